@@ -1,0 +1,41 @@
+import type { Change, Pinhole } from '../pinhole/pinhole.ts';
+
+/** Packets and bytes that a pinhole's rules have passed since it was opened. */
+export interface Traffic {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/**
+ * The seam to a packet filter. `pf.ts`, `nftables.ts` and `model.ts` implement it; nothing above it knows which.
+ * All of it is synchronous: when `commit` returns, the filter has confirmed the change.
+ */
+export interface Firewall {
+  /**
+   * Opens and closes pinholes as one change. On error the filter is left as it was before, and FirewallError
+   * says why. Rules of closed pinholes are gone when it returns; their states may live until `killStates`.
+   */
+  commit(change: Change): void;
+  /** Removes the states (or conntrack entries) that these closed pinholes made. Returns how many. May take ms. */
+  killStates(closed: readonly Pinhole[]): number;
+  /** Pinholes as the filter itself lists them, read back from it. */
+  list(): Pinhole[];
+  /** Counters by pinhole id. */
+  traffic(): Map<string, Traffic>;
+  /** Removes every rule and state this daemon made. */
+  clear(): void;
+  close(): void;
+}
+
+/** A filter refused or could not be reached. `code` is the errno's symbol where there is one: EBUSY, EPERM. */
+export class FirewallError extends Error {
+  override readonly name = 'FirewallError';
+  readonly code: string;
+  /** Whether the same call may succeed in a moment (EBUSY). */
+  readonly transient: boolean;
+  constructor(message: string, code: string, transient = false) {
+    super(message);
+    this.code = code;
+    this.transient = transient;
+  }
+}

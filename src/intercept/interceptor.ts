@@ -1,0 +1,31 @@
+import type { Buffer } from 'node:buffer';
+
+/** One IP packet on its way through the host, held until it is released or dropped. */
+export interface HeldPacket {
+  /** The packet from its IP header on, exactly as received. Valid until the next `receive`. */
+  readonly bytes: Buffer;
+  /** The interceptor's own handle: divert's 16 address bytes, a queue's packet id, a frame number. */
+  readonly handle: number;
+}
+
+/** The seam to whatever hands over packets: divert(4), NFQUEUE, a capture file. */
+export interface Interceptor {
+  /**
+   * Waits at most `timeout` ms for packets and returns those at hand, oldest first; an empty list after a
+   * time-out. Throws InterceptError when the source is gone.
+   */
+  receive(timeout: number): readonly HeldPacket[];
+  /** Puts the packet back, byte for byte. Errors of the network (no route, no buffer) are counted, not thrown. */
+  release(packet: HeldPacket): void;
+  drop(packet: HeldPacket): void;
+  close(): void;
+}
+
+export class InterceptError extends Error {
+  override readonly name = 'InterceptError';
+  readonly code: string;
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
