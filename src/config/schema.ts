@@ -1,0 +1,460 @@
+import { type Network, parseNetwork } from '../address/network.ts';
+import {
+  choice,
+  duration,
+  fileMode,
+  flag,
+  integer,
+  interfaceName,
+  type Kind,
+  type ListKind,
+  listenAddress,
+  listOf,
+  logDestination,
+  loopbackAddress,
+  mark,
+  name,
+  network,
+  orOff,
+  overlap,
+  type PortRange,
+  path,
+  port,
+  portRange,
+  size,
+  type Written,
+} from './kinds.ts';
+
+export type { LogDestination, PortRange } from './kinds.ts';
+
+/** When a changed value takes effect: at the next reload (SIGHUP), for what is decided from then on, or at a restart. */
+export type Reload = 'reload' | 'restart';
+
+/** One setting. `initial` is the default as it would be written in a file. */
+export interface Setting<T> {
+  readonly node: 'setting';
+  readonly kind: Kind<T>;
+  readonly initial: Written;
+  /** A sentence or two, for documents. Backquotes mark what is written as it stands. */
+  readonly about: string;
+  readonly reload: Reload;
+}
+
+/** A setting whose value is a list. */
+export interface ListSetting<T> {
+  readonly node: 'list';
+  readonly kind: ListKind<T>;
+  readonly initial: readonly Written[];
+  readonly about: string;
+  readonly reload: Reload;
+}
+
+export interface Section<Entries> {
+  readonly node: 'section';
+  readonly about: string;
+  readonly entries: Entries;
+}
+
+type ValuesOf<Entries> = {
+  readonly [Key in keyof Entries]: Entries[Key] extends Setting<infer T>
+    ? T
+    : Entries[Key] extends ListSetting<infer T>
+      ? readonly T[]
+      : Entries[Key] extends Section<infer Inner>
+        ? ValuesOf<Inner>
+        : never;
+};
+
+function setting<T>(kind: Kind<T>, initial: Written, about: string, reload: Reload = 'reload'): Setting<T> {
+  return { node: 'setting', kind, initial, about, reload };
+}
+
+function list<T>(
+  kind: ListKind<T>,
+  initial: readonly Written[],
+  about: string,
+  reload: Reload = 'reload',
+): ListSetting<T> {
+  return { node: 'list', kind, initial, about, reload };
+}
+
+function section<Entries>(about: string, entries: Entries): Section<Entries> {
+  return { node: 'section', about, entries };
+}
+
+const networks = (least: number) => listOf<Network>(network, 'a list of networks', least);
+const portRanges = (least: number) =>
+  listOf<PortRange>(portRange, 'a list of ports and port ranges', least, overlap);
+
+/**
+ * Every setting there is. Validation, defaults, the `Settings` type, `pinholed config --print`,
+ * docs/configuration.md and pinholed.yaml(5) all follow from this table. Keys are camelCase here and kebab-case
+ * in the file; durations are milliseconds, sizes are bytes.
+ */
+export const schema = {
+  inside: list(
+    networks(1),
+    ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+    'The networks whose hosts may have pinholes opened towards themselves; what any other host announces opens ' +
+      'nothing. Add the public addresses of your own hosts, which for IPv6 is usually your prefix. ' +
+      '`100.64.0.0/10` is left out on purpose: behind carrier-grade NAT it is the outside.',
+  ),
+  mediaHosts: list(
+    networks(0),
+    [],
+    'Hosts that an inside host may name in its SDP in place of itself: media gateways, relays, ' +
+      'phones behind a PBX that lets media go direct. They need not be inside.',
+  ),
+  mediaPorts: list(
+    portRanges(1),
+    ['1024-65535'],
+    'Destination ports that a pinhole may open. Narrow it to the range that your PBX and phones use.',
+  ),
+  deniedPorts: list(
+    portRanges(0),
+    [1719, 1720, 1723, 3306, 5060, 5061, 5432, 6379],
+    'Ports inside `media-ports` that never open: services that an SDP could be made to name.',
+  ),
+  sipPorts: list(
+    portRanges(1),
+    [5060],
+    'Ports on which signalling is handed to the daemon, for the rules that `pinholed rules` prints and that ' +
+      '`fail: open` loads. The daemon itself reads whatever the packet filter hands it.',
+    'restart',
+  ),
+  earlyMediaSource: setting(
+    choice('signalling-peer', 'any'),
+    'signalling-peer',
+    'Who may send media to an offered port before the answer names an address: the peer that the signalling ' +
+      'goes to, or anybody.',
+  ),
+  mediaSource: setting(
+    choice('exact', 'signalling-peer', 'any'),
+    'exact',
+    'Who may send media once there is an answer. `exact` is the address the peer announced and its signalling ' +
+      'address, `signalling-peer` the latter alone.',
+  ),
+  symmetric: setting(
+    flag,
+    false,
+    'Also pin the source port to the port that the peer announced. RFC 3264 lets a peer send from any port, ' +
+      'so this breaks some.',
+  ),
+  ice: setting(
+    flag,
+    true,
+    'Open the ICE candidates of a description that are the host itself (or a media host), too.',
+  ),
+  tcpMedia: setting(
+    flag,
+    false,
+    'Open pinholes for media over TCP (RFC 4145: MSRP, BFCP, T.38 over TCP) towards the passive side.',
+  ),
+  strict: setting(
+    flag,
+    false,
+    'Drop what arrives as SIP but cannot be read as SIP. Otherwise it passes and opens nothing.',
+  ),
+  fail: setting(
+    choice('closed', 'open'),
+    'closed',
+    'What becomes of signalling while the daemon is down. `closed`: the rules that hand it over are yours, and the ' +
+      'packet filter drops what nobody takes. `open`: the daemon loads those rules itself and its supervisor ' +
+      'removes them when the daemon is gone, so that signalling passes unread and new calls get no pinholes. ' +
+      'Media of calls that are up goes on in both cases.',
+    'restart',
+  ),
+  onFirewallError: setting(
+    choice('pass', 'drop'),
+    'pass',
+    'What becomes of a packet whose pinholes the packet filter refused to open: it passes without them, or it is ' +
+      'dropped and the sender tries again.',
+  ),
+  caps: section('Bounds on what calls may use. Past a bound signalling still passes, but opens nothing.', {
+    calls: setting(integer(1, 1_000_000), 10_000, 'Calls at a time.'),
+    callsPerHost: setting(
+      integer(1, 1_000_000),
+      100,
+      'Calls at a time for one inside host. Raise it for a PBX.',
+    ),
+    offersPerSecond: setting(integer(1, 100_000), 20, 'Offers a second from one source address.'),
+    pinholesPerCall: setting(integer(1, 1024), 64, 'Pinholes of one call.'),
+    streams: setting(integer(1, 256), 32, 'Streams (`m=` lines) that are read in one description.'),
+    candidates: setting(integer(0, 64), 8, 'ICE candidates that are read in one stream.'),
+    headers: setting(integer(16, 4096), 256, 'Header fields of one message.'),
+    messageBytes: setting(size('2k', '1m'), '64k', 'Size of one SIP message.'),
+    tcpConnections: setting(integer(1, 1_000_000), 10_000, 'TCP connections whose streams are followed.'),
+    reassemblyBytes: setting(
+      size('1m', '4g'),
+      '64m',
+      'Memory for messages and IP packets that are not complete yet, all together.',
+    ),
+    history: setting(integer(0, 1_000_000), 1000, 'Ended calls that `pinholed explain` remembers.'),
+  }),
+  timers: section(
+    'Deadlines: `500ms`, `32s`, `3m`, `12h`, `1d`, or a bare number of seconds. Their sources are in docs/timers.md.',
+    {
+      offer: setting(
+        duration('8s', '180s'),
+        '32s',
+        'An offer that gets no response at all is forgotten after this time.',
+      ),
+      ringing: setting(
+        duration('30s', '600s'),
+        '180s',
+        'A call that rings is given up after this time; each provisional response starts it anew.',
+      ),
+      ack: setting(
+        duration('8s', '180s'),
+        '32s',
+        'A 2xx without its ACK is reported after this time; the call is kept.',
+      ),
+      mediaIdle: setting(
+        duration('30s', '3600s'),
+        '300s',
+        'Pinholes of a call whose media is silent close after this time.',
+      ),
+      holdIdle: setting(duration('300s', '43200s'), '7200s', 'The same for a call on hold.'),
+      sessionGrace: setting(
+        duration('1s', '600s'),
+        '32s',
+        'How long after its session timer (RFC 4028) ran out a call is kept.',
+      ),
+      sessionFloor: setting(duration('30s', '3600s'), '90s', 'A shorter Session-Expires counts as this.'),
+      maxCall: setting(
+        duration('1m', '30d', 'no limit'),
+        '12h',
+        'A call ends for the daemon after this time, whatever happens.',
+      ),
+      afterBye: setting(
+        duration('1s', '180s'),
+        '32s',
+        'Pinholes close on the final response to a BYE, or this long after a BYE that gets none.',
+      ),
+      afterCancel: setting(
+        duration('1s', '180s'),
+        '32s',
+        'The same for a CANCEL and the final response to its INVITE.',
+      ),
+      drain: setting(
+        duration('100ms', '10s', 'none'),
+        '1s',
+        'Media still under way may pass this long after the end of a call.',
+      ),
+      oldPort: setting(
+        duration('1s', '600s'),
+        '60s',
+        'After a change of port the old pinhole stays until media arrives on the new one, at most this long.',
+      ),
+      forks: setting(
+        duration('1s', '180s'),
+        '32s',
+        'Pinholes of the other early dialogs stay this long after the first 2xx.',
+      ),
+      iceUnused: setting(
+        duration('10s', '600s'),
+        '60s',
+        'Candidates that carry no traffic close this long after the answer.',
+      ),
+      muxGrace: setting(
+        duration('100ms', '60s', 'none'),
+        '1s',
+        'The separate RTCP pinhole stays this long after both sides agreed on rtcp-mux.',
+      ),
+      tcpPartial: setting(
+        duration('1s', '300s'),
+        '30s',
+        'A message that stays incomplete on a TCP stream is forgotten after this time; its bytes have passed.',
+      ),
+      retransmissionMemory: setting(
+        duration('32s', '180s'),
+        '40s',
+        'How long a message is known again when it is sent once more.',
+      ),
+      firewallRetry: setting(
+        duration('1ms', '1s', 'no retry'),
+        '50ms',
+        'How long a packet is held while a busy packet filter is asked again, before `on-firewall-error` decides.',
+      ),
+    },
+  ),
+  platform: setting(
+    choice('auto', 'freebsd', 'linux'),
+    'auto',
+    'divert(4) and pf, or NFQUEUE and nftables. `auto` is the system the daemon runs on.',
+    'restart',
+  ),
+  freebsd: section('Read on FreeBSD, pfSense and OPNsense only.', {
+    divertPort: setting(
+      port,
+      8668,
+      'The divert(4) port of the rules that hand SIP to the daemon.',
+      'restart',
+    ),
+    insideInterfaces: list(
+      listOf(interfaceName, 'a list of interface names'),
+      [],
+      'Interfaces towards the inside hosts, where the divert rules stand, in both directions. `pinholed rules` ' +
+        'prints rules for them; `fail: open` needs them.',
+      'restart',
+    ),
+    anchor: setting(
+      name('an anchor name', 32),
+      'pinholed',
+      'The pf anchor that belongs to the daemon.',
+      'restart',
+    ),
+    shards: setting(
+      integer(1, 256),
+      64,
+      'Anchors under it among which the pinholes are divided by port. FreeBSD 15 has 512 anchors in all ' +
+        '(`set limit anchors`).',
+      'restart',
+    ),
+    log: setting(
+      choice('off', 'first', 'all'),
+      'off',
+      'The `log` flag of pinhole rules: none, `log` (the packet that makes the state) or `log (all)`.',
+    ),
+    tag: setting(
+      orOff(name('a tag', 63)),
+      'off',
+      'Tag for packets that match a pinhole. The rules are then not quick, so that a later rule decides, as ' +
+        'with ftp-proxy(8) -T.',
+    ),
+    queue: setting(orOff(name('a queue name', 63)), 'off', 'ALTQ queue for media, as with ftp-proxy(8) -q.'),
+    statesPerRule: setting(integer(1, 1000), 4, 'States that one pinhole rule may have (`max`).'),
+    udpFirst: setting(duration('1s', '3600s'), '60s', 'State timeout `udp.first` of pinhole rules.'),
+    udpSingle: setting(duration('1s', '3600s'), '30s', 'State timeout `udp.single` of pinhole rules.'),
+    udpMultiple: setting(duration('1s', '3600s'), '60s', 'State timeout `udp.multiple` of pinhole rules.'),
+    anyRelease: setting(
+      flag,
+      false,
+      'Start on a release where pf is known to send diverted packets round in a loop (before 14.1), too.',
+      'restart',
+    ),
+  }),
+  linux: section('Read on Linux only.', {
+    queue: setting(
+      integer(0, 65535, 'a queue number'),
+      0,
+      'The NFQUEUE number of the rule that hands SIP to the daemon.',
+      'restart',
+    ),
+    queueLength: setting(
+      integer(64, 1_000_000),
+      8192,
+      'Packets that the kernel keeps in the queue before it drops.',
+      'restart',
+    ),
+    mark: setting(
+      mark,
+      '0x700000',
+      'Bits set in the mark of packets that match a pinhole; your ruleset accepts them.',
+      'restart',
+    ),
+    table: setting(
+      name('a table name', 32),
+      'pinholed',
+      'The nftables table (family `inet`) that belongs to the daemon.',
+      'restart',
+    ),
+  }),
+  daemon: section('The process.', {
+    user: setting(
+      name('a user name', 32),
+      '_pinholed',
+      'User that reads packets once all is opened.',
+      'restart',
+    ),
+    group: setting(name('a group name', 32), '_pinholed', 'Its group.', 'restart'),
+    chroot: setting(orOff(path), 'off', 'Directory to change root to once all is opened.', 'restart'),
+    pidFile: setting(
+      orOff(path),
+      '/var/run/pinholed.pid',
+      'File for the process id of the supervisor.',
+      'restart',
+    ),
+    journal: setting(
+      orOff(path),
+      '/var/db/pinholed/journal',
+      'File from which calls and pinholes are taken up again after a restart.',
+      'restart',
+    ),
+  }),
+  control: section('The socket on which `pinholed status` and the other commands ask the daemon.', {
+    socket: setting(path, '/var/run/pinholed.sock', 'Path of the Unix socket.', 'restart'),
+    group: setting(orOff(name('a group name', 32)), 'off', 'Group that owns the socket.', 'restart'),
+    mode: setting(fileMode, '0600', 'Its mode; `0660` admits the group.', 'restart'),
+  }),
+  metrics: setting(
+    orOff(listenAddress),
+    'off',
+    'Address for Prometheus to read metrics from over HTTP, such as `127.0.0.1:9477`. There is no password.',
+  ),
+  web: setting(
+    orOff(loopbackAddress),
+    'off',
+    'Address of the live page, such as `127.0.0.1:8480`; loopback only, and read only.',
+  ),
+  log: section('What is told, and where.', {
+    level: setting(
+      choice('error', 'warn', 'info', 'debug', 'trace'),
+      'info',
+      '`info` has one line when pinholes of a call open and one when they close.',
+    ),
+    format: setting(choice('text', 'json'), 'text', 'One line of text, or of JSON, for each event.'),
+    destination: setting(
+      logDestination,
+      'stderr',
+      'Where to: standard error, syslog (facility `daemon`) or a file.',
+      'restart',
+    ),
+    callId: setting(
+      choice('hashed', 'plain'),
+      'hashed',
+      'Whether a Call-ID is written as it is or as a hash; it often holds a host name or a number.',
+    ),
+    rate: setting(integer(1, 100_000), 50, 'Lines a second; past it, a line tells how many were left out.'),
+  }),
+};
+
+/** All of IPv4 and IPv6: `inside` of a replay that was not told what is inside. */
+export const EVERYWHERE: readonly Network[] = [parseNetwork('0.0.0.0/0')!, parseNetwork('::/0')!];
+
+/** The settings as the daemon uses them: durations in milliseconds, sizes in bytes, `off` as null, no time limit as 0. */
+export type Settings = ValuesOf<typeof schema>;
+
+/** Any entry of the table, for code that walks it. */
+export type SchemaNode = Setting<unknown> | ListSetting<unknown> | Section<Entries>;
+export type Entries = { readonly [key: string]: SchemaNode };
+
+/** The table as the walkers see it. */
+export const entries: Entries = schema;
+
+/** `mediaHosts` to `media-hosts`. */
+export function kebab(key: string): string {
+  return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+}
+
+/** The settings of a daemon without a configuration file. A fresh object on every call. */
+export function defaults(): Settings {
+  return initialValues(entries) as unknown as Settings;
+}
+
+function initialValues(nodes: Entries): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(nodes).map(([key, node]) => [key, initialValue(key, node)]));
+}
+
+/** The default of a setting, a list or a whole section. */
+export function initialValue(key: string, node: SchemaNode): unknown {
+  if (node.node === 'section') return initialValues(node.entries);
+  if (node.node === 'list') return node.initial.map((written) => readInitial(key, node.kind.item, written));
+  return readInitial(key, node.kind, node.initial);
+}
+
+function readInitial(key: string, kind: Kind<unknown>, written: Written): unknown {
+  const reading = kind.read({ value: written, text: String(written) });
+  if ('value' in reading) return reading.value;
+  throw new RangeError(`default of ${key}: expected ${reading.expected}, found ${written}`);
+}
