@@ -44,7 +44,10 @@ export type SdpBody =
   | { readonly kind: 'sdp'; readonly bytes: Buffer }
   /** A trickle-ICE fragment (application/trickle-ice-sdpfrag, RFC 8840). */
   | { readonly kind: 'sdpfrag'; readonly bytes: Buffer }
-  | { readonly kind: 'unusable'; readonly reason: 'several-sdp' | 'encoded-body' | 'malformed-body' | 'nested-body' };
+  | {
+      readonly kind: 'unusable';
+      readonly reason: 'several-sdp' | 'encoded-body' | 'malformed-body' | 'nested-body';
+    };
 
 /** Why bytes were not taken as a SIP message. Closed list; docs/refusals.md explains each. */
 export type SipErrorReason =

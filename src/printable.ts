@@ -1,0 +1,15 @@
+/**
+ * Text from the network made safe for one line of a log: control characters and everything outside ASCII
+ * become \xNN, and what is longer than `limit` characters is cut.
+ */
+export function printable(text: string, limit = 80): string {
+  let result = '';
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    const shown =
+      code >= 0x20 && code < 0x7f && code !== 0x5c ? text[i]! : `\\x${code.toString(16).padStart(2, '0')}`;
+    if (result.length + shown.length > limit) return `${result}...`;
+    result += shown;
+  }
+  return result;
+}

@@ -1,0 +1,442 @@
+import { Buffer } from 'node:buffer';
+import { printable } from '../printable.ts';
+import type { SipError, SipErrorReason, SipMessage } from './message.ts';
+import {
+  COLON,
+  COMMA,
+  CR,
+  decimal,
+  endOfQuoted,
+  endOfWord,
+  hasName,
+  isFold,
+  isSpace,
+  isTokenCode,
+  LESS,
+  LF,
+  parameter,
+  QUOTE,
+  SEMICOLON,
+  SLASH,
+  SPACE,
+  skipSpace,
+  TAB,
+  trimEnd,
+} from './scan.ts';
+
+/** Start-line and headers of one message, and where its body begins. */
+export interface Head {
+  /** Complete but for `sdp`, which whoever has the body fills in. */
+  readonly message: { -readonly [Field in keyof SipMessage]: SipMessage[Field] };
+  /** Offset in the text of the first byte after the empty line, or its length when there is no empty line. */
+  readonly bodyStart: number;
+  /** Value of Content-Length in bytes, -1 without one. */
+  readonly contentLength: number;
+  /** Header values as written, '' when absent. */
+  readonly contentType: string;
+  readonly contentDisposition: string;
+  readonly contentEncoding: string;
+}
+
+export interface HeadLimits {
+  readonly maxHeaders: number;
+  /** True on a stream, where a line may end in CRLF only: a lone LF there makes framing a matter of opinion. */
+  readonly crlfOnly: boolean;
+}
+
+/** RFC 3261 20.14 gives no bound; a message of 2 GiB or more is none. */
+const MAX_CONTENT_LENGTH = 2 ** 31 - 1;
+/** RFC 3261 8.1.1.5. */
+const MAX_CSEQ = 2 ** 31 - 1;
+/** delta-seconds (RFC 3261 20.19) and RSeq (RFC 3262 7.1). */
+const MAX_UINT32 = 2 ** 32 - 1;
+
+const NO_BODY = { kind: 'none' } as const;
+
+const CALL_ID = 0;
+const CSEQ = 1;
+const FROM = 2;
+const TO = 3;
+const VIA = 4;
+const CONTENT_LENGTH = 5;
+const CONTENT_TYPE = 6;
+const CONTENT_DISPOSITION = 7;
+const RSEQ = 8;
+const RACK = 9;
+const CONTENT_ENCODING = 10;
+const EXPIRES = 11;
+const SESSION_EXPIRES = 12;
+const SLOTS = 13;
+const NOT_READ = -1;
+
+const NAMES: readonly string[] = [
+  'call-id',
+  'cseq',
+  'from',
+  'to',
+  'via',
+  'content-length',
+  'content-type',
+  'content-disposition',
+  'rseq',
+  'rack',
+  'content-encoding',
+  'expires',
+  'session-expires',
+];
+
+/** Start and end of each header's value in the text being read, -1 when not seen. Valid during one readHead. */
+const starts = new Int32Array(SLOTS);
+const ends = new Int32Array(SLOTS);
+
+/**
+ * Reads start-line and headers from `text`, the message decoded as latin1, beginning at `from`. Only the headers
+ * of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that).
+ * Strings in the answer may share memory with `text`: see `detach`. Time is linear in `text`.
+ */
+export function readHead(text: string, from: number, limits: HeadLimits): Head | SipError {
+  const length = text.length;
+  const startLineFeed = text.indexOf('\n', from);
+  const startLineEnd = trimEnd(text, from, startLineFeed < 0 ? length : startLineFeed);
+  const startLine = readStartLine(text, from, startLineEnd);
+  if ('error' in startLine) return startLine;
+  if (limits.crlfOnly && !endsInCrlf(text, startLineFeed)) return bareLineFeed(text, from, startLineFeed);
+
+  starts.fill(-1);
+  let headers = 0;
+  let position = startLineFeed < 0 ? length : startLineFeed + 1;
+  while (position < length) {
+    const first = text.charCodeAt(position);
+    if (first === LF || (first === CR && text.charCodeAt(position + 1) === LF)) {
+      if (limits.crlfOnly && first === LF) return bareLineFeed(text, position, position);
+      position += first === LF ? 1 : 2;
+      break;
+    }
+    if (++headers > limits.maxHeaders) {
+      return sipError('too-many-headers', `more than ${limits.maxHeaders} headers`);
+    }
+    let lineFeed = text.indexOf('\n', position);
+    if (limits.crlfOnly && !endsInCrlf(text, lineFeed)) return bareLineFeed(text, position, lineFeed);
+    while (lineFeed >= 0 && isFold(text.charCodeAt(lineFeed + 1))) {
+      lineFeed = text.indexOf('\n', lineFeed + 1);
+      if (limits.crlfOnly && !endsInCrlf(text, lineFeed)) return bareLineFeed(text, position, lineFeed);
+    }
+    const end = lineFeed < 0 ? length : lineFeed;
+    const slot = slotOf(text, position, first | 0x20);
+    if (slot !== NOT_READ) {
+      const valueStart = startOfValue(text, position, end, slot);
+      if (valueStart >= 0) {
+        const valueEnd = trimEnd(text, valueStart, end);
+        if (starts[slot]! < 0) {
+          starts[slot] = valueStart;
+          ends[slot] = valueEnd;
+        } else if (!mayDiffer(slot) && headerValue(text, slot) !== text.slice(valueStart, valueEnd)) {
+          return conflict(text, slot, text.slice(valueStart, valueEnd));
+        }
+      }
+    }
+    position = end + 1;
+  }
+  return assemble(text, startLine, Math.min(position, length));
+}
+
+/** An error with its detail cut to the 200 characters of SipError. */
+export function sipError(error: SipErrorReason, detail: string): SipError {
+  return { error, detail: detail.length > 200 ? `${detail.slice(0, 197)}...` : detail };
+}
+
+/**
+ * A copy of `text` that shares no memory with the message it was cut from. V8 keeps the whole message alive as
+ * long as one substring of it is; whoever keeps a string of a SipMessage after the packet is gone keeps a copy.
+ */
+export function detach(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+function endsInCrlf(text: string, lineFeed: number): boolean {
+  return lineFeed > 0 && text.charCodeAt(lineFeed - 1) === CR;
+}
+
+function bareLineFeed(text: string, start: number, lineFeed: number): SipError {
+  const line = text.slice(start, lineFeed < 0 ? text.length : lineFeed);
+  return sipError('malformed-header', `expected CRLF at the end of "${printable(line)}"`);
+}
+
+function conflict(text: string, slot: number, other: string): SipError {
+  const first = printable(headerValue(text, slot));
+  return sipError('conflicting-header', `${NAMES[slot]} is "${first}" and also "${printable(other)}"`);
+}
+
+/** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
+function mayDiffer(slot: number): boolean {
+  return slot === VIA || slot >= CONTENT_ENCODING;
+}
+
+/** Which header of ours the line at `start` can be, going by two or three characters; NOT_READ for most. */
+function slotOf(text: string, start: number, first: number): number {
+  switch (first) {
+    case 0x63: // c
+      return slotOfC(text, start);
+    case 0x65: // e
+      return isCompact(text, start) ? CONTENT_ENCODING : EXPIRES;
+    case 0x66: // f
+      return FROM;
+    case 0x69: // i
+      return CALL_ID;
+    case 0x6c: // l
+      return CONTENT_LENGTH;
+    case 0x72: // r
+      return (text.charCodeAt(start + 1) | 0x20) === 0x73 ? RSEQ : RACK;
+    case 0x73: // s
+      return SESSION_EXPIRES;
+    case 0x74: // t
+      return TO;
+    case 0x76: // v
+      return VIA;
+    case 0x78: // x
+      return SESSION_EXPIRES;
+    default:
+      return NOT_READ;
+  }
+}
+
+function slotOfC(text: string, start: number): number {
+  if (isCompact(text, start)) return CONTENT_TYPE;
+  switch (text.charCodeAt(start + 1) | 0x20) {
+    case 0x61: // ca
+      return CALL_ID;
+    case 0x73: // cs
+      return CSEQ;
+  }
+  switch (text.charCodeAt(start + 8) | 0x20) {
+    case 0x6c: // content-l
+      return CONTENT_LENGTH;
+    case 0x74: // content-t
+      return CONTENT_TYPE;
+    case 0x64: // content-d
+      return CONTENT_DISPOSITION;
+    case 0x65: // content-e
+      return CONTENT_ENCODING;
+    default:
+      return NOT_READ;
+  }
+}
+
+function isCompact(text: string, start: number): boolean {
+  const second = text.charCodeAt(start + 1);
+  return second === COLON || second === SPACE || second === TAB;
+}
+
+/** Where the value starts if the name on the line is the slot's own, in full or compact form; else -1. */
+function startOfValue(text: string, start: number, end: number, slot: number): number {
+  const name = NAMES[slot]!;
+  let i = start;
+  if (!isCompact(text, start)) {
+    if (!hasName(text, start, name)) return -1;
+    i += name.length;
+  } else {
+    // Subject and the unassigned r are no short forms of the headers they lead to (RFC 3261 7.3.3, RFC 4028 10).
+    const first = text.charCodeAt(start) | 0x20;
+    if (first === 0x73 || first === 0x72) return -1;
+    i++;
+  }
+  while (i < end && isFold(text.charCodeAt(i))) i++;
+  return i < end && text.charCodeAt(i) === COLON ? skipSpace(text, i + 1, end) : -1;
+}
+
+function headerValue(text: string, slot: number): string {
+  return starts[slot]! < 0 ? '' : text.slice(starts[slot], ends[slot]);
+}
+
+interface StartLine {
+  readonly method: string;
+  readonly status: number;
+  readonly subject: string;
+}
+
+const VERSION = 'sip/2.0';
+
+function readStartLine(text: string, start: number, end: number): StartLine | SipError {
+  if (hasName(text, start, 'sip/')) return readStatusLine(text, start, end);
+  let i = start;
+  while (i < end && isTokenCode(text.charCodeAt(i))) i++;
+  const methodEnd = i;
+  while (i < end && text.charCodeAt(i) === SPACE) i++;
+  const subjectStart = i;
+  i = endOfWord(text, i, end);
+  const subjectEnd = i;
+  i = skipSpace(text, i, end);
+  if (methodEnd === start || subjectStart === methodEnd || !hasName(text, end - 7, VERSION)) {
+    return badStartLine(text, start, end);
+  }
+  if (subjectEnd === subjectStart || i !== end - 7) {
+    return sipError('malformed-start-line', `white space in the URI of "${lineOf(text, start, end)}"`);
+  }
+  return { method: text.slice(start, methodEnd), status: 0, subject: text.slice(subjectStart, subjectEnd) };
+}
+
+function readStatusLine(text: string, start: number, end: number): StartLine | SipError {
+  const status = decimal(text, start + 8, endOfWord(text, start + 8, end), 699);
+  if (!hasName(text, start, VERSION) || text.charCodeAt(start + 7) !== SPACE || status < 100) {
+    return sipError(
+      'malformed-start-line',
+      `expected SIP/2.0 and a status from 100 to 699, found "${lineOf(text, start, end)}"`,
+    );
+  }
+  return { method: '', status, subject: text.slice(Math.min(start + 12, end), end) };
+}
+
+function badStartLine(text: string, start: number, end: number): SipError {
+  const line = lineOf(text, start, end);
+  const lastWord = text.slice(Math.max(start, text.lastIndexOf(' ', end) + 1), end);
+  return hasName(lastWord, 0, 'sip/')
+    ? sipError('malformed-start-line', `expected METHOD URI SIP/2.0, found "${line}"`)
+    : sipError('not-sip', `expected a SIP start-line, found "${line}"`);
+}
+
+function lineOf(text: string, start: number, end: number): string {
+  return printable(text.slice(start, end));
+}
+
+function malformed(text: string, slot: number, expected: string): SipError {
+  return sipError(
+    'malformed-header',
+    `${NAMES[slot]}: expected ${expected}, found "${printable(headerValue(text, slot))}"`,
+  );
+}
+
+function assemble(text: string, startLine: StartLine, bodyStart: number): Head | SipError {
+  for (let slot = CALL_ID; slot <= VIA; slot++) {
+    if (starts[slot]! < 0) return sipError('missing-header', `no ${NAMES[slot]}`);
+  }
+  const callId = headerValue(text, CALL_ID);
+  if (callId === '') return malformed(text, CALL_ID, 'an identifier');
+
+  const cseqStart = starts[CSEQ]!;
+  const cseqEnd = ends[CSEQ]!;
+  const numberEnd = endOfWord(text, cseqStart, cseqEnd);
+  const cseq = decimal(text, cseqStart, numberEnd, MAX_CSEQ);
+  const cseqMethod = text.slice(skipSpace(text, numberEnd, cseqEnd), cseqEnd);
+  if (cseq < 0 || cseqMethod === '') return malformed(text, CSEQ, 'a number below 2**31 and a method');
+  if (startLine.status === 0 && cseqMethod !== startLine.method) {
+    return malformed(text, CSEQ, `the method of the request, ${printable(startLine.method, 40)}`);
+  }
+
+  const fromTag = readTag(text, starts[FROM]!, ends[FROM]!);
+  if (fromTag === null) return malformed(text, FROM, 'an address with every quote and < closed');
+  const toTag = readTag(text, starts[TO]!, ends[TO]!);
+  if (toTag === null) return malformed(text, TO, 'an address with every quote and < closed');
+
+  const viaEnd = ends[VIA]!;
+  const sentByStart = startOfSentBy(text, starts[VIA]!, viaEnd);
+  const sentByEnd = endOfSentBy(text, sentByStart, viaEnd);
+  const branch = parameter(text, sentByEnd, viaEnd, 'branch');
+  if (sentByEnd === sentByStart || branch === null) {
+    return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
+  }
+
+  let contentLength = -1;
+  if (starts[CONTENT_LENGTH]! >= 0) {
+    contentLength = decimal(text, starts[CONTENT_LENGTH]!, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
+    if (contentLength < 0) {
+      const found = printable(headerValue(text, CONTENT_LENGTH));
+      return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
+    }
+  }
+
+  return {
+    message: {
+      method: startLine.method,
+      status: startLine.status,
+      subject: startLine.subject,
+      callId,
+      fromTag,
+      toTag,
+      cseq,
+      cseqMethod,
+      branch,
+      sentBy: text.slice(sentByStart, trimEnd(text, sentByStart, sentByEnd)),
+      rseq: readNumber(text, RSEQ),
+      rack: starts[RACK]! < 0 ? null : readRack(text, starts[RACK]!, ends[RACK]!),
+      sessionExpires: readNumber(text, SESSION_EXPIRES),
+      expires: readNumber(text, EXPIRES),
+      from: unfold(headerValue(text, FROM)),
+      to: unfold(headerValue(text, TO)),
+      sdp: NO_BODY,
+    },
+    bodyStart,
+    contentLength,
+    contentType: headerValue(text, CONTENT_TYPE),
+    contentDisposition: headerValue(text, CONTENT_DISPOSITION),
+    contentEncoding: headerValue(text, CONTENT_ENCODING),
+  };
+}
+
+/**
+ * The tag of a From or To value; '' without one, null when a quoted string or a `<` is never closed. Without <>
+ * everything after the first semicolon belongs to the header, not to the URI (RFC 3261 20.10).
+ */
+function readTag(text: string, start: number, end: number): string | null {
+  let i = start;
+  while (i < end) {
+    const code = text.charCodeAt(i);
+    if (code === SEMICOLON) break;
+    if (code === LESS) {
+      i = text.indexOf('>', i) + 1;
+      if (i === 0 || i > end) return null;
+      break;
+    }
+    if (code === QUOTE) {
+      i = endOfQuoted(text, i, end);
+      if (i < 0) return null;
+    }
+    i++;
+  }
+  return parameter(text, i, end, 'tag') ?? '';
+}
+
+/** Past `SIP / 2.0 / UDP ` of a Via value, or `end`. */
+function startOfSentBy(text: string, start: number, end: number): number {
+  let i = start;
+  for (let slashes = 0; slashes < 2 && i < end; i++) {
+    if (text.charCodeAt(i) === SLASH) slashes++;
+  }
+  i = skipSpace(text, i, end);
+  return skipSpace(text, endOfWord(text, i, end), end);
+}
+
+function endOfSentBy(text: string, start: number, end: number): number {
+  let i = start;
+  while (i < end && text.charCodeAt(i) !== SEMICOLON && text.charCodeAt(i) !== COMMA) i++;
+  return i;
+}
+
+/** The number a header begins with, null when it is absent, no number, or over 32 bits. */
+function readNumber(text: string, slot: number): number | null {
+  const start = starts[slot]!;
+  if (start < 0) return null;
+  let end = start;
+  while (end < ends[slot]! && text.charCodeAt(end) !== SEMICOLON && !isSpace(text.charCodeAt(end))) end++;
+  const number = decimal(text, start, end, MAX_UINT32);
+  return number < 0 ? null : number;
+}
+
+/** RAck of RFC 3262 7.2: RSeq, CSeq and method, each after white space. */
+function readRack(text: string, start: number, end: number): SipMessage['rack'] {
+  const rseqEnd = endOfWord(text, start, end);
+  const cseqStart = skipSpace(text, rseqEnd, end);
+  const cseqEnd = endOfWord(text, cseqStart, end);
+  const rseq = decimal(text, start, rseqEnd, MAX_UINT32);
+  const cseq = decimal(text, cseqStart, cseqEnd, MAX_CSEQ);
+  const method = text.slice(skipSpace(text, cseqEnd, end), end);
+  return rseq < 0 || cseq < 0 || method === '' ? null : { rseq, cseq, method };
+}
+
+/** A folded value on one line: each line break and the white space around it becomes one space. */
+function unfold(text: string): string {
+  if (!text.includes('\n')) return text;
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ');
+}

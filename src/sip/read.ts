@@ -1,0 +1,56 @@
+import type { Buffer } from 'node:buffer';
+import { readBody } from './body.ts';
+import { type Head, readHead, sipError } from './head.ts';
+import type { SipError, SipMessage } from './message.ts';
+import { CR, LF } from './scan.ts';
+
+export interface SipLimits {
+  /** True when the bytes are one message of a stream: Content-Length is then mandatory (RFC 3261 18.3). */
+  readonly stream: boolean;
+  readonly maxHeaders: number;
+  /** Bytes of one message, headers and body. */
+  readonly maxBytes: number;
+}
+
+const DATAGRAM: SipLimits = { stream: false, maxHeaders: 256, maxBytes: 65_535 };
+
+/**
+ * Reads one complete SIP message (RFC 3261 section 7): a UDP payload, or exactly one message of a stream.
+ *
+ * Nothing is copied but the text of the message: `sdp.bytes` is a view of `bytes` and lasts as long as they do,
+ * and the strings of the answer keep one copy of the whole message alive (see `detach`). In a datagram
+ * Content-Length bytes are the body and what follows is discarded; without Content-Length the body goes to the
+ * end. Never throws; time is linear in `bytes`.
+ */
+export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage | SipError {
+  const limits = options === undefined ? DATAGRAM : { ...DATAGRAM, ...options };
+  if (bytes.length > limits.maxBytes) {
+    return sipError('message-too-large', `${bytes.length} bytes, at most ${limits.maxBytes} are read`);
+  }
+  const text = bytes.toString('latin1');
+  let start = 0;
+  while (start < text.length && (text.charCodeAt(start) === CR || text.charCodeAt(start) === LF)) start++;
+  const head = readHead(text, start, { maxHeaders: limits.maxHeaders, crlfOnly: limits.stream });
+  return 'error' in head ? head : finishMessage(head, bytes, limits.stream);
+}
+
+/**
+ * Completes a message whose head was read from `bytes` decoded as latin1: takes the body and finds the session
+ * description in it.
+ */
+export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMessage | SipError {
+  const available = bytes.length - head.bodyStart;
+  const { contentLength, message } = head;
+  if (stream && contentLength < 0) {
+    return sipError('bad-content-length', 'no Content-Length, which a stream needs');
+  }
+  if (contentLength > available) {
+    return sipError('truncated-body', `Content-Length is ${contentLength}, ${available} bytes are there`);
+  }
+  if (stream && contentLength < available) {
+    return sipError('bad-content-length', `Content-Length is ${contentLength}, ${available} bytes are there`);
+  }
+  const length = contentLength < 0 ? available : contentLength;
+  if (length > 0) message.sdp = readBody(head, bytes.subarray(head.bodyStart, head.bodyStart + length));
+  return message;
+}
