@@ -293,7 +293,7 @@ export function listOf<T>(
   expected: string,
   least = 0,
   collide: (one: T, other: T) => string | null = (one, other) =>
-    item.write(one) === item.write(other) ? 'an item once' : null,
+    item.write(one) === item.write(other) ? 'each item once' : null,
 ): ListKind<T> {
   return { expected, item, least, most: 256, collide };
 }

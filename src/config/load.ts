@@ -1,0 +1,101 @@
+import { closeSync, openSync, readSync } from 'node:fs';
+import { LineCounter } from 'yaml';
+import type { Problem } from './problem.ts';
+import { readSettings } from './read.ts';
+import { defaults, type Settings } from './schema.ts';
+import { parseYaml } from './yaml.ts';
+
+export { formatProblem, type Problem } from './problem.ts';
+export { cautions } from './rules.ts';
+export { defaults, type Settings } from './schema.ts';
+
+/** Settings, or everything that is wrong with a configuration, in the order of the file; then never empty. */
+export type Loaded = { readonly settings: Settings } | { readonly problems: readonly Problem[] };
+
+const LARGEST_FILE = 256 * 1024;
+const TOO_LARGE = `expected at most ${LARGEST_FILE / 1024} KiB`;
+const MOST_PROBLEMS = 100;
+
+/** Where a configuration is looked for when none is named (hier(7) on FreeBSD). */
+export function defaultConfigPath(platform: NodeJS.Platform = process.platform): string {
+  return platform === 'freebsd' ? '/usr/local/etc/pinholed.yaml' : '/etc/pinholed.yaml';
+}
+
+/**
+ * The configuration that a command is to use: the file named, which has to be there, or else the one in its
+ * usual place, or else the defaults. `file` is null for the latter.
+ */
+export function findConfig(named: string | undefined): Loaded & { readonly file: string | null } {
+  const file = named ?? defaultConfigPath();
+  const bytes = readFile(file);
+  if (named === undefined && 'code' in bytes && bytes.code === 'ENOENT') {
+    return { settings: defaults(), file: null };
+  }
+  return { ...loadBytes(bytes, file), file };
+}
+
+/** As `loadConfig`, from a file. That it cannot be read is a problem, too, never an exception. */
+export function loadConfigFile(path: string): Loaded {
+  return loadBytes(readFile(path), path);
+}
+
+/**
+ * A configuration in YAML 1.2 (or JSON, which is YAML) to settings, or everything that is wrong with it. What the
+ * text does not mention has its default. Anchors, aliases, tags and second documents are refused. Never throws;
+ * work is bounded by the size of the text, and that by 256 KiB.
+ */
+export function loadConfig(text: string, fileName: string): Loaded {
+  if (text.length > LARGEST_FILE) return whole(fileName, TOO_LARGE);
+  const lines = new LineCounter();
+  const faults: { readonly offset: number; readonly key: string; readonly message: string }[] = [];
+  const report = (offset: number, key: string, message: string) => faults.push({ offset, key, message });
+  const document = parseYaml(text, lines, report);
+  const settings = document === null ? defaults() : readSettings(document.contents, report);
+  if (faults.length === 0) return { settings };
+  faults.sort((one, other) => one.offset - other.offset);
+  const problems = faults.slice(0, MOST_PROBLEMS).map(({ offset, key, message }): Problem => {
+    const { line, col } = lines.linePos(offset);
+    return { file: fileName, at: { line, column: col }, key, message };
+  });
+  const left = faults.length - problems.length;
+  return {
+    problems:
+      left === 0
+        ? problems
+        : [...problems, { file: fileName, at: null, key: '', message: `and ${left} more` }],
+  };
+}
+
+function whole(file: string, message: string): { readonly problems: readonly Problem[] } {
+  return { problems: [{ file, at: null, key: '', message }] };
+}
+
+function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string): Loaded {
+  if (!Buffer.isBuffer(bytes)) return whole(path, `cannot be read: ${reason(bytes)}`);
+  return bytes.length > LARGEST_FILE ? whole(path, TOO_LARGE) : loadConfig(bytes.toString('utf8'), path);
+}
+
+/** At most one byte more than is allowed, so that a device or a pipe cannot fill the memory; or the error. */
+function readFile(path: string): Buffer | NodeJS.ErrnoException {
+  let descriptor: number | null = null;
+  try {
+    descriptor = openSync(path, 'r');
+    const buffer = Buffer.alloc(LARGEST_FILE + 1);
+    let length = 0;
+    for (let count = -1; count !== 0 && length < buffer.length; length += count) {
+      count = readSync(descriptor, buffer, length, buffer.length - length, null);
+    }
+    return buffer.subarray(0, length);
+  } catch (error) {
+    return error as NodeJS.ErrnoException;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+function reason({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EACCES') return 'no permission to read it';
+  if (code === 'EISDIR') return 'expected a file, found a directory';
+  return message;
+}

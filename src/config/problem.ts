@@ -1,0 +1,61 @@
+/** One thing that is wrong with a configuration file. */
+export interface Problem {
+  readonly file: string;
+  /** Both from 1; null when the file as a whole is meant. */
+  readonly at: { readonly line: number; readonly column: number } | null;
+  /** `timers.ringing`, `inside[2]`; '' when no key is meant. */
+  readonly key: string;
+  /** What was expected and what was found. */
+  readonly message: string;
+}
+
+/** `pinholed.yaml:12:9: timers.ringing: expected a duration between 30s and 600s, found "5"`. */
+export function formatProblem({ file, at, key, message }: Problem): string {
+  const place = at === null ? file : `${file}:${at.line}:${at.column}`;
+  return key === '' ? `${place}: ${message}` : `${place}: ${key}: ${message}`;
+}
+
+const LONGEST_QUOTE = 60;
+const UNPRINTABLE = /[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+
+/** Text from a file in double quotes, for a terminal: at most 60 characters, nothing unprintable. */
+export function quote(text: string): string {
+  const short = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text;
+  return JSON.stringify(short).replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/**
+ * The candidate that was probably meant by `text`, or null. Two spellings are near when they are the same but for
+ * case, `_` and `-`, or at most a third of the letters (by Levenshtein distance) apart.
+ */
+export function nearest(text: string, candidates: Iterable<string>): string | null {
+  if (text.length > LONGEST_QUOTE) return null;
+  let best: { candidate: string; distance: number } | null = null;
+  for (const candidate of candidates) {
+    const distance = editDistance(plainLetters(text), plainLetters(candidate));
+    if (distance * 3 <= candidate.length && distance < (best?.distance ?? Infinity)) {
+      best = { candidate, distance };
+    }
+  }
+  return best?.candidate ?? null;
+}
+
+function plainLetters(text: string): string {
+  return text.toLowerCase().replaceAll('-', '').replaceAll('_', '');
+}
+
+function editDistance(one: string, other: string): number {
+  let above = Array.from({ length: other.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= one.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= other.length; column++) {
+      const substitution = above[column - 1]! + (one[row - 1] === other[column - 1] ? 0 : 1);
+      current.push(Math.min(substitution, above[column]! + 1, current[column - 1]! + 1));
+    }
+    above = current;
+  }
+  return above[other.length]!;
+}

@@ -1,0 +1,180 @@
+import { isAlias, isMap, isScalar, isSeq, type Node, type ParsedNode, Scalar as YamlScalar } from 'yaml';
+import type { Kind, ListKind, Scalar } from './kinds.ts';
+import { nearest, quote } from './problem.ts';
+import { rules } from './rules.ts';
+import { type Entries, entries, initialValue, kebab, type SchemaNode, type Settings } from './schema.ts';
+import { offsetOf, type Report } from './yaml.ts';
+
+interface Reader {
+  readonly report: Report;
+  /** Offset of each setting that the file gives, by key. */
+  readonly places: Map<string, number>;
+}
+
+/**
+ * A document's content to settings. Every fault is reported with its place; what is missing or at fault has its
+ * default in what is returned, which is to be used only if nothing was reported.
+ */
+export function readSettings(contents: ParsedNode | null, report: Report): Settings {
+  const wrong = new Set<string>();
+  const reader: Reader = {
+    places: new Map(),
+    report: (offset, key, message) => {
+      wrong.add(key.split('[', 1)[0]!);
+      report(offset, key, message);
+    },
+  };
+  const settings = readSection('', entries, contents, reader) as unknown as Settings;
+  for (const { keys, breach } of rules) {
+    const message = keys.some((key) => wrong.has(key)) ? null : breach(settings);
+    if (message === null) continue;
+    const key = keys.find((candidate) => reader.places.has(candidate)) ?? keys[0];
+    report(reader.places.get(key) ?? 0, key, message);
+  }
+  return settings;
+}
+
+/** A value in the file, null where there is none behind its key, and the place to name for it. */
+interface Given {
+  readonly node: Node | null;
+  readonly offset: number;
+}
+
+function readNode(key: string, schemaNode: SchemaNode, given: Given, reader: Reader): unknown {
+  const { node } = given;
+  reader.places.set(key, given.offset);
+  if (schemaNode.node === 'section') return readSection(key, schemaNode.entries, node, reader);
+  const value =
+    schemaNode.node === 'list'
+      ? readList(key, schemaNode.kind, given, reader)
+      : readScalar(key, schemaNode.kind, given, reader);
+  return value === undefined ? initialValue(key, schemaNode) : value;
+}
+
+function readSection(
+  path: string,
+  wanted: Entries,
+  node: Node | null,
+  reader: Reader,
+): Record<string, unknown> {
+  const values: Record<string, unknown> = {};
+  const given = new Map<string, Given>();
+  if (isMap<Node, Node | null>(node)) {
+    const names = new Map(Object.keys(wanted).map((name) => [kebab(name), name]));
+    for (const { key, value } of node.items) {
+      const offset = offsetOf(key);
+      const text = keyText(key);
+      if (text === null) {
+        if (!isAlias(key)) reader.report(offset, path, `expected the name of a setting, found ${found(key)}`);
+      } else if (!names.has(text)) {
+        reader.report(offset, join(path, printable(text)), unknownKey(text, path, [...names.keys()]));
+      } else if (given.has(text)) {
+        reader.report(offset, join(path, text), 'expected once, found a second time');
+      } else {
+        given.set(text, {
+          node: value,
+          offset: value === null || isNothing(value) ? offset : offsetOf(value),
+        });
+      }
+    }
+  } else if (node !== null && !isNothing(node) && !isAlias(node)) {
+    reader.report(offsetOf(node), path, `expected a mapping of settings, found ${found(node)}`);
+  }
+  for (const [name, schemaNode] of Object.entries(wanted)) {
+    const entry = given.get(kebab(name));
+    const key = join(path, kebab(name));
+    values[name] =
+      entry === undefined ? initialValue(key, schemaNode) : readNode(key, schemaNode, entry, reader);
+  }
+  return values;
+}
+
+function readScalar(key: string, kind: Kind<unknown>, { node, offset }: Given, reader: Reader): unknown {
+  if (isAlias(node)) return undefined;
+  const reading = isScalar(node) ? kind.read(scalarOf(node)) : kind;
+  if ('value' in reading) return reading.value;
+  reader.report(offset, key, `expected ${reading.expected}, found ${found(node)}`);
+  return undefined;
+}
+
+function readList(
+  key: string,
+  kind: ListKind<unknown>,
+  { node, offset }: Given,
+  reader: Reader,
+): unknown[] | undefined {
+  if (isAlias(node)) return undefined;
+  if (!isSeq<Node | null>(node)) {
+    reader.report(offset, key, `expected ${kind.expected}, found ${found(node)}`);
+    return undefined;
+  }
+  const count = node.items.length;
+  if (count < kind.least || count > kind.most) {
+    reader.report(offset, key, `expected ${kind.least} to ${kind.most} items, found ${count}`);
+    return undefined;
+  }
+  const values: unknown[] = [];
+  for (const [index, item] of node.items.entries()) {
+    const path = `${key}[${index}]`;
+    const place = { node: item, offset: item === null ? offset : offsetOf(item) };
+    const value = readScalar(path, kind.item, place, reader);
+    if (value === undefined) continue;
+    const clash = values.map((other) => kind.collide(value, other)).find((text) => text !== null);
+    if (clash === undefined) values.push(value);
+    else reader.report(place.offset, path, `expected ${clash}, found ${found(item)}`);
+  }
+  return values;
+}
+
+function keyText(key: Node): string | null {
+  return isScalar(key) ? scalarOf(key).text : null;
+}
+
+function scalarOf(node: YamlScalar): Scalar {
+  const { value, source, type } = node;
+  const plain = type === YamlScalar.PLAIN || type === undefined;
+  return {
+    value:
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null,
+    text: plain ? (source ?? '') : String(value),
+  };
+}
+
+function isNothing(node: Node): boolean {
+  return isScalar(node) && node.value === null;
+}
+
+/** What stands there instead, for the end of a sentence. */
+function found(node: Node | null): string {
+  if (isMap(node)) return 'a mapping';
+  if (isSeq(node)) return 'a list';
+  if (!isScalar(node) || isNothing(node)) return 'nothing';
+  const { text } = scalarOf(node);
+  return node.type === YamlScalar.PLAIN ? quote(text) : `the text ${quote(text)}`;
+}
+
+function unknownKey(text: string, path: string, names: readonly string[]): string {
+  const near = nearest(text, names);
+  if (near !== null) return `unknown key, did you mean ${near}?`;
+  const elsewhere = allKeys('', entries).find(
+    (key) => key.endsWith(`.${text}`) || (path !== '' && key === text),
+  );
+  return elsewhere === undefined
+    ? `unknown key, expected one of ${names.join(', ')}`
+    : `unknown key here, did you mean ${elsewhere}?`;
+}
+
+function allKeys(path: string, nodes: Entries): string[] {
+  return Object.entries(nodes).flatMap(([name, node]) => {
+    const key = join(path, kebab(name));
+    return node.node === 'section' ? allKeys(key, node.entries) : [key];
+  });
+}
+
+function join(path: string, name: string): string {
+  return path === '' ? name : `${path}.${name}`;
+}
+
+function printable(key: string): string {
+  return /^[\w-]{1,40}$/.test(key) ? key : quote(key);
+}

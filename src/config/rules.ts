@@ -1,0 +1,65 @@
+import { formatTransportAddress, isLoopback } from './kinds.ts';
+import type { Settings } from './schema.ts';
+
+/** A condition over several settings. */
+export interface Rule {
+  /** The keys it is about, as in a file; the first is where a breach is reported. */
+  readonly keys: readonly [string, ...string[]];
+  /** What is wrong and what was expected, or null. */
+  readonly breach: (settings: Settings) => string | null;
+}
+
+/** What must hold between settings that are each valid. */
+export const rules: readonly Rule[] = [
+  {
+    keys: ['web', 'metrics'],
+    breach: ({ web, metrics }) =>
+      web !== null && metrics !== null && formatTransportAddress(web) === formatTransportAddress(metrics)
+        ? 'expected another address or port than that of metrics'
+        : null,
+  },
+  {
+    keys: ['fail', 'freebsd.inside-interfaces', 'platform'],
+    breach: (settings) => (settings.platform === 'freebsd' ? missingInterfaces(settings, 'freebsd') : null),
+  },
+  {
+    keys: ['control.mode', 'control.group'],
+    breach: ({ control }) =>
+      (control.mode & 0o060) !== 0 && control.group === null
+        ? 'expected control.group to name the group that the mode admits'
+        : null,
+  },
+];
+
+/**
+ * Why these settings cannot run on this platform, or null. `platform: auto` is resolved only at the start, so
+ * the daemon asks this, too.
+ */
+export function missingInterfaces(settings: Settings, platform: 'freebsd' | 'linux'): string | null {
+  return platform === 'freebsd' && settings.fail === 'open' && settings.freebsd.insideInterfaces.length === 0
+    ? 'open needs freebsd.inside-interfaces: the daemon loads the divert rules itself and has to know where'
+    : null;
+}
+
+/** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */
+export function cautions(settings: Settings): string[] {
+  const found: string[] = [];
+  const everywhere = settings.inside.filter((network) => network.prefix === 0);
+  for (const { text } of everywhere) {
+    found.push(`inside: ${text} is everybody: outside hosts may have pinholes opened towards themselves`);
+  }
+  if (settings.earlyMediaSource === 'any') {
+    found.push('early-media-source: any lets everybody send to an offered port until the answer');
+  }
+  if (settings.mediaSource === 'any') {
+    found.push('media-source: any lets everybody send to the media ports of a call for as long as it lasts');
+  }
+  if (settings.mediaPorts.some(([first]) => first < 1024)) {
+    found.push('media-ports: ports below 1024 belong to services');
+  }
+  if (settings.metrics !== null && !isLoopback(settings.metrics)) {
+    found.push('metrics: everybody who can reach this address can read them; there is no password');
+  }
+  if (settings.daemon.user === 'root') found.push('daemon.user: packets will be read with all privileges');
+  return found;
+}
