@@ -1,4 +1,5 @@
-import type { Change, Pinhole } from '../pinhole/pinhole.ts';
+import type { Change } from '../pinhole/change.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
 
 /** Packets and bytes that a pinhole's rules have passed since it was opened. */
 export interface Traffic {

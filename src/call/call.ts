@@ -1,0 +1,180 @@
+import { createHash } from 'node:crypto';
+import type { Address } from '../address/address.ts';
+import type { Candidate, Session, Stream } from '../sdp/session.ts';
+import type { Side } from './wanted.ts';
+
+/** A session description with the host that sent it. */
+export interface Description {
+  readonly session: Session;
+  /** Packet source of the message that carried it. */
+  readonly owner: Address;
+}
+
+/** A completed offer/answer exchange (RFC 3264): what both parties of a dialog have agreed on. */
+export interface Agreement {
+  readonly offerSide: Side;
+  readonly sides: readonly [Description, Description];
+}
+
+/** A request that still may be answered, or was answered a short while ago (retransmissions). */
+export interface Transaction {
+  readonly method: string;
+  readonly branch: string;
+  readonly cseq: number;
+  readonly side: Side;
+  readonly source: Address;
+  readonly destination: Address;
+  /** To-tag of the request: '' outside a dialog. */
+  readonly toTag: string;
+  readonly startedAt: number;
+  offer: Description | null;
+  /** What was agreed before a provisional answer to this request; a failure brings it back. */
+  replaced: Agreement | null;
+  /** Final status, 0 while there is none. */
+  final: number;
+}
+
+/** One dialog of a call: every To-tag makes its own (RFC 3261 12.1, forking). */
+export interface Dialog {
+  readonly toTag: string;
+  confirmed: boolean;
+  agreed: Agreement | null;
+  /** Whether the agreement came in a reliable message, after which other descriptions are ignored. */
+  settled: boolean;
+  /** Offers without an answer yet, by the side that made them. */
+  readonly offers: [Offer | null, Offer | null];
+  /** Candidates trickled in INFO (RFC 8840), by side and mid. */
+  readonly trickled: [Trickled[], Trickled[]];
+  /** When a fork that lost is given up; Infinity for the others. */
+  endsAt: number;
+}
+
+export interface Offer {
+  readonly description: Description;
+  /** The transaction that carries it, null once only the answer's own request can complete it. */
+  readonly transaction: Transaction;
+}
+
+export interface Trickled {
+  readonly mid: string;
+  readonly candidate: Candidate;
+}
+
+export type CallState = 'calling' | 'ringing' | 'confirmed' | 'terminating' | 'ended';
+
+export type EndReason =
+  | 'bye'
+  | 'bye-timeout'
+  | 'cancelled'
+  | 'cancel-timeout'
+  | 'failed'
+  | 'no-response'
+  | 'ringing-timeout'
+  | 'session-expired'
+  | 'max-duration'
+  | 'administrator';
+
+/**
+ * One call leg: a Call-ID with the caller's tag between two signalling addresses. The same Call-ID between
+ * other addresses (the far side of a proxy) is another leg and never touches this one. Times are in ms.
+ */
+export interface Call {
+  /** Stable, unguessable name of this leg: 16 hexadecimal digits. */
+  readonly hash: string;
+  readonly callId: string;
+  readonly fromTag: string;
+  /** Signalling addresses: [0] sent the first INVITE. */
+  readonly parties: readonly [Address, Address];
+  readonly from: string;
+  readonly to: string;
+  readonly startedAt: number;
+  state: CallState;
+  endReason: EndReason | null;
+  /** Final status that ended it, 0 when none did. */
+  endStatus: number;
+  answeredAt: number | null;
+  endedAt: number | null;
+  /** The INVITE that is being answered; null between attempts and once everything is over. */
+  invite: Transaction | null;
+  inviteCseq: number;
+  dialogs: Dialog[];
+  transactions: Transaction[];
+  /** When what is known now ends the call: no response, ringing too long, CANCEL or BYE unanswered. */
+  cancelled: boolean;
+  /** When the INVITE itself runs out (Expires, RFC 3261 13.2.1). */
+  inviteExpires: number;
+  signallingDeadline: number;
+  sessionDeadline: number;
+  hardDeadline: number;
+  /** Last media seen, or the last time the pinholes changed. */
+  mediaAt: number;
+  /** Media has been silent for too long: the rules are gone, the call is not. */
+  idle: boolean;
+}
+
+/** Names a call leg by everything that identifies it, so that nobody can make two legs share a name. */
+export function callHash(
+  callId: string,
+  fromTag: string,
+  caller: Address,
+  callee: Address,
+  at: number,
+): string {
+  return createHash('sha256')
+    .update(`${callId}\0${fromTag}\0${caller}\0${callee}\0${at}`)
+    .digest('hex')
+    .slice(0, 16);
+}
+
+export function newDialog(toTag: string): Dialog {
+  return {
+    toTag,
+    confirmed: false,
+    agreed: null,
+    settled: false,
+    offers: [null, null],
+    trickled: [[], []],
+    endsAt: Number.POSITIVE_INFINITY,
+  };
+}
+
+export function otherSide(side: Side): Side {
+  return side === 0 ? 1 : 0;
+}
+
+/** Whether an m= line is in use: port 0 disables it (RFC 3264 8.2) unless it is bundle-only (RFC 8843 6). */
+export function isEnabled(stream: Stream): boolean {
+  return stream.port !== 0 || stream.bundleOnly;
+}
+
+/**
+ * Hold by 0.0.0.0 (RFC 3264 8.4) says that nothing is to be sent, not that the transport is gone: such a
+ * stream keeps the address and ports it had, inactive.
+ */
+export function carryHold(next: Description, previous: Description | undefined): Description {
+  if (previous === undefined) return next;
+  const streams = next.session.streams.map((stream, index) => {
+    const before = previous.session.streams[index];
+    const held = stream.connection.kind === 'unspecified' && isEnabled(stream);
+    return held && before?.connection.kind === 'address' && isEnabled(before)
+      ? { ...before, direction: 'inactive' as const }
+      : stream;
+  });
+  return { owner: next.owner, session: { ...next.session, streams } };
+}
+
+/** Whether every stream in use of every dialog is held, so that silence is expected. */
+export function isHeld(call: Call): boolean {
+  let streams = 0;
+  for (const { agreed } of call.dialogs) {
+    if (agreed === null) continue;
+    const [mine, theirs] = agreed.sides;
+    for (const [index, stream] of mine.session.streams.entries()) {
+      const peer = theirs.session.streams[index];
+      if (peer === undefined || !isEnabled(stream) || !isEnabled(peer)) continue;
+      if (stream.direction === 'sendrecv' && peer.direction === 'sendrecv') return false;
+      streams++;
+    }
+  }
+  return streams > 0;
+}

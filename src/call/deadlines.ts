@@ -1,0 +1,71 @@
+/** Keys with the times at which something is due for them; a binary heap with at most one live entry a key. */
+export interface Deadlines<Key> {
+  /** Makes `key` due at `at` at the latest. An earlier time set before stays. */
+  arm(key: Key, at: number): void;
+  /** Takes out the key that is due first, if that is at `now` or before. */
+  pop(now: number): { readonly key: Key; readonly at: number } | null;
+  /** When the next key is due; Infinity when there is none. */
+  next(): number;
+}
+
+interface Item<Key> {
+  readonly key: Key;
+  readonly at: number;
+}
+
+export function createDeadlines<Key>(): Deadlines<Key> {
+  const armed = new Map<Key, number>();
+  const heap: Item<Key>[] = [];
+
+  function arm(key: Key, at: number): void {
+    if (at === Number.POSITIVE_INFINITY || at >= (armed.get(key) ?? Number.POSITIVE_INFINITY)) return;
+    armed.set(key, at);
+    let hole = heap.length;
+    const item = { key, at };
+    heap.push(item);
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1;
+      if (heap[parent]!.at <= at) break;
+      heap[hole] = heap[parent]!;
+      hole = parent;
+    }
+    heap[hole] = item;
+  }
+
+  function removeFirst(): Item<Key> {
+    const first = heap[0]!;
+    const last = heap.pop()!;
+    if (heap.length === 0) return first;
+    let hole = 0;
+    for (;;) {
+      let child = 2 * hole + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && heap[child + 1]!.at < heap[child]!.at) child++;
+      if (heap[child]!.at >= last.at) break;
+      heap[hole] = heap[child]!;
+      hole = child;
+    }
+    heap[hole] = last;
+    return first;
+  }
+
+  /** Entries that a later `arm` made stale are dropped when they come to the top. */
+  function settle(): void {
+    while (heap.length > 0 && armed.get(heap[0]!.key) !== heap[0]!.at) removeFirst();
+  }
+
+  function pop(now: number): Item<Key> | null {
+    settle();
+    if (heap.length === 0 || heap[0]!.at > now) return null;
+    const first = removeFirst();
+    armed.delete(first.key);
+    return first;
+  }
+
+  function next(): number {
+    settle();
+    return heap[0]?.at ?? Number.POSITIVE_INFINITY;
+  }
+
+  return { arm, pop, next };
+}

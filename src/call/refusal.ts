@@ -1,0 +1,139 @@
+/**
+ * Every reason for which something gets no pinhole: one closed list. `means` is what was seen, `advice` what
+ * the reader can do about it. docs/refusals.md is made from it.
+ */
+export const REFUSALS = {
+  'malformed-sip': {
+    means: 'The packet looks like SIP but cannot be read as a SIP message.',
+    advice: 'Look at the detail: it names the header. Report it to the maker of the sending device.',
+  },
+  'conflicting-header': {
+    means:
+      'A header that may stand once (Call-ID, CSeq, From, To, Content-Length) stands twice with different values.',
+    advice:
+      'Two readers would take two different calls from it. Find out which device writes it; it may be an attack.',
+  },
+  'message-too-large': {
+    means: 'The message, its headers or their number exceed the caps of the configuration.',
+    advice: 'Raise caps.message-bytes or caps.headers if the sender is honest.',
+  },
+  'stream-unusable': {
+    means: 'The TCP stream cannot be read any more: bytes were lost, or two copies of a segment differed.',
+    advice: 'Calls on a new connection work again. Differing copies are an attack; look for its source.',
+  },
+  'encoded-body': {
+    means: 'The body is compressed or encrypted (Content-Encoding, S/MIME).',
+    advice: 'Switch body encoding off at the sender; a firewall cannot read it.',
+  },
+  'malformed-body': {
+    means: 'A multipart body has no usable boundary, or is nested too deeply.',
+    advice: 'Report it to the maker of the sending device.',
+  },
+  'several-sdp': {
+    means: 'The message carries more than one session description.',
+    advice: 'Exactly one may stand there (RFC 3261 13.2.1). Report it to the maker of the sending device.',
+  },
+  'malformed-sdp': {
+    means: 'The session description cannot be read.',
+    advice: 'Look at the detail: it names the line. Report it to the maker of the sending device.',
+  },
+  'response-without-request': {
+    means: 'A response answers no request that was seen from the other side.',
+    advice:
+      'Harmless right after a restart. Otherwise the request took another path: let both directions pass here.',
+  },
+  'wrong-dialog': {
+    means: 'The Call-ID is known, but the tags or the sending host do not belong to the dialog.',
+    advice: 'Either a forged message, or requests that bypass the proxy: let the whole dialog take one path.',
+  },
+  'unexpected-answer': {
+    means: 'A session description came where the offer/answer model has no place for it.',
+    advice: 'RFC 6337 table 1 lists the six places. Report it to the maker of the sending device.',
+  },
+  'fewer-streams': {
+    means: 'A new session description has fewer m= lines than the one before.',
+    advice:
+      'Forbidden by RFC 3264 section 8: the old streams were kept. Report it to the maker of the device.',
+  },
+  'extra-stream': {
+    means: 'The answer has an m= line that the offer did not have, or one of another media type.',
+    advice: 'The line was ignored. Report it to the maker of the answering device.',
+  },
+  'too-many-streams': {
+    means: 'The session description has more m= lines, ports or candidates than the caps allow.',
+    advice: 'Raise caps.streams, caps.candidates or caps.pinholes-per-call if the sender is honest.',
+  },
+  'no-address': {
+    means: 'No c= line with an IP address applies to the stream.',
+    advice: 'The sender must write one; without it no one knows where the media goes.',
+  },
+  'hostname-address': {
+    means: 'The stream is announced at a host name (or an mDNS .local name), not at an IP address.',
+    advice: 'Make the device announce its IP address. Names are never resolved in the packet path.',
+  },
+  'on-hold': {
+    means: 'The stream is announced at 0.0.0.0 or ::, so nothing can be sent to it.',
+    advice: 'Nothing to do: it is the old way of hold, or a third party setting the call up.',
+  },
+  'unusable-address': {
+    means: 'The stream is announced at a loopback, multicast, broadcast or link-local address.',
+    advice: 'Set the media address of the device to one that its peers can reach.',
+  },
+  'not-inside': {
+    means: 'The party that announced the stream is not inside: this firewall has nothing to open for it.',
+    advice: 'Normal for the far end of every call. If it is one of your hosts, add its network to `inside`.',
+  },
+  'foreign-address': {
+    means: 'The party announced an address that is neither its own nor one of media-hosts.',
+    advice:
+      'If media really goes to that host (a gateway, a media relay), list it in `media-hosts`; else it is an attack or a NAT that rewrites nothing.',
+  },
+  'port-out-of-range': {
+    means: 'The announced port lies outside media-ports.',
+    advice: 'Set the media port range of the device inside media-ports, or widen media-ports.',
+  },
+  'denied-port': {
+    means: 'The announced port is one of denied-ports: a port on which other services listen.',
+    advice: 'Set the media port range of the device elsewhere, or take the port out of denied-ports.',
+  },
+  'unknown-transport': {
+    means: 'The transport protocol of the m= line is none that is known (RTP, UDPTL, DTLS/SCTP, TCP).',
+    advice: 'Ask for support of it, naming the m= line.',
+  },
+  'tcp-media': {
+    means: 'The stream runs over TCP (MSRP, BFCP, T.38) and tcp-media is off, or its owner connects itself.',
+    advice: 'Set tcp-media: true if you use it. A stream with a=setup:active needs no pinhole.',
+  },
+  'no-source': {
+    means: 'No address is known from which media of this address family may come.',
+    advice: 'Normal before the answer when signalling and media use different address families.',
+  },
+  'peer-not-allowed': {
+    means: 'The other signalling party is not in `peers`.',
+    advice: 'Add its address to `peers` if you know it.',
+  },
+  'calls-limit': {
+    means: 'caps.calls calls are being tracked already.',
+    advice: 'Raise caps.calls, or find out who makes so many calls.',
+  },
+  'calls-per-host-limit': {
+    means: 'The host has caps.calls-per-host calls already.',
+    advice: 'Raise caps.calls-per-host for a busy PBX.',
+  },
+  'offer-rate-limit': {
+    means: 'The host makes more than caps.offers-per-second offers.',
+    advice: 'Raise caps.offers-per-second for a busy trunk, or look for a flood.',
+  },
+  'firewall-error': {
+    means: 'The firewall did not take the change.',
+    advice: 'Run `pinholed doctor`: it says what is wrong and what to do.',
+  },
+} as const satisfies Record<string, { means: string; advice: string }>;
+
+export type RefusalReason = keyof typeof REFUSALS;
+
+export interface Refusal {
+  readonly reason: RefusalReason;
+  /** What exactly was refused, for people. Control characters are escaped. */
+  readonly detail: string;
+}

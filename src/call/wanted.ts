@@ -1,0 +1,69 @@
+import type { Address } from '../address/address.ts';
+import type { Connection } from '../sdp/session.ts';
+
+/** What a pinhole carries. `rtp+rtcp` is a range with both, or one port with both (rtcp-mux). */
+export type MediaKind =
+  | 'rtp'
+  | 'rtcp'
+  | 'rtp+rtcp'
+  | 'udptl'
+  | 'datachannel'
+  | 'udp'
+  | 'msrp'
+  | 'bfcp'
+  | 'tcp';
+
+/** Which party of a call: 0 sent its first request, 1 is the other. */
+export type Side = 0 | 1;
+
+/** One transport that a call needs to be reachable now. Policy makes a pinhole or a refusal of it. */
+export interface Wanted {
+  /** `side:m-line`: what takes the place of what when a stream moves. */
+  readonly slot: string;
+  readonly media: string;
+  readonly kind: MediaKind;
+  readonly protocol: 'udp' | 'tcp';
+  /** Packet source of the message that announced it: the host that says "send to me here". */
+  readonly owner: Address;
+  readonly connection: Connection;
+  readonly ports: readonly [first: number, last: number];
+  /** Addresses the media may come from; 'any' only before the answer and by configuration. May be empty. */
+  readonly sources: readonly Address[] | 'any';
+  readonly sourcePort: number | null;
+  /** An ICE candidate beside the default one: closed again when nothing ever uses it. */
+  readonly candidate: boolean;
+  /** Whether the other party has answered; before that the sources are a guess. */
+  readonly agreed: boolean;
+}
+
+/** How pinholes that are no longer wanted leave. */
+export interface Departure {
+  readonly reason: CloseReason;
+  /** ms that a pinhole stays whose stream lives on elsewhere, unless media is seen there first. */
+  readonly movedLinger: number;
+  /** ms that a pinhole stays whose stream is gone. */
+  readonly goneLinger: number;
+}
+
+/** Why a pinhole was closed. Closed list, shown to people as it is. */
+export type CloseReason =
+  | 'bye'
+  | 'bye-timeout'
+  | 'cancelled'
+  | 'call-failed'
+  | 'no-response'
+  | 'ringing-timeout'
+  | 'session-expired'
+  | 'max-duration'
+  | 'media-idle'
+  | 'hold-idle'
+  | 'offer-refused'
+  | 'stream-disabled'
+  | 'moved'
+  | 'narrowed'
+  | 'rtcp-mux'
+  | 'bundled'
+  | 'losing-fork'
+  | 'unused-candidate'
+  | 'new-attempt'
+  | 'administrator';

@@ -1,0 +1,427 @@
+import type { Buffer } from 'node:buffer';
+import type { Address } from './address/address.ts';
+import type { Call, EndReason } from './call/call.ts';
+import { createDeadlines } from './call/deadlines.ts';
+import type { Refusal, RefusalReason } from './call/refusal.ts';
+import { type StreamSettings, wantedStreams } from './call/streams.ts';
+import { type Bodies, type CallTimers, createTracker, type Outcome } from './call/tracker.ts';
+import type { Departure } from './call/wanted.ts';
+import { createFragmentReassembler } from './packet/fragments.ts';
+import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
+import { createStreamTable, type Stream } from './packet/stream.ts';
+import type { Change } from './pinhole/change.ts';
+import {
+  createPinholeTable,
+  type Entry,
+  type Held,
+  type HolderEvent,
+  type TableResult,
+} from './pinhole/table.ts';
+import { type AdmissionCaps, createAdmission } from './policy/admission.ts';
+import type { Pinhole } from './policy/pinhole.ts';
+import { createPolicy, type Policy, type PolicySettings } from './policy/policy.ts';
+import { readSdp, readSdpFragment } from './sdp/read.ts';
+import type { SdpError, Session } from './sdp/session.ts';
+import type { SipError, SipMessage, Transport } from './sip/message.ts';
+import { readSip } from './sip/read.ts';
+import { isKeepalive, looksLikeSip } from './sip/recognise.ts';
+import { createSipFramer, type SipFramer } from './sip/stream.ts';
+
+/** Everything the inspector is told; all of it can change while it runs. */
+export interface InspectorSettings extends PolicySettings, StreamSettings {
+  /** Drop what arrives as SIP but cannot be read. */
+  readonly strict: boolean;
+  readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
+  readonly caps: AdmissionCaps & {
+    readonly pinholesPerCall: number;
+    readonly streams: number;
+    readonly candidates: number;
+    readonly headers: number;
+    readonly messageBytes: number;
+    readonly tcpConnections: number;
+    readonly reassemblyBytes: number;
+  };
+}
+
+/** What happened, in order. */
+export type InspectorEvent =
+  | MessageEvent
+  | { readonly type: 'malformed'; readonly packet: PacketView; readonly error: SipError }
+  | { readonly type: 'call'; readonly what: 'started' | 'ended'; readonly call: Call; readonly at: number }
+  | { readonly type: 'refused'; readonly call: Call | null; readonly refusal: Refusal; readonly at: number }
+  | { readonly type: 'pinhole'; readonly call: Call; readonly event: HolderEvent };
+
+export interface MessageEvent {
+  readonly type: 'message';
+  readonly message: SipMessage;
+  readonly transport: Transport;
+  readonly packet: PacketView;
+  /** The legs it belongs to. */
+  readonly calls: readonly Call[];
+  /** Its session description, read at most once; null when it has none. */
+  readonly session: () => Session | SdpError | Refusal | null;
+}
+
+export interface Inspection {
+  /** What the firewall must have confirmed before the packet goes on; null when there is nothing to do. */
+  readonly change: Change | null;
+  /** `drop` only in strict mode. */
+  readonly verdict: 'release' | 'drop';
+  readonly events: readonly InspectorEvent[];
+  /** The packet as it was read, reassembled when it completed a datagram; null when it could not be read. */
+  readonly packet: PacketView | null;
+}
+
+export interface InspectorStats {
+  packets: number;
+  notSip: number;
+  keepalives: number;
+  malformed: number;
+  /** Packets whose headers cannot be read, by name. */
+  readonly unreadable: Map<PacketError, number>;
+  readonly messages: { udp: number; tcp: number };
+  readonly methods: Map<string, number>;
+  readonly refusals: Map<RefusalReason, number>;
+  callsStarted: number;
+}
+
+export interface Inspector {
+  /**
+   * One IP packet at `now` (ms, a clock that never runs backwards) to what has to change. Never throws, whatever
+   * the bytes; takes time linear in them. The packet itself is never touched.
+   */
+  inspect(bytes: Buffer, now: number): Inspection;
+  /** Does everything that is due at `now`. */
+  tick(now: number): Inspection;
+  /** When `tick` is due next, in ms of the same clock; Infinity never. */
+  nextDeadline(): number;
+  /** Media was seen at `now` in the pinhole with this id. */
+  traffic(pinholeId: string, now: number): void;
+  /** Ends a call on the administrator's word. */
+  end(call: Call, now: number): Inspection;
+  /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
+  reload(): void;
+  calls(): Iterable<Call>;
+  held(call: Call): readonly Held[];
+  /** Every pinhole that should be open now. */
+  pinholes(): Iterable<Pinhole>;
+  readonly stats: InspectorStats;
+}
+
+const NO_EVENTS: readonly InspectorEvent[] = [];
+/** Methods counted by name; everything else is counted as `other`, so that no sender can fill memory. */
+const KNOWN_METHODS = new Set(
+  'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
+    ' ',
+  ),
+);
+const MAX_REFUSALS_OF_CALL = 64;
+
+/**
+ * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
+ * the same packets at the same times always give the same changes.
+ */
+export function createInspector(settings: () => InspectorSettings): Inspector {
+  let policy: Policy = createPolicy(settings());
+  const admission = createAdmission(
+    () => settings().caps,
+    (address: Address) => policy.isInside(address),
+  );
+  const tracker = createTracker(() => settings().timers, admission);
+  const table = createPinholeTable(() => settings().timers.iceUnused);
+  const deadlines = createDeadlines<Call>();
+  const callOf = new Map<string, Call>();
+  const refusedBefore = new WeakMap<Call, Set<string>>();
+  const { caps, timers } = settings();
+  const fragments = createFragmentReassembler({ maxBytes: caps.reassemblyBytes });
+  const streams = createStreamTable<SipFramer>({
+    maxStreams: caps.tcpConnections * 2,
+    maxBytes: caps.reassemblyBytes,
+    bufferIdleMs: timers.tcpPartial,
+  });
+  const stats: InspectorStats = {
+    packets: 0,
+    notSip: 0,
+    keepalives: 0,
+    malformed: 0,
+    unreadable: new Map(),
+    messages: { udp: 0, tcp: 0 },
+    methods: new Map(),
+    refusals: new Map(),
+    callsStarted: 0,
+  };
+
+  function inspect(bytes: Buffer, now: number): Inspection {
+    stats.packets++;
+    let packet = readPacket(bytes);
+    if (typeof packet !== 'string' && packet.fragment !== null) {
+      const whole = fragments.add(packet, now);
+      if (whole === null) return { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
+      packet = whole;
+    }
+    if (typeof packet === 'string') {
+      stats.unreadable.set(packet, (stats.unreadable.get(packet) ?? 0) + 1);
+      return { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
+    }
+    const work = createWork(packet, now);
+    if (packet.protocol === 'udp') inspectDatagram(packet, work);
+    else if (packet.protocol === 'tcp') inspectSegment(packet, work);
+    else stats.notSip++;
+    return work.result();
+  }
+
+  function inspectDatagram(packet: PacketView, work: Work): void {
+    const { payload } = packet;
+    if (isKeepalive(payload)) {
+      stats.keepalives++;
+      return;
+    }
+    if (!looksLikeSip(payload)) {
+      stats.notSip++;
+      work.unreadable();
+      return;
+    }
+    const read = readSip(payload, { maxHeaders: settings().caps.headers });
+    if ('error' in read) work.malformed(read);
+    else work.message(read, 'udp');
+  }
+
+  function inspectSegment(packet: PacketView, work: Work): void {
+    const delivery = streams.push(packet, work.now);
+    if (delivery === null) return;
+    const { stream, bytes } = delivery;
+    if (stream.user === null) {
+      const { headers, messageBytes } = settings().caps;
+      stream.user = createSipFramer({
+        maxHeaders: headers,
+        maxBytes: messageBytes,
+        midstream: stream.midstream,
+      });
+    }
+    if (isUnusable(stream)) {
+      if (!stream.user.stopped) {
+        stream.user.stop();
+        const detail = `${stream.source}:${stream.sourcePort} to ${stream.destination}:${stream.destinationPort}: ${
+          stream.conflict ? 'two copies of the same bytes differ' : 'bytes are missing'
+        }`;
+        work.refuse(null, { reason: 'stream-unusable', detail });
+      }
+      return;
+    }
+    if (bytes === null) return;
+    for (const item of stream.user.push(bytes)) {
+      if ('error' in item) work.malformed(item);
+      else work.message(item, 'tcp');
+    }
+  }
+
+  function isUnusable(stream: Stream<SipFramer>): boolean {
+    return stream.conflict || stream.gap;
+  }
+
+  type Work = ReturnType<typeof createWork>;
+
+  /** Gathers what one packet, or one tick, leads to. */
+  function createWork(packet: PacketView | null, now: number) {
+    let events: InspectorEvent[] | null = null;
+    let changes: Change[] | null = null;
+    let verdict: Inspection['verdict'] = 'release';
+
+    function emit(event: InspectorEvent): void {
+      events ??= [];
+      events.push(event);
+    }
+
+    function message(read: SipMessage, transport: Transport): void {
+      const from = packet!;
+      stats.messages[transport]++;
+      const name = read.method === '' ? read.cseqMethod : read.method;
+      const method = KNOWN_METHODS.has(name) ? name : 'other';
+      stats.methods.set(method, (stats.methods.get(method) ?? 0) + 1);
+      const bodies = bodiesOf(read);
+      const before = callOf.size;
+      const outcomes = tracker.handle(
+        read,
+        {
+          source: { address: from.source, port: from.sourcePort },
+          destination: { address: from.destination, port: from.destinationPort },
+          now,
+        },
+        bodies,
+      );
+      const calls =
+        outcomes.length === 0 ? [] : outcomes.flatMap(({ call }) => (call === null ? [] : [call]));
+      emit({ type: 'message', message: read, transport, packet: from, calls, session: bodies.session });
+      for (const outcome of outcomes) apply(outcome, now);
+      if (callOf.size > before) stats.callsStarted += callOf.size - before;
+    }
+
+    function malformed(error: SipError): void {
+      if (error.error === 'not-sip') {
+        stats.notSip++;
+        unreadable();
+        return;
+      }
+      stats.malformed++;
+      emit({ type: 'malformed', packet: packet!, error });
+      refuse(null, { reason: refusalOf(error), detail: error.detail });
+      unreadable();
+    }
+
+    function unreadable(): void {
+      if (settings().strict) verdict = 'drop';
+    }
+
+    function refuse(call: Call | null, refusal: Refusal, at = now): void {
+      if (call !== null && !isFresh(call, refusal)) return;
+      stats.refusals.set(refusal.reason, (stats.refusals.get(refusal.reason) ?? 0) + 1);
+      emit({ type: 'refused', call, refusal, at });
+    }
+
+    function apply({ call, departure, refusals }: Outcome, at: number): void {
+      if (call !== null && !callOf.has(call.hash)) {
+        callOf.set(call.hash, call);
+        emit({ type: 'call', what: 'started', call, at });
+      }
+      for (const refusal of refusals) refuse(call, refusal, at);
+      if (call === null) return;
+      if (departure !== null) {
+        take(call, update(call, departure, at));
+        if (call.state === 'ended') emit({ type: 'call', what: 'ended', call, at });
+      }
+      schedule(call);
+    }
+
+    function update(call: Call, departure: Departure, at: number): TableResult {
+      const { wanted, disabled, unusable } = wantedStreams(call, settings());
+      for (const refusal of unusable) refuse(call, refusal, at);
+      const entries: Entry[] = [];
+      const most = settings().caps.pinholesPerCall;
+      for (const one of wanted) {
+        const decision = policy.decide(one, call.hash);
+        if ('reason' in decision) refuse(call, decision, at);
+        else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
+        else refuse(call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at);
+      }
+      return table.replace(call.hash, entries, disabled, departure, at);
+    }
+
+    function take(call: Call, { change, events: happened }: TableResult): void {
+      for (const event of happened) emit({ type: 'pinhole', call, event });
+      if (change === null) return;
+      changes ??= [];
+      changes.push(change);
+    }
+
+    function result(): Inspection {
+      return { change: joined(changes), verdict, events: events ?? NO_EVENTS, packet };
+    }
+
+    return { now, message, malformed, unreadable, refuse, apply, take, result };
+  }
+
+  function bodiesOf(message: SipMessage): Bodies {
+    let session: Session | SdpError | Refusal | null | undefined;
+    return {
+      session: () => {
+        if (session === undefined) session = sessionOf(message);
+        return session;
+      },
+      fragment: () => (message.sdp.kind === 'sdpfrag' ? readSdpFragment(message.sdp.bytes) : []),
+    };
+  }
+
+  function sessionOf({ sdp }: SipMessage): Session | SdpError | Refusal | null {
+    if (sdp.kind === 'unusable') {
+      const reason = sdp.reason === 'nested-body' ? 'malformed-body' : sdp.reason;
+      return { reason, detail: sdp.reason };
+    }
+    return sdp.kind === 'sdp' ? readSdp(sdp.bytes, settings().caps) : null;
+  }
+
+  /** Whether this refusal of the call is news. */
+  function isFresh(call: Call, { reason, detail }: Refusal): boolean {
+    const key = `${reason} ${detail}`;
+    const before = refusedBefore.get(call);
+    if (before === undefined) {
+      refusedBefore.set(call, new Set([key]));
+      return true;
+    }
+    if (before.has(key) || before.size >= MAX_REFUSALS_OF_CALL) return false;
+    before.add(key);
+    return true;
+  }
+
+  function schedule(call: Call): void {
+    deadlines.arm(call, Math.min(tracker.deadline(call), table.deadline(call.hash)));
+  }
+
+  function tick(now: number): Inspection {
+    const work = createWork(null, now);
+    for (let due = deadlines.pop(now); due !== null; due = deadlines.pop(now)) {
+      const { key: call, at } = due;
+      work.take(call, table.expire(call.hash, at));
+      if (at >= tracker.deadline(call)) {
+        if (call.state === 'ended') {
+          tracker.expire(call, at);
+          callOf.delete(call.hash);
+          continue;
+        }
+        work.apply(tracker.expire(call, at), at);
+      }
+      schedule(call);
+    }
+    return work.result();
+  }
+
+  function traffic(pinholeId: string, now: number): void {
+    for (const holder of table.traffic(pinholeId, now)) {
+      const call = callOf.get(holder);
+      if (call === undefined) continue;
+      tracker.media(call, now);
+      const due = table.deadline(holder);
+      if (due <= now) deadlines.arm(call, due);
+    }
+  }
+
+  function end(call: Call, now: number): Inspection {
+    const work = createWork(null, now);
+    const reason: EndReason = 'administrator';
+    work.apply(tracker.end(call, reason, now), now);
+    return work.result();
+  }
+
+  return {
+    inspect,
+    tick,
+    nextDeadline: () => deadlines.next(),
+    traffic,
+    end,
+    reload: () => {
+      policy = createPolicy(settings());
+    },
+    calls: () => tracker.calls(),
+    held: (call) => table.held(call.hash),
+    pinholes: () => table.open(),
+    stats,
+  };
+}
+
+function refusalOf({ error }: SipError): RefusalReason {
+  if (error === 'conflicting-header') return 'conflicting-header';
+  if (error === 'message-too-large' || error === 'too-many-headers') return 'message-too-large';
+  return 'malformed-sip';
+}
+
+/** Several changes of one packet as one: what is opened by one and closed by a later one cancels out. */
+function joined(changes: readonly Change[] | null): Change | null {
+  if (changes === null) return null;
+  if (changes.length === 1) return changes[0]!;
+  const open = new Map<string, Pinhole>();
+  const close = new Map<string, Pinhole>();
+  for (const change of changes) {
+    for (const pinhole of change.open) if (!close.delete(pinhole.id)) open.set(pinhole.id, pinhole);
+    for (const pinhole of change.close) if (!open.delete(pinhole.id)) close.set(pinhole.id, pinhole);
+  }
+  return open.size + close.size === 0 ? null : { open: [...open.values()], close: [...close.values()] };
+}

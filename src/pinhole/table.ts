@@ -1,0 +1,267 @@
+import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
+import type { Change } from './change.ts';
+
+/** A pinhole that a call wants, as policy made it. */
+export interface Entry {
+  readonly pinhole: Pinhole;
+  readonly wanted: Wanted;
+}
+
+/** A pinhole as one call holds it. Times are in ms. */
+export interface Held {
+  readonly pinhole: Pinhole;
+  readonly slot: string;
+  readonly openedAt: number;
+  readonly candidate: boolean;
+  /** The other party has answered for it; an offer's pinhole becomes agreed in place when nothing else changes. */
+  agreed: boolean;
+  /** Last media seen, null when there was none yet. */
+  trafficAt: number | null;
+  /** When it closes; Infinity while it is wanted. */
+  until: number;
+  reason: CloseReason | null;
+}
+
+/** What happened to one call's pinholes, for journals and reports. */
+export interface HolderEvent {
+  readonly type: 'opened' | 'closed';
+  readonly holder: string;
+  readonly held: Held;
+  /** Null on `opened`. */
+  readonly reason: CloseReason | null;
+  readonly at: number;
+}
+
+export interface TableResult {
+  /** Null when the firewall has nothing to do. */
+  readonly change: Change | null;
+  readonly events: readonly HolderEvent[];
+}
+
+export interface PinholeTable {
+  /**
+   * What `holder` wants from now on; what it held and no longer wants leaves as `departure` says, and at once
+   * when its slot is one of `disabled`.
+   */
+  replace(
+    holder: string,
+    entries: readonly Entry[],
+    disabled: ReadonlySet<string>,
+    departure: Departure,
+    now: number,
+  ): TableResult;
+  /** Closes what is due. */
+  expire(holder: string, now: number): TableResult;
+  /** Media was seen in this pinhole. Returns its holders. */
+  traffic(id: string, now: number): readonly string[];
+  deadline(holder: string): number;
+  held(holder: string): readonly Held[];
+  /** Every open pinhole, once each. */
+  open(): Iterable<Pinhole>;
+  readonly size: number;
+}
+
+const NOTHING: TableResult = { change: null, events: [] };
+
+/**
+ * Every open pinhole with the calls that hold it. Two calls may hold the same one (a B2BUA's legs, forks): the
+ * firewall hears only of the first to come and the last to go. `unusedAfter` is how long, in ms, an ICE
+ * candidate may stay without traffic once it is agreed.
+ */
+export function createPinholeTable(unusedAfter: () => number): PinholeTable {
+  const holders = new Map<string, Map<string, Held>>();
+  const rules = new Map<string, { pinhole: Pinhole; holders: Set<string> }>();
+  /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
+  const retired = new Map<string, Set<string>>();
+
+  function replace(
+    holder: string,
+    entries: readonly Entry[],
+    disabled: ReadonlySet<string>,
+    departure: Departure,
+    now: number,
+  ): TableResult {
+    const held = holders.get(holder) ?? new Map<string, Held>();
+    const work = createWork(holder, held, now);
+    const next = new Map(entries.map((entry) => [entry.pinhole.id, entry]));
+    const gone = retired.get(holder);
+    if (gone !== undefined) for (const id of gone) if (!next.has(id)) gone.delete(id);
+    for (const [id, entry] of next) {
+      const same = held.get(id);
+      if (same === undefined) {
+        if (!gone?.has(id)) work.open(entry);
+      } else {
+        same.agreed ||= entry.wanted.agreed;
+        if (same.reason !== 'unused-candidate') keep(same, now);
+      }
+    }
+    for (const [id, one] of held) {
+      if (next.has(id) || (one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate'))
+        continue;
+      const successors = entries.filter((entry) => entry.wanted.slot === one.slot);
+      const { reason, linger } = leave(one, successors, disabled.has(one.slot), departure);
+      if (linger > 0) {
+        one.until = now + linger;
+        one.reason = reason;
+      } else {
+        work.close(id, one, reason);
+      }
+    }
+    if (held.size > 0) holders.set(holder, held);
+    else holders.delete(holder);
+    if (entries.length === 0) retired.delete(holder);
+    return work.result();
+  }
+
+  function expire(holder: string, now: number): TableResult {
+    const held = holders.get(holder);
+    if (held === undefined) return NOTHING;
+    const work = createWork(holder, held, now);
+    for (const [id, one] of held) {
+      if (now < one.until) continue;
+      if (one.reason === 'unused-candidate') retire(holder, id);
+      work.close(id, one, one.reason ?? 'moved', one.until);
+    }
+    if (held.size === 0) holders.delete(holder);
+    return work.result();
+  }
+
+  /** A pinhole is wanted (again): an agreed candidate for a while on trial, everything else without end. */
+  function keep(one: Held, now: number): void {
+    const onTrial = one.candidate && one.agreed && one.trafficAt === null;
+    one.until = onTrial ? now + unusedAfter() : Number.POSITIVE_INFINITY;
+    one.reason = onTrial ? 'unused-candidate' : null;
+  }
+
+  function retire(holder: string, id: string): void {
+    const gone = retired.get(holder);
+    if (gone === undefined) retired.set(holder, new Set([id]));
+    else gone.add(id);
+  }
+
+  /** Collects the events of one holder and what they mean for the firewall. */
+  function createWork(holder: string, held: Map<string, Held>, now: number) {
+    const opened: Pinhole[] = [];
+    const closed: Pinhole[] = [];
+    const events: HolderEvent[] = [];
+
+    function open({ pinhole, wanted }: Entry): void {
+      const known = rules.get(pinhole.id);
+      if (known === undefined) {
+        rules.set(pinhole.id, { pinhole, holders: new Set([holder]) });
+        opened.push(pinhole);
+      } else {
+        known.holders.add(holder);
+      }
+      const one: Held = {
+        pinhole: known?.pinhole ?? pinhole,
+        slot: wanted.slot,
+        openedAt: now,
+        candidate: wanted.candidate,
+        agreed: wanted.agreed,
+        trafficAt: null,
+        until: Number.POSITIVE_INFINITY,
+        reason: null,
+      };
+      keep(one, now);
+      held.set(pinhole.id, one);
+      events.push({ type: 'opened', holder, held: one, reason: null, at: now });
+    }
+
+    function close(id: string, one: Held, reason: CloseReason, at = now): void {
+      held.delete(id);
+      events.push({ type: 'closed', holder, held: one, reason, at });
+      const rule = rules.get(id)!;
+      rule.holders.delete(holder);
+      if (rule.holders.size > 0) return;
+      rules.delete(id);
+      closed.push(rule.pinhole);
+    }
+
+    function result(): TableResult {
+      if (events.length === 0) return NOTHING;
+      const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
+      return { change, events };
+    }
+
+    return { open, close, result };
+  }
+
+  function traffic(id: string, now: number): readonly string[] {
+    const rule = rules.get(id);
+    if (rule === undefined) return [];
+    for (const holder of rule.holders) {
+      const held = holders.get(holder)!;
+      const one = held.get(id)!;
+      const first = one.trafficAt === null;
+      one.trafficAt = now;
+      if (one.reason === 'unused-candidate') {
+        one.until = Number.POSITIVE_INFINITY;
+        one.reason = null;
+      }
+      if (!first || one.until !== Number.POSITIVE_INFINITY) continue;
+      for (const old of held.values()) {
+        if (old.slot === one.slot && old.reason === 'moved') old.until = now;
+      }
+    }
+    return [...rule.holders];
+  }
+
+  function deadline(holder: string): number {
+    let at = Number.POSITIVE_INFINITY;
+    for (const one of holders.get(holder)?.values() ?? []) at = Math.min(at, one.until);
+    return at;
+  }
+
+  function* open(): Iterable<Pinhole> {
+    for (const rule of rules.values()) yield rule.pinhole;
+  }
+
+  return {
+    replace,
+    expire,
+    traffic,
+    deadline,
+    held: (holder) => [...(holders.get(holder)?.values() ?? [])],
+    open,
+    get size() {
+      return rules.size;
+    },
+  };
+}
+
+/** How one pinhole leaves, given what takes the place of its stream. */
+function leave(
+  one: Held,
+  successors: readonly Entry[],
+  disabled: boolean,
+  departure: Departure,
+): { reason: CloseReason; linger: number } {
+  const { reason, movedLinger, goneLinger } = departure;
+  if (successors.length === 0) {
+    const answered = reason === 'narrowed' || reason === 'moved';
+    if (answered && disabled) return { reason: 'stream-disabled', linger: 0 };
+    return { reason: answered ? 'bundled' : reason, linger: goneLinger };
+  }
+  if (reason !== 'moved' && reason !== 'narrowed') return { reason, linger: movedLinger };
+  if (successors.some(({ pinhole }) => contains(pinhole, one.pinhole)))
+    return { reason: 'narrowed', linger: 0 };
+  const samePlace = successors.some(({ pinhole }) => samePorts(pinhole, one.pinhole));
+  if (!one.agreed && samePlace) return { reason: 'narrowed', linger: 0 };
+  if (!one.agreed) return { reason: 'rtcp-mux', linger: movedLinger };
+  return { reason: 'moved', linger: departure.movedLinger };
+}
+
+/** Whether everything that `inner` lets through passes `outer` as well. */
+function contains(outer: Pinhole, inner: Pinhole): boolean {
+  if (outer.protocol !== inner.protocol || outer.address !== inner.address) return false;
+  if (outer.ports[0] > inner.ports[0] || outer.ports[1] < inner.ports[1]) return false;
+  if (outer.sourcePort !== null && outer.sourcePort !== inner.sourcePort) return false;
+  if (outer.sources === 'any') return true;
+  return inner.sources !== 'any' && inner.sources.every((source) => outer.sources.includes(source));
+}
+
+function samePorts(a: Pinhole, b: Pinhole): boolean {
+  return a.address === b.address && a.ports[0] === b.ports[0] && a.ports[1] === b.ports[1];
+}

@@ -1,0 +1,117 @@
+import { type Address, familyOf } from '../address/address.ts';
+import { type Network, networkSet, parseNetwork } from '../address/network.ts';
+import type { Refusal } from '../call/refusal.ts';
+import type { Wanted } from '../call/wanted.ts';
+import { printable } from '../printable.ts';
+import type { Pinhole } from './pinhole.ts';
+
+type PortRange = readonly [first: number, last: number];
+
+export interface PolicySettings {
+  /** 'any': whoever announces a stream may have it opened towards itself (only for captures). */
+  readonly inside: readonly Network[] | 'any';
+  readonly mediaHosts: readonly Network[];
+  /** Signalling peers outside with whom calls may open pinholes; empty: all. */
+  readonly peers: readonly Network[];
+  readonly mediaPorts: readonly PortRange[];
+  readonly deniedPorts: readonly PortRange[];
+  readonly tcpMedia: boolean;
+}
+
+export interface Policy {
+  /** The pinhole for a wanted transport of the call named `hash`, or why there is none. */
+  decide(wanted: Wanted, hash: string): Pinhole | Refusal;
+  isInside(address: Address): boolean;
+}
+
+/** Addresses to which no peer can send, or which are no single host (RFC 6890). */
+const UNUSABLE = networkSet(
+  [
+    '0.0.0.0/8',
+    '127.0.0.0/8',
+    '169.254.0.0/16',
+    '224.0.0.0/4',
+    '240.0.0.0/4',
+    '::/128',
+    '::1/128',
+    'fe80::/10',
+    'ff00::/8',
+  ].map((text) => parseNetwork(text)!),
+);
+
+/**
+ * Decides what may be opened. The owner of a stream is the host that sent the packet announcing it: it must be
+ * inside, and may name itself or one of the media hosts. Nothing here depends on time or on other calls.
+ */
+export function createPolicy(settings: PolicySettings): Policy {
+  const { inside } = settings;
+  const isInside = inside === 'any' ? () => true : networkSet(inside);
+  const isMediaHost = networkSet(settings.mediaHosts);
+  const isPeer = settings.peers.length === 0 ? () => true : networkSet(settings.peers);
+
+  function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
+    const { connection, ports, owner } = wanted;
+    const what = describe(wanted);
+    if (!isInside(owner)) return { reason: 'not-inside', detail: `${what}, announced by ${owner}` };
+    switch (connection.kind) {
+      case 'none':
+        return { reason: 'no-address', detail: what };
+      case 'unspecified':
+        return { reason: 'on-hold', detail: what };
+      case 'hostname':
+        return { reason: 'hostname-address', detail: what };
+    }
+    const { address } = connection;
+    if (UNUSABLE(address)) return { reason: 'unusable-address', detail: what };
+    if (address !== owner && !isMediaHost(address)) {
+      return { reason: 'foreign-address', detail: `${what}, announced by ${owner}` };
+    }
+    if (wanted.protocol === 'tcp' && !settings.tcpMedia) return { reason: 'tcp-media', detail: what };
+    if (!covered(ports, settings.mediaPorts)) return { reason: 'port-out-of-range', detail: what };
+    const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
+    if (denied !== undefined) return { reason: 'denied-port', detail: what };
+    const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
+    if (sources.length === 0) return { reason: 'no-source', detail: what };
+    if (sources !== 'any' && !sources.some((source) => isInside(source) || isPeer(source))) {
+      return { reason: 'peer-not-allowed', detail: `${what}, from ${sources.join(', ')}` };
+    }
+    const from = sources === 'any' ? 'any' : sources.join(',');
+    const { protocol, sourcePort, kind, media } = wanted;
+    const id = `${protocol} ${from}${sourcePort === null ? '' : `:${sourcePort}`} > ${address} ${ports[0]}-${ports[1]}`;
+    const label = `pinholed:${hash}:${wanted.slot.replace(':', '.')}`;
+    return { id, protocol, sources, sourcePort, address, ports, kind, media, label };
+  }
+
+  return { decide, isInside };
+}
+
+function isPossibleSource(address: Address): boolean {
+  return !UNUSABLE(address);
+}
+
+/** Whether every port of the range lies in one of the allowed ranges. */
+function covered(ports: PortRange, allowed: readonly PortRange[]): boolean {
+  let next = ports[0];
+  for (const [first, last] of [...allowed].sort((a, b) => a[0] - b[0])) {
+    if (first <= next && next <= last) next = last + 1;
+    if (next > ports[1]) return true;
+  }
+  return false;
+}
+
+function describe({ media, connection, ports, kind }: Wanted): string {
+  const at =
+    connection.kind === 'address'
+      ? bracketed(connection.address)
+      : connection.kind === 'hostname'
+        ? printable(connection.name, 64)
+        : connection.kind === 'unspecified'
+          ? '0.0.0.0'
+          : '(no address)';
+  const range = ports[0] === ports[1] ? `${ports[0]}` : `${ports[0]}-${ports[1]}`;
+  return `${printable(media, 20)} ${kind} at ${at}:${range}`;
+}
+
+function bracketed(address: Address): string {
+  return familyOf(address) === 6 ? `[${address}]` : address;
+}
