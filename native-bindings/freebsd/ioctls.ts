@@ -1,0 +1,36 @@
+import {
+  pfiocLimit,
+  pfiocNatlook,
+  pfiocNv,
+  pfiocPooladdr,
+  pfiocRule,
+  pfiocRuleset,
+  pfiocTrans,
+} from './pfioc.ts';
+
+/** _IOWR(group, number, type) of sys/ioccom.h, with the type's size in bytes. */
+export function iowr(group: string, number: number, size: number): number {
+  return (0xc0000000 + ((size & 0x1fff) << 16) + (group.charCodeAt(0) << 8) + number) >>> 0;
+}
+
+/** pf(4)'s requests, by their C names: the size of the struct is part of the number. */
+export const pfIoctls = {
+  DIOCADDRULE: iowr('D', 4, pfiocRule.size),
+  DIOCGETRULES: iowr('D', 6, pfiocRule.size),
+  DIOCGETRULENV: iowr('D', 7, pfiocNv.size),
+  DIOCGETSTATUSNV: iowr('D', 21, pfiocNv.size),
+  DIOCNATLOOK: iowr('D', 23, pfiocNatlook.size),
+  DIOCCHANGERULE: iowr('D', 26, pfiocRule.size),
+  DIOCGETLIMIT: iowr('D', 39, pfiocLimit.size),
+  DIOCSETLIMIT: iowr('D', 40, pfiocLimit.size),
+  DIOCKILLSTATESNV: iowr('D', 41, pfiocNv.size),
+  DIOCBEGINADDRS: iowr('D', 51, pfiocPooladdr.size),
+  DIOCADDADDR: iowr('D', 52, pfiocPooladdr.size),
+  DIOCGETRULESETS: iowr('D', 58, pfiocRuleset.size),
+  DIOCGETRULESET: iowr('D', 59, pfiocRuleset.size),
+  DIOCXBEGIN: iowr('D', 81, pfiocTrans.size),
+  DIOCXCOMMIT: iowr('D', 82, pfiocTrans.size),
+  DIOCXROLLBACK: iowr('D', 83, pfiocTrans.size),
+} as const;
+
+export type PfIoctl = keyof typeof pfIoctls;
