@@ -1,0 +1,125 @@
+import type { Buffer } from 'node:buffer';
+
+/** Why a frame holds no IP packet to read. */
+export type LinkError = keyof typeof LINK_ERRORS;
+
+/** Every LinkError in a sentence. */
+export const LINK_ERRORS = {
+  'link-type-unknown': 'link-layer type that is not read',
+  'link-short': 'frame ends within its link-layer header',
+  'link-not-ip': 'frame holds something other than IP',
+} as const;
+
+type Finder = (bytes: Buffer) => Buffer | LinkError;
+
+/** By LINKTYPE_ value, https://www.tcpdump.org/linktypes.html. */
+const FINDERS: ReadonlyMap<number, Finder> = new Map<number, Finder>([
+  [0, fromNull],
+  [1, fromEthernet],
+  [9, fromPpp],
+  [12, fromRaw],
+  [14, fromRaw],
+  [50, fromPpp],
+  [51, (bytes) => fromPppoe(bytes, 0)],
+  [101, fromRaw],
+  [108, fromNull],
+  [113, (bytes) => (bytes.length < 16 ? 'link-short' : fromEtherType(bytes, uint16(bytes, 14), 16))],
+  [117, fromPflog],
+  [228, fromRaw],
+  [229, fromRaw],
+  [276, (bytes) => (bytes.length < 20 ? 'link-short' : fromEtherType(bytes, uint16(bytes, 0), 20))],
+]);
+
+/** Whether frames of this LINKTYPE_ can be read at all. */
+export function isKnownLinkType(linkType: number): boolean {
+  return FINDERS.has(linkType);
+}
+
+/**
+ * The IP packet in a frame, from its IP header on, not copied: Ethernet with any VLAN tags, PPPoE and PPP,
+ * Linux cooked captures (SLL, SLL2), BSD null and loopback, pflog, raw IP. It may have padding behind it.
+ */
+export function findPacket(linkType: number, bytes: Buffer): Buffer | LinkError {
+  const finder = FINDERS.get(linkType);
+  return finder === undefined ? 'link-type-unknown' : finder(bytes);
+}
+
+/** The IP packet in an Ethernet frame (without preamble). */
+export function fromEthernet(bytes: Buffer): Buffer | LinkError {
+  return bytes.length < 14 ? 'link-short' : fromEtherType(bytes, uint16(bytes, 12), 14);
+}
+
+const MAX_TAGS = 4;
+
+/** `type` is the EtherType of what starts at `offset`. Lengths (IEEE 802.3 with LLC) are no IP. */
+function fromEtherType(bytes: Buffer, type: number, offset: number): Buffer | LinkError {
+  let etherType = type;
+  let at = offset;
+  for (let tags = 0; isTag(etherType); tags++) {
+    if (tags === MAX_TAGS) return 'link-not-ip';
+    if (bytes.length < at + 4) return 'link-short';
+    etherType = uint16(bytes, at + 2);
+    at += 4;
+  }
+  if (etherType === 0x0800 || etherType === 0x86dd) return bytes.subarray(at);
+  return etherType === 0x8864 ? fromPppoe(bytes, at) : 'link-not-ip';
+}
+
+/** IEEE 802.1Q, 802.1ad and the types that were in use for stacked tags before it. */
+function isTag(etherType: number): boolean {
+  return etherType === 0x8100 || etherType === 0x88a8 || etherType === 0x9100 || etherType === 0x9200;
+}
+
+/** PPPoE session stage (RFC 2516): version and type 1, code 0, session, length, then the PPP protocol. */
+function fromPppoe(bytes: Buffer, at: number): Buffer | LinkError {
+  if (bytes.length < at + 8) return 'link-short';
+  if (bytes[at] !== 0x11 || bytes[at + 1] !== 0) return 'link-not-ip';
+  const end = at + 6 + uint16(bytes, at + 4);
+  return fromPppProtocol(bytes.subarray(at + 6, end));
+}
+
+/** RFC 1662 with its address and control bytes, or without them (RFC 1661 section 6.6). */
+function fromPpp(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < 2) return 'link-short';
+  const framed = (bytes[0] === 0xff || bytes[0] === 0x0f || bytes[0] === 0x8f) && (bytes[1]! & 0xfc) === 0;
+  return fromPppProtocol(framed ? bytes.subarray(2) : bytes);
+}
+
+/** The protocol number may be compressed to its second byte (RFC 1661 section 6.5), which is odd. */
+function fromPppProtocol(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < 2) return 'link-short';
+  const compressed = (bytes[0]! & 1) === 1;
+  const protocol = compressed ? bytes[0]! : uint16(bytes, 0);
+  if (protocol !== 0x0021 && protocol !== 0x0057) return 'link-not-ip';
+  return bytes.subarray(compressed ? 1 : 2);
+}
+
+/** Four bytes of address family: in the order of the machine that captured (null) or network order (loop). */
+function fromNull(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < 4) return 'link-short';
+  const family = bytes[0] === 0 && bytes[1] === 0 ? uint16(bytes, 2) : (bytes[1]! << 8) | bytes[0]!;
+  return isIpFamily(family) ? bytes.subarray(4) : 'link-not-ip';
+}
+
+/** pf's log (FreeBSD net/if_pflog.h): header length, then address family; padded to a multiple of four. */
+function fromPflog(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < 4) return 'link-short';
+  const headerLength = (bytes[0]! + 3) & ~3;
+  if (bytes.length < headerLength) return 'link-short';
+  return isIpFamily(bytes[1]!) ? bytes.subarray(headerLength) : 'link-not-ip';
+}
+
+/** AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS. */
+function isIpFamily(family: number): boolean {
+  return family === 2 || family === 10 || family === 24 || family === 28 || family === 30;
+}
+
+function fromRaw(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length === 0) return 'link-short';
+  const version = bytes[0]! >> 4;
+  return version === 4 || version === 6 ? bytes : 'link-not-ip';
+}
+
+function uint16(bytes: Buffer, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
+}
