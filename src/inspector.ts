@@ -72,6 +72,15 @@ export interface Inspection {
   readonly packet: PacketView | null;
 }
 
+/**
+ * One call with the pinholes it holds, for a journal: plain data that structured cloning keeps whole. Times are
+ * those of the clock the inspector ran on.
+ */
+export interface CallRecord {
+  readonly call: Call;
+  readonly held: readonly Held[];
+}
+
 export interface InspectorStats {
   packets: number;
   notSip: number;
@@ -99,6 +108,9 @@ export interface Inspector {
   traffic(pinholeId: string, now: number): void;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;
+  dump(call: Call): CallRecord;
+  /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
+  adopt(records: readonly CallRecord[], now: number): Inspection;
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
@@ -391,12 +403,24 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     return work.result();
   }
 
+  function adopt(records: readonly CallRecord[], now: number): Inspection {
+    for (const { call, held } of records) {
+      if (!tracker.adopt(call)) continue;
+      callOf.set(call.hash, call);
+      table.adopt(call.hash, held);
+      schedule(call);
+    }
+    return tick(now);
+  }
+
   return {
     inspect,
     tick,
     nextDeadline: () => deadlines.next(),
     traffic,
     end,
+    dump: (call) => ({ call, held: table.held(call.hash) }),
+    adopt,
     reload: () => {
       policy = createPolicy(settings());
     },

@@ -46,6 +46,8 @@ export interface Arrival {
 export interface Admission {
   call(source: Address, destination: Address, now: number): Refusal | null;
   offer(source: Address, now: number): Refusal | null;
+  /** Counts a call that is there already, whatever the bounds. */
+  adopt(source: Address, destination: Address): void;
   /** The call counted by `call` is over. */
   release(source: Address, destination: Address): void;
 }
@@ -74,6 +76,8 @@ export interface Tracker {
   /** Media was seen in a pinhole of this call. */
   media(call: Call, now: number): void;
   end(call: Call, reason: EndReason, now: number): Outcome;
+  /** Takes up a call from a journal; false when a leg of its name is there already. */
+  adopt(call: Call): boolean;
   calls(): Iterable<Call>;
   readonly size: number;
 }
@@ -153,9 +157,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       mediaAt: now,
       idle: false,
     };
-    if (legs === undefined) byCallId.set(message.callId, [call]);
-    else legs.push(call);
-    size++;
+    remember(call);
     return [startAttempt(call, message, arrival, bodies, 'new-attempt')];
   }
 
@@ -699,6 +701,21 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     return { call, departure: leaving(closeReason, linger, linger), refusals: [] };
   }
 
+  function adopt(call: Call): boolean {
+    const legs = byCallId.get(call.callId);
+    if (legs?.some((leg) => leg.hash === call.hash)) return false;
+    remember(call);
+    if (call.state !== 'ended') admission.adopt(call.parties[0], call.parties[1]);
+    return true;
+  }
+
+  function remember(call: Call): void {
+    const legs = byCallId.get(call.callId);
+    if (legs === undefined) byCallId.set(call.callId, [call]);
+    else legs.push(call);
+    size++;
+  }
+
   function forget(call: Call): void {
     const legs = byCallId.get(call.callId);
     if (legs === undefined || !legs.includes(call)) return;
@@ -721,6 +738,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     deadline,
     media,
     end,
+    adopt,
     calls,
     get size() {
       return size;

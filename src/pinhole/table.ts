@@ -53,6 +53,8 @@ export interface PinholeTable {
   ): TableResult;
   /** Closes what is due. */
   expire(holder: string, now: number): TableResult;
+  /** Takes up what a holder had, from a journal. */
+  adopt(holder: string, held: readonly Held[]): void;
   /** Media was seen in this pinhole. Returns its holders. */
   traffic(id: string, now: number): readonly string[];
   deadline(holder: string): number;
@@ -208,6 +210,16 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     return [...rule.holders];
   }
 
+  function adopt(holder: string, held: readonly Held[]): void {
+    if (held.length === 0) return;
+    holders.set(holder, new Map(held.map((one) => [one.pinhole.id, one])));
+    for (const { pinhole } of held) {
+      const rule = rules.get(pinhole.id);
+      if (rule === undefined) rules.set(pinhole.id, { pinhole, holders: new Set([holder]) });
+      else rule.holders.add(holder);
+    }
+  }
+
   function deadline(holder: string): number {
     let at = Number.POSITIVE_INFINITY;
     for (const one of holders.get(holder)?.values() ?? []) at = Math.min(at, one.until);
@@ -221,6 +233,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
   return {
     replace,
     expire,
+    adopt,
     traffic,
     deadline,
     held: (holder) => [...(holders.get(holder)?.values() ?? [])],

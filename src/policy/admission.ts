@@ -31,8 +31,7 @@ export function createAdmission(
     const limit = caps();
     if (calls >= limit.calls)
       return { reason: 'calls-limit', detail: `${calls} calls, at most ${limit.calls}` };
-    const hosts = hostsOf(source, destination);
-    for (const host of hosts) {
+    for (const host of hostsOf(source, destination)) {
       const count = callsOfHost.get(host) ?? 0;
       if (count >= limit.callsPerHost) {
         return {
@@ -41,9 +40,15 @@ export function createAdmission(
         };
       }
     }
-    calls++;
-    for (const host of hosts) callsOfHost.set(host, (callsOfHost.get(host) ?? 0) + 1);
+    adopt(source, destination);
     return null;
+  }
+
+  function adopt(source: Address, destination: Address): void {
+    calls++;
+    for (const host of hostsOf(source, destination)) {
+      callsOfHost.set(host, (callsOfHost.get(host) ?? 0) + 1);
+    }
   }
 
   function release(source: Address, destination: Address): void {
@@ -68,5 +73,5 @@ export function createAdmission(
       : { reason: 'offer-rate-limit', detail: `${source} makes more than ${rate} offers a second` };
   }
 
-  return { call, release, offer };
+  return { call, adopt, release, offer };
 }
