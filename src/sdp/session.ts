@@ -37,7 +37,7 @@ export interface Stream {
   /** a=setup (RFC 4145), '' when absent. */
   readonly setup: string;
   readonly candidates: readonly Candidate[];
-  /** Candidates past the cap. */
+  /** Candidates past the cap, or longer than a line may be. */
   readonly candidatesDropped: number;
 }
 
@@ -58,6 +58,15 @@ export interface Candidate {
   readonly port: number;
   /** host, srflx, prflx, relay. */
   readonly type: string;
+}
+
+/** One section of a trickle-ICE fragment (RFC 8840): candidates to add to the stream with this mid. */
+export interface TrickledCandidates {
+  readonly mid: string;
+  readonly candidates: readonly Candidate[];
+  readonly candidatesDropped: number;
+  /** a=end-of-candidates: no more will follow. */
+  readonly isLast: boolean;
 }
 
 export type SdpErrorReason = 'malformed-sdp' | 'several-sdp' | 'sdp-too-large';

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
+import { CR, isSpace, LF, skipSpace, trimEnd } from '../scan.ts';
+import { isFold, parameter, SEMICOLON } from './grammar.ts';
 import type { SdpBody } from './message.ts';
-import { CR, isFold, isSpace, LF, parameter, SEMICOLON, skipSpace, trimEnd } from './scan.ts';
 
 /** What the headers of a message, or of one part of a multipart body, say about the body; '' when absent. */
 export interface BodyHeaders {

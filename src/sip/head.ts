@@ -1,28 +1,19 @@
 import { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
-import type { SipError, SipErrorReason, SipMessage } from './message.ts';
+import { CR, decimal, endOfWord, isSpace, LF, SLASH, SPACE, skipSpace, TAB, trimEnd } from '../scan.ts';
 import {
   COLON,
   COMMA,
-  CR,
-  decimal,
   endOfQuoted,
-  endOfWord,
   hasName,
   isFold,
-  isSpace,
   isTokenCode,
   LESS,
-  LF,
   parameter,
   QUOTE,
   SEMICOLON,
-  SLASH,
-  SPACE,
-  skipSpace,
-  TAB,
-  trimEnd,
-} from './scan.ts';
+} from './grammar.ts';
+import type { SipError, SipErrorReason, SipMessage } from './message.ts';
 
 /** Start-line and headers of one message, and where its body begins. */
 export interface Head {

@@ -1,8 +1,8 @@
 import type { Buffer } from 'node:buffer';
+import { CR, LF } from '../scan.ts';
 import { readBody } from './body.ts';
 import { type Head, readHead, sipError } from './head.ts';
 import type { SipError, SipMessage } from './message.ts';
-import { CR, LF } from './scan.ts';
 
 export interface SipLimits {
   /** True when the bytes are one message of a stream: Content-Length is then mandatory (RFC 3261 18.3). */

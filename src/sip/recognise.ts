@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { COLON, CR, isTokenCode, LESS, LF, SPACE } from './scan.ts';
+import { CR, LF, SPACE } from '../scan.ts';
+import { COLON, isTokenCode, LESS } from './grammar.ts';
 
 /** The longest method and the longest URI scheme that are looked at, in bytes. */
 const MAX_WORD = 64;

@@ -1,24 +1,11 @@
-/**
- * Scanning of header text by character code. Every function looks at [start, end) only, moves forward only, and
- * takes CR and LF for white space, so that a folded value (RFC 3261 7.3.1) reads like an unfolded one.
- */
+import { EQUALS, isSpace, SPACE, skipSpace, TAB } from '../scan.ts';
 
-export const TAB = 0x09;
-export const LF = 0x0a;
-export const CR = 0x0d;
-export const SPACE = 0x20;
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
-export const SLASH = 0x2f;
 export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const LESS = 0x3c;
-export const EQUALS = 0x3d;
 const BACKSLASH = 0x5c;
-
-export function isSpace(code: number): boolean {
-  return code === SPACE || code === TAB || code === CR || code === LF;
-}
 
 /** White space that makes a line the continuation of the one before (RFC 3261 7.3.1). */
 export function isFold(code: number): boolean {
@@ -35,20 +22,6 @@ for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
   TOKEN[char.charCodeAt(0)] = 1;
 }
 
-/** Index of the first character that is no white space, or `end`. */
-export function skipSpace(text: string, start: number, end: number): number {
-  let i = start;
-  while (i < end && isSpace(text.charCodeAt(i))) i++;
-  return i;
-}
-
-/** Index after the last character that is no white space, or `start`. */
-export function trimEnd(text: string, start: number, end: number): number {
-  let i = end;
-  while (i > start && isSpace(text.charCodeAt(i - 1))) i--;
-  return i;
-}
-
 /** Whether the text at `start` is `name` (given in lower case), whatever its case. */
 export function hasName(text: string, start: number, name: string): boolean {
   for (let i = 0; i < name.length; i++) {
@@ -57,29 +30,6 @@ export function hasName(text: string, start: number, name: string): boolean {
     if (code !== wanted && (code < 0x41 || (code | 0x20) !== wanted)) return false;
   }
   return true;
-}
-
-/**
- * The decimal digits of [start, end) as a number; -1 when there are none, when anything else is among them, or
- * when the value is above `max`. Leading zeros count for nothing.
- */
-export function decimal(text: string, start: number, end: number, max: number): number {
-  if (start >= end) return -1;
-  let value = 0;
-  for (let i = start; i < end; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-    if (value > max) return -1;
-  }
-  return value;
-}
-
-/** Index of the first character in [start, end) that is white space, or `end`. */
-export function endOfWord(text: string, start: number, end: number): number {
-  let i = start;
-  while (i < end && !isSpace(text.charCodeAt(i))) i++;
-  return i;
 }
 
 /** Index of the quote that ends the quoted-string opened at `start` (RFC 3261 25.1), or -1. */

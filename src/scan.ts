@@ -1,0 +1,53 @@
+/**
+ * Scanning of protocol text by character code: no regular expression, no backtracking. Every function looks at
+ * [start, end) only and moves in one direction only.
+ */
+
+export const TAB = 0x09;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SPACE = 0x20;
+export const SLASH = 0x2f;
+export const EQUALS = 0x3d;
+
+/** Space, tab, CR or LF: a folded header value (RFC 3261 7.3.1) thereby reads like an unfolded one. */
+export function isSpace(code: number): boolean {
+  return code === SPACE || code === TAB || code === CR || code === LF;
+}
+
+/** Index of the first character that is no white space, or `end`. */
+export function skipSpace(text: string, start: number, end: number): number {
+  let i = start;
+  while (i < end && isSpace(text.charCodeAt(i))) i++;
+  return i;
+}
+
+/** Index of the first character that is white space, or `end`. */
+export function endOfWord(text: string, start: number, end: number): number {
+  let i = start;
+  while (i < end && !isSpace(text.charCodeAt(i))) i++;
+  return i;
+}
+
+/** Index after the last character that is no white space, or `start`. */
+export function trimEnd(text: string, start: number, end: number): number {
+  let i = end;
+  while (i > start && isSpace(text.charCodeAt(i - 1))) i--;
+  return i;
+}
+
+/**
+ * The decimal digits of [start, end) as a number; -1 when there are none, when anything else is among them, or
+ * when the value is above `max`. Leading zeros count for nothing.
+ */
+export function decimal(text: string, start: number, end: number, max: number): number {
+  if (start >= end) return -1;
+  let value = 0;
+  for (let i = start; i < end; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+    if (value > max) return -1;
+  }
+  return value;
+}

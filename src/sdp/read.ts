@@ -1,0 +1,145 @@
+import type { Buffer } from 'node:buffer';
+import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
+import { decimal, endOfWord, skipSpace } from '../scan.ts';
+import { readConnection } from './connection.ts';
+import { type SdpCaps, type Section, type Selection, sdpError, selectLines } from './select.ts';
+import type {
+  Candidate,
+  Connection,
+  Direction,
+  SdpError,
+  Session,
+  Stream,
+  TrickledCandidates,
+} from './session.ts';
+
+const CAPS: SdpCaps = { streams: 32, candidates: 8 };
+/** No datagram is larger, and no message of a stream either. */
+const MAX_BYTES = 65_536;
+const MAX_PORT = 65_535;
+/** RFC 8839 5.1: component-id is 1 to 256. */
+const MAX_COMPONENT = 256;
+const NO_CONNECTION: Connection = { kind: 'none' };
+
+/**
+ * Reads one session description (RFC 8866) as far as it decides about transport. The lines that do are selected
+ * first, in linear time, and sdp-transform parses only those. Never throws.
+ */
+export function readSdp(bytes: Buffer, caps: Partial<SdpCaps> = CAPS): Session | SdpError {
+  const selection = select(bytes, caps, false);
+  if ('error' in selection) return selection;
+  const { sections } = selection;
+  const description = parse(selection.text);
+  const streams: Stream[] = [];
+  for (let i = 0; i < sections.length; i++) {
+    streams.push(streamOf(sections[i]!, description.media[i]!, description));
+  }
+  return {
+    origin: selection.origin,
+    version: versionOf(selection.origin),
+    streams,
+    streamsDropped: selection.streamsDropped,
+    bundles: description.groups === undefined ? [] : description.groups.map((group) => midsOf(group.mids)),
+  };
+}
+
+/**
+ * Reads a fragment of trickle ICE (application/trickle-ice-sdpfrag, RFC 8840 section 9): the candidates to add,
+ * by mid. Never throws.
+ */
+export function readSdpFragment(
+  bytes: Buffer,
+  caps: Partial<SdpCaps> = CAPS,
+): readonly TrickledCandidates[] | SdpError {
+  const selection = select(bytes, caps, true);
+  if ('error' in selection) return selection;
+  const { media } = parse(selection.text);
+  return selection.sections.map((section, index) => {
+    const candidates = candidatesOf(media[index]!);
+    return {
+      mid: String(media[index]!.mid ?? ''),
+      candidates,
+      candidatesDropped: section.candidates + section.candidatesDropped - candidates.length,
+      isLast: media[index]!.endOfCandidates !== undefined,
+    };
+  });
+}
+
+function select(bytes: Buffer, caps: Partial<SdpCaps>, isFragment: boolean): Selection | SdpError {
+  if (bytes.length > MAX_BYTES) {
+    return sdpError('sdp-too-large', `${bytes.length} bytes, at most ${MAX_BYTES} are read`);
+  }
+  return selectLines(bytes.toString('latin1'), caps === CAPS ? CAPS : { ...CAPS, ...caps }, isFragment);
+}
+
+function streamOf(section: Section, media: MediaDescription, session: SessionDescription): Stream {
+  const candidates = media.candidates === undefined ? NO_CANDIDATES : candidatesOf(media);
+  const connection = media.connection ?? session.connection;
+  return {
+    media: section.media,
+    proto: section.proto,
+    port: section.port,
+    portCount: section.portCount,
+    connection:
+      connection === undefined ? NO_CONNECTION : readConnection(connection.version, String(connection.ip)),
+    direction: (media.direction ?? session.direction ?? 'sendrecv') satisfies Direction,
+    rtcp: media.rtcp === undefined ? null : rtcpOf(media.rtcp),
+    rtcpMux: media.rtcpMux !== undefined,
+    rtcpMuxOnly: section.rtcpMuxOnly,
+    bundleOnly: media.bundleOnly !== undefined,
+    mid: media.mid === undefined ? '' : String(media.mid),
+    setup: media.setup ?? session.setup ?? '',
+    candidates,
+    candidatesDropped: section.candidates + section.candidatesDropped - candidates.length,
+  };
+}
+
+const NO_CANDIDATES: readonly Candidate[] = [];
+
+/** a=rtcp:port [IN IP4|IP6 address] (RFC 3605 2.1); the port was checked when the line was selected. */
+function rtcpOf(rtcp: NonNullable<MediaDescription['rtcp']>): Stream['rtcp'] {
+  const { port, ipVer, address } = rtcp;
+  return {
+    port: Number(port),
+    connection: address === undefined ? null : readConnection(Number(ipVer), String(address)),
+  };
+}
+
+/** The candidates of a section; one with a component or port out of range is ignored, as RFC 8839 5.1 asks. */
+function candidatesOf(media: MediaDescription): readonly Candidate[] {
+  const candidates: Candidate[] = [];
+  for (const { component, transport, ip, port, type } of media.candidates ?? []) {
+    const componentNumber = numberOf(component, MAX_COMPONENT);
+    const portNumber = numberOf(port, MAX_PORT);
+    if (componentNumber < 1 || portNumber < 0) continue;
+    candidates.push({
+      component: componentNumber,
+      transport: String(transport).toLowerCase(),
+      connection: readConnection(null, String(ip)),
+      port: portNumber,
+      type: String(type),
+    });
+  }
+  return candidates;
+}
+
+/** sdp-transform gives digits as a number when they are its shortest form, else as text. */
+function numberOf(value: number | string, max: number): number {
+  const text = String(value);
+  return decimal(text, 0, text.length, max);
+}
+
+/** sess-version, the third word of `o=` (RFC 8866 5.2). */
+function versionOf(origin: string): string {
+  const end = origin.length;
+  const id = skipSpace(origin, endOfWord(origin, 0, end), end);
+  const version = skipSpace(origin, endOfWord(origin, id, end), end);
+  return origin.slice(version, endOfWord(origin, version, end));
+}
+
+/** `mids` is a number when the group has one member whose mid is a number. */
+function midsOf(mids: string | number): readonly string[] {
+  return String(mids)
+    .split(' ')
+    .filter((mid) => mid !== '');
+}
