@@ -1,0 +1,175 @@
+#!/bin/bash
+# Makes the captures of this directory again: make.sh [NAME...] (all of them without a name).
+#
+# Needs root on Linux, and from Debian: sip-tester tcpdump iproute2 ethtool nftables, beside Node and `npm ci` in the checkout.
+# Every packet stays in network namespaces that this script makes and removes:
+#
+#   client 192.0.2.10 -----------+                              +-- pbx         198.51.100.20  2001:db8:2::20
+#          2001:db8:1::10        |                              |
+#                              router --- inside (captured) ----+-- gateway     198.51.100.30  2001:db8:2::30
+#                                |                              |
+#   stranger 203.0.113.66 -------+                              +-- workstation 198.51.100.40  2001:db8:2::40
+#          2001:db8:3::66
+#
+# tcpdump listens on the router's inside interface, so each packet is seen once.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+scenarios=$here/scenarios
+work=$(mktemp -d)
+prefix=pcaps-$$
+pids=()
+hosts=(client stranger pbx gateway workstation)
+
+finish() {
+  local status=$?
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  for ns in router "${hosts[@]}"; do ip netns del "$prefix-$ns" 2>/dev/null || true; done
+  if [ "$status" -eq 0 ]; then rm -rf "$work"; else echo "logs are in $work" >&2; fi
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+within() { local ns=$1; shift; ip netns exec "$prefix-$ns" "$@"; }
+
+# Checksums and segments as they are on a wire, not as a kernel leaves them to its network card.
+plain() { within "$1" ethtool -K "$2" tx off rx off tso off gso off gro off >/dev/null 2>&1; }
+
+# attach HOST MAC IPV4 IPV6 GATEWAY4 GATEWAY6: a link named after the host on the router, eth0 on the host.
+attach() {
+  ip -n "$prefix-router" link add "$1" type veth peer name eth0 netns "$prefix-$1"
+  ip -n "$prefix-$1" link set eth0 address "$2" up
+  ip -n "$prefix-router" link set "$1" up
+  plain router "$1"
+  plain "$1" eth0
+  ip -n "$prefix-$1" addr add "$3/24" dev eth0
+  ip -n "$prefix-$1" addr add "$4/64" dev eth0 nodad
+  ip -n "$prefix-$1" route add default via "$5"
+  ip -n "$prefix-$1" -6 route add default via "$6"
+}
+
+network_up() {
+  for ns in router "${hosts[@]}"; do
+    ip netns add "$prefix-$ns"
+    ip -n "$prefix-$ns" link set lo up
+    within "$ns" sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv4.tcp_timestamps=0 net.ipv4.conf.all.rp_filter=0
+  done
+  within router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.conf.all.send_redirects=0
+  attach client 02:00:00:00:01:10 192.0.2.10 2001:db8:1::10 192.0.2.1 2001:db8:1::1
+  attach stranger 02:00:00:00:03:66 203.0.113.66 2001:db8:3::66 203.0.113.1 2001:db8:3::1
+  attach pbx 02:00:00:00:02:20 198.51.100.20 2001:db8:2::20 198.51.100.1 2001:db8:2::1
+  attach gateway 02:00:00:00:02:30 198.51.100.30 2001:db8:2::30 198.51.100.1 2001:db8:2::1
+  attach workstation 02:00:00:00:02:40 198.51.100.40 2001:db8:2::40 198.51.100.1 2001:db8:2::1
+  local router=(ip -n "$prefix-router")
+  "${router[@]}" addr add 192.0.2.1/24 dev client
+  "${router[@]}" addr add 2001:db8:1::1/64 dev client nodad
+  "${router[@]}" addr add 203.0.113.1/24 dev stranger
+  "${router[@]}" addr add 2001:db8:3::1/64 dev stranger nodad
+  "${router[@]}" link add inside address 02:00:00:00:02:01 type bridge mcast_snooping 0
+  for ns in pbx gateway workstation; do "${router[@]}" link set "$ns" master inside; done
+  "${router[@]}" link set inside up
+  plain router inside
+  "${router[@]}" addr add 198.51.100.1/24 dev inside
+  "${router[@]}" addr add 2001:db8:2::1/64 dev inside nodad
+}
+
+# Runs a command in a host's namespace in the background; its process id is in $! and it ends with this script.
+start() {
+  local ns=$1 log=$2
+  shift 2
+  ip netns exec "$prefix-$ns" "$@" >"$work/$log.log" 2>&1 &
+  pids+=($!)
+}
+
+# until_true COMMAND...: waits until the command succeeds, at most ten seconds.
+until_true() {
+  for _ in $(seq 200); do
+    if "$@"; then return; fi
+    sleep 0.05
+  done
+  echo "$name: gave up waiting for: $*" >&2
+  exit 1
+}
+
+capture_start() {
+  start router tcpdump tcpdump -Z root -p -n -U --immediate-mode -s 0 -i inside -w "$work/$name.pcap" \
+    'tcp or udp or (ip[6:2] & 0x1fff != 0) or ip6 proto 44'
+  tcpdump_pid=$!
+  until_true grep -q 'listening on' "$work/tcpdump.log"
+  host_pids=()
+  for ns in "${hosts[@]}"; do
+    rm -f "$work/$ns" "$work/$ns.ready"
+    mkfifo "$work/$ns"
+    start "$ns" "host-$ns" node --import "$here/../node_modules/tsx/dist/esm/index.mjs" "$here/host/host.ts" "$work/$ns"
+    host_pids+=($!)
+  done
+  for ns in "${hosts[@]}"; do until_true test -e "$work/$ns.ready"; done
+}
+
+capture_stop() {
+  sleep 0.3
+  for pid in "${host_pids[@]}"; do
+    if ! kill "$pid" 2>/dev/null; then
+      echo "$name: a host ended early: $(cat "$work"/host-*.log)" >&2
+      exit 1
+    fi
+    wait "$pid" 2>/dev/null || true
+  done
+  kill "$tcpdump_pid"
+  wait "$tcpdump_pid" || true
+  pids=()
+  if ! grep -q '^0 packets dropped by kernel' "$work/tcpdump.log"; then
+    echo "$name: packets were lost while capturing" >&2
+    exit 1
+  fi
+  mv "$work/$name.pcap" "$here/$name.pcap"
+  local frames
+  frames=$(tcpdump -r "$here/$name.pcap" --count 2>/dev/null | cut -d' ' -f1)
+  sed -i -E "s/^(\| \`$name\.pcap\` \|) [0-9]+ \|/\1 $frames |/" "$here/README.md"
+  echo "$name: $frames frames"
+}
+
+# sipp_as HOST ADDRESS SCENARIO [OPTION...]: one sipp on port 5060, in the work directory, where the hosts' FIFOs are.
+sipp_as() {
+  local ns=$1 address=$2 scenario=$3
+  shift 3
+  cd "$work"
+  start "$ns" "sipp-$ns" sipp -sf "$scenarios/$scenario.xml" -i "$address" -p 5060 -m 1 -nostdin \
+    -cid_str "$name-%u@%s" -timeout 30s -timeout_error -trace_err -error_file "$work/sipp-$ns.errors" "$@"
+}
+
+finished() {
+  if ! wait "$2"; then
+    echo "$name: sipp on $1 failed" >&2
+    tail -n 40 "$work/sipp-$1.errors" >&2 || true
+    exit 1
+  fi
+}
+
+listening() { within "$1" ss -Hlnut "sport = :$2" | grep -q .; }
+
+# call [OPTION...]: the scenario NAME.callee on the pbx, NAME.caller on the client, with the same sipp options for both.
+call() {
+  sipp_as pbx 198.51.100.20 "$name.callee" "$@"
+  local callee=$!
+  until_true listening pbx 5060
+  sipp_as client 192.0.2.10 "$name.caller" "$@" 198.51.100.20:5060
+  local caller=$!
+  finished client "$caller"
+  finished pbx "$callee"
+}
+
+make_one() {
+  name=$1
+  capture_start
+  if declare -F "make_$name" >/dev/null; then "make_$name"; else call; fi
+  capture_stop
+}
+
+all=(basic-call early-media reinvite-moves-port direct-media-gateway)
+
+[ "$(id -u)" = 0 ] || { echo "make.sh: needs root, for network namespaces" >&2; exit 1; }
+network_up
+[ $# -gt 0 ] || set -- "${all[@]}"
+for name; do make_one "$name"; done
