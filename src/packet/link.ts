@@ -78,8 +78,8 @@ function fromPppoe(bytes: Buffer, at: number): Buffer | LinkError {
   return fromPppProtocol(bytes.subarray(at + 6, end));
 }
 
-/** RFC 1662 with its address and control bytes, or without them (RFC 1661 section 6.6). */
-function fromPpp(bytes: Buffer): Buffer | LinkError {
+/** The IP packet in a PPP frame, with RFC 1662's address and control bytes or without (RFC 1661 section 6.6). */
+export function fromPpp(bytes: Buffer): Buffer | LinkError {
   if (bytes.length < 2) return 'link-short';
   const framed = (bytes[0] === 0xff || bytes[0] === 0x0f || bytes[0] === 0x8f) && (bytes[1]! & 0xfc) === 0;
   return fromPppProtocol(framed ? bytes.subarray(2) : bytes);

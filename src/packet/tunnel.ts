@@ -1,0 +1,118 @@
+import type { Buffer } from 'node:buffer';
+import {
+  type PacketError,
+  type PacketView,
+  PROTOCOL_GRE,
+  PROTOCOL_IPV4,
+  PROTOCOL_IPV6,
+  readPacket,
+} from './ip.ts';
+import { fromEthernet, fromPpp, type LinkError } from './link.ts';
+
+/** How many tunnels inside each other are followed. */
+export const MAX_TUNNELS = 4;
+
+const GTP_USER_PORT = 2152;
+
+/**
+ * The packet inside a tunnel packet, one level down: IP in IP (RFC 2003, RFC 2473), GRE (RFC 2784, RFC 2890;
+ * IP, Ethernet or ERSPAN inside), PPTP (RFC 2637; uncompressed, unencrypted) and GTP-U (3GPP TS 29.281). Null when `view` is no tunnel packet or holds
+ * something other than IP; what is wrong when it is damaged. The packet inside may be a fragment, or a tunnel
+ * packet again: whoever calls this in turn stops after MAX_TUNNELS.
+ */
+export function readTunnel(view: PacketView): PacketView | PacketError | null {
+  const inner = findInner(view);
+  return inner === null || typeof inner === 'string' ? inner : readPacket(inner);
+}
+
+function findInner(view: PacketView): Buffer | PacketError | null {
+  if (view.fragment !== null) return null;
+  switch (view.protocolNumber) {
+    case PROTOCOL_IPV4:
+    case PROTOCOL_IPV6:
+      return view.payload;
+    case PROTOCOL_GRE:
+      return fromGre(view.payload);
+    default: {
+      const gtp = view.destinationPort === GTP_USER_PORT || view.sourcePort === GTP_USER_PORT;
+      return gtp && view.protocol === 'udp' ? fromGtp(view.payload) : null;
+    }
+  }
+}
+
+/**
+ * GRE: two bytes of flags and version, the EtherType of the payload, then 4 bytes each for checksum, key and
+ * sequence number where their flag is set. Source routing (RFC 1701) is gone.
+ */
+function fromGre(bytes: Buffer): Buffer | PacketError | null {
+  if (bytes.length < 4) return 'tunnel-header';
+  const flags = bytes[0]!;
+  const version = bytes[1]! & 7;
+  if (version === 1) return fromPptp(bytes);
+  if (version !== 0 || (flags & 0x40) !== 0) return 'tunnel-header';
+  const sequenced = (flags & 0x10) !== 0;
+  const length = 4 + ((flags & 0x80) !== 0 ? 4 : 0) + ((flags & 0x20) !== 0 ? 4 : 0) + (sequenced ? 4 : 0);
+  if (bytes.length < length) return 'tunnel-header';
+  const inside = bytes.subarray(length);
+  switch (bytes.readUInt16BE(2)) {
+    case 0x0800:
+    case 0x86dd:
+      return inside;
+    case 0x6558:
+      return ipInFrame(fromEthernet(inside));
+    case 0x88be:
+      // ERSPAN type II; type I has neither a sequence number nor a header of its own.
+      return ipInFrame(fromEthernet(inside.subarray(sequenced ? 8 : 0)));
+    case 0x22eb:
+      return fromErspan3(inside);
+    default:
+      return null;
+  }
+}
+
+/** ERSPAN type III: 12 bytes, and 8 more where the last bit is set. */
+function fromErspan3(bytes: Buffer): Buffer | PacketError | null {
+  if (bytes.length < 12) return 'tunnel-header';
+  return ipInFrame(fromEthernet(bytes.subarray((bytes[11]! & 1) !== 0 ? 20 : 12)));
+}
+
+/** GRE version 1: a key that holds payload length and call, then sequence number and acknowledgement; PPP inside. */
+function fromPptp(bytes: Buffer): Buffer | PacketError | null {
+  if (bytes.length < 8 || bytes.readUInt16BE(2) !== 0x880b) return 'tunnel-header';
+  const length = 8 + ((bytes[0]! & 0x10) !== 0 ? 4 : 0) + ((bytes[1]! & 0x80) !== 0 ? 4 : 0);
+  const payloadLength = bytes.readUInt16BE(4);
+  if (payloadLength === 0) return null;
+  return bytes.length < length
+    ? 'tunnel-header'
+    : ipInFrame(fromPpp(bytes.subarray(length, length + payloadLength)));
+}
+
+function ipInFrame(packet: Buffer | LinkError): Buffer | PacketError | null {
+  if (packet === 'link-short') return 'tunnel-header';
+  return typeof packet === 'string' ? null : packet;
+}
+
+const GTP_USER_DATA = 255;
+const MAX_GTP_EXTENSIONS = 8;
+
+/** GTPv1-U: 8 bytes, 4 more where any of three flags is set, then extension headers in units of 4 bytes. */
+function fromGtp(bytes: Buffer): Buffer | PacketError | null {
+  if (bytes.length < 8) return null;
+  const flags = bytes[0]!;
+  if (flags >> 4 !== 3 || bytes[1] !== GTP_USER_DATA) return null;
+  const end = Math.min(bytes.length, 8 + bytes.readUInt16BE(2));
+  let at = 8;
+  if ((flags & 7) !== 0) {
+    if (end < 12) return 'tunnel-header';
+    at = 12;
+    let next = (flags & 4) !== 0 ? bytes[11]! : 0;
+    for (let extensions = 0; next !== 0; extensions++) {
+      const length = at < end ? bytes[at]! * 4 : 0;
+      if (length === 0 || at + length > end || extensions === MAX_GTP_EXTENSIONS) return 'tunnel-header';
+      next = bytes[at + length - 1]!;
+      at += length;
+    }
+  }
+  const version = at < end ? bytes[at]! >> 4 : 0;
+  return version === 4 || version === 6 ? bytes.subarray(at, end) : null;
+}
