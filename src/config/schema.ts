@@ -1,4 +1,4 @@
-import { type Network, parseNetwork } from '../address/network.ts';
+import type { Network } from '../address/network.ts';
 import {
   choice,
   duration,
@@ -105,6 +105,11 @@ export const schema = {
     'Hosts that an inside host may name in its SDP in place of itself: media gateways, relays, ' +
       'phones behind a PBX that lets media go direct. They need not be inside.',
   ),
+  peers: list(
+    networks(0),
+    [],
+    'Outside parties with whom calls may open pinholes: your SIP provider, your SBC. An empty list means all.',
+  ),
   mediaPorts: list(
     portRanges(1),
     ['1024-65535'],
@@ -170,6 +175,22 @@ export const schema = {
     'What becomes of a packet whose pinholes the packet filter refused to open: it passes without them, or it is ' +
       'dropped and the sender tries again.',
   ),
+  platform: setting(
+    choice('auto', 'freebsd', 'linux'),
+    'auto',
+    'divert(4) and pf, or NFQUEUE and nftables. `auto` is the system the daemon runs on.',
+    'restart',
+  ),
+  metrics: setting(
+    orOff(listenAddress),
+    'off',
+    'Address for Prometheus to read metrics from over HTTP, such as `127.0.0.1:9477`. There is no password.',
+  ),
+  web: setting(
+    orOff(loopbackAddress),
+    'off',
+    'Address of the live page, such as `127.0.0.1:8480`; loopback only, and read only.',
+  ),
   caps: section('Bounds on what calls may use. Past a bound signalling still passes, but opens nothing.', {
     calls: setting(integer(1, 1_000_000), 10_000, 'Calls at a time.'),
     callsPerHost: setting(
@@ -179,7 +200,11 @@ export const schema = {
     ),
     offersPerSecond: setting(integer(1, 100_000), 20, 'Offers a second from one source address.'),
     pinholesPerCall: setting(integer(1, 1024), 64, 'Pinholes of one call.'),
-    streams: setting(integer(1, 256), 32, 'Streams (`m=` lines) that are read in one description.'),
+    streams: setting(
+      integer(1, 256),
+      32,
+      'Streams, one for each `m=` line, that are read in one description.',
+    ),
     candidates: setting(integer(0, 64), 8, 'ICE candidates that are read in one stream.'),
     headers: setting(integer(16, 4096), 256, 'Header fields of one message.'),
     messageBytes: setting(size('2k', '1m'), '64k', 'Size of one SIP message.'),
@@ -195,44 +220,44 @@ export const schema = {
     'Deadlines: `500ms`, `32s`, `3m`, `12h`, `1d`, or a bare number of seconds. Their sources are in docs/timers.md.',
     {
       offer: setting(
-        duration('8s', '180s'),
+        duration('8s', '3m'),
         '32s',
         'An offer that gets no response at all is forgotten after this time.',
       ),
       ringing: setting(
-        duration('30s', '600s'),
-        '180s',
+        duration('30s', '10m'),
+        '3m',
         'A call that rings is given up after this time; each provisional response starts it anew.',
       ),
       ack: setting(
-        duration('8s', '180s'),
+        duration('8s', '3m'),
         '32s',
         'A 2xx without its ACK is reported after this time; the call is kept.',
       ),
       mediaIdle: setting(
-        duration('30s', '3600s'),
-        '300s',
+        duration('30s', '1h'),
+        '5m',
         'Pinholes of a call whose media is silent close after this time.',
       ),
-      holdIdle: setting(duration('300s', '43200s'), '7200s', 'The same for a call on hold.'),
+      holdIdle: setting(duration('5m', '12h'), '2h', 'The same for a call on hold.'),
       sessionGrace: setting(
-        duration('1s', '600s'),
+        duration('1s', '10m'),
         '32s',
         'How long after its session timer (RFC 4028) ran out a call is kept.',
       ),
-      sessionFloor: setting(duration('30s', '3600s'), '90s', 'A shorter Session-Expires counts as this.'),
+      sessionFloor: setting(duration('30s', '1h'), '90s', 'A shorter Session-Expires counts as this.'),
       maxCall: setting(
         duration('1m', '30d', 'no limit'),
         '12h',
         'A call ends for the daemon after this time, whatever happens.',
       ),
       afterBye: setting(
-        duration('1s', '180s'),
+        duration('1s', '3m'),
         '32s',
         'Pinholes close on the final response to a BYE, or this long after a BYE that gets none.',
       ),
       afterCancel: setting(
-        duration('1s', '180s'),
+        duration('1s', '3m'),
         '32s',
         'The same for a CANCEL and the final response to its INVITE.',
       ),
@@ -242,32 +267,32 @@ export const schema = {
         'Media still under way may pass this long after the end of a call.',
       ),
       oldPort: setting(
-        duration('1s', '600s'),
-        '60s',
+        duration('1s', '10m'),
+        '1m',
         'After a change of port the old pinhole stays until media arrives on the new one, at most this long.',
       ),
       forks: setting(
-        duration('1s', '180s'),
+        duration('1s', '3m'),
         '32s',
         'Pinholes of the other early dialogs stay this long after the first 2xx.',
       ),
       iceUnused: setting(
-        duration('10s', '600s'),
-        '60s',
+        duration('10s', '10m'),
+        '1m',
         'Candidates that carry no traffic close this long after the answer.',
       ),
       muxGrace: setting(
-        duration('100ms', '60s', 'none'),
+        duration('100ms', '1m', 'none'),
         '1s',
         'The separate RTCP pinhole stays this long after both sides agreed on rtcp-mux.',
       ),
       tcpPartial: setting(
-        duration('1s', '300s'),
+        duration('1s', '5m'),
         '30s',
         'A message that stays incomplete on a TCP stream is forgotten after this time; its bytes have passed.',
       ),
       retransmissionMemory: setting(
-        duration('32s', '180s'),
+        duration('32s', '3m'),
         '40s',
         'How long a message is known again when it is sent once more.',
       ),
@@ -277,12 +302,6 @@ export const schema = {
         'How long a packet is held while a busy packet filter is asked again, before `on-firewall-error` decides.',
       ),
     },
-  ),
-  platform: setting(
-    choice('auto', 'freebsd', 'linux'),
-    'auto',
-    'divert(4) and pf, or NFQUEUE and nftables. `auto` is the system the daemon runs on.',
-    'restart',
   ),
   freebsd: section('Read on FreeBSD, pfSense and OPNsense only.', {
     divertPort: setting(
@@ -324,9 +343,9 @@ export const schema = {
     ),
     queue: setting(orOff(name('a queue name', 63)), 'off', 'ALTQ queue for media, as with ftp-proxy(8) -q.'),
     statesPerRule: setting(integer(1, 1000), 4, 'States that one pinhole rule may have (`max`).'),
-    udpFirst: setting(duration('1s', '3600s'), '60s', 'State timeout `udp.first` of pinhole rules.'),
-    udpSingle: setting(duration('1s', '3600s'), '30s', 'State timeout `udp.single` of pinhole rules.'),
-    udpMultiple: setting(duration('1s', '3600s'), '60s', 'State timeout `udp.multiple` of pinhole rules.'),
+    udpFirst: setting(duration('1s', '1h'), '1m', 'State timeout `udp.first` of pinhole rules.'),
+    udpSingle: setting(duration('1s', '1h'), '30s', 'State timeout `udp.single` of pinhole rules.'),
+    udpMultiple: setting(duration('1s', '1h'), '1m', 'State timeout `udp.multiple` of pinhole rules.'),
     anyRelease: setting(
       flag,
       false,
@@ -387,16 +406,6 @@ export const schema = {
     group: setting(orOff(name('a group name', 32)), 'off', 'Group that owns the socket.', 'restart'),
     mode: setting(fileMode, '0600', 'Its mode; `0660` admits the group.', 'restart'),
   }),
-  metrics: setting(
-    orOff(listenAddress),
-    'off',
-    'Address for Prometheus to read metrics from over HTTP, such as `127.0.0.1:9477`. There is no password.',
-  ),
-  web: setting(
-    orOff(loopbackAddress),
-    'off',
-    'Address of the live page, such as `127.0.0.1:8480`; loopback only, and read only.',
-  ),
   log: section('What is told, and where.', {
     level: setting(
       choice('error', 'warn', 'info', 'debug', 'trace'),
@@ -419,14 +428,12 @@ export const schema = {
   }),
 };
 
-/** All of IPv4 and IPv6: `inside` of a replay that was not told what is inside. */
-export const EVERYWHERE: readonly Network[] = [parseNetwork('0.0.0.0/0')!, parseNetwork('::/0')!];
-
 /** The settings as the daemon uses them: durations in milliseconds, sizes in bytes, `off` as null, no time limit as 0. */
 export type Settings = ValuesOf<typeof schema>;
 
 /** Any entry of the table, for code that walks it. */
-export type SchemaNode = Setting<unknown> | ListSetting<unknown> | Section<Entries>;
+export type Leaf = Setting<unknown> | ListSetting<unknown>;
+export type SchemaNode = Leaf | Section<Entries>;
 export type Entries = { readonly [key: string]: SchemaNode };
 
 /** The table as the walkers see it. */

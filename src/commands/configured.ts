@@ -1,0 +1,26 @@
+import { defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
+
+/** The `--config` option, the same for every command that reads a configuration. */
+export const configOption = {
+  alias: 'c',
+  type: 'string',
+  requiresArg: true,
+  describe: `Configuration file (default: ${defaultConfigPath()} if it is there)`,
+  coerce: (given: string | readonly string[]): string => {
+    if (typeof given === 'string') return given;
+    throw new Error('expected --config once');
+  },
+} as const;
+
+/**
+ * The settings from the file of `--config` (null: there is none, these are the defaults), or null after every
+ * problem was written to stderr.
+ */
+export function configured(
+  named: string | undefined,
+): { readonly settings: Settings; readonly file: string | null } | null {
+  const found = findConfig(named);
+  if ('settings' in found) return found;
+  for (const problem of found.problems) console.error(formatProblem(problem));
+  return null;
+}

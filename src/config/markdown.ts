@@ -1,0 +1,50 @@
+import { defaultText } from './print.ts';
+import { type Entries, entries, kebab, type Leaf } from './schema.ts';
+
+const HEAD = `# Configuration
+
+<!-- Generated from the table of settings: pinholed config --format markdown > docs/configuration.md -->
+
+One YAML file, \`/usr/local/etc/pinholed.yaml\` on FreeBSD and \`/etc/pinholed.yaml\` on Linux, or the one named by
+\`--config\`. JSON is valid, too. Every setting has a default, so a file may hold just what differs:
+
+\`\`\`yaml
+inside: [192.168.10.0/24, 2001:db8:10::/48]
+media-ports: [10000-20000]
+timers:
+  media-idle: 2m
+\`\`\`
+
+\`pinholed check\` names everything that is wrong with a file, each with line, column, key and what was expected;
+with such a file nothing is started, and a reload keeps the settings that were in force. \`pinholed config --print\`
+shows the settings in force. Unknown keys, keys given twice, anchors, aliases, tags and second documents are errors.
+
+SIGHUP reads the file again. A changed setting holds for whatever is decided from then on; no call is dropped and
+no pinhole closed by it. Those marked *restart* need a restart, which keeps calls as well.
+
+Durations are written \`500ms\`, \`32s\`, \`3m\`, \`12h\`, \`1d\`, or as a bare number of seconds. Sizes are a number of
+bytes, or one with \`k\`, \`m\` or \`g\` (powers of 1024). Ports are \`5004\` or \`10000-20000\`, networks
+\`192.0.2.0/24\` or a single address.
+`;
+
+/** docs/configuration.md. */
+export function configurationMarkdown(): string {
+  const sections = Object.entries(entries).flatMap(([name, node]) =>
+    node.node === 'section' ? [`## \`${kebab(name)}\`\n\n${node.about}\n\n${table(node.entries)}`] : [],
+  );
+  return [HEAD, `## Settings\n\n${table(entries)}`, ...sections].join('\n');
+}
+
+function table(nodes: Entries): string {
+  const rows = Object.entries(nodes).flatMap(([name, node]) =>
+    node.node === 'section' ? [] : [row(kebab(name), node)],
+  );
+  return ['| Setting | Default | Expected | Meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+function row(key: string, node: Leaf): string {
+  const initial = defaultText(node);
+  const expected = `${node.kind.expected}${node.reload === 'restart' ? ' (*restart*)' : ''}`;
+  const cells = [`\`${key}\``, initial === '' ? 'none' : `\`${initial}\``, expected, node.about];
+  return `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
+}

@@ -1,0 +1,109 @@
+import { stringify } from 'yaml';
+import type { Written } from './kinds.ts';
+import {
+  defaults,
+  type Entries,
+  entries,
+  kebab,
+  type Leaf,
+  type SchemaNode,
+  type Settings,
+} from './schema.ts';
+
+/** Settings as a file has them: kebab-case keys, each value in its canonical notation. */
+export interface WrittenSettings {
+  readonly [key: string]: Written | readonly Written[] | WrittenSettings;
+}
+
+/** Settings back to what a file would hold. Loading it gives the same settings. */
+export function writtenSettings(settings: Settings): WrittenSettings {
+  return written(entries, settings as unknown as Values);
+}
+
+type Values = { readonly [name: string]: unknown };
+
+function written(nodes: Entries, values: Values): WrittenSettings {
+  return Object.fromEntries(
+    Object.entries(nodes).map(([name, node]) => [
+      kebab(name),
+      node.node === 'section'
+        ? written(node.entries, values[name] as Values)
+        : writtenValue(node, values[name]),
+    ]),
+  );
+}
+
+/** One value as a file would hold it. */
+export function writtenValue(node: Leaf, value: unknown): Written | readonly Written[] {
+  return node.node === 'list'
+    ? (value as readonly unknown[]).map((item) => node.kind.item.write(item))
+    : node.kind.write(value);
+}
+
+/** A default for a sentence: `10.0.0.0/8, fc00::/7`; '' for an empty list. */
+export function defaultText(node: Leaf): string {
+  return node.node === 'list' ? node.initial.join(', ') : String(node.initial);
+}
+
+/** All settings as YAML, with what each means, what it may be and its default as comments. */
+export function printConfig(settings: Settings): string {
+  return section(writtenSettings(settings), entries, '', '').join('\n').trimStart();
+}
+
+/** All settings as JSON, which loads just as well. */
+export function printJson(settings: Settings): string {
+  return `${JSON.stringify(writtenSettings(settings), null, 2)}\n`;
+}
+
+const SAMPLE_HEAD = `# Configuration of pinholed(8); pinholed.yaml(5) describes it, "pinholed check" checks it.
+#
+# Every setting is shown with its default. To change one, remove the # before it, and the one before the name of
+# its section. At least look at "inside" (add your public addresses) and "media-ports".
+`;
+
+/** A file to start from: every setting there, commented out, at its default. */
+export function printSample(): string {
+  return `${SAMPLE_HEAD}${section(writtenSettings(defaults()), entries, '', '#').join('\n')}`;
+}
+
+function section(values: WrittenSettings, nodes: Entries, indent: string, prefix: string): string[] {
+  const lines: string[] = [];
+  for (const [name, node] of Object.entries(nodes)) {
+    const key = kebab(name);
+    lines.push('', ...comment(node, indent));
+    if (node.node === 'section') {
+      const inner = section(values[key] as WrittenSettings, node.entries, `${indent}  `, prefix);
+      lines.push(`${prefix}${indent}${key}:`, ...inner.slice(0, -1));
+    } else {
+      lines.push(`${prefix}${indent}${key}: ${inline(values[key] as Written | readonly Written[])}`);
+    }
+  }
+  return [...lines, ''];
+}
+
+function inline(value: Written | readonly Written[]): string {
+  return stringify(value, { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
+}
+
+function comment(node: SchemaNode, indent: string): string[] {
+  const text = node.about.replaceAll('`', '');
+  const about = wrap(text, 100 - indent.length).map((line) => `${indent}# ${line}`);
+  if (node.node === 'section') return about;
+  const initial = defaultText(node) || 'none';
+  const restart = node.reload === 'restart' ? '; a change needs a restart' : '';
+  return [...about, `${indent}# Expected: ${node.kind.expected}; default: ${initial}${restart}.`];
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}
