@@ -5,7 +5,7 @@ import { createDeadlines } from './call/deadlines.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { type Bodies, type CallTimers, createTracker, type Outcome } from './call/tracker.ts';
-import type { Departure } from './call/wanted.ts';
+import type { Departure, Wanted } from './call/wanted.ts';
 import { createFragmentReassembler } from './packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
 import { createStreamTable, type Stream } from './packet/stream.ts';
@@ -48,8 +48,17 @@ export type InspectorEvent =
   | MessageEvent
   | { readonly type: 'malformed'; readonly packet: PacketView; readonly error: SipError }
   | { readonly type: 'call'; readonly what: 'started' | 'ended'; readonly call: Call; readonly at: number }
-  | { readonly type: 'refused'; readonly call: Call | null; readonly refusal: Refusal; readonly at: number }
+  | RefusedEvent
   | { readonly type: 'pinhole'; readonly call: Call; readonly event: HolderEvent };
+
+export interface RefusedEvent {
+  readonly type: 'refused';
+  readonly call: Call | null;
+  readonly refusal: Refusal;
+  /** The transport that got no pinhole; null when a whole message or description was refused. */
+  readonly wanted: Wanted | null;
+  readonly at: number;
+}
 
 export interface MessageEvent {
   readonly type: 'message';
@@ -100,6 +109,8 @@ export interface Inspector {
    * the bytes; takes time linear in them. The packet itself is never touched.
    */
   inspect(bytes: Buffer, now: number): Inspection;
+  /** `inspect` for a packet that somebody else has read and, where it came in fragments, put together. */
+  inspectPacket(packet: PacketView, now: number): Inspection;
   /** Does everything that is due at `now`. */
   tick(now: number): Inspection;
   /** When `tick` is due next, in ms of the same clock; Infinity never. */
@@ -175,6 +186,15 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       stats.unreadable.set(packet, (stats.unreadable.get(packet) ?? 0) + 1);
       return { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
     }
+    return examine(packet, now);
+  }
+
+  function inspectPacket(packet: PacketView, now: number): Inspection {
+    stats.packets++;
+    return examine(packet, now);
+  }
+
+  function examine(packet: PacketView, now: number): Inspection {
     const work = createWork(packet, now);
     if (packet.protocol === 'udp') inspectDatagram(packet, work);
     else if (packet.protocol === 'tcp') inspectSegment(packet, work);
@@ -284,10 +304,10 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       if (settings().strict) verdict = 'drop';
     }
 
-    function refuse(call: Call | null, refusal: Refusal, at = now): void {
+    function refuse(call: Call | null, refusal: Refusal, at = now, wanted: Wanted | null = null): void {
       if (call !== null && !isFresh(call, refusal)) return;
       stats.refusals.set(refusal.reason, (stats.refusals.get(refusal.reason) ?? 0) + 1);
-      emit({ type: 'refused', call, refusal, at });
+      emit({ type: 'refused', call, refusal, wanted, at });
     }
 
     function apply({ call, departure, refusals }: Outcome, at: number): void {
@@ -311,9 +331,9 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       const most = settings().caps.pinholesPerCall;
       for (const one of wanted) {
         const decision = policy.decide(one, call.hash);
-        if ('reason' in decision) refuse(call, decision, at);
+        if ('reason' in decision) refuse(call, decision, at, one);
         else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
-        else refuse(call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at);
+        else refuse(call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
       }
       return table.replace(call.hash, entries, disabled, departure, at);
     }
@@ -415,6 +435,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
 
   return {
     inspect,
+    inspectPacket,
     tick,
     nextDeadline: () => deadlines.next(),
     traffic,
