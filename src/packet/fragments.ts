@@ -102,6 +102,7 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
       refused: null,
     };
     datagrams.set(key, datagram);
+    makeRoom();
     return datagram;
   }
 
