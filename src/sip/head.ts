@@ -17,8 +17,11 @@ import type { SipError, SipErrorReason, SipMessage } from './message.ts';
 
 /** Start-line and headers of one message, and where its body begins. */
 export interface Head {
-  /** Complete but for `sdp`, which whoever has the body fills in. */
-  readonly message: { -readonly [Field in keyof SipMessage]: SipMessage[Field] };
+  /**
+   * Complete but for `sdp`, which whoever has the body fills in. An error when the message must not be used but
+   * its length can still be relied on.
+   */
+  readonly message: { -readonly [Field in keyof SipMessage]: SipMessage[Field] } | SipError;
   /** Offset in the text of the first byte after the empty line, or its length when there is no empty line. */
   readonly bodyStart: number;
   /** Value of Content-Length in bytes, -1 without one. */
@@ -82,7 +85,8 @@ const ends = new Int32Array(SLOTS);
 
 /**
  * Reads start-line and headers from `text`, the message decoded as latin1, beginning at `from`. Only the headers
- * of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that).
+ * of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that). The
+ * answer is an error of its own, rather than one inside a Head, when not even the length of the message is known.
  * Strings in the answer may share memory with `text`: see `detach`. Time is linear in `text`.
  */
 export function readHead(text: string, from: number, limits: HeadLimits): Head | SipError {
@@ -94,6 +98,7 @@ export function readHead(text: string, from: number, limits: HeadLimits): Head |
   if (limits.crlfOnly && !endsInCrlf(text, startLineFeed)) return bareLineFeed(text, from, startLineFeed);
 
   starts.fill(-1);
+  let conflicting: SipError | null = null;
   let headers = 0;
   let position = startLineFeed < 0 ? length : startLineFeed + 1;
   while (position < length) {
@@ -122,13 +127,26 @@ export function readHead(text: string, from: number, limits: HeadLimits): Head |
           starts[slot] = valueStart;
           ends[slot] = valueEnd;
         } else if (!mayDiffer(slot) && headerValue(text, slot) !== text.slice(valueStart, valueEnd)) {
-          return conflict(text, slot, text.slice(valueStart, valueEnd));
+          conflicting ??= conflict(text, slot, text.slice(valueStart, valueEnd));
+          if (slot === CONTENT_LENGTH) return conflicting;
         }
       }
     }
     position = end + 1;
   }
-  return assemble(text, startLine, Math.min(position, length));
+  const contentLength = readContentLength(text);
+  if (contentLength === INVALID) {
+    const found = printable(headerValue(text, CONTENT_LENGTH));
+    return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
+  }
+  return {
+    message: conflicting ?? assemble(text, startLine),
+    bodyStart: Math.min(position, length),
+    contentLength,
+    contentType: headerValue(text, CONTENT_TYPE),
+    contentDisposition: headerValue(text, CONTENT_DISPOSITION),
+    contentEncoding: headerValue(text, CONTENT_ENCODING),
+  };
 }
 
 /** An error with its detail cut to the 200 characters of SipError. */
@@ -296,7 +314,17 @@ function malformed(text: string, slot: number, expected: string): SipError {
   );
 }
 
-function assemble(text: string, startLine: StartLine, bodyStart: number): Head | SipError {
+const ABSENT = -1;
+const INVALID = -2;
+
+function readContentLength(text: string): number {
+  const start = starts[CONTENT_LENGTH]!;
+  if (start < 0) return ABSENT;
+  const length = decimal(text, start, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
+  return length < 0 ? INVALID : length;
+}
+
+function assemble(text: string, startLine: StartLine): Head['message'] {
   for (let slot = CALL_ID; slot <= VIA; slot++) {
     if (starts[slot]! < 0) return sipError('missing-header', `no ${NAMES[slot]}`);
   }
@@ -326,40 +354,24 @@ function assemble(text: string, startLine: StartLine, bodyStart: number): Head |
     return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
   }
 
-  let contentLength = -1;
-  if (starts[CONTENT_LENGTH]! >= 0) {
-    contentLength = decimal(text, starts[CONTENT_LENGTH]!, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
-    if (contentLength < 0) {
-      const found = printable(headerValue(text, CONTENT_LENGTH));
-      return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
-    }
-  }
-
   return {
-    message: {
-      method: startLine.method,
-      status: startLine.status,
-      subject: startLine.subject,
-      callId,
-      fromTag,
-      toTag,
-      cseq,
-      cseqMethod,
-      branch,
-      sentBy: text.slice(sentByStart, trimEnd(text, sentByStart, sentByEnd)),
-      rseq: readNumber(text, RSEQ),
-      rack: starts[RACK]! < 0 ? null : readRack(text, starts[RACK]!, ends[RACK]!),
-      sessionExpires: readNumber(text, SESSION_EXPIRES),
-      expires: readNumber(text, EXPIRES),
-      from: unfold(headerValue(text, FROM)),
-      to: unfold(headerValue(text, TO)),
-      sdp: NO_BODY,
-    },
-    bodyStart,
-    contentLength,
-    contentType: headerValue(text, CONTENT_TYPE),
-    contentDisposition: headerValue(text, CONTENT_DISPOSITION),
-    contentEncoding: headerValue(text, CONTENT_ENCODING),
+    method: startLine.method,
+    status: startLine.status,
+    subject: startLine.subject,
+    callId,
+    fromTag,
+    toTag,
+    cseq,
+    cseqMethod,
+    branch,
+    sentBy: text.slice(sentByStart, trimEnd(text, sentByStart, sentByEnd)),
+    rseq: readNumber(text, RSEQ),
+    rack: starts[RACK]! < 0 ? null : readRack(text, starts[RACK]!, ends[RACK]!),
+    sessionExpires: readNumber(text, SESSION_EXPIRES),
+    expires: readNumber(text, EXPIRES),
+    from: unfold(headerValue(text, FROM)),
+    to: unfold(headerValue(text, TO)),
+    sdp: NO_BODY,
   };
 }
 

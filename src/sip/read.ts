@@ -39,18 +39,20 @@ export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage
  * description in it.
  */
 export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMessage | SipError {
-  const available = bytes.length - head.bodyStart;
   const { contentLength, message } = head;
-  if (stream && contentLength < 0) {
-    return sipError('bad-content-length', 'no Content-Length, which a stream needs');
-  }
-  if (contentLength > available) {
-    return sipError('truncated-body', `Content-Length is ${contentLength}, ${available} bytes are there`);
-  }
-  if (stream && contentLength < available) {
-    return sipError('bad-content-length', `Content-Length is ${contentLength}, ${available} bytes are there`);
+  const available = bytes.length - head.bodyStart;
+  if (stream && contentLength < 0) return missingContentLength();
+  if (contentLength > available || (stream && contentLength < available)) {
+    const error = contentLength > available ? 'truncated-body' : 'bad-content-length';
+    return sipError(error, `Content-Length is ${contentLength}, ${available} bytes are there`);
   }
   const length = contentLength < 0 ? available : contentLength;
-  if (length > 0) message.sdp = readBody(head, bytes.subarray(head.bodyStart, head.bodyStart + length));
+  if (length === 0 || 'error' in message) return message;
+  message.sdp = readBody(head, bytes.subarray(head.bodyStart, head.bodyStart + length));
   return message;
+}
+
+/** RFC 3261 18.3: without a length nobody knows where the next message of a stream begins. */
+export function missingContentLength(): SipError {
+  return sipError('bad-content-length', 'no Content-Length, which a stream needs');
 }

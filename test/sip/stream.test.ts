@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type { SipError, SipMessage } from '../../src/sip/message.ts';
+import { readSip } from '../../src/sip/read.ts';
+import { createSipFramer, type FramerOptions } from '../../src/sip/stream.ts';
+import { bytesOf, invite, mustRead, mustRefuse, OFFER } from './messages.ts';
+
+const options = bytesOf([
+  'OPTIONS sip:carol@chicago.example.com SIP/2.0',
+  'Via: SIP/2.0/TCP pc33.atlanta.example.com;branch=z9hG4bKhjhs8ass877',
+  'To: <sip:carol@chicago.example.com>',
+  'From: Alice <sip:alice@atlanta.example.com>;tag=1928301774',
+  'Call-ID: a84b4c76e66711',
+  'CSeq: 63104 OPTIONS',
+  'Content-Length: 0',
+]);
+const offer = invite(OFFER, 'Content-Type: application/sdp');
+
+/** Everything a framer answers to the pushes, copied so that views into its buffer do not matter. */
+function answersTo(pushes: readonly Buffer[], framerOptions?: Partial<FramerOptions>): unknown[] {
+  const framer = createSipFramer(framerOptions);
+  return pushes.flatMap((bytes) => framer.push(bytes).map(copyOf));
+}
+
+function copyOf(answer: SipMessage | SipError): unknown {
+  if ('error' in answer || !('bytes' in answer.sdp)) return answer;
+  return { ...answer, sdp: { ...answer.sdp, bytes: answer.sdp.bytes.toString('latin1') } };
+}
+
+/** `bytes` cut at the given places, and at 1-byte steps when there are none. */
+function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const sorted = [0, ...places.map((place) => place % bytes.length).sort((a, b) => a - b), bytes.length];
+  return sorted.slice(1).map((end, index) => Buffer.from(bytes.subarray(sorted[index]!, end)));
+}
+
+function bytewise(bytes: Buffer): Buffer[] {
+  return Array.from(bytes, (byte) => Buffer.from([byte]));
+}
+
+describe('framing a stream (RFC 3261 18.3)', () => {
+  it('takes a message that is one segment, and one that is many', () => {
+    const [whole] = createSipFramer().push(offer);
+    const message = mustRead(whole!);
+    assert.equal(message.method, 'INVITE');
+    assert.ok(message.sdp.kind === 'sdp');
+    assert.equal(message.sdp.bytes.toString('latin1'), OFFER);
+    assert.deepEqual(answersTo(bytewise(offer)), [copyOf(message)]);
+  });
+
+  it('answers at the push that completes the message, not before', () => {
+    const framer = createSipFramer();
+    assert.equal(framer.push(offer.subarray(0, offer.length - 1)).length, 0);
+    assert.equal(framer.held, offer.length - 1);
+    assert.equal(framer.push(offer.subarray(offer.length - 1)).length, 1);
+    assert.equal(framer.held, 0);
+  });
+
+  it('takes many messages in one segment, and keepalives between them (RFC 5626 3.5.1)', () => {
+    const bytes = Buffer.concat([Buffer.from('\r\n\r\n'), options, Buffer.from('\r\n\r\n'), offer, options]);
+    const methods = createSipFramer()
+      .push(bytes)
+      .map((answer) => mustRead(answer).method);
+    assert.deepEqual(methods, ['OPTIONS', 'INVITE', 'OPTIONS']);
+  });
+
+  it('holds nothing of a keepalive', () => {
+    const framer = createSipFramer();
+    assert.deepEqual(framer.push(Buffer.from('\r\n\r\n')), []);
+    assert.equal(framer.held, 0);
+    assert.equal(framer.stopped, null);
+  });
+
+  it('goes on after a message that must not be used but has a certain length', () => {
+    const bad = Buffer.from(options.toString('latin1').replace('63104 OPTIONS', '63104 INVITE'), 'latin1');
+    const [first, second] = createSipFramer().push(Buffer.concat([bad, options]));
+    assert.equal(mustRefuse(first!).error, 'malformed-header');
+    assert.equal(mustRead(second!).method, 'OPTIONS');
+  });
+
+  it('gives the same answers for any split of a stream', () => {
+    const stream = fc.array(
+      fc.constantFrom(options, offer, Buffer.from('\r\n'), Buffer.from('\r\n\r\n'), invite('')),
+      { minLength: 1, maxLength: 6 },
+    );
+    fc.assert(
+      fc.property(stream, fc.array(fc.nat(), { maxLength: 40 }), fc.boolean(), (parts, places, isBroken) => {
+        const end = isBroken ? [Buffer.from('GET / HTTP/1.1\r\n\r\n')] : [];
+        const bytes = Buffer.concat([...parts, ...end]);
+        const whole = answersTo([bytes]);
+        assert.deepEqual(answersTo(cut(bytes, places)), whole);
+        assert.deepEqual(answersTo(bytewise(bytes)), whole);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('answers what readSip answers for each message alone', () => {
+    const framed = createSipFramer()
+      .push(Buffer.concat([options, offer]))
+      .map(copyOf);
+    assert.deepEqual(
+      framed,
+      [options, offer].map((bytes) => copyOf(readSip(bytes, { stream: true }))),
+    );
+  });
+
+  it('never throws and never answers after it has stopped, whatever the bytes', () => {
+    const piece = fc.oneof(
+      fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
+      fc.constantFrom(options, offer, Buffer.from('\r\n\r\n'), Buffer.from('Content-Length: 5\r\n')),
+      fc.nat({ max: offer.length }).map((length) => offer.subarray(0, length)),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), fc.boolean(), (pieces, resync) => {
+        const framer = createSipFramer({ resync });
+        for (const bytes of pieces) {
+          const wasStopped = framer.stopped !== null;
+          const answers = framer.push(bytes, true);
+          if (wasStopped) assert.equal(answers.length, 0);
+          assert.ok(framer.held <= 65_536);
+        }
+      }),
+    );
+  });
+});
+
+describe('a stream that cannot be framed opens nothing any more', () => {
+  function stopReason(bytes: Buffer, framerOptions?: Partial<FramerOptions>): string | null {
+    const framer = createSipFramer(framerOptions);
+    const answers = framer.push(bytes);
+    assert.equal(framer.push(options).length, 0);
+    assert.equal(mustRefuse(answers.at(-1)!).error, framer.stopped);
+    return framer.stopped;
+  }
+
+  function withLength(header: string): Buffer {
+    return Buffer.from(options.toString('latin1').replace('Content-Length: 0', header), 'latin1');
+  }
+
+  it('NAT Slipstreaming: an HTTP request is not SIP, though a later segment begins like SIP', () => {
+    const framer = createSipFramer();
+    const post = 'POST /x HTTP/1.1\r\nHost: 192.0.2.1:5060\r\nContent-Length: 5000\r\n\r\n';
+    const [answer] = framer.push(Buffer.from(post + 'x'.repeat(1000)));
+    assert.equal(mustRefuse(answer!).error, 'not-sip');
+    assert.deepEqual(framer.push(options), []);
+    assert.deepEqual(framer.push(offer, true), []);
+    assert.equal(framer.stopped, 'not-sip');
+  });
+
+  it('an absolute URI does not make an HTTP request SIP', () => {
+    assert.equal(stopReason(Buffer.from('POST sip:a@b HTTP/1.1\r\n\r\n')), 'not-sip');
+    assert.equal(stopReason(Buffer.from('OPTIONS rtsp://a/b RTSP/1.0\r\nCSeq: 1\r\n\r\n')), 'not-sip');
+  });
+
+  it('bytes that never become a start-line', () => {
+    assert.equal(stopReason(Buffer.from([0x16, 0x03, 0x01, 0x02])), 'not-sip');
+    assert.equal(stopReason(Buffer.from(`INVITE sip:${'a'.repeat(9000)}`)), 'not-sip');
+  });
+
+  it('no Content-Length, or one that is no number', () => {
+    for (const header of [
+      'X: 0',
+      'Content-Length: -1',
+      'Content-Length: 12abc',
+      'Content-Length: 4294967328',
+      'Content-Length: 99999999999999999999',
+      'Content-Length: 0x10',
+      'Content-Length:',
+      'Content-Length: 1 2',
+    ]) {
+      assert.equal(stopReason(withLength(header)), 'bad-content-length', header);
+    }
+    const zeros = createSipFramer().push(withLength('Content-Length: 0000000000000000000000000'));
+    assert.equal(mustRead(zeros[0]!).method, 'OPTIONS');
+  });
+
+  it('two lengths that differ; two that agree are one', () => {
+    assert.equal(stopReason(withLength('Content-Length: 0\r\nl: 5')), 'conflicting-header');
+    const agreeing = createSipFramer().push(withLength('Content-Length: 0\r\nl: 0'));
+    assert.equal(mustRead(agreeing[0]!).method, 'OPTIONS');
+  });
+
+  it('a header block or a message over 64 KiB', () => {
+    const endless = Buffer.from(`OPTIONS sip:a@b SIP/2.0\r\nX: ${'x'.repeat(70_000)}`);
+    assert.equal(stopReason(endless), 'message-too-large');
+    assert.equal(stopReason(withLength('Content-Length: 65500')), 'message-too-large');
+  });
+
+  it('more than 256 headers', () => {
+    assert.equal(stopReason(withLength(`${'X: y\r\n'.repeat(300)}Content-Length: 0`)), 'too-many-headers');
+  });
+
+  it('a line that ends in LF alone, which only some readers take for a line end', () => {
+    assert.equal(stopReason(withLength('X: y\nContent-Length: 0')), 'malformed-header');
+  });
+
+  it('something else after a complete message', () => {
+    const framer = createSipFramer();
+    const [first, second] = framer.push(Buffer.concat([options, Buffer.from('v=0\r\n')]));
+    assert.equal(mustRead(first!).method, 'OPTIONS');
+    assert.equal(mustRefuse(second!).error, 'not-sip');
+    assert.equal(framer.stopped, 'not-sip');
+  });
+});
+
+describe('a stream whose framing is lost', () => {
+  it('is left alone for good, unless picking up was asked for', () => {
+    const framer = createSipFramer();
+    framer.push(offer.subarray(0, 100));
+    framer.lose();
+    assert.equal(framer.held, 0);
+    assert.deepEqual(framer.push(offer, true), []);
+    assert.equal(framer.stopped, 'truncated-body');
+  });
+
+  it('is picked up at a header block that begins a segment after silence, and nowhere else', () => {
+    const framer = createSipFramer({ resync: true });
+    assert.deepEqual(framer.push(offer), []);
+    assert.deepEqual(framer.push(Buffer.concat([Buffer.from('v=0\r\n'), offer]), true), []);
+    assert.deepEqual(framer.push(offer.subarray(0, 200), true), []);
+    assert.equal(mustRead(framer.push(offer, true)[0]!).method, 'INVITE');
+    assert.equal(mustRead(framer.push(options)[0]!).method, 'OPTIONS');
+    framer.lose();
+    assert.deepEqual(framer.push(options), []);
+    assert.equal(mustRead(framer.push(options, true)[0]!).method, 'OPTIONS');
+  });
+});
