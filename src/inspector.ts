@@ -139,6 +139,17 @@ const KNOWN_METHODS = new Set(
   ),
 );
 const MAX_REFUSALS_OF_CALL = 64;
+/** ms of silence on a TCP stream after which a segment with a whole header block may start a message anew. */
+const RESYNC_SILENCE = 1000;
+
+/** What the inspector keeps of one direction of a TCP connection. */
+interface Signalling {
+  readonly framer: SipFramer;
+  /** When its last segment came. */
+  lastAt: number;
+  /** Copies of its bytes differed: nobody can say what the receiver reads. */
+  frozen: boolean;
+}
 
 /**
  * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
@@ -157,7 +168,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const refusedBefore = new WeakMap<Call, Set<string>>();
   const { caps, timers } = settings();
   const fragments = createFragmentReassembler({ maxBytes: caps.reassemblyBytes });
-  const streams = createStreamTable<SipFramer>({
+  const streams = createStreamTable<Signalling>({
     maxStreams: caps.tcpConnections * 2,
     maxBytes: caps.reassemblyBytes,
     bufferIdleMs: timers.tcpPartial,
@@ -222,33 +233,33 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     const delivery = streams.push(packet, work.now);
     if (delivery === null) return;
     const { stream, bytes } = delivery;
-    if (stream.user === null) {
-      const { headers, messageBytes } = settings().caps;
-      stream.user = createSipFramer({
-        maxHeaders: headers,
-        maxBytes: messageBytes,
-        midstream: stream.midstream,
+    stream.user ??= newSignalling(stream);
+    const { user } = stream;
+    if (stream.conflict && !user.frozen) {
+      user.frozen = true;
+      work.refuse(null, {
+        reason: 'stream-unusable',
+        detail: `${ends(stream)}: two copies of a byte differ`,
       });
     }
-    if (isUnusable(stream)) {
-      if (!stream.user.stopped) {
-        stream.user.stop();
-        const detail = `${stream.source}:${stream.sourcePort} to ${stream.destination}:${stream.destinationPort}: ${
-          stream.conflict ? 'two copies of the same bytes differ' : 'bytes are missing'
-        }`;
-        work.refuse(null, { reason: 'stream-unusable', detail });
-      }
-      return;
+    if (delivery.gap) {
+      user.framer.lose();
+      work.refuse(null, { reason: 'stream-unusable', detail: `${ends(stream)}: bytes are missing` });
     }
-    if (bytes === null) return;
-    for (const item of stream.user.push(bytes)) {
+    const silence = work.now - user.lastAt;
+    user.lastAt = work.now;
+    if (bytes === null || user.frozen) return;
+    for (const item of user.framer.push(bytes, silence >= RESYNC_SILENCE)) {
       if ('error' in item) work.malformed(item);
       else work.message(item, 'tcp');
     }
+    if (user.framer.stopped !== null) streams.ignore(stream);
   }
 
-  function isUnusable(stream: Stream<SipFramer>): boolean {
-    return stream.conflict || stream.gap;
+  function newSignalling({ midstream }: Stream<Signalling>): Signalling {
+    const { headers, messageBytes } = settings().caps;
+    const framer = createSipFramer({ maxHeaders: headers, maxBytes: messageBytes, resync: midstream });
+    return { framer, lastAt: Number.POSITIVE_INFINITY, frozen: false };
   }
 
   type Work = ReturnType<typeof createWork>;
@@ -450,6 +461,10 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     pinholes: () => table.open(),
     stats,
   };
+}
+
+function ends({ source, sourcePort, destination, destinationPort }: Stream<Signalling>): string {
+  return `TCP ${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }
 
 function refusalOf({ error }: SipError): RefusalReason {

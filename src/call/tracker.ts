@@ -1,5 +1,5 @@
 import type { Address, TransportAddress } from '../address/address.ts';
-import type { Candidate, SdpError, Session } from '../sdp/session.ts';
+import type { SdpError, Session, TrickledCandidates } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import {
   type Call,
@@ -55,7 +55,7 @@ export interface Admission {
 /** The session description or fragment of the message at hand, read only when the tracker needs it. */
 export interface Bodies {
   session(): Session | SdpError | Refusal | null;
-  fragment(): readonly { readonly mid: string; readonly candidate: Candidate }[];
+  fragment(): readonly TrickledCandidates[] | SdpError;
 }
 
 /** What one message or one deadline did. */
@@ -348,8 +348,16 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   ): Outcome {
     if (findTransaction(call, message, side) !== undefined) return { call, departure: null, refusals: [] };
     addTransaction(call, message, arrival, side, null);
+    const fragment = bodies.fragment();
+    if ('error' in fragment) {
+      const refusal: Refusal = { reason: 'malformed-sdp', detail: fragment.detail };
+      return { call, departure: null, refusals: [refusal] };
+    }
     const list = dialog.trickled[side];
-    list.push(...bodies.fragment().slice(0, MAX_TRICKLED - list.length));
+    const found = fragment.flatMap(({ mid, candidates }) =>
+      candidates.map((candidate) => ({ mid, candidate })),
+    );
+    list.push(...found.slice(0, MAX_TRICKLED - list.length));
     return { call, departure: leaving('unused-candidate', 0, 0), refusals: [] };
   }
 

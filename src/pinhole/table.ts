@@ -260,8 +260,7 @@ function leave(
   if (reason !== 'moved' && reason !== 'narrowed') return { reason, linger: movedLinger };
   if (successors.some(({ pinhole }) => contains(pinhole, one.pinhole)))
     return { reason: 'narrowed', linger: 0 };
-  const samePlace = successors.some(({ pinhole }) => samePorts(pinhole, one.pinhole));
-  if (!one.agreed && samePlace) return { reason: 'narrowed', linger: 0 };
+  if (!one.agreed && keepsPorts(one.pinhole, successors)) return { reason: 'narrowed', linger: 0 };
   if (!one.agreed) return { reason: 'rtcp-mux', linger: movedLinger };
   return { reason: 'moved', linger: departure.movedLinger };
 }
@@ -275,6 +274,13 @@ function contains(outer: Pinhole, inner: Pinhole): boolean {
   return inner.sources !== 'any' && inner.sources.every((source) => outer.sources.includes(source));
 }
 
-function samePorts(a: Pinhole, b: Pinhole): boolean {
-  return a.address === b.address && a.ports[0] === b.ports[0] && a.ports[1] === b.ports[1];
+/** Whether every port of the pinhole stays open to somebody. */
+function keepsPorts({ address, ports }: Pinhole, successors: readonly Entry[]): boolean {
+  for (let port = ports[0]; port <= ports[1]; port++) {
+    const stays = successors.some(
+      ({ pinhole }) => pinhole.address === address && pinhole.ports[0] <= port && port <= pinhole.ports[1],
+    );
+    if (!stays) return false;
+  }
+  return true;
 }

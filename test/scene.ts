@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { type Address, familyOf, type TransportAddress } from '../src/address/address.ts';
+import { parseNetwork } from '../src/address/network.ts';
+import { defaults } from '../src/config/schema.ts';
+import { createModelFirewall } from '../src/firewall/model.ts';
+import {
+  createInspector,
+  type Inspection,
+  type InspectorEvent,
+  type InspectorSettings,
+} from '../src/inspector.ts';
+import { udpPacket } from './packets.ts';
+
+/** A SIP user agent, proxy or stranger: where its packets come from. */
+export interface Host extends TransportAddress {
+  readonly address: Address;
+}
+
+export function host(address: Address, port = 5060): Host {
+  return { address, port };
+}
+
+export interface SdpLine {
+  readonly media?: string;
+  readonly port: number;
+  readonly proto?: string;
+  readonly c?: string;
+  readonly attributes?: readonly string[];
+}
+
+/** A session description (RFC 8866) with a session-level c= and one m= line for each entry. */
+export function sdp(
+  address: string,
+  lines: readonly (SdpLine | number)[],
+  session: readonly string[] = [],
+): string {
+  const type = address.includes(':') ? 'IP6' : 'IP4';
+  const text = [`v=0`, `o=- 1 1 IN ${type} ${address}`, 's=-', `c=IN ${type} ${address}`, 't=0 0'];
+  text.push(...session);
+  for (const entry of lines) {
+    const line = typeof entry === 'number' ? { port: entry } : entry;
+    const proto = line.proto ?? 'RTP/AVP';
+    text.push(`m=${line.media ?? 'audio'} ${line.port} ${proto} ${proto === 'udptl' ? 't38' : '0'}`);
+    if (line.c !== undefined) text.push(`c=IN ${line.c.includes(':') ? 'IP6' : 'IP4'} ${line.c}`);
+    for (const attribute of line.attributes ?? []) text.push(`a=${attribute}`);
+  }
+  return `${text.join('\r\n')}\r\n`;
+}
+
+export interface Message {
+  readonly callId?: string;
+  readonly from?: string;
+  readonly to?: string;
+  readonly cseq?: number;
+  readonly branch?: string;
+  readonly headers?: readonly string[];
+  readonly body?: string;
+  readonly contentType?: string;
+}
+
+/** `INVITE` makes a request, `200 INVITE` a response to one. */
+export function sip(start: string, message: Message = {}): string {
+  const [first, method] = start.split(' ') as [string, string | undefined];
+  const status = Number(first);
+  const { callId = 'call-1@example.com', from = 'a', to = '', cseq = 1, headers = [], body = '' } = message;
+  const name = method ?? first;
+  const branch = message.branch ?? `z9hG4bK-${callId}-${cseq}-${name === 'CANCEL' ? 'INVITE' : name}`;
+  const lines = [
+    Number.isNaN(status) ? `${first} sip:bob@example.com SIP/2.0` : `SIP/2.0 ${status} Reason`,
+    `Via: SIP/2.0/UDP 192.0.2.1:5060;branch=${branch}`,
+    `From: <sip:alice@example.com>;tag=${from}`,
+    `To: <sip:bob@example.com>${to === '' ? '' : `;tag=${to}`}`,
+    `Call-ID: ${callId}`,
+    `CSeq: ${cseq} ${name}`,
+    'Contact: <sip:someone@example.com>',
+    ...headers,
+  ];
+  if (body !== '') lines.push(`Content-Type: ${message.contentType ?? 'application/sdp'}`);
+  lines.push(`Content-Length: ${body.length}`, '', body);
+  return lines.join('\r\n');
+}
+
+type Overrides = Partial<Omit<InspectorSettings, 'timers' | 'caps'>> & {
+  readonly timers?: Partial<InspectorSettings['timers']>;
+  readonly caps?: Partial<InspectorSettings['caps']>;
+};
+
+/** Default settings where everyone is inside, unless told otherwise. */
+export function settingsWith(overrides: Overrides = {}): InspectorSettings {
+  const base = defaults();
+  return {
+    ...base,
+    inside: 'any',
+    peers: [],
+    ...overrides,
+    timers: { ...base.timers, ...overrides.timers },
+    caps: { ...base.caps, callsPerHost: 100_000, offersPerSecond: 100_000, ...overrides.caps },
+  };
+}
+
+export function networks(...texts: string[]) {
+  return texts.map((text) => {
+    const network = parseNetwork(text);
+    assert.ok(network, text);
+    return network;
+  });
+}
+
+export interface Scene {
+  /** Sends one SIP message over UDP and commits what it leads to, as the data path would. */
+  send(from: Host, to: Host, text: string): Inspection;
+  /** Would this media packet pass now? Passing packets count as traffic. */
+  media(from: Address, fromPort: number, to: Address, toPort: number): boolean;
+  wait(ms: number): void;
+  /** `address first-last < sources` of each pinhole that the firewall has, sorted. */
+  open(): string[];
+  refusals(): string[];
+  readonly now: number;
+  readonly commits: number;
+  readonly events: InspectorEvent[];
+  readonly inspector: ReturnType<typeof createInspector>;
+  apply(inspection: Inspection): void;
+}
+
+export function createScene(overrides: Overrides = {}): Scene {
+  const settings = settingsWith(overrides);
+  const inspector = createInspector(() => settings);
+  const firewall = createModelFirewall();
+  const events: InspectorEvent[] = [];
+  let now = 1_000_000;
+  let commits = 0;
+
+  function apply(inspection: Inspection): void {
+    events.push(...inspection.events);
+    if (inspection.change === null) return;
+    commits++;
+    firewall.commit(inspection.change);
+    firewall.killStates(inspection.change.close);
+    const intended = [...inspector.pinholes()].map(({ id }) => id).sort();
+    const actual = firewall
+      .list()
+      .map(({ id }) => id)
+      .sort();
+    assert.deepEqual(actual, intended, 'the firewall has what the inspector intends');
+  }
+
+  return {
+    send: (from, to, text) => {
+      now += 1;
+      apply(inspector.tick(now));
+      const inspection = inspector.inspect(udpPacket(from, to, text), now);
+      apply(inspection);
+      return inspection;
+    },
+    media: (source, sourcePort, destination, destinationPort) => {
+      const flow = { protocol: 'udp', source, sourcePort, destination, destinationPort } as const;
+      const answer = firewall.ask(flow, 172, now);
+      if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
+      apply(inspector.tick(now));
+      return answer.passes;
+    },
+    wait: (ms) => {
+      now += ms;
+      apply(inspector.tick(now));
+    },
+    open: () =>
+      firewall
+        .list()
+        .map(({ protocol, address, ports, sources, sourcePort }) => {
+          const at = familyOf(address) === 6 ? `[${address}]` : address;
+          const from = sources === 'any' ? 'any' : sources.join(',');
+          const pin = sourcePort === null ? '' : `:${sourcePort}`;
+          return `${protocol} ${at}:${ports[0]}-${ports[1]} < ${from}${pin}`;
+        })
+        .sort(),
+    refusals: () => events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : [])),
+    get now() {
+      return now;
+    },
+    get commits() {
+      return commits;
+    },
+    events,
+    inspector,
+    apply,
+  };
+}
