@@ -2,6 +2,7 @@
 import yargs from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import type { Command } from './commands/command.ts';
+import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
 
 interface Entry {
@@ -31,6 +32,8 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
   },
 ];
 
+const COMMAND_NAMES = GROUPS.flatMap(({ commands }) => commands.map(({ usage }) => usage.split(' ', 1)[0]!));
+
 /** Written here because yargs knows no headings for commands. */
 function overview(): string {
   const width = Math.max(...GROUPS.flatMap(({ commands }) => commands.map(({ usage }) => usage.length)));
@@ -44,9 +47,28 @@ function overview(): string {
   ].join('\n\n');
 }
 
+/** The name of the errors that yargs throws itself, some of them past its `fail`. */
+const USAGE_ERROR = 'YError';
+
+function usageError(message: string): Error {
+  return Object.assign(new Error(message), { name: USAGE_ERROR });
+}
+
+function refuse(message: string): void {
+  console.error(`pinholed: ${message}`);
+  console.error('"pinholed --help" lists the commands, "pinholed COMMAND --help" the options of one.');
+  process.exitCode = 1;
+}
+
 async function main(words: readonly string[]): Promise<void> {
   if (words[0] === '--help' || words[0] === '-h') {
     console.log(overview());
+    return;
+  }
+  const [name] = words;
+  if (name !== undefined && !name.startsWith('-') && !COMMAND_NAMES.includes(name)) {
+    const near = nearest(name, COMMAND_NAMES);
+    refuse(`unknown command ${quote(name)}${near === null ? '' : `, did you mean ${near}?`}`);
     return;
   }
   const cli = yargs(words as string[])
@@ -56,14 +78,9 @@ async function main(words: readonly string[]): Promise<void> {
     .alias({ help: 'h', version: 'V' })
     .demandCommand(1, 'expected a command')
     .strict()
-    .recommendCommands()
     .showHelpOnFail(false)
     .fail((message, error) => {
-      if (error && error.name !== 'YError') throw error;
-      console.error(
-        `pinholed: ${message}\n"pinholed --help" lists the commands, "pinholed COMMAND --help" its options.`,
-      );
-      process.exit(1);
+      throw error ?? usageError(message);
     })
     .wrap(Math.min(100, process.stdout.columns || 100));
   for (const { commands } of GROUPS) {
@@ -79,7 +96,12 @@ async function main(words: readonly string[]): Promise<void> {
       });
     }
   }
-  await cli.parseAsync();
+  try {
+    await cli.parseAsync();
+  } catch (error) {
+    if (!(error instanceof Error && error.name === USAGE_ERROR)) throw error;
+    refuse(error.message);
+  }
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

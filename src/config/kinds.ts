@@ -242,7 +242,7 @@ export const logDestination: Kind<LogDestination> = kind(
 /** Permission bits in octal. Never for others: whoever may write the control socket may close calls. */
 export const fileMode: Kind<number> = kind(
   'an octal mode without permissions for others, such as 0600 or 0660',
-  ({ text }) => (/^0?6[0246]0$/.test(text) ? Number.parseInt(text, 8) : undefined),
+  ({ text }) => (/^(0o?)?6[0246]0$/.test(text) ? Number.parseInt(text.slice(-3), 8) : undefined),
   (value) => value.toString(8).padStart(4, '0'),
 );
 

@@ -3,7 +3,7 @@ import { LineCounter } from 'yaml';
 import type { Problem } from './problem.ts';
 import { readSettings } from './read.ts';
 import { defaults, type Settings } from './schema.ts';
-import { parseYaml } from './yaml.ts';
+import { parseYaml, type Report } from './yaml.ts';
 
 export { formatProblem, type Problem } from './problem.ts';
 export { cautions } from './rules.ts';
@@ -47,15 +47,22 @@ export function loadConfigFile(path: string): Loaded {
 export function loadConfig(text: string, fileName: string): Loaded {
   if (text.length > LARGEST_FILE) return whole(fileName, TOO_LARGE);
   const lines = new LineCounter();
-  const faults: { readonly offset: number; readonly key: string; readonly message: string }[] = [];
-  const report = (offset: number, key: string, message: string) => faults.push({ offset, key, message });
+  const faults: {
+    readonly offset: number;
+    readonly key: string;
+    readonly message: string | (() => string);
+  }[] = [];
+  const report: Report = (offset, key, message) => {
+    faults.push({ offset, key, message });
+  };
   const document = parseYaml(text, lines, report);
   const settings = document === null ? defaults() : readSettings(document.contents, report);
   if (faults.length === 0) return { settings };
   faults.sort((one, other) => one.offset - other.offset);
   const problems = faults.slice(0, MOST_PROBLEMS).map(({ offset, key, message }): Problem => {
     const { line, col } = lines.linePos(offset);
-    return { file: fileName, at: { line, column: col }, key, message };
+    const words = typeof message === 'string' ? message : message();
+    return { file: fileName, at: { line, column: col }, key, message: words };
   });
   const left = faults.length - problems.length;
   return {

@@ -16,12 +16,17 @@ export function formatProblem({ file, at, key, message }: Problem): string {
 }
 
 const LONGEST_QUOTE = 60;
-const UNPRINTABLE = /[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
+const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
 /** Text from a file in double quotes, for a terminal: at most 60 characters, nothing unprintable. */
 export function quote(text: string): string {
   const short = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text;
-  return JSON.stringify(short).replace(
+  return visible(JSON.stringify(short));
+}
+
+/** Text with what cannot be seen, or steers a terminal, as \uNNNN. */
+export function visible(text: string): string {
+  return text.replace(
     UNPRINTABLE,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
@@ -29,7 +34,7 @@ export function quote(text: string): string {
 
 /**
  * The candidate that was probably meant by `text`, or null. Two spellings are near when they are the same but for
- * case, `_` and `-`, or at most a third of the letters (by Levenshtein distance) apart.
+ * case, `_` and `-`, or differ in at most a third of the letters, two swapped neighbours counting as one.
  */
 export function nearest(text: string, candidates: Iterable<string>): string | null {
   if (text.length > LONGEST_QUOTE) return null;
@@ -47,15 +52,24 @@ function plainLetters(text: string): string {
   return text.toLowerCase().replaceAll('-', '').replaceAll('_', '');
 }
 
+/** Optimal string alignment: insertions, deletions, substitutions, swapped neighbours. */
 function editDistance(one: string, other: string): number {
-  let above = Array.from({ length: other.length + 1 }, (_, column) => column);
+  const rows = [Array.from({ length: other.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= one.length; row++) {
+    const above = rows[row - 1]!;
     const current = [row];
     for (let column = 1; column <= other.length; column++) {
-      const substitution = above[column - 1]! + (one[row - 1] === other[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, above[column]! + 1, current[column - 1]! + 1));
+      const same = one[row - 1] === other[column - 1];
+      const best = Math.min(
+        above[column - 1]! + (same ? 0 : 1),
+        above[column]! + 1,
+        current[column - 1]! + 1,
+      );
+      const swapped =
+        row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
+      current.push(swapped ? Math.min(best, rows[row - 2]![column - 2]! + 1) : best);
     }
-    above = current;
+    rows.push(current);
   }
-  return above[other.length]!;
+  return rows[one.length]![other.length]!;
 }

@@ -67,7 +67,7 @@ function readSection(
       if (text === null) {
         if (!isAlias(key)) reader.report(offset, path, `expected the name of a setting, found ${found(key)}`);
       } else if (!names.has(text)) {
-        reader.report(offset, join(path, printable(text)), unknownKey(text, path, [...names.keys()]));
+        reader.report(offset, join(path, printable(text)), () => unknownKey(text, path, [...names.keys()]));
       } else if (given.has(text)) {
         reader.report(offset, join(path, text), 'expected once, found a second time');
       } else {

@@ -1,4 +1,4 @@
-import { formatTransportAddress, isLoopback } from './kinds.ts';
+import { formatTransportAddress, isLoopback, type PortRange } from './kinds.ts';
 import type { Settings } from './schema.ts';
 
 /** A condition over several settings. */
@@ -23,6 +23,16 @@ export const rules: readonly Rule[] = [
     breach: (settings) => (settings.platform === 'freebsd' ? missingInterfaces(settings, 'freebsd') : null),
   },
   {
+    keys: ['sip-ports', 'denied-ports', 'media-ports'],
+    breach: (settings) => {
+      const port = openSignallingPort(settings);
+      return port === null
+        ? null
+        : `expected denied-ports to hold ${port}, which is in sip-ports and in media-ports: ` +
+            'through a pinhole there, signalling would pass unread';
+    },
+  },
+  {
     keys: ['control.mode', 'control.group'],
     breach: ({ control }) =>
       (control.mode & 0o060) !== 0 && control.group === null
@@ -30,6 +40,17 @@ export const rules: readonly Rule[] = [
         : null,
   },
 ];
+
+function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): number | null {
+  const has = (ranges: readonly PortRange[], port: number) =>
+    ranges.some(([first, last]) => first <= port && port <= last);
+  for (const [first, last] of sipPorts) {
+    for (let port = first; port <= last; port++) {
+      if (has(mediaPorts, port) && !has(deniedPorts, port)) return port;
+    }
+  }
+  return null;
+}
 
 /**
  * Why these settings cannot run on this platform, or null. `platform: auto` is resolved only at the start, so

@@ -118,7 +118,8 @@ export const schema = {
   deniedPorts: list(
     portRanges(0),
     [1719, 1720, 1723, 3306, 5060, 5061, 5432, 6379],
-    'Ports inside `media-ports` that never open: services that an SDP could be made to name.',
+    'Ports inside `media-ports` that never open: services that an SDP could be made to name. Those of `sip-ports` ' +
+      'have to be among them.',
   ),
   sipPorts: list(
     portRanges(1),

@@ -1,8 +1,11 @@
 import { Composer, type CST, type Document, isAlias, type LineCounter, type Node, Parser, visit } from 'yaml';
-import { quote } from './problem.ts';
+import { quote, visible } from './problem.ts';
 
-/** Tells of one thing wrong at an offset (UTF-16 units) of the text; `key` is '' when no key is meant. */
-export type Report = (offset: number, key: string, message: string) => void;
+/**
+ * Tells of one thing wrong at an offset (UTF-16 units) of the text; `key` is '' when no key is meant. A message that
+ * takes work is a function: of very many faults only the first ones are shown.
+ */
+export type Report = (offset: number, key: string, message: string | (() => string)) => void;
 
 /** The schema needs 3; the composer recurses, so this keeps hostile nesting away from the stack. */
 const DEEPEST_NESTING = 32;
@@ -25,12 +28,16 @@ export function parseYaml(text: string, lines: LineCounter, report: Report): Doc
   const [document, second] = [...composer.compose(tokens, true, text.length)];
   if (document === undefined) return null;
   for (const { code, pos, message } of [...document.errors, ...document.warnings]) {
-    if (code !== 'TAG_RESOLVE_FAILED')
-      report(pos[0], '', message.slice(0, 1).toLowerCase() + message.slice(1));
+    if (code !== 'TAG_RESOLVE_FAILED') report(pos[0], '', sentence(message));
   }
   if (second !== undefined) report(second.range[0], '', 'expected one document, found a second one');
   refuseExtras(document, report);
   return document;
+}
+
+/** A message of the YAML reader as ours begin; it may hold pieces of the text. */
+function sentence(message: string): string {
+  return visible(`${message.slice(0, 1).toLowerCase()}${message.slice(1, 200)}`);
 }
 
 /** The first node nested deeper than `depth`, found without recursion; null when there is none. */

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { VERSION } from '../../src/version.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), 'pinholed-'));
+
+function pinholed(...words: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', main, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, LANG: 'de_DE.UTF-8' },
+  });
+  return { status, stdout, stderr };
+}
+
+function fileWith(name: string, text: string): string {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+}
+
+describe('pinholed check', () => {
+  it('accepts a good file', () => {
+    const path = fileWith('good.yaml', 'inside: [192.0.2.0/24]\n');
+    assert.deepEqual(pinholed('check', '--config', path), { status: 0, stdout: `${path}: ok\n`, stderr: '' });
+  });
+
+  it('names every problem of a bad one', () => {
+    const path = fileWith('bad.yaml', 'insid: [192.0.2.0/24]\nice: 1\n');
+    assert.deepEqual(pinholed('check', '-c', path), {
+      status: 1,
+      stdout: '',
+      stderr: `${path}:1:1: insid: unknown key, did you mean inside?\n${path}:2:6: ice: expected true or false, found "1"\n`,
+    });
+  });
+
+  it('cautions where a good file opens wide', () => {
+    const { status, stderr } = pinholed('check', '-c', fileWith('wide.yaml', 'media-source: any\n'));
+    assert.equal(status, 0);
+    assert.match(stderr, /wide\.yaml: caution: media-source: any lets everybody send/);
+  });
+
+  it('fails on a file that was named and is not there', () => {
+    const { status, stderr } = pinholed('check', '-c', join(directory, 'none.yaml'));
+    assert.equal(status, 1);
+    assert.match(stderr, /none\.yaml: cannot be read: there is no such file/);
+  });
+});
+
+describe('pinholed config', () => {
+  it('prints the settings in force, as a file that check accepts', () => {
+    const path = fileWith('some.yaml', 'timers: {ringing: 61}\n');
+    const { status, stdout } = pinholed('config', '--print', '--config', path);
+    assert.equal(status, 0);
+    assert.match(stdout, /^ {2}ringing: 61s$/m);
+    assert.equal(pinholed('check', '-c', fileWith('printed.yaml', stdout)).status, 0);
+  });
+
+  it('prints JSON', () => {
+    const { stdout } = pinholed(
+      'config',
+      '--print',
+      '--format',
+      'json',
+      '-c',
+      fileWith('e.yaml', 'ice: false'),
+    );
+    assert.equal(JSON.parse(stdout).ice, false);
+  });
+});
+
+describe('pinholed', () => {
+  it('has the version of the package', () => {
+    const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+    assert.equal(VERSION, JSON.parse(text).version);
+    assert.equal(pinholed('--version').stdout, `${VERSION}\n`);
+  });
+
+  it('lists its commands under headings', () => {
+    const { status, stdout } = pinholed('--help');
+    assert.equal(status, 0);
+    assert.match(stdout, /^Configuration:\n {2}check +\S/m);
+  });
+
+  for (const [words, message] of [
+    [[], 'expected a command'],
+    [['chekc'], 'unknown command "chekc", did you mean check?'],
+    [['check', '--confg', 'x'], 'Unknown argument: confg'],
+    [['check', '-c', 'a', '-c', 'b'], 'expected --config once'],
+    [['check', '-c'], 'Not enough arguments following: c'],
+    [['config', 'extra'], 'Unknown argument: extra'],
+  ] as const) {
+    it(`refuses "${['pinholed', ...words].join(' ')}" in one clear line`, () => {
+      const { status, stdout, stderr } = pinholed(...words);
+      assert.equal(status, 1);
+      assert.equal(stdout, '');
+      assert.equal(stderr.split('\n')[0], `pinholed: ${message}`);
+      assert.doesNotMatch(stderr, /^ +at /m);
+    });
+  }
+});
