@@ -86,12 +86,12 @@ function inline(value: Written | readonly Written[]): string {
 }
 
 function comment(node: SchemaNode, indent: string): string[] {
-  const text = node.about.replaceAll('`', '');
-  const about = wrap(text, 100 - indent.length).map((line) => `${indent}# ${line}`);
-  if (node.node === 'section') return about;
-  const initial = defaultText(node) || 'none';
-  const restart = node.reload === 'restart' ? '; a change needs a restart' : '';
-  return [...about, `${indent}# Expected: ${node.kind.expected}; default: ${initial}${restart}.`];
+  const paragraphs = [node.about.replaceAll('`', '')];
+  if (node.node !== 'section') {
+    const restart = node.reload === 'restart' ? '; a change needs a restart' : '';
+    paragraphs.push(`Expected: ${node.kind.expected}; default: ${defaultText(node) || 'none'}${restart}.`);
+  }
+  return paragraphs.flatMap((text) => wrap(text, 100 - indent.length)).map((line) => `${indent}# ${line}`);
 }
 
 function wrap(text: string, width: number): string[] {
