@@ -1,5 +1,5 @@
 /**
- * Scanning of protocol text by character code: no regular expression, no backtracking. Every function looks at
+ * Scanning of protocol text, byte by byte: no regular expression, no backtracking. Every function looks at
  * [start, end) only and moves in one direction only.
  */
 
@@ -10,29 +10,32 @@ export const SPACE = 0x20;
 export const SLASH = 0x2f;
 export const EQUALS = 0x3d;
 
-/** Space, tab, CR or LF: a folded header value (RFC 3261 7.3.1) thereby reads like an unfolded one. */
+/**
+ * White space: space, tab, CR and LF, so that a folded header value (RFC 3261 7.3.1) reads like an unfolded one,
+ * and every other control character, none of which is part of a word.
+ */
 export function isSpace(code: number): boolean {
-  return code === SPACE || code === TAB || code === CR || code === LF;
+  return code <= SPACE;
 }
 
 /** Index of the first character that is no white space, or `end`. */
-export function skipSpace(text: string, start: number, end: number): number {
+export function skipSpace(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
-  while (i < end && isSpace(text.charCodeAt(i))) i++;
+  while (i < end && isSpace(bytes[i]!)) i++;
   return i;
 }
 
 /** Index of the first character that is white space, or `end`. */
-export function endOfWord(text: string, start: number, end: number): number {
+export function endOfWord(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
-  while (i < end && !isSpace(text.charCodeAt(i))) i++;
+  while (i < end && !isSpace(bytes[i]!)) i++;
   return i;
 }
 
 /** Index after the last character that is no white space, or `start`. */
-export function trimEnd(text: string, start: number, end: number): number {
+export function trimEnd(bytes: Uint8Array, start: number, end: number): number {
   let i = end;
-  while (i > start && isSpace(text.charCodeAt(i - 1))) i--;
+  while (i > start && isSpace(bytes[i - 1]!)) i--;
   return i;
 }
 
@@ -40,11 +43,11 @@ export function trimEnd(text: string, start: number, end: number): number {
  * The decimal digits of [start, end) as a number; -1 when there are none, when anything else is among them, or
  * when the value is above `max`. Leading zeros count for nothing.
  */
-export function decimal(text: string, start: number, end: number, max: number): number {
+export function decimal(bytes: Uint8Array, start: number, end: number, max: number): number {
   if (start >= end) return -1;
   let value = 0;
   for (let i = start; i < end; i++) {
-    const digit = text.charCodeAt(i) - 0x30;
+    const digit = bytes[i]! - 0x30;
     if (digit < 0 || digit > 9) return -1;
     value = value * 10 + digit;
     if (value > max) return -1;

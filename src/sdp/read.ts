@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer';
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
-import { decimal, endOfWord, skipSpace } from '../scan.ts';
 import { readConnection } from './connection.ts';
 import { type SdpCaps, type Section, type Selection, sdpError, selectLines } from './select.ts';
 import type {
@@ -29,14 +28,14 @@ export function readSdp(bytes: Buffer, caps: Partial<SdpCaps> = CAPS): Session |
   const selection = select(bytes, caps, false);
   if ('error' in selection) return selection;
   const { sections } = selection;
-  const description = parse(selection.text);
+  const description = parse(selection.selected);
   const streams: Stream[] = [];
   for (let i = 0; i < sections.length; i++) {
     streams.push(streamOf(sections[i]!, description.media[i]!, description));
   }
   return {
     origin: selection.origin,
-    version: versionOf(selection.origin),
+    version: selection.version,
     streams,
     streamsDropped: selection.streamsDropped,
     bundles: description.groups === undefined ? [] : description.groups.map((group) => midsOf(group.mids)),
@@ -53,7 +52,7 @@ export function readSdpFragment(
 ): readonly TrickledCandidates[] | SdpError {
   const selection = select(bytes, caps, true);
   if ('error' in selection) return selection;
-  const { media } = parse(selection.text);
+  const { media } = parse(selection.selected);
   return selection.sections.map((section, index) => {
     const candidates = candidatesOf(media[index]!);
     return {
@@ -69,7 +68,7 @@ function select(bytes: Buffer, caps: Partial<SdpCaps>, isFragment: boolean): Sel
   if (bytes.length > MAX_BYTES) {
     return sdpError('sdp-too-large', `${bytes.length} bytes, at most ${MAX_BYTES} are read`);
   }
-  return selectLines(bytes.toString('latin1'), caps === CAPS ? CAPS : { ...CAPS, ...caps }, isFragment);
+  return selectLines(bytes, caps === CAPS ? CAPS : { ...CAPS, ...caps }, isFragment);
 }
 
 function streamOf(section: Section, media: MediaDescription, session: SessionDescription): Stream {
@@ -123,18 +122,10 @@ function candidatesOf(media: MediaDescription): readonly Candidate[] {
   return candidates;
 }
 
-/** sdp-transform gives digits as a number when they are its shortest form, else as text. */
-function numberOf(value: number | string, max: number): number {
-  const text = String(value);
-  return decimal(text, 0, text.length, max);
-}
-
-/** sess-version, the third word of `o=` (RFC 8866 5.2). */
-function versionOf(origin: string): string {
-  const end = origin.length;
-  const id = skipSpace(origin, endOfWord(origin, 0, end), end);
-  const version = skipSpace(origin, endOfWord(origin, id, end), end);
-  return origin.slice(version, endOfWord(origin, version, end));
+/** Digits as sdp-transform gives them, a number if that is their shortest form, else text; -1 if out of range. */
+function numberOf(digits: number | string, max: number): number {
+  const value = digits === '' ? -1 : Number(digits);
+  return value <= max ? value : -1;
 }
 
 /** `mids` is a number when the group has one member whose mid is a number. */

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
 import { decimal, EQUALS, endOfWord, SLASH, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
@@ -14,9 +15,11 @@ export interface SdpCaps {
 export interface Selection {
   /** `o=` without its first two characters, '' in a fragment. */
   readonly origin: string;
+  /** sess-version, the third word of `o=` (RFC 8866 5.2). */
+  readonly version: string;
   /** The selected lines for sdp-transform, in order, each ended by LF; an empty `m=` where a section begins. */
-  readonly text: string;
-  /** One for each `m=` in `text`. */
+  readonly selected: string;
+  /** One for each `m=` in `selected`. */
   readonly sections: readonly Section[];
   readonly streamsDropped: number;
 }
@@ -36,16 +39,20 @@ export interface Section {
   candidatesDropped: number;
   /** c= as written, '' without one. */
   connection: string;
-  /** Bits of the attributes already taken: the first of each kind counts. */
+  /** Bits of what was already taken: the first of each kind counts. */
   seen: number;
 }
 
 interface Walk {
+  readonly bytes: Buffer;
+  /** `bytes` decoded as latin1. */
+  readonly text: string;
   readonly caps: SdpCaps;
   readonly isFragment: boolean;
   hasVersion: boolean;
   origin: string;
-  text: string;
+  version: string;
+  selected: string;
   readonly sections: Section[];
   streamsDropped: number;
   groups: number;
@@ -71,23 +78,28 @@ const BUNDLE_ONLY = 64;
 const END_OF_CANDIDATES = 128;
 const CANDIDATE = 256;
 const BUNDLE = 512;
+const CONNECTION = 1024;
 
 /** c= of a network or address type that is not IN IP4 or IN IP6, in words that sdp-transform understands. */
 const OTHER_NETWORK = 'IN IP0 -';
 
 /**
  * Walks once over a description and keeps the lines that decide about transport: o=, c=, m= and a few
- * attributes; keys and passwords are never among them. A line ends in CR, LF or CRLF. Linear in `text`.
+ * attributes; keys and passwords are never among them. A line ends in CR, LF or CRLF. Linear in `bytes`.
  *
  * A fragment (RFC 8840 section 9) has no v= and o=, and there an a=mid may begin a section without an m= line.
  */
-export function selectLines(text: string, caps: SdpCaps, isFragment: boolean): Selection | SdpError {
+export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): Selection | SdpError {
+  const text = bytes.toString('latin1');
   const walk: Walk = {
+    bytes,
+    text,
     caps,
     isFragment,
     hasVersion: isFragment,
     origin: '',
-    text: '',
+    version: '',
+    selected: '',
     sections: [],
     streamsDropped: 0,
     groups: 0,
@@ -102,7 +114,7 @@ export function selectLines(text: string, caps: SdpCaps, isFragment: boolean): S
     if (carriageReturn < start) carriageReturn = indexOrEnd(text, '\r', start);
     const end = Math.min(lineFeed, carriageReturn);
     if (end > start) {
-      const error = takeLine(walk, text, start, trimEnd(text, start, end));
+      const error = takeLine(walk, start, trimEnd(bytes, start, end));
       if (error !== null) return error;
     }
     start = end + 1;
@@ -135,28 +147,26 @@ function newSection(media: string, port: number, portCount: number, proto: strin
   };
 }
 
-function takeLine(walk: Walk, text: string, start: number, end: number): SdpError | null {
-  if (text.charCodeAt(start + 1) !== EQUALS) {
-    return walk.hasVersion ? null : malformed('expected v=0 first', text, start, end);
+function takeLine(walk: Walk, start: number, end: number): SdpError | null {
+  if (walk.bytes[start + 1]! !== EQUALS) {
+    return walk.hasVersion ? null : malformed('expected v=0 first', walk, start, end);
   }
-  const type = text.charCodeAt(start);
+  const type = walk.bytes[start]!;
   if (!walk.hasVersion) {
     walk.hasVersion = true;
-    const isVersion = type === 0x76 && decimal(text, start + 2, end, 0) === 0;
-    return isVersion ? null : malformed('expected v=0 first', text, start, end);
+    const isVersion = type === 0x76 && decimal(walk.bytes, start + 2, end, 0) === 0;
+    return isVersion ? null : malformed('expected v=0 first', walk, start, end);
   }
   switch (type) {
     case 0x61: // a
-      return walk.section === null ? null : takeAttribute(walk, walk.section, text, start, end);
+      return walk.section === null ? null : takeAttribute(walk, walk.section, start, end);
     case 0x6d: // m
-      return takeMedia(walk, text, start, end);
+      return takeMedia(walk, start, end);
     case 0x63: // c
-      return walk.section === null ? null : takeConnection(walk, walk.section, text, start, end);
+      return walk.section === null ? null : takeConnection(walk, walk.section, start, end);
     case 0x6f: // o
-      if (walk.origin !== '') return malformed('a second o= line', text, start, end);
-      if (end - start > MAX_LINE) return tooLong(text, start);
-      walk.origin = text.slice(start + 2, end);
-      return null;
+      if (walk.origin !== '') return malformed('a second o= line', walk, start, end);
+      return takeOrigin(walk, start, end);
     case 0x76: // v
       return sdpError('several-sdp', 'a second v= line');
     default:
@@ -164,84 +174,88 @@ function takeLine(walk: Walk, text: string, start: number, end: number): SdpErro
   }
 }
 
-function keep(walk: Walk, text: string, start: number, end: number): SdpError | null {
-  if (end - start > MAX_LINE) return tooLong(text, start);
-  walk.text += `${text.slice(start, end)}\n`;
+function takeOrigin(walk: Walk, start: number, end: number): SdpError | null {
+  if (end - start > MAX_LINE) return tooLong(walk, start);
+  walk.origin = copyOf(walk, start + 2, end);
+  const id = skipSpace(walk.bytes, endOfWord(walk.bytes, start + 2, end), end);
+  const version = skipSpace(walk.bytes, endOfWord(walk.bytes, id, end), end);
+  walk.version = copyOf(walk, version, endOfWord(walk.bytes, version, end));
   return null;
 }
 
-function tooLong(text: string, start: number): SdpError {
-  return sdpError('sdp-too-large', `a ${text.slice(start, start + 2)} line of more than ${MAX_LINE} bytes`);
+function keep(walk: Walk, start: number, end: number): SdpError | null {
+  if (end - start > MAX_LINE) return tooLong(walk, start);
+  walk.selected += `${walk.text.slice(start, end)}\n`;
+  return null;
 }
 
-function takeConnection(
-  walk: Walk,
-  section: Section,
-  text: string,
-  start: number,
-  end: number,
-): SdpError | null {
-  const connection = text.slice(start + 2, end);
-  if (section.connection !== '') {
-    return section.connection === connection ? null : malformed('two different c= lines', text, start, end);
+function tooLong(walk: Walk, start: number): SdpError {
+  return sdpError(
+    'sdp-too-large',
+    `a ${walk.text.slice(start, start + 2)} line of more than ${MAX_LINE} bytes`,
+  );
+}
+
+function takeConnection(walk: Walk, section: Section, start: number, end: number): SdpError | null {
+  const connection = walk.text.slice(start + 2, end);
+  if ((section.seen & CONNECTION) !== 0) {
+    return section.connection === connection ? null : malformed('two different c= lines', walk, start, end);
   }
+  section.seen |= CONNECTION;
   section.connection = connection;
   if (connection.startsWith('IN IP4 ') || connection.startsWith('IN IP6 ')) {
-    return keep(walk, text, start, end);
+    return keep(walk, start, end);
   }
-  walk.text += `c=${OTHER_NETWORK}\n`;
+  walk.selected += `c=${OTHER_NETWORK}\n`;
   return null;
 }
 
 /** `m=<media> <port>[/<count>] <proto> <fmt>...` (RFC 8866 5.14). */
-function takeMedia(walk: Walk, text: string, start: number, end: number): SdpError | null {
+function takeMedia(walk: Walk, start: number, end: number): SdpError | null {
   if (walk.sections.length >= walk.caps.streams) {
     walk.streamsDropped++;
     walk.section = null;
     return null;
   }
-  const mediaEnd = endOfWord(text, start + 2, end);
-  const portStart = skipSpace(text, mediaEnd, end);
-  const portEnd = endOfWord(text, portStart, end);
-  const protoStart = skipSpace(text, portEnd, end);
-  const protoEnd = endOfWord(text, protoStart, end);
+  const mediaEnd = endOfWord(walk.bytes, start + 2, end);
+  const portStart = skipSpace(walk.bytes, mediaEnd, end);
+  const portEnd = endOfWord(walk.bytes, portStart, end);
+  const protoStart = skipSpace(walk.bytes, portEnd, end);
+  const protoEnd = endOfWord(walk.bytes, protoStart, end);
   if (
     mediaEnd === start + 2 ||
     protoEnd === protoStart ||
     mediaEnd - start > MAX_TOKEN ||
     protoEnd - protoStart > MAX_TOKEN
   ) {
-    return malformed('expected media type, port and transport', text, start, end);
+    return malformed('expected media type, port and transport', walk, start, end);
   }
   let slash = portStart;
-  while (slash < portEnd && text.charCodeAt(slash) !== SLASH) slash++;
-  const port = decimal(text, portStart, slash, MAX_PORT);
-  const portCount = slash === portEnd ? 1 : decimal(text, slash + 1, portEnd, MAX_PORT);
+  while (slash < portEnd && walk.bytes[slash]! !== SLASH) slash++;
+  const port = decimal(walk.bytes, portStart, slash, MAX_PORT);
+  const portCount = slash === portEnd ? 1 : decimal(walk.bytes, slash + 1, portEnd, MAX_PORT);
   if (port < 0 || portCount < 1 || port + 2 * (portCount - 1) > MAX_PORT) {
-    return malformed('expected ports from 0 to 65535', text, start, end);
+    return malformed('expected ports from 0 to 65535', walk, start, end);
   }
-  beginSection(
-    walk,
-    newSection(text.slice(start + 2, mediaEnd), port, portCount, text.slice(protoStart, protoEnd)),
-  );
+  const media = copyOf(walk, start + 2, mediaEnd);
+  beginSection(walk, newSection(media, port, portCount, copyOf(walk, protoStart, protoEnd)));
   return null;
+}
+
+/** Text that shares no memory with the body: a Session is kept as long as its call. */
+function copyOf(walk: Walk, start: number, end: number): string {
+  return walk.bytes.toString('latin1', start, end);
 }
 
 /** sdp-transform is only told that a section begins. */
 function beginSection(walk: Walk, section: Section): void {
   walk.sections.push(section);
   walk.section = section;
-  walk.text += 'm=\n';
+  walk.selected += 'm=\n';
 }
 
-function takeAttribute(
-  walk: Walk,
-  section: Section,
-  text: string,
-  start: number,
-  end: number,
-): SdpError | null {
-  const kind = kindOf(text, start + 2, end);
+function takeAttribute(walk: Walk, section: Section, start: number, end: number): SdpError | null {
+  const kind = kindOf(walk, start + 2, end);
   switch (kind) {
     case OTHER:
       return null;
@@ -251,12 +265,12 @@ function takeAttribute(
         return null;
       }
       section.candidates++;
-      return keep(walk, text, start, end);
+      return keep(walk, start, end);
     case BUNDLE:
-      return ++walk.groups > MAX_GROUPS ? null : keep(walk, text, start, end);
+      return ++walk.groups > MAX_GROUPS ? null : keep(walk, start, end);
     case MID:
       if (walk.isFragment && (walk.sections.length === 0 || (section.seen & MID) !== 0)) {
-        return takeFragmentSection(walk, text, start, end);
+        return takeFragmentSection(walk, start, end);
       }
   }
   if ((section.seen & kind) !== 0) return null;
@@ -267,15 +281,15 @@ function takeAttribute(
   }
   if (kind === RTCP) {
     const port = start + 'a=rtcp:'.length;
-    if (decimal(text, port, endOfWord(text, port, end), MAX_PORT) < 0) {
-      return malformed('expected a port from 0 to 65535', text, start, end);
+    if (decimal(walk.bytes, port, endOfWord(walk.bytes, port, end), MAX_PORT) < 0) {
+      return malformed('expected a port from 0 to 65535', walk, start, end);
     }
   }
-  return keep(walk, text, start, end);
+  return keep(walk, start, end);
 }
 
 /** In a fragment a=mid may stand for the m= line that older drafts of RFC 8840 did without. */
-function takeFragmentSection(walk: Walk, text: string, start: number, end: number): SdpError | null {
+function takeFragmentSection(walk: Walk, start: number, end: number): SdpError | null {
   if (walk.sections.length >= walk.caps.streams) {
     walk.streamsDropped++;
     walk.section = null;
@@ -284,47 +298,47 @@ function takeFragmentSection(walk: Walk, text: string, start: number, end: numbe
   const section = newSection('', 0, 1, '');
   section.seen = MID;
   beginSection(walk, section);
-  return keep(walk, text, start, end);
+  return keep(walk, start, end);
 }
 
 /** Which of the attributes that are read stands at `start`; names are case-sensitive (RFC 8866 5.13). */
-function kindOf(text: string, start: number, end: number): number {
-  switch (text.charCodeAt(start)) {
+function kindOf(walk: Walk, start: number, end: number): number {
+  switch (walk.bytes[start]!) {
     case 0x62: // b
-      return isFlag(text, start, end, 'bundle-only') ? BUNDLE_ONLY : OTHER;
+      return isFlag(walk, start, end, 'bundle-only') ? BUNDLE_ONLY : OTHER;
     case 0x63: // c
-      return text.startsWith('candidate:', start) ? CANDIDATE : OTHER;
+      return walk.text.startsWith('candidate:', start) ? CANDIDATE : OTHER;
     case 0x65: // e
-      return isFlag(text, start, end, 'end-of-candidates') ? END_OF_CANDIDATES : OTHER;
+      return isFlag(walk, start, end, 'end-of-candidates') ? END_OF_CANDIDATES : OTHER;
     case 0x67: // g
-      return text.startsWith('group:BUNDLE ', start) ? BUNDLE : OTHER;
+      return walk.text.startsWith('group:BUNDLE ', start) ? BUNDLE : OTHER;
     case 0x69: // i
-      return isFlag(text, start, end, 'inactive') ? DIRECTION : OTHER;
+      return isFlag(walk, start, end, 'inactive') ? DIRECTION : OTHER;
     case 0x6d: // m
-      return text.startsWith('mid:', start) ? MID : OTHER;
+      return walk.text.startsWith('mid:', start) ? MID : OTHER;
     case 0x72: // r
-      return kindOfR(text, start, end);
+      return kindOfR(walk, start, end);
     case 0x73: // s
-      if (isFlag(text, start, end, 'sendrecv') || isFlag(text, start, end, 'sendonly')) return DIRECTION;
-      return text.startsWith('setup:', start) ? SETUP : OTHER;
+      if (isFlag(walk, start, end, 'sendrecv') || isFlag(walk, start, end, 'sendonly')) return DIRECTION;
+      return walk.text.startsWith('setup:', start) ? SETUP : OTHER;
     default:
       return OTHER;
   }
 }
 
-function kindOfR(text: string, start: number, end: number): number {
-  if (text.charCodeAt(start + 1) === 0x65 /* re */)
-    return isFlag(text, start, end, 'recvonly') ? DIRECTION : OTHER;
-  if (!text.startsWith('rtcp', start)) return OTHER;
-  if (text.startsWith('rtcp:', start)) return RTCP;
-  if (isFlag(text, start, end, 'rtcp-mux')) return RTCP_MUX;
-  return isFlag(text, start, end, 'rtcp-mux-only') ? RTCP_MUX_ONLY : OTHER;
+function kindOfR(walk: Walk, start: number, end: number): number {
+  if (walk.bytes[start + 1]! === 0x65 /* re */)
+    return isFlag(walk, start, end, 'recvonly') ? DIRECTION : OTHER;
+  if (!walk.text.startsWith('rtcp', start)) return OTHER;
+  if (walk.text.startsWith('rtcp:', start)) return RTCP;
+  if (isFlag(walk, start, end, 'rtcp-mux')) return RTCP_MUX;
+  return isFlag(walk, start, end, 'rtcp-mux-only') ? RTCP_MUX_ONLY : OTHER;
 }
 
-function isFlag(text: string, start: number, end: number, name: string): boolean {
-  return end - start === name.length && text.startsWith(name, start);
+function isFlag(walk: Walk, start: number, end: number, name: string): boolean {
+  return end - start === name.length && walk.text.startsWith(name, start);
 }
 
-function malformed(problem: string, text: string, start: number, end: number): SdpError {
-  return sdpError('malformed-sdp', `${problem}: "${printable(text.slice(start, end))}"`);
+function malformed(problem: string, walk: Walk, start: number, end: number): SdpError {
+  return sdpError('malformed-sdp', `${problem}: "${printable(walk.text.slice(start, end))}"`);
 }

@@ -1,6 +1,6 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { CR, isSpace, LF, skipSpace, trimEnd } from '../scan.ts';
-import { isFold, parameter, SEMICOLON } from './grammar.ts';
+import { isFold, nameBytes, parameter, SEMICOLON } from './grammar.ts';
 import type { SdpBody } from './message.ts';
 
 /** What the headers of a message, or of one part of a multipart body, say about the body; '' when absent. */
@@ -16,6 +16,8 @@ const MAX_DEPTH = 3;
 type Unusable = Extract<SdpBody, { kind: 'unusable' }>;
 
 const NONE: SdpBody = { kind: 'none' };
+
+const BOUNDARY = nameBytes('boundary');
 
 /**
  * The session description in a body: one application/sdp with disposition `session`, which is its default
@@ -120,9 +122,9 @@ function visitParts(contentType: string, bytes: Buffer, depth: number, found: Fo
       const afterBoundary = line + dashes.length;
       const isLast = text.startsWith('--', afterBoundary);
       const rest = isLast ? afterBoundary + 2 : afterBoundary;
-      if (skipSpace(text, rest, lineEnd) === lineEnd) {
+      if (skipSpace(bytes, rest, lineEnd) === lineEnd) {
         if (partStart >= 0)
-          visitPart(text, bytes, partStart, beforeLineBreak(text, partStart, line), depth, found);
+          visitPart(text, bytes, partStart, beforeLineBreak(bytes, partStart, line), depth, found);
         if (isLast) return;
         partStart = lineEnd + 1;
       }
@@ -133,10 +135,10 @@ function visitParts(contentType: string, bytes: Buffer, depth: number, found: Fo
 }
 
 /** The line break before a delimiter belongs to the delimiter. */
-function beforeLineBreak(text: string, start: number, delimiter: number): number {
+function beforeLineBreak(bytes: Buffer, start: number, delimiter: number): number {
   let end = delimiter;
-  if (end > start && text.charCodeAt(end - 1) === LF) end--;
-  if (end > start && text.charCodeAt(end - 1) === CR) end--;
+  if (end > start && bytes[end - 1] === LF) end--;
+  if (end > start && bytes[end - 1] === CR) end--;
   return end;
 }
 
@@ -144,7 +146,8 @@ function beforeLineBreak(text: string, start: number, delimiter: number): number
 function boundaryOf(contentType: string): string {
   const semicolon = contentType.indexOf(';');
   if (semicolon < 0) return '';
-  const value = parameter(contentType, semicolon, contentType.length, 'boundary') ?? '';
+  const bytes = Buffer.from(contentType, 'latin1');
+  const value = parameter(bytes, contentType, semicolon, bytes.length, BOUNDARY) ?? '';
   const boundary = value.startsWith('"') ? value.slice(1, -1) : value;
   return boundary.length > 70 || boundary.includes('\\') ? '' : boundary;
 }
@@ -160,16 +163,16 @@ function visitPart(
   const fields = new Map<string, string>();
   let line = start;
   while (line < end) {
-    const lineEnd = endOfHeader(text, line, end);
-    if (trimEnd(text, line, lineEnd) === line) {
+    const lineEnd = endOfHeader(bytes, line, end);
+    if (trimEnd(bytes, line, lineEnd) === line) {
       line = lineEnd + 1;
       break;
     }
     const colon = text.indexOf(':', line);
     if (colon >= 0 && colon < lineEnd) {
-      const name = text.slice(line, trimEnd(text, line, colon)).toLowerCase();
-      const valueStart = skipSpace(text, colon + 1, lineEnd);
-      const value = text.slice(valueStart, trimEnd(text, valueStart, lineEnd));
+      const name = text.slice(line, trimEnd(bytes, line, colon)).toLowerCase();
+      const valueStart = skipSpace(bytes, colon + 1, lineEnd);
+      const value = text.slice(valueStart, trimEnd(bytes, valueStart, lineEnd));
       if (name.startsWith('content-') && (fields.get(name) ?? value) !== value) {
         fail(found, 'malformed-body');
         return;
@@ -188,13 +191,13 @@ function visitPart(
 }
 
 /** Index of the LF that ends the header at `start` with all its continuation lines, or `end`. */
-function endOfHeader(text: string, start: number, end: number): number {
-  let lineFeed = text.indexOf('\n', start);
-  if (text.charCodeAt(start) === LF || (text.charCodeAt(start) === CR && lineFeed === start + 1)) {
+function endOfHeader(bytes: Buffer, start: number, end: number): number {
+  let lineFeed = bytes.indexOf(LF, start);
+  if (bytes[start] === LF || (bytes[start] === CR && lineFeed === start + 1)) {
     return Math.min(lineFeed, end);
   }
-  while (lineFeed >= 0 && lineFeed < end && isFold(text.charCodeAt(lineFeed + 1))) {
-    lineFeed = text.indexOf('\n', lineFeed + 1);
+  while (lineFeed >= 0 && lineFeed < end && isFold(bytes[lineFeed + 1]!)) {
+    lineFeed = bytes.indexOf(LF, lineFeed + 1);
   }
   return lineFeed < 0 || lineFeed > end ? end : lineFeed;
 }

@@ -22,20 +22,27 @@ for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567
   TOKEN[char.charCodeAt(0)] = 1;
 }
 
-/** Whether the text at `start` is `name` (given in lower case), whatever its case. */
-export function hasName(text: string, start: number, name: string): boolean {
-  for (let i = 0; i < name.length; i++) {
-    const code = text.charCodeAt(start + i);
-    const wanted = name.charCodeAt(i);
+/** The bytes of a name given in lower case, for `hasName`. */
+export function nameBytes(name: string): Uint8Array {
+  return Uint8Array.from(name, (char) => char.charCodeAt(0));
+}
+
+/** Whether `name` stands at `start`, in upper or lower case. */
+export function hasName(bytes: Uint8Array, start: number, name: Uint8Array): boolean {
+  const length = name.length;
+  if (start < 0 || start + length > bytes.length) return false;
+  for (let i = 0; i < length; i++) {
+    const code = bytes[start + i]!;
+    const wanted = name[i]!;
     if (code !== wanted && (code < 0x41 || (code | 0x20) !== wanted)) return false;
   }
   return true;
 }
 
 /** Index of the quote that ends the quoted-string opened at `start` (RFC 3261 25.1), or -1. */
-export function endOfQuoted(text: string, start: number, end: number): number {
+export function endOfQuoted(bytes: Uint8Array, start: number, end: number): number {
   for (let i = start + 1; i < end; i++) {
-    const code = text.charCodeAt(i);
+    const code = bytes[i]!;
     if (code === QUOTE) return i;
     if (code === BACKSLASH) i++;
   }
@@ -43,42 +50,49 @@ export function endOfQuoted(text: string, start: number, end: number): number {
 }
 
 /**
- * The value of the parameter `name` (lower case) in the `;name=value` list at `start`, quotes included; '' when
- * it is not there, null when the list is malformed before it is found. The list ends at `end` or at a comma.
+ * The value of the parameter `name` in the `;name=value` list at `start`, quotes included, as a part of `text`,
+ * which is `bytes` decoded; '' when it is not there, null when the list is malformed before it is found. The list
+ * ends at `end` or at a comma.
  */
-export function parameter(text: string, start: number, end: number, name: string): string | null {
-  let i = skipSpace(text, start, end);
-  while (i < end && text.charCodeAt(i) === SEMICOLON) {
-    const nameStart = skipSpace(text, i + 1, end);
+export function parameter(
+  bytes: Uint8Array,
+  text: string,
+  start: number,
+  end: number,
+  name: Uint8Array,
+): string | null {
+  let i = skipSpace(bytes, start, end);
+  while (i < end && bytes[i] === SEMICOLON) {
+    const nameStart = skipSpace(bytes, i + 1, end);
     if (nameStart === end) return '';
     i = nameStart;
-    while (i < end && isTokenCode(text.charCodeAt(i))) i++;
+    while (i < end && isTokenCode(bytes[i]!)) i++;
     const nameEnd = i;
     if (nameEnd === nameStart) return null;
-    i = skipSpace(text, i, end);
+    i = skipSpace(bytes, i, end);
     let valueStart = i;
-    if (i < end && text.charCodeAt(i) === EQUALS) {
-      i = valueStart = skipSpace(text, i + 1, end);
-      if (i < end && text.charCodeAt(i) === QUOTE) {
-        i = endOfQuoted(text, i, end) + 1;
+    if (i < end && bytes[i] === EQUALS) {
+      i = valueStart = skipSpace(bytes, i + 1, end);
+      if (i < end && bytes[i] === QUOTE) {
+        i = endOfQuoted(bytes, i, end) + 1;
         if (i === 0) return null;
       } else {
-        i = endOfParameter(text, i, end);
+        i = endOfParameter(bytes, i, end);
       }
     }
-    if (nameEnd - nameStart === name.length && hasName(text, nameStart, name)) {
+    if (nameEnd - nameStart === name.length && hasName(bytes, nameStart, name)) {
       return text.slice(valueStart, i);
     }
-    i = skipSpace(text, i, end);
+    i = skipSpace(bytes, i, end);
   }
-  return i === end || text.charCodeAt(i) === COMMA ? '' : null;
+  return i === end || bytes[i] === COMMA ? '' : null;
 }
 
-function endOfParameter(text: string, start: number, end: number): number {
+function endOfParameter(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end) {
-    const code = text.charCodeAt(i);
-    if (code === SEMICOLON || code === COMMA || isSpace(code)) return i;
+    const code = bytes[i]!;
+    if (isSpace(code) || code === SEMICOLON || code === COMMA) return i;
     i++;
   }
   return end;

@@ -9,6 +9,7 @@ import {
   isFold,
   isTokenCode,
   LESS,
+  nameBytes,
   parameter,
   QUOTE,
   SEMICOLON,
@@ -30,12 +31,6 @@ export interface Head {
   readonly contentType: string;
   readonly contentDisposition: string;
   readonly contentEncoding: string;
-}
-
-export interface HeadLimits {
-  readonly maxHeaders: number;
-  /** True on a stream, where a line may end in CRLF only: a lone LF there makes framing a matter of opinion. */
-  readonly crlfOnly: boolean;
 }
 
 /** RFC 3261 20.14 gives no bound; a message of 2 GiB or more is none. */
@@ -79,50 +74,62 @@ const NAMES: readonly string[] = [
   'session-expires',
 ];
 
+const NAME_BYTES = NAMES.map(nameBytes);
+
 /** Start and end of each header's value in the text being read, -1 when not seen. Valid during one readHead. */
 const starts = new Int32Array(SLOTS);
 const ends = new Int32Array(SLOTS);
 
 /**
- * Reads start-line and headers from `text`, the message decoded as latin1, beginning at `from`. Only the headers
+ * Reads start-line and headers from `bytes`, beginning at `from`; `text` is `bytes` decoded as latin1. Only the headers
  * of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that). The
  * answer is an error of its own, rather than one inside a Head, when not even the length of the message is known.
- * Strings in the answer may share memory with `text`: see `detach`. Time is linear in `text`.
+ * With `crlfOnly` a line that ends in LF alone is an error: on a stream it makes framing a matter of opinion.
+ * Strings in the answer may share memory with `text`: see `detach`. Time is linear in `bytes`.
  */
-export function readHead(text: string, from: number, limits: HeadLimits): Head | SipError {
+export function readHead(
+  bytes: Uint8Array,
+  text: string,
+  from: number,
+  maxHeaders: number,
+  crlfOnly: boolean,
+): Head | SipError {
   const length = text.length;
   const startLineFeed = text.indexOf('\n', from);
-  const startLineEnd = trimEnd(text, from, startLineFeed < 0 ? length : startLineFeed);
-  const startLine = readStartLine(text, from, startLineEnd);
+  const startLineEnd = trimEnd(bytes, from, startLineFeed < 0 ? length : startLineFeed);
+  const startLine = readStartLine(bytes, text, from, startLineEnd);
   if ('error' in startLine) return startLine;
-  if (limits.crlfOnly && !endsInCrlf(text, startLineFeed)) return bareLineFeed(text, from, startLineFeed);
+  if (crlfOnly && !endsInCrlf(bytes, startLineFeed)) return bareLineFeed(text, from, startLineFeed);
 
   starts.fill(-1);
   let conflicting: SipError | null = null;
   let headers = 0;
   let position = startLineFeed < 0 ? length : startLineFeed + 1;
   while (position < length) {
-    const first = text.charCodeAt(position);
-    if (first === LF || (first === CR && text.charCodeAt(position + 1) === LF)) {
-      if (limits.crlfOnly && first === LF) return bareLineFeed(text, position, position);
+    const first = bytes[position]!;
+    if (first === LF || (first === CR && bytes[position + 1]! === LF)) {
+      if (crlfOnly && first === LF) return bareLineFeed(text, position, position);
       position += first === LF ? 1 : 2;
       break;
     }
-    if (++headers > limits.maxHeaders) {
-      return sipError('too-many-headers', `more than ${limits.maxHeaders} headers`);
+    if (++headers > maxHeaders) {
+      return sipError('too-many-headers', `more than ${maxHeaders} headers`);
     }
     let lineFeed = text.indexOf('\n', position);
-    if (limits.crlfOnly && !endsInCrlf(text, lineFeed)) return bareLineFeed(text, position, lineFeed);
-    while (lineFeed >= 0 && isFold(text.charCodeAt(lineFeed + 1))) {
+    if (crlfOnly && !endsInCrlf(bytes, lineFeed)) return bareLineFeed(text, position, lineFeed);
+    while (lineFeed >= 0 && isFold(bytes[lineFeed + 1]!)) {
       lineFeed = text.indexOf('\n', lineFeed + 1);
-      if (limits.crlfOnly && !endsInCrlf(text, lineFeed)) return bareLineFeed(text, position, lineFeed);
+      if (crlfOnly && !endsInCrlf(bytes, lineFeed)) return bareLineFeed(text, position, lineFeed);
     }
     const end = lineFeed < 0 ? length : lineFeed;
-    const slot = slotOf(text, position, first | 0x20);
+    const second = bytes[position + 1]!;
+    const isCompact = second === COLON || second === SPACE || second === TAB;
+    const slot = isCompact ? compactSlotOf(first | 0x20) : slotOf(bytes, position, first | 0x20);
     if (slot !== NOT_READ) {
-      const valueStart = startOfValue(text, position, end, slot);
+      const nameEnd = isCompact ? position + 1 : endOfName(bytes, position, NAME_BYTES[slot]!);
+      const valueStart = startOfValue(bytes, nameEnd, end);
       if (valueStart >= 0) {
-        const valueEnd = trimEnd(text, valueStart, end);
+        const valueEnd = trimEnd(bytes, valueStart, end);
         if (starts[slot]! < 0) {
           starts[slot] = valueStart;
           ends[slot] = valueEnd;
@@ -134,13 +141,13 @@ export function readHead(text: string, from: number, limits: HeadLimits): Head |
     }
     position = end + 1;
   }
-  const contentLength = readContentLength(text);
+  const contentLength = readContentLength(bytes);
   if (contentLength === INVALID) {
     const found = printable(headerValue(text, CONTENT_LENGTH));
     return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
   }
   return {
-    message: conflicting ?? assemble(text, startLine),
+    message: conflicting ?? assemble(bytes, text, startLine),
     bodyStart: Math.min(position, length),
     contentLength,
     contentType: headerValue(text, CONTENT_TYPE),
@@ -162,8 +169,8 @@ export function detach(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
 
-function endsInCrlf(text: string, lineFeed: number): boolean {
-  return lineFeed > 0 && text.charCodeAt(lineFeed - 1) === CR;
+function endsInCrlf(bytes: Uint8Array, lineFeed: number): boolean {
+  return lineFeed > 0 && bytes[lineFeed - 1]! === CR;
 }
 
 function bareLineFeed(text: string, start: number, lineFeed: number): SipError {
@@ -181,23 +188,19 @@ function mayDiffer(slot: number): boolean {
   return slot === VIA || slot >= CONTENT_ENCODING;
 }
 
-/** Which header of ours the line at `start` can be, going by two or three characters; NOT_READ for most. */
-function slotOf(text: string, start: number, first: number): number {
-  switch (first) {
+/** RFC 3261 7.3.3, RFC 4028 section 10. */
+function compactSlotOf(letter: number): number {
+  switch (letter) {
     case 0x63: // c
-      return slotOfC(text, start);
+      return CONTENT_TYPE;
     case 0x65: // e
-      return isCompact(text, start) ? CONTENT_ENCODING : EXPIRES;
+      return CONTENT_ENCODING;
     case 0x66: // f
       return FROM;
     case 0x69: // i
       return CALL_ID;
     case 0x6c: // l
       return CONTENT_LENGTH;
-    case 0x72: // r
-      return (text.charCodeAt(start + 1) | 0x20) === 0x73 ? RSEQ : RACK;
-    case 0x73: // s
-      return SESSION_EXPIRES;
     case 0x74: // t
       return TO;
     case 0x76: // v
@@ -209,15 +212,36 @@ function slotOf(text: string, start: number, first: number): number {
   }
 }
 
-function slotOfC(text: string, start: number): number {
-  if (isCompact(text, start)) return CONTENT_TYPE;
-  switch (text.charCodeAt(start + 1) | 0x20) {
+/** The one header of ours that the line at `start` can be, going by two or three letters; NOT_READ for most. */
+function slotOf(bytes: Uint8Array, start: number, letter: number): number {
+  switch (letter) {
+    case 0x63: // c
+      return slotOfC(bytes, start);
+    case 0x65: // e
+      return EXPIRES;
+    case 0x66: // f
+      return FROM;
+    case 0x72: // r
+      return (bytes[start + 1]! | 0x20) === 0x73 ? RSEQ : RACK;
+    case 0x73: // s
+      return SESSION_EXPIRES;
+    case 0x74: // t
+      return TO;
+    case 0x76: // v
+      return VIA;
+    default:
+      return NOT_READ;
+  }
+}
+
+function slotOfC(bytes: Uint8Array, start: number): number {
+  switch (bytes[start + 1]! | 0x20) {
     case 0x61: // ca
       return CALL_ID;
     case 0x73: // cs
       return CSEQ;
   }
-  switch (text.charCodeAt(start + 8) | 0x20) {
+  switch (bytes[start + 8]! | 0x20) {
     case 0x6c: // content-l
       return CONTENT_LENGTH;
     case 0x74: // content-t
@@ -231,26 +255,17 @@ function slotOfC(text: string, start: number): number {
   }
 }
 
-function isCompact(text: string, start: number): boolean {
-  const second = text.charCodeAt(start + 1);
-  return second === COLON || second === SPACE || second === TAB;
+/** Index after `name` if it stands at `start`, else -1. */
+function endOfName(bytes: Uint8Array, start: number, name: Uint8Array): number {
+  return hasName(bytes, start, name) ? start + name.length : -1;
 }
 
-/** Where the value starts if the name on the line is the slot's own, in full or compact form; else -1. */
-function startOfValue(text: string, start: number, end: number, slot: number): number {
-  const name = NAMES[slot]!;
-  let i = start;
-  if (!isCompact(text, start)) {
-    if (!hasName(text, start, name)) return -1;
-    i += name.length;
-  } else {
-    // Subject and the unassigned r are no short forms of the headers they lead to (RFC 3261 7.3.3, RFC 4028 10).
-    const first = text.charCodeAt(start) | 0x20;
-    if (first === 0x73 || first === 0x72) return -1;
-    i++;
-  }
-  while (i < end && isFold(text.charCodeAt(i))) i++;
-  return i < end && text.charCodeAt(i) === COLON ? skipSpace(text, i + 1, end) : -1;
+/** Where the value starts after a header name that ends at `nameEnd`; -1 without a colon there, or without a name. */
+function startOfValue(bytes: Uint8Array, nameEnd: number, end: number): number {
+  if (nameEnd < 0) return -1;
+  let i = nameEnd;
+  while (i < end && isFold(bytes[i]!)) i++;
+  return i < end && bytes[i] === COLON ? skipSpace(bytes, i + 1, end) : -1;
 }
 
 function headerValue(text: string, slot: number): string {
@@ -263,20 +278,23 @@ interface StartLine {
   readonly subject: string;
 }
 
-const VERSION = 'sip/2.0';
+const VERSION = nameBytes('sip/2.0');
+const SIP_SLASH = nameBytes('sip/');
+const BRANCH = nameBytes('branch');
+const TAG = nameBytes('tag');
 
-function readStartLine(text: string, start: number, end: number): StartLine | SipError {
-  if (hasName(text, start, 'sip/')) return readStatusLine(text, start, end);
+function readStartLine(bytes: Uint8Array, text: string, start: number, end: number): StartLine | SipError {
+  if (hasName(bytes, start, SIP_SLASH)) return readStatusLine(bytes, text, start, end);
   let i = start;
-  while (i < end && isTokenCode(text.charCodeAt(i))) i++;
+  while (i < end && isTokenCode(bytes[i]!)) i++;
   const methodEnd = i;
-  while (i < end && text.charCodeAt(i) === SPACE) i++;
+  while (i < end && bytes[i]! === SPACE) i++;
   const subjectStart = i;
-  i = endOfWord(text, i, end);
+  i = endOfWord(bytes, i, end);
   const subjectEnd = i;
-  i = skipSpace(text, i, end);
-  if (methodEnd === start || subjectStart === methodEnd || !hasName(text, end - 7, VERSION)) {
-    return badStartLine(text, start, end);
+  i = skipSpace(bytes, i, end);
+  if (methodEnd === start || subjectStart === methodEnd || !hasName(bytes, end - 7, VERSION)) {
+    return badStartLine(bytes, text, start, end);
   }
   if (subjectEnd === subjectStart || i !== end - 7) {
     return sipError('malformed-start-line', `white space in the URI of "${lineOf(text, start, end)}"`);
@@ -284,21 +302,22 @@ function readStartLine(text: string, start: number, end: number): StartLine | Si
   return { method: text.slice(start, methodEnd), status: 0, subject: text.slice(subjectStart, subjectEnd) };
 }
 
-function readStatusLine(text: string, start: number, end: number): StartLine | SipError {
-  const status = decimal(text, start + 8, endOfWord(text, start + 8, end), 699);
-  if (!hasName(text, start, VERSION) || text.charCodeAt(start + 7) !== SPACE || status < 100) {
+function readStatusLine(bytes: Uint8Array, text: string, start: number, end: number): StartLine | SipError {
+  const codeStart = skipSpace(bytes, start + VERSION.length, end);
+  const codeEnd = endOfWord(bytes, codeStart, end);
+  const status = codeEnd - codeStart === 3 ? decimal(bytes, codeStart, codeEnd, 699) : -1;
+  if (!hasName(bytes, start, VERSION) || codeStart === start + VERSION.length || status < 100) {
     return sipError(
       'malformed-start-line',
       `expected SIP/2.0 and a status from 100 to 699, found "${lineOf(text, start, end)}"`,
     );
   }
-  return { method: '', status, subject: text.slice(Math.min(start + 12, end), end) };
+  return { method: '', status, subject: text.slice(skipSpace(bytes, codeEnd, end), end) };
 }
 
-function badStartLine(text: string, start: number, end: number): SipError {
+function badStartLine(bytes: Uint8Array, text: string, start: number, end: number): SipError {
   const line = lineOf(text, start, end);
-  const lastWord = text.slice(Math.max(start, text.lastIndexOf(' ', end) + 1), end);
-  return hasName(lastWord, 0, 'sip/')
+  return hasName(bytes, end - VERSION.length, SIP_SLASH)
     ? sipError('malformed-start-line', `expected METHOD URI SIP/2.0, found "${line}"`)
     : sipError('not-sip', `expected a SIP start-line, found "${line}"`);
 }
@@ -317,14 +336,14 @@ function malformed(text: string, slot: number, expected: string): SipError {
 const ABSENT = -1;
 const INVALID = -2;
 
-function readContentLength(text: string): number {
+function readContentLength(bytes: Uint8Array): number {
   const start = starts[CONTENT_LENGTH]!;
   if (start < 0) return ABSENT;
-  const length = decimal(text, start, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
+  const length = decimal(bytes, start, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
   return length < 0 ? INVALID : length;
 }
 
-function assemble(text: string, startLine: StartLine): Head['message'] {
+function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['message'] {
   for (let slot = CALL_ID; slot <= VIA; slot++) {
     if (starts[slot]! < 0) return sipError('missing-header', `no ${NAMES[slot]}`);
   }
@@ -333,23 +352,23 @@ function assemble(text: string, startLine: StartLine): Head['message'] {
 
   const cseqStart = starts[CSEQ]!;
   const cseqEnd = ends[CSEQ]!;
-  const numberEnd = endOfWord(text, cseqStart, cseqEnd);
-  const cseq = decimal(text, cseqStart, numberEnd, MAX_CSEQ);
-  const cseqMethod = text.slice(skipSpace(text, numberEnd, cseqEnd), cseqEnd);
+  const numberEnd = endOfWord(bytes, cseqStart, cseqEnd);
+  const cseq = decimal(bytes, cseqStart, numberEnd, MAX_CSEQ);
+  const cseqMethod = text.slice(skipSpace(bytes, numberEnd, cseqEnd), cseqEnd);
   if (cseq < 0 || cseqMethod === '') return malformed(text, CSEQ, 'a number below 2**31 and a method');
   if (startLine.status === 0 && cseqMethod !== startLine.method) {
     return malformed(text, CSEQ, `the method of the request, ${printable(startLine.method, 40)}`);
   }
 
-  const fromTag = readTag(text, starts[FROM]!, ends[FROM]!);
+  const fromTag = readTag(bytes, text, starts[FROM]!, ends[FROM]!);
   if (fromTag === null) return malformed(text, FROM, 'an address with every quote and < closed');
-  const toTag = readTag(text, starts[TO]!, ends[TO]!);
+  const toTag = readTag(bytes, text, starts[TO]!, ends[TO]!);
   if (toTag === null) return malformed(text, TO, 'an address with every quote and < closed');
 
   const viaEnd = ends[VIA]!;
-  const sentByStart = startOfSentBy(text, starts[VIA]!, viaEnd);
-  const sentByEnd = endOfSentBy(text, sentByStart, viaEnd);
-  const branch = parameter(text, sentByEnd, viaEnd, 'branch');
+  const sentByStart = startOfSentBy(bytes, starts[VIA]!, viaEnd);
+  const sentByEnd = endOfSentBy(bytes, sentByStart, viaEnd);
+  const branch = parameter(bytes, text, sentByEnd, viaEnd, BRANCH);
   if (sentByEnd === sentByStart || branch === null) {
     return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
   }
@@ -364,11 +383,11 @@ function assemble(text: string, startLine: StartLine): Head['message'] {
     cseq,
     cseqMethod,
     branch,
-    sentBy: text.slice(sentByStart, trimEnd(text, sentByStart, sentByEnd)),
-    rseq: readNumber(text, RSEQ),
-    rack: starts[RACK]! < 0 ? null : readRack(text, starts[RACK]!, ends[RACK]!),
-    sessionExpires: readNumber(text, SESSION_EXPIRES),
-    expires: readNumber(text, EXPIRES),
+    sentBy: text.slice(sentByStart, trimEnd(bytes, sentByStart, sentByEnd)),
+    rseq: readNumber(bytes, RSEQ),
+    rack: starts[RACK]! < 0 ? null : readRack(bytes, text, starts[RACK]!, ends[RACK]!),
+    sessionExpires: readNumber(bytes, SESSION_EXPIRES),
+    expires: readNumber(bytes, EXPIRES),
     from: unfold(headerValue(text, FROM)),
     to: unfold(headerValue(text, TO)),
     sdp: NO_BODY,
@@ -379,10 +398,10 @@ function assemble(text: string, startLine: StartLine): Head['message'] {
  * The tag of a From or To value; '' without one, null when a quoted string or a `<` is never closed. Without <>
  * everything after the first semicolon belongs to the header, not to the URI (RFC 3261 20.10).
  */
-function readTag(text: string, start: number, end: number): string | null {
+function readTag(bytes: Uint8Array, text: string, start: number, end: number): string | null {
   let i = start;
   while (i < end) {
-    const code = text.charCodeAt(i);
+    const code = bytes[i]!;
     if (code === SEMICOLON) break;
     if (code === LESS) {
       i = text.indexOf('>', i) + 1;
@@ -390,48 +409,48 @@ function readTag(text: string, start: number, end: number): string | null {
       break;
     }
     if (code === QUOTE) {
-      i = endOfQuoted(text, i, end);
+      i = endOfQuoted(bytes, i, end);
       if (i < 0) return null;
     }
     i++;
   }
-  return parameter(text, i, end, 'tag') ?? '';
+  return parameter(bytes, text, i, end, TAG) ?? '';
 }
 
 /** Past `SIP / 2.0 / UDP ` of a Via value, or `end`. */
-function startOfSentBy(text: string, start: number, end: number): number {
+function startOfSentBy(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   for (let slashes = 0; slashes < 2 && i < end; i++) {
-    if (text.charCodeAt(i) === SLASH) slashes++;
+    if (bytes[i] === SLASH) slashes++;
   }
-  i = skipSpace(text, i, end);
-  return skipSpace(text, endOfWord(text, i, end), end);
+  const transport = skipSpace(bytes, i, end);
+  return skipSpace(bytes, endOfWord(bytes, transport, end), end);
 }
 
-function endOfSentBy(text: string, start: number, end: number): number {
+function endOfSentBy(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
-  while (i < end && text.charCodeAt(i) !== SEMICOLON && text.charCodeAt(i) !== COMMA) i++;
+  while (i < end && bytes[i]! !== SEMICOLON && bytes[i]! !== COMMA) i++;
   return i;
 }
 
 /** The number a header begins with, null when it is absent, no number, or over 32 bits. */
-function readNumber(text: string, slot: number): number | null {
+function readNumber(bytes: Uint8Array, slot: number): number | null {
   const start = starts[slot]!;
   if (start < 0) return null;
   let end = start;
-  while (end < ends[slot]! && text.charCodeAt(end) !== SEMICOLON && !isSpace(text.charCodeAt(end))) end++;
-  const number = decimal(text, start, end, MAX_UINT32);
+  while (end < ends[slot]! && bytes[end]! !== SEMICOLON && !isSpace(bytes[end]!)) end++;
+  const number = decimal(bytes, start, end, MAX_UINT32);
   return number < 0 ? null : number;
 }
 
 /** RAck of RFC 3262 7.2: RSeq, CSeq and method, each after white space. */
-function readRack(text: string, start: number, end: number): SipMessage['rack'] {
-  const rseqEnd = endOfWord(text, start, end);
-  const cseqStart = skipSpace(text, rseqEnd, end);
-  const cseqEnd = endOfWord(text, cseqStart, end);
-  const rseq = decimal(text, start, rseqEnd, MAX_UINT32);
-  const cseq = decimal(text, cseqStart, cseqEnd, MAX_CSEQ);
-  const method = text.slice(skipSpace(text, cseqEnd, end), end);
+function readRack(bytes: Uint8Array, text: string, start: number, end: number): SipMessage['rack'] {
+  const rseqEnd = endOfWord(bytes, start, end);
+  const cseqStart = skipSpace(bytes, rseqEnd, end);
+  const cseqEnd = endOfWord(bytes, cseqStart, end);
+  const rseq = decimal(bytes, start, rseqEnd, MAX_UINT32);
+  const cseq = decimal(bytes, cseqStart, cseqEnd, MAX_CSEQ);
+  const method = text.slice(skipSpace(bytes, cseqEnd, end), end);
   return rseq < 0 || cseq < 0 || method === '' ? null : { rseq, cseq, method };
 }
 

@@ -29,8 +29,8 @@ export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage
   }
   const text = bytes.toString('latin1');
   let start = 0;
-  while (start < text.length && (text.charCodeAt(start) === CR || text.charCodeAt(start) === LF)) start++;
-  const head = readHead(text, start, { maxHeaders: limits.maxHeaders, crlfOnly: limits.stream });
+  while (bytes[start] === CR || bytes[start] === LF) start++;
+  const head = readHead(bytes, text, start, limits.maxHeaders, limits.stream);
   return 'error' in head ? head : finishMessage(head, bytes, limits.stream);
 }
 

@@ -150,7 +150,8 @@ function takeHead(stream: Stream, rest: Buffer): Head | SipError | null {
       ? sipError('message-too-large', `a header block of more than ${maxBytes} bytes`)
       : null;
   }
-  return readHead(rest.toString('latin1', 0, headEnd), 0, { maxHeaders, crlfOnly: true });
+  const text = rest.toString('latin1', 0, headEnd);
+  return readHead(rest, text, 0, maxHeaders, true);
 }
 
 /** What makes a message impossible to frame though its head could be read. */
