@@ -6,7 +6,7 @@ export type MediaKind = 'rtp' | 'rtcp' | 'stun' | 'turn' | 'dtls' | 'zrtp' | 't3
  * What a UDP payload is by its content: the first byte chooses (RFC 7983), then the fixed fields and lengths of
  * that protocol must fit. Null when nothing does.
  *
- * One packet is weak evidence for `rtp` and `rtcp`, whose headers have two fixed bits (one DNS query in twenty
+ * One packet is weak evidence for `rtp` and `rtcp`, whose headers have two fixed bits (now and then a DNS query
  * passes), and weaker for `t38`: believe the first two of a flow that createMediaRecognizer has watched, and the
  * last only in a flow that SDP announced as udptl. There, isUdptl also finds the packets that look like RTP.
  */

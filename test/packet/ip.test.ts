@@ -217,8 +217,9 @@ test('property: no bytes throw, and a payload lies within them', () => {
       if (bytes.length > 9) {
         bytes[0] = first;
         bytes[first === 0x60 ? 6 : 9] = protocol;
-        bytes.writeUInt16BE(bytes.length - (first === 0x60 ? 40 : 0) - (values[1]! % 5) + 2, 2);
-        if (first === 0x60) bytes.writeUInt16BE(Math.max(0, bytes.length - 40), 4);
+        const off = (values[1]! % 5) - 2;
+        if (first === 0x60) bytes.writeUInt16BE(Math.max(0, bytes.length - 40 + off), 4);
+        else bytes.writeUInt16BE(bytes.length + off, 2);
       }
       const view = readPacket(bytes);
       if (typeof view === 'string') return;

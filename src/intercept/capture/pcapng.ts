@@ -29,6 +29,7 @@ type Clock = (high: number, low: number) => readonly [seconds: number, nanosecon
 interface Reading {
   readonly uint16: (at: number) => number;
   readonly uint32: (at: number) => number;
+  readonly int64: (at: number) => bigint;
 }
 
 /** Whether four bytes are the start of a pcapng file. */
@@ -138,8 +139,16 @@ function takeBlock(input: Input, littleEndian: boolean, minimum: number): Buffer
 
 function readingOf(bytes: Buffer, littleEndian: boolean): Reading {
   return littleEndian
-    ? { uint16: (at) => bytes.readUInt16LE(at), uint32: (at) => bytes.readUInt32LE(at) }
-    : { uint16: (at) => bytes.readUInt16BE(at), uint32: (at) => bytes.readUInt32BE(at) };
+    ? {
+        uint16: (at) => bytes.readUInt16LE(at),
+        uint32: (at) => bytes.readUInt32LE(at),
+        int64: (at) => bytes.readBigInt64LE(at),
+      }
+    : {
+        uint16: (at) => bytes.readUInt16BE(at),
+        uint32: (at) => bytes.readUInt32BE(at),
+        int64: (at) => bytes.readBigInt64BE(at),
+      };
 }
 
 function readInterface(body: Buffer, read: Reading): Interface {
@@ -150,16 +159,10 @@ function readInterface(body: Buffer, read: Reading): Interface {
     const length = read.uint16(at + 2);
     if (code === OPTION_END || at + 4 + length > body.length) break;
     if (code === OPTION_TSRESOL && length >= 1) resolution = body[at + 4]!;
-    if (code === OPTION_TSOFFSET && length >= 8) offsetSeconds = readInt64(read, body, at + 4);
+    if (code === OPTION_TSOFFSET && length >= 8) offsetSeconds = Number(read.int64(at + 4));
     at += 4 + length + (-length & 3);
   }
   return { linkType: read.uint16(0), snapLength: read.uint32(4), clock: clockOf(resolution, offsetSeconds) };
-}
-
-function readInt64(read: Reading, body: Buffer, at: number): number {
-  const first = read.uint32(at);
-  const littleEndian = body.readUInt32LE(at) === first;
-  return Number(littleEndian ? body.readBigInt64LE(at) : body.readBigInt64BE(at));
 }
 
 /**
