@@ -218,7 +218,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   /**
    * Finds the dialogs an in-dialog request belongs to: Call-ID, both tags, and a sender that is the party whose
    * tag it uses. A leg with exactly these two addresses is the one; without it (the request bypasses a proxy
-   * that the INVITE took) every leg of that sender is meant.
+   * that the INVITE took) every leg of the dialog that starts at the sender or ends at the receiver is meant.
    */
   function inDialog(
     message: SipMessage,
@@ -228,7 +228,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   ): readonly Outcome[] {
     const legs = byCallId.get(message.callId);
     if (legs === undefined) return NONE;
-    const matches: { call: Call; side: Side; dialog: Dialog; exact: boolean }[] = [];
+    const matches: { call: Call; side: Side; dialog: Dialog; starts: boolean; ends: boolean }[] = [];
     let known = false;
     for (const call of legs) {
       for (const side of [0, 1] as const) {
@@ -241,13 +241,13 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
           known ||= message.method === 'ACK' || call.state === 'ended';
           continue;
         }
-        if (call.parties[side] !== arrival.source.address) continue;
-        const exact = call.parties[otherSide(side)] === arrival.destination.address;
-        matches.push({ call, side, dialog, exact });
+        const starts = call.parties[side] === arrival.source.address;
+        const ends = call.parties[otherSide(side)] === arrival.destination.address;
+        if (starts || ends) matches.push({ call, side, dialog, starts, ends });
       }
     }
-    const exact = matches.filter((match) => match.exact);
-    const chosen = exact.length > 0 ? exact : matches;
+    const exact = matches.filter((match) => match.starts && match.ends);
+    const chosen = exact.length > 0 ? exact : matches.some((match) => match.starts) ? matches : [];
     if (chosen.length > 0) return chosen.map((match) => handler(match, message, arrival, bodies));
     if (known) return NONE;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;

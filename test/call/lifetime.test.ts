@@ -1,0 +1,346 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createInspector } from '../../src/inspector.ts';
+import { udpPacket } from '../packets.ts';
+import { createScene, type Host, host, type Scene, sdp, settingsWith, sip } from '../scene.ts';
+
+const phone = host('192.0.2.10');
+const pbx = host('198.51.100.20');
+const stranger = host('203.0.113.66');
+const OFFER = sdp('192.0.2.10', [40000]);
+const ANSWER = sdp('198.51.100.20', [20000]);
+
+function invited(scene = createScene(), headers: readonly string[] = []): Scene {
+  scene.send(phone, pbx, sip('INVITE', { body: OFFER, headers }));
+  return scene;
+}
+
+function answered(scene = createScene(), headers: readonly string[] = []): Scene {
+  invited(scene);
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER, headers }));
+  scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+  return scene;
+}
+
+function ended(scene: Scene): string | null {
+  const [call] = [...scene.inspector.calls()];
+  return call?.endReason ?? null;
+}
+
+describe('BYE', () => {
+  test('the request alone closes nothing, its final response closes within a second', () => {
+    const scene = answered();
+    scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    assert.equal(scene.open().length, 2);
+    scene.send(phone, pbx, sip('200 BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'bye');
+  });
+
+  test('states go with the rules', () => {
+    const scene = answered();
+    assert.equal(scene.media('198.51.100.20', 20000, '192.0.2.10', 40000), true);
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    assert.equal(scene.media('198.51.100.20', 20000, '192.0.2.10', 40000), true, 'media under way drains');
+    scene.wait(1_000);
+    assert.equal(scene.media('198.51.100.20', 20000, '192.0.2.10', 40000), false);
+  });
+
+  for (const status of [408, 481, 500]) {
+    test(`answered ${status} it closes (RFC 3261 15.1.1)`, () => {
+      const scene = answered();
+      scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+      scene.send(pbx, phone, sip(`${status} BYE`, { to: 'b', cseq: 2 }));
+      scene.wait(1_000);
+      assert.deepEqual(scene.open(), []);
+    });
+  }
+
+  for (const status of [401, 407]) {
+    test(`answered ${status} it does not close (A22); the authenticated one does`, () => {
+      const scene = answered();
+      scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+      scene.send(pbx, phone, sip(`${status} BYE`, { to: 'b', cseq: 2 }));
+      scene.wait(40_000);
+      assert.equal(scene.open().length, 2);
+      scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 3 }));
+      scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 3 }));
+      scene.wait(1_000);
+      assert.deepEqual(scene.open(), []);
+    });
+  }
+
+  test('never answered it closes after 32 s (Timer F)', () => {
+    const scene = answered();
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.wait(31_000);
+    assert.equal(scene.open().length, 2);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'bye-timeout');
+  });
+
+  test('with wrong tags, or from a third host, it is ignored (A21)', () => {
+    const scene = answered();
+    scene.send(phone, pbx, sip('BYE', { to: 'guessed', cseq: 2 }));
+    scene.send(stranger, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, stranger, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'guessed', cseq: 2 }));
+    scene.wait(60_000);
+    assert.equal(scene.open().length, 2);
+    assert.deepEqual(scene.refusals(), ['wrong-dialog', 'wrong-dialog']);
+  });
+
+  test('a late retransmission of the 200 to the INVITE opens nothing again', () => {
+    const scene = answered();
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.wait(1_000);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    assert.deepEqual(scene.open(), []);
+    scene.wait(60_000);
+    assert.equal([...scene.inspector.calls()].length, 0, 'the call is forgotten');
+  });
+});
+
+describe('a call that does not come about', () => {
+  test('no response at all: 32 s', () => {
+    const scene = invited();
+    scene.wait(31_000);
+    assert.equal(scene.open().length, 1);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'no-response');
+  });
+
+  test('ringing: 180 s, started anew by each 1xx', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.wait(179_000);
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.wait(179_000);
+    assert.equal(scene.open().length, 1);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'ringing-timeout');
+  });
+
+  test('Expires of the INVITE ends the ringing earlier (RFC 3261 13.2.1)', () => {
+    const scene = invited(createScene(), ['Expires: 60']);
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.wait(93_000);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  for (const status of [302, 404, 486, 603]) {
+    test(`${status} closes what the offer opened`, () => {
+      const scene = invited();
+      scene.send(pbx, phone, sip(`${status} INVITE`, { to: 'b' }));
+      scene.send(phone, pbx, sip('ACK', { to: 'b' }));
+      scene.wait(1_000);
+      assert.deepEqual(scene.open(), []);
+      assert.deepEqual(scene.refusals(), []);
+    });
+  }
+
+  test('407: the authenticated INVITE continues the leg', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('407 INVITE', { to: 'x' }));
+    scene.send(phone, pbx, sip('ACK', { to: 'x' }));
+    scene.send(phone, pbx, sip('INVITE', { cseq: 2, body: OFFER }));
+    scene.wait(1_500);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: ANSWER }));
+    assert.equal(scene.open().length, 2);
+    assert.equal([...scene.inspector.calls()].length, 1);
+  });
+
+  test('CANCEL only marks; 487 closes', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.send(pbx, phone, sip('200 CANCEL', { to: 'b' }));
+    assert.equal(scene.open().length, 1);
+    scene.send(pbx, phone, sip('487 INVITE', { to: 'b' }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'cancelled');
+  });
+
+  test('CANCEL without 487: 32 s', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.wait(32_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'cancel-timeout');
+  });
+
+  test('a 200 that crosses the CANCEL confirms the call (A23)', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.wait(60_000);
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('a CANCEL of a third host does nothing', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(stranger, pbx, sip('CANCEL'));
+    scene.wait(100_000);
+    assert.equal(scene.open().length, 1);
+  });
+});
+
+describe('time', () => {
+  test('media idle closes the rules, never the call; a re-INVITE opens them again', () => {
+    const scene = answered();
+    scene.wait(299_000);
+    assert.equal(scene.media('198.51.100.20', 20001, '192.0.2.10', 40001), true, 'RTCP counts as media');
+    scene.wait(299_000);
+    assert.equal(scene.open().length, 2);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+    scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: ANSWER }));
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('a session timer that is not refreshed ends the call 32 s later (RFC 4028)', () => {
+    const scene = answered(createScene({ timers: { mediaIdle: 3_600_000 } }), [
+      'Session-Expires: 1800;refresher=uac',
+    ]);
+    scene.wait(1_831_000);
+    assert.equal(scene.open().length, 2);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'session-expired');
+  });
+
+  test('UPDATE and re-INVITE refresh the session timer', () => {
+    const scene = answered(createScene({ timers: { mediaIdle: 36_000_000 } }), ['Session-Expires: 100']);
+    for (let cseq = 2; cseq < 12; cseq++) {
+      scene.wait(90_000);
+      scene.send(phone, pbx, sip('UPDATE', { to: 'b', cseq }));
+      scene.send(pbx, phone, sip('200 UPDATE', { to: 'b', cseq, headers: ['Session-Expires: 100'] }));
+    }
+    assert.equal(scene.open().length, 2);
+  });
+
+  for (const value of ['0', '1']) {
+    test(`Session-Expires: ${value} counts as 90 s (A45)`, () => {
+      const scene = answered(createScene(), [`Session-Expires: ${value}`]);
+      scene.wait(121_000);
+      assert.equal(scene.open().length, 2);
+      scene.wait(1_001);
+      assert.deepEqual(scene.open(), []);
+    });
+  }
+
+  test('a Session-Expires that is no number is no session timer (A45)', () => {
+    const scene = answered(createScene({ timers: { mediaIdle: 3_600_000 } }), [
+      'Session-Expires: 4294967296000',
+    ]);
+    scene.wait(3_000_000);
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('the hard cap ends any call', () => {
+    const scene = answered(createScene({ timers: { maxCall: 600_000, mediaIdle: 3_600_000 } }));
+    scene.wait(600_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'max-duration');
+  });
+});
+
+describe('retransmissions', () => {
+  test('every message twice makes the same commits as once', () => {
+    const messages: [typeof phone, typeof phone, string][] = [
+      [phone, pbx, sip('INVITE', { body: OFFER })],
+      [pbx, phone, sip('183 INVITE', { to: 'b', body: ANSWER })],
+      [pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER })],
+      [phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' })],
+      [phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: sdp('192.0.2.10', [42000]) })],
+      [pbx, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: ANSWER })],
+      [pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 3 })],
+      [phone, pbx, sip('200 BYE', { from: 'b', to: 'a', cseq: 3 })],
+    ];
+    const run = (times: number) => {
+      const scene = createScene();
+      for (const [from, to, text] of messages) for (let i = 0; i < times; i++) scene.send(from, to, text);
+      scene.wait(2_000);
+      return { commits: scene.commits, open: scene.open(), refusals: scene.refusals() };
+    };
+    assert.deepEqual(run(3), run(1));
+  });
+});
+
+describe('many calls on one pair of addresses', () => {
+  test('10,000 calls do not touch each other (row 65)', () => {
+    const settings = settingsWith({ caps: { calls: 10_000 } });
+    const inspector = createInspector(() => settings);
+    let now = 0;
+    const packet = (from: Host, to: Host, text: string) =>
+      inspector.inspect(udpPacket(from, to, text), now++);
+    const name = (index: number) => ({ callId: `trunk-${index}@example.com`, from: `f${index}` });
+    const port = (index: number) => 10_000 + 4 * index;
+    for (let i = 0; i < 10_000; i++) {
+      packet(phone, pbx, sip('INVITE', { ...name(i), body: sdp('192.0.2.10', [port(i)]) }));
+      packet(pbx, phone, sip('200 INVITE', { ...name(i), to: 'b', body: sdp('198.51.100.20', [port(i)]) }));
+    }
+    assert.equal([...inspector.pinholes()].length, 20_000);
+    for (let i = 0; i < 10_000; i += 2) {
+      packet(phone, pbx, sip('BYE', { ...name(i), to: 'b', cseq: 2 }));
+      packet(pbx, phone, sip('200 BYE', { ...name(i), to: 'b', cseq: 2 }));
+    }
+    inspector.tick(now + 1000);
+    const left = [...inspector.pinholes()].map(({ ports }) => ports[0]);
+    assert.equal(left.length, 10_000);
+    assert.ok(left.every((first) => ((first - 10_000) / 4) % 2 === 1));
+  });
+
+  test('the same pinhole in two calls closes with the last of them (row 78)', () => {
+    const scene = createScene();
+    for (const callId of ['leg-1', 'leg-2']) scene.send(phone, pbx, sip('INVITE', { callId, body: OFFER }));
+    assert.equal(scene.open().length, 1);
+    scene.send(pbx, phone, sip('486 INVITE', { callId: 'leg-1', to: 'b' }));
+    scene.wait(1_000);
+    assert.equal(scene.open().length, 1);
+    scene.send(pbx, phone, sip('486 INVITE', { callId: 'leg-2', to: 'b' }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(scene.commits, 2);
+  });
+
+  test('one Call-ID through a proxy is two legs', () => {
+    const proxy = host('203.0.113.1');
+    const scene = createScene();
+    scene.send(phone, proxy, sip('INVITE', { body: OFFER }));
+    scene.send(proxy, pbx, sip('INVITE', { body: OFFER, branch: 'z9hG4bK-second-hop' }));
+    scene.send(pbx, proxy, sip('200 INVITE', { to: 'b', body: ANSWER, branch: 'z9hG4bK-second-hop' }));
+    scene.send(proxy, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    assert.equal([...scene.inspector.calls()].length, 2);
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.1',
+      'udp 198.51.100.20:20000-20001 < 192.0.2.10,203.0.113.1',
+    ]);
+  });
+
+  test('a BYE that bypasses the proxy ends both legs', () => {
+    const proxy = host('203.0.113.1');
+    const scene = createScene();
+    scene.send(phone, proxy, sip('INVITE', { body: OFFER }));
+    scene.send(proxy, pbx, sip('INVITE', { body: OFFER, branch: 'z9hG4bK-second-hop' }));
+    scene.send(pbx, proxy, sip('200 INVITE', { to: 'b', body: ANSWER, branch: 'z9hG4bK-second-hop' }));
+    scene.send(proxy, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+  });
+});
