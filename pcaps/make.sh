@@ -16,6 +16,7 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 scenarios=$here/scenarios
+tsx=$here/../node_modules/tsx/dist/esm/index.mjs
 work=$(mktemp -d)
 prefix=pcaps-$$
 pids=()
@@ -101,7 +102,7 @@ capture_start() {
   for ns in "${hosts[@]}"; do
     rm -f "$work/$ns" "$work/$ns.ready"
     mkfifo "$work/$ns"
-    start "$ns" "host-$ns" node --import "$here/../node_modules/tsx/dist/esm/index.mjs" "$here/host/host.ts" "$work/$ns"
+    start "$ns" "host-$ns" node --import "$tsx" "$here/host/host.ts" "$work/$ns"
     host_pids+=($!)
   done
   for ns in "${hosts[@]}"; do until_true test -e "$work/$ns.ready"; done
@@ -160,6 +161,154 @@ call() {
   finished pbx "$callee"
 }
 
+call6() {
+  sipp_as pbx 2001:db8:2::20 "$name.callee"
+  local callee=$!
+  until_true listening pbx 5060
+  sipp_as client 2001:db8:1::10 "$name.caller" '[2001:db8:2::20]:5060'
+  local caller=$!
+  finished client "$caller"
+  finished pbx "$callee"
+}
+
+# stream HOST ROLE LOCAL REMOTE SCRIPT: one side of a TCP connection, see host/stream.ts.
+stream() {
+  cd "$work"
+  start "$1" "stream-$5" node --import "$tsx" "$here/host/stream.ts" "$2" "$3" "$4" "$scenarios/$name.$5.stream"
+}
+
+streamed() {
+  if ! wait "$2"; then
+    echo "$name: stream $1 failed: $(cat "$work/stream-$1.log")" >&2
+    exit 1
+  fi
+}
+
+# lose NAMESPACE HOOK MATCH N: nftables drops the N-th packet (from 0) that matches, once.
+lose() {
+  within "$1" nft -f - <<EOF
+table inet lose {
+  chain lose {
+    type filter hook $2 priority 0
+    $3 numgen inc mod 100000 == $4 drop
+  }
+}
+EOF
+}
+
+find_again() { within "$1" nft delete table inet lose; }
+
+make_ipv6-call() { call6; }
+make_ipv6-signalling-ipv4-media() { call6; }
+
+make_tcp-split() {
+  stream pbx listen 198.51.100.20:5060 0.0.0.0:1 callee
+  local callee=$!
+  until_true listening pbx 5060
+  stream client connect 192.0.2.10:5070 198.51.100.20:5060 caller
+  local caller=$!
+  streamed caller "$caller"
+  streamed callee "$callee"
+}
+
+# The INVITE's second segment is lost before the capture, the BYE after it.
+make_tcp-reordered() {
+  lose router forward 'ip saddr 192.0.2.10 tcp dport 5060 meta length > 1000' 1
+  lose pbx input 'tcp dport 5060 meta length 200-1000' 2
+  call -t t1
+  find_again router
+  find_again pbx
+}
+
+make_ice-bundle() { call -t t1; }
+
+make_trunk-many-calls() { call -m 20 -r 20 -l 20 -inf "$scenarios/$name.csv"; }
+
+make_one-way-audio-private-address() {
+  local route=(10.20.0.0/24 via 198.51.100.20)
+  ip -n "$prefix-router" route add "${route[@]}"
+  call
+  ip -n "$prefix-router" route del "${route[@]}"
+}
+
+make_phone-behind-nat() {
+  ip -n "$prefix-client" addr add 10.1.1.10/32 dev lo
+  within client nft -f - <<'EOF'
+table ip nat {
+  chain out {
+    type nat hook postrouting priority srcnat
+    ip saddr 10.1.1.10 udp sport 5060 snat to 192.0.2.10:61060
+    ip saddr 10.1.1.10 udp sport 49170 snat to 192.0.2.10:61170
+  }
+}
+EOF
+  sipp_as pbx 198.51.100.20 "$name.callee"
+  local callee=$!
+  until_true listening pbx 5060
+  sipp_as client 10.1.1.10 "$name.caller" 198.51.100.20:5060
+  local caller=$!
+  finished client "$caller"
+  finished pbx "$callee"
+  within client nft delete table ip nat
+  ip -n "$prefix-client" addr del 10.1.1.10/32 dev lo
+}
+
+make_attack-spoofed-bye() {
+  sipp_as pbx 198.51.100.20 "$name.callee"
+  local callee=$!
+  until_true listening pbx 5060
+  sipp_as client 192.0.2.10 "$name.caller" 198.51.100.20:5060
+  local caller=$!
+  sleep 0.7
+  sipp_as stranger 203.0.113.66 "$name.stranger" -cid_str "$name-1@192.0.2.10" 198.51.100.20:5060
+  local stranger=$!
+  finished client "$caller"
+  finished pbx "$callee"
+  finished stranger "$stranger"
+}
+
+make_attack-sdp-third-host() {
+  sipp_as pbx 198.51.100.20 "$name.callee"
+  local callee=$!
+  until_true listening pbx 5060
+  sipp_as stranger 203.0.113.66 "$name.stranger" 198.51.100.20:5060
+  local stranger=$!
+  finished stranger "$stranger"
+  finished pbx "$callee"
+}
+
+make_attack-answer-without-invite() {
+  sipp_as stranger 203.0.113.66 "$name.stranger" 198.51.100.20:5060
+  finished stranger $!
+}
+
+make_attack-register-slipstream() {
+  stream stranger listen 203.0.113.66:5060 0.0.0.0:1 stranger
+  local stranger=$!
+  stream workstation listen 198.51.100.40:3306 0.0.0.0:1 service
+  local service=$!
+  until_true listening stranger 5060
+  until_true listening workstation 3306
+  stream workstation connect 198.51.100.40:50400 203.0.113.66:5060 workstation
+  local workstation=$!
+  streamed workstation "$workstation"
+  stream stranger connect 203.0.113.66:50500 198.51.100.40:3306 probe
+  local probe=$!
+  streamed stranger "$stranger"
+  streamed probe "$probe"
+  streamed service "$service"
+}
+
+make_attack-invite-slipstream() {
+  stream stranger listen 203.0.113.66:5060 0.0.0.0:1 stranger
+  local stranger=$!
+  until_true listening stranger 5060
+  stream workstation connect 198.51.100.40:50401 203.0.113.66:5060 workstation
+  local workstation=$!
+  streamed workstation "$workstation"
+  streamed stranger "$stranger"
+}
+
 make_one() {
   name=$1
   capture_start
@@ -167,7 +316,16 @@ make_one() {
   capture_stop
 }
 
-all=(basic-call early-media reinvite-moves-port direct-media-gateway)
+all=(
+  basic-call early-media delayed-offer prack prack-offer-in-183 update-early
+  reinvite-moves-port reinvite-refused direct-media-gateway hold-resume hold-zero-address
+  cancel busy auth-407 forked trunk-many-calls lost-bye
+  tcp-split tcp-reordered fragmented-invite ipv6-call ipv6-signalling-ipv4-media
+  t38-fax rtcp-mux rtcp-attribute ice-bundle phone-behind-nat
+  one-way-audio-private-address one-way-audio-unannounced-source
+  attack-spoofed-bye attack-sdp-third-host attack-rtp-spray attack-answer-without-invite
+  attack-register-slipstream attack-invite-slipstream
+)
 
 [ "$(id -u)" = 0 ] || { echo "make.sh: needs root, for network namespaces" >&2; exit 1; }
 network_up

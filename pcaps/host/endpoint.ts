@@ -4,13 +4,13 @@ import { isIPv6 } from 'node:net';
 /** A transport address; `address` without brackets. */
 export type Endpoint = { readonly address: string; readonly port: number };
 
-/** Reads `192.0.2.10:5060` or `[2001:db8::1]:5060`; throws an Error that names the text. */
+/** Reads `192.0.2.10:5060` or `2001:db8::1#5060` (sipp would take brackets for a keyword); throws an Error that names the text. */
 export function parseEndpoint(text: string): Endpoint {
-  const colon = text.lastIndexOf(':');
-  const address = text.slice(0, colon).replace(/^\[|\]$/g, '');
-  const port = Number(text.slice(colon + 1));
-  if (colon < 1 || !Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new Error(`${text}: expected address:port`);
+  const mark = text.includes('#') ? text.lastIndexOf('#') : text.lastIndexOf(':');
+  const address = text.slice(0, mark);
+  const port = Number(text.slice(mark + 1));
+  if (mark < 1 || !Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new Error(`${text}: expected address:port or address#port`);
   }
   return { address, port };
 }

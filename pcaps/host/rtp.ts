@@ -24,8 +24,8 @@ function tone(hertz: number, first: number): Buffer {
 type Stream = { readonly ssrc: number; sequence: number; timestamp: number; packets: number; bytes: number };
 const streams = new Map<string, Stream>();
 
-function streamOf(from: Endpoint): Stream {
-  const key = `${from.address} ${from.port}`;
+function streamOf(from: Endpoint, payloadType: number): Stream {
+  const key = `${from.address} ${from.port} ${payloadType}`;
   let stream = streams.get(key);
   if (stream === undefined) {
     let hash = 0x811c9dc5;
@@ -38,8 +38,8 @@ function streamOf(from: Endpoint): Stream {
 
 /**
  * Sends `count` RTP packets (RFC 3550) of a sine tone, one each 20 ms, with a payload type of G.711 µ-law (0) or, for
- * a stream that stands for one we cannot play, any other. SSRC and first sequence number follow from the source's address
- * and port; the marker is on the first packet.
+ * a stream that stands for one we cannot play, any other. SSRC and first sequence number follow from the source's address,
+ * port and payload type; the marker is on the first packet.
  */
 export function sendRtp(
   from: Endpoint,
@@ -48,7 +48,7 @@ export function sendRtp(
   payloadType = 0,
   hertz = 440,
 ): Promise<void> {
-  const stream = streamOf(from);
+  const stream = streamOf(from, payloadType);
   return sendPaced(from, to, count, FRAME_MS, (n) => {
     const header = Buffer.alloc(12);
     header[0] = 0x80;
@@ -65,8 +65,13 @@ export function sendRtp(
 }
 
 /** Sends one RTCP compound packet, a sender report and a CNAME, about what was sent from `about` so far (RFC 3550, 6.4 and 6.5). */
-export async function sendRtcp(from: Endpoint, to: Endpoint, about: Endpoint): Promise<void> {
-  const stream = streamOf(about);
+export async function sendRtcp(
+  from: Endpoint,
+  to: Endpoint,
+  about: Endpoint,
+  payloadType = 0,
+): Promise<void> {
+  const stream = streamOf(about, payloadType);
   const report = Buffer.alloc(28);
   report[0] = 0x80;
   report[1] = 200;
