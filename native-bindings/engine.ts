@@ -29,6 +29,9 @@ export interface Libc extends Functions {
    * the call was about. To be called right after the call itself.
    */
   check(call: string, result: number, subject?: string): number;
+  /** The error of the call just made, not thrown. */
+  error(call: string, subject?: string): SystemError;
+  /** The address of the first byte. Valid as long as the caller holds on to `bytes`. */
   address(bytes: Uint8Array): bigint;
 }
 
@@ -65,15 +68,18 @@ export async function loadLibc(name: EngineName = engineFromEnvironment()): Prom
         : absent(function_, platform.system),
     ]),
   ) as Record<FunctionName, Bound> as Functions;
+  const error = (call: string, subject?: string): SystemError =>
+    new SystemError(platform.system, call, engine.errno(), subject);
   return {
     ...functions,
     platform,
     engine: engine.name,
     failure: () => errnoSymbol(platform.system, engine.errno()),
     check(call, result, subject) {
-      if (result < 0) throw new SystemError(platform.system, call, engine.errno(), subject);
+      if (result < 0) throw error(call, subject);
       return result;
     },
+    error,
     address: engine.address,
   };
 }

@@ -56,6 +56,7 @@ export const signatures = {
   getpeereid: { result: 'int', args: ['int', 'bytes', 'bytes'], only: 'freebsd' },
 
   prctl: { result: 'int', args: ['int', 'ulong', 'ulong', 'ulong', 'ulong'], fixed: 1, only: 'linux' },
+  unshare: { result: 'int', args: ['int'], only: 'linux' },
   capget: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
   capset: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
 } as const satisfies Record<string, Signature>;

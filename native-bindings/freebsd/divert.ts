@@ -48,13 +48,10 @@ const GRAIN = 4096;
 export function openDivert(libc: Libc, port: number, wanted = WANTED): DivertSocket {
   const fd = openSocket(libc, port);
   const name = sockaddrIn.encode({ sin_len: sockaddrIn.size, sin_family: AF_INET, sin_port: port });
-  const bound = libc.bind(fd, name, name.length);
-  if (bound < 0) {
-    try {
-      libc.check('bind', bound, `divert port ${port}`);
-    } finally {
-      libc.close(fd);
-    }
+  if (libc.bind(fd, name, name.length) < 0) {
+    const error = libc.error('bind', `divert port ${port}`);
+    libc.close(fd);
+    throw error;
   }
   const addressLength = Buffer.alloc(4);
   return {
@@ -78,7 +75,8 @@ function openSocket(libc: Libc, port: number): number {
   const fd = libc.socket(PF_DIVERT, SOCK_RAW | SOCK_CLOEXEC, 0);
   if (fd >= 0) return fd;
   const reason = libc.failure();
-  if (reason !== 'EAFNOSUPPORT' && reason !== 'EPFNOSUPPORT') libc.check('socket', fd, `divert port ${port}`);
+  if (reason !== 'EAFNOSUPPORT' && reason !== 'EPFNOSUPPORT')
+    throw libc.error('socket', `divert port ${port}`);
   return libc.check(
     'socket',
     libc.socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_DIVERT),

@@ -129,7 +129,7 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
       if (libc.ioctl(fd, pfIoctls[name], nv) === 0) {
         return unpackNvList(data.subarray(0, Number(pfiocNv.get('len', nv))));
       }
-      if (libc.failure() !== 'ENOSPC' || size >= NV_SIZE_MAX) libc.check(name, -1, subject);
+      if (libc.failure() !== 'ENOSPC' || size >= NV_SIZE_MAX) throw libc.error(name, subject);
     }
   };
   const changeRule = (

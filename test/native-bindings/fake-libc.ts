@@ -33,6 +33,7 @@ export function fakeFreebsd(handlers: Handlers): FakeLibc {
       if (result < 0) throw new SystemError('freebsd', call, freebsdErrno[errno]!, subject);
       return result;
     },
+    error: (call, subject) => new SystemError('freebsd', call, freebsdErrno[errno]!, subject),
     address(bytes) {
       next += 0x10_0000n;
       given.set(next, bytes as Buffer);

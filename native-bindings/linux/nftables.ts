@@ -1,0 +1,359 @@
+/** nf_tables over netlink: tables, chains, rules and sets changed in atomic batches, and sets read back. */
+import {
+  NFNL_MSG_BATCH_BEGIN,
+  NFNL_MSG_BATCH_END,
+  NFNL_SUBSYS_NFTABLES,
+  NFPROTO_INET,
+  NFT_MSG_DELSETELEM,
+  NFT_MSG_DELTABLE,
+  NFT_MSG_GETSETELEM,
+  NFT_MSG_NEWCHAIN,
+  NFT_MSG_NEWRULE,
+  NFT_MSG_NEWSET,
+  NFT_MSG_NEWSETELEM,
+  NFT_MSG_NEWTABLE,
+  NFT_SET_CONCAT,
+  NFT_SET_INTERVAL,
+  NFTA_CHAIN_HOOK,
+  NFTA_CHAIN_NAME,
+  NFTA_CHAIN_POLICY,
+  NFTA_CHAIN_TABLE,
+  NFTA_CHAIN_TYPE,
+  NFTA_COUNTER_BYTES,
+  NFTA_COUNTER_PACKETS,
+  NFTA_DATA_VALUE,
+  NFTA_EXPR_DATA,
+  NFTA_EXPR_NAME,
+  NFTA_HOOK_HOOKNUM,
+  NFTA_HOOK_PRIORITY,
+  NFTA_LIST_ELEM,
+  NFTA_RULE_CHAIN,
+  NFTA_RULE_EXPRESSIONS,
+  NFTA_RULE_TABLE,
+  NFTA_SET_DESC,
+  NFTA_SET_DESC_CONCAT,
+  NFTA_SET_ELEM_EXPR,
+  NFTA_SET_ELEM_KEY,
+  NFTA_SET_ELEM_KEY_END,
+  NFTA_SET_ELEM_LIST_ELEMENTS,
+  NFTA_SET_ELEM_LIST_SET,
+  NFTA_SET_ELEM_LIST_TABLE,
+  NFTA_SET_ELEM_USERDATA,
+  NFTA_SET_EXPR,
+  NFTA_SET_FIELD_LEN,
+  NFTA_SET_FLAGS,
+  NFTA_SET_ID,
+  NFTA_SET_KEY_LEN,
+  NFTA_SET_KEY_TYPE,
+  NFTA_SET_NAME,
+  NFTA_SET_TABLE,
+  NFTA_TABLE_NAME,
+  NLM_F_ACK,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLM_F_REQUEST,
+} from './constants.ts';
+import {
+  ATTRIBUTE_MAX,
+  attributes,
+  attributeText,
+  forEachAttribute,
+  messageWriter,
+  NETFILTER_HEADER,
+  type NetlinkSocket,
+  NLMSG_HDRLEN,
+} from './netlink.ts';
+import { counter, type Expression } from './nft-expressions.ts';
+
+/** One field of a set's key, by nft's name of its type: number in nft's userland, and bytes. */
+const keyTypes = {
+  ipv4_addr: { type: 7, size: 4 },
+  ipv6_addr: { type: 8, size: 16 },
+  inet_proto: { type: 12, size: 1 },
+  inet_service: { type: 13, size: 2 },
+} as const;
+
+export type KeyType = keyof typeof keyTypes;
+
+/** nft shifts the types of a concatenation by this many bits. */
+const TYPE_BITS = 6;
+
+/** A set whose key is a concatenation of fields, each padded to four bytes. */
+export interface SetDefinition {
+  readonly table: string;
+  readonly name: string;
+  readonly key: readonly KeyType[];
+  /** Elements may have ranges in each field. A hash otherwise. */
+  readonly interval?: boolean;
+  /** Every element counts its packets and bytes. */
+  readonly counter?: boolean;
+}
+
+export interface SetElement {
+  readonly key: Uint8Array;
+  /** The last key of a range, in sets with intervals: each field's end. */
+  readonly keyEnd?: Uint8Array;
+  /** At most 254 bytes; nft shows it. */
+  readonly comment?: string;
+}
+
+export interface SetElementReadBack extends SetElement {
+  /** Null where the set has no counters. */
+  readonly traffic: { readonly packets: bigint; readonly bytes: bigint } | null;
+}
+
+export interface ChainDefinition {
+  readonly table: string;
+  readonly name: string;
+  /** NF_INET_ hook and the order among the hook's chains; priority filter is 0. */
+  readonly hook: number;
+  readonly priority: number;
+  /** NF_ACCEPT or NF_DROP. */
+  readonly policy: number;
+}
+
+/** Changes to tables of family inet, sent as one transaction: all of them take effect or none. */
+export interface NftBatch {
+  addTable(table: string): void;
+  /** ENOENT at commit when there is none. */
+  deleteTable(table: string): void;
+  addChain(chain: ChainDefinition): void;
+  addSet(set: SetDefinition): void;
+  /** Appends a rule. */
+  addRule(table: string, chain: string, expressions: readonly Expression[]): void;
+  /** EEXIST at commit for an element that is there already. */
+  addElements(table: string, set: string, elements: readonly SetElement[]): void;
+  /** ENOENT at commit for an element that is not there. */
+  deleteElements(table: string, set: string, elements: readonly SetElement[]): void;
+  /** Makes the changes. When it returns the kernel has made all of them; SystemError: it has made none. */
+  commit(): void;
+  /** Forgets the changes. */
+  reset(): void;
+}
+
+/** The fields of a key one after another, each padded to four bytes with zeros behind. */
+export function concatenate(fields: readonly Uint8Array[]): Buffer {
+  const key = Buffer.alloc(fields.reduce((size, field) => size + padded(field.length), 0));
+  let at = 0;
+  for (const field of fields) {
+    key.set(field, at);
+    at += padded(field.length);
+  }
+  return key;
+}
+
+function padded(size: number): number {
+  return (size + 3) & ~3;
+}
+
+function messageType(type: number): number {
+  return (NFNL_SUBSYS_NFTABLES << 8) | type;
+}
+
+/** nft keeps a comment as type, length and text with its NUL. */
+const COMMENT = 0;
+const COMMENT_MAX = 254;
+
+function commentData(comment: string): Buffer {
+  const length = Buffer.byteLength(comment);
+  if (length > COMMENT_MAX)
+    throw new RangeError(`comment of ${length} bytes: expected at most ${COMMENT_MAX}`);
+  return Buffer.concat([Buffer.from([COMMENT, length + 1]), Buffer.from(`${comment}\0`)]);
+}
+
+function commentText(data: Buffer): string | undefined {
+  if (data[0] !== COMMENT || data.length < 2) return undefined;
+  return attributeText(data.subarray(2, 2 + data[1]!));
+}
+
+/** Bytes of one element in a message at most, for the split into several messages. */
+function elementSize({ key, keyEnd, comment }: SetElement): number {
+  const userdata = comment === undefined ? 0 : 8 + Buffer.byteLength(comment);
+  return (
+    4 + 8 + padded(key.length) + (keyEnd === undefined ? 0 : 8 + padded(keyEnd.length)) + padded(userdata)
+  );
+}
+
+/** A batch over `socket`, to be used again after every commit. */
+export function nftBatch(socket: NetlinkSocket): NftBatch {
+  const writer = messageWriter(16 * 1024);
+  let setId = 0;
+  let changes = 0;
+  let last = '';
+
+  const marker = (type: number): void => {
+    writer.message(type, NLM_F_REQUEST, socket.sequence(), 0, NFNL_SUBSYS_NFTABLES);
+  };
+  const change = (name: string, type: number, flags: number): void => {
+    if (changes++ === 0) marker(NFNL_MSG_BATCH_BEGIN);
+    last = name;
+    writer.message(messageType(type), NLM_F_REQUEST | flags, socket.sequence(), NFPROTO_INET, 0);
+  };
+  const reset = (): void => {
+    writer.reset();
+    changes = 0;
+  };
+  const element = ({ key, keyEnd, comment }: SetElement): void => {
+    writer.nest(NFTA_LIST_ELEM, () => {
+      writer.nest(NFTA_SET_ELEM_KEY, () => writer.bytes(NFTA_DATA_VALUE, key));
+      if (keyEnd !== undefined) {
+        writer.nest(NFTA_SET_ELEM_KEY_END, () => writer.bytes(NFTA_DATA_VALUE, keyEnd));
+      }
+      if (comment !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, commentData(comment));
+    });
+  };
+  const elements = (
+    name: string,
+    type: number,
+    flags: number,
+    table: string,
+    set: string,
+    all: readonly SetElement[],
+  ): void => {
+    let next = 0;
+    while (next < all.length) {
+      change(name, type, flags);
+      writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
+      writer.text(NFTA_SET_ELEM_LIST_SET, set);
+      writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () => {
+        const from = writer.length;
+        while (next < all.length && writer.length - from + elementSize(all[next]!) <= ATTRIBUTE_MAX) {
+          element(all[next++]!);
+        }
+      });
+    }
+  };
+
+  return {
+    addTable(table) {
+      change('NFT_MSG_NEWTABLE', NFT_MSG_NEWTABLE, NLM_F_CREATE);
+      writer.text(NFTA_TABLE_NAME, table);
+    },
+    deleteTable(table) {
+      change('NFT_MSG_DELTABLE', NFT_MSG_DELTABLE, 0);
+      writer.text(NFTA_TABLE_NAME, table);
+    },
+    addChain({ table, name, hook, priority, policy }) {
+      change('NFT_MSG_NEWCHAIN', NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+      writer.text(NFTA_CHAIN_TABLE, table);
+      writer.text(NFTA_CHAIN_NAME, name);
+      writer.nest(NFTA_CHAIN_HOOK, () => {
+        writer.be32(NFTA_HOOK_HOOKNUM, hook);
+        writer.be32(NFTA_HOOK_PRIORITY, priority >>> 0);
+      });
+      writer.be32(NFTA_CHAIN_POLICY, policy);
+      writer.text(NFTA_CHAIN_TYPE, 'filter');
+    },
+    addSet({ table, name, key, interval, counter: counted }) {
+      change('NFT_MSG_NEWSET', NFT_MSG_NEWSET, NLM_F_CREATE);
+      const fields = key.map((field) => keyTypes[field]);
+      writer.text(NFTA_SET_TABLE, table);
+      writer.text(NFTA_SET_NAME, name);
+      writer.be32(NFTA_SET_FLAGS, interval === true ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
+      writer.be32(
+        NFTA_SET_KEY_TYPE,
+        fields.reduce((type, field) => (type << TYPE_BITS) | field.type, 0),
+      );
+      writer.be32(
+        NFTA_SET_KEY_LEN,
+        fields.reduce((size, field) => size + padded(field.size), 0),
+      );
+      writer.be32(NFTA_SET_ID, ++setId);
+      if (interval === true) {
+        writer.nest(NFTA_SET_DESC, () =>
+          writer.nest(NFTA_SET_DESC_CONCAT, () => {
+            for (const { size } of fields) {
+              writer.nest(NFTA_LIST_ELEM, () => writer.be32(NFTA_SET_FIELD_LEN, size));
+            }
+          }),
+        );
+      }
+      if (counted === true) writer.nest(NFTA_SET_EXPR, () => counter()(writer));
+    },
+    addRule(table, chain, expressions) {
+      change('NFT_MSG_NEWRULE', NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
+      writer.text(NFTA_RULE_TABLE, table);
+      writer.text(NFTA_RULE_CHAIN, chain);
+      writer.nest(NFTA_RULE_EXPRESSIONS, () => {
+        for (const write of expressions) writer.nest(NFTA_LIST_ELEM, () => write(writer));
+      });
+    },
+    addElements: (table, set, all) =>
+      elements('NFT_MSG_NEWSETELEM', NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, table, set, all),
+    deleteElements: (table, set, all) =>
+      elements('NFT_MSG_DELSETELEM', NFT_MSG_DELSETELEM, 0, table, set, all),
+    commit() {
+      if (changes === 0) return;
+      writer.addFlags(NLM_F_ACK);
+      marker(NFNL_MSG_BATCH_END);
+      try {
+        socket.transact(last, writer.contents());
+      } finally {
+        reset();
+      }
+    },
+    reset,
+  };
+}
+
+/** Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when it changed meanwhile. */
+export function readElements(socket: NetlinkSocket, table: string, set: string): SetElementReadBack[] {
+  const writer = messageWriter(256);
+  writer.message(
+    messageType(NFT_MSG_GETSETELEM),
+    NLM_F_REQUEST | NLM_F_DUMP,
+    socket.sequence(),
+    NFPROTO_INET,
+    0,
+  );
+  writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
+  writer.text(NFTA_SET_ELEM_LIST_SET, set);
+  const found: SetElementReadBack[] = [];
+  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), ({ bytes, start, end }) => {
+    const list = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end).get(
+      NFTA_SET_ELEM_LIST_ELEMENTS,
+    );
+    if (list === undefined) return;
+    forEachAttribute(list, 0, list.length, (_, from, to) => {
+      const each = readElement(list.subarray(from, to));
+      if (each !== undefined) found.push(each);
+    });
+  });
+  return found;
+}
+
+function readElement(bytes: Buffer): SetElementReadBack | undefined {
+  const members = attributes(bytes);
+  const key = dataValue(members.get(NFTA_SET_ELEM_KEY));
+  if (key === undefined) return undefined;
+  const keyEnd = dataValue(members.get(NFTA_SET_ELEM_KEY_END));
+  const userdata = members.get(NFTA_SET_ELEM_USERDATA);
+  const comment = userdata === undefined ? undefined : commentText(userdata);
+  return {
+    key,
+    ...(keyEnd === undefined ? {} : { keyEnd }),
+    ...(comment === undefined ? {} : { comment }),
+    traffic: readCounter(members.get(NFTA_SET_ELEM_EXPR)),
+  };
+}
+
+/** A copy, for the buffer it lies in is used again. */
+function dataValue(nested: Buffer | undefined): Buffer | undefined {
+  const value = nested === undefined ? undefined : attributes(nested).get(NFTA_DATA_VALUE);
+  return value === undefined ? undefined : Buffer.from(value);
+}
+
+function readCounter(nested: Buffer | undefined): SetElementReadBack['traffic'] {
+  if (nested === undefined) return null;
+  const expression = attributes(nested);
+  const name = expression.get(NFTA_EXPR_NAME);
+  const data = expression.get(NFTA_EXPR_DATA);
+  if (name === undefined || data === undefined || attributeText(name) !== 'counter') return null;
+  const values = attributes(data);
+  const packets = values.get(NFTA_COUNTER_PACKETS);
+  const bytes = values.get(NFTA_COUNTER_BYTES);
+  if (packets?.length !== 8 || bytes?.length !== 8) return null;
+  return { packets: packets.readBigUInt64BE(), bytes: bytes.readBigUInt64BE() };
+}

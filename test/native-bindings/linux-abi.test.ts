@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { linuxErrno } from '../../native-bindings/errno.ts';
+import * as constants from '../../native-bindings/linux/constants.ts';
+import * as netlink from '../../native-bindings/linux/netlink.ts';
+import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
+import * as privileges from '../../native-bindings/linux/privileges.ts';
+import { messageLayouts } from '../../native-bindings/message-batch.ts';
+import { evaluate, withoutCompiler } from './compiler.ts';
+
+const headers = [
+  'stdio.h',
+  'stddef.h',
+  'errno.h',
+  'poll.h',
+  'sched.h',
+  'sys/socket.h',
+  'sys/prctl.h',
+  'netinet/in.h',
+  'linux/netlink.h',
+  'linux/capability.h',
+  'linux/netfilter.h',
+  'linux/netfilter/nfnetlink.h',
+  'linux/netfilter/nfnetlink_queue.h',
+  'linux/netfilter/nfnetlink_conntrack.h',
+  'linux/netfilter/nf_tables.h',
+];
+
+const structs = [
+  netlink.sockaddrNl,
+  netlink.nlmsghdr,
+  netlink.nfgenmsg,
+  netlink.nlmsgerr,
+  nfqueue.packetHeader,
+  nfqueue.verdictHeader,
+  nfqueue.configCommand,
+  nfqueue.configParams,
+  privileges.capHeader,
+  privileges.capData,
+  privileges.ucred,
+  messageLayouts.linux.msghdr,
+  messageLayouts.linux.iovec,
+];
+
+describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () => {
+  it('every constant', () => {
+    const names = Object.keys(constants);
+    // NLA_TYPE_MASK is the complement of an int where 16 bits of it are meant.
+    const values = evaluate(
+      headers,
+      names.map((name) => (name === 'NLA_TYPE_MASK' ? `(${name}) & 0xffff` : name)),
+    );
+    const table: Record<string, number> = { ...constants };
+    assert.ok(names.length > 100);
+    names.forEach((name, index) => {
+      assert.equal(table[name], values[index], name);
+    });
+  });
+
+  it('every errno', () => {
+    const names = Object.keys(linuxErrno);
+    const values = evaluate(headers, names);
+    names.forEach((name, index) => {
+      assert.equal(linuxErrno[name], values[index], name);
+    });
+  });
+
+  it('every struct', () => {
+    const expected: [string, number][] = [];
+    for (const { name, size, members } of structs) {
+      // Those of linux/capability.h are typedefs to pointers; the struct's own name is what sizeof takes.
+      expected.push([`sizeof(struct ${name})`, size]);
+      for (const [member, { offset, field }] of Object.entries(members)) {
+        expected.push([`offsetof(struct ${name}, ${member})`, offset]);
+        expected.push([`sizeof(((struct ${name} *)0)->${member})`, field.size]);
+      }
+    }
+    const { size, lengthAt } = messageLayouts.linux.mmsghdr;
+    expected.push(['sizeof(struct mmsghdr)', size], ['offsetof(struct mmsghdr, msg_len)', lengthAt]);
+    const values = evaluate(
+      headers,
+      expected.map(([expression]) => expression),
+    );
+    expected.forEach(([expression, value], index) => {
+      assert.equal(value, values[index], expression);
+    });
+  });
+});
