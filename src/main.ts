@@ -16,6 +16,16 @@ interface Entry {
 /** Every subcommand, under the heading it has in `pinholed --help`. */
 const GROUPS: readonly { readonly heading: string; readonly commands: readonly Entry[] }[] = [
   {
+    heading: 'Captures:',
+    commands: [
+      {
+        usage: 'replay <file..>',
+        about: 'What calls in a capture announced, opened, let through and did not, and why',
+        load: async () => (await import('./commands/replay.ts')).replay,
+      },
+    ],
+  },
+  {
     heading: 'Configuration:',
     commands: [
       {

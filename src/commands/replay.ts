@@ -1,0 +1,168 @@
+import { type Network, parseNetwork } from '../address/network.ts';
+import type { InspectorSettings } from '../inspector.ts';
+import {
+  CaptureError,
+  type CaptureReader,
+  type Frame,
+  mergeCaptures,
+  openCapture,
+} from '../intercept/capture.ts';
+import { createProgress } from '../report/progress.ts';
+import { replayJson } from '../report/replay/json.ts';
+import type { ReplayReport, Window } from '../report/replay/model.ts';
+import { createReplay } from '../report/replay/replay.ts';
+import { replayText } from '../report/replay/text.ts';
+import { terminalStyle } from '../report/style.ts';
+import { type Moment, parseMoment } from '../report/time.ts';
+import { writeAll } from '../report/write.ts';
+import { command } from './command.ts';
+import { configOption, configured } from './configured.ts';
+
+type PortRange = readonly [first: number, last: number];
+
+/** `pinholed replay`: exit status 0, 1 when a file or an option is unusable, 2 when a file was damaged. */
+export const replay = command(
+  (argv) =>
+    argv
+      .positional('file', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'pcap or pcapng, also gzip compressed; - is standard input; several are merged by time',
+      })
+      .option('config', configOption)
+      .option('inside', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: 'A network behind the firewall, repeatable; without it every host may open towards itself',
+        coerce: (texts: readonly string[]) => texts.map(networkOf),
+      })
+      .option('sip-ports', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'Look for SIP on these ports only, such as 5060,5080-5090; without it everywhere, by content',
+        coerce: portsOf,
+      })
+      .option('tunnels', { type: 'boolean', default: false, describe: 'Look into GRE, IP-in-IP and GTP-U' })
+      .option('from', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Show from here on: ISO 8601, seconds since the epoch, or +SECONDS after the first frame',
+        coerce: momentOf,
+      })
+      .option('to', { type: 'string', requiresArg: true, describe: 'Read up to here', coerce: momentOf })
+      .option('json', { type: 'boolean', default: false, describe: 'One JSON object, always complete' })
+      .option('calls', { type: 'boolean', describe: 'The calls with their messages only' })
+      .option('refused', { type: 'boolean', describe: 'Refusals and blocked media only' })
+      .conflicts('calls', 'refused')
+      .epilogue(
+        'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged.\n' +
+          'What came before --from is followed all the same, so that calls and pinholes are right.',
+      ),
+  async (args) => {
+    const found = configured(args.config);
+    if (found === null) return 1;
+    const readers = openAll(args.file);
+    if (readers === null) return 1;
+    const settings: InspectorSettings = { ...found.settings, inside: args.inside ?? 'any' };
+    const report = run(readers, args.file, settings, {
+      tunnels: args.tunnels,
+      sipPorts: args.sipPorts ?? null,
+      from: args.from ?? null,
+      to: args.to ?? null,
+    });
+    const parts = args.calls === true ? 'calls' : args.refused === true ? 'refused' : 'all';
+    const style = terminalStyle(process.stdout, process.env);
+    await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style));
+    for (const { message } of report.damage) console.error(`pinholed: ${message}`);
+    return report.damage.length > 0 ? 2 : 0;
+  },
+);
+
+interface Limits {
+  readonly tunnels: boolean;
+  readonly sipPorts: readonly PortRange[] | null;
+  readonly from: Moment | null;
+  readonly to: Moment | null;
+}
+
+function run(
+  readers: readonly CaptureReader[],
+  files: readonly string[],
+  settings: InspectorSettings,
+  { tunnels, sipPorts, from, to }: Limits,
+): ReplayReport {
+  const progress = createProgress(process.stderr, files);
+  const frames = mergeCaptures(readers);
+  const first = frames.next();
+  const window = windowOf(first.done ? null : first.value, from, to);
+  const { frame, finish } = createReplay({ files, settings, tunnels, sipPorts, window });
+  let count = 0;
+  for (let next = first; !next.done; next = frames.next()) {
+    if (window.to !== null && next.value.time > window.to) break;
+    frame(next.value);
+    count++;
+    if ((count & 4095) === 0) progress.update(count, bytesRead(readers));
+  }
+  progress.clear();
+  for (const reader of readers) reader.close();
+  return finish(readers.flatMap(({ damage }) => (damage === null ? [] : [damage])));
+}
+
+function windowOf(first: Frame | null, from: Moment | null, to: Moment | null): Window {
+  const resolve = (moment: Moment | null) => {
+    if (moment === null) return null;
+    return moment.since === 'epoch' ? moment.ms : (first?.time ?? 0) + moment.ms;
+  };
+  return { from: resolve(from), to: resolve(to) };
+}
+
+function bytesRead(readers: readonly CaptureReader[]): number {
+  return readers.reduce((sum, { offset }) => sum + offset, 0);
+}
+
+/** Null after what is wrong with a file was written to stderr. */
+function openAll(files: readonly string[]): readonly CaptureReader[] | null {
+  const readers: CaptureReader[] = [];
+  for (const file of files) {
+    try {
+      readers.push(openCapture(file));
+    } catch (error) {
+      if (!(error instanceof CaptureError)) throw error;
+      console.error(`pinholed: ${error.message}`);
+      for (const reader of readers) reader.close();
+      return null;
+    }
+  }
+  return readers;
+}
+
+function networkOf(text: string): Network {
+  const network = parseNetwork(text);
+  if (network !== null) return network;
+  throw new Error(
+    `--inside: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found ${JSON.stringify(text)}`,
+  );
+}
+
+function momentOf(text: string): Moment {
+  const moment = parseMoment(text);
+  if (moment !== null) return moment;
+  throw new Error(
+    `expected a time such as 2026-07-01T12:00:00Z, 1782900000.5 or +90, found ${JSON.stringify(text)}`,
+  );
+}
+
+function portsOf(text: string): readonly PortRange[] {
+  return text.split(',').map((part) => {
+    const match = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(part.trim());
+    const first = Number(match?.[1]);
+    const last = Number(match?.[2] ?? match?.[1]);
+    if (match === null || first < 1 || last > 65_535 || first > last) {
+      throw new Error(`--sip-ports: expected ports such as 5060,5080-5090, found ${JSON.stringify(text)}`);
+    }
+    return [first, last];
+  });
+}

@@ -1,0 +1,113 @@
+import type { Address } from '../../address/address.ts';
+import { networkSet, parseNetwork } from '../../address/network.ts';
+import { candidateEndpoints, type Endpoint, endpointsOf, isMuxed } from '../../call/transport.ts';
+import type { MediaKind } from '../../call/wanted.ts';
+import type { Session, Stream } from '../../sdp/session.ts';
+import type { Place } from './model.ts';
+
+/** A transport address that a session description named. */
+export interface Announcement {
+  readonly address: Address;
+  readonly ports: readonly [first: number, last: number];
+  readonly kind: MediaKind;
+  readonly media: string;
+  readonly candidate: boolean;
+  /** Source of the packet that said so. */
+  readonly owner: Address;
+  readonly callId: string;
+  /** Hash of the call leg, null when the message belongs to none. */
+  readonly call: string | null;
+  /** `INVITE`, `200 OK`. */
+  readonly summary: string;
+  readonly place: Place;
+  readonly at: number;
+}
+
+/** Where a description came from. */
+export type Origin = Pick<Announcement, 'owner' | 'callId' | 'call' | 'summary' | 'place' | 'at'>;
+
+export interface Announcements {
+  add(session: Session, origin: Origin): void;
+  /** Those that name this port, oldest first. */
+  at(address: Address, port: number): readonly Announcement[];
+  /** The latest one of this address before `time` (ms), whatever its port; else the first after. */
+  near(address: Address, time: number): Announcement | null;
+  /** The latest one that this host made for this port of some other address. */
+  ownedElsewhere(owner: Address, port: number): Announcement | null;
+  /** The latest one of this port at a private address. */
+  privateAt(port: number): Announcement | null;
+  /** Whether any description named this address. */
+  names(address: Address): boolean;
+}
+
+/** RFC 1918, RFC 6598, RFC 4193: addresses that mean nothing beyond their own network. */
+export const isPrivate = networkSet(
+  ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].map(
+    (text) => parseNetwork(text)!,
+  ),
+);
+
+/** How many announcements are kept of one address for `near`: the first and the latest ones. */
+const KEPT_OF_ADDRESS = 8;
+
+/** Remembers which transport addresses were announced by whom; one that is said again is kept once. */
+export function createAnnouncements(): Announcements {
+  const byPort = new Map<string, Announcement[]>();
+  const byAddress = new Map<Address, Announcement[]>();
+  const byOwner = new Map<string, Announcement>();
+  const privates = new Map<number, Announcement>();
+
+  function add(session: Session, origin: Origin): void {
+    for (const stream of session.streams) {
+      for (const endpoint of endpointsWith(stream)) {
+        if (endpoint.protocol === 'udp' && endpoint.connection.kind === 'address') {
+          addOne(endpoint.connection.address, endpoint, stream.media, origin);
+        }
+      }
+    }
+  }
+
+  function addOne(address: Address, endpoint: Endpoint, media: string, origin: Origin): void {
+    const { ports, kind, candidate } = endpoint;
+    const known = byPort.get(`${address} ${ports[0]}`)?.at(-1);
+    const repeated =
+      known !== undefined &&
+      known.owner === origin.owner &&
+      known.call === origin.call &&
+      known.callId === origin.callId &&
+      known.ports[1] === ports[1];
+    if (repeated) return;
+    const announcement: Announcement = { address, ports, kind, media, candidate, ...origin };
+    for (let port = ports[0]; port <= ports[1]; port++) {
+      const key = `${address} ${port}`;
+      const list = byPort.get(key);
+      if (list === undefined) byPort.set(key, [announcement]);
+      else list.push(announcement);
+      if (address !== origin.owner) byOwner.set(`${origin.owner} ${port}`, announcement);
+      if (isPrivate(address)) privates.set(port, announcement);
+    }
+    const list = byAddress.get(address) ?? [];
+    list.push(announcement);
+    if (list.length > KEPT_OF_ADDRESS) list.splice(1, 1);
+    byAddress.set(address, list);
+  }
+
+  function near(address: Address, time: number): Announcement | null {
+    const list = byAddress.get(address) ?? [];
+    return list.findLast(({ at }) => at <= time) ?? list[0] ?? null;
+  }
+
+  return {
+    add,
+    at: (address, port) => byPort.get(`${address} ${port}`) ?? [],
+    near,
+    ownedElsewhere: (owner, port) => byOwner.get(`${owner} ${port}`) ?? null,
+    privateAt: (port) => privates.get(port) ?? null,
+    names: (address) => byAddress.has(address),
+  };
+}
+
+function endpointsWith(stream: Stream): Endpoint[] {
+  const endpoints = endpointsOf(stream, null, false);
+  return [...endpoints, ...candidateEndpoints(stream, [], isMuxed(stream, null), endpoints)];
+}

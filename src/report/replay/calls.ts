@@ -1,0 +1,145 @@
+import type { Call, CallState, EndReason } from '../../call/call.ts';
+import type { Refusal } from '../../call/refusal.ts';
+import type { Wanted } from '../../call/wanted.ts';
+import type { MessageEvent } from '../../inspector.ts';
+import { printable } from '../../printable.ts';
+import type { SipMessage } from '../../sip/message.ts';
+import type { CallReport, MessageLine, Place, RefusalReport } from './model.ts';
+
+/** A refusal in a call, with the transport it was about where it was about one. */
+export interface RefusalRecord extends RefusalReport {
+  readonly wanted: Wanted | null;
+}
+
+export interface CallRecord extends Omit<CallReport, 'pinholes'> {
+  readonly hash: string;
+  readonly toTags: string[];
+  state: CallState;
+  answeredAt: number | null;
+  endedAt: number | null;
+  endReason: EndReason | null;
+  endStatus: number;
+  readonly messages: MessageLine[];
+  messagesOmitted: number;
+  readonly refusals: RefusalRecord[];
+}
+
+export interface CallJournal {
+  /** The record of a leg, made when it is seen first. */
+  of(call: Call): CallRecord;
+  /** Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. */
+  message(event: MessageEvent, place: Place, at: number, description: string | null): void;
+  refused(call: Call, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
+  /** Takes over what the leg has become. */
+  update(call: Call): void;
+  byHash(hash: string): CallRecord | null;
+  all(): readonly CallRecord[];
+}
+
+const MAX_MESSAGES = 1000;
+/** How far back in a ladder a retransmission is looked for. */
+const REPEAT_WINDOW = 16;
+
+/** Every call leg of a capture with its ladder. */
+export function createCallJournal(): CallJournal {
+  const records = new Map<string, CallRecord>();
+  const byCallId = new Map<string, CallRecord[]>();
+  const identities = new WeakMap<MessageLine, string>();
+
+  function of(call: Call): CallRecord {
+    const known = records.get(call.hash);
+    if (known !== undefined) return known;
+    const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
+    const record: CallRecord = {
+      ...{ hash, callId, fromTag, toTags: [], parties, from, to, state, startedAt },
+      ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
+      ...{ messages: [], messagesOmitted: 0, refusals: [] },
+    };
+    records.set(hash, record);
+    const legs = byCallId.get(callId);
+    if (legs === undefined) byCallId.set(callId, [record]);
+    else legs.push(record);
+    return record;
+  }
+
+  function update(call: Call): void {
+    const record = of(call);
+    record.state = call.state;
+    record.answeredAt = call.answeredAt;
+    record.endedAt = call.endedAt;
+    record.endReason = call.endReason;
+    record.endStatus = call.endStatus;
+    for (const { toTag } of call.dialogs) noteTag(record, toTag);
+  }
+
+  function message(event: MessageEvent, place: Place, at: number, description: string | null): void {
+    const { message: sip, packet, transport, calls } = event;
+    const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
+    const identity = `${sip.method}${sip.status} ${sip.cseq} ${sip.cseqMethod} ${sip.branch} ${packet.source}`;
+    for (const record of legs) {
+      if (sip.status !== 0 && sip.fromTag === record.fromTag) noteTag(record, sip.toTag);
+      const { messages } = record;
+      const repeated = messages.slice(-REPEAT_WINDOW).find((line) => identities.get(line) === identity);
+      if (repeated !== undefined) {
+        repeated.repeats++;
+      } else if (messages.length === MAX_MESSAGES) {
+        record.messagesOmitted++;
+      } else {
+        const { source, sourcePort, destination, destinationPort } = packet;
+        const line: MessageLine = {
+          ...{ place, at, transport, source, sourcePort, destination, destinationPort },
+          ...{ summary: summaryOf(sip), description, repeats: 0 },
+        };
+        identities.set(line, identity);
+        messages.push(line);
+      }
+    }
+  }
+
+  /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
+  function legsBeside({ message: sip, packet }: MessageEvent): CallRecord[] {
+    const legs = byCallId.get(sip.callId) ?? [];
+    const leg = legs.findLast(
+      ({ fromTag, parties: [a, b] }) =>
+        (fromTag === sip.fromTag || fromTag === sip.toTag) &&
+        ((packet.source === a && packet.destination === b) ||
+          (packet.source === b && packet.destination === a)),
+    );
+    return leg === undefined ? [] : [leg];
+  }
+
+  function refused(
+    call: Call,
+    { reason, detail }: Refusal,
+    wanted: Wanted | null,
+    place: Place,
+    at: number,
+  ): RefusalRecord {
+    const refusal: RefusalRecord = { place, at, reason, detail, wanted };
+    of(call).refusals.push(refusal);
+    return refusal;
+  }
+
+  return {
+    of,
+    message,
+    refused,
+    update,
+    byHash: (hash) => records.get(hash) ?? null,
+    all: () => [...records.values()],
+  };
+}
+
+const MAX_TAGS = 64;
+
+function noteTag(record: CallRecord, tag: string): void {
+  if (tag !== '' && !record.toTags.includes(tag) && record.toTags.length < MAX_TAGS) record.toTags.push(tag);
+}
+
+/** `INVITE`, `re-INVITE`, `200 OK`, `200 OK (BYE)`; escaped. */
+export function summaryOf({ method, status, subject, cseqMethod, toTag }: SipMessage): string {
+  if (status === 0) return method === 'INVITE' && toTag !== '' ? 're-INVITE' : printable(method, 20);
+  const reason = printable(subject, 32);
+  const answers = cseqMethod === 'INVITE' ? '' : ` (${printable(cseqMethod, 20)})`;
+  return `${status}${reason === '' ? '' : ` ${reason}`}${answers}`;
+}

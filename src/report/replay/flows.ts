@@ -1,0 +1,113 @@
+import type { Address } from '../../address/address.ts';
+import type { PacketView } from '../../packet/ip.ts';
+import { classifyMedia, isUdptl, type MediaKind, readRtp } from '../../packet/media.ts';
+import type { Cause } from './cause.ts';
+import type { Place } from './model.ts';
+import type { PinholeRecord } from './pinholes.ts';
+
+/** Packets of a flow that were blocked for one cause. */
+export interface BlockedSpell {
+  readonly cause: Cause;
+  readonly first: Place;
+  readonly firstAt: number;
+  packets: number;
+}
+
+/** One UDP flow, one way, as it is counted. */
+export interface Flow {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+  readonly first: Place;
+  readonly firstAt: number;
+  lastAt: number;
+  packets: number;
+  passed: number;
+  blocked: number;
+  outbound: number;
+  readonly kinds: Partial<Record<MediaKind | 'other', number>>;
+  /** Media by content for certain. */
+  proven: boolean;
+  /** RTP by its one packet's content, which may be chance. */
+  suspected: boolean;
+  ssrc: number;
+  /** SDP announced its destination as a fax stream (udptl) at some time. */
+  isFax: boolean;
+  /** The pinhole that passed the latest packet. */
+  pinhole: PinholeRecord | null;
+  /** When the first packet passed, null when none did. */
+  passedAt: number | null;
+  readonly spells: BlockedSpell[];
+  /** State of the replay in which the last spell's cause was found. */
+  epoch: number;
+}
+
+export interface FlowTable {
+  /** The flow of a UDP packet, made when it is its first. */
+  of(packet: PacketView, place: Place, at: number): Flow;
+  all(): Iterable<Flow>;
+  /** Flows that were neither media nor announced, and given up for want of room. */
+  readonly forgotten: number;
+}
+
+const MAX_FLOWS = 200_000;
+
+/** Flows that `isWanted` does not hold for are given up when there are too many. */
+export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
+  const flows = new Map<string, Flow>();
+  let limit = MAX_FLOWS;
+  let forgotten = 0;
+
+  function of(packet: PacketView, place: Place, at: number): Flow {
+    const { source, sourcePort, destination, destinationPort } = packet;
+    const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
+    const known = flows.get(key);
+    if (known !== undefined) return known;
+    if (flows.size >= limit) makeRoom();
+    const flow: Flow = {
+      ...{ source, sourcePort, destination, destinationPort, first: place, firstAt: at, lastAt: at },
+      ...{ packets: 0, passed: 0, blocked: 0, outbound: 0, kinds: {}, proven: false, suspected: false },
+      ...{ ssrc: -1, isFax: false, pinhole: null, passedAt: null, spells: [], epoch: -1 },
+    };
+    flows.set(key, flow);
+    return flow;
+  }
+
+  function makeRoom(): void {
+    for (const [key, flow] of flows) {
+      if (isWanted(flow)) continue;
+      flows.delete(key);
+      forgotten++;
+    }
+    if (flows.size > limit * 0.9) limit *= 2;
+  }
+
+  return {
+    of,
+    all: () => flows.values(),
+    get forgotten() {
+      return forgotten;
+    },
+  };
+}
+
+/** Counts what a packet is by its content. */
+export function noteContent(flow: Flow, payload: PacketView['payload']): void {
+  let kind: MediaKind | 'other' = classifyMedia(payload) ?? 'other';
+  if (flow.isFax) {
+    if (isUdptl(payload)) kind = 't38';
+  } else if (kind === 't38') {
+    kind = 'other';
+  }
+  flow.kinds[kind] = (flow.kinds[kind] ?? 0) + 1;
+  if (flow.proven) return;
+  if (kind === 'rtp') {
+    const ssrc = readRtp(payload)?.ssrc ?? -1;
+    if (flow.suspected && ssrc === flow.ssrc) flow.proven = true;
+    flow.suspected = true;
+    flow.ssrc = ssrc;
+  } else if (kind !== 'other' && kind !== 'turn') {
+    flow.proven = true;
+  }
+}

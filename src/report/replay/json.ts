@@ -1,0 +1,154 @@
+import type { CallReport, FlowReport, PinholeReport, Place, ReplayReport } from './model.ts';
+
+/**
+ * The report as one JSON object, in pieces so that a report of any size can be written. Times are seconds since
+ * the epoch, to the microsecond. `file` beside a frame number is an index into `files`, there only when there
+ * are several.
+ */
+export function* replayJson(report: ReplayReport): Generator<string> {
+  const many = report.files.length > 1;
+  const at = (place: Place) => (many ? { frame: place.frame, file: place.file } : { frame: place.frame });
+  const { sip } = report;
+  yield '{';
+  yield member('files', report.files);
+  yield member('frames', report.frames);
+  yield member('firstAt', seconds(report.firstAt));
+  yield member('lastAt', seconds(report.lastAt));
+  yield member('window', { from: seconds(report.window.from), to: seconds(report.window.to) });
+  yield member('inside', report.inside);
+  yield member('sip', {
+    messages: sip.messages,
+    malformed: sip.malformed,
+    byTransport: sip.byTransport,
+    requests: Object.fromEntries(sip.requests),
+    responses: Object.fromEntries(sip.responses),
+  });
+  yield member('unreadable', Object.fromEntries(report.unreadable));
+  yield member('truncated', report.truncated);
+  yield* list(
+    'calls',
+    report.calls.map((call) => () => callJson(call, at, many)),
+  );
+  yield* list(
+    'media',
+    report.media.map((flow) => () => flowJson(flow, at, many)),
+  );
+  yield member(
+    'refusals',
+    report.refusals.map(({ place, at: time, reason, detail, count }) => ({
+      ...at(place),
+      at: seconds(time),
+      reason,
+      detail,
+      count,
+    })),
+  );
+  yield member('refused', Object.fromEntries(report.refused));
+  yield `\n  "damage": ${JSON.stringify(report.damage)}\n}\n`;
+}
+
+function member(name: string, value: unknown): string {
+  return `\n  ${JSON.stringify(name)}: ${JSON.stringify(value)},`;
+}
+
+function* list(name: string, items: readonly (() => unknown)[]): Generator<string> {
+  yield `\n  ${JSON.stringify(name)}: [`;
+  for (const [index, item] of items.entries()) {
+    yield `${index === 0 ? '' : ','}\n    ${JSON.stringify(item())}`;
+  }
+  yield items.length === 0 ? '],' : '\n  ],';
+}
+
+type At = (place: Place) => { readonly frame: number; readonly file?: number };
+
+function callJson(call: CallReport, at: At, many: boolean) {
+  return {
+    callId: call.callId,
+    fromTag: call.fromTag,
+    toTags: call.toTags,
+    parties: call.parties,
+    from: call.from,
+    to: call.to,
+    state: call.state,
+    startedAt: seconds(call.startedAt),
+    answeredAt: seconds(call.answeredAt),
+    endedAt: seconds(call.endedAt),
+    endReason: call.endReason,
+    endStatus: call.endStatus === 0 ? null : call.endStatus,
+    pinholes: call.pinholes.map((pinhole) => pinholeJson(pinhole, many)),
+    refusals: call.refusals.map(({ place, at: time, reason, detail }) => ({
+      ...at(place),
+      at: seconds(time),
+      reason,
+      detail,
+    })),
+    messages: call.messages.map(({ place, at: time, ...line }) => ({
+      ...at(place),
+      at: seconds(time),
+      src: line.source,
+      srcPort: line.sourcePort,
+      dst: line.destination,
+      dstPort: line.destinationPort,
+      transport: line.transport,
+      summary: line.summary,
+      sdp: line.description,
+      repeats: line.repeats,
+    })),
+    messagesOmitted: call.messagesOmitted,
+  };
+}
+
+function pinholeJson(pinhole: PinholeReport, many: boolean) {
+  const { opened, closed } = pinhole;
+  return {
+    protocol: pinhole.protocol,
+    sources: pinhole.sources === 'any' ? ['any'] : pinhole.sources,
+    sourcePort: pinhole.sourcePort,
+    address: pinhole.address,
+    ports: pinhole.ports,
+    kind: pinhole.kind,
+    media: pinhole.media,
+    openedFrame: opened.frame,
+    ...(many ? { openedFile: opened.file } : {}),
+    openedAt: seconds(pinhole.openedAt),
+    closedFrame: closed?.frame ?? null,
+    ...(many ? { closedFile: closed?.file ?? null } : {}),
+    closedAt: seconds(pinhole.closedAt),
+    closeReason: pinhole.closeReason,
+    packets: pinhole.packets,
+  };
+}
+
+function flowJson(flow: FlowReport, at: At, many: boolean) {
+  return {
+    src: flow.source,
+    srcPort: flow.sourcePort,
+    dst: flow.destination,
+    dstPort: flow.destinationPort,
+    firstFrame: flow.first.frame,
+    ...(many ? { firstFile: flow.first.file } : {}),
+    firstAt: seconds(flow.firstAt),
+    lastAt: seconds(flow.lastAt),
+    packets: flow.packets,
+    passed: flow.passed,
+    blocked: flow.blocked,
+    outbound: flow.outbound,
+    kinds: flow.kinds,
+    callId: flow.callId,
+    blocks: flow.blocks.map(({ first, firstAt, ...block }) => ({
+      reason: block.reason,
+      ...at(first),
+      at: seconds(firstAt),
+      packets: block.packets,
+      text: block.text,
+      advice: block.advice,
+    })),
+  };
+}
+
+/** ms to seconds, to the microsecond. */
+function seconds(ms: number): number;
+function seconds(ms: number | null): number | null;
+function seconds(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1e6;
+}

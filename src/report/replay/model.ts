@@ -1,0 +1,183 @@
+import type { Address } from '../../address/address.ts';
+import type { CallState, EndReason } from '../../call/call.ts';
+import type { RefusalReason } from '../../call/refusal.ts';
+import type { CloseReason, MediaKind } from '../../call/wanted.ts';
+import type { MediaKind as PacketKind } from '../../packet/media.ts';
+
+/** A frame of the replayed files. */
+export interface Place {
+  /** Index in `files`. */
+  readonly file: number;
+  /** As tshark counts. */
+  readonly frame: number;
+}
+
+/**
+ * What a replay found. Plain data, complete: the JSON and the text are two ways to write it down. Every time is
+ * in ms since the epoch.
+ */
+export interface ReplayReport {
+  readonly files: readonly string[];
+  /** Frames read, in all files. */
+  readonly frames: number;
+  /** Time of the first and the last frame; null when there was none. */
+  readonly firstAt: number | null;
+  readonly lastAt: number | null;
+  readonly window: Window;
+  /** The networks of `--inside`, or 'any'. */
+  readonly inside: readonly string[] | 'any';
+  readonly sip: SipCounts;
+  /** Frames that could not be looked into, by what was wrong. */
+  readonly unreadable: ReadonlyMap<string, number>;
+  /** Frames cut by the snap length. */
+  readonly truncated: number;
+  /** In the order of their first messages. */
+  readonly calls: readonly CallReport[];
+  /** In the order of their first packets. */
+  readonly media: readonly FlowReport[];
+  /** What was refused outside any call, most frequent first. */
+  readonly refusals: readonly LooseRefusal[];
+  /** How often each refusal was counted, in calls and outside. */
+  readonly refused: ReadonlyMap<RefusalReason, number>;
+  readonly damage: readonly Damage[];
+}
+
+/** What part of the capture is reported; what comes before is still followed. Null: no limit. */
+export interface Window {
+  readonly from: number | null;
+  readonly to: number | null;
+}
+
+export interface SipCounts {
+  messages: number;
+  malformed: number;
+  readonly byTransport: { udp: number; tcp: number };
+  /** Requests by method; of unknown methods the first 32. */
+  readonly requests: Map<string, number>;
+  /** Responses by status. */
+  readonly responses: Map<number, number>;
+}
+
+export interface CallReport {
+  readonly callId: string;
+  readonly fromTag: string;
+  readonly toTags: readonly string[];
+  /** Signalling addresses; the first sent the first INVITE. */
+  readonly parties: readonly [Address, Address];
+  /** From and To as written. */
+  readonly from: string;
+  readonly to: string;
+  readonly state: CallState;
+  readonly startedAt: number;
+  readonly answeredAt: number | null;
+  readonly endedAt: number | null;
+  readonly endReason: EndReason | null;
+  /** Status of the response that ended it, 0 when none did. */
+  readonly endStatus: number;
+  readonly messages: readonly MessageLine[];
+  /** Messages past the number that is kept. */
+  readonly messagesOmitted: number;
+  readonly pinholes: readonly PinholeReport[];
+  readonly refusals: readonly RefusalReport[];
+}
+
+/** One message of a call's ladder. */
+export interface MessageLine {
+  readonly place: Place;
+  readonly at: number;
+  readonly transport: 'udp' | 'tcp';
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+  /** `INVITE`, `200 OK`, `200 OK (BYE)`. */
+  readonly summary: string;
+  /** Its session description in one phrase, null when it has none. */
+  readonly description: string | null;
+  /** How often it came again. */
+  repeats: number;
+}
+
+export interface PinholeReport {
+  readonly protocol: 'udp' | 'tcp';
+  readonly sources: readonly Address[] | 'any';
+  readonly sourcePort: number | null;
+  readonly address: Address;
+  readonly ports: readonly [first: number, last: number];
+  readonly kind: MediaKind;
+  readonly media: string;
+  readonly opened: Place;
+  readonly openedAt: number;
+  /** The message that led to its end; null for a timer, and while it is open. */
+  readonly closed: Place | null;
+  readonly closedAt: number | null;
+  readonly closeReason: CloseReason | null;
+  /** Packets of the window that passed through it or its states. */
+  readonly packets: number;
+}
+
+export interface RefusalReport {
+  readonly place: Place;
+  readonly at: number;
+  readonly reason: RefusalReason;
+  readonly detail: string;
+}
+
+/** The same refusal outside any call, counted. */
+export interface LooseRefusal extends RefusalReport {
+  count: number;
+}
+
+/** One UDP flow, one way. Packets are those of the window. */
+export interface FlowReport {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+  readonly first: Place;
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly packets: number;
+  readonly passed: number;
+  readonly blocked: number;
+  /** Packets by what their content says; `other` for what is none of it. */
+  readonly kinds: Readonly<Partial<Record<PacketKind | 'other', number>>>;
+  readonly callId: string | null;
+  /** Why packets were blocked, in the order it happened. */
+  readonly blocks: readonly Block[];
+  /** Passed for want of an inside destination alone. */
+  readonly outbound: number;
+}
+
+/** Packets of one flow that were blocked for one reason. */
+export interface Block {
+  readonly reason: BlockReason;
+  readonly first: Place;
+  readonly firstAt: number;
+  readonly packets: number;
+  /** What happened, in one sentence. */
+  readonly text: string;
+  /** What the reader can do about it; '' when there is nothing to do. */
+  readonly advice: string;
+}
+
+/** Why a media packet was blocked. Closed list. */
+export type BlockReason =
+  | 'wrong-source'
+  | 'early-media'
+  | 'closed'
+  | 'refused'
+  | 'not-opened'
+  | 'announced-later'
+  | 'nat'
+  | 'other-port'
+  | 'never-announced';
+
+export interface Damage {
+  readonly file: number;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly expected: string;
+  readonly found: string;
+  readonly message: string;
+}

@@ -1,0 +1,113 @@
+import type { Address } from '../../address/address.ts';
+import type { CloseReason } from '../../call/wanted.ts';
+import type { Held, HolderEvent } from '../../pinhole/table.ts';
+import type { PinholeReport, Place } from './model.ts';
+
+/** A pinhole of one call, from its opening on. */
+export interface PinholeRecord extends PinholeReport {
+  readonly id: string;
+  /** Hash of the call leg that holds it. */
+  readonly call: string;
+  readonly held: Held;
+  closed: Place | null;
+  closedAt: number | null;
+  closeReason: CloseReason | null;
+  packets: number;
+}
+
+export interface PinholeJournal {
+  /** Takes what happened at `place`; null when a deadline did it, `last` being the frame before. */
+  take(event: HolderEvent, place: Place | null, last: Place): void;
+  /** The message at `place` may have given pinholes of this call a last moment: it is then their end's cause. */
+  caused(call: string, place: Place): void;
+  /** Those open now that lead to this UDP port. */
+  openAt(address: Address, port: number): Iterable<PinholeRecord>;
+  /** The one closed last that led to this UDP port. */
+  closedAt(address: Address, port: number): PinholeRecord | null;
+  /** The pinhole with this id as the call holds it, or held it, that opened it last. */
+  byId(id: string): PinholeRecord | null;
+  of(call: string): readonly PinholeRecord[];
+  /** The capture is over: what already has its last moment is closed then; the rest stays open. */
+  settle(): void;
+}
+
+/** Who held which pinhole from when to when, and why it ended. */
+export function createPinholeJournal(): PinholeJournal {
+  const byCall = new Map<string, PinholeRecord[]>();
+  /** By call and pinhole id. */
+  const open = new Map<string, PinholeRecord>();
+  const openByPort = new Map<string, Set<PinholeRecord>>();
+  const closedByPort = new Map<string, PinholeRecord>();
+  const latest = new Map<string, PinholeRecord>();
+
+  function take({ type, holder, held, reason, at }: HolderEvent, place: Place | null, last: Place): void {
+    const key = `${holder} ${held.pinhole.id}`;
+    if (type === 'opened') {
+      const { id, protocol, sources, sourcePort, address, ports, kind, media } = held.pinhole;
+      const record: PinholeRecord = {
+        ...{ id, protocol, sources, sourcePort, address, ports, kind, media },
+        ...{ call: holder, held, opened: place ?? last, openedAt: at },
+        ...{ closed: null, closedAt: null, closeReason: null, packets: 0 },
+      };
+      open.set(key, record);
+      latest.set(id, record);
+      const own = byCall.get(holder);
+      if (own === undefined) byCall.set(holder, [record]);
+      else own.push(record);
+      eachPort(record, (portKey) => {
+        const set = openByPort.get(portKey);
+        if (set === undefined) openByPort.set(portKey, new Set([record]));
+        else set.add(record);
+      });
+      return;
+    }
+    const record = open.get(key);
+    if (record === undefined) return;
+    open.delete(key);
+    record.closed ??= place;
+    record.closedAt = at;
+    record.closeReason = reason;
+    eachPort(record, (portKey) => {
+      const set = openByPort.get(portKey);
+      set?.delete(record);
+      if (set?.size === 0) openByPort.delete(portKey);
+      closedByPort.set(portKey, record);
+    });
+  }
+
+  function caused(call: string, place: Place): void {
+    for (const record of byCall.get(call) ?? []) {
+      if (record.closedAt !== null) continue;
+      if (!isLeaving(record.held)) record.closed = null;
+      else record.closed ??= place;
+    }
+  }
+
+  function settle(): void {
+    for (const record of open.values()) {
+      if (!isLeaving(record.held)) continue;
+      record.closedAt = record.held.until;
+      record.closeReason = record.held.reason;
+    }
+  }
+
+  return {
+    take,
+    caused,
+    openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? [],
+    closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
+    byId: (id) => latest.get(id) ?? null,
+    of: (call) => byCall.get(call) ?? [],
+    settle,
+  };
+}
+
+/** No longer wanted, and only lingering. A candidate on trial is wanted still. */
+function isLeaving({ until, reason }: Held): boolean {
+  return until !== Number.POSITIVE_INFINITY && reason !== 'unused-candidate';
+}
+
+function eachPort({ protocol, address, ports }: PinholeRecord, action: (key: string) => void): void {
+  if (protocol !== 'udp') return;
+  for (let port = ports[0]; port <= ports[1]; port++) action(`${address} ${port}`);
+}

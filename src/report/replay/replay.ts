@@ -1,0 +1,364 @@
+import type { Address } from '../../address/address.ts';
+import { type Network, networkSet } from '../../address/network.ts';
+import type { Refusal, RefusalReason } from '../../call/refusal.ts';
+import { createModelFirewall } from '../../firewall/model.ts';
+import {
+  createInspector,
+  type Inspection,
+  type InspectorEvent,
+  type InspectorSettings,
+  type MessageEvent,
+} from '../../inspector.ts';
+import type { CaptureError, Frame } from '../../intercept/capture.ts';
+import type { PacketView } from '../../packet/ip.ts';
+import { findPacket } from '../../packet/link.ts';
+import { createPacketReader } from '../../packet/reader.ts';
+import { printable } from '../../printable.ts';
+import { describeSession } from '../description.ts';
+import { createAnnouncements } from './announced.ts';
+import { createCallJournal, summaryOf } from './calls.ts';
+import { createRefusalIndex, findCause } from './cause.ts';
+import { explain, type Knowledge } from './explain.ts';
+import { createFlowTable, type Flow, noteContent } from './flows.ts';
+import type {
+  CallReport,
+  FlowReport,
+  LooseRefusal,
+  Place,
+  ReplayReport,
+  SipCounts,
+  Window,
+} from './model.ts';
+import { createPinholeJournal } from './pinholes.ts';
+
+export interface ReplayOptions {
+  /** Names of the files, in the order of `Place.file`. */
+  readonly files: readonly string[];
+  readonly settings: InspectorSettings;
+  /** Look into GRE, IP-in-IP and GTP-U. */
+  readonly tunnels: boolean;
+  /** Ports on which SIP is looked for; null: all, by content. */
+  readonly sipPorts: readonly (readonly [first: number, last: number])[] | null;
+  readonly window: Window;
+}
+
+export interface Replay {
+  /** One frame; frames come in the order of their time. */
+  frame(frame: Frame): void;
+  /** Everything that was found; `damage` is what ended the reading of files early. Ends the replay. */
+  finish(damage: readonly CaptureError[]): ReplayReport;
+}
+
+const MAX_SPELLS = 8;
+const MAX_LOOSE_REFUSALS = 1000;
+const MAX_METHODS = 32;
+
+/**
+ * Runs captured frames through the inspector and a model firewall, as the data path does it inline: deadlines
+ * first, then the packet, the change before the packet goes on, then the question whether it would pass.
+ */
+export function createReplay(options: ReplayOptions): Replay {
+  const { settings, window, tunnels, sipPorts, files } = options;
+  const inspector = createInspector(() => settings);
+  const firewall = createModelFirewall();
+  const reader = createPacketReader({ tunnels, maxBytes: settings.caps.reassemblyBytes });
+  const isGuarded: (address: Address) => boolean =
+    settings.inside === 'any' ? () => true : networkSet(settings.inside);
+  const calls = createCallJournal();
+  const pinholes = createPinholeJournal();
+  const announcements = createAnnouncements();
+  const refusalIndex = createRefusalIndex();
+  const flows = createFlowTable((flow) => flow.proven || isAnnounced(flow));
+  const fileIndex = new Map(files.map((name, index) => [name, index]));
+  const sipHosts = new Set<Address>();
+  const sipEndpoints = new Set<string>();
+  const loose = new Map<string, LooseRefusal>();
+  const refused = new Map<RefusalReason, number>();
+  const unreadable = new Map<string, number>();
+  const sip: SipCounts = {
+    messages: 0,
+    malformed: 0,
+    byTransport: { udp: 0, tcp: 0 },
+    requests: new Map(),
+    responses: new Map(),
+  };
+  let frames = 0;
+  let truncated = 0;
+  let firstAt: number | null = null;
+  let now = 0;
+  let place: Place = { file: 0, frame: 0 };
+  /** Grows with everything that may change why a packet is blocked. */
+  let epoch = 0;
+
+  function frame(one: Frame): void {
+    frames++;
+    firstAt ??= one.time;
+    // Within one file a frame may be a little older than the one before it; deadlines never run backwards.
+    now = Math.max(now, one.time);
+    if (inspector.nextDeadline() <= now) apply(inspector.tick(now), null);
+    place = { file: fileIndex.get(one.file) ?? 0, frame: one.number };
+    if (one.truncated) truncated++;
+    const packet = packetIn(one);
+    if (packet === null || packet.protocol === 'other') return;
+    if (sipPorts === null || isOn(sipPorts, packet)) {
+      const inspection = inspector.inspectPacket(packet, now);
+      apply(inspection, place);
+      if (inspection.events.some(({ type }) => type === 'message' || type === 'malformed')) return;
+    }
+    if (packet.protocol === 'udp') ask(packet, one.time);
+  }
+
+  /** The innermost whole packet; null when there is none, yet or at all. */
+  function packetIn({ linkType, bytes }: Frame): PacketView | null {
+    const found = findPacket(linkType, bytes);
+    const packet = typeof found === 'string' ? found : reader.read(found, now);
+    if (typeof packet !== 'string') return packet;
+    unreadable.set(packet, (unreadable.get(packet) ?? 0) + 1);
+    return null;
+  }
+
+  /** Does what the control thread and the data path do with an inspection; `at` is null for a deadline. */
+  function apply({ change, events }: Inspection, at: Place | null): void {
+    if (change !== null) {
+      firewall.commit(change);
+      firewall.killStates(change.close);
+      epoch++;
+    }
+    if (events.length === 0) return;
+    for (const event of events) take(event, at);
+    if (at === null) return;
+    for (const event of events) {
+      if (event.type !== 'message') continue;
+      for (const call of event.calls) {
+        calls.update(call);
+        pinholes.caused(call.hash, at);
+      }
+    }
+  }
+
+  function take(event: InspectorEvent, at: Place | null): void {
+    switch (event.type) {
+      case 'message':
+        message(event);
+        break;
+      case 'malformed':
+        sip.malformed++;
+        break;
+      case 'call':
+        calls.update(event.call);
+        break;
+      case 'pinhole':
+        pinholes.take(event.event, at, place);
+        break;
+      case 'refused': {
+        const { call, refusal, wanted } = event;
+        epoch++;
+        refusalIndex.add(refusal, wanted, place);
+        refused.set(refusal.reason, (refused.get(refusal.reason) ?? 0) + 1);
+        if (call === null) refuseLoosely(refusal, event.at);
+        else calls.refused(call, refusal, wanted, place, event.at);
+      }
+    }
+  }
+
+  function message(event: MessageEvent): void {
+    const { message: read, packet, transport } = event;
+    sip.messages++;
+    sip.byTransport[transport]++;
+    if (read.status !== 0) sip.responses.set(read.status, (sip.responses.get(read.status) ?? 0) + 1);
+    else countMethod(printable(read.method, 32));
+    sipHosts.add(packet.source).add(packet.destination);
+    if (transport === 'udp') {
+      sipEndpoints.add(`${packet.source} ${packet.sourcePort}`);
+      sipEndpoints.add(`${packet.destination} ${packet.destinationPort}`);
+    }
+    const session = event.session();
+    let description: string | null = null;
+    if (session !== null && 'streams' in session) {
+      description = describeSession(session);
+      announcements.add(session, {
+        owner: packet.source,
+        callId: read.callId,
+        call: event.calls[0]?.hash ?? null,
+        summary: summaryOf(read),
+        place,
+        at: now,
+      });
+      epoch++;
+    } else if (session !== null) {
+      description = `unusable SDP: ${session.detail}`;
+    }
+    calls.message(event, place, now, description);
+  }
+
+  function countMethod(method: string): void {
+    const count = sip.requests.get(method);
+    if (count === undefined && sip.requests.size >= MAX_METHODS) return;
+    sip.requests.set(method, (count ?? 0) + 1);
+  }
+
+  function refuseLoosely({ reason, detail }: Refusal, at: number): void {
+    const key = `${reason} ${detail}`;
+    const known = loose.get(key);
+    if (known !== undefined) known.count++;
+    else if (loose.size < MAX_LOOSE_REFUSALS) loose.set(key, { reason, detail, place, at, count: 1 });
+  }
+
+  /** Would this packet pass? */
+  function ask(packet: PacketView, time: number): void {
+    const { source, sourcePort, destination, destinationPort, payload } = packet;
+    const answer = firewall.ask(
+      { protocol: 'udp', source, sourcePort, destination, destinationPort },
+      payload.length,
+      now,
+    );
+    if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
+    if (window.from !== null && time < window.from) return;
+    const flow = flows.of(packet, place, time);
+    if (flow.epoch !== epoch) flow.isFax ||= leadsToFax(flow);
+    flow.lastAt = time;
+    flow.packets++;
+    noteContent(flow, payload);
+    if (answer.pinhole !== null) {
+      flow.passed++;
+      flow.passedAt ??= time;
+      if (flow.pinhole?.id !== answer.pinhole || flow.epoch !== epoch)
+        flow.pinhole = pinholes.byId(answer.pinhole);
+      if (flow.pinhole !== null) flow.pinhole.packets++;
+    } else if (isGuarded(destination)) {
+      flow.blocked++;
+      blame(flow, time);
+    } else {
+      flow.passed++;
+      flow.passedAt ??= time;
+      flow.outbound++;
+    }
+    flow.epoch = epoch;
+  }
+
+  function leadsToFax({ destination, destinationPort }: Flow): boolean {
+    return announcements.at(destination, destinationPort).some(({ kind }) => kind === 'udptl');
+  }
+
+  /** Nothing changed since the last packet of a flow that was blocked: the same cause again. */
+  function blame(flow: Flow, time: number): void {
+    const last = flow.spells.at(-1);
+    if (last !== undefined && flow.epoch === epoch) {
+      last.packets++;
+      return;
+    }
+    const { destination, destinationPort } = flow;
+    const cause = findCause(destination, destinationPort, announcements, pinholes, refusalIndex);
+    const same = flow.spells.find(({ cause: { key } }) => key === cause.key);
+    if (same !== undefined) same.packets++;
+    else if (flow.spells.length < MAX_SPELLS)
+      flow.spells.push({ cause, first: place, firstAt: time, packets: 1 });
+    else last!.packets++;
+  }
+
+  function isAnnounced({ destination, destinationPort }: Flow): boolean {
+    return announcements.at(destination, destinationPort).length > 0;
+  }
+
+  function finish(damage: readonly CaptureError[]): ReplayReport {
+    pinholes.settle();
+    for (const call of inspector.calls()) calls.update(call);
+    return {
+      files,
+      frames,
+      firstAt,
+      lastAt: frames === 0 ? null : now,
+      window,
+      inside: settings.inside === 'any' ? 'any' : settings.inside.map(({ text }: Network) => text),
+      sip,
+      unreadable,
+      truncated,
+      calls: calls.all().map(callReport).filter(isReported),
+      media: mediaReports(),
+      refusals: [...loose.values()].sort((a, b) => b.count - a.count),
+      refused,
+      damage: damage.map(({ file, offset, expected, found, message: text }) => ({
+        file: fileIndex.get(file) ?? 0,
+        ...{ offset, expected, found, message: text },
+      })),
+    };
+  }
+
+  function callReport({ hash, ...record }: ReturnType<typeof calls.of>): CallReport {
+    return { ...record, pinholes: pinholes.of(hash) };
+  }
+
+  function isReported({ startedAt, endedAt, messages }: CallReport): boolean {
+    const until = endedAt ?? Math.max(messages.at(-1)?.at ?? startedAt, now);
+    return (window.from === null || until >= window.from) && (window.to === null || startedAt <= window.to);
+  }
+
+  function mediaReports(): FlowReport[] {
+    const listed = [...flows.all()].filter(isMedia);
+    const byKey = new Map(listed.map((flow) => [flowKey(flow), flow]));
+    const knowledge: Knowledge = {
+      announcements,
+      call: calls.byHash,
+      pinholesOf: pinholes.of,
+      reverse: (flow) => byKey.get(reverseKey(flow)) ?? null,
+      speaksSip: (address) => sipHosts.has(address),
+      frame: ({ file, frame: number }) =>
+        files.length === 1 ? `frame ${number}` : `frame ${number} of ${printable(files[file] ?? '', 60)}`,
+    };
+    return listed.map((flow) => flowReport(flow, knowledge));
+  }
+
+  /** What the contents or the announcements call media; not the keepalives between two SIP endpoints. */
+  function isMedia(flow: Flow): boolean {
+    if (isAnnounced(flow)) return true;
+    const { source, sourcePort, destination, destinationPort } = flow;
+    if (sipEndpoints.has(`${source} ${sourcePort}`) && sipEndpoints.has(`${destination} ${destinationPort}`))
+      return false;
+    if (flow.proven) return true;
+    const ofCall = [source, destination].some((one) => announcements.names(one) || sipHosts.has(one));
+    return flow.suspected && ofCall && sourcePort >= 1024 && destinationPort >= 1024;
+  }
+
+  function flowReport(flow: Flow, knowledge: Knowledge): FlowReport {
+    const { source, sourcePort, destination, destinationPort, first, lastAt, packets, passed, blocked } =
+      flow;
+    return {
+      ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
+      ...{ packets, passed, blocked, outbound: flow.outbound, kinds: flow.kinds },
+      callId: callIdOf(flow),
+      blocks: flow.spells.map((spell) => explain(flow, spell, knowledge)),
+    };
+  }
+
+  /** From the pinhole that passed it, else from the announcement that names its destination, else its source. */
+  function callIdOf(flow: Flow): string | null {
+    if (flow.pinhole !== null) return calls.byHash(flow.pinhole.call)?.callId ?? null;
+    const named =
+      nearest(flow.destination, flow.destinationPort, flow.firstAt) ??
+      nearest(flow.source, flow.sourcePort, flow.firstAt);
+    return named?.callId ?? null;
+  }
+
+  function nearest(address: Address, port: number, time: number) {
+    const all = announcements.at(address, port);
+    return all.findLast(({ at }) => at <= time) ?? all[0];
+  }
+
+  return { frame, finish };
+}
+
+function isOn(ranges: readonly (readonly [number, number])[], packet: PacketView): boolean {
+  return ranges.some(
+    ([first, last]) =>
+      (first <= packet.sourcePort && packet.sourcePort <= last) ||
+      (first <= packet.destinationPort && packet.destinationPort <= last),
+  );
+}
+
+function flowKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+function reverseKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+  return `${destination} ${destinationPort} ${source} ${sourcePort}`;
+}

@@ -1,0 +1,265 @@
+import { REFUSALS } from '../../call/refusal.ts';
+import { printable } from '../../printable.ts';
+import { portsText, transportText } from '../description.ts';
+import { type Style, wrapText } from '../style.ts';
+import { dateText, spanText } from '../time.ts';
+import type {
+  CallReport,
+  FlowReport,
+  MessageLine,
+  PinholeReport,
+  Place,
+  RefusalReport,
+  ReplayReport,
+} from './model.ts';
+
+/** What is written: everything, the calls with their ladders alone, or what was refused or blocked alone. */
+export type TextParts = 'all' | 'calls' | 'refused';
+
+/** The report for people, in pieces. Whatever comes from the network is escaped. */
+export function* replayText(report: ReplayReport, parts: TextParts, style: Style): Generator<string> {
+  const page = createPage(report, style);
+  yield* page.summary();
+  const byCall = flowsByCall(report.media);
+  if (parts !== 'refused') {
+    for (const call of report.calls) yield* page.call(call, byCall.get(call.callId) ?? [], parts);
+  }
+  if (parts === 'calls') return;
+  if (parts === 'all') yield* page.orphans(report.media.filter(({ callId }) => callId === null));
+  else yield* page.refusedByCall();
+  yield* page.looseRefusals();
+  yield* page.blocked(report.media.filter(({ blocks }) => blocks.length > 0));
+}
+
+function flowsByCall(media: readonly FlowReport[]): Map<string, FlowReport[]> {
+  const byCall = new Map<string, FlowReport[]>();
+  for (const flow of media) {
+    if (flow.callId === null) continue;
+    const list = byCall.get(flow.callId);
+    if (list === undefined) byCall.set(flow.callId, [flow]);
+    else list.push(flow);
+  }
+  return byCall;
+}
+
+const INDENT = '  ';
+
+function createPage(report: ReplayReport, style: Style) {
+  const { strong, quiet, good, bad, caution, width } = style;
+  const many = report.files.length > 1;
+
+  function frameOf({ frame, file }: Place): string {
+    return many ? `#${file + 1}:${frame}` : `#${frame}`;
+  }
+
+  /** `text` in lines that hang under each other, the first after `lead`. */
+  function* hanging(lead: string, text: string, indent: number): Generator<string> {
+    const lines = wrapText(text, width - indent);
+    for (const [index, line] of lines.entries()) {
+      yield `${index === 0 ? lead.padEnd(indent) : ' '.repeat(indent)}${line}\n`;
+    }
+  }
+
+  // --- the whole ----------------------------------------------------------------------------------------
+
+  function* summary(): Generator<string> {
+    const { files, frames, firstAt, lastAt, sip, media, calls, inside, truncated, unreadable } = report;
+    for (const [index, file] of files.entries()) {
+      const damage = report.damage.find((one) => one.file === index);
+      const note = damage === undefined ? '' : bad(`  damaged, read up to offset ${damage.offset}`);
+      yield `${strong(printable(file, 200))}${many ? quiet(`  frames #${index + 1}:n`) : ''}${note}\n`;
+    }
+    const span = firstAt === null ? '' : `, ${spanText((lastAt ?? firstAt) - firstAt)}`;
+    const start = firstAt === null ? '' : ` from ${dateText(firstAt)} UTC`;
+    yield row('frames', `${frames}${span}${start}`);
+    if (truncated > 0) yield row('', caution(`${truncated} frames were cut by the snap length`));
+    for (const [reason, count] of unreadable) {
+      if (reason !== 'link-not-ip') yield row('', quiet(`${count} not readable: ${reason}`));
+    }
+    const transports = [`${sip.byTransport.udp} UDP`, `${sip.byTransport.tcp} TCP`];
+    const malformed = sip.malformed === 0 ? '' : `, ${caution(`${sip.malformed} malformed`)}`;
+    yield row('SIP', `${plural(sip.messages, 'message')} (${transports.join(', ')})${malformed}`);
+    const pinholes = calls.reduce((sum, call) => sum + call.pinholes.length, 0);
+    yield row('calls', `${calls.length}, with ${plural(pinholes, 'pinhole')}`);
+    const blocked = media.reduce((sum, flow) => sum + flow.blocked, 0);
+    const passed = media.reduce((sum, flow) => sum + flow.passed, 0);
+    const outcome = blocked === 0 ? 'none blocked' : bad(`${blocked} blocked`);
+    yield row('media', `${plural(media.length, 'flow')}, ${plural(passed, 'packet')} passed, ${outcome}`);
+    if (inside !== 'any') yield row('inside', inside.join(', '));
+    const { from, to } = report.window;
+    if (from !== null || to !== null) {
+      yield row(
+        'shown',
+        `${from === null ? 'start' : dateText(from)} to ${to === null ? 'end' : dateText(to)}`,
+      );
+    }
+  }
+
+  function row(name: string, value: string): string {
+    return `${INDENT}${name.padEnd(8)}${value}\n`;
+  }
+
+  // --- a call -------------------------------------------------------------------------------------------
+
+  function* call(one: CallReport, flows: readonly FlowReport[], parts: TextParts): Generator<string> {
+    const { parties, from, to, messages, messagesOmitted, pinholes, refusals } = one;
+    yield `\n${strong(`Call ${printable(one.callId, width - 6)}`)}\n`;
+    yield row('from', printable(from, width - 11));
+    yield row('to', printable(to, width - 11));
+    yield row('A, B', `${parties[0]}, ${parties[1]}`);
+    yield row('start', `${dateText(one.startedAt)} UTC`);
+    yield row('end', endOf(one));
+    yield '\n';
+    for (const line of messages) yield* ladder(one, line);
+    if (messagesOmitted > 0) yield `${INDENT}${quiet(`and ${messagesOmitted} more messages`)}\n`;
+    if (parts === 'calls') return;
+    if (pinholes.length > 0) yield `\n${INDENT}Pinholes\n`;
+    for (const pinhole of pinholes) yield* pinholeLines(pinhole, one.startedAt);
+    if (flows.length > 0) yield `\n${INDENT}Media\n`;
+    for (const flow of flows) yield* flowLines(flow);
+    yield* refusalLines(refusals.filter(({ reason }) => !isNormal(reason)));
+    const usual = refusals.filter(({ reason }) => isNormal(reason)).length;
+    if (usual > 0)
+      yield `\n${INDENT}${quiet(`${plural(usual, 'stream')} of the far end: nothing to open here`)}\n`;
+  }
+
+  function endOf({ state, endedAt, endReason, endStatus, startedAt }: CallReport): string {
+    if (endedAt === null) return `${state} when the capture ends`;
+    const status = endStatus === 0 ? '' : ` ${endStatus}`;
+    return `${endReason}${status} after ${spanText(endedAt - startedAt)}`;
+  }
+
+  function* ladder({ startedAt, parties }: CallReport, line: MessageLine): Generator<string> {
+    const time = `+${((line.at - startedAt) / 1000).toFixed(3)}`.padStart(10);
+    const again = line.repeats === 0 ? '' : quiet(` (${line.repeats + 1} times)`);
+    const forward = line.source === parties[0];
+    const lead = `${time} ${frameOf(line.place).padStart(7)}  A ${forward ? '-->' : '<--'} B  `;
+    const { summary: what, description } = line;
+    const indent = lead.length;
+    const fits = description !== null && indent + what.length + 2 + description.length <= width;
+    yield `${lead}${strong(what)}${again}${fits ? `  ${description}` : ''}\n`;
+    if (description !== null && !fits) {
+      const narrow = indent + 40 > width ? 22 : indent;
+      yield* hanging('', description, narrow);
+    }
+  }
+
+  function* pinholeLines(pinhole: PinholeReport, start: number): Generator<string> {
+    const { protocol, address, ports, media, kind, sources, sourcePort, packets } = pinhole;
+    const from = sources === 'any' ? 'any' : sources.join(', ');
+    const port = sourcePort === null ? '' : ` port ${sourcePort}`;
+    const target = `${protocol} to ${transportText(address, portsText(ports))} from ${from}${port}`;
+    yield* hanging('    ', `${target}  ${printable(media, 20)} ${kind}`, 6);
+    const opened = `+${((pinhole.openedAt - start) / 1000).toFixed(3)} (${frameOf(pinhole.opened)})`;
+    const use = packets === 0 ? caution('nothing came') : plural(packets, 'packet');
+    yield `${' '.repeat(8)}${quiet(`${opened} to ${closing(pinhole, start)}`)}, ${use}\n`;
+  }
+
+  function closing({ closedAt, closed, closeReason }: PinholeReport, start: number): string {
+    if (closedAt === null) return 'the end of the capture';
+    const by = closed === null ? `${closeReason}` : `${frameOf(closed)} ${closeReason}`;
+    return `+${((closedAt - start) / 1000).toFixed(3)} (${by})`;
+  }
+
+  function* flowLines(flow: FlowReport): Generator<string> {
+    yield `    ${flowText(flow)}\n`;
+    yield `        ${kindsOf(flow)}: ${countsOf(flow)}\n`;
+  }
+
+  function countsOf({ passed, blocked, outbound }: FlowReport): string {
+    const words: string[] = [];
+    if (passed > 0) words.push(good(`${passed} passed`));
+    if (outbound > 0) words.push(quiet(`(${outbound} outbound)`));
+    if (blocked > 0) words.push(bad(`${blocked} BLOCKED`));
+    return words.join(' ');
+  }
+
+  function* refusalLines(refusals: readonly RefusalReport[]): Generator<string> {
+    if (refusals.length === 0) return;
+    yield `\n${INDENT}Refused\n`;
+    for (const { reason, detail, place } of refusals) {
+      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))} ${detail}`, 6);
+    }
+    for (const reason of new Set(refusals.map((one) => one.reason))) {
+      yield* hanging('        ', quiet(`${reason}: ${REFUSALS[reason].advice}`), 8);
+    }
+  }
+
+  // --- beside the calls ---------------------------------------------------------------------------------
+
+  function* orphans(flows: readonly FlowReport[]): Generator<string> {
+    if (flows.length === 0) return;
+    yield `\n${strong('Media of no call')}\n`;
+    for (const flow of flows.slice(0, MAX_LISTED)) yield* flowLines(flow);
+    yield more(flows.length - MAX_LISTED, 'flow');
+  }
+
+  function* refusedByCall(): Generator<string> {
+    for (const { callId, refusals } of report.calls) {
+      const news = refusals.filter(({ reason }) => !isNormal(reason));
+      if (news.length === 0) continue;
+      yield `\n${strong(`Call ${printable(callId, width - 6)}`)}\n`;
+      yield* refusalLines(news);
+    }
+  }
+
+  function* looseRefusals(): Generator<string> {
+    const { refusals } = report;
+    if (refusals.length === 0) return;
+    yield `\n${strong('Refused outside calls')}\n`;
+    for (const { reason, detail, place, count } of refusals.slice(0, MAX_LISTED)) {
+      const times = count === 1 ? '' : ` (${count} times)`;
+      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))}${times} ${detail}`, 6);
+    }
+    yield more(refusals.length - MAX_LISTED, 'refusal');
+    for (const reason of new Set(refusals.slice(0, MAX_LISTED).map((one) => one.reason))) {
+      yield* hanging('        ', quiet(`${reason}: ${REFUSALS[reason].advice}`), 8);
+    }
+  }
+
+  function* blocked(flows: readonly FlowReport[]): Generator<string> {
+    if (flows.length === 0) return;
+    yield `\n${strong('Blocked media, and why')}\n`;
+    for (const flow of flows.slice(0, MAX_LISTED)) {
+      yield `\n${INDENT}${bad(flowText(flow))}\n`;
+      yield `${INDENT}${INDENT}${kindsOf(flow)}: ${flow.blocked} of ${plural(flow.packets, 'packet')} blocked\n`;
+      for (const block of flow.blocks) {
+        const which =
+          flow.blocks.length === 1
+            ? ''
+            : `${plural(block.packets, 'packet')} from ${frameOf(block.first)} on: `;
+        yield* hanging('    why', `${which}${block.text}`, 9);
+        if (block.advice !== '') yield* hanging('    do', block.advice, 9);
+      }
+    }
+    yield more(flows.length - MAX_LISTED, 'flow');
+  }
+
+  function more(count: number, what: string): string {
+    return count <= 0
+      ? ''
+      : `${INDENT}${quiet(`and ${plural(count, `more ${what}`)}; --json has all of them`)}\n`;
+  }
+
+  return { summary, call, orphans, refusedByCall, looseRefusals, blocked };
+}
+
+const MAX_LISTED = 50;
+
+/** A refusal that every call with the outside has. */
+function isNormal(reason: string): boolean {
+  return reason === 'not-inside';
+}
+
+function flowText({ source, sourcePort, destination, destinationPort }: FlowReport): string {
+  return `${transportText(source, sourcePort)} -> ${transportText(destination, destinationPort)}`;
+}
+
+function kindsOf({ kinds }: FlowReport): string {
+  const names = Object.entries(kinds).sort(([, a], [, b]) => b - a);
+  return names.map(([name]) => (name === 'other' ? 'other UDP' : name.toUpperCase())).join(', ');
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,49 @@
+/** How text is made to stand out; without a terminal not at all. */
+export interface Style {
+  readonly strong: (text: string) => string;
+  readonly quiet: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+  readonly caution: (text: string) => string;
+  /** Columns that a line may have. */
+  readonly width: number;
+}
+
+const NARROWEST = 60;
+const WIDEST = 120;
+
+/**
+ * Colours (SGR, ECMA-48) and width for what is written to `stream`: colours only on a terminal, and not when
+ * NO_COLOR is set to anything (https://no-color.org) or TERM is dumb. 80 columns where there is no terminal.
+ */
+export function terminalStyle(
+  stream: { readonly isTTY?: boolean; readonly columns?: number },
+  environment: Readonly<Record<string, string | undefined>>,
+): Style {
+  const colours = stream.isTTY === true && !environment['NO_COLOR'] && environment['TERM'] !== 'dumb';
+  const wrapped = (code: number) => (text: string) => (colours ? `\x1b[${code}m${text}\x1b[0m` : text);
+  return {
+    strong: wrapped(1),
+    quiet: wrapped(2),
+    good: wrapped(32),
+    bad: wrapped(31),
+    caution: wrapped(33),
+    width: Math.min(WIDEST, Math.max(NARROWEST, stream.columns ?? 80)),
+  };
+}
+
+/** Lines of at most `width` columns, broken at spaces; a longer word stands alone. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line === '') line = word;
+    else if (line.length + 1 + word.length <= width) line += ` ${word}`;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  lines.push(line);
+  return lines;
+}
