@@ -1,0 +1,438 @@
+import type { Call } from '../call/call.ts';
+import type { Settings } from '../config/schema.ts';
+import { FirewallError } from '../firewall/firewall.ts';
+import type { CallRecord, Inspection, Inspector, InspectorEvent } from '../inspector.ts';
+import type { HeldPacket } from '../intercept/interceptor.ts';
+import type { Change } from '../pinhole/change.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
+import type {
+  Answers,
+  CallSummary,
+  DataPathCounters,
+  DataPathStatus,
+  Order,
+  Question,
+  Report,
+} from './messages.ts';
+import { createOutbox } from './outbox.ts';
+import type { DataPathEnds } from './platform.ts';
+import { differences } from './reconcile.ts';
+
+/** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
+export interface DataPathDeps {
+  readonly ends: DataPathEnds;
+  readonly inspector: Inspector;
+  readonly settings: () => Settings;
+  readonly changeSettings: (settings: Settings) => void;
+  /** ms of a clock that never runs backwards. */
+  readonly clock: () => number;
+  /** Sleeps, blocking the thread. */
+  readonly pause: (ms: number) => void;
+  /** Tells the supervisor that the loop is alive. */
+  readonly beat: () => void;
+  /** The next order of the control thread; null when there is none. */
+  readonly nextOrder: () => Order | null;
+  readonly post: (report: Report) => void;
+  /** Reports that the control thread has not taken yet. */
+  readonly backlog?: () => number;
+}
+
+export interface DataPath {
+  /**
+   * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
+   * when it cannot.
+   */
+  start(records: readonly CallRecord[]): void;
+  /**
+   * One turn: waits for packets, for at most a tenth of a second; passes those at hand; does what is due. False
+   * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
+   */
+  turn(): boolean;
+  readonly counters: Readonly<DataPathCounters>;
+}
+
+/** ms between two heartbeats, and the longest wait for packets. */
+export const BEAT = 100;
+const INTACT_CHECK = 500;
+const REPAIR_FIRST = 100;
+const REPAIR_LAST = 5000;
+/** Packets and ms that a stop waits for what is in the queue already. */
+const DRAIN_TURNS = 64;
+const MOST_PER_ANSWER = 256;
+const NO_PINHOLES: readonly Pinhole[] = [];
+
+/**
+ * The data path: receive, inspect, commit, release. Whatever goes wrong with one packet, it is released (or
+ * dropped where the settings say so) and the loop goes on.
+ */
+export function createDataPath(deps: DataPathDeps): DataPath {
+  const { ends, inspector, settings, clock, pause, nextOrder, post } = deps;
+  const { interceptor, firewall } = ends;
+  const counters: DataPathCounters = {
+    received: 0,
+    released: 0,
+    dropped: 0,
+    commits: 0,
+    retries: 0,
+    commitErrors: 0,
+    repairs: 0,
+    exceptions: 0,
+    eventsLost: 0,
+  };
+  const outbox = createOutbox(inspector, clock, post, counters, deps.backlog);
+  /** Pinholes that the packet filter refused to open. */
+  const missing = new Map<string, Pinhole>();
+  /** When the filter is to be compared with the intended set; Infinity while there is no reason to doubt it. */
+  let repairAt = Number.POSITIVE_INFINITY;
+  let repairDelay = REPAIR_FIRST;
+  let checkAt = ends.intact === undefined ? Number.POSITIVE_INFINITY : clock() + INTACT_CHECK;
+  let beatAt = Number.NEGATIVE_INFINITY;
+  let stopped = false;
+
+  function beat(now: number): void {
+    if (now < beatAt) return;
+    beatAt = now + BEAT;
+    deps.beat();
+  }
+
+  function turn(): boolean {
+    const packets = interceptor.receive(longestWait(clock()));
+    pass(packets);
+    const now = clock();
+    if (inspector.nextDeadline() <= now) tick(now);
+    beat(now);
+    if (now >= checkAt) check(now);
+    if (now >= repairAt) repair(now);
+    outbox.flush(now, packets.length === 0);
+    const order = nextOrder();
+    if (order !== null) obey(order);
+    return !stopped;
+  }
+
+  /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
+  function longestWait(now: number): number {
+    const due = Math.min(inspector.nextDeadline(), repairAt, checkAt, outbox.due(now));
+    return Math.ceil(Math.min(BEAT, Math.max(0, due - now)));
+  }
+
+  function pass(packets: readonly HeldPacket[]): void {
+    for (let at = 0; at < packets.length; at++) {
+      try {
+        passOne(packets[at]!);
+      } catch (error) {
+        for (const packet of packets.slice(at + 1)) releaseAnyway(packet);
+        throw error;
+      }
+    }
+  }
+
+  function passOne(packet: HeldPacket): void {
+    counters.received++;
+    const inspection = inspect(packet);
+    const open = inspection === null || confirm(inspection);
+    const verdict = open ? (inspection?.verdict ?? 'release') : verdictOnError();
+    if (verdict === 'drop') {
+      interceptor.drop(packet);
+      counters.dropped++;
+    } else {
+      interceptor.release(packet);
+      counters.released++;
+    }
+    if (inspection !== null) afterwards(inspection);
+  }
+
+  function inspect(packet: HeldPacket): Inspection | null {
+    try {
+      return inspector.inspect(packet.bytes, clock());
+    } catch (error) {
+      unexpected('the inspector', error);
+      return null;
+    }
+  }
+
+  function verdictOnError(): 'release' | 'drop' {
+    return settings().onFirewallError === 'drop' ? 'drop' : 'release';
+  }
+
+  /** The interceptor is failing; the kernel may still take this one. */
+  function releaseAnyway(packet: HeldPacket): void {
+    try {
+      interceptor.release(packet);
+    } catch {}
+  }
+
+  /** Whether the packet filter has everything that this packet's calls need. */
+  function confirm({ change, events }: Inspection): boolean {
+    if (change !== null && !commit(change)) return false;
+    return missing.size === 0 || retryMissing(events);
+  }
+
+  /** What comes after the release, so that no packet waits for it. */
+  function afterwards({ change, events }: Inspection): void {
+    try {
+      if (change !== null && change.close.length > 0) outbox.closed(change.close);
+      if (events.length > 0) outbox.note(events);
+    } catch (error) {
+      unexpected('a report', error);
+    }
+    beat(clock());
+  }
+
+  function tick(now: number): void {
+    try {
+      const inspection = inspector.tick(now);
+      if (inspection.change !== null) commit(inspection.change);
+      afterwards(inspection);
+    } catch (error) {
+      unexpected('a deadline', error);
+    }
+  }
+
+  function unexpected(where: string, error: unknown): void {
+    counters.exceptions++;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    outbox.say('error', `unexpected error in ${where}, the packet goes on: ${text}`);
+  }
+
+  /** Commits, asking a busy filter again. On failure the change is done later, as far as it is still wanted. */
+  function commit(change: Change): boolean {
+    const effective = missing.size === 0 ? change : withoutMissing(change);
+    if (effective === null) return true;
+    const error = tryCommit(effective);
+    if (error === null) return true;
+    counters.commitErrors++;
+    const refusals = inspector.stats.refusals;
+    refusals.set('firewall-error', (refusals.get('firewall-error') ?? 0) + 1);
+    if (repairAt === Number.POSITIVE_INFINITY) {
+      outbox.say('error', `the packet filter refused a change, it will be asked again: ${error.message}`);
+      repairAt = clock() + repairDelay;
+    }
+    for (const pinhole of effective.open) missing.set(pinhole.id, pinhole);
+    return false;
+  }
+
+  /** Null when the filter confirmed. A filter that has failed before is not waited for. */
+  function tryCommit(change: Change): Error | null {
+    const patience = repairAt === Number.POSITIVE_INFINITY ? settings().timers.firewallRetry : 0;
+    const giveUpAt = clock() + patience;
+    for (;;) {
+      try {
+        firewall.commit(change);
+        counters.commits++;
+        return null;
+      } catch (error) {
+        if (!(error instanceof FirewallError)) {
+          counters.exceptions++;
+          return error instanceof Error ? error : new Error(String(error));
+        }
+        if (!error.transient || clock() >= giveUpAt) return error;
+        counters.retries++;
+        beat(clock());
+        pause(1);
+      }
+    }
+  }
+
+  /** A change without the closing of what was never opened; null when nothing is left of it. */
+  function withoutMissing({ open, close }: Change): Change | null {
+    const there = close.filter(({ id }) => !missing.delete(id));
+    return open.length + there.length === 0 ? null : { open, close: there };
+  }
+
+  /** The missing pinholes of the calls that this packet belongs to are asked for once more. */
+  function retryMissing(events: readonly InspectorEvent[]): boolean {
+    const open: Pinhole[] = [];
+    for (const event of events) {
+      if (event.type !== 'message') continue;
+      for (const call of event.calls) open.push(...missingOf(call));
+    }
+    if (open.length === 0) return true;
+    if (tryCommit({ open, close: NO_PINHOLES }) !== null) return false;
+    for (const { id } of open) missing.delete(id);
+    return true;
+  }
+
+  function missingOf(call: Call): Pinhole[] {
+    return inspector.held(call).flatMap(({ pinhole }) => missing.get(pinhole.id) ?? []);
+  }
+
+  /** Whether somebody else has changed our rules. */
+  function check(now: number): void {
+    checkAt = now + INTACT_CHECK;
+    let intact = true;
+    try {
+      intact = ends.intact!();
+    } catch (error) {
+      outbox.say('error', `the packet filter cannot be asked: ${messageOf(error)}`);
+    }
+    if (intact || repairAt !== Number.POSITIVE_INFINITY) return;
+    outbox.say('warn', 'rules of open pinholes are gone from the packet filter, or others came: rebuilding');
+    repairAt = now;
+  }
+
+  function repair(now: number): void {
+    try {
+      const { opened, removed } = compare();
+      outbox.say('warn', `the packet filter is as it should be again: ${opened} added, ${removed} removed`);
+      missing.clear();
+      repairAt = Number.POSITIVE_INFINITY;
+      repairDelay = REPAIR_FIRST;
+      counters.repairs++;
+    } catch (error) {
+      repairDelay = Math.min(repairDelay * 2, REPAIR_LAST);
+      repairAt = now + repairDelay;
+      if (!(error instanceof FirewallError)) unexpected('a repair', error);
+    }
+  }
+
+  /** Makes the filter hold what the inspector says. */
+  function compare(): { opened: number; removed: number } {
+    let opened = 0;
+    let removed = 0;
+    for (const change of differences(firewall.list(), inspector.pinholes())) {
+      const error = tryCommit(change);
+      if (error !== null) throw error;
+      for (const { id } of change.open) missing.delete(id);
+      opened += change.open.length;
+      removed += change.close.length;
+      if (change.close.length > 0) outbox.closed(change.close);
+      beat(clock());
+    }
+    return { opened, removed };
+  }
+
+  function start(records: readonly CallRecord[]): void {
+    let calls = 0;
+    for (const record of records) {
+      try {
+        const inspection = inspector.adopt([record], clock());
+        if (inspection.change !== null) outbox.closed(inspection.change.close);
+        outbox.note(inspection.events);
+        calls++;
+      } catch (error) {
+        unexpected('a call of the journal', error);
+      }
+      beat(clock());
+    }
+    const { removed } = compare();
+    let pinholes = 0;
+    for (const _ of inspector.pinholes()) pinholes++;
+    post({ type: 'running', calls, pinholes, removed });
+  }
+
+  function obey(order: Order): void {
+    try {
+      if (order.type === 'traffic') {
+        const now = clock();
+        for (const id of order.ids) inspector.traffic(id, now);
+      } else if (order.type === 'settings') {
+        deps.changeSettings(order.settings);
+        inspector.reload();
+      } else if (order.type === 'ask') {
+        post({ type: 'answer', id: order.id, answer: answer(order.question) });
+      } else if (order.type === 'stop') {
+        stop(order.keep);
+      }
+    } catch (error) {
+      unexpected(`the order "${order.type}"`, error);
+    }
+  }
+
+  function stop(keep: boolean): void {
+    stopped = true;
+    for (let turns = 0; turns < DRAIN_TURNS; turns++) {
+      const packets = interceptor.receive(0);
+      if (packets.length === 0) break;
+      pass(packets);
+    }
+    outbox.empty();
+    try {
+      if (!keep) firewall.clear();
+    } catch (error) {
+      outbox.say('error', `rules may be left in the packet filter: ${messageOf(error)}`);
+      outbox.empty();
+    }
+    interceptor.close();
+    firewall.close();
+    post({ type: 'stopped' });
+  }
+
+  function answer(question: Question): Answers[keyof Answers] {
+    if (question.type === 'status') return status();
+    if (question.type === 'end') return endCall(question.call);
+    const limit = Math.min(question.limit, MOST_PER_ANSWER);
+    return question.type === 'calls'
+      ? slice(inspector.calls(), question.from, limit).map(summary)
+      : slice(inspector.pinholes(), question.from, limit);
+  }
+
+  function status(): DataPathStatus {
+    let calls = 0;
+    let pinholes = 0;
+    for (const { state } of inspector.calls()) if (state !== 'ended') calls++;
+    for (const _ of inspector.pinholes()) pinholes++;
+    const { unreadable, methods, refusals, ...stats } = inspector.stats;
+    return {
+      counters: { ...counters },
+      inspector: {
+        ...stats,
+        messages: { ...stats.messages },
+        unreadable: Object.fromEntries(unreadable),
+        methods: Object.fromEntries(methods),
+        refusals: Object.fromEntries(refusals),
+      },
+      calls,
+      pinholes,
+      missing: missing.size,
+      platform: ends.counters?.() ?? {},
+    };
+  }
+
+  function endCall(hash: string): boolean {
+    for (const call of inspector.calls()) {
+      if (call.hash !== hash || call.state === 'ended') continue;
+      const inspection = inspector.end(call, clock());
+      if (inspection.change !== null) commit(inspection.change);
+      afterwards(inspection);
+      return true;
+    }
+    return false;
+  }
+
+  function summary(call: Call): CallSummary {
+    const { hash, callId, fromTag, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } =
+      call;
+    const pinholes = inspector.held(call).map(({ pinhole, openedAt }) => ({ pinhole, openedAt }));
+    return {
+      hash,
+      callId,
+      fromTag,
+      from,
+      to,
+      parties,
+      state,
+      endReason,
+      startedAt,
+      answeredAt,
+      endedAt,
+      pinholes,
+    };
+  }
+
+  return { start, turn, counters };
+}
+
+function slice<T>(items: Iterable<T>, from: number, limit: number): T[] {
+  const result: T[] = [];
+  let index = 0;
+  for (const item of items) {
+    if (index++ < from) continue;
+    if (result.length >= limit) break;
+    result.push(item);
+  }
+  return result;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

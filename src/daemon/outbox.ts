@@ -1,0 +1,133 @@
+import { serialize } from 'node:v8';
+import type { Call } from '../call/call.ts';
+import type { Inspector, InspectorEvent } from '../inspector.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
+import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report } from './messages.ts';
+
+/** What the data path has to tell the control thread, gathered so that no packet waits for it. */
+export interface Outbox {
+  /** Takes up what a packet or a deadline led to. */
+  note(events: readonly InspectorEvent[]): void;
+  /** States of these pinholes are to be killed. */
+  closed(pinholes: readonly Pinhole[]): void;
+  say(level: 'error' | 'warn' | 'info', text: string): void;
+  /** When `flush` should be called again, in ms of the clock: at once when it only waits for an idle moment. */
+  due(now: number): number;
+  /** Sends a slice of what there is, if it is due at `now` or `idle` leaves the time. Returns whether it did. */
+  flush(now: number, idle: boolean): boolean;
+  /** Sends everything. */
+  empty(): void;
+}
+
+/** Longest wait in ms for what should be in the journal soon: opened pinholes, closed ones, lines for the log. */
+const SOON = 50;
+/** The same for calls that changed in other ways. */
+const LATER = 1000;
+/** Calls in one message: what is written down in well under a millisecond. */
+const SLICE = 32;
+/** Lines kept for a control thread that does not keep up. */
+const MOST_EVENTS = 4096;
+/** Messages on their way to the control thread past which no more are sent. */
+const MOST_BACKLOG = 64;
+
+/**
+ * `post` hands a report over; `backlog` is how many the control thread has not taken yet: past 64 none is
+ * added, calls are then told once as they are at the end, and lines for the log are counted instead of kept.
+ */
+export function createOutbox(
+  inspector: Pick<Inspector, 'dump'>,
+  clock: () => number,
+  post: (report: Report) => void,
+  counters: DataPathCounters,
+  backlog: () => number = () => 0,
+): Outbox {
+  const changed = new Set<Call>();
+  let closedPinholes: Pinhole[] = [];
+  let events: DaemonEvent[] = [];
+  let dueAt = Number.POSITIVE_INFINITY;
+
+  function within(ms: number): void {
+    dueAt = Math.min(dueAt, clock() + ms);
+  }
+
+  function add(event: DaemonEvent): void {
+    if (events.length < MOST_EVENTS) events.push(event);
+    else counters.eventsLost++;
+    within(SOON);
+  }
+
+  function note(happened: readonly InspectorEvent[]): void {
+    for (const event of happened) {
+      if (event.type === 'message') {
+        for (const call of event.calls) touch(call);
+      } else if (event.type === 'call') {
+        touch(event.call);
+        const { what, at, call } = event;
+        add({ type: 'call', what, call: nameOf(call), reason: call.endReason, at });
+      } else if (event.type === 'pinhole') {
+        touch(event.call);
+        const { type: what, held, reason, at } = event.event;
+        const { pinhole, openedAt } = held;
+        add({ type: 'pinhole', what, call: nameOf(event.call), pinhole, reason, openedAt, at });
+      } else if (event.type === 'refused') {
+        const { call, refusal, at } = event;
+        add({ type: 'refused', call: call === null ? null : nameOf(call), ...refusal, at });
+      }
+    }
+  }
+
+  function touch(call: Call): void {
+    changed.add(call);
+    if (dueAt === Number.POSITIVE_INFINITY) within(LATER);
+  }
+
+  function isSoon(): boolean {
+    return closedPinholes.length > 0 || events.length > 0;
+  }
+
+  function due(now: number): number {
+    return isSoon() && backlog() <= MOST_BACKLOG ? now : dueAt;
+  }
+
+  function flush(now: number, idle: boolean): boolean {
+    if (now < dueAt && !(idle && isSoon())) return false;
+    if (backlog() > MOST_BACKLOG) {
+      dueAt = now + SOON;
+      return false;
+    }
+    send();
+    return true;
+  }
+
+  function send(): void {
+    const records: JournalEntry[] = [];
+    for (const call of changed) {
+      if (records.length >= SLICE) break;
+      changed.delete(call);
+      records.push({ hash: call.hash, endedAt: call.endedAt, bytes: serialize(inspector.dump(call)) });
+    }
+    const batch = { type: 'batch', records, closed: closedPinholes, events } as const;
+    closedPinholes = [];
+    events = [];
+    dueAt = changed.size === 0 ? Number.POSITIVE_INFINITY : clock();
+    post(batch);
+  }
+
+  return {
+    note,
+    closed(pinholes) {
+      closedPinholes.push(...pinholes);
+      within(SOON);
+    },
+    say: (level, text) => add({ type: 'note', level, text }),
+    due,
+    flush,
+    empty() {
+      while (dueAt !== Number.POSITIVE_INFINITY) send();
+    },
+  };
+}
+
+function nameOf({ hash, callId, parties }: Call): CallName {
+  return { hash, callId, parties };
+}

@@ -1,0 +1,73 @@
+import type { Settings } from '../config/schema.ts';
+import type { Firewall } from '../firewall/firewall.ts';
+import type { Interceptor } from '../intercept/interceptor.ts';
+
+/**
+ * What a platform is to the daemon. Each part is opened as root, in the thread or process that uses it, and goes
+ * on working when that has become an unprivileged user (on Linux with CAP_NET_ADMIN). `settings` is asked again
+ * whenever a value is needed, so that a reload takes effect.
+ */
+export interface Platform {
+  readonly name: 'freebsd' | 'linux';
+  /** For the data-path thread. Throws InterceptError or FirewallError. */
+  openDataPath(settings: () => Settings): Promise<DataPathEnds>;
+  /** For the control thread, with descriptors of its own: what takes long and holds up no packet. */
+  openControl(settings: () => Settings): Promise<ControlEnds>;
+  /** For the supervisor, with `fail: open` only. */
+  openFailOpen(settings: Settings): Promise<FailOpen>;
+}
+
+export interface DataPathEnds {
+  readonly interceptor: Interceptor;
+  readonly firewall: Firewall;
+  /**
+   * Whether the packet filter still holds what was committed. Asked twice a second, so it must cost less than a
+   * millisecond; false leads to a comparison rule by rule. Absent where there is no cheap way to tell.
+   */
+  readonly intact?: () => boolean;
+  /** Counters for people, by name: packets lost in a full queue, errors on release. */
+  readonly counters?: () => Readonly<Record<string, number>>;
+  /** Lines for the log about what was found and set up: buffer sizes, versions, missing rules. */
+  readonly describe?: () => readonly string[];
+}
+
+export type ControlEnds = Pick<Firewall, 'killStates' | 'traffic' | 'close'>;
+
+/** The daemon's own rules that hand SIP to it, for as long as it takes packets. */
+export interface FailOpen {
+  install(): void;
+  /** Removes the rules and their states, so that signalling passes unread. Does nothing when they are gone. */
+  remove(): void;
+  close(): void;
+}
+
+/** A module that can stand in for `openPlatform`, named by its URL: what both threads and the supervisor import. */
+export interface PlatformModule {
+  openPlatform(settings: Settings): Promise<Platform>;
+}
+
+/** A start that cannot succeed; the message is the line to print. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+}
+
+/** The system the settings ask for. Throws StartError where that is not the one we run on. */
+export function platformName(
+  settings: Pick<Settings, 'platform'>,
+  running: string = process.platform,
+): Platform['name'] {
+  const { platform } = settings;
+  if (running !== 'freebsd' && running !== 'linux') {
+    throw new StartError(`platform ${running} is not supported: expected freebsd or linux`);
+  }
+  if (platform !== 'auto' && platform !== running) {
+    throw new StartError(`platform: ${platform} is configured, but this is ${running}`);
+  }
+  return running;
+}
+
+/** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
+export async function openPlatform(settings: Settings): Promise<Platform> {
+  const name = platformName(settings);
+  throw new StartError(`platform ${name} is not built in`);
+}

@@ -1,0 +1,569 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Call } from '../../src/call/call.ts';
+import { callHash } from '../../src/call/call.ts';
+import type { Settings } from '../../src/config/load.ts';
+import { BEAT, createDataPath } from '../../src/daemon/data-path.ts';
+import type { Batch, Report } from '../../src/daemon/messages.ts';
+import { FirewallError } from '../../src/firewall/firewall.ts';
+import type { InspectorEvent } from '../../src/inspector.ts';
+import { InterceptError } from '../../src/intercept/interceptor.ts';
+import {
+  busy,
+  changeOf,
+  createClockDouble,
+  createFirewallDouble,
+  createInspectorDouble,
+  createInterceptorDouble,
+  createPostDouble,
+  pinhole,
+  settingsWith,
+} from './doubles.ts';
+
+interface More {
+  readonly intact?: () => boolean;
+  readonly pause?: () => void;
+  readonly backlog?: () => number;
+}
+
+function setUp(changes: Partial<Settings> = {}, more: More = {}) {
+  const log: string[] = [];
+  const clock = createClockDouble();
+  const source = createInterceptorDouble(log);
+  const filter = createFirewallDouble(log);
+  const inspector = createInspectorDouble();
+  const post = createPostDouble();
+  let settings = settingsWith(changes);
+  const beats: number[] = [];
+  const path = createDataPath({
+    ends: {
+      interceptor: source.interceptor,
+      firewall: filter.firewall,
+      ...(more.intact && { intact: more.intact }),
+    },
+    inspector: inspector.inspector,
+    settings: () => settings,
+    changeSettings: (next) => {
+      settings = next;
+    },
+    clock: clock.now,
+    pause(ms) {
+      clock.pass(ms);
+      more.pause?.();
+    },
+    ...(more.backlog && { backlog: more.backlog }),
+    beat: () => beats.push(clock.now()),
+    nextOrder: post.nextOrder,
+    post: post.post,
+  });
+  return { log, clock, source, filter, inspector, post, beats, path, settings: () => settings };
+}
+
+function batches(reports: readonly Report[]): Batch[] {
+  return reports.filter((report) => report.type === 'batch');
+}
+
+function notes(reports: readonly Report[]): string[] {
+  return batches(reports).flatMap(({ events }) =>
+    events.flatMap((event) => (event.type === 'note' ? [event.text] : [])),
+  );
+}
+
+function callOf(callId: string): Call {
+  return {
+    hash: callHash(callId, 'tag', '198.51.100.1', '192.0.2.10', 0),
+    callId,
+    fromTag: 'tag',
+    parties: ['198.51.100.1', '192.0.2.10'],
+    from: 'sip:a@example.org',
+    to: 'sip:b@example.org',
+    startedAt: 0,
+    state: 'calling',
+    endReason: null,
+    endStatus: 0,
+    answeredAt: null,
+    endedAt: null,
+    invite: null,
+    inviteCseq: 1,
+    dialogs: [],
+    transactions: [],
+    cancelled: false,
+    inviteExpires: Number.POSITIVE_INFINITY,
+    signallingDeadline: Number.POSITIVE_INFINITY,
+    sessionDeadline: Number.POSITIVE_INFINITY,
+    hardDeadline: Number.POSITIVE_INFINITY,
+    mediaAt: 0,
+    idle: false,
+  };
+}
+
+/** A message event as far as the loop looks at it. */
+function messageOf(call: Call): InspectorEvent {
+  return { type: 'message', calls: [call] } as unknown as InspectorEvent;
+}
+
+describe('data path: order of things', () => {
+  it('releases a packet only after the filter has confirmed what it asked for', () => {
+    const { path, source, inspector, log } = setUp();
+    inspector.opens('invite', 4000, 4002);
+    source.arrive('options', 'invite', 'bye');
+    path.turn();
+    assert.deepEqual(log, ['release options', 'commit +[4000 4002] -[]', 'release invite', 'release bye']);
+  });
+
+  it('releases the packets of a batch one by one, each after its own change', () => {
+    const { path, source, inspector, log } = setUp();
+    inspector.opens('one', 4000);
+    inspector.on('two', () => ({ change: changeOf([4010], [4000]) }));
+    source.arrive('one', 'two');
+    path.turn();
+    assert.deepEqual(log, ['commit +[4000] -[]', 'release one', 'commit +[4010] -[4000]', 'release two']);
+  });
+
+  it('drops what the inspector says to drop', () => {
+    const { path, source, inspector, log } = setUp();
+    inspector.on('junk', () => ({ verdict: 'drop' }));
+    source.arrive('junk', 'fine');
+    path.turn();
+    assert.deepEqual(log, ['drop junk', 'release fine']);
+    assert.deepEqual([path.counters.received, path.counters.released, path.counters.dropped], [2, 1, 1]);
+  });
+
+  it('tells of closed pinholes only after the packet has gone', () => {
+    const { path, source, inspector, post, log } = setUp();
+    inspector.opens('invite', 4000);
+    inspector.on('bye', () => ({ change: changeOf([], [4000]) }));
+    source.arrive('invite');
+    source.arrive('bye');
+    path.turn();
+    path.turn();
+    path.turn();
+    assert.deepEqual(log.slice(-2), ['commit +[] -[4000]', 'release bye']);
+    assert.deepEqual(
+      batches(post.reports).flatMap(({ closed }) => closed),
+      [pinhole(4000)],
+    );
+  });
+});
+
+describe('data path: waiting', () => {
+  it('waits for a deadline, not past it, and never longer than a heartbeat', () => {
+    const { path, source, inspector, clock } = setUp();
+    path.turn();
+    inspector.double.deadline = clock.now() + 12.3;
+    path.turn();
+    inspector.double.deadline = clock.now() - 5;
+    path.turn();
+    assert.deepEqual(source.timeouts, [BEAT, 13, 0]);
+  });
+
+  it('does what is due when its time has come, and not before', () => {
+    const { path, inspector, clock, log } = setUp();
+    inspector.double.deadline = clock.now() + 10;
+    inspector.double.onTick = () => ({ change: changeOf([4000]) });
+    path.turn();
+    assert.deepEqual(log, []);
+    clock.pass(10);
+    path.turn();
+    assert.deepEqual(log, ['commit +[4000] -[]']);
+  });
+
+  it('beats when idle and under load, at least every 250 ms', () => {
+    const { path, source, beats, clock } = setUp();
+    for (let turn = 0; turn < 40; turn++) {
+      if (turn % 2 === 0) source.arrive('options');
+      clock.pass(turn % 2 === 0 ? 5 : BEAT);
+      path.turn();
+    }
+    const gaps = beats.slice(1).map((at, index) => at - beats[index]!);
+    assert.ok(beats.length > 10);
+    assert.ok(Math.max(...gaps) <= 250, `longest silence ${Math.max(...gaps)} ms`);
+  });
+
+  it('does not wait while it has something to tell', () => {
+    const { path, source, inspector, post } = setUp();
+    inspector.on('invite', () => ({
+      events: [
+        {
+          type: 'refused',
+          call: null,
+          refusal: { reason: 'malformed-sip', detail: '' },
+          wanted: null,
+          at: 1,
+        },
+      ],
+    }));
+    source.arrive('invite');
+    path.turn();
+    assert.equal(batches(post.reports).length, 0);
+    path.turn();
+    assert.equal(source.timeouts[1], 0);
+    assert.equal(batches(post.reports).length, 1);
+    path.turn();
+    assert.equal(source.timeouts[2], BEAT);
+  });
+});
+
+describe('data path: a filter that refuses', () => {
+  it('asks a busy filter again until it takes the change', () => {
+    const { path, source, inspector, filter, log } = setUp(
+      {},
+      {
+        pause: (): void => {
+          if (filter.control.asked === 3) filter.control.refuse = null;
+        },
+      },
+    );
+    inspector.opens('invite', 4000);
+    filter.control.refuse = busy();
+    source.arrive('invite');
+    path.turn();
+    assert.deepEqual(log, ['commit +[4000] -[]', 'release invite']);
+    assert.equal(path.counters.retries, 3);
+    assert.equal(path.counters.commitErrors, 0);
+  });
+
+  it('gives a busy filter no more than timers.firewall-retry, then passes the packet without', () => {
+    const { path, source, inspector, filter, clock, log } = setUp();
+    inspector.opens('invite', 4000);
+    filter.control.refuse = busy();
+    source.arrive('invite');
+    const before = clock.now();
+    path.turn();
+    assert.equal(clock.now() - before, settingsWith({}).timers.firewallRetry);
+    assert.deepEqual(log, ['release invite']);
+    assert.equal(path.counters.commitErrors, 1);
+    assert.equal(inspector.inspector.stats.refusals.get('firewall-error'), 1);
+  });
+
+  it('drops the packet with on-firewall-error: drop', () => {
+    const { path, source, inspector, filter, log } = setUp({ onFirewallError: 'drop' });
+    inspector.opens('invite', 4000);
+    filter.control.refuse = new FirewallError('DIOCADDRULE: EINVAL', 'EINVAL');
+    source.arrive('invite', 'options');
+    path.turn();
+    assert.deepEqual(log, ['drop invite', 'release options']);
+    assert.equal(filter.control.asked, 1);
+  });
+
+  it('keeps beating while it waits for a busy filter', () => {
+    const { path, source, inspector, filter, beats } = setUp({
+      timers: { ...settingsWith({}).timers, firewallRetry: 1000 },
+    });
+    inspector.opens('invite', 4000);
+    filter.control.refuse = busy();
+    source.arrive('invite');
+    path.turn();
+    const gaps = beats.slice(1).map((at, index) => at - beats[index]!);
+    assert.ok(beats.length >= 10 && Math.max(...gaps) <= 250);
+  });
+
+  it('waits for a failing filter only once, not with every packet', () => {
+    const { path, source, inspector, filter, clock } = setUp();
+    for (let call = 0; call < 20; call++) inspector.opens(`invite ${call}`, 4000 + 2 * call);
+    filter.control.refuse = busy();
+    source.arrive(...Array.from({ length: 20 }, (_, call) => `invite ${call}`));
+    const before = clock.now();
+    path.turn();
+    assert.equal(clock.now() - before, settingsWith({}).timers.firewallRetry);
+  });
+
+  it('puts the filter right by itself once it answers again', () => {
+    const { path, source, inspector, filter, clock, log, post } = setUp();
+    inspector.opens('one', 4000);
+    inspector.on('two', () => ({ change: changeOf([4010], [4000]) }));
+    filter.control.refuse = new FirewallError('no', 'EIO');
+    source.arrive('one', 'two');
+    path.turn();
+    for (let turn = 0; turn < 20; turn++) {
+      clock.pass(BEAT);
+      path.turn();
+    }
+    assert.deepEqual(log, ['release one', 'release two']);
+    filter.control.refuse = null;
+    for (let turn = 0; turn < 100; turn++) {
+      clock.pass(BEAT);
+      path.turn();
+    }
+    assert.deepEqual(filter.model.list(), [pinhole(4010)]);
+    assert.equal(path.counters.repairs, 1);
+    assert.match(
+      notes(post.reports).join('\n'),
+      /refused a change.*\n.*as it should be again: 1 added, 0 removed/,
+    );
+  });
+
+  it('holds the next packet of the call to the same rule until its pinholes are there', () => {
+    const { path, source, inspector, filter, log } = setUp({ onFirewallError: 'drop' });
+    const call = callOf('a');
+    const other = callOf('b');
+    const invite = { ...pinhole(4000), label: `pinholed:${call.hash}:0` };
+    const again = { events: [messageOf(call)] };
+    inspector.on('invite', () => ({ change: { open: [invite], close: [] }, ...again }));
+    inspector.on('retransmission', () => again);
+    inspector.on('other', () => ({ events: [messageOf(other)] }));
+    filter.control.refuse = new FirewallError('no', 'EIO');
+    source.arrive('invite', 'other', 'retransmission');
+    path.turn();
+    assert.deepEqual(log, ['drop invite', 'release other', 'drop retransmission']);
+    filter.control.refuse = null;
+    source.arrive('retransmission');
+    path.turn();
+    assert.deepEqual(log.slice(3, 5), ['commit +[4000] -[]', 'release retransmission']);
+  });
+
+  it('does not close what never opened', () => {
+    const { path, source, inspector, filter, log } = setUp();
+    inspector.opens('invite', 4000);
+    inspector.on('bye', () => ({ change: changeOf([], [4000]) }));
+    filter.control.refuse = new FirewallError('no', 'EIO');
+    source.arrive('invite');
+    path.turn();
+    filter.control.refuse = null;
+    source.arrive('bye');
+    path.turn();
+    assert.deepEqual(log, ['release invite', 'release bye']);
+  });
+
+  it('rebuilds within a second when somebody has flushed the rules', () => {
+    const { path, source, inspector, filter, clock, log } = setUp(
+      {},
+      { intact: (): boolean => filter.model.list().length === [...inspector.inspector.pinholes()].length },
+    );
+    inspector.opens('invite', 4000, 4002);
+    source.arrive('invite');
+    path.turn();
+    filter.model.clear();
+    const before = clock.now();
+    while (filter.model.list().length === 0 && clock.now() < before + 1000) {
+      clock.pass(BEAT);
+      path.turn();
+    }
+    assert.deepEqual(filter.model.list(), [pinhole(4000), pinhole(4002)]);
+    assert.equal(log.at(-1), 'commit +[4000 4002] -[]');
+  });
+});
+
+describe('data path: what must not happen', () => {
+  it('releases a packet over which the inspector threw, and goes on', () => {
+    const { path, source, inspector, log, post } = setUp();
+    inspector.on('poison', () => {
+      throw new TypeError('cannot read properties');
+    });
+    source.arrive('poison', 'fine');
+    assert.equal(path.turn(), true);
+    path.turn();
+    assert.deepEqual(log, ['release poison', 'release fine']);
+    assert.equal(path.counters.exceptions, 1);
+    assert.match(notes(post.reports)[0]!, /inspector.*cannot read properties/);
+  });
+
+  it('releases a packet over which the filter threw something else than a FirewallError', () => {
+    const { path, source, inspector, filter, log } = setUp();
+    inspector.opens('invite', 4000);
+    filter.control.refuse = new RangeError('offset');
+    source.arrive('invite');
+    path.turn();
+    assert.deepEqual(log, ['release invite']);
+    assert.equal(path.counters.exceptions, 1);
+  });
+
+  it('survives a deadline that throws', () => {
+    const { path, inspector, clock } = setUp();
+    inspector.double.deadline = clock.now();
+    inspector.double.onTick = () => {
+      throw new Error('tick');
+    };
+    assert.equal(path.turn(), true);
+    assert.equal(path.counters.exceptions, 1);
+  });
+
+  it('ends when the interceptor is gone', () => {
+    const { path, source } = setUp();
+    source.fail(new InterceptError('socket closed', 'EBADF'));
+    assert.throws(() => path.turn(), InterceptError);
+  });
+
+  it('tries to release the rest of the batch when the interceptor fails in the middle of it', () => {
+    const { path, source, log } = setUp();
+    const release = source.interceptor.release;
+    source.interceptor.release = (packet) => {
+      if (packet.bytes.toString() === 'two') throw new InterceptError('no verdict', 'EPERM');
+      release(packet);
+    };
+    source.arrive('one', 'two', 'three');
+    assert.throws(() => path.turn(), InterceptError);
+    assert.deepEqual(log, ['release one', 'release three']);
+  });
+
+  it('keeps a bounded number of lines when the control thread does not take them', () => {
+    let backlog = 0;
+    const { path, source, inspector, post } = setUp({}, { backlog: () => backlog });
+    inspector.on('junk', () => ({
+      events: [
+        {
+          type: 'refused',
+          call: null,
+          refusal: { reason: 'malformed-sip', detail: '' },
+          wanted: null,
+          at: 1,
+        },
+      ],
+    }));
+    backlog = 1000;
+    for (let turn = 0; turn < 100; turn++) {
+      source.arrive(...Array.from({ length: 100 }, () => 'junk'));
+      path.turn();
+    }
+    assert.equal(post.reports.length, 0);
+    backlog = 0;
+    path.turn();
+    const kept = batches(post.reports).flatMap(({ events }) => events).length;
+    assert.ok(kept < 5000);
+    assert.equal(kept + path.counters.eventsLost, 10_000);
+  });
+});
+
+describe('data path: orders', () => {
+  it('takes new settings without touching what is open', () => {
+    const { path, source, inspector, filter, post, settings } = setUp();
+    inspector.opens('invite', 4000);
+    source.arrive('invite');
+    path.turn();
+    post.orders.push({ type: 'settings', settings: settingsWith({ strict: true }) });
+    path.turn();
+    assert.equal(settings().strict, true);
+    assert.equal(inspector.double.reloads, 1);
+    assert.deepEqual(filter.model.list(), [pinhole(4000)]);
+  });
+
+  it('passes on which pinholes had media', () => {
+    const { path, inspector, post } = setUp();
+    post.orders.push({ type: 'traffic', ids: ['a', 'b'] });
+    path.turn();
+    assert.deepEqual(inspector.traffic, ['a', 'b']);
+  });
+
+  it('takes one order between two batches, so that orders do not hold up packets', () => {
+    const { path, source, inspector, post, log } = setUp();
+    post.orders.push({ type: 'traffic', ids: ['a'] }, { type: 'traffic', ids: ['b'] });
+    source.arrive('one');
+    path.turn();
+    assert.deepEqual([inspector.traffic, log], [['a'], ['release one']]);
+  });
+
+  it('on stop empties the queue, then the filter, and says so last', () => {
+    const { path, source, inspector, post, log } = setUp();
+    inspector.opens('late', 4000);
+    source.arrive();
+    source.arrive('late');
+    source.arrive('later');
+    post.orders.push({ type: 'stop', keep: false });
+    assert.equal(path.turn(), false);
+    assert.deepEqual(log, [
+      'commit +[4000] -[]',
+      'release late',
+      'release later',
+      'clear firewall',
+      'close interceptor',
+      'close firewall',
+    ]);
+    assert.equal(post.reports.at(-1)?.type, 'stopped');
+  });
+
+  it('keeps the rules on a stop that says so', () => {
+    const { path, post, log } = setUp();
+    post.orders.push({ type: 'stop', keep: true });
+    path.turn();
+    assert.deepEqual(log, ['close interceptor', 'close firewall']);
+  });
+
+  it('answers questions', () => {
+    const { path, source, inspector, post } = setUp();
+    inspector.opens('invite', 4000, 4002);
+    source.arrive('invite');
+    path.turn();
+    post.orders.push({ type: 'ask', id: 7, question: { type: 'pinholes', from: 1, limit: 10 } });
+    post.orders.push({ type: 'ask', id: 8, question: { type: 'status' } });
+    path.turn();
+    path.turn();
+    const answers = post.reports.filter((report) => report.type === 'answer');
+    assert.deepEqual(answers[0], { type: 'answer', id: 7, answer: [pinhole(4002)] });
+    const status = answers[1]!.answer as { pinholes: number; counters: { released: number } };
+    assert.deepEqual([status.pinholes, status.counters.released], [2, 1]);
+  });
+});
+
+describe('data path: start', () => {
+  const record = (callId: string, ...ports: number[]) => {
+    const call = callOf(callId);
+    return {
+      call,
+      held: ports.map((port) => ({
+        pinhole: { ...pinhole(port), label: `pinholed:${call.hash}:0` },
+        slot: '0',
+        openedAt: 0,
+        candidate: false,
+        agreed: true,
+        trafficAt: null,
+        until: Number.POSITIVE_INFINITY,
+        reason: null,
+      })),
+    };
+  };
+
+  it('keeps the rules that are there, adds those that are missing, removes strangers', () => {
+    const { path, filter, log, post } = setUp();
+    const call = record('a', 4000, 4002);
+    filter.model.commit({ open: [call.held[0]!.pinhole, pinhole(9000)], close: [] });
+    path.start([call]);
+    assert.deepEqual(log, ['commit +[4002] -[]', 'commit +[] -[9000]']);
+    assert.deepEqual(
+      filter.model.list().map(({ ports }) => ports[0]),
+      [4000, 4002],
+    );
+    assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 2, removed: 1 });
+    path.turn();
+    assert.deepEqual(
+      batches(post.reports).flatMap(({ closed }) => closed),
+      [pinhole(9000)],
+    );
+  });
+
+  it('does nothing to a filter that holds exactly what it should', () => {
+    const { path, filter, log } = setUp();
+    const call = record('a', 4000);
+    filter.model.commit({ open: call.held.map((one) => one.pinhole), close: [] });
+    path.start([call]);
+    assert.deepEqual(log, []);
+  });
+
+  it('replaces a rule that carries the label of another call', () => {
+    const { path, filter } = setUp();
+    filter.model.commit({ open: [pinhole(4000, '00000000000000ff')], close: [] });
+    const call = record('a', 4000);
+    path.start([call]);
+    assert.deepEqual(filter.model.list(), [call.held[0]!.pinhole]);
+  });
+
+  it('goes on without a call that cannot be taken up', () => {
+    const { path, inspector, filter } = setUp();
+    const adopt = inspector.inspector.adopt;
+    inspector.inspector.adopt = (records, now) => {
+      if (records[0]!.call.callId === 'bad') throw new TypeError('dialogs is not iterable');
+      return adopt(records, now);
+    };
+    path.start([record('bad', 5000), record('good', 4000)]);
+    assert.deepEqual(
+      filter.model.list().map(({ ports }) => ports[0]),
+      [4000],
+    );
+    assert.equal(path.counters.exceptions, 1);
+  });
+
+  it('fails when the filter cannot be made right', () => {
+    const { path, filter } = setUp();
+    filter.control.refuse = new FirewallError('no', 'EPERM');
+    assert.throws(() => path.start([record('a', 4000)]), FirewallError);
+  });
+});
