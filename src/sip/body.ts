@@ -10,6 +10,8 @@ export interface BodyHeaders {
   readonly contentEncoding: string;
 }
 
+/** Parts of a message that are looked at, all levels together. */
+const MAX_PARTS = 64;
 /** Nesting of multipart in multipart that is still followed. */
 const MAX_DEPTH = 3;
 
@@ -29,12 +31,13 @@ export function readBody(headers: BodyHeaders, bytes: Buffer): SdpBody {
   if (headers.contentType === 'application/sdp' && headers.contentDisposition === '') {
     if (headers.contentEncoding === '') return { kind: 'sdp', bytes };
   }
-  const found: Found = { sdp: null, fragment: null, problem: null };
+  const found: Found = { parts: 0, sdp: null, fragment: null, problem: null };
   visit(headers, '', bytes, 0, found);
   return found.problem ?? found.sdp ?? found.fragment ?? NONE;
 }
 
 interface Found {
+  parts: number;
   sdp: SdpBody | null;
   fragment: SdpBody | null;
   problem: Unusable | null;
@@ -160,6 +163,10 @@ function visitPart(
   depth: number,
   found: Found,
 ): void {
+  if (++found.parts > MAX_PARTS) {
+    fail(found, 'malformed-body');
+    return;
+  }
   const fields = new Map<string, string>();
   let line = start;
   while (line < end) {
