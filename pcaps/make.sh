@@ -184,7 +184,7 @@ streamed() {
   fi
 }
 
-# lose NAMESPACE HOOK MATCH N: nftables drops the N-th packet (from 0) that matches, once.
+# lose NAMESPACE HOOK MATCH N: nftables drops the N-th packet (from 0; or a set { N, M }) that matches, once.
 lose() {
   within "$1" nft -f - <<EOF
 table inet lose {
@@ -198,6 +198,7 @@ EOF
 
 find_again() { within "$1" nft delete table inet lose; }
 
+make_fragmented-invite-ipv6() { call6; }
 make_ipv6-call() { call6; }
 make_ipv6-signalling-ipv4-media() { call6; }
 
@@ -218,6 +219,15 @@ make_tcp-reordered() {
   call -t t1
   find_again router
   find_again pbx
+}
+
+# What is lost is lost behind the capture: the first INVITE, the first 200 and the 200 to the BYE.
+make_retransmissions() {
+  lose pbx input 'udp dport 5060 meta length > 400' 0
+  lose client input 'udp sport 5060' '{ 0, 2 }'
+  call
+  find_again pbx
+  find_again client
 }
 
 make_ice-bundle() { call -t t1; }
@@ -319,8 +329,8 @@ make_one() {
 all=(
   basic-call early-media delayed-offer prack prack-offer-in-183 update-early
   reinvite-moves-port reinvite-refused direct-media-gateway hold-resume hold-zero-address
-  cancel busy auth-407 forked trunk-many-calls lost-bye
-  tcp-split tcp-reordered fragmented-invite ipv6-call ipv6-signalling-ipv4-media
+  cancel busy auth-407 forked trunk-many-calls lost-bye retransmissions
+  tcp-split tcp-reordered fragmented-invite fragmented-invite-ipv6 ipv6-call ipv6-signalling-ipv4-media
   t38-fax rtcp-mux rtcp-attribute ice-bundle phone-behind-nat
   one-way-audio-private-address one-way-audio-unannounced-source
   attack-spoofed-bye attack-sdp-third-host attack-rtp-spray attack-answer-without-invite

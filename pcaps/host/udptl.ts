@@ -20,33 +20,35 @@ function data(type: number, field: number, bytes: readonly number[] = []): Buffe
   return Buffer.from([type, 1, 0x80 | (field << 4), size >> 8, size & 0xff, ...bytes]);
 }
 
-/** HDLC frames of T.30: address, control, then DIS, DCS, CFR, EOP, MCF or DCN. */
+/** A T.30 frame, most significant bit first as T.38 has it: address, control with the final bit, then what is given. */
 const frame = (...bytes: number[]): Buffer[] => [
   V21_PREAMBLE ?? Buffer.alloc(0),
-  data(V21, HDLC_DATA, [0xff, ...bytes]),
+  data(V21, HDLC_DATA, [0xff, 0xc8, ...bytes]),
   data(V21, HDLC_FCS_OK_SIG_END),
 ];
+/** Facsimile control fields (T.30, 5.3.6.1); the sender's have the X bit set. */
+const [DIS, CFR, MCF, DCS, EOP, DCN] = [0x01, 0x21, 0x31, 0xc1, 0xf4, 0xdf];
 const repeat = (count: number, packet: Buffer | undefined): Buffer[] => Array(count).fill(packet);
 const line = Array.from({ length: 48 }, (_, i) => (i % 3 === 0 ? 0x4d : 0x9a));
 
 const sender: readonly Buffer[] = [
   ...repeat(4, CNG),
   ...repeat(10, NO_SIGNAL),
-  ...frame(0x13, 0x83, 0x00, 0x46, 0x70),
+  ...frame(DCS, 0x00, 0x62, 0x0e),
   ...repeat(2, V29_9600_TRAINING),
   ...repeat(16, data(V29_9600, T4_NON_ECM_DATA, line)),
   data(V29_9600, T4_NON_ECM_SIG_END),
-  ...frame(0x13, 0x2f),
+  ...frame(EOP),
   ...repeat(4, NO_SIGNAL),
-  ...frame(0x13, 0xfb),
+  ...frame(DCN),
 ];
 const receiver: readonly Buffer[] = [
   ...repeat(6, CED),
-  ...frame(0x13, 0x80, 0x00, 0xce, 0xf4),
+  ...frame(DIS, 0x00, 0x73, 0x2f),
   ...repeat(12, NO_SIGNAL),
-  ...frame(0x13, 0x84),
+  ...frame(CFR),
   ...repeat(14, NO_SIGNAL),
-  ...frame(0x13, 0x8c),
+  ...frame(MCF),
 ];
 
 /**
