@@ -28,21 +28,30 @@ export function terminalStyle(
     good: wrapped(32),
     bad: wrapped(31),
     caution: wrapped(33),
-    width: Math.min(WIDEST, Math.max(NARROWEST, stream.columns ?? 80)),
+    width: Math.min(WIDEST, Math.max(NARROWEST, stream.columns || 80)),
   };
+}
+
+const SGR = /\x1b\[[0-9]+m/g;
+
+/** Columns that a text takes on a terminal. */
+export function columnsOf(text: string): number {
+  return text.replace(SGR, '').length;
 }
 
 /** Lines of at most `width` columns, broken at spaces; a longer word stands alone. */
 export function wrapText(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
+  let columns = 0;
   for (const word of text.split(' ')) {
-    if (line === '') line = word;
-    else if (line.length + 1 + word.length <= width) line += ` ${word}`;
-    else {
+    const more = columnsOf(word);
+    if (line !== '' && columns + 1 + more > width) {
       lines.push(line);
-      line = word;
+      line = '';
     }
+    columns = line === '' ? more : columns + 1 + more;
+    line = line === '' ? word : `${line} ${word}`;
   }
   lines.push(line);
   return lines;

@@ -34,8 +34,8 @@ export interface Announcements {
   near(address: Address, time: number): Announcement | null;
   /** The latest one that this host made for this port of some other address. */
   ownedElsewhere(owner: Address, port: number): Announcement | null;
-  /** The latest one of this port at a private address. */
-  privateAt(port: number): Announcement | null;
+  /** The latest one of this port at any address. */
+  ofPort(port: number): Announcement | null;
   /** Whether any description named this address. */
   names(address: Address): boolean;
 }
@@ -55,7 +55,7 @@ export function createAnnouncements(): Announcements {
   const byPort = new Map<string, Announcement[]>();
   const byAddress = new Map<Address, Announcement[]>();
   const byOwner = new Map<string, Announcement>();
-  const privates = new Map<number, Announcement>();
+  const latest = new Map<number, Announcement>();
 
   function add(session: Session, origin: Origin): void {
     for (const stream of session.streams) {
@@ -84,7 +84,7 @@ export function createAnnouncements(): Announcements {
       if (list === undefined) byPort.set(key, [announcement]);
       else list.push(announcement);
       if (address !== origin.owner) byOwner.set(`${origin.owner} ${port}`, announcement);
-      if (isPrivate(address)) privates.set(port, announcement);
+      latest.set(port, announcement);
     }
     const list = byAddress.get(address) ?? [];
     list.push(announcement);
@@ -102,7 +102,7 @@ export function createAnnouncements(): Announcements {
     at: (address, port) => byPort.get(`${address} ${port}`) ?? [],
     near,
     ownedElsewhere: (owner, port) => byOwner.get(`${owner} ${port}`) ?? null,
-    privateAt: (port) => privates.get(port) ?? null,
+    ofPort: (port) => latest.get(port) ?? null,
     names: (address) => byAddress.has(address),
   };
 }

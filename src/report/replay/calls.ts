@@ -12,7 +12,6 @@ export interface RefusalRecord extends RefusalReport {
 }
 
 export interface CallRecord extends Omit<CallReport, 'pinholes'> {
-  readonly hash: string;
   readonly toTags: string[];
   state: CallState;
   answeredAt: number | null;

@@ -28,10 +28,25 @@ type Explanation = Pick<Block, 'reason' | 'text' | 'advice'>;
 export function explain(flow: Flow, spell: BlockedSpell, known: Knowledge): Block {
   const { first, firstAt, packets } = spell;
   const { reason, text, advice } = explainCause(flow, spell, spell.cause, known);
-  return { reason, first, firstAt, packets, text: text + outboundNote(flow, spell, known), advice };
+  const notes = `${outboundNote(flow, spell, known)}${laterNote(flow, spell, known)}`;
+  return { reason, first, firstAt, packets, text: text + notes, advice };
+}
+
+/** The first packets were blocked, and then it passed. */
+function laterNote({ firstPassed }: Flow, { firstAt, cause }: BlockedSpell, { frame }: Knowledge): string {
+  if (firstPassed === null || firstPassed.at < firstAt || cause.kind === 'wrong-source') return '';
+  const how = firstPassed.by === 'state' ? ' as the way back of the other direction, by its state' : '';
+  return ` From ${frame(firstPassed.place)} on it passes${how}.`;
 }
 
 function explainCause(flow: Flow, spell: BlockedSpell, cause: Cause, known: Knowledge): Explanation {
+  if (flow.source === flow.destination) {
+    return {
+      reason: 'same-host',
+      text: `${flow.source} sends to itself, which crosses no firewall.`,
+      advice: '',
+    };
+  }
   switch (cause.kind) {
     case 'wrong-source':
       return explainSource(flow, cause.pinholes, cause.agreed, known);
@@ -67,11 +82,12 @@ function explainSource(
     };
   }
   const allowed = [...new Set(pinholes.flatMap(({ sources }) => (sources === 'any' ? [] : sources)))];
-  const parties: readonly Address[] = known.call(pinhole.call)?.parties ?? [];
-  const named = allowed.map((address) => {
-    const signals = parties.includes(address);
-    return `${address} (${signals ? 'where the signalling comes from' : 'announced'})`;
-  });
+  const signalling = pinholes.map((one) => signallingPeer(one, known));
+  const named = allowed.map((address) =>
+    signalling.includes(address)
+      ? `${address} (the signalling peer)`
+      : `${address} (announced as its media address)`,
+  );
   if (!agreed) {
     const later = known
       .pinholesOf(pinhole.call)
@@ -92,7 +108,7 @@ function explainSource(
         'Early media from another host than the one that signals: set early-media-source: any, or let that host announce its address in a 183.',
     };
   }
-  const hidden = allowed.find((address) => isPrivate(address) && !parties.includes(address));
+  const hidden = allowed.find((address) => isPrivate(address) && !signalling.includes(address));
   if (hidden !== undefined && !isPrivate(source)) {
     return {
       reason: 'nat',
@@ -105,6 +121,12 @@ function explainSource(
     text: `It came from ${source}, but only ${list(named)} may send to ${where}.`,
     advice: `If ${source} belongs to the peer, let the peer announce it, or set media-source: any. If it does not, it was blocked rightly.`,
   };
+}
+
+/** Where the other party's signalling comes from. */
+function signallingPeer({ call, held }: PinholeRecord, known: Knowledge): Address | null {
+  const parties = known.call(call)?.parties;
+  return parties?.[held.slot.startsWith('0:') ? 1 : 0] ?? null;
 }
 
 /** What had happened when a pinhole was closed, and what can be done about packets that come after it. */
@@ -230,6 +252,7 @@ function explainUnannounced(flow: Flow, { firstAt }: BlockedSpell, known: Knowle
   const { announcements, frame } = known;
   const { destination, destinationPort, source } = flow;
   const to = destinationOf(flow);
+  const isReply = flow.firstPassed?.by === 'state';
   const later = announcements.at(destination, destinationPort).find(({ at }) => at >= firstAt);
   if (later !== undefined) {
     return {
@@ -251,7 +274,7 @@ function explainUnannounced(flow: Flow, { firstAt }: BlockedSpell, known: Knowle
   if (elsewhere !== null) {
     const there = transportText(elsewhere.address, destinationPort);
     return {
-      reason: 'other-port',
+      reason: 'other-address',
       text: `${destination} announced ${there} in ${frame(elsewhere.place)} (${elsewhere.summary}), not itself: nobody announced ${to}.`,
       advice: `The sender ignores the announced address and sends back to ${destination}, where the signalling comes from.`,
     };
@@ -259,25 +282,29 @@ function explainUnannounced(flow: Flow, { firstAt }: BlockedSpell, known: Knowle
   const near = announcements.near(destination, firstAt);
   if (near !== null) {
     const what = `${near.media} ${transportText(near.address, portsText(near.ports))}`;
-    const reply = replyNote(flow, known);
     return {
       reason: 'other-port',
-      text: `Nobody announced ${to}; of this host ${frame(near.place)} (${near.summary}) announced ${what}.${reply}`,
-      advice:
-        reply !== ''
-          ? ''
-          : 'The sender uses a port that was not agreed on, or the SDP for it is not in the capture.',
+      text: `Nobody announced ${to}; of this host ${frame(near.place)} (${near.summary}) announced ${what}.`,
+      advice: isReply
+        ? ''
+        : 'The sender uses a port that was not agreed on, or the SDP for it is not in the capture.',
     };
   }
-  const hidden = announcements.privateAt(destinationPort);
-  if (hidden !== null && hidden.address !== destination && !isPrivate(destination)) {
+  const same = announcements.ofPort(destinationPort);
+  if (same !== null && isPrivate(same.address) && !isPrivate(destination)) {
     return behindNat(
-      `Nobody announced ${to}, but ${hidden.owner} announced the same port at the private address ${hidden.address} in ${frame(hidden.place)} (${hidden.summary}): probably that host, seen from beyond its NAT.`,
-      hidden,
+      `Nobody announced ${to}, but ${same.owner} announced the same port at the private address ${same.address} in ${frame(same.place)} (${same.summary}): probably that host, seen from beyond its NAT.`,
+      same,
     );
   }
-  const reply = replyNote(flow, known);
-  if (reply !== '') return never(`Nobody announced ${to}.${reply}`, '');
+  if (same !== null && announcements.near(source, firstAt)?.callId === same.callId) {
+    return {
+      reason: 'other-address',
+      text: `Nobody announced ${to}; the same port was announced at ${same.address} in ${frame(same.place)} (${same.summary}).`,
+      advice: `Find out why the media goes to ${destination} instead: an address rewritten on the way, or a phone with two addresses.`,
+    };
+  }
+  if (isReply) return never(`Nobody announced ${to}.`, '');
   const also = announcements.names(source) ? '' : ` or ${source}`;
   return never(
     `No session description in the capture names ${destination}${also}: the signalling of this stream is not here.`,
@@ -297,13 +324,6 @@ function behindNat(text: string, { address, owner }: Announcement): Explanation 
 
 function never(text: string, advice: string): Explanation {
   return { reason: 'never-announced', text, advice };
-}
-
-/** Two streams that answer each other: the unannounced direction passes only by the state of the other. */
-function replyNote(flow: Flow, { reverse, frame }: Knowledge): string {
-  const back = reverse(flow);
-  if (back === null || back.passedAt === null) return '';
-  return ` It is the way back of a flow that passes from ${frame(back.first)} on, and passes with that flow's state once that is there.`;
 }
 
 /** Without a pinhole a packet may still pass in real life: by the state that an outgoing packet made. */

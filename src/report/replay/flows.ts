@@ -29,15 +29,22 @@ export interface Flow {
   readonly kinds: Partial<Record<MediaKind | 'other', number>>;
   /** Media by content for certain. */
   proven: boolean;
-  /** RTP by its one packet's content, which may be chance. */
+  /** RTP or RTCP by the content of one packet, which may be chance. */
   suspected: boolean;
   ssrc: number;
+  sequence: number;
   /** SDP announced its destination as a fax stream (udptl) at some time. */
   isFax: boolean;
-  /** The pinhole that passed the latest packet. */
+  /** The pinhole that passed the latest packet: by its rule, or by a state that it had made. */
   pinhole: PinholeRecord | null;
-  /** When the first packet passed, null when none did. */
-  passedAt: number | null;
+  /** The pinhole that leads to its destination, as of the latest packet. */
+  into: PinholeRecord | null;
+  /** The first packet that passed, null when none did. */
+  firstPassed: {
+    readonly place: Place;
+    readonly at: number;
+    readonly by: 'rule' | 'state' | 'outbound';
+  } | null;
   readonly spells: BlockedSpell[];
   /** State of the replay in which the last spell's cause was found. */
   epoch: number;
@@ -68,7 +75,16 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
     const flow: Flow = {
       ...{ source, sourcePort, destination, destinationPort, first: place, firstAt: at, lastAt: at },
       ...{ packets: 0, passed: 0, blocked: 0, outbound: 0, kinds: {}, proven: false, suspected: false },
-      ...{ ssrc: -1, isFax: false, pinhole: null, passedAt: null, spells: [], epoch: -1 },
+      ...{
+        ssrc: -1,
+        sequence: 0,
+        isFax: false,
+        pinhole: null,
+        into: null,
+        firstPassed: null,
+        spells: [],
+        epoch: -1,
+      },
     };
     flows.set(key, flow);
     return flow;
@@ -102,12 +118,22 @@ export function noteContent(flow: Flow, payload: PacketView['payload']): void {
   }
   flow.kinds[kind] = (flow.kinds[kind] ?? 0) + 1;
   if (flow.proven) return;
-  if (kind === 'rtp') {
-    const ssrc = readRtp(payload)?.ssrc ?? -1;
-    if (flow.suspected && ssrc === flow.ssrc) flow.proven = true;
-    flow.suspected = true;
-    flow.ssrc = ssrc;
-  } else if (kind !== 'other' && kind !== 'turn') {
-    flow.proven = true;
-  }
+  if (kind === 'rtp') noteRtp(flow, payload);
+  else if (kind === 'rtcp') flow.suspected = true;
+  else if (kind !== 'other' && kind !== 'turn') flow.proven = true;
 }
+
+/** Two packets of one source with sequence numbers close to each other are no chance. */
+function noteRtp(flow: Flow, payload: PacketView['payload']): void {
+  const header = readRtp(payload);
+  if (header === null) return;
+  const { ssrc, sequence } = header;
+  const step = (sequence - flow.sequence) & 0xffff;
+  if (flow.suspected && ssrc === flow.ssrc && step > 0 && step < MAX_STEP) flow.proven = true;
+  flow.suspected = true;
+  flow.ssrc = ssrc;
+  flow.sequence = sequence;
+}
+
+/** RFC 3550 appendix A.1: MAX_DROPOUT. */
+const MAX_STEP = 3000;

@@ -59,6 +59,8 @@ export interface SipCounts {
 }
 
 export interface CallReport {
+  /** Names the leg among others with the same Call-ID. */
+  readonly hash: string;
   readonly callId: string;
   readonly fromTag: string;
   readonly toTags: readonly string[];
@@ -112,7 +114,7 @@ export interface PinholeReport {
   readonly closed: Place | null;
   readonly closedAt: number | null;
   readonly closeReason: CloseReason | null;
-  /** Packets of the window that passed through it or its states. */
+  /** Packets of the window that passed to where it leads. */
   readonly packets: number;
 }
 
@@ -143,6 +145,8 @@ export interface FlowReport {
   /** Packets by what their content says; `other` for what is none of it. */
   readonly kinds: Readonly<Partial<Record<PacketKind | 'other', number>>>;
   readonly callId: string | null;
+  /** The leg's hash; null also when only a message of no leg announced it. */
+  readonly leg: string | null;
   /** Why packets were blocked, in the order it happened. */
   readonly blocks: readonly Block[];
   /** Passed for want of an inside destination alone. */
@@ -163,6 +167,7 @@ export interface Block {
 
 /** Why a media packet was blocked. Closed list. */
 export type BlockReason =
+  | 'same-host'
   | 'wrong-source'
   | 'early-media'
   | 'closed'
@@ -171,6 +176,7 @@ export type BlockReason =
   | 'announced-later'
   | 'nat'
   | 'other-port'
+  | 'other-address'
   | 'never-announced';
 
 export interface Damage {

@@ -16,7 +16,7 @@ import { createPacketReader } from '../../packet/reader.ts';
 import { printable } from '../../printable.ts';
 import { describeSession } from '../description.ts';
 import { createAnnouncements } from './announced.ts';
-import { createCallJournal, summaryOf } from './calls.ts';
+import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
 import { createRefusalIndex, findCause } from './cause.ts';
 import { explain, type Knowledge } from './explain.ts';
 import { createFlowTable, type Flow, noteContent } from './flows.ts';
@@ -215,23 +215,24 @@ export function createReplay(options: ReplayOptions): Replay {
     if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
     if (window.from !== null && time < window.from) return;
     const flow = flows.of(packet, place, time);
-    if (flow.epoch !== epoch) flow.isFax ||= leadsToFax(flow);
+    const isNews = flow.epoch !== epoch;
+    if (isNews) {
+      flow.isFax ||= leadsToFax(flow);
+      flow.into = firstOf(pinholes.openAt(destination, destinationPort));
+    }
     flow.lastAt = time;
     flow.packets++;
     noteContent(flow, payload);
-    if (answer.pinhole !== null) {
-      flow.passed++;
-      flow.passedAt ??= time;
-      if (flow.pinhole?.id !== answer.pinhole || flow.epoch !== epoch)
-        flow.pinhole = pinholes.byId(answer.pinhole);
-      if (flow.pinhole !== null) flow.pinhole.packets++;
-    } else if (isGuarded(destination)) {
+    const by = answer.by ?? (isGuarded(destination) ? null : 'outbound');
+    if (by === null) {
       flow.blocked++;
       blame(flow, time);
     } else {
       flow.passed++;
-      flow.passedAt ??= time;
-      flow.outbound++;
+      flow.firstPassed ??= { place, at: time, by };
+      if (by === 'outbound') flow.outbound++;
+      else if (isNews || flow.pinhole?.id !== answer.pinhole) flow.pinhole = pinholes.byId(answer.pinhole!);
+      if (flow.into !== null) flow.into.packets++;
     }
     flow.epoch = epoch;
   }
@@ -284,8 +285,8 @@ export function createReplay(options: ReplayOptions): Replay {
     };
   }
 
-  function callReport({ hash, ...record }: ReturnType<typeof calls.of>): CallReport {
-    return { ...record, pinholes: pinholes.of(hash) };
+  function callReport(record: CallRecord): CallReport {
+    return { ...record, pinholes: pinholes.of(record.hash) };
   }
 
   function isReported({ startedAt, endedAt, messages }: CallReport): boolean {
@@ -314,9 +315,10 @@ export function createReplay(options: ReplayOptions): Replay {
     const { source, sourcePort, destination, destinationPort } = flow;
     if (sipEndpoints.has(`${source} ${sourcePort}`) && sipEndpoints.has(`${destination} ${destinationPort}`))
       return false;
+    if (sourcePort < 1024 || destinationPort < 1024) return false;
     if (flow.proven) return true;
     const ofCall = [source, destination].some((one) => announcements.names(one) || sipHosts.has(one));
-    return flow.suspected && ofCall && sourcePort >= 1024 && destinationPort >= 1024;
+    return flow.suspected && (ofCall || flow.kinds.rtcp !== undefined);
   }
 
   function flowReport(flow: Flow, knowledge: Knowledge): FlowReport {
@@ -325,18 +327,21 @@ export function createReplay(options: ReplayOptions): Replay {
     return {
       ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
       ...{ packets, passed, blocked, outbound: flow.outbound, kinds: flow.kinds },
-      callId: callIdOf(flow),
+      ...callOf(flow),
       blocks: flow.spells.map((spell) => explain(flow, spell, knowledge)),
     };
   }
 
   /** From the pinhole that passed it, else from the announcement that names its destination, else its source. */
-  function callIdOf(flow: Flow): string | null {
-    if (flow.pinhole !== null) return calls.byHash(flow.pinhole.call)?.callId ?? null;
+  function callOf(flow: Flow): Pick<FlowReport, 'callId' | 'leg'> {
+    if (flow.pinhole !== null) {
+      const { call } = flow.pinhole;
+      return { callId: calls.byHash(call)?.callId ?? null, leg: call };
+    }
     const named =
       nearest(flow.destination, flow.destinationPort, flow.firstAt) ??
       nearest(flow.source, flow.sourcePort, flow.firstAt);
-    return named?.callId ?? null;
+    return { callId: named?.callId ?? null, leg: named?.call ?? null };
   }
 
   function nearest(address: Address, port: number, time: number) {
@@ -345,6 +350,11 @@ export function createReplay(options: ReplayOptions): Replay {
   }
 
   return { frame, finish };
+}
+
+function firstOf<T>(items: Iterable<T>): T | null {
+  for (const item of items) return item;
+  return null;
 }
 
 function isOn(ranges: readonly (readonly [number, number])[], packet: PacketView): boolean {

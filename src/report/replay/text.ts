@@ -20,9 +20,9 @@ export type TextParts = 'all' | 'calls' | 'refused';
 export function* replayText(report: ReplayReport, parts: TextParts, style: Style): Generator<string> {
   const page = createPage(report, style);
   yield* page.summary();
-  const byCall = flowsByCall(report.media);
+  const byLeg = flowsByLeg(report);
   if (parts !== 'refused') {
-    for (const call of report.calls) yield* page.call(call, byCall.get(call.callId) ?? [], parts);
+    for (const call of report.calls) yield* page.call(call, byLeg.get(call.hash) ?? [], parts);
   }
   if (parts === 'calls') return;
   if (parts === 'all') yield* page.orphans(report.media.filter(({ callId }) => callId === null));
@@ -31,15 +31,16 @@ export function* replayText(report: ReplayReport, parts: TextParts, style: Style
   yield* page.blocked(report.media.filter(({ blocks }) => blocks.length > 0));
 }
 
-function flowsByCall(media: readonly FlowReport[]): Map<string, FlowReport[]> {
-  const byCall = new Map<string, FlowReport[]>();
+/** Every flow under one leg: its own, or the first with its Call-ID. */
+function flowsByLeg({ calls, media }: ReplayReport): Map<string, FlowReport[]> {
+  const legs = new Map<string, FlowReport[]>(calls.map(({ hash }) => [hash, []]));
+  const first = new Map<string, string>();
+  for (const { callId, hash } of calls) if (!first.has(callId)) first.set(callId, hash);
   for (const flow of media) {
-    if (flow.callId === null) continue;
-    const list = byCall.get(flow.callId);
-    if (list === undefined) byCall.set(flow.callId, [flow]);
-    else list.push(flow);
+    const own = legs.get(flow.leg ?? '') ?? legs.get(first.get(flow.callId ?? '') ?? '');
+    own?.push(flow);
   }
-  return byCall;
+  return legs;
 }
 
 const INDENT = '  ';
@@ -109,12 +110,14 @@ function createPage(report: ReplayReport, style: Style) {
     yield row('A, B', `${parties[0]}, ${parties[1]}`);
     yield row('start', `${dateText(one.startedAt)} UTC`);
     yield row('end', endOf(one));
+    const media = parts === 'all' ? verdict(flows, one.answeredAt === null ? [] : pinholes) : '';
+    if (media !== '') yield* hanging('  media', media, 10);
     yield '\n';
     for (const line of messages) yield* ladder(one, line);
     if (messagesOmitted > 0) yield `${INDENT}${quiet(`and ${messagesOmitted} more messages`)}\n`;
     if (parts === 'calls') return;
     if (pinholes.length > 0) yield `\n${INDENT}Pinholes\n`;
-    for (const pinhole of pinholes) yield* pinholeLines(pinhole, one.startedAt);
+    for (const pinhole of pinholes) yield* pinholeLines(pinhole, one);
     if (flows.length > 0) yield `\n${INDENT}Media\n`;
     for (const flow of flows) yield* flowLines(flow);
     yield* refusalLines(refusals.filter(({ reason }) => !isNormal(reason)));
@@ -129,6 +132,25 @@ function createPage(report: ReplayReport, style: Style) {
     return `${endReason}${status} after ${spanText(endedAt - startedAt)}`;
   }
 
+  /** What became of the media, by the host it goes to: the answer to "why is there no audio". */
+  function verdict(flows: readonly FlowReport[], pinholes: readonly PinholeReport[]): string {
+    const hosts = new Map<string, { passed: number; blocked: number }>();
+    for (const { address } of pinholes) hosts.set(address, { passed: 0, blocked: 0 });
+    for (const { source, destination, passed, blocked } of flows) {
+      if (source === destination) continue;
+      const host = hosts.get(destination) ?? { passed: 0, blocked: 0 };
+      hosts.set(destination, host);
+      host.passed += passed;
+      host.blocked += blocked;
+    }
+    const words = [...hosts].map(([address, { passed, blocked }]) => {
+      if (passed + blocked === 0) return `to ${address} ${caution('nothing came')}`;
+      if (blocked === 0) return `to ${address} ${good('passed')}`;
+      return `to ${address} ${bad(passed === 0 ? 'BLOCKED' : `${blocked} packets BLOCKED`)}`;
+    });
+    return words.join(', ');
+  }
+
   function* ladder({ startedAt, parties }: CallReport, line: MessageLine): Generator<string> {
     const time = `+${((line.at - startedAt) / 1000).toFixed(3)}`.padStart(10);
     const again = line.repeats === 0 ? '' : quiet(` (${line.repeats + 1} times)`);
@@ -138,21 +160,25 @@ function createPage(report: ReplayReport, style: Style) {
     const indent = lead.length;
     const fits = description !== null && indent + what.length + 2 + description.length <= width;
     yield `${lead}${strong(what)}${again}${fits ? `  ${description}` : ''}\n`;
-    if (description !== null && !fits) {
-      const narrow = indent + 40 > width ? 22 : indent;
-      yield* hanging('', description, narrow);
-    }
+    if (description === null || fits) return;
+    const column = indent + 40 > width ? 22 : indent;
+    for (const stream of description.split(', ')) yield* hanging('', stream, column);
   }
 
-  function* pinholeLines(pinhole: PinholeReport, start: number): Generator<string> {
+  function* pinholeLines(
+    pinhole: PinholeReport,
+    { startedAt: start, answeredAt }: CallReport,
+  ): Generator<string> {
     const { protocol, address, ports, media, kind, sources, sourcePort, packets } = pinhole;
     const from = sources === 'any' ? 'any' : sources.join(', ');
     const port = sourcePort === null ? '' : ` port ${sourcePort}`;
     const target = `${protocol} to ${transportText(address, portsText(ports))} from ${from}${port}`;
-    yield* hanging('    ', `${target}  ${printable(media, 20)} ${kind}`, 6);
+    yield* hanging('    ', target, 4);
     const opened = `+${((pinhole.openedAt - start) / 1000).toFixed(3)} (${frameOf(pinhole.opened)})`;
-    const use = packets === 0 ? caution('nothing came') : plural(packets, 'packet');
-    yield `${' '.repeat(8)}${quiet(`${opened} to ${closing(pinhole, start)}`)}, ${use}\n`;
+    const nothing = answeredAt === null ? quiet('nothing came') : caution('nothing came');
+    const use = packets === 0 ? nothing : plural(packets, 'packet');
+    const what = `${printable(media, 20)} ${kind}`;
+    yield `${' '.repeat(8)}${what}, ${quiet(`${opened} to ${closing(pinhole, start)}`)}, ${use}\n`;
   }
 
   function closing({ closedAt, closed, closeReason }: PinholeReport, start: number): string {
@@ -178,9 +204,18 @@ function createPage(report: ReplayReport, style: Style) {
     if (refusals.length === 0) return;
     yield `\n${INDENT}Refused\n`;
     for (const { reason, detail, place } of refusals) {
-      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))} ${detail}`, 6);
+      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))} ${detail}`, 4);
     }
-    for (const reason of new Set(refusals.map((one) => one.reason))) {
+    yield* advise(refusals);
+  }
+
+  const advised = new Set<string>();
+
+  /** What to do about these refusals, said once in the whole report. */
+  function* advise(refusals: readonly RefusalReport[]): Generator<string> {
+    for (const { reason } of refusals) {
+      if (advised.has(reason)) continue;
+      advised.add(reason);
       yield* hanging('        ', quiet(`${reason}: ${REFUSALS[reason].advice}`), 8);
     }
   }
@@ -209,30 +244,32 @@ function createPage(report: ReplayReport, style: Style) {
     yield `\n${strong('Refused outside calls')}\n`;
     for (const { reason, detail, place, count } of refusals.slice(0, MAX_LISTED)) {
       const times = count === 1 ? '' : ` (${count} times)`;
-      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))}${times} ${detail}`, 6);
+      yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))}${times} ${detail}`, 4);
     }
     yield more(refusals.length - MAX_LISTED, 'refusal');
-    for (const reason of new Set(refusals.slice(0, MAX_LISTED).map((one) => one.reason))) {
-      yield* hanging('        ', quiet(`${reason}: ${REFUSALS[reason].advice}`), 8);
-    }
+    yield* advise(refusals.slice(0, MAX_LISTED));
   }
 
   function* blocked(flows: readonly FlowReport[]): Generator<string> {
     if (flows.length === 0) return;
     yield `\n${strong('Blocked media, and why')}\n`;
-    for (const flow of flows.slice(0, MAX_LISTED)) {
-      yield `\n${INDENT}${bad(flowText(flow))}\n`;
-      yield `${INDENT}${INDENT}${kindsOf(flow)}: ${flow.blocked} of ${plural(flow.packets, 'packet')} blocked\n`;
-      for (const block of flow.blocks) {
+    const groups = alike(flows);
+    for (const group of groups.slice(0, MAX_LISTED)) {
+      yield '\n';
+      for (const flow of group.slice(0, MAX_OF_GROUP)) {
+        yield `${INDENT}${bad(flowText(flow))}\n`;
+        yield `${INDENT}${INDENT}${kindsOf(flow)}: ${flow.blocked} of ${plural(flow.packets, 'packet')} blocked\n`;
+      }
+      yield more(group.length - MAX_OF_GROUP, 'flow between these hosts');
+      const { blocks } = group[0]!;
+      for (const block of blocks) {
         const which =
-          flow.blocks.length === 1
-            ? ''
-            : `${plural(block.packets, 'packet')} from ${frameOf(block.first)} on: `;
+          blocks.length === 1 ? '' : `${plural(block.packets, 'packet')} from ${frameOf(block.first)} on: `;
         yield* hanging('    why', `${which}${block.text}`, 9);
         if (block.advice !== '') yield* hanging('    do', block.advice, 9);
       }
     }
-    yield more(flows.length - MAX_LISTED, 'flow');
+    yield more(groups.length - MAX_LISTED, 'of them');
   }
 
   function more(count: number, what: string): string {
@@ -245,6 +282,20 @@ function createPage(report: ReplayReport, style: Style) {
 }
 
 const MAX_LISTED = 50;
+const MAX_OF_GROUP = 8;
+
+/** Flows between the same hosts that were blocked for the same reasons belong together: RTP with its RTCP. */
+function alike(flows: readonly FlowReport[]): FlowReport[][] {
+  const groups = new Map<string, FlowReport[]>();
+  for (const flow of flows) {
+    const why = flow.blocks.map(({ reason, advice }) => `${reason} ${advice}`);
+    const key = [flow.source, flow.destination, flow.callId, ...why].join('\n');
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [flow]);
+    else group.push(flow);
+  }
+  return [...groups.values()];
+}
 
 /** A refusal that every call with the outside has. */
 function isNormal(reason: string): boolean {
