@@ -263,8 +263,7 @@ function endOfName(bytes: Uint8Array, start: number, name: Uint8Array): number {
 /** Where the value starts after a header name that ends at `nameEnd`; -1 without a colon there, or without a name. */
 function startOfValue(bytes: Uint8Array, nameEnd: number, end: number): number {
   if (nameEnd < 0) return -1;
-  let i = nameEnd;
-  while (i < end && isFold(bytes[i]!)) i++;
+  const i = skipSpace(bytes, nameEnd, end);
   return i < end && bytes[i] === COLON ? skipSpace(bytes, i + 1, end) : -1;
 }
 
@@ -317,7 +316,8 @@ function readStatusLine(bytes: Uint8Array, text: string, start: number, end: num
 
 function badStartLine(bytes: Uint8Array, text: string, start: number, end: number): SipError {
   const line = lineOf(text, start, end);
-  return hasName(bytes, end - VERSION.length, SIP_SLASH)
+  const lastWord = text.lastIndexOf(' ', end - 1) + 1;
+  return lastWord > start && hasName(bytes, lastWord, SIP_SLASH)
     ? sipError('malformed-start-line', `expected METHOD URI SIP/2.0, found "${line}"`)
     : sipError('not-sip', `expected a SIP start-line, found "${line}"`);
 }
