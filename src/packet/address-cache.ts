@@ -5,7 +5,7 @@ import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
  * A direct-mapped cache from address bytes to canonical text: bounded by its construction, no allocation on a
  * hit, and a collision costs no more than formatting the address again.
  */
-const SLOTS = 8192;
+const SLOTS = 32_768;
 const keys4 = new Int32Array(SLOTS);
 const texts4 = new Array<Address>(SLOTS).fill('0.0.0.0');
 const keys6 = new Int32Array(SLOTS * 4);

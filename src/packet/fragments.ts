@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { type PacketError, type PacketView, readUpperLayer } from './ip.ts';
+import { createQueue, type Link, newLink } from './queue.ts';
 
 export interface ReassemblyOptions {
   /** How long a datagram may take from its first fragment to its last, in ms. RFC 8200 allows 60 s, pf uses 30 s. */
@@ -41,6 +42,7 @@ interface Datagram {
   total: number | null;
   protocolNumber: number;
   refused: PacketError | null;
+  readonly inOrder: Link<Datagram>;
 }
 
 const PIECE_OVERHEAD = 128;
@@ -52,12 +54,14 @@ const MAX_PAYLOAD = 65_535;
  */
 export function createFragmentReassembler(options: ReassemblyOptions = {}): FragmentReassembler {
   const { timeoutMs = 30_000, maxBytes = 4 << 20, maxDatagrams = 1024, maxFragments = 128 } = options;
-  /** In order of `startedAt`. */
   const datagrams = new Map<string, Datagram>();
+  /** In order of `startedAt`. */
+  const order = createQueue<Datagram>((datagram) => datagram.inOrder);
   let kept = 0;
 
   function forget(datagram: Datagram): void {
     datagrams.delete(datagram.key);
+    order.remove(datagram);
     dropPieces(datagram);
   }
 
@@ -74,17 +78,11 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
   }
 
   function expire(now: number): void {
-    for (const datagram of datagrams.values()) {
-      if (now - datagram.startedAt < timeoutMs) return;
-      forget(datagram);
-    }
+    while (order.first !== null && now - order.first.startedAt >= timeoutMs) forget(order.first);
   }
 
   function makeRoom(): void {
-    for (const datagram of datagrams.values()) {
-      if (kept <= maxBytes && datagrams.size <= maxDatagrams) return;
-      forget(datagram);
-    }
+    while (order.first !== null && (kept > maxBytes || datagrams.size > maxDatagrams)) forget(order.first);
   }
 
   function find(view: PacketView, id: number, now: number): Datagram {
@@ -100,8 +98,10 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
       total: null,
       protocolNumber: view.protocolNumber,
       refused: null,
+      inOrder: newLink(),
     };
     datagrams.set(key, datagram);
+    order.toBack(datagram);
     makeRoom();
     return datagram;
   }

@@ -20,7 +20,7 @@ interface Page {
 export type Pages = Map<number, Page>;
 
 const spare: Page[] = [];
-const MAX_SPARE = 256;
+const MAX_SPARE = 2048;
 
 function newPage(): Page {
   const page = spare.pop();

@@ -13,6 +13,7 @@ import {
   startOfRun,
   writeOnce,
 } from './pages.ts';
+import { createQueue, type Link, newLink } from './queue.ts';
 
 export interface StreamOptions {
   /** Directions of connections that are known at once; the one idle longest goes first. */
@@ -104,6 +105,8 @@ interface State<User> extends Stream<User> {
   candidate: number | null;
   readonly pages: Pages;
   lastAt: number;
+  readonly inUsed: Link<State<User>>;
+  readonly inBuffered: Link<State<User>>;
 }
 
 /**
@@ -118,9 +121,10 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     bufferIdleMs = 30_000,
     streamIdleMs = 7_200_000,
   } = options;
-  /** Both in order of `lastAt`. */
   const streams = new Map<string, State<User>>();
-  const buffered = new Set<State<User>>();
+  /** All streams, and those that have pages; both in order of `lastAt`. */
+  const used = createQueue<State<User>>((stream) => stream.inUsed);
+  const buffered = createQueue<State<User>>((stream) => stream.inBuffered);
   let pageCount = 0;
 
   function create(key: string, view: PacketView, origin: number, midstream: boolean): State<User> {
@@ -149,35 +153,32 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
       candidate: null,
       pages: new Map(),
       lastAt: 0,
+      inUsed: newLink(),
+      inBuffered: newLink(),
     };
     if (peer !== null) peer.peer = stream;
+    streams.set(key, stream);
     return stream;
   }
 
   function forget(stream: State<User>): void {
     dropBuffers(stream);
     streams.delete(stream.key);
+    used.remove(stream);
     if (stream.peer?.peer === stream) stream.peer.peer = null;
   }
 
   function touch(stream: State<User>, now: number): void {
     stream.lastAt = now;
-    streams.delete(stream.key);
-    streams.set(stream.key, stream);
-    if (buffered.delete(stream)) buffered.add(stream);
-    const oldest = streams.size > maxStreams ? firstOf(streams.values()) : undefined;
-    if (oldest !== undefined) forget(oldest);
+    used.toBack(stream);
+    if (stream.pages.size > 0) buffered.toBack(stream);
+    if (streams.size > maxStreams && used.first !== null) forget(used.first);
   }
 
   function expire(now: number): void {
-    for (const stream of buffered) {
-      if (now - stream.lastAt < bufferIdleMs) break;
-      dropBuffers(stream);
-    }
-    for (const stream of streams.values()) {
-      if (now - stream.lastAt < streamIdleMs) break;
-      forget(stream);
-    }
+    while (buffered.first !== null && now - buffered.first.lastAt >= bufferIdleMs)
+      dropBuffers(buffered.first);
+    while (used.first !== null && now - used.first.lastAt >= streamIdleMs) forget(used.first);
   }
 
   function dropBuffers(stream: State<User>): void {
@@ -198,7 +199,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     if (to === null) dropAll(stream.pages);
     else dropBetween(stream.pages, stream.kept, to);
     pageCount -= before - stream.pages.size;
-    if (stream.pages.size === 0) buffered.delete(stream);
+    if (stream.pages.size === 0) buffered.remove(stream);
   }
 
   /** `position` is not above `next`. */
@@ -212,8 +213,8 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
   function makeRoom(stream: State<User>, position: number, length: number): boolean {
     const needed = pagesNeeded(stream.pages, position, length);
     while ((pageCount + needed) * PAGE_COST > maxBytes) {
-      const oldest = firstOf(buffered);
-      if (oldest === undefined || oldest === stream) return false;
+      const oldest = buffered.first;
+      if (oldest === null || oldest === stream) return false;
       dropBuffers(oldest);
     }
     return true;
@@ -226,7 +227,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     const before = stream.pages.size;
     if (!writeOnce(stream.pages, position, bytes)) stream.conflict = true;
     pageCount += stream.pages.size - before;
-    if (before === 0) buffered.add(stream);
+    if (before === 0) buffered.toBack(stream);
     return true;
   }
 
@@ -430,9 +431,4 @@ function startsAnew(stream: State<unknown>, dataSeq: number, syn: boolean, windo
   const beyondSyn = (dataSeq - stream.candidate) | 0;
   const beyondNext = positionOf(stream, dataSeq) - stream.next;
   return beyondSyn >= 0 && beyondSyn <= windowBytes && Math.abs(beyondNext) > windowBytes;
-}
-
-function firstOf<T>(items: Iterable<T>): T | undefined {
-  for (const item of items) return item;
-  return undefined;
 }
