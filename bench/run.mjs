@@ -1,0 +1,17 @@
+// Compiles the tree and runs one benchmark: node bench/run.mjs inspect [arguments]. The compiled code is what a
+// firewall runs; a loader that compiles on the fly changes what is measured.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+const [name, ...rest] = process.argv.slice(2);
+if (name === undefined || !existsSync(new URL(`${name}.ts`, import.meta.url))) {
+  console.error(`no benchmark bench/${name}.ts`);
+  process.exit(1);
+}
+const compiler = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.bench.json'];
+const compiled = spawnSync(process.execPath, compiler, { stdio: 'inherit' });
+if (compiled.status !== 0) process.exit(compiled.status ?? 1);
+const run = spawnSync(process.execPath, ['--expose-gc', `build/bench/${name}.js`, ...rest], {
+  stdio: 'inherit',
+});
+process.exit(run.status ?? 1);
