@@ -441,7 +441,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const forks = call.dialogs.length;
     const dialog = findOrAddDialog(call, message.toTag);
     if (dialog === null) return nothing;
-    let departure = forks > 0 && call.dialogs.length > forks ? leaving('narrowed', 0, 0) : null;
+    let departure = forks > 0 && call.dialogs.length > forks ? leaving('answered', 0, 0) : null;
     if (message.status >= 200) {
       const repeated = dialog.confirmed;
       confirm(call, dialog, message, now);
@@ -575,7 +575,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     revive(call, now);
     const { oldPort, muxGrace } = timers();
     const departure =
-      before === null ? leaving('narrowed', muxGrace, muxGrace) : leaving('moved', oldPort, 0);
+      before === null ? leaving('answered', muxGrace, muxGrace) : leaving('moved', oldPort, 0);
     return { call, departure, refusals };
   }
 

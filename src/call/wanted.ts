@@ -60,7 +60,7 @@ export type CloseReason =
   | 'offer-refused'
   | 'stream-disabled'
   | 'moved'
-  | 'narrowed'
+  | 'answered'
   | 'rtcp-mux'
   | 'bundled'
   | 'losing-fork'

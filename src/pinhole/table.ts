@@ -253,14 +253,14 @@ function leave(
 ): { reason: CloseReason; linger: number } {
   const { reason, movedLinger, goneLinger } = departure;
   if (successors.length === 0) {
-    const answered = reason === 'narrowed' || reason === 'moved';
+    const answered = reason === 'answered' || reason === 'moved';
     if (answered && disabled) return { reason: 'stream-disabled', linger: 0 };
     return { reason: answered ? 'bundled' : reason, linger: goneLinger };
   }
-  if (reason !== 'moved' && reason !== 'narrowed') return { reason, linger: movedLinger };
+  if (reason !== 'moved' && reason !== 'answered') return { reason, linger: movedLinger };
   if (successors.some(({ pinhole }) => contains(pinhole, one.pinhole)))
-    return { reason: 'narrowed', linger: 0 };
-  if (!one.agreed && keepsPorts(one.pinhole, successors)) return { reason: 'narrowed', linger: 0 };
+    return { reason: 'answered', linger: 0 };
+  if (!one.agreed && keepsPorts(one.pinhole, successors)) return { reason: 'answered', linger: 0 };
   if (!one.agreed) return { reason: 'rtcp-mux', linger: movedLinger };
   return { reason: 'moved', linger: departure.movedLinger };
 }
