@@ -1,0 +1,21 @@
+import { readFileSync } from 'node:fs';
+import { monotonicTime } from '../../native-bindings/clock.ts';
+import type { Libc } from '../../native-bindings/engine.ts';
+
+/**
+ * The system's monotonic clock in ms, comparable between threads and processes. Asked of the kernel once:
+ * `performance.now` runs at the same rate everywhere, but starts anew in each thread.
+ */
+export function createClock(libc: Libc): () => number {
+  const offset = monotonicTime(libc) - performance.now();
+  return () => offset + performance.now();
+}
+
+/** What changes with every boot (random(4) on Linux); null where there is no such thing. */
+export function bootId(): string | null {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
