@@ -45,7 +45,10 @@ export interface Departure {
   readonly goneLinger: number;
 }
 
-/** Why a pinhole was closed. Closed list, shown to people as it is. */
+/**
+ * Why a pinhole was closed. Closed list, shown to people as it is. `answered`: the answer made another of it, with
+ * the sources that are known now; `replaced`: another that lets the same through took its place.
+ */
 export type CloseReason =
   | 'bye'
   | 'bye-timeout'
@@ -61,6 +64,7 @@ export type CloseReason =
   | 'stream-disabled'
   | 'moved'
   | 'answered'
+  | 'replaced'
   | 'rtcp-mux'
   | 'bundled'
   | 'losing-fork'

@@ -258,9 +258,10 @@ function leave(
     return { reason: answered ? 'bundled' : reason, linger: goneLinger };
   }
   if (reason !== 'moved' && reason !== 'answered') return { reason, linger: movedLinger };
-  if (successors.some(({ pinhole }) => contains(pinhole, one.pinhole)))
+  const contained = successors.some(({ pinhole }) => contains(pinhole, one.pinhole));
+  if (contained && one.agreed) return { reason: 'replaced', linger: 0 };
+  if (contained || (!one.agreed && keepsPorts(one.pinhole, successors)))
     return { reason: 'answered', linger: 0 };
-  if (!one.agreed && keepsPorts(one.pinhole, successors)) return { reason: 'answered', linger: 0 };
   if (!one.agreed) return { reason: 'rtcp-mux', linger: movedLinger };
   return { reason: 'moved', linger: departure.movedLinger };
 }

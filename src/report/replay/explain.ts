@@ -165,10 +165,11 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     text: 'the stream had moved to another port',
     advice: 'The device still sends to the old port.',
   },
-  narrowed: {
-    text: 'the answer had narrowed it',
+  answered: {
+    text: 'the answer had put another in its place',
     advice: 'The device sends where the answer did not agree to.',
   },
+  replaced: { text: 'another had taken its place', advice: '' },
   'rtcp-mux': {
     text: 'both sides had agreed on one port for RTP and RTCP (rtcp-mux)',
     advice: 'The device agreed on rtcp-mux but still sends RTCP to a port of its own.',
@@ -192,7 +193,7 @@ function explainClosed(
   pinhole: PinholeRecord,
   { frame }: Knowledge,
 ): Explanation {
-  const { text, advice } = CLOSINGS[pinhole.closeReason ?? 'narrowed'];
+  const { text, advice } = CLOSINGS[pinhole.closeReason ?? 'answered'];
   const by = pinhole.closed === null ? '' : ` (${frame(pinhole.closed)})`;
   const late = seconds(firstAt - (pinhole.closedAt ?? firstAt));
   return {
