@@ -3,12 +3,17 @@ import type { Firewall } from '../firewall/firewall.ts';
 import type { Interceptor } from '../intercept/interceptor.ts';
 
 /**
- * What a platform is to the daemon. Each part is opened as root, in the thread or process that uses it, and goes
- * on working when that has become an unprivileged user (on Linux with CAP_NET_ADMIN). `settings` is asked again
- * whenever a value is needed, so that a reload takes effect.
+ * What a platform is to the daemon. Each part is opened in the thread or process that uses it, and goes on
+ * working when that is an unprivileged user (on Linux with CAP_NET_ADMIN). `settings` is asked again whenever a
+ * value is needed, so that a reload takes effect.
  */
 export interface Platform {
   readonly name: 'freebsd' | 'linux';
+  /**
+   * Who may open the data path: `root`, after which nothing more is needed (divert(4), /dev/pf), or whoever has
+   * CAP_NET_ADMIN (netlink), which on Linux is all that is left by then. The other parts are opened as root.
+   */
+  readonly dataPathOpener: 'root' | 'network-administrator';
   /** For the data-path thread. Throws InterceptError or FirewallError. */
   openDataPath(settings: () => Settings): Promise<DataPathEnds>;
   /** For the control thread, with descriptors of its own: what takes long and holds up no packet. */
