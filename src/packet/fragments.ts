@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type PacketError, type PacketView, readUpperLayer } from './ip.ts';
+import { type PacketError, type PacketView, readReassembled } from './ip.ts';
 import { createQueue, type Link, newLink } from './queue.ts';
 
 export interface ReassemblyOptions {
@@ -148,7 +148,7 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
         datagram.total,
       );
       forget(datagram);
-      return readWhole(view, datagram.protocolNumber, bytes);
+      return readReassembled(view, datagram.protocolNumber, bytes);
     }
     makeRoom();
     return null;
@@ -164,13 +164,6 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
       return datagrams.size;
     },
   };
-}
-
-function readWhole(view: PacketView, protocolNumber: number, bytes: Buffer): PacketView | PacketError {
-  const { family, source, destination } = view;
-  const whole = readUpperLayer(family, source, destination, protocolNumber, bytes, 0, bytes.length, 0, false);
-  if (typeof whole !== 'string' && whole.fragment !== null) return 'ipv6-extension-chain';
-  return whole;
 }
 
 function firstAtOrAfter(pieces: readonly Piece[], offset: number): number {

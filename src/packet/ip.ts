@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Address, Family } from '../address/address.ts';
 import { cachedIPv4, cachedIPv6, readInt32 } from './address-cache.ts';
 
@@ -89,8 +89,10 @@ const HOP_BY_HOP = 0;
 const ROUTING = 43;
 const FRAGMENT = 44;
 const AUTHENTICATION = 51;
+const NO_NEXT_HEADER = 59;
 const DESTINATION_OPTIONS = 60;
 const MAX_EXTENSION_HEADERS = 8;
+const NOTHING: Buffer = Buffer.alloc(0);
 
 /**
  * Reads the packet that starts with the IP header at `bytes[0]` (RFC 791, RFC 8200, RFC 768, RFC 9293). Bytes
@@ -114,95 +116,92 @@ function readIPv4(bytes: Buffer): PacketView | PacketError {
   const end = Math.min(total, bytes.length);
   if (end < headerLength) return 'ip-short';
 
-  const source = cachedIPv4(bytes, 12);
-  const destination = cachedIPv4(bytes, 16);
+  const view = draft(4, cachedIPv4(bytes, 12), cachedIPv4(bytes, 16), total - end);
   const fragmentation = readUint16(bytes, 6);
-  if ((fragmentation & 0x3fff) === 0) {
-    return readUpperLayer(4, source, destination, protocol, bytes, headerLength, end, total - end, false);
-  }
-  const fragment = {
+  if ((fragmentation & 0x3fff) === 0) return readUpperLayer(view, protocol, bytes, headerLength, end, false);
+  view.fragment = {
     id: readUint16(bytes, 4),
     offset: (fragmentation & 0x1fff) << 3,
     more: (fragmentation & 0x2000) !== 0,
   };
-  const payload = bytes.subarray(headerLength, end);
-  return viewOf(4, 'other', protocol, source, destination, 0, 0, payload, total - end, fragment, null);
+  return other(view, protocol, bytes.subarray(headerLength, end));
 }
 
 function readIPv6(bytes: Buffer): PacketView | PacketError {
   if (bytes.length < 40) return 'ip-short';
   const announced = readUint16(bytes, 4);
   const next = bytes[6]!;
-  if (announced === 0 && next !== 59) return 'ipv6-jumbogram';
+  if (announced === 0 && next !== NO_NEXT_HEADER) return 'ipv6-jumbogram';
   if (isMapped(bytes, 8) || isMapped(bytes, 24)) return 'ipv6-mapped-address';
   const total = 40 + announced;
   const end = Math.min(total, bytes.length);
-  return readUpperLayer(
-    6,
-    cachedIPv6(bytes, 8),
-    cachedIPv6(bytes, 24),
-    next,
-    bytes,
-    40,
-    end,
-    total - end,
-    true,
-  );
+  const view = draft(6, cachedIPv6(bytes, 8), cachedIPv6(bytes, 24), total - end);
+  return readUpperLayer(view, next, bytes, 40, end, true);
+}
+
+/** Reads a datagram put together from fragments; `protocolNumber` is that of the first one. */
+export function readReassembled(
+  fragment: PacketView,
+  protocolNumber: number,
+  bytes: Buffer,
+): PacketView | PacketError {
+  const view = draft(fragment.family, fragment.source, fragment.destination, 0);
+  const whole = readUpperLayer(view, protocolNumber, bytes, 0, bytes.length, false);
+  return view.fragment === null ? whole : 'ipv6-extension-chain';
+}
+
+type Draft = { -readonly [Member in keyof PacketView]: PacketView[Member] };
+
+function draft(family: Family, source: Address, destination: Address, missing: number): Draft {
+  return {
+    family,
+    protocol: 'other',
+    protocolNumber: 0,
+    source,
+    destination,
+    sourcePort: 0,
+    destinationPort: 0,
+    payload: NOTHING,
+    missing,
+    fragment: null,
+    tcp: null,
+  };
 }
 
 /**
- * Reads what follows the IP header, or a reassembled datagram: extension headers and authentication header,
- * then UDP or TCP. `bytes` from `start` to `end` are at hand, `missing` more are announced. Hop-by-hop options
- * are accepted only where `first` says that nothing but the IP header stands before.
+ * Completes `view` with what follows the IP header, from `start` to `end`: extension headers and authentication
+ * header, then UDP or TCP. Hop-by-hop options stand only right behind an IPv6 header, which `afterIPv6` says.
  */
-export function readUpperLayer(
-  family: Family,
-  source: Address,
-  destination: Address,
+function readUpperLayer(
+  view: Draft,
   protocolNumber: number,
   bytes: Buffer,
   start: number,
   end: number,
-  missing: number,
-  first: boolean,
+  afterIPv6: boolean,
 ): PacketView | PacketError {
   let next = protocolNumber;
   let at = start;
   for (let headers = 0; ; headers++) {
-    if (next === PROTOCOL_UDP) return readUdp(family, source, destination, bytes, at, end, missing);
-    if (next === PROTOCOL_TCP) return readTcp(family, source, destination, bytes, at, end, missing);
-    if (!isExtension(family, next)) {
-      const payload = bytes.subarray(at, end);
-      return viewOf(family, 'other', next, source, destination, 0, 0, payload, missing, null, null);
-    }
+    if (next === PROTOCOL_UDP) return readUdp(view, bytes, at, end);
+    if (next === PROTOCOL_TCP) return readTcp(view, bytes, at, end);
+    if (!isExtension(view.family, next)) return other(view, next, bytes.subarray(at, end));
     if (headers === MAX_EXTENSION_HEADERS || at + 8 > end) return 'ipv6-extension-chain';
-    if (next === HOP_BY_HOP && !(first && headers === 0)) return 'ipv6-extension-chain';
+    if (next === HOP_BY_HOP && !(afterIPv6 && headers === 0)) return 'ipv6-extension-chain';
     if (next === ROUTING && bytes[at + 2] === 0) return 'ipv6-routing-header';
+    const following = bytes[at]!;
     if (next === FRAGMENT) {
       const field = readUint16(bytes, at + 2);
       const offset = field & 0xfff8;
       const more = (field & 1) !== 0;
+      // Offset 0 and no more to come: an atomic fragment, which is whole (RFC 6946).
       if (offset !== 0 || more) {
-        const fragment = { id: readInt32(bytes, at + 4) >>> 0, offset, more };
-        const payload = bytes.subarray(at + 8, end);
-        return viewOf(
-          family,
-          'other',
-          bytes[at]!,
-          source,
-          destination,
-          0,
-          0,
-          payload,
-          missing,
-          fragment,
-          null,
-        );
+        view.fragment = { id: readInt32(bytes, at + 4) >>> 0, offset, more };
+        return other(view, following, bytes.subarray(at + 8, end));
       }
     }
-    const length = extensionLength(next, bytes[at + 1]!);
-    next = bytes[at]!;
-    at += length;
+    at += extensionLength(next, bytes[at + 1]!);
+    next = following;
     if (at > end) return 'ipv6-extension-chain';
   }
 }
@@ -220,88 +219,42 @@ function extensionLength(header: number, field: number): number {
   return header === AUTHENTICATION ? (field + 2) << 2 : (field + 1) << 3;
 }
 
-function readUdp(
-  family: Family,
-  source: Address,
-  destination: Address,
-  bytes: Buffer,
-  at: number,
-  end: number,
-  missing: number,
-): PacketView | PacketError {
+function other(view: Draft, protocolNumber: number, payload: Buffer): PacketView {
+  view.protocolNumber = protocolNumber;
+  view.payload = payload;
+  return view;
+}
+
+function readUdp(view: Draft, bytes: Buffer, at: number, end: number): PacketView | PacketError {
   if (at + 8 > end) return 'udp-header';
   const length = readUint16(bytes, at + 4);
-  if (length < 8 || at + length > end + missing) return 'udp-length';
+  if (length < 8 || at + length > end + view.missing) return 'udp-length';
   const stop = Math.min(at + length, end);
-  return viewOf(
-    family,
-    'udp',
-    PROTOCOL_UDP,
-    source,
-    destination,
-    readUint16(bytes, at),
-    readUint16(bytes, at + 2),
-    bytes.subarray(at + 8, stop),
-    at + length - stop,
-    null,
-    null,
-  );
+  view.protocol = 'udp';
+  view.protocolNumber = PROTOCOL_UDP;
+  view.sourcePort = readUint16(bytes, at);
+  view.destinationPort = readUint16(bytes, at + 2);
+  view.payload = bytes.subarray(at + 8, stop);
+  view.missing = at + length - stop;
+  return view;
 }
 
-function readTcp(
-  family: Family,
-  source: Address,
-  destination: Address,
-  bytes: Buffer,
-  at: number,
-  end: number,
-  missing: number,
-): PacketView | PacketError {
+function readTcp(view: Draft, bytes: Buffer, at: number, end: number): PacketView | PacketError {
   if (at + 20 > end) return 'tcp-header';
-  const headerLength = (bytes[at + 12]! >> 4) << 2;
-  if (headerLength < 20 || at + headerLength > end + missing) return 'tcp-data-offset';
-  const dataAt = Math.min(at + headerLength, end);
-  return viewOf(
-    family,
-    'tcp',
-    PROTOCOL_TCP,
-    source,
-    destination,
-    readUint16(bytes, at),
-    readUint16(bytes, at + 2),
-    bytes.subarray(dataAt, end),
-    missing - (at + headerLength - dataAt),
-    null,
-    { seq: readInt32(bytes, at + 4) >>> 0, ack: readInt32(bytes, at + 8) >>> 0, flags: bytes[at + 13]! },
-  );
-}
-
-function viewOf(
-  family: Family,
-  protocol: PacketView['protocol'],
-  protocolNumber: number,
-  source: Address,
-  destination: Address,
-  sourcePort: number,
-  destinationPort: number,
-  payload: Buffer,
-  missing: number,
-  fragment: Fragment | null,
-  tcp: TcpFields | null,
-): PacketView {
-  return {
-    family,
-    protocol,
-    protocolNumber,
-    source,
-    destination,
-    sourcePort,
-    destinationPort,
-    payload,
-    missing,
-    fragment,
-    tcp,
+  const dataAt = at + ((bytes[at + 12]! >> 4) << 2);
+  if (dataAt < at + 20 || dataAt > end + view.missing) return 'tcp-data-offset';
+  view.protocol = 'tcp';
+  view.protocolNumber = PROTOCOL_TCP;
+  view.sourcePort = readUint16(bytes, at);
+  view.destinationPort = readUint16(bytes, at + 2);
+  view.payload = bytes.subarray(Math.min(dataAt, end), end);
+  view.missing -= Math.max(0, dataAt - end);
+  view.tcp = {
+    seq: readInt32(bytes, at + 4) >>> 0,
+    ack: readInt32(bytes, at + 8) >>> 0,
+    flags: bytes[at + 13]!,
   };
+  return view;
 }
 
 function readUint16(bytes: Buffer, offset: number): number {
