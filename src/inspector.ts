@@ -31,6 +31,8 @@ import { createSipFramer, type SipFramer } from './sip/stream.ts';
 export interface InspectorSettings extends PolicySettings, StreamSettings {
   /** Drop what arrives as SIP but cannot be read. */
   readonly strict: boolean;
+  /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
+  readonly trustMidstream?: boolean;
   readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
   readonly caps: AdmissionCaps & {
     readonly pinholesPerCall: number;
@@ -233,7 +235,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     const delivery = streams.push(packet, work.now);
     if (delivery === null) return;
     const { stream, bytes } = delivery;
-    stream.user ??= newSignalling(stream);
+    stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
     if (stream.conflict && !user.frozen) {
       user.frozen = true;
@@ -256,9 +258,11 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     if (user.framer.stopped !== null) streams.ignore(stream);
   }
 
-  function newSignalling({ midstream }: Stream<Signalling>): Signalling {
+  function newSignalling({ midstream }: Stream<Signalling>, first: Buffer): Signalling {
     const { headers, messageBytes } = settings().caps;
-    const framer = createSipFramer({ maxHeaders: headers, maxBytes: messageBytes, resync: midstream });
+    const isStart = settings().trustMidstream === true && looksLikeSip(first);
+    const resync = midstream && !isStart;
+    const framer = createSipFramer({ maxHeaders: headers, maxBytes: messageBytes, resync });
     return { framer, lastAt: Number.POSITIVE_INFINITY, frozen: false };
   }
 

@@ -1,4 +1,5 @@
 import { type Network, parseNetwork } from '../address/network.ts';
+import { defaults, type Settings } from '../config/load.ts';
 import type { InspectorSettings } from '../inspector.ts';
 import {
   CaptureError,
@@ -30,7 +31,10 @@ export const replay = command(
         demandOption: true,
         describe: 'pcap or pcapng, also gzip compressed; - is standard input; several are merged by time',
       })
-      .option('config', configOption)
+      .option('config', {
+        ...configOption,
+        describe: 'Configuration file (default: none, the built-in defaults)',
+      })
       .option('inside', {
         type: 'string',
         array: true,
@@ -62,11 +66,11 @@ export const replay = command(
           'What came before --from is followed all the same, so that calls and pinholes are right.',
       ),
   async (args) => {
-    const found = configured(args.config);
-    if (found === null) return 1;
+    const found = args.config === undefined ? defaults() : configured(args.config)?.settings;
+    if (found === undefined) return 1;
     const readers = openAll(args.file);
     if (readers === null) return 1;
-    const settings: InspectorSettings = { ...found.settings, inside: args.inside ?? 'any' };
+    const settings = replaySettings(found, args.inside ?? 'any');
     const report = run(readers, args.file, settings, {
       tunnels: args.tunnels,
       sipPorts: args.sipPorts ?? null,
@@ -80,6 +84,11 @@ export const replay = command(
     return report.damage.length > 0 ? 2 : 0;
   },
 );
+
+/** A capture tells of connections that were up before it began. Whose hosts are inside is for --inside alone to say. */
+function replaySettings(settings: Settings, inside: InspectorSettings['inside']): InspectorSettings {
+  return { ...settings, inside, trustMidstream: true };
+}
 
 interface Limits {
   readonly tunnels: boolean;
