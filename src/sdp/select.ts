@@ -37,7 +37,7 @@ export interface Section {
   /** a=candidate lines in the text, and those left out. */
   candidates: number;
   candidatesDropped: number;
-  /** c= as written, '' without one. */
+  /** The first c= as written, '' without one. */
   connection: string;
   /** Bits of what was already taken: the first of each kind counts. */
   seen: number;
@@ -79,8 +79,9 @@ const END_OF_CANDIDATES = 128;
 const CANDIDATE = 256;
 const BUNDLE = 512;
 const CONNECTION = 1024;
+const CONNECTIONS_DIFFER = 2048;
 
-/** c= of a network or address type that is not IN IP4 or IN IP6, in words that sdp-transform understands. */
+/** c= of anything but one IN IP4 or IN IP6 address, in words that sdp-transform understands; the last c= counts. */
 const OTHER_NETWORK = 'IN IP0 -';
 
 /**
@@ -196,14 +197,18 @@ function tooLong(walk: Walk, start: number): SdpError {
   );
 }
 
+/**
+ * A section with several c= lines is legal for layered multicast only (RFC 8866 5.7). Wherever they differ the
+ * section has no one address, and gets none.
+ */
 function takeConnection(walk: Walk, section: Section, start: number, end: number): SdpError | null {
   const connection = walk.text.slice(start + 2, end);
-  if ((section.seen & CONNECTION) !== 0) {
-    return section.connection === connection ? null : malformed('two different c= lines', walk, start, end);
-  }
-  section.seen |= CONNECTION;
-  section.connection = connection;
-  if (connection.startsWith('IN IP4 ') || connection.startsWith('IN IP6 ')) {
+  const isRepeated = (section.seen & CONNECTION) !== 0;
+  if (isRepeated && (section.connection === connection || (section.seen & CONNECTIONS_DIFFER) !== 0))
+    return null;
+  section.seen |= isRepeated ? CONNECTIONS_DIFFER : CONNECTION;
+  if (!isRepeated) section.connection = connection;
+  if (!isRepeated && (connection.startsWith('IN IP4 ') || connection.startsWith('IN IP6 '))) {
     return keep(walk, start, end);
   }
   walk.selected += `c=${OTHER_NETWORK}\n`;
