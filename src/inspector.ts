@@ -169,6 +169,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const callOf = new Map<string, Call>();
   const refusedBefore = new WeakMap<Call, Set<string>>();
   const { caps, timers } = settings();
+  let limits = limitsOf(settings());
   const fragments = createFragmentReassembler({ maxBytes: caps.reassemblyBytes });
   const streams = createStreamTable<Signalling>({
     maxStreams: caps.tcpConnections * 2,
@@ -208,14 +209,14 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function examine(packet: PacketView, now: number): Inspection {
-    const work = createWork(packet, now);
-    if (packet.protocol === 'udp') inspectDatagram(packet, work);
-    else if (packet.protocol === 'tcp') inspectSegment(packet, work);
+    const work = newWork(packet, now);
+    if (packet.protocol === 'udp') inspectDatagram(work, packet);
+    else if (packet.protocol === 'tcp') inspectSegment(work, packet);
     else stats.notSip++;
-    return work.result();
+    return finish(work);
   }
 
-  function inspectDatagram(packet: PacketView, work: Work): void {
+  function inspectDatagram(work: Work, packet: PacketView): void {
     const { payload } = packet;
     if (isKeepalive(payload)) {
       stats.keepalives++;
@@ -223,148 +224,127 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     }
     if (!looksLikeSip(payload)) {
       stats.notSip++;
-      work.unreadable();
+      unreadable(work);
       return;
     }
-    const read = readSip(payload, { maxHeaders: settings().caps.headers });
-    if ('error' in read) work.malformed(read);
-    else work.message(read, 'udp');
+    if (packet.missing > 0) {
+      const detail = `the last ${packet.missing} bytes of the datagram are missing`;
+      malformed(work, packet, { error: 'truncated-body', detail });
+      return;
+    }
+    const read = readSip(payload, limits);
+    if ('error' in read) malformed(work, packet, read);
+    else message(work, packet, read, 'udp');
   }
 
-  function inspectSegment(packet: PacketView, work: Work): void {
+  function inspectSegment(work: Work, packet: PacketView): void {
     const delivery = streams.push(packet, work.now);
     if (delivery === null) return;
     const { stream, bytes } = delivery;
-    stream.user ??= newSignalling(stream, packet.payload);
+    stream.user ??= newSignalling(stream);
     const { user } = stream;
     if (stream.conflict && !user.frozen) {
       user.frozen = true;
-      work.refuse(null, {
-        reason: 'stream-unusable',
-        detail: `${ends(stream)}: two copies of a byte differ`,
-      });
+      const detail = `${ends(stream)}: two copies of a byte differ`;
+      refuse(work, null, { reason: 'stream-unusable', detail });
     }
     if (delivery.gap) {
       user.framer.lose();
-      work.refuse(null, { reason: 'stream-unusable', detail: `${ends(stream)}: bytes are missing` });
+      refuse(work, null, { reason: 'stream-unusable', detail: `${ends(stream)}: bytes are missing` });
     }
     const silence = work.now - user.lastAt;
     user.lastAt = work.now;
     if (bytes === null || user.frozen) return;
     for (const item of user.framer.push(bytes, silence >= RESYNC_SILENCE)) {
-      if ('error' in item) work.malformed(item);
-      else work.message(item, 'tcp');
+      if ('error' in item) malformed(work, packet, item);
+      else message(work, packet, item, 'tcp');
     }
     if (user.framer.stopped !== null) streams.ignore(stream);
   }
 
-  function newSignalling({ midstream }: Stream<Signalling>, first: Buffer): Signalling {
-    const { headers, messageBytes } = settings().caps;
-    const isStart = settings().trustMidstream === true && looksLikeSip(first);
-    const resync = midstream && !isStart;
-    const framer = createSipFramer({ maxHeaders: headers, maxBytes: messageBytes, resync });
+  function newSignalling({ midstream }: Stream<Signalling>): Signalling {
+    const framer = createSipFramer({ ...limits, resync: midstream });
     return { framer, lastAt: Number.POSITIVE_INFINITY, frozen: false };
   }
 
-  type Work = ReturnType<typeof createWork>;
+  function message(work: Work, packet: PacketView, read: SipMessage, transport: Transport): void {
+    stats.messages[transport]++;
+    const name = read.method === '' ? read.cseqMethod : read.method;
+    const method = KNOWN_METHODS.has(name) ? name : 'other';
+    stats.methods.set(method, (stats.methods.get(method) ?? 0) + 1);
+    const bodies = bodiesOf(read);
+    const { source, sourcePort, destination, destinationPort } = packet;
+    const arrival = {
+      source: { address: source, port: sourcePort },
+      destination: { address: destination, port: destinationPort },
+      now: work.now,
+    };
+    const outcomes = tracker.handle(read, arrival, bodies);
+    const calls: Call[] = [];
+    for (const { call } of outcomes) if (call !== null) calls.push(call);
+    emit(work, { type: 'message', message: read, transport, packet, calls, session: bodies.session });
+    for (const outcome of outcomes) apply(work, outcome, work.now);
+  }
 
-  /** Gathers what one packet, or one tick, leads to. */
-  function createWork(packet: PacketView | null, now: number) {
-    let events: InspectorEvent[] | null = null;
-    let changes: Change[] | null = null;
-    let verdict: Inspection['verdict'] = 'release';
-
-    function emit(event: InspectorEvent): void {
-      events ??= [];
-      events.push(event);
+  function malformed(work: Work, packet: PacketView, error: SipError): void {
+    unreadable(work);
+    if (error.error === 'not-sip') {
+      stats.notSip++;
+      return;
     }
+    stats.malformed++;
+    emit(work, { type: 'malformed', packet, error });
+    refuse(work, null, { reason: refusalOf(error), detail: error.detail });
+  }
 
-    function message(read: SipMessage, transport: Transport): void {
-      const from = packet!;
-      stats.messages[transport]++;
-      const name = read.method === '' ? read.cseqMethod : read.method;
-      const method = KNOWN_METHODS.has(name) ? name : 'other';
-      stats.methods.set(method, (stats.methods.get(method) ?? 0) + 1);
-      const bodies = bodiesOf(read);
-      const before = callOf.size;
-      const outcomes = tracker.handle(
-        read,
-        {
-          source: { address: from.source, port: from.sourcePort },
-          destination: { address: from.destination, port: from.destinationPort },
-          now,
-        },
-        bodies,
-      );
-      const calls =
-        outcomes.length === 0 ? [] : outcomes.flatMap(({ call }) => (call === null ? [] : [call]));
-      emit({ type: 'message', message: read, transport, packet: from, calls, session: bodies.session });
-      for (const outcome of outcomes) apply(outcome, now);
-      if (callOf.size > before) stats.callsStarted += callOf.size - before;
+  function unreadable(work: Work): void {
+    if (settings().strict) work.verdict = 'drop';
+  }
+
+  function refuse(
+    work: Work,
+    call: Call | null,
+    refusal: Refusal,
+    at = work.now,
+    wanted: Wanted | null = null,
+  ): void {
+    if (call !== null && !isFresh(call, refusal)) return;
+    stats.refusals.set(refusal.reason, (stats.refusals.get(refusal.reason) ?? 0) + 1);
+    emit(work, { type: 'refused', call, refusal, wanted, at });
+  }
+
+  function apply(work: Work, { call, departure, refusals }: Outcome, at: number): void {
+    if (call !== null && !callOf.has(call.hash)) {
+      callOf.set(call.hash, call);
+      stats.callsStarted++;
+      emit(work, { type: 'call', what: 'started', call, at });
     }
-
-    function malformed(error: SipError): void {
-      if (error.error === 'not-sip') {
-        stats.notSip++;
-        unreadable();
-        return;
-      }
-      stats.malformed++;
-      emit({ type: 'malformed', packet: packet!, error });
-      refuse(null, { reason: refusalOf(error), detail: error.detail });
-      unreadable();
+    for (const refusal of refusals) refuse(work, call, refusal, at);
+    if (call === null) return;
+    if (departure !== null) {
+      take(work, call, update(work, call, departure, at));
+      if (call.state === 'ended') emit(work, { type: 'call', what: 'ended', call, at });
     }
+    schedule(call);
+  }
 
-    function unreadable(): void {
-      if (settings().strict) verdict = 'drop';
+  function update(work: Work, call: Call, departure: Departure, at: number): TableResult {
+    const { wanted, disabled, unusable } = wantedStreams(call, settings());
+    for (const refusal of unusable) refuse(work, call, refusal, at);
+    const entries: Entry[] = [];
+    const most = settings().caps.pinholesPerCall;
+    for (const one of wanted) {
+      const decision = policy.decide(one, call.hash);
+      if ('reason' in decision) refuse(work, call, decision, at, one);
+      else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
+      else refuse(work, call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
     }
+    return table.replace(call.hash, entries, disabled, departure, at);
+  }
 
-    function refuse(call: Call | null, refusal: Refusal, at = now, wanted: Wanted | null = null): void {
-      if (call !== null && !isFresh(call, refusal)) return;
-      stats.refusals.set(refusal.reason, (stats.refusals.get(refusal.reason) ?? 0) + 1);
-      emit({ type: 'refused', call, refusal, wanted, at });
-    }
-
-    function apply({ call, departure, refusals }: Outcome, at: number): void {
-      if (call !== null && !callOf.has(call.hash)) {
-        callOf.set(call.hash, call);
-        emit({ type: 'call', what: 'started', call, at });
-      }
-      for (const refusal of refusals) refuse(call, refusal, at);
-      if (call === null) return;
-      if (departure !== null) {
-        take(call, update(call, departure, at));
-        if (call.state === 'ended') emit({ type: 'call', what: 'ended', call, at });
-      }
-      schedule(call);
-    }
-
-    function update(call: Call, departure: Departure, at: number): TableResult {
-      const { wanted, disabled, unusable } = wantedStreams(call, settings());
-      for (const refusal of unusable) refuse(call, refusal, at);
-      const entries: Entry[] = [];
-      const most = settings().caps.pinholesPerCall;
-      for (const one of wanted) {
-        const decision = policy.decide(one, call.hash);
-        if ('reason' in decision) refuse(call, decision, at, one);
-        else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
-        else refuse(call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
-      }
-      return table.replace(call.hash, entries, disabled, departure, at);
-    }
-
-    function take(call: Call, { change, events: happened }: TableResult): void {
-      for (const event of happened) emit({ type: 'pinhole', call, event });
-      if (change === null) return;
-      changes ??= [];
-      changes.push(change);
-    }
-
-    function result(): Inspection {
-      return { change: joined(changes), verdict, events: events ?? NO_EVENTS, packet };
-    }
-
-    return { now, message, malformed, unreadable, refuse, apply, take, result };
+  function take(work: Work, call: Call, { change, events }: TableResult): void {
+    for (const event of events) emit(work, { type: 'pinhole', call, event });
+    if (change !== null) work.changes.push(change);
   }
 
   function bodiesOf(message: SipMessage): Bodies {
@@ -404,21 +384,21 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function tick(now: number): Inspection {
-    const work = createWork(null, now);
+    const work = newWork(null, now);
     for (let due = deadlines.pop(now); due !== null; due = deadlines.pop(now)) {
       const { key: call, at } = due;
-      work.take(call, table.expire(call.hash, at));
+      take(work, call, table.expire(call.hash, at));
       if (at >= tracker.deadline(call)) {
         if (call.state === 'ended') {
           tracker.expire(call, at);
           callOf.delete(call.hash);
           continue;
         }
-        work.apply(tracker.expire(call, at), at);
+        apply(work, tracker.expire(call, at), at);
       }
       schedule(call);
     }
-    return work.result();
+    return finish(work);
   }
 
   function traffic(pinholeId: string, now: number): void {
@@ -432,10 +412,10 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function end(call: Call, now: number): Inspection {
-    const work = createWork(null, now);
+    const work = newWork(null, now);
     const reason: EndReason = 'administrator';
-    work.apply(tracker.end(call, reason, now), now);
-    return work.result();
+    apply(work, tracker.end(call, reason, now), now);
+    return finish(work);
   }
 
   function adopt(records: readonly CallRecord[], now: number): Inspection {
@@ -459,12 +439,39 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     adopt,
     reload: () => {
       policy = createPolicy(settings());
+      limits = limitsOf(settings());
     },
     calls: () => tracker.calls(),
     held: (call) => table.held(call.hash),
     pinholes: () => table.open(),
     stats,
   };
+}
+
+/** Gathers what one packet, or one tick, leads to. */
+interface Work {
+  readonly packet: PacketView | null;
+  readonly now: number;
+  events: InspectorEvent[] | null;
+  readonly changes: Change[];
+  verdict: Inspection['verdict'];
+}
+
+function newWork(packet: PacketView | null, now: number): Work {
+  return { packet, now, events: null, changes: [], verdict: 'release' };
+}
+
+function emit(work: Work, event: InspectorEvent): void {
+  if (work.events === null) work.events = [event];
+  else work.events.push(event);
+}
+
+function finish({ packet, events, changes, verdict }: Work): Inspection {
+  return { change: joined(changes), verdict, events: events ?? NO_EVENTS, packet };
+}
+
+function limitsOf({ caps }: InspectorSettings): { maxHeaders: number; maxBytes: number } {
+  return { maxHeaders: caps.headers, maxBytes: caps.messageBytes };
 }
 
 function ends({ source, sourcePort, destination, destinationPort }: Stream<Signalling>): string {
@@ -478,9 +485,8 @@ function refusalOf({ error }: SipError): RefusalReason {
 }
 
 /** Several changes of one packet as one: what is opened by one and closed by a later one cancels out. */
-function joined(changes: readonly Change[] | null): Change | null {
-  if (changes === null) return null;
-  if (changes.length === 1) return changes[0]!;
+function joined(changes: readonly Change[]): Change | null {
+  if (changes.length < 2) return changes[0] ?? null;
   const open = new Map<string, Pinhole>();
   const close = new Map<string, Pinhole>();
   for (const change of changes) {

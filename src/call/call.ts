@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Address } from '../address/address.ts';
 import type { Candidate, Session, Stream } from '../sdp/session.ts';
 import type { Side } from './wanted.ts';
@@ -79,7 +78,7 @@ export type EndReason =
  * other addresses (the far side of a proxy) is another leg and never touches this one. Times are in ms.
  */
 export interface Call {
-  /** Stable, unguessable name of this leg: 16 hexadecimal digits. */
+  /** Name of this leg, 16 hexadecimal digits: see `callHash`. */
   readonly hash: string;
   readonly callId: string;
   readonly fromTag: string;
@@ -112,18 +111,23 @@ export interface Call {
   idle: boolean;
 }
 
-/** Names a call leg by everything that identifies it, so that nobody can make two legs share a name. */
-export function callHash(
-  callId: string,
-  fromTag: string,
-  caller: Address,
-  callee: Address,
-  at: number,
-): string {
-  return createHash('sha256')
-    .update(`${callId}\0${fromTag}\0${caller}\0${callee}\0${at}`)
-    .digest('hex')
-    .slice(0, 16);
+/**
+ * The name of a leg: eight hexadecimal digits that are the same for all legs of a Call-ID (FNV-1a), and eight that
+ * count the legs, so that no choice of Call-IDs makes two legs share a name.
+ */
+export function callHash(callId: string, count: number): string {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
+  return hexadecimal(hash) + hexadecimal(count);
+}
+
+/** The counting half of a name. */
+export function callCount(hash: string): number {
+  return Number.parseInt(hash.slice(8), 16);
+}
+
+function hexadecimal(value: number): string {
+  return (value >>> 0).toString(16).padStart(8, '0');
 }
 
 export function newDialog(toTag: string): Dialog {

@@ -3,6 +3,7 @@ import type { SdpError, Session, TrickledCandidates } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import {
   type Call,
+  callCount,
   callHash,
   carryHold,
   type Description,
@@ -94,6 +95,7 @@ const MAX_TRICKLED = 32;
 export function createTracker(timers: () => CallTimers, admission: Admission): Tracker {
   const byCallId = new Map<string, Call[]>();
   let size = 0;
+  let nextCount = 1;
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
     if (message.status !== 0) return onResponse(message, arrival, bodies);
@@ -133,7 +135,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const refused = admission.call(source.address, destination.address, now);
     if (refused !== null) return [{ call: null, departure: null, refusals: [refused] }];
     const call: Call = {
-      hash: callHash(message.callId, message.fromTag, source.address, destination.address, now),
+      hash: callHash(message.callId, nextCount++),
       callId: message.callId,
       fromTag: message.fromTag,
       parties: [source.address, destination.address],
@@ -713,6 +715,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const legs = byCallId.get(call.callId);
     if (legs?.some((leg) => leg.hash === call.hash)) return false;
     remember(call);
+    nextCount = Math.max(nextCount, callCount(call.hash) + 1);
     if (call.state !== 'ended') admission.adopt(call.parties[0], call.parties[1]);
     return true;
   }

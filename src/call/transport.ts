@@ -18,6 +18,7 @@ type TransportClass = 'rtp' | Exclude<MediaKind, 'rtp' | 'rtcp' | 'rtp+rtcp'>;
 
 /** The transport of an m= line's proto field, compared as tokens; null when it is none that is known. */
 export function transportClass(proto: string): TransportClass | null {
+  if (proto === 'RTP/AVP' || proto === 'RTP/SAVP' || proto === 'UDP/TLS/RTP/SAVPF') return 'rtp';
   const tokens = proto.toUpperCase().split('/');
   const has = (token: string) => tokens.includes(token);
   if (tokens[0] === 'TCP') return has('MSRP') ? 'msrp' : has('BFCP') ? 'bfcp' : 'tcp';

@@ -1,6 +1,6 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
-import type { Refusal } from '../call/refusal.ts';
+import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { printable } from '../printable.ts';
 import type { Pinhole } from './pinhole.ts';
@@ -49,31 +49,32 @@ export function createPolicy(settings: PolicySettings): Policy {
   const isMediaHost = networkSet(settings.mediaHosts);
   const isPeer = settings.peers.length === 0 ? () => true : networkSet(settings.peers);
 
+  const mediaPorts = [...settings.mediaPorts].sort((a, b) => a[0] - b[0]);
+
   function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
     const { connection, ports, owner } = wanted;
-    const what = describe(wanted);
-    if (!isInside(owner)) return { reason: 'not-inside', detail: `${what}, announced by ${owner}` };
+    if (!isInside(owner)) return refused('not-inside', wanted, `announced by ${owner}`);
     switch (connection.kind) {
       case 'none':
-        return { reason: 'no-address', detail: what };
+        return refused('no-address', wanted);
       case 'unspecified':
-        return { reason: 'on-hold', detail: what };
+        return refused('on-hold', wanted);
       case 'hostname':
-        return { reason: 'hostname-address', detail: what };
+        return refused('hostname-address', wanted);
     }
     const { address } = connection;
-    if (UNUSABLE(address)) return { reason: 'unusable-address', detail: what };
+    if (UNUSABLE(address)) return refused('unusable-address', wanted);
     if (address !== owner && !isMediaHost(address)) {
-      return { reason: 'foreign-address', detail: `${what}, announced by ${owner}` };
+      return refused('foreign-address', wanted, `announced by ${owner}`);
     }
-    if (wanted.protocol === 'tcp' && !settings.tcpMedia) return { reason: 'tcp-media', detail: what };
-    if (!covered(ports, settings.mediaPorts)) return { reason: 'port-out-of-range', detail: what };
+    if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
+    if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
     const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
-    if (denied !== undefined) return { reason: 'denied-port', detail: what };
+    if (denied !== undefined) return refused('denied-port', wanted);
     const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
-    if (sources.length === 0) return { reason: 'no-source', detail: what };
+    if (sources.length === 0) return refused('no-source', wanted);
     if (sources !== 'any' && !sources.some((source) => isInside(source) || isPeer(source))) {
-      return { reason: 'peer-not-allowed', detail: `${what}, from ${sources.join(', ')}` };
+      return refused('peer-not-allowed', wanted, `from ${sources.join(', ')}`);
     }
     const from = sources === 'any' ? 'any' : sources.join(',');
     const { protocol, sourcePort, kind, media } = wanted;
@@ -89,14 +90,18 @@ function isPossibleSource(address: Address): boolean {
   return !UNUSABLE(address);
 }
 
-/** Whether every port of the range lies in one of the allowed ranges. */
+/** Whether every port of the range lies in one of the allowed ranges, which are in order. */
 function covered(ports: PortRange, allowed: readonly PortRange[]): boolean {
   let next = ports[0];
-  for (const [first, last] of [...allowed].sort((a, b) => a[0] - b[0])) {
+  for (const [first, last] of allowed) {
     if (first <= next && next <= last) next = last + 1;
     if (next > ports[1]) return true;
   }
   return false;
+}
+
+function refused(reason: RefusalReason, wanted: Wanted, more = ''): Refusal {
+  return { reason, detail: more === '' ? describe(wanted) : `${describe(wanted)}, ${more}` };
 }
 
 function describe({ media, connection, ports, kind }: Wanted): string {
