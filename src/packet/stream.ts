@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
-import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG } from './ip.ts';
+import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, type TcpFields } from './ip.ts';
 import {
   agreesWith,
   dropAll,
@@ -327,7 +327,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     const { flags, seq } = tcp;
     const syn = (flags & TCP_SYN) !== 0;
     const dataSeq = syn ? (seq + 1) >>> 0 : seq;
-    const key = keyOf(view);
+    const key = directionOf(view, tcp);
     let stream = streams.get(key);
     const peer = stream === undefined ? streams.get(reverseKeyOf(view)) : stream.peer;
     if ((flags & TCP_ACK) !== 0 && peer) acknowledge(peer, tcp.ack);
@@ -363,6 +363,19 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     return delivery;
   }
 
+  /**
+   * The key of the stream a segment belongs to. A capture made anonymous may give both ends one address and
+   * port; then a segment that acknowledges all of the first direction and does not continue it is the other's.
+   */
+  function directionOf(view: PacketView, tcp: TcpFields): string {
+    const key = keyOf(view);
+    if (view.sourcePort !== view.destinationPort || view.source !== view.destination) return key;
+    const first = streams.get(key);
+    if (first === undefined) return key;
+    const next = (first.origin + first.next) % 0x1_0000_0000;
+    return tcp.seq !== next && tcp.ack === next ? `${key} back` : key;
+  }
+
   function closeBoth(stream: State<User>): void {
     stream.closed = true;
     dropBuffers(stream);
@@ -372,8 +385,8 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
   }
 
   function ignore(stream: Stream<User>): void {
-    const own = streams.get(keyOf(stream));
-    if (own !== stream) return;
+    const own = stream as State<User>;
+    if (streams.get(own.key) !== own) return;
     own.aheadEnd = own.next;
     dropBuffers(own);
     own.ignored = true;

@@ -10,6 +10,7 @@ import { openCapture } from '../../src/intercept/capture.ts';
 import type { PacketView } from '../../src/packet/ip.ts';
 import { findPacket } from '../../src/packet/link.ts';
 import { createPacketReader } from '../../src/packet/reader.ts';
+import { createStreamTable } from '../../src/packet/stream.ts';
 import { extension, fragmentHeader, ipv4, ipv6, tcp, udp } from '../packet/build.ts';
 import { withoutShared } from '../shared.ts';
 import { listedCaptures, pcap } from './captures.ts';
@@ -193,6 +194,65 @@ describe('packets in layers that no public capture has are what tshark says', { 
       const packets = frames.map((bytes, i) => ({ seconds: 1_700_000_000 + i, fraction: i, bytes }));
       writeFileSync(path, pcap(packets, { linkType }));
       assertSame(path, frames.length, true);
+    });
+  }
+});
+
+/** Both directions of a stream as tshark puts them together, by `source port > destination port`. */
+function followed(path: string, stream: string): Map<string, string> {
+  const args = ['-n', '-r', path, '-q', '-z', `follow,tcp,raw,${stream}`];
+  const lines = spawnSync('tshark', args, { encoding: 'utf8', maxBuffer: 1 << 28 }).stdout.split('\n');
+  const port = (node: string) =>
+    lines
+      .find((line) => line.startsWith(node))
+      ?.split(':')
+      .at(-1);
+  const [zero, one] = [port('Node 0:'), port('Node 1:')];
+  const bytes = lines.filter((line) => /^\t?[0-9a-f]+$/.test(line));
+  const direction = (back: boolean) =>
+    bytes
+      .filter((line) => line.startsWith('\t') === back)
+      .map((line) => line.trim())
+      .join('');
+  return new Map([
+    [`${zero} > ${one}`, direction(false)],
+    [`${one} > ${zero}`, direction(true)],
+  ]);
+}
+
+describe('TCP streams are what tshark makes of them', { skip: withoutTshark }, () => {
+  const names = [
+    'sip-body-large',
+    'sip-tcp-method',
+    'sip-tcp-pattern',
+    'Over-TCP',
+    '10_tcp_volte',
+    '11_tcp',
+    '50_sip',
+  ];
+  for (const { path } of withoutShared ? [] : listedCaptures()) {
+    if (!names.some((name) => path.includes(name))) continue;
+    test(basename(path), () => {
+      const reader = createPacketReader();
+      const table = createStreamTable<string>();
+      const ours = new Map<string, string>();
+      for (const frame of openCapture(path)) {
+        const packet = findPacket(frame.linkType, frame.bytes);
+        const view = typeof packet === 'string' ? null : reader.read(packet, frame.time);
+        if (view === null || typeof view === 'string') continue;
+        const delivery = table.push(view, frame.time);
+        if (!delivery?.bytes) continue;
+        assert.equal(delivery.gap, false);
+        assert.equal(delivery.stream.conflict, false);
+        const key = `${view.sourcePort} > ${view.destinationPort}`;
+        ours.set(key, (ours.get(key) ?? '') + delivery.bytes.toString('hex'));
+      }
+      const args = ['-n', '-r', path, '-T', 'fields', '-e', 'tcp.stream'];
+      const listed = spawnSync('tshark', args, { encoding: 'utf8' }).stdout.split('\n').filter(Boolean);
+      const theirs = [...new Set(listed)].flatMap((stream) => [...followed(path, stream)]);
+      const withBytes = theirs.filter(([, bytes]) => bytes !== '');
+      assert.ok(withBytes.length > 0);
+      assert.deepEqual(Object.fromEntries(ours), Object.fromEntries(withBytes));
     });
   }
 });

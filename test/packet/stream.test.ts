@@ -290,6 +290,27 @@ describe('stream', () => {
     assert.equal(stream.closed, true);
   });
 
+  test('both directions between one address and port are told apart by what they acknowledge', () => {
+    const table = createStreamTable();
+    const text = { first: '', back: '' };
+    let first = null;
+    for (const [seq, ack, payload] of [
+      [0, 0, 'INVITE'],
+      [0, 6, '100 Trying'],
+      [10, 6, '200 OK'],
+      [6, 16, 'ACK'],
+      [9, 16, 'BYE'],
+      [16, 12, '200 OK'],
+    ] as const) {
+      const ends = { source: '192.0.2.1', destination: '192.0.2.1', protocol: 6 };
+      const delivery = table.push(viewOf(ipv4(tcp(payload, { destinationPort: 5060, seq, ack }), ends)), 0);
+      first ??= delivery!.stream;
+      text[delivery!.stream === first ? 'first' : 'back'] += delivery!.bytes;
+      assert.equal(delivery!.stream.conflict, false);
+    }
+    assert.deepEqual(text, { first: 'INVITEACKBYE', back: '100 Trying200 OK200 OK' });
+  });
+
   test('bytes the capture cut off leave a gap', () => {
     const { push, at, stream } = opened();
     const whole = ipv4(tcp('abcdef', { sourcePort: 40_000, destinationPort: 5060, seq: at(0) }), {
