@@ -94,6 +94,8 @@ export type Report =
   | { readonly type: 'running'; readonly calls: number; readonly pinholes: number; readonly removed: number }
   /** Could not start, or cannot go on. `code` is an errno's symbol where there is one. */
   | { readonly type: 'failed'; readonly message: string; readonly code: string }
+  /** The supervisor is gone. */
+  | { readonly type: 'orphaned' }
   | Batch
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answers[keyof Answers] }
   | { readonly type: 'stopped' };

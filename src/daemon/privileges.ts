@@ -1,7 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import type { Libc } from '../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
-import { dropPrivileges as dropLinuxPrivileges } from '../../native-bindings/linux/privileges.ts';
+import {
+  dropPrivileges,
+  effectiveCapabilities,
+  setCapabilities,
+} from '../../native-bindings/linux/privileges.ts';
+import type { Settings } from '../config/schema.ts';
 import { StartError } from './platform.ts';
 
 /** The user that reads packets. */
@@ -11,14 +16,23 @@ export interface User {
   readonly gid: number;
 }
 
-/** The user and the group of the settings as numbers, from the system's databases. Throws StartError. */
-export function findUser(name: string, group: string): User {
+/**
+ * A user and a group by name, from the system's databases; `group` null is the user's own. Throws StartError.
+ */
+export function findUser(name: string, group: string | null): User {
   const passwd = lookUp('passwd', name);
   if (passwd === null) throw new StartError(`daemon.user: there is no user ${name} ${adviceFor(name)}`);
   const uid = Number(passwd[2]);
+  if (group === null) return { name, uid, gid: Number(passwd[3]) };
   const entry = lookUp('group', group);
   if (entry === null) throw new StartError(`daemon.group: there is no group ${group} ${adviceFor(name)}`);
   return { name, uid, gid: Number(entry[2]) };
+}
+
+/** Who reads packets: `named`, or else the user of the settings; null for root. Throws StartError. */
+export function packetUser({ daemon }: Pick<Settings, 'daemon'>, named: string | null): User | null {
+  if ((named ?? daemon.user) === 'root') return null;
+  return named === null ? findUser(daemon.user, daemon.group) : findUser(named, null);
 }
 
 function adviceFor(name: string): string {
@@ -45,18 +59,17 @@ function lookUp(database: 'passwd' | 'group', name: string): string[] | null {
   }
 }
 
+/** linux/capability.h */
+const CAP_SYS_CHROOT = 18;
+
 /**
- * Gives up root for good: `root` becomes the root directory unless it is null, then groups, gid and uid change for
- * every thread of the process. On Linux the calling thread, and those it starts afterwards, keep CAP_NET_ADMIN
- * and nothing else. Throws SystemError, and Error should root be to be had again.
+ * Gives up root for good: groups, gid and uid change for every thread of the process. On Linux the calling
+ * thread, and those it starts afterwards, keep CAP_NET_ADMIN (and, until `changeRoot`, CAP_SYS_CHROOT) and nothing
+ * else. Throws SystemError, and Error should root be to be had again.
  */
-export function dropPrivileges(libc: Libc, { uid, gid }: User, root: string | null): void {
-  if (root !== null) {
-    libc.check('chroot', libc.chroot(root), root);
-    process.chdir('/');
-  }
+export function becomeUser(libc: Libc, { uid, gid }: User, mayChangeRoot: boolean): void {
   if (libc.platform.system === 'linux') {
-    dropLinuxPrivileges(libc, uid, gid, [CAP_NET_ADMIN]);
+    dropPrivileges(libc, uid, gid, mayChangeRoot ? [CAP_NET_ADMIN, CAP_SYS_CHROOT] : [CAP_NET_ADMIN]);
   } else {
     const groups = Buffer.alloc(4);
     groups.writeUInt32LE(gid);
@@ -66,6 +79,20 @@ export function dropPrivileges(libc: Libc, { uid, gid }: User, root: string | nu
   }
   if (uid !== 0 && libc.setresuid(0, 0, 0) === 0)
     throw new Error('root could be had again after dropping it');
+}
+
+/** Makes `directory` the root of the whole process. Throws SystemError. */
+export function changeRoot(libc: Libc, directory: string): void {
+  libc.check('chroot', libc.chroot(directory), directory);
+  process.chdir('/');
+}
+
+/** What a thread that will read packets may still do: on Linux CAP_NET_ADMIN, elsewhere nothing special. */
+export function confineThread(libc: Libc): void {
+  if (libc.platform.system === 'linux' && libc.geteuid() !== 0) {
+    const keep = effectiveCapabilities(libc).filter((capability) => capability === CAP_NET_ADMIN);
+    setCapabilities(libc, keep);
+  }
 }
 
 /** Does `act` with the rights of `user` as far as files go, then is root again. */

@@ -71,7 +71,7 @@ function notes(reports: readonly Report[]): string[] {
 
 function callOf(callId: string): Call {
   return {
-    hash: callHash(callId, 'tag', '198.51.100.1', '192.0.2.10', 0),
+    hash: callHash(callId, 0),
     callId,
     fromTag: 'tag',
     parties: ['198.51.100.1', '192.0.2.10'],

@@ -1,0 +1,110 @@
+import { geteuid } from 'node:process';
+import { cautions, findConfig, loadConfigFile, type Settings } from '../config/load.ts';
+import { platformName, StartError } from '../daemon/platform.ts';
+import { packetUser } from '../daemon/privileges.ts';
+import { command } from './command.ts';
+import { configOption, configured } from './configured.ts';
+
+/** Errors whose message is the line to print; of any other the stack is wanted. */
+const SPOKEN = new Set([
+  'StartError',
+  'JournalError',
+  'PlatformError',
+  'SystemError',
+  'InterceptError',
+  'FirewallError',
+]);
+
+/** `pinholed run`: the daemon, in the foreground. Under daemon(8), systemd or a terminal alike. */
+export const run = command(
+  (argv) =>
+    argv
+      .option('config', configOption)
+      .option('user', {
+        alias: 'u',
+        type: 'string',
+        requiresArg: true,
+        describe: 'Read packets as this user and its own group, in place of daemon.user',
+      })
+      .option('keep', {
+        type: 'boolean',
+        default: false,
+        describe: 'On a stop, leave rules and journal for the next start: calls go on meanwhile',
+      })
+      .option('supervisor', {
+        type: 'boolean',
+        default: true,
+        describe: 'Supervise the data path; with --no-supervisor nothing restarts it',
+      })
+      .option('check', {
+        type: 'boolean',
+        default: false,
+        describe: 'Check the configuration and the user, and do nothing',
+      })
+      .option('supervised', { type: 'boolean', default: false, hidden: true }),
+  async (args) => {
+    const found = configured(args.config);
+    if (found === null) return 1;
+    const { file, settings } = found;
+    const options = {
+      user: args.user ?? null,
+      keep: args.keep,
+      file,
+      platformModule: new URL(`../daemon/platform.${extension()}`, import.meta.url).href,
+    };
+    try {
+      if (args.check) return check(settings, options);
+      requireRoot();
+      platformName(settings);
+      if (args.supervised || !args.supervisor) return await serve(settings, options, args.supervised);
+      return await superviseDaemon(settings, options);
+    } catch (error) {
+      if (!(error instanceof Error) || !SPOKEN.has(error.name)) throw error;
+      console.error(`pinholed: ${error.message}`);
+      return 1;
+    }
+  },
+);
+
+interface Options {
+  readonly user: string | null;
+  readonly keep: boolean;
+  readonly file: string | null;
+  readonly platformModule: string;
+}
+
+function extension(): 'ts' | 'js' {
+  return import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+}
+
+function requireRoot(): void {
+  if (geteuid?.() !== 0) {
+    throw new StartError('run: expected to be started as root; packets are then read as daemon.user');
+  }
+}
+
+function check(settings: Settings, { user, file }: Options): number {
+  platformName(settings);
+  packetUser(settings, user);
+  for (const caution of cautions(settings)) console.error(`${file ?? 'defaults'}: caution: ${caution}`);
+  console.log(`${file ?? 'defaults'}: ok`);
+  return 0;
+}
+
+async function serve(settings: Settings, options: Options, supervised: boolean): Promise<number> {
+  const { user, keep, file, platformModule } = options;
+  const { runDaemon } = await import('../daemon/daemon.ts');
+  const reload = () => (file === null ? findConfig(undefined) : loadConfigFile(file));
+  const status = await runDaemon({ settings, reload, user, keep, supervised, platformModule });
+  process.exit(status);
+}
+
+async function superviseDaemon(settings: Settings, options: Options): Promise<number> {
+  const { runSupervisor } = await import('../daemon/run-supervisor.ts');
+  const { user, keep, file, platformModule } = options;
+  const args = ['run', '--supervised'];
+  if (file !== null) args.push('--config', file);
+  if (user !== null) args.push('--user', user);
+  if (keep) args.push('--keep');
+  process.exit(await runSupervisor({ settings, user, args, platformModule }));
+}

@@ -1,0 +1,61 @@
+import { constants } from 'node:os';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import type { Settings } from '../config/schema.ts';
+import { createClock } from './clock.ts';
+import { createLog } from './log.ts';
+import { openLogSink } from './log-sink.ts';
+import { ownCommand } from './own-command.ts';
+import { writePidFile } from './pid-file.ts';
+import type { PlatformModule } from './platform.ts';
+import { packetUser } from './privileges.ts';
+import { notifyServiceManager } from './service-manager.ts';
+import { supervise } from './supervisor.ts';
+
+export interface RunSupervisorOptions {
+  readonly settings: Settings;
+  /** Reads packets as this user in place of `daemon.user`; `root` keeps root. */
+  readonly user: string | null;
+  /** Arguments of this program that make it the data-path process. */
+  readonly args: readonly string[];
+  readonly platformModule: string;
+}
+
+/** The parent process: pid file, signals, fail-open rules. Resolves with the exit status. */
+export async function runSupervisor(options: RunSupervisorOptions): Promise<number> {
+  const { settings, args, platformModule } = options;
+  const user = process.geteuid?.() === 0 ? packetUser(settings, options.user) : null;
+  const libc = await loadLibc();
+  const pidFile = settings.daemon.pidFile;
+  const removePidFile = pidFile === null ? () => {} : writePidFile(pidFile);
+  try {
+    const sink = openLogSink(settings.log.destination, libc, user);
+    const log = createLog(settings.log, sink, createClock(libc));
+    const { openPlatform } = (await import(platformModule)) as PlatformModule;
+    const failOpen =
+      settings.fail === 'open' ? await (await openPlatform(settings)).openFailOpen(settings) : null;
+    const { NOTIFY_SOCKET: _, ...env } = process.env;
+    const supervisor = supervise({
+      command: ownCommand(args),
+      env,
+      failOpen,
+      say: (level, text) => log.own[level](`supervisor: ${text}`),
+      onReady: () => notifyServiceManager(libc, 'READY=1'),
+    });
+    const stop = () => {
+      notifyServiceManager(libc, 'STOPPING=1');
+      supervisor.stop();
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+    process.on('SIGHUP', () => {
+      log.reload(settings.log);
+      supervisor.signal('SIGHUP');
+    });
+    const status = () => supervisor.signal('SIGUSR1');
+    process.on('SIGUSR1', status);
+    if ('SIGINFO' in constants.signals) process.on('SIGINFO', status);
+    return await supervisor.done;
+  } finally {
+    removePidFile();
+  }
+}

@@ -1,0 +1,70 @@
+import { MessageChannel, Worker } from 'node:worker_threads';
+import type { Settings } from '../config/schema.ts';
+import type { ThreadData } from './data-thread.ts';
+import type { Answers, Order, Question, Report } from './messages.ts';
+
+/** The data-path thread as the control thread sees it. */
+export interface DataThread {
+  send(order: Order): void;
+  /** Rejects when no answer comes in time. */
+  ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]>;
+}
+
+export interface ThreadOptions {
+  readonly settings: Settings;
+  readonly platformModule: string;
+  readonly heartbeat: number | null;
+  readonly mayBeRoot: boolean;
+  /** Every report but answers. */
+  readonly onReport: (report: Exclude<Report, { type: 'answer' }>) => void;
+  /** The thread has ended; `error` is null when it ended by itself. */
+  readonly onEnd: (error: Error | null) => void;
+}
+
+/** ms for an answer: the data path looks for orders ten times a second at least. */
+const ANSWER_WITHIN = 5000;
+
+/** Starts the data-path thread. Its module stands beside this one, as source or compiled. */
+export function startDataThread(options: ThreadOptions): DataThread {
+  const { port1, port2 } = new MessageChannel();
+  const taken = new Int32Array(new SharedArrayBuffer(4));
+  const { settings, platformModule, heartbeat, mayBeRoot } = options;
+  const workerData: ThreadData = { port: port2, settings, platformModule, heartbeat, taken, mayBeRoot };
+  const worker = new Worker(threadModule(), { workerData, transferList: [port2] });
+  const waiting = new Map<number, (answer: Answers[keyof Answers]) => void>();
+  let questions = 0;
+
+  port1.on('message', (report: Report) => {
+    Atomics.add(taken, 0, 1);
+    if (report.type !== 'answer') {
+      options.onReport(report);
+      return;
+    }
+    waiting.get(report.id)?.(report.answer);
+    waiting.delete(report.id);
+  });
+  worker.on('error', (error) => options.onEnd(error));
+  worker.on('exit', () => options.onEnd(null));
+
+  return {
+    send: (order) => port1.postMessage(order),
+    ask: (question) =>
+      new Promise((resolve, reject) => {
+        const id = ++questions;
+        const timer = setTimeout(() => {
+          waiting.delete(id);
+          reject(new Error('the data path gave no answer'));
+        }, ANSWER_WITHIN);
+        waiting.set(id, (answer) => {
+          clearTimeout(timer);
+          resolve(answer as never);
+        });
+        port1.postMessage({ type: 'ask', id, question } satisfies Order);
+      }),
+  };
+}
+
+function threadModule(): URL {
+  const suffix = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`./data-thread.${suffix}`, import.meta.url);
+}
