@@ -22,11 +22,15 @@ prefix=pcaps-$$
 pids=()
 hosts=(client stranger pbx gateway workstation)
 
+network_down() {
+  for ns in router "${hosts[@]}"; do ip netns del "$prefix-$ns" 2>/dev/null || true; done
+}
+
 finish() {
   local status=$?
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
-  for ns in router "${hosts[@]}"; do ip netns del "$prefix-$ns" 2>/dev/null || true; done
+  network_down
   if [ "$status" -eq 0 ]; then rm -rf "$work"; else echo "logs are in $work" >&2; fi
 }
 trap finish EXIT
@@ -150,26 +154,24 @@ finished() {
 
 listening() { within "$1" ss -Hlnut "sport = :$2" | grep -q .; }
 
-# call [OPTION...]: the scenario NAME.callee on the pbx, NAME.caller on the client, with the same sipp options for both.
-call() {
-  sipp_as pbx 198.51.100.20 "$name.callee" "$@"
-  local callee=$!
+# call_between HOST ADDRESS ROLE PBX [OPTION...]: the scenario NAME.callee on the pbx, at its address PBX, and NAME.ROLE on
+# HOST, with the same sipp options for both.
+call_between() {
+  local host=$1 address=$2 role=$3 pbx=$4 callee caller
+  shift 4
+  sipp_as pbx "$pbx" "$name.callee" "$@"
+  callee=$!
   until_true listening pbx 5060
-  sipp_as client 192.0.2.10 "$name.caller" "$@" 198.51.100.20:5060
-  local caller=$!
-  finished client "$caller"
+  sipp_as "$host" "$address" "$name.$role" "$@" "$(at_5060 "$pbx")"
+  caller=$!
+  finished "$host" "$caller"
   finished pbx "$callee"
 }
 
-call6() {
-  sipp_as pbx 2001:db8:2::20 "$name.callee"
-  local callee=$!
-  until_true listening pbx 5060
-  sipp_as client 2001:db8:1::10 "$name.caller" '[2001:db8:2::20]:5060'
-  local caller=$!
-  finished client "$caller"
-  finished pbx "$callee"
-}
+at_5060() { case $1 in *:*) echo "[$1]:5060" ;; *) echo "$1:5060" ;; esac; }
+
+call() { call_between client 192.0.2.10 caller 198.51.100.20 "$@"; }
+call6() { call_between client 2001:db8:1::10 caller 2001:db8:2::20; }
 
 # stream HOST ROLE LOCAL REMOTE SCRIPT: one side of a TCP connection, see host/stream.ts.
 stream() {
@@ -196,8 +198,6 @@ table inet lose {
 EOF
 }
 
-find_again() { within "$1" nft delete table inet lose; }
-
 make_fragmented-invite-ipv6() { call6; }
 make_ipv6-call() { call6; }
 make_ipv6-signalling-ipv4-media() { call6; }
@@ -217,8 +217,6 @@ make_tcp-reordered() {
   lose router forward 'ip saddr 192.0.2.10 tcp dport 5060 meta length > 1000' 1
   lose pbx input 'tcp dport 5060 meta length 200-1000' 2
   call -t t1
-  find_again router
-  find_again pbx
 }
 
 # What is lost is lost behind the capture: the first INVITE, the first 200 and the 200 to the BYE.
@@ -226,8 +224,6 @@ make_retransmissions() {
   lose pbx input 'udp dport 5060 meta length > 400' 0
   lose client input 'udp sport 5060' '{ 0, 2 }'
   call
-  find_again pbx
-  find_again client
 }
 
 make_ice-bundle() { call -t t1; }
@@ -235,10 +231,8 @@ make_ice-bundle() { call -t t1; }
 make_trunk-many-calls() { call -m 20 -r 20 -l 20 -inf "$scenarios/$name.csv"; }
 
 make_one-way-audio-private-address() {
-  local route=(10.20.0.0/24 via 198.51.100.20)
-  ip -n "$prefix-router" route add "${route[@]}"
+  ip -n "$prefix-router" route add 10.20.0.0/24 via 198.51.100.20
   call
-  ip -n "$prefix-router" route del "${route[@]}"
 }
 
 make_phone-behind-nat() {
@@ -252,40 +246,17 @@ table ip nat {
   }
 }
 EOF
-  sipp_as pbx 198.51.100.20 "$name.callee"
-  local callee=$!
-  until_true listening pbx 5060
-  sipp_as client 10.1.1.10 "$name.caller" 198.51.100.20:5060
-  local caller=$!
-  finished client "$caller"
-  finished pbx "$callee"
-  within client nft delete table ip nat
-  ip -n "$prefix-client" addr del 10.1.1.10/32 dev lo
+  call_between client 10.1.1.10 caller 198.51.100.20
 }
 
 make_attack-spoofed-bye() {
-  sipp_as pbx 198.51.100.20 "$name.callee"
-  local callee=$!
-  until_true listening pbx 5060
-  sipp_as client 192.0.2.10 "$name.caller" 198.51.100.20:5060
-  local caller=$!
-  sleep 0.7
   sipp_as stranger 203.0.113.66 "$name.stranger" -cid_str "$name-1@192.0.2.10" 198.51.100.20:5060
   local stranger=$!
-  finished client "$caller"
-  finished pbx "$callee"
+  call
   finished stranger "$stranger"
 }
 
-make_attack-sdp-third-host() {
-  sipp_as pbx 198.51.100.20 "$name.callee"
-  local callee=$!
-  until_true listening pbx 5060
-  sipp_as stranger 203.0.113.66 "$name.stranger" 198.51.100.20:5060
-  local stranger=$!
-  finished stranger "$stranger"
-  finished pbx "$callee"
-}
+make_attack-sdp-third-host() { call_between stranger 203.0.113.66 stranger 198.51.100.20; }
 
 make_attack-answer-without-invite() {
   sipp_as stranger 203.0.113.66 "$name.stranger" 198.51.100.20:5060
@@ -321,9 +292,11 @@ make_attack-invite-slipstream() {
 
 make_one() {
   name=$1
+  network_up
   capture_start
   if declare -F "make_$name" >/dev/null; then "make_$name"; else call; fi
   capture_stop
+  network_down
 }
 
 all=(
@@ -338,6 +311,5 @@ all=(
 )
 
 [ "$(id -u)" = 0 ] || { echo "make.sh: needs root, for network namespaces" >&2; exit 1; }
-network_up
 [ $# -gt 0 ] || set -- "${all[@]}"
 for name; do make_one "$name"; done
