@@ -19,5 +19,5 @@ CXXFLAGS=-DNODE_API_EXPERIMENTAL_NOGC_ENV_OPT_OUT \
 export PINHOLED_FFI_MODULES="$modules"
 PINHOLED_FFI=ffi-napi node test/run.mjs test/native-bindings/
 if [ "${1-}" = --bench ]; then
-  node --import tsx bench/ffi.ts
+  node bench/run.mjs ffi
 fi

@@ -1,7 +1,8 @@
 /**
  * What a call through FFI costs, by koffi and, where PINHOLED_FFI_MODULES names its folder, by ffi-napi: in turns,
- * in one process, the median of many rounds.
- *   node --import tsx bench/ffi.ts [rounds]
+ * in one process, the median of many rounds, in processor time (its own and the kernel's for it), which other
+ * work on the machine disturbs least.
+ *   node bench/run.mjs ffi [rounds]
  */
 import { type EngineName, type Libc, loadLibc } from '../native-bindings/engine.ts';
 
@@ -74,11 +75,12 @@ const measurements: readonly Measurement[] = [
   },
 ];
 
-/** Nanoseconds for one unit of work. */
+/** Nanoseconds of processor time for one unit of work. */
 function time(work: () => void, calls: number): number {
-  const start = process.hrtime.bigint();
+  const start = process.cpuUsage();
   for (let call = 0; call < calls; call++) work();
-  return Number(process.hrtime.bigint() - start) / calls;
+  const { user, system } = process.cpuUsage(start);
+  return ((user + system) * 1000) / calls;
 }
 
 function median(values: readonly number[]): number {

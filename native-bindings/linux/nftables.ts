@@ -1,12 +1,16 @@
 /** nf_tables over netlink: tables, chains, rules and sets changed in atomic batches, and sets read back. */
+import { SystemError } from '../errno.ts';
 import {
   NFNL_MSG_BATCH_BEGIN,
   NFNL_MSG_BATCH_END,
   NFNL_SUBSYS_NFTABLES,
   NFPROTO_INET,
+  NFT_MSG_DELRULE,
   NFT_MSG_DELSETELEM,
   NFT_MSG_DELTABLE,
+  NFT_MSG_GETGEN,
   NFT_MSG_GETSETELEM,
+  NFT_MSG_GETTABLE,
   NFT_MSG_NEWCHAIN,
   NFT_MSG_NEWRULE,
   NFT_MSG_NEWSET,
@@ -24,6 +28,7 @@ import {
   NFTA_DATA_VALUE,
   NFTA_EXPR_DATA,
   NFTA_EXPR_NAME,
+  NFTA_GEN_ID,
   NFTA_HOOK_HOOKNUM,
   NFTA_HOOK_PRIORITY,
   NFTA_LIST_ELEM,
@@ -47,6 +52,8 @@ import {
   NFTA_SET_KEY_TYPE,
   NFTA_SET_NAME,
   NFTA_SET_TABLE,
+  NFTA_TABLE_FLAGS,
+  NFTA_TABLE_HANDLE,
   NFTA_TABLE_NAME,
   NLM_F_ACK,
   NLM_F_APPEND,
@@ -60,6 +67,7 @@ import {
   attributes,
   attributeText,
   forEachAttribute,
+  type MessageWriter,
   messageWriter,
   NETFILTER_HEADER,
   type NetlinkSocket,
@@ -73,6 +81,7 @@ const keyTypes = {
   ipv6_addr: { type: 8, size: 16 },
   inet_proto: { type: 12, size: 1 },
   inet_service: { type: 13, size: 2 },
+  mark: { type: 19, size: 4 },
 } as const;
 
 export type KeyType = keyof typeof keyTypes;
@@ -116,11 +125,14 @@ export interface ChainDefinition {
 
 /** Changes to tables of family inet, sent as one transaction: all of them take effect or none. */
 export interface NftBatch {
-  addTable(table: string): void;
+  /** `flags`: NFT_TABLE_F_. */
+  addTable(table: string, flags?: number): void;
   /** ENOENT at commit when there is none. */
   deleteTable(table: string): void;
   addChain(chain: ChainDefinition): void;
   addSet(set: SetDefinition): void;
+  /** Removes all rules of a chain. */
+  flushChain(table: string, chain: string): void;
   /** Appends a rule. */
   addRule(table: string, chain: string, expressions: readonly Expression[]): void;
   /** EEXIST at commit for an element that is there already. */
@@ -227,9 +239,10 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
   };
 
   return {
-    addTable(table) {
+    addTable(table, flags = 0) {
       change('NFT_MSG_NEWTABLE', NFT_MSG_NEWTABLE, NLM_F_CREATE);
       writer.text(NFTA_TABLE_NAME, table);
+      writer.be32(NFTA_TABLE_FLAGS, flags);
     },
     deleteTable(table) {
       change('NFT_MSG_DELTABLE', NFT_MSG_DELTABLE, 0);
@@ -272,6 +285,11 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
       }
       if (counted === true) writer.nest(NFTA_SET_EXPR, () => counter()(writer));
     },
+    flushChain(table, chain) {
+      change('NFT_MSG_DELRULE', NFT_MSG_DELRULE, 0);
+      writer.text(NFTA_RULE_TABLE, table);
+      writer.text(NFTA_RULE_CHAIN, chain);
+    },
     addRule(table, chain, expressions) {
       change('NFT_MSG_NEWRULE', NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
       writer.text(NFTA_RULE_TABLE, table);
@@ -298,8 +316,107 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
   };
 }
 
-/** Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when it changed meanwhile. */
-export function readElements(socket: NetlinkSocket, table: string, set: string): SetElementReadBack[] {
+/** A table as the kernel has it. */
+export interface TableState {
+  /** NFT_TABLE_F_ bits. */
+  readonly flags: number;
+  /** The kernel's number of the table: another table of the same name has another. */
+  readonly handle: bigint;
+}
+
+/** Asks one thing and visits the answer. Throws SystemError: ENOENT where there is no such thing. */
+function ask(
+  socket: NetlinkSocket,
+  name: string,
+  type: number,
+  request: (writer: MessageWriter) => void,
+  visit: (members: Map<number, Buffer>) => void,
+): void {
+  const writer = messageWriter(256);
+  writer.message(messageType(type), NLM_F_REQUEST | NLM_F_ACK, socket.sequence(), NFPROTO_INET, 0);
+  request(writer);
+  socket.dump(name, writer.contents(), ({ bytes, start, end }) =>
+    visit(attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end)),
+  );
+}
+
+function isNotThere(error: unknown): boolean {
+  return error instanceof SystemError && error.code === 'ENOENT';
+}
+
+/** The table, or null where there is none. Throws SystemError. */
+export function readTable(socket: NetlinkSocket, table: string): TableState | null {
+  let state: TableState | null = null;
+  try {
+    ask(
+      socket,
+      'NFT_MSG_GETTABLE',
+      NFT_MSG_GETTABLE,
+      (writer) => writer.text(NFTA_TABLE_NAME, table),
+      (members) => {
+        const handle = members.get(NFTA_TABLE_HANDLE);
+        state = {
+          flags: members.get(NFTA_TABLE_FLAGS)?.readUInt32BE() ?? 0,
+          handle: handle?.length === 8 ? handle.readBigUInt64BE() : 0n,
+        };
+      },
+    );
+  } catch (error) {
+    if (!isNotThere(error)) throw error;
+  }
+  return state;
+}
+
+/** The number of the last transaction that anybody made in this network namespace. Throws SystemError. */
+export function readGeneration(socket: NetlinkSocket): number {
+  let generation = 0;
+  ask(
+    socket,
+    'NFT_MSG_GETGEN',
+    NFT_MSG_GETGEN,
+    () => undefined,
+    (members) => {
+      generation = members.get(NFTA_GEN_ID)?.readUInt32BE() ?? 0;
+    },
+  );
+  return generation;
+}
+
+/** Whether the set has this element now. Throws SystemError. */
+export function hasElement(socket: NetlinkSocket, table: string, set: string, key: Uint8Array): boolean {
+  try {
+    ask(
+      socket,
+      'NFT_MSG_GETSETELEM',
+      NFT_MSG_GETSETELEM,
+      (writer) => {
+        writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
+        writer.text(NFTA_SET_ELEM_LIST_SET, set);
+        writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () =>
+          writer.nest(NFTA_LIST_ELEM, () =>
+            writer.nest(NFTA_SET_ELEM_KEY, () => writer.bytes(NFTA_DATA_VALUE, key)),
+          ),
+        );
+      },
+      () => undefined,
+    );
+    return true;
+  } catch (error) {
+    if (isNotThere(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when anything in
+ * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing, or there twice.
+ */
+export function readElements(
+  socket: NetlinkSocket,
+  table: string,
+  set: string,
+  evenIfChanged = false,
+): SetElementReadBack[] {
   const writer = messageWriter(256);
   writer.message(
     messageType(NFT_MSG_GETSETELEM),
@@ -311,16 +428,20 @@ export function readElements(socket: NetlinkSocket, table: string, set: string):
   writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
   writer.text(NFTA_SET_ELEM_LIST_SET, set);
   const found: SetElementReadBack[] = [];
-  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), ({ bytes, start, end }) => {
-    const list = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end).get(
-      NFTA_SET_ELEM_LIST_ELEMENTS,
-    );
-    if (list === undefined) return;
-    forEachAttribute(list, 0, list.length, (_, from, to) => {
-      const each = readElement(list.subarray(from, to));
-      if (each !== undefined) found.push(each);
+  try {
+    socket.dump('NFT_MSG_GETSETELEM', writer.contents(), ({ bytes, start, end }) => {
+      const list = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end).get(
+        NFTA_SET_ELEM_LIST_ELEMENTS,
+      );
+      if (list === undefined) return;
+      forEachAttribute(list, 0, list.length, (_, from, to) => {
+        const each = readElement(list.subarray(from, to));
+        if (each !== undefined) found.push(each);
+      });
     });
-  });
+  } catch (error) {
+    if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
+  }
   return found;
 }
 
