@@ -33,8 +33,8 @@ export function explain(flow: Flow, spell: BlockedSpell, known: Knowledge): Bloc
 }
 
 /** The first packets were blocked, and then it passed. */
-function laterNote({ firstPassed }: Flow, { firstAt, cause }: BlockedSpell, { frame }: Knowledge): string {
-  if (firstPassed === null || firstPassed.at < firstAt || cause.kind === 'wrong-source') return '';
+function laterNote({ firstPassed }: Flow, { firstAt }: BlockedSpell, { frame }: Knowledge): string {
+  if (firstPassed === null || firstPassed.at < firstAt) return '';
   const how = firstPassed.by === 'state' ? ' as the way back of the other direction, by its state' : '';
   return ` From ${frame(firstPassed.place)} on it passes${how}.`;
 }
@@ -53,7 +53,7 @@ function explainCause(flow: Flow, spell: BlockedSpell, cause: Cause, known: Know
     case 'closed':
       return explainClosed(flow, spell, cause.pinhole, known);
     case 'refused':
-      return explainRefused(flow, cause, known);
+      return explainRefused(flow, spell, cause, known);
     case 'not-opened':
       return explainNotOpened(flow, cause.announcement, known);
     case 'unannounced':
@@ -89,21 +89,9 @@ function explainSource(
       : `${address} (announced as its media address)`,
   );
   if (!agreed) {
-    const later = known
-      .pinholesOf(pinhole.call)
-      .find(
-        (one) =>
-          one.openedAt >= pinhole.openedAt &&
-          one !== pinhole &&
-          one.address === flow.destination &&
-          one.ports[0] <= flow.destinationPort &&
-          flow.destinationPort <= one.ports[1] &&
-          (one.sources === 'any' || one.sources.includes(source)),
-      );
-    const then = later === undefined ? '' : ` The answer in ${known.frame(later.opened)} let it in.`;
     return {
       reason: 'early-media',
-      text: `It came from ${source} before the call was answered, when only ${list(named)} may send to ${where}.${then}`,
+      text: `It came from ${source} before the call was answered, when only ${list(named)} may send to ${where}.`,
       advice:
         'Early media from another host than the one that signals: set early-media-source: any, or let that host announce its address in a 183.',
     };
@@ -207,20 +195,30 @@ function explainClosed(
 
 function explainRefused(
   flow: Flow,
+  { firstAt }: BlockedSpell,
   { announcement, refusal }: Extract<Cause, { kind: 'refused' }>,
-  { frame }: Knowledge,
+  { frame, call }: Knowledge,
 ): Explanation {
   const { owner, summary, place } = announcement;
+  const endedAt = announcement.call === null ? null : (call(announcement.call)?.endedAt ?? null);
+  const over =
+    endedAt !== null && endedAt < firstAt
+      ? ` The call had ended ${seconds(firstAt - endedAt)} before, too.`
+      : '';
   const said = `${owner} announced ${destinationOf(flow)} in ${frame(place)} (${summary})`;
   if (refusal.reason === 'foreign-address') {
     return {
       reason: 'refused',
-      text: `${said}, which is not its own address: a host may open pinholes towards itself only (foreign-address).`,
+      text: `${said}, which is not its own address: a host may open pinholes towards itself only (foreign-address).${over}`,
       advice: `If ${flow.destination} is a gateway or relay that takes the media for ${owner}, set media-hosts: [${flow.destination}].`,
     };
   }
   const { means, advice } = REFUSALS[refusal.reason];
-  return { reason: 'refused', text: `${said}, but that was refused (${refusal.reason}). ${means}`, advice };
+  return {
+    reason: 'refused',
+    text: `${said}, but that was refused (${refusal.reason}). ${means}${over}`,
+    advice,
+  };
 }
 
 function explainNotOpened(flow: Flow, announcement: Announcement, { frame }: Knowledge): Explanation {

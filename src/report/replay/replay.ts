@@ -317,8 +317,9 @@ export function createReplay(options: ReplayOptions): Replay {
       return false;
     if (sourcePort < 1024 || destinationPort < 1024) return false;
     if (flow.proven) return true;
-    const ofCall = [source, destination].some((one) => announcements.names(one) || sipHosts.has(one));
-    return flow.suspected && (ofCall || flow.kinds.rtcp !== undefined);
+    const hosts = [source, destination].some((one) => announcements.names(one) || sipHosts.has(one));
+    const ports = [sourcePort, destinationPort].some((one) => announcements.ofPort(one) !== null);
+    return flow.suspected && (hosts || ports || flow.kinds.rtcp !== undefined);
   }
 
   function flowReport(flow: Flow, knowledge: Knowledge): FlowReport {
