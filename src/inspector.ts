@@ -241,7 +241,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     const delivery = streams.push(packet, work.now);
     if (delivery === null) return;
     const { stream, bytes } = delivery;
-    stream.user ??= newSignalling(stream);
+    stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
     if (stream.conflict && !user.frozen) {
       user.frozen = true;
@@ -262,8 +262,9 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     if (user.framer.stopped !== null) streams.ignore(stream);
   }
 
-  function newSignalling({ midstream }: Stream<Signalling>): Signalling {
-    const framer = createSipFramer({ ...limits, resync: midstream });
+  function newSignalling({ midstream }: Stream<Signalling>, first: Buffer): Signalling {
+    const isStart = settings().trustMidstream === true && looksLikeSip(first);
+    const framer = createSipFramer({ ...limits, resync: midstream && !isStart });
     return { framer, lastAt: Number.POSITIVE_INFINITY, frozen: false };
   }
 
