@@ -220,16 +220,9 @@ function followed(path: string, stream: string): Map<string, string> {
   ]);
 }
 
+/** nokia__10_tcp_volte is left out: it gives both ends one address and port, which tshark takes for one direction. */
 describe('TCP streams are what tshark makes of them', { skip: withoutTshark }, () => {
-  const names = [
-    'sip-body-large',
-    'sip-tcp-method',
-    'sip-tcp-pattern',
-    'Over-TCP',
-    '10_tcp_volte',
-    '11_tcp',
-    '50_sip',
-  ];
+  const names = ['sip-body-large', 'sip-tcp-method', 'sip-tcp-pattern', 'Over-TCP', '11_tcp', '50_sip'];
   for (const { path } of withoutShared ? [] : listedCaptures()) {
     if (!names.some((name) => path.includes(name))) continue;
     test(basename(path), () => {
