@@ -1,11 +1,12 @@
 import { type Address, familyOf } from '../address/address.ts';
-import type { Stream } from '../sdp/session.ts';
+import type { Connection, Stream } from '../sdp/session.ts';
 import { type Call, type Description, type Dialog, isEnabled, otherSide, type Trickled } from './call.ts';
 import {
   candidateEndpoints,
   type Endpoint,
   endpointsOf,
   isMuxed,
+  sameConnection,
   transportClass,
   transportIndex,
 } from './transport.ts';
@@ -32,7 +33,8 @@ export interface WantedStreams {
   readonly unusable: readonly Unusable[];
 }
 
-const NOTHING: WantedStreams = { wanted: [], disabled: new Set(), unusable: [] };
+const NONE: ReadonlySet<string> = new Set();
+const NOTHING: WantedStreams = { wanted: [], disabled: NONE, unusable: [] };
 
 /**
  * Everything a call needs to be reachable right now, worked out afresh from its offers and answers. Asking
@@ -59,16 +61,14 @@ function awaitsAnswer(call: Call): boolean {
 }
 
 function createCollector(call: Call, settings: StreamSettings) {
-  const wanted = new Map<string, Wanted>();
-  const disabled = new Set<string>();
+  const wanted: Wanted[] = [];
+  let disabled: Set<string> | null = null;
   const unusable: Unusable[] = [];
 
   function add(entry: Wanted): void {
-    const { connection, ports, protocol, sourcePort, kind } = entry;
-    const place = connection.kind === 'address' ? connection.address : JSON.stringify(connection);
-    const key = `${protocol} ${place} ${ports[0]} ${ports[1]} ${sourcePort} ${kind} ${entry.owner}`;
-    const same = wanted.get(key);
-    wanted.set(key, same === undefined ? entry : merge(same, entry));
+    const index = wanted.findIndex((one) => isSamePlace(one, entry));
+    if (index < 0) wanted.push(entry);
+    else wanted[index] = merge(wanted[index]!, entry);
   }
 
   function addStream(
@@ -144,6 +144,7 @@ function createCollector(call: Call, settings: StreamSettings) {
         continue;
       }
       if (!isEnabled(answered) || !isEnabled(proposed)) {
+        disabled ??= new Set();
         disabled.add(`0:${index}`).add(`1:${index}`);
         continue;
       }
@@ -166,27 +167,43 @@ function createCollector(call: Call, settings: StreamSettings) {
     signalling: Address,
   ): readonly Address[] | 'any' {
     if (settings.mediaSource === 'any' && peer !== null) return 'any';
-    const found = new Set<Address>();
-    if (!settings.symmetric || peer === null) found.add(signalling);
+    const family = endpoint.connection.kind === 'address' ? familyOf(endpoint.connection.address) : null;
+    const found: Address[] = [];
+    const allow = (address: Address) => {
+      if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
+    };
+    if (!settings.symmetric || peer === null) allow(signalling);
     if (peer !== null && settings.mediaSource === 'exact') {
-      const connections = [peer.connection];
-      if (peer.rtcp?.connection != null && endpoint.kind !== 'rtp') connections.push(peer.rtcp.connection);
+      const allowConnection = (connection: Connection) => {
+        if (connection.kind === 'address') allow(connection.address);
+      };
+      allowConnection(peer.connection);
+      if (peer.rtcp?.connection != null && endpoint.kind !== 'rtp') allowConnection(peer.rtcp.connection);
       if (settings.ice) {
-        for (const one of peer.candidates) connections.push(one.connection);
-        for (const one of trickled) if (one.mid === peer.mid) connections.push(one.candidate.connection);
+        for (const one of peer.candidates) allowConnection(one.connection);
+        for (const one of trickled) if (one.mid === peer.mid) allowConnection(one.candidate.connection);
       }
-      for (const one of connections) if (one.kind === 'address') found.add(one.address);
     }
-    if (endpoint.connection.kind !== 'address') return [...found].sort();
-    const family = familyOf(endpoint.connection.address);
-    return [...found].filter((address) => familyOf(address) === family).sort();
+    return found.sort();
   }
 
   return {
     offered,
     agreed,
-    result: (): WantedStreams => ({ wanted: [...wanted.values()], disabled, unusable }),
+    result: (): WantedStreams => ({ wanted, disabled: disabled ?? NONE, unusable }),
   };
+}
+
+function isSamePlace(a: Wanted, b: Wanted): boolean {
+  return (
+    a.ports[0] === b.ports[0] &&
+    a.ports[1] === b.ports[1] &&
+    a.kind === b.kind &&
+    a.protocol === b.protocol &&
+    a.sourcePort === b.sourcePort &&
+    a.owner === b.owner &&
+    sameConnection(a.connection, b.connection)
+  );
 }
 
 /** Two forks that lead to the same transport share one entry that lets both in. */

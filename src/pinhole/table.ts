@@ -72,8 +72,8 @@ const NOTHING: TableResult = { change: null, events: [] };
  * candidate may stay without traffic once it is agreed.
  */
 export function createPinholeTable(unusedAfter: () => number): PinholeTable {
-  const holders = new Map<string, Map<string, Held>>();
-  const rules = new Map<string, { pinhole: Pinhole; holders: Set<string> }>();
+  const holders = new Map<string, Held[]>();
+  const rules = new Map<string, { readonly pinhole: Pinhole; readonly holders: string[] }>();
   /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
   const retired = new Map<string, Set<string>>();
 
@@ -84,22 +84,24 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     departure: Departure,
     now: number,
   ): TableResult {
-    const held = holders.get(holder) ?? new Map<string, Held>();
-    const work = createWork(holder, held, now);
-    const next = new Map(entries.map((entry) => [entry.pinhole.id, entry]));
+    const before = holders.get(holder) ?? [];
+    const work = createWork(holder, [...before], now);
     const gone = retired.get(holder);
-    if (gone !== undefined) for (const id of gone) if (!next.has(id)) gone.delete(id);
-    for (const [id, entry] of next) {
-      const same = held.get(id);
+    if (gone !== undefined) for (const id of gone) if (!isWanted(entries, id)) gone.delete(id);
+    for (const entry of entries) {
+      const same = find(work.held, entry.pinhole.id);
       if (same === undefined) {
-        if (!gone?.has(id)) work.open(entry);
+        if (!gone?.has(entry.pinhole.id)) work.open(entry);
       } else {
         same.agreed ||= entry.wanted.agreed;
         if (same.reason !== 'unused-candidate') keep(same, now);
       }
     }
-    for (const [id, one] of held) {
-      if (next.has(id) || (one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate'))
+    for (const one of before) {
+      if (
+        isWanted(entries, one.pinhole.id) ||
+        (one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate')
+      )
         continue;
       const successors = entries.filter((entry) => entry.wanted.slot === one.slot);
       const { reason, linger } = leave(one, successors, disabled.has(one.slot), departure);
@@ -107,25 +109,22 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
         one.until = now + linger;
         one.reason = reason;
       } else {
-        work.close(id, one, reason);
+        work.close(one, reason);
       }
     }
-    if (held.size > 0) holders.set(holder, held);
-    else holders.delete(holder);
     if (entries.length === 0) retired.delete(holder);
     return work.result();
   }
 
   function expire(holder: string, now: number): TableResult {
-    const held = holders.get(holder);
-    if (held === undefined) return NOTHING;
-    const work = createWork(holder, held, now);
-    for (const [id, one] of held) {
+    const before = holders.get(holder);
+    if (before === undefined) return NOTHING;
+    const work = createWork(holder, [...before], now);
+    for (const one of before) {
       if (now < one.until) continue;
-      if (one.reason === 'unused-candidate') retire(holder, id);
-      work.close(id, one, one.reason ?? 'moved', one.until);
+      if (one.reason === 'unused-candidate') retire(holder, one.pinhole.id);
+      work.close(one, one.reason ?? 'moved', one.until);
     }
-    if (held.size === 0) holders.delete(holder);
     return work.result();
   }
 
@@ -143,7 +142,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
   }
 
   /** Collects the events of one holder and what they mean for the firewall. */
-  function createWork(holder: string, held: Map<string, Held>, now: number) {
+  function createWork(holder: string, held: Held[], now: number) {
     const opened: Pinhole[] = [];
     const closed: Pinhole[] = [];
     const events: HolderEvent[] = [];
@@ -151,10 +150,10 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     function open({ pinhole, wanted }: Entry): void {
       const known = rules.get(pinhole.id);
       if (known === undefined) {
-        rules.set(pinhole.id, { pinhole, holders: new Set([holder]) });
+        rules.set(pinhole.id, { pinhole, holders: [holder] });
         opened.push(pinhole);
       } else {
-        known.holders.add(holder);
+        known.holders.push(holder);
       }
       const one: Held = {
         pinhole: known?.pinhole ?? pinhole,
@@ -167,27 +166,29 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
         reason: null,
       };
       keep(one, now);
-      held.set(pinhole.id, one);
+      held.push(one);
       events.push({ type: 'opened', holder, held: one, reason: null, at: now });
     }
 
-    function close(id: string, one: Held, reason: CloseReason, at = now): void {
-      held.delete(id);
+    function close(one: Held, reason: CloseReason, at = now): void {
+      held.splice(held.indexOf(one), 1);
       events.push({ type: 'closed', holder, held: one, reason, at });
-      const rule = rules.get(id)!;
-      rule.holders.delete(holder);
-      if (rule.holders.size > 0) return;
-      rules.delete(id);
+      const rule = rules.get(one.pinhole.id)!;
+      rule.holders.splice(rule.holders.indexOf(holder), 1);
+      if (rule.holders.length > 0) return;
+      rules.delete(one.pinhole.id);
       closed.push(rule.pinhole);
     }
 
     function result(): TableResult {
+      if (held.length > 0) holders.set(holder, held);
+      else holders.delete(holder);
       if (events.length === 0) return NOTHING;
       const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
       return { change, events };
     }
 
-    return { open, close, result };
+    return { held, open, close, result };
   }
 
   function traffic(id: string, now: number): readonly string[] {
@@ -195,7 +196,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     if (rule === undefined) return [];
     for (const holder of rule.holders) {
       const held = holders.get(holder)!;
-      const one = held.get(id)!;
+      const one = find(held, id)!;
       const first = one.trafficAt === null;
       one.trafficAt = now;
       if (one.reason === 'unused-candidate') {
@@ -203,26 +204,26 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
         one.reason = null;
       }
       if (!first || one.until !== Number.POSITIVE_INFINITY) continue;
-      for (const old of held.values()) {
+      for (const old of held) {
         if (old.slot === one.slot && old.reason === 'moved') old.until = now;
       }
     }
-    return [...rule.holders];
+    return rule.holders;
   }
 
   function adopt(holder: string, held: readonly Held[]): void {
     if (held.length === 0) return;
-    holders.set(holder, new Map(held.map((one) => [one.pinhole.id, one])));
+    holders.set(holder, [...held]);
     for (const { pinhole } of held) {
       const rule = rules.get(pinhole.id);
-      if (rule === undefined) rules.set(pinhole.id, { pinhole, holders: new Set([holder]) });
-      else rule.holders.add(holder);
+      if (rule === undefined) rules.set(pinhole.id, { pinhole, holders: [holder] });
+      else rule.holders.push(holder);
     }
   }
 
   function deadline(holder: string): number {
     let at = Number.POSITIVE_INFINITY;
-    for (const one of holders.get(holder)?.values() ?? []) at = Math.min(at, one.until);
+    for (const one of holders.get(holder) ?? []) at = Math.min(at, one.until);
     return at;
   }
 
@@ -236,12 +237,20 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     adopt,
     traffic,
     deadline,
-    held: (holder) => [...(holders.get(holder)?.values() ?? [])],
+    held: (holder) => [...(holders.get(holder) ?? [])],
     open,
     get size() {
       return rules.size;
     },
   };
+}
+
+function find(held: readonly Held[], id: string): Held | undefined {
+  return held.find((one) => one.pinhole.id === id);
+}
+
+function isWanted(entries: readonly Entry[], id: string): boolean {
+  return entries.some((entry) => entry.pinhole.id === id);
 }
 
 /** How one pinhole leaves, given what takes the place of its stream. */
