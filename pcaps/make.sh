@@ -131,7 +131,7 @@ capture_stop() {
   mv "$work/$name.pcap" "$here/$name.pcap"
   local frames
   frames=$(tcpdump -r "$here/$name.pcap" --count 2>/dev/null | cut -d' ' -f1)
-  sed -i -E "s/^(\| \`$name\.pcap\` \|) [0-9]+ \|/\1 $frames |/" "$here/README.md"
+  sed -i -E "s/^(\| \`$name\.pcap\` +\|) [0-9]+ +\|/\1 $(printf %-6s "$frames") |/" "$here/README.md"
   echo "$name: $frames frames"
 }
 

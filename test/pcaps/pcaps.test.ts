@@ -429,7 +429,7 @@ const claims: Record<string, Claim> = {
 
 const readme = readFileSync(`${directory}README.md`, 'utf8');
 const listed = new Map(
-  [...readme.matchAll(/^\| `([^`]+)\.pcap` \| (\d+) \|/gm)].map((row) => [row[1] ?? '', Number(row[2])]),
+  [...readme.matchAll(/^\| `([^`]+)\.pcap` +\| (\d+) +\|/gm)].map((row) => [row[1] ?? '', Number(row[2])]),
 );
 
 describe('captures of our own', () => {
