@@ -40,6 +40,9 @@ const MAX_CSEQ = 2 ** 31 - 1;
 /** delta-seconds (RFC 3261 20.19) and RSeq (RFC 3262 7.1). */
 const MAX_UINT32 = 2 ** 32 - 1;
 
+/** Characters of From and To that are kept for people. */
+const MAX_DISPLAY = 512;
+
 const NO_BODY = { kind: 'none' } as const;
 
 const CALL_ID = 0;
@@ -388,8 +391,8 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     rack: starts[RACK]! < 0 ? null : readRack(bytes, text, starts[RACK]!, ends[RACK]!),
     sessionExpires: readNumber(bytes, SESSION_EXPIRES),
     expires: readNumber(bytes, EXPIRES),
-    from: unfold(headerValue(text, FROM)),
-    to: unfold(headerValue(text, TO)),
+    from: displayText(text, FROM),
+    to: displayText(text, TO),
     sdp: NO_BODY,
   };
 }
@@ -454,10 +457,12 @@ function readRack(bytes: Uint8Array, text: string, start: number, end: number): 
   return rseq < 0 || cseq < 0 || method === '' ? null : { rseq, cseq, method };
 }
 
-/** A folded value on one line: each line break and the white space around it becomes one space. */
-function unfold(text: string): string {
-  if (!text.includes('\n')) return text;
-  return text
+/** A header value for people: on one line, where each fold becomes one space, and cut to MAX_DISPLAY. */
+function displayText(text: string, slot: number): string {
+  const start = starts[slot]!;
+  const value = text.slice(start, Math.min(ends[slot]!, start + MAX_DISPLAY));
+  if (!value.includes('\n')) return value;
+  return value
     .split('\n')
     .map((line) => line.trim())
     .join(' ');

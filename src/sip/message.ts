@@ -31,7 +31,7 @@ export interface SipMessage {
   readonly sessionExpires: number | null;
   /** Expires in seconds, null when absent or not a number. */
   readonly expires: number | null;
-  /** Display text of From and To, for people: the header value as written. */
+  /** From and To as written, for people: unfolded, at most 512 characters. */
   readonly from: string;
   readonly to: string;
   /** The session description of the message, or why there is none to act on. */
