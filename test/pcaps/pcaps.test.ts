@@ -280,7 +280,7 @@ const claims: Record<string, Claim> = {
     // tshark 4.0 reads nothing of a segment behind a keep-alive, so the second INVITE is looked for below.
     sip: 'INVITE 100 180 200 ACK 200 ACK BYE 200',
     sdp: `${a} ${b} ${b}`,
-    media: { ...both(25, 25), [`${A}:49180 > ${b}`]: 25, [`${b} > ${A}:49180`]: 25 },
+    media: { ...both(3, 3), [`${A}:49180 > ${b}`]: 25, [`${b} > ${A}:49180`]: 25 },
     also: (frames) => {
       const invite = first(frames, says('INVITE'));
       const pieces = frames.filter((f) => f.src === A && f.payload !== '' && f.number <= invite);
