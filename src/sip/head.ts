@@ -188,7 +188,7 @@ function conflict(text: string, slot: number, other: string): SipError {
 
 /** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
 function mayDiffer(slot: number): boolean {
-  return slot === VIA || slot >= CONTENT_ENCODING;
+  return slot === VIA || slot === EXPIRES || slot === SESSION_EXPIRES;
 }
 
 /** RFC 3261 7.3.3, RFC 4028 section 10. */

@@ -368,9 +368,15 @@ describe('headers that are missing or contradict each other', () => {
       ['To: <sip:a@b>;tag=1', 't: <sip:a@b>'],
       ['Content-Length: 0', 'l: 1'],
       ['Content-Type: application/sdp', 'c: text/plain'],
+      ['Content-Encoding: identity', 'e: gzip'],
+      ['RSeq: 1', 'RSeq: 2'],
     ] as const) {
       assert.equal(refusal(bye(first, second)), 'conflicting-header', second);
     }
+  });
+
+  it('of two Expires the first counts', () => {
+    assert.equal(mustRead(readSip(bye('Expires: 5', 'Expires: 6'))).expires, 5);
   });
 
   it('the same header twice with the same value is the header', () => {
