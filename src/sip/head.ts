@@ -84,11 +84,11 @@ const starts = new Int32Array(SLOTS);
 const ends = new Int32Array(SLOTS);
 
 /**
- * Reads start-line and headers from `bytes`, beginning at `from`; `text` is `bytes` decoded as latin1. Only the headers
- * of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that). The
- * answer is an error of its own, rather than one inside a Head, when not even the length of the message is known.
- * With `crlfOnly` a line that ends in LF alone is an error: on a stream it makes framing a matter of opinion.
- * Strings in the answer may share memory with `text`: see `detach`. Time is linear in `bytes`.
+ * Reads start-line and headers from `bytes`, beginning at `from`; `text` is `bytes` decoded as latin1. Only the
+ * headers of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that).
+ * The answer is an error of its own, rather than one inside a Head, when not even the length of the message is
+ * known. With `crlfOnly` a line that ends in LF alone is an error: on a stream it makes framing a matter of
+ * opinion. Strings in the answer may share memory with `text`: see `detach`. Time is linear in `bytes`.
  */
 export function readHead(
   bytes: Uint8Array,
