@@ -6,8 +6,8 @@ import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { type Bodies, type CallTimers, createTracker, type Outcome } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
-import { createFragmentReassembler } from './packet/fragments.ts';
-import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
+import type { PacketError, PacketView } from './packet/ip.ts';
+import { createPacketReader } from './packet/reader.ts';
 import { createStreamTable, type Stream } from './packet/stream.ts';
 import type { Change } from './pinhole/change.ts';
 import {
@@ -134,6 +134,7 @@ export interface Inspector {
 }
 
 const NO_EVENTS: readonly InspectorEvent[] = [];
+const NOTHING: Inspection = { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
 /** Methods counted by name; everything else is counted as `other`, so that no sender can fill memory. */
 const KNOWN_METHODS = new Set(
   'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
@@ -170,7 +171,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const refusedBefore = new WeakMap<Call, Set<string>>();
   const { caps, timers } = settings();
   let limits = limitsOf(settings());
-  const fragments = createFragmentReassembler({ maxBytes: caps.reassemblyBytes });
+  const reader = createPacketReader({ maxBytes: caps.reassemblyBytes });
   const streams = createStreamTable<Signalling>({
     maxStreams: caps.tcpConnections * 2,
     maxBytes: caps.reassemblyBytes,
@@ -190,17 +191,11 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
 
   function inspect(bytes: Buffer, now: number): Inspection {
     stats.packets++;
-    let packet = readPacket(bytes);
-    if (typeof packet !== 'string' && packet.fragment !== null) {
-      const whole = fragments.add(packet, now);
-      if (whole === null) return { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
-      packet = whole;
-    }
-    if (typeof packet === 'string') {
-      stats.unreadable.set(packet, (stats.unreadable.get(packet) ?? 0) + 1);
-      return { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
-    }
-    return examine(packet, now);
+    const packet = reader.read(bytes, now);
+    if (packet === null) return NOTHING;
+    if (typeof packet !== 'string') return examine(packet, now);
+    stats.unreadable.set(packet, (stats.unreadable.get(packet) ?? 0) + 1);
+    return NOTHING;
   }
 
   function inspectPacket(packet: PacketView, now: number): Inspection {
