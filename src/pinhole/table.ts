@@ -87,6 +87,8 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     const before = holders.get(holder) ?? [];
     const work = createWork(holder, [...before], now);
     const gone = retired.get(holder);
+    // What leaves already leaves as it was to, but never later than a call that is over.
+    const isOver = entries.length === 0 && !WITHIN_CALL.has(departure.reason);
     if (gone !== undefined) for (const id of gone) if (!isWanted(entries, id)) gone.delete(id);
     for (const entry of entries) {
       const same = find(work.held, entry.pinhole.id);
@@ -98,13 +100,11 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
       }
     }
     for (const one of before) {
-      if (
-        isWanted(entries, one.pinhole.id) ||
-        (one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate')
-      )
-        continue;
+      if (isWanted(entries, one.pinhole.id)) continue;
       const successors = entries.filter((entry) => entry.wanted.slot === one.slot);
       const { reason, linger } = leave(one, successors, disabled.has(one.slot), departure);
+      const isLeaving = one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate';
+      if (isLeaving && (!isOver || one.until <= now + linger)) continue;
       if (linger > 0) {
         one.until = now + linger;
         one.reason = reason;
@@ -252,6 +252,16 @@ function find(held: readonly Held[], id: string): Held | undefined {
 function isWanted(entries: readonly Entry[], id: string): boolean {
   return entries.some((entry) => entry.pinhole.id === id);
 }
+
+/** Reasons for which pinholes leave while their call goes on. */
+const WITHIN_CALL: ReadonlySet<CloseReason> = new Set<CloseReason>([
+  'answered',
+  'moved',
+  'offer-refused',
+  'losing-fork',
+  'unused-candidate',
+  'new-attempt',
+]);
 
 /** How one pinhole leaves, given what takes the place of its stream. */
 function leave(
