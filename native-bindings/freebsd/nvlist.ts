@@ -178,16 +178,17 @@ export function unpackNvList(buffer: Buffer): NvList {
     return start;
   };
   const length = (offset: number, what: string): number => {
-    const value = buffer.readBigUInt64LE(offset);
-    if (value > BigInt(buffer.length)) throw new NvListError(`nvlist ${what} claims ${value} bytes or items`);
-    return Number(value);
+    const value = buffer.readUInt32LE(offset) + buffer.readUInt32LE(offset + 4) * 2 ** 32;
+    if (value > buffer.length) throw new NvListError(`nvlist ${what} claims ${value} bytes or items`);
+    return value;
   };
   const string = (size: number, what: string): string => {
-    const start = take(size, what);
-    if (size === 0 || buffer.indexOf(0, start) !== start + size - 1) {
+    const last = take(size, what) + size - 1;
+    const text = buffer.toString('utf8', last - size + 1, last);
+    if (size === 0 || buffer[last] !== 0 || text.includes('\0')) {
       throw new NvListError(`nvlist ${what} is not one NUL-terminated string of ${size} bytes`);
     }
-    return buffer.toString('utf8', start, start + size - 1);
+    return text;
   };
   const header = (): void => {
     const start = take(LIST_HEADER, 'a list header');
