@@ -86,7 +86,7 @@ export const REFUSALS = {
   'foreign-address': {
     means: 'The party announced an address that is neither its own nor one of media-hosts.',
     advice:
-      'If media really goes to that host (a gateway, a media relay), list it in `media-hosts`; else it is an attack or a NAT that rewrites nothing.',
+      'If media really goes to that host (a gateway, a media relay, the same host in the other address family), list it in `media-hosts`; else it is an attack or a NAT that rewrites nothing.',
   },
   'port-out-of-range': {
     means: 'The announced port lies outside media-ports.',

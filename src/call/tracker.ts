@@ -438,7 +438,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
         const latest = now + (call.cancelled ? timers().afterCancel : timers().ringing);
         call.signallingDeadline = Math.min(latest, call.inviteExpires);
       }
-      if (message.toTag === '') return nothing;
+      // RFC 3261 12.1: 100 makes no dialog, even if it has a tag.
+      if (message.toTag === '' || message.status === 100) return nothing;
     }
     const forks = call.dialogs.length;
     const dialog = findOrAddDialog(call, message.toTag);
@@ -513,7 +514,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       return nothing;
     }
     call.dialogs = call.dialogs.filter((dialog) => dialog.toTag !== tag);
-    if (call.dialogs.length === 0) return end(call, 'bye', now);
+    if (isOver(call)) return end(call, 'bye', now);
     return { call, departure: leaving('bye', timers().drain, timers().drain), refusals: [] };
   }
 
@@ -686,7 +687,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const over = call.dialogs.filter((dialog) => now >= dialog.endsAt);
     if (over.length > 0) {
       call.dialogs = call.dialogs.filter((dialog) => now < dialog.endsAt);
-      if (call.dialogs.length === 0) return end(call, 'bye-timeout', now);
+      if (isOver(call)) return end(call, 'bye-timeout', now);
       const reason = over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork';
       return { call, departure: leaving(reason, 0, 0), refusals: [] };
     }
@@ -755,6 +756,12 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       return size;
     },
   };
+}
+
+/** Nobody talks any more: forks that lost do not count, forks that still ring do. */
+function isOver({ dialogs, invite }: Call): boolean {
+  const answered = invite === null || invite.final !== 0;
+  return answered ? !dialogs.some((dialog) => dialog.confirmed) : dialogs.length === 0;
 }
 
 function leaving(reason: CloseReason, movedLinger: number, goneLinger: number): Departure {

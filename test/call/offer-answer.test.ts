@@ -478,6 +478,19 @@ describe('forks', () => {
     ]);
   });
 
+  test('the end of the fork that was answered is the end of the call, whatever the losers announced', () => {
+    const scene = createScene({ mediaHosts: networks('198.51.100.0/24') });
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'b1', body: sdp('198.51.100.31', [20000]) }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b2', body: sdp('198.51.100.32', [20000]) }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b2', cseq: 2 }));
+    const before = scene.open();
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b2', cseq: 2 }));
+    assert.deepEqual(scene.open(), before);
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+  });
+
   test('several 2xx are several confirmed dialogs; one BYE ends one of them', () => {
     const scene = createScene({ mediaHosts: networks('198.51.100.0/24') });
     scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
