@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { SystemError } from '../../native-bindings/errno.ts';
 import {
@@ -14,7 +15,7 @@ import { openDivert, raiseReceiveBuffer } from '../../native-bindings/freebsd/di
 import { divertStatistics, sysctlString } from '../../native-bindings/freebsd/kernel.ts';
 import { packNvList, unpackNvList } from '../../native-bindings/freebsd/nvlist.ts';
 import { openPf, type Pf } from '../../native-bindings/freebsd/pf.ts';
-import { killStatesRequest } from '../../native-bindings/freebsd/pf-nv.ts';
+import { killStatesRequest, ruleFromReply, statusFromReply } from '../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
 import { abi, nvlistBytes, vectorBytes, withoutAbi } from './abi.ts';
 import { type FakeLibc, fakeFreebsd } from './fake-libc.ts';
@@ -314,6 +315,70 @@ describe('pf requests', { skip: withoutAbi }, () => {
         error.code === 'EBUSY' &&
         /DIOCADDRULE \(pinholed\/03\)/.test(error.message),
     );
+  });
+});
+
+/** What a FreeBSD 15.1 kernel (amd64) answered, as hex. */
+function kernelReply(name: string): Buffer {
+  const hex = readFileSync(new URL(`./replies/${name}.hex`, import.meta.url), 'utf8');
+  return Buffer.from(hex.replaceAll('\n', ''), 'hex');
+}
+
+describe('replies of a FreeBSD 15.1 kernel', () => {
+  it('DIOCGETRULENV of a rule that was added with these members', () => {
+    // pass out log quick inet proto udp from 198.51.100.20 to 192.0.2.10 port 40000:40001 label ... tag sip divert-to 8668
+    const rule = ruleFromReply(unpackNvList(kernelReply('getrulenv')));
+    const { src, dst, timeout, ...rest } = rule;
+    assert.deepEqual(src.addr, {
+      'v.a.addr': Buffer.from([198, 51, 100, 20, ...Array(12).fill(0)]),
+      'v.a.mask': Buffer.from([255, 255, 255, 255, ...Array(12).fill(0)]),
+      type: 0,
+    });
+    assert.deepEqual([src.port, src.port_op, src.neg], [[0, 0], 0, 0]);
+    assert.deepEqual(dst.addr['v.a.addr'].subarray(0, 4), Buffer.from([192, 0, 2, 10]));
+    assert.deepEqual([dst.port, dst.port_op], [[40000, 40001], PF_OP_RRG]);
+    assert.deepEqual(timeout, [0, 0, 0, 0, 0, 0, 60, 30, 60, ...Array(16).fill(0)]);
+    assert.deepEqual(rest, {
+      label: 'pinholed:call-0001:1',
+      ifname: '',
+      qname: '',
+      pqname: '',
+      tagname: 'sip',
+      match_tagname: '',
+      evaluations: 0n,
+      packets: [0n, 0n],
+      bytes: [0n, 0n],
+      rtableid: -1,
+      max_states: 0,
+      nr: 0,
+      prob: 0,
+      states_cur: 0n,
+      states_tot: 0n,
+      rule_flag: 0,
+      action: 0,
+      direction: 2,
+      log: 1,
+      quick: 1,
+      ifnot: 0,
+      keep_state: 1,
+      af: AF_INET,
+      proto: IPPROTO_UDP,
+      allow_opts: 0,
+      tos: 0,
+      prio: 0,
+      anchor_relative: 0,
+      anchor_wildcard: 0,
+      divertPort: 8668,
+      anchorCall: '',
+    });
+  });
+
+  it('DIOCGETSTATUSNV', () => {
+    const status = statusFromReply(unpackNvList(kernelReply('getstatusnv')));
+    // Of a kernel where pf was enabled and `set reassemble` was not.
+    assert.deepEqual([status.running, status.states, status.reass], [true, 0, 0]);
+    assert.deepEqual([...status.counters.keys()].slice(0, 3), ['match', 'bad-offset', 'fragment']);
+    assert.ok(status.counters.has('state-insert'));
   });
 });
 
