@@ -37,8 +37,13 @@ function judge(flow: TruthFlow, truth: Truth, { passed, blocked }: FlowReport): 
 }
 
 /** Whether the host that owns the destination announced it itself before the flow began. */
-export function isOwnWord({ announced_by }: TruthFlow, { announced }: Truth): boolean {
-  return announced_by.some(({ id }) => announced.find((one) => one.id === id)?.address_is_sender === true);
+export function isOwnWord({ dst, dport, first_frame }: TruthFlow, { announced }: Truth): boolean {
+  return announced.some(({ frame, sender, rejected, address, port, port_count, rtcp_port, candidates }) => {
+    if (sender !== dst || frame >= first_frame || rejected) return false;
+    if (candidates.some((one) => one.address === dst && one.port === dport)) return true;
+    const last = port + 2 * Math.max(1, port_count) - 1;
+    return address === dst && (dport === rtcp_port || (port <= dport && dport <= last));
+  });
 }
 
 function keyOf({ source, sourcePort, destination, destinationPort }: FlowReport): string {

@@ -50,6 +50,11 @@ export interface Truth {
   readonly announced: readonly {
     readonly id: number;
     readonly address: string;
+    readonly port: number;
+    readonly port_count: number;
+    readonly rtcp_port: number | null;
+    readonly rejected: boolean;
+    readonly candidates: readonly { readonly address: string; readonly port: number }[];
     readonly frame: number;
     readonly sender: string;
     readonly receiver: string;

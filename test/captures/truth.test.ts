@@ -86,10 +86,10 @@ describe('media flows as tshark knows them', { skip: withoutShared }, () => {
 /** Its addresses and lengths are damaged at random. */
 const FUZZED = 'ntop__fuzz-2006-06-26-2594.pcap';
 
-/** Whether the flow comes from a port that its owner announced, as the way back does, or from the one beside it. */
+/** Whether the flow is the way back of one whose destination is announced. */
 function answersOwnWord(flow: TruthFlow, truth: Truth): boolean {
-  const back = truth.flows.find(({ src, dst, dport }) => {
-    return src === flow.dst && dst === flow.src && (dport === flow.sport || dport === flow.sport - 1);
+  const back = truth.flows.find(({ src, sport, dst, dport }) => {
+    return src === flow.dst && sport === flow.dport && dst === flow.src && dport === flow.sport;
   });
   return back !== undefined && isOwnWord(back, truth) && back.first_frame < flow.first_frame;
 }
