@@ -23,7 +23,7 @@ import { createPolicy, type Policy, type PolicySettings } from './policy/policy.
 import { readSdp, readSdpFragment } from './sdp/read.ts';
 import type { SdpError, Session } from './sdp/session.ts';
 import type { SipError, SipMessage, Transport } from './sip/message.ts';
-import { readSip } from './sip/read.ts';
+import { readSip, type SipLimits } from './sip/read.ts';
 import { isKeepalive, looksLikeSip } from './sip/recognise.ts';
 import { createSipFramer, type SipFramer } from './sip/stream.ts';
 
@@ -171,6 +171,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const refusedBefore = new WeakMap<Call, Set<string>>();
   const { caps, timers } = settings();
   let limits = limitsOf(settings());
+  let sdpCaps = sdpCapsOf(settings());
   const reader = createPacketReader({ maxBytes: caps.reassemblyBytes });
   const streams = createStreamTable<Signalling>({
     maxStreams: caps.tcpConnections * 2,
@@ -350,7 +351,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
         if (session === undefined) session = sessionOf(message);
         return session;
       },
-      fragment: () => (message.sdp.kind === 'sdpfrag' ? readSdpFragment(message.sdp.bytes) : []),
+      fragment: () => (message.sdp.kind === 'sdpfrag' ? readSdpFragment(message.sdp.bytes, sdpCaps) : []),
     };
   }
 
@@ -359,7 +360,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       const reason = sdp.reason === 'nested-body' ? 'malformed-body' : sdp.reason;
       return { reason, detail: sdp.reason };
     }
-    return sdp.kind === 'sdp' ? readSdp(sdp.bytes, settings().caps) : null;
+    return sdp.kind === 'sdp' ? readSdp(sdp.bytes, sdpCaps) : null;
   }
 
   /** Whether this refusal of the call is news. */
@@ -436,6 +437,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     reload: () => {
       policy = createPolicy(settings());
       limits = limitsOf(settings());
+      sdpCaps = sdpCapsOf(settings());
     },
     calls: () => tracker.calls(),
     held: (call) => table.held(call.hash),
@@ -466,8 +468,12 @@ function finish({ packet, events, changes, verdict }: Work): Inspection {
   return { change: joined(changes), verdict, events: events ?? NO_EVENTS, packet };
 }
 
-function limitsOf({ caps }: InspectorSettings): { maxHeaders: number; maxBytes: number } {
-  return { maxHeaders: caps.headers, maxBytes: caps.messageBytes };
+function limitsOf({ caps }: InspectorSettings): SipLimits {
+  return { stream: false, maxHeaders: caps.headers, maxBytes: caps.messageBytes };
+}
+
+function sdpCapsOf({ caps }: InspectorSettings): { streams: number; candidates: number } {
+  return { streams: caps.streams, candidates: caps.candidates };
 }
 
 function ends({ source, sourcePort, destination, destinationPort }: Stream<Signalling>): string {

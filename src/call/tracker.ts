@@ -1,5 +1,6 @@
 import type { Address, TransportAddress } from '../address/address.ts';
 import type { SdpError, Session, TrickledCandidates } from '../sdp/session.ts';
+import { detach } from '../sip/head.ts';
 import type { SipMessage } from '../sip/message.ts';
 import {
   type Call,
@@ -136,11 +137,11 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     if (refused !== null) return [{ call: null, departure: null, refusals: [refused] }];
     const call: Call = {
       hash: callHash(message.callId, nextCount++),
-      callId: message.callId,
-      fromTag: message.fromTag,
+      callId: detach(message.callId),
+      fromTag: detach(message.fromTag),
       parties: [source.address, destination.address],
-      from: message.from,
-      to: message.to,
+      from: detach(message.from),
+      to: detach(message.to),
       startedAt: now,
       state: 'calling',
       endReason: null,
@@ -605,12 +606,12 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   ): Transaction {
     const transaction: Transaction = {
       method: message.method,
-      branch: message.branch,
+      branch: detach(message.branch),
       cseq: message.cseq,
       side,
       source: arrival.source.address,
       destination: arrival.destination.address,
-      toTag: message.toTag,
+      toTag: detach(message.toTag),
       startedAt: arrival.now,
       offer,
       replaced: null,
@@ -640,7 +641,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const known = call.dialogs.find((dialog) => dialog.toTag === toTag);
     if (known !== undefined) return known;
     if (call.dialogs.length >= MAX_DIALOGS) return null;
-    const dialog = newDialog(toTag);
+    const dialog = newDialog(detach(toTag));
     call.dialogs.push(dialog);
     return dialog;
   }

@@ -24,7 +24,7 @@ const NO_CONNECTION: Connection = { kind: 'none' };
  * Reads one session description (RFC 8866) as far as it decides about transport. The lines that do are selected
  * first, in linear time, and sdp-transform parses only those. Never throws.
  */
-export function readSdp(bytes: Buffer, caps: Partial<SdpCaps> = CAPS): Session | SdpError {
+export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError {
   const selection = select(bytes, caps, false);
   if ('error' in selection) return selection;
   const { sections } = selection;
@@ -48,7 +48,7 @@ export function readSdp(bytes: Buffer, caps: Partial<SdpCaps> = CAPS): Session |
  */
 export function readSdpFragment(
   bytes: Buffer,
-  caps: Partial<SdpCaps> = CAPS,
+  caps: SdpCaps = CAPS,
 ): readonly TrickledCandidates[] | SdpError {
   const selection = select(bytes, caps, true);
   if ('error' in selection) return selection;
@@ -64,11 +64,11 @@ export function readSdpFragment(
   });
 }
 
-function select(bytes: Buffer, caps: Partial<SdpCaps>, isFragment: boolean): Selection | SdpError {
+function select(bytes: Buffer, caps: SdpCaps, isFragment: boolean): Selection | SdpError {
   if (bytes.length > MAX_BYTES) {
     return sdpError('sdp-too-large', `${bytes.length} bytes, at most ${MAX_BYTES} are read`);
   }
-  return selectLines(bytes, caps === CAPS ? CAPS : { ...CAPS, ...caps }, isFragment);
+  return selectLines(bytes, caps, isFragment);
 }
 
 function streamOf(section: Section, media: MediaDescription, session: SessionDescription): Stream {
