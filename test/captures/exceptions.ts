@@ -1,4 +1,4 @@
-import type { BlockReason } from '../../src/report/replay/model.ts';
+import type { BlockReason } from '../../src/report/replay/block-reasons.ts';
 import { networks } from '../scene.ts';
 import type { Difference } from './compare.ts';
 import type { Settings } from './replayed.ts';

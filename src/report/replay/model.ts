@@ -3,6 +3,7 @@ import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { CloseReason, MediaKind } from '../../call/wanted.ts';
 import type { MediaKind as PacketKind } from '../../packet/media.ts';
+import type { BlockReason } from './block-reasons.ts';
 
 /** A frame of the replayed files. */
 export interface Place {
@@ -164,20 +165,6 @@ export interface Block {
   /** What the reader can do about it; '' when there is nothing to do. */
   readonly advice: string;
 }
-
-/** Why a media packet was blocked. Closed list. */
-export type BlockReason =
-  | 'same-host'
-  | 'wrong-source'
-  | 'early-media'
-  | 'closed'
-  | 'refused'
-  | 'not-opened'
-  | 'announced-later'
-  | 'nat'
-  | 'other-port'
-  | 'other-address'
-  | 'never-announced';
 
 export interface Damage {
   readonly file: number;
