@@ -22,6 +22,7 @@ export const CLONE_NEWNET = 0x40000000;
 // linux/netlink.h
 export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
+export const NETLINK_NO_ENOBUFS = 5;
 export const NETLINK_CAP_ACK = 10;
 export const NETLINK_EXT_ACK = 11;
 export const NLM_F_REQUEST = 1;
@@ -92,11 +93,9 @@ export const NFT_MSG_NEWSET = 9;
 export const NFT_MSG_NEWSETELEM = 12;
 export const NFT_MSG_GETSETELEM = 13;
 export const NFT_MSG_DELSETELEM = 14;
-export const NFT_MSG_GETGEN = 16;
 
 // linux/netfilter/nf_tables.h: attributes
 export const NFTA_LIST_ELEM = 1;
-export const NFTA_GEN_ID = 1;
 export const NFTA_TABLE_NAME = 1;
 export const NFTA_TABLE_FLAGS = 2;
 export const NFTA_TABLE_HANDLE = 4;

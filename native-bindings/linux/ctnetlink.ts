@@ -26,10 +26,12 @@ import {
 } from './constants.ts';
 import {
   attributes,
+  findAttribute,
   type MessageWriter,
   messageWriter,
   NETFILTER_HEADER,
   type NetlinkSocket,
+  NLA_HDRLEN,
   NLMSG_HDRLEN,
 } from './netlink.ts';
 
@@ -58,6 +60,11 @@ export interface ConntrackFilter {
   readonly family?: typeof AF_INET | typeof AF_INET6;
   /** Entries whose connection mark, under the mask, is this. The kernel leaves out the others. */
   readonly mark?: { readonly value: number; readonly mask: number };
+  /**
+   * Of 65,536 ports those that are not 0: an entry's original or reply source port must be among them, which are
+   * the ports that packets of either direction go to, after address translation. Others are passed over cheaply.
+   */
+  readonly sourcePorts?: Uint8Array;
 }
 
 function messageType(type: number): number {
@@ -85,7 +92,9 @@ export function forEachEntry(
     writer.be32(CTA_MARK, filter.mark.value);
     writer.be32(CTA_MARK_MASK, filter.mark.mask);
   }
+  const { sourcePorts } = filter;
   socket.dump('IPCTNL_MSG_CT_GET', writer.contents(), ({ bytes, start, end }) => {
+    if (sourcePorts !== undefined && !hasSourcePort(bytes, start, end, sourcePorts)) return;
     const entry = readEntry(bytes, start, end);
     if (entry !== undefined) visit(entry);
   });
@@ -130,6 +139,29 @@ function writeTuple(writer: MessageWriter, type: number, family: number, tuple: 
       writer.be16(CTA_PROTO_DST_PORT, tuple.destinationPort);
     });
   });
+}
+
+function hasSourcePort(bytes: Buffer, start: number, end: number, ports: Uint8Array): boolean {
+  const from = start + NETFILTER_HEADER - NLMSG_HDRLEN;
+  return (
+    ports[sourcePortOf(bytes, from, end, CTA_TUPLE_ORIG)] !== 0 ||
+    ports[sourcePortOf(bytes, from, end, CTA_TUPLE_REPLY)] !== 0
+  );
+}
+
+/** The source port of one direction; 0 where it has none. */
+function sourcePortOf(bytes: Buffer, start: number, end: number, tuple: number): number {
+  const direction = findAttribute(bytes, start, end, tuple);
+  if (direction < 0) return 0;
+  const proto = findAttribute(bytes, direction, valueEnd(bytes, direction), CTA_TUPLE_PROTO);
+  if (proto < 0) return 0;
+  const port = findAttribute(bytes, proto, valueEnd(bytes, proto), CTA_PROTO_SRC_PORT);
+  return port < 0 || valueEnd(bytes, port) - port !== 2 ? 0 : bytes.readUInt16BE(port);
+}
+
+/** Where the value of an attribute that `findAttribute` found ends. */
+function valueEnd(bytes: Buffer, value: number): number {
+  return value - NLA_HDRLEN + bytes.readUInt16LE(value - NLA_HDRLEN);
 }
 
 function readEntry(bytes: Buffer, start: number, end: number): ConntrackEntry | undefined {

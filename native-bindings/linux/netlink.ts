@@ -60,7 +60,7 @@ export const nlmsgerr = struct('nlmsgerr', 20, {
 export const NLMSG_HDRLEN = nlmsghdr.size;
 /** Bytes before the first attribute of a netfilter message. */
 export const NETFILTER_HEADER = NLMSG_HDRLEN + nfgenmsg.size;
-const NLA_HDRLEN = 4;
+export const NLA_HDRLEN = 4;
 /** An attribute's length is 16 bits, its header included. */
 export const ATTRIBUTE_MAX = 0xffff - NLA_HDRLEN;
 
@@ -222,6 +222,18 @@ export function forEachAttribute(
     visit(bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK, at + NLA_HDRLEN, at + length);
     at += aligned(length);
   }
+}
+
+/** Where the value of the first attribute of `type` begins, or -1: for where nothing may be allocated. */
+export function findAttribute(bytes: Buffer, start: number, end: number, type: number): number {
+  let at = start;
+  while (at + NLA_HDRLEN <= end) {
+    const length = bytes.readUInt16LE(at);
+    if (length < NLA_HDRLEN || length > end - at) return -1;
+    if ((bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK) === type) return at + NLA_HDRLEN;
+    at += aligned(length);
+  }
+  return -1;
 }
 
 /** The attributes by type, as views. Of two of one type the later counts. */

@@ -8,7 +8,6 @@ import {
   NFT_MSG_DELRULE,
   NFT_MSG_DELSETELEM,
   NFT_MSG_DELTABLE,
-  NFT_MSG_GETGEN,
   NFT_MSG_GETSETELEM,
   NFT_MSG_GETTABLE,
   NFT_MSG_NEWCHAIN,
@@ -28,7 +27,6 @@ import {
   NFTA_DATA_VALUE,
   NFTA_EXPR_DATA,
   NFTA_EXPR_NAME,
-  NFTA_GEN_ID,
   NFTA_HOOK_HOOKNUM,
   NFTA_HOOK_PRIORITY,
   NFTA_LIST_ELEM,
@@ -365,21 +363,6 @@ export function readTable(socket: NetlinkSocket, table: string): TableState | nu
     if (!isNotThere(error)) throw error;
   }
   return state;
-}
-
-/** The number of the last transaction that anybody made in this network namespace. Throws SystemError. */
-export function readGeneration(socket: NetlinkSocket): number {
-  let generation = 0;
-  ask(
-    socket,
-    'NFT_MSG_GETGEN',
-    NFT_MSG_GETGEN,
-    () => undefined,
-    (members) => {
-      generation = members.get(NFTA_GEN_ID)?.readUInt32BE() ?? 0;
-    },
-  );
-  return generation;
 }
 
 /** Whether the set has this element now. Throws SystemError. */

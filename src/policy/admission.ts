@@ -24,7 +24,10 @@ export function createAdmission(
   const buckets = new Map<Address, { tokens: number; at: number }>();
 
   function hostsOf(source: Address, destination: Address): Address[] {
-    return [...new Set([source, destination])].filter(isInside);
+    const hosts: Address[] = [];
+    if (isInside(source)) hosts.push(source);
+    if (destination !== source && isInside(destination)) hosts.push(destination);
+    return hosts;
   }
 
   function call(source: Address, destination: Address): Refusal | null {

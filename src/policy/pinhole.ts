@@ -21,3 +21,13 @@ export interface Pinhole {
   /** `pinholed:<call hash>:<stream>`, at most 63 bytes of [0-9a-z:.]; states are killed by it. */
   readonly label: string;
 }
+
+/** The id of a rule that matches this: what policy gives a pinhole, and what a rule read back must have. */
+export function pinholeId(
+  rule: Pick<Pinhole, 'protocol' | 'sources' | 'sourcePort' | 'address' | 'ports'>,
+): string {
+  const { protocol, sources, sourcePort, address, ports } = rule;
+  const from = sources === 'any' ? 'any' : sources.join(',');
+  const port = sourcePort === null ? '' : `:${sourcePort}`;
+  return `${protocol} ${from}${port} > ${address} ${ports[0]}-${ports[1]}`;
+}

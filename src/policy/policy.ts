@@ -3,7 +3,7 @@ import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { printable } from '../printable.ts';
-import type { Pinhole } from './pinhole.ts';
+import { type Pinhole, pinholeId } from './pinhole.ts';
 
 type PortRange = readonly [first: number, last: number];
 
@@ -76,9 +76,8 @@ export function createPolicy(settings: PolicySettings): Policy {
     if (sources !== 'any' && !sources.some((source) => isInside(source) || isPeer(source))) {
       return refused('peer-not-allowed', wanted, `from ${sources.join(', ')}`);
     }
-    const from = sources === 'any' ? 'any' : sources.join(',');
     const { protocol, sourcePort, kind, media } = wanted;
-    const id = `${protocol} ${from}${sourcePort === null ? '' : `:${sourcePort}`} > ${address} ${ports[0]}-${ports[1]}`;
+    const id = pinholeId({ protocol, sources, sourcePort, address, ports });
     const label = `pinholed:${hash}:${wanted.slot.replace(':', '.')}`;
     return { id, protocol, sources, sourcePort, address, ports, kind, media, label };
   }

@@ -1,0 +1,254 @@
+/**
+ * Pinholes in nftables: a table of our own whose chains set mark bits on packets that match a pinhole. The
+ * administrator's ruleset accepts the mark; nothing here accepts or drops for good.
+ */
+import type { Libc } from '../../native-bindings/engine.ts';
+import { SystemError } from '../../native-bindings/errno.ts';
+import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '../../native-bindings/linux/constants.ts';
+import { type NetlinkSocket, openNetlink } from '../../native-bindings/linux/netlink.ts';
+import { hasElement, nftBatch, readTable, type SetElement } from '../../native-bindings/linux/nftables.ts';
+import type { Change } from '../pinhole/change.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
+import { deleteFlows, type Flow } from './conntrack.ts';
+import { type Firewall, FirewallError } from './firewall.ts';
+import { type Contents, readContents, recordOf, trafficOf } from './nftables/contents.ts';
+import { type Element, elementOf, elementsOf, type SetName, strangerOf } from './nftables/elements.ts';
+import { addTable, RECORDS } from './nftables/table.ts';
+
+export interface NftablesOptions {
+  /** Name of the table, of family inet. */
+  readonly table: string;
+  /** Bits set in the mark of packets that match. */
+  readonly mark: number;
+}
+
+export interface NftablesFirewall extends Firewall {
+  /** Whether the table is still the one that was made: one question to the kernel. */
+  intact(): boolean;
+  /** Whether the kernel keeps everybody else from changing the table (Linux 6.9). */
+  owned(): boolean;
+}
+
+/** A pinhole as it stands in the table. */
+interface Open {
+  readonly pinhole: Pinhole;
+  readonly number: number;
+  readonly parts: readonly SetElement[];
+}
+
+/** Others' transactions make a read incomplete; it is tried again so often. */
+const READS = 20;
+const TRANSIENT = new Set(['EBUSY', 'EAGAIN', 'ENOBUFS', 'EINTR']);
+
+/**
+ * Opens the table, making it where it is not there yet; elements that are there stay, for `list` to show them.
+ * Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError.
+ *
+ * A pinhole is one element of a hash for each of its sources and ports, so that neither a lookup nor a commit
+ * costs more where there are many. An element that several pinholes have in common is there once. A commit is one
+ * netlink transaction: the kernel makes all of it at one moment, or nothing.
+ */
+export function openNftables(libc: Libc, { table, mark }: NftablesOptions): NftablesFirewall {
+  const socket = guarded(() => openNetlink(libc));
+  const batch = nftBatch(socket);
+  const open = new Map<string, Open>();
+  /** By element name, how many open pinholes have it. 0: it is in the kernel and belongs to none. */
+  const holders = new Map<string, number>();
+  /** Records that belong to no pinhole, to be removed with the next commit. */
+  let rubbish: readonly SetElement[] = [];
+  const numbers = new Set<number>();
+  let lastNumber = 0;
+  let owner = true;
+  let handle: bigint | null = null;
+
+  /** Makes what is missing of the table, and its rules anew, in one transaction. */
+  function install(): void {
+    try {
+      make();
+    } catch (error) {
+      if (!owner || !(error instanceof SystemError) || error.code !== 'EOPNOTSUPP') throw error;
+      owner = false;
+      make();
+    }
+    handle = readTable(socket, table)?.handle ?? null;
+  }
+
+  function make(): void {
+    addTable(batch, table, owner ? NFT_TABLE_F_OWNER | NFT_TABLE_F_PERSIST : 0, mark);
+    batch.commit();
+  }
+
+  function commit(change: Change): void {
+    const opening = change.open.map(opened);
+    const after = new Map<string, number>();
+    const count = ({ name }: Element): number | undefined => after.get(name) ?? holders.get(name);
+    const added = new Map<SetName, Element[]>();
+    const deleted = new Map<SetName, Element[]>();
+    const gone = [...rubbish];
+    for (const { pinhole } of opening) {
+      for (const element of elementsOf(pinhole)) {
+        const held = count(element);
+        if (held === undefined) push(added, element);
+        after.set(element.name, (held ?? 0) + 1);
+      }
+    }
+    for (const pinhole of change.close) {
+      const known = open.get(pinhole.id);
+      if (known !== undefined) gone.push(...known.parts);
+      for (const element of elementsOf(pinhole)) {
+        const held = count(element);
+        if (held === undefined) continue;
+        const left = known === undefined ? held : held - 1;
+        if (left === 0) push(deleted, element);
+        after.set(element.name, left);
+      }
+    }
+    for (const [set, elements] of added) batch.addElements(table, set, elements);
+    for (const { parts } of opening) batch.addElements(table, RECORDS, parts);
+    for (const [set, elements] of deleted) batch.deleteElements(table, set, elements);
+    batch.deleteElements(table, RECORDS, gone);
+    guarded(batch.commit);
+    rubbish = [];
+    for (const { id } of change.close) forget(id);
+    for (const one of opening) remember(one);
+    for (const [name, held] of after) {
+      if (held === 0) holders.delete(name);
+      else holders.set(name, held);
+    }
+  }
+
+  function opened(pinhole: Pinhole): Open {
+    if (open.has(pinhole.id)) throw new FirewallError(`pinhole is open already: ${pinhole.id}`, 'EEXIST');
+    do lastNumber = (lastNumber + 1) >>> 0;
+    while (numbers.has(lastNumber));
+    return { pinhole, number: lastNumber, parts: recordOf(pinhole, lastNumber) };
+  }
+
+  function remember(one: Open): void {
+    open.set(one.pinhole.id, one);
+    numbers.add(one.number);
+  }
+
+  function forget(id: string): void {
+    const one = open.get(id);
+    if (one === undefined) return;
+    open.delete(id);
+    numbers.delete(one.number);
+  }
+
+  function list(): Pinhole[] {
+    return guarded(() => {
+      install();
+      return adopt(readWhole(socket, table));
+    });
+  }
+
+  /** Takes the kernel's contents for what is open. An element without a record becomes a pinhole of its own. */
+  function adopt({ elements, records }: Contents): Pinhole[] {
+    open.clear();
+    numbers.clear();
+    holders.clear();
+    for (const name of elements.keys()) holders.set(name, 0);
+    const orphans: SetElement[] = [];
+    for (const { number, pinhole, parts } of records) {
+      lastNumber = Math.max(lastNumber, number);
+      const own = pinhole === null ? [] : elementsOf(pinhole);
+      if (pinhole === null || open.has(pinhole.id) || !own.every(({ name }) => holders.has(name))) {
+        orphans.push(...parts);
+        continue;
+      }
+      remember({ pinhole, number, parts });
+      for (const { name } of own) holders.set(name, holders.get(name)! + 1);
+    }
+    rubbish = orphans;
+    const pinholes = [...open.values()].map(({ pinhole }) => pinhole);
+    for (const [name, { match }] of elements) {
+      if (holders.get(name) === 0) pinholes.push(strangerOf(match));
+    }
+    return pinholes;
+  }
+
+  function clear(): void {
+    const pinholes = list();
+    guarded(() => {
+      batch.deleteTable(table);
+      batch.commit();
+      adopt({ elements: new Map(), records: [] });
+      deleteFlows(socket, pinholes, () => false);
+    });
+  }
+
+  guarded(install);
+  return {
+    commit,
+    list,
+    killStates: (closed) => killStates(socket, table, closed),
+    traffic: () => readTraffic(socket, table),
+    clear,
+    close: socket.close,
+    intact: () => guarded(() => handle !== null && readTable(socket, table)?.handle === handle),
+    owned: () => owner,
+  };
+}
+
+/** The part that changes nothing in the table, with a socket of its own: for another thread or process. */
+export function openNftablesControl(
+  libc: Libc,
+  { table }: Pick<NftablesOptions, 'table'>,
+): Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
+  const socket = guarded(() => openNetlink(libc));
+  return {
+    killStates: (closed) => killStates(socket, table, closed),
+    traffic: () => readTraffic(socket, table),
+    close: socket.close,
+  };
+}
+
+function push(sets: Map<SetName, Element[]>, element: Element): void {
+  const elements = sets.get(element.set);
+  if (elements === undefined) sets.set(element.set, [element]);
+  else elements.push(element);
+}
+
+function readTraffic(socket: NetlinkSocket, table: string) {
+  return guarded(() => trafficOf(readContents(socket, table, true)));
+}
+
+/** Deletes the conntrack entries of the closed pinholes, except where another one lets the same packets pass. */
+function killStates(socket: NetlinkSocket, table: string, closed: readonly Pinhole[]): number {
+  if (closed.length === 0) return 0;
+  return guarded(() => deleteFlows(socket, closed, (flow) => isOpen(socket, table, flow)));
+}
+
+/** Whether any pinhole lets these packets pass, asked of the kernel. */
+function isOpen(socket: NetlinkSocket, table: string, flow: Flow): boolean {
+  return [
+    { ...flow, sourcePort: null },
+    { ...flow, source: null, sourcePort: null },
+    flow,
+    { ...flow, source: null },
+  ].some((match) => {
+    const { set, key } = elementOf(match);
+    return hasElement(socket, table, set, key);
+  });
+}
+
+function readWhole(socket: NetlinkSocket, table: string): Contents {
+  for (let reads = 1; ; reads++) {
+    try {
+      return readContents(socket, table, false);
+    } catch (error) {
+      if (reads === READS || !(error instanceof SystemError) || error.code !== 'EINTR') throw error;
+    }
+  }
+}
+
+/** The kernel's errors as those of the seam. */
+function guarded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    throw new FirewallError(error.message, error.code, TRANSIENT.has(error.code));
+  }
+}

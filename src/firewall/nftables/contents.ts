@@ -1,0 +1,91 @@
+/** What is in the table, read back from the kernel. */
+import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
+import { readElements, type SetElement } from '../../../native-bindings/linux/nftables.ts';
+import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Traffic } from '../firewall.ts';
+import { elementOf, elementsOf, type Match, readKey, setShapes } from './elements.ts';
+import { formatRecord, parseRecord } from './record.ts';
+import { RECORDS } from './table.ts';
+
+/** One line of the records, with the elements it takes in their set. */
+export interface RecordRead {
+  readonly number: number;
+  /** Null when the line makes no sense. */
+  readonly pinhole: Pinhole | null;
+  readonly parts: readonly SetElement[];
+}
+
+export interface Contents {
+  /** By element name. */
+  readonly elements: ReadonlyMap<string, { readonly match: Match; readonly traffic: Traffic }>;
+  readonly records: readonly RecordRead[];
+}
+
+/** A comment has room for 254 bytes; a pinhole with many sources takes several. */
+const PART = 250;
+const NOTHING: Traffic = { packets: 0, bytes: 0 };
+
+/** The elements that hold the line of a pinhole. */
+export function recordOf(pinhole: Pinhole, number: number): SetElement[] {
+  const text = formatRecord(pinhole);
+  const parts: SetElement[] = [];
+  for (let at = 0; at < text.length; at += PART) {
+    const key = Buffer.alloc(8);
+    key.writeUInt32LE(number);
+    key.writeUInt32LE(parts.length, 4);
+    parts.push({ key, comment: text.slice(at, at + PART) });
+  }
+  return parts;
+}
+
+/**
+ * Throws SystemError: EINTR when anybody changed anything in nf_tables meanwhile, unless `evenIfChanged`; what
+ * changed is then there, or not.
+ */
+export function readContents(socket: NetlinkSocket, table: string, evenIfChanged: boolean): Contents {
+  const elements = new Map<string, { match: Match; traffic: Traffic }>();
+  for (const shape of setShapes) {
+    for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
+      const match = readKey(shape, Buffer.from(key));
+      if (match === null) continue;
+      const counted =
+        traffic === null ? NOTHING : { packets: Number(traffic.packets), bytes: Number(traffic.bytes) };
+      elements.set(elementOf(match).name, { match, traffic: counted });
+    }
+  }
+  return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
+}
+
+function readRecords(found: readonly SetElement[]): RecordRead[] {
+  const lines = new Map<number, { at: number; part: SetElement }[]>();
+  for (const part of found) {
+    const key = Buffer.from(part.key);
+    const number = key.readUInt32LE();
+    const line = { at: key.readUInt32LE(4), part };
+    const others = lines.get(number);
+    if (others === undefined) lines.set(number, [line]);
+    else others.push(line);
+  }
+  return [...lines].map(([number, line]) => {
+    line.sort((a, b) => a.at - b.at);
+    const parts = line.map(({ part }) => ({ key: part.key }));
+    return { number, pinhole: parseRecord(line.map(({ part }) => part.comment ?? '').join('')), parts };
+  });
+}
+
+/** What each pinhole has passed. An element that several have in common counts for all of them. */
+export function trafficOf({ elements, records }: Contents): Map<string, Traffic> {
+  const traffic = new Map<string, Traffic>();
+  for (const { pinhole } of records) {
+    if (pinhole === null) continue;
+    let packets = 0;
+    let bytes = 0;
+    for (const { name } of elementsOf(pinhole)) {
+      const counted = elements.get(name)?.traffic ?? NOTHING;
+      packets += counted.packets;
+      bytes += counted.bytes;
+    }
+    traffic.set(pinhole.id, { packets, bytes });
+  }
+  return traffic;
+}

@@ -1,0 +1,127 @@
+/** Pinholes as elements of sets: what the kernel compares packets with, and how it is read back. */
+import { type Address, addressBytes, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
+
+/** One set for each family and for each way a source can be known. The destination and its port always are. */
+export type SetName =
+  | 'source4'
+  | 'any4'
+  | 'source_port4'
+  | 'any_port4'
+  | 'source6'
+  | 'any6'
+  | 'source_port6'
+  | 'any_port6';
+
+export interface SetShape {
+  readonly name: SetName;
+  readonly family: 4 | 6;
+  readonly source: boolean;
+  readonly sourcePort: boolean;
+}
+
+/** Every set, in the order in which packets are looked up. */
+export const setShapes: readonly SetShape[] = ([4, 6] as const).flatMap((family): SetShape[] => [
+  { name: `source${family}`, family, source: true, sourcePort: false },
+  { name: `any${family}`, family, source: false, sourcePort: false },
+  { name: `source_port${family}`, family, source: true, sourcePort: true },
+  { name: `any_port${family}`, family, source: false, sourcePort: true },
+]);
+
+/** What one element lets through. Null: any. Ports are in host order. */
+export interface Match {
+  readonly protocol: 'udp' | 'tcp';
+  readonly source: Address | null;
+  readonly sourcePort: number | null;
+  readonly destination: Address;
+  readonly port: number;
+}
+
+export interface Element {
+  readonly set: SetName;
+  /** The fields in the order protocol, source, source port, destination, port, each padded to four bytes. */
+  readonly key: Buffer;
+  /** Equal elements have equal names. */
+  readonly name: string;
+}
+
+/** IPPROTO_ numbers (RFC 790). */
+export const protocolNumbers = { tcp: 6, udp: 17 } as const;
+
+const MOST_CACHED = 8192;
+const cache = new Map<Address, Uint8Array>();
+
+function bytesOf(address: Address): Uint8Array {
+  const known = cache.get(address);
+  if (known !== undefined) return known;
+  const bytes = addressBytes(address);
+  if (cache.size >= MOST_CACHED) cache.clear();
+  cache.set(address, bytes);
+  return bytes;
+}
+
+/** Bytes of a protocol or a port in a concatenated key. */
+const SMALL = 4;
+
+export function elementOf({ protocol, source, sourcePort, destination, port }: Match): Element {
+  const to = bytesOf(destination);
+  const sourceSize = source === null ? 0 : to.length;
+  const key = Buffer.alloc(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
+  key[0] = protocolNumbers[protocol];
+  let at = SMALL;
+  if (source !== null) key.set(bytesOf(source), at);
+  at += sourceSize;
+  if (sourcePort !== null) {
+    key.writeUInt16BE(sourcePort, at);
+    at += SMALL;
+  }
+  key.set(to, at);
+  key.writeUInt16BE(port, at + to.length);
+  const set = setOf(to.length === 4 ? 4 : 6, source !== null, sourcePort !== null);
+  return { set, key, name: `${protocol} ${source} ${sourcePort} ${destination} ${port}` };
+}
+
+function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
+  if (source) return sourcePort ? `source_port${family}` : `source${family}`;
+  return sourcePort ? `any_port${family}` : `any${family}`;
+}
+
+/** The elements of a pinhole: one for each source and port. */
+export function elementsOf({ protocol, sources, sourcePort, address, ports }: Pinhole): Element[] {
+  const elements: Element[] = [];
+  for (const source of sources === 'any' ? [null] : sources) {
+    for (let port = ports[0]; port <= ports[1]; port++) {
+      elements.push(elementOf({ protocol, source, sourcePort, destination: address, port }));
+    }
+  }
+  return elements;
+}
+
+/** What the key of an element read back lets through, or null when it is none of ours. */
+export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): Match | null {
+  const size = family === 4 ? 4 : 16;
+  const format = family === 4 ? formatIPv4 : formatIPv6;
+  const sourcePortAt = SMALL + (source ? size : 0);
+  const destinationAt = sourcePortAt + (sourcePort ? SMALL : 0);
+  const protocol = key[0] === protocolNumbers.udp ? 'udp' : key[0] === protocolNumbers.tcp ? 'tcp' : null;
+  if (protocol === null || key.length !== destinationAt + size + SMALL) return null;
+  return {
+    protocol,
+    source: source ? format(key, SMALL) : null,
+    sourcePort: sourcePort ? key.readUInt16BE(sourcePortAt) : null,
+    destination: format(key, destinationAt),
+    port: key.readUInt16BE(destinationAt + size),
+  };
+}
+
+/** An element that belongs to no pinhole we know, as a pinhole that can be closed. */
+export function strangerOf({ protocol, source, sourcePort, destination, port }: Match): Pinhole {
+  const rule = {
+    protocol,
+    sources: source === null ? ('any' as const) : [source],
+    sourcePort,
+    address: destination,
+    ports: [port, port] as const,
+  };
+  return { ...rule, id: pinholeId(rule), kind: protocol, media: '', label: '' };
+}

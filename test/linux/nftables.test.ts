@@ -1,0 +1,367 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { before, beforeEach, describe, it } from 'node:test';
+import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
+import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
+import { type NftablesFirewall, openNftables, openNftablesControl } from '../../src/firewall/nftables.ts';
+import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
+import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
+import { openUdp, type UdpSocket } from './udp.ts';
+
+const OPTIONS = { table: 'pinholed_t', mark: 0x700000 };
+const NONE: readonly Pinhole[] = [];
+let libc: Libc;
+
+function pinhole(rule: Partial<Pinhole> & Pick<Pinhole, 'address' | 'ports'>): Pinhole {
+  const whole = { protocol: 'udp', sources: 'any', sourcePort: null, ...rule } as const;
+  return { kind: 'rtp+rtcp', media: 'audio', label: 'pinholed:00c0ffee:0.0', ...whole, id: pinholeId(whole) };
+}
+
+function listed(): string {
+  return run('nft', 'list', 'table', 'inet', OPTIONS.table);
+}
+
+/** The elements of a set as nft(8) writes them, without counters. */
+function elements(set: string): string[] {
+  const text = run('nft', 'list', 'set', 'inet', OPTIONS.table, set);
+  const found = /elements = \{([^}]*)\}/.exec(text)?.[1] ?? '';
+  return found
+    .split(/,\s+/)
+    .map((element) => element.replace(/ (counter|comment) .*/s, '').trim())
+    .filter((element) => element !== '')
+    .sort();
+}
+
+function ids(firewall: Pick<Firewall, 'list'>): string[] {
+  return firewall
+    .list()
+    .map(({ id }) => id)
+    .sort();
+}
+
+describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
+  let firewall: NftablesFirewall;
+
+  before(async () => {
+    await enterNamespace();
+    libc = await loadLibc();
+    run('ip', 'address', 'add', '2001:db8::1/128', 'dev', 'lo');
+    run('nft', 'add', 'table', 'inet', 'admin');
+    run('nft', 'add chain inet admin input { type filter hook input priority filter; policy drop; }');
+    run('nft', 'add rule inet admin input ct state established accept');
+    run('nft', 'add rule inet admin input meta mark & 0x700000 == 0x700000 accept');
+  });
+
+  beforeEach(() => {
+    firewall?.clear();
+    firewall?.close();
+    firewall = openNftables(libc, OPTIONS);
+  });
+
+  it('has one element for each source and port, in the set for what is known of the source', () => {
+    firewall.commit({
+      open: [
+        pinhole({ address: '192.0.2.10', ports: [4000, 4001], sources: ['198.51.100.1', '203.0.113.9'] }),
+        pinhole({ address: '192.0.2.10', ports: [5000, 5000] }),
+        pinhole({ address: '192.0.2.10', ports: [6000, 6000], sources: ['198.51.100.1'], sourcePort: 700 }),
+        pinhole({ address: '192.0.2.10', ports: [6000, 6000], sourcePort: 800, protocol: 'tcp' }),
+        pinhole({ address: '2001:db8::10', ports: [4000, 4001], sources: ['2001:db8:1::1'] }),
+        pinhole({ address: '2001:db8::10', ports: [5000, 5000] }),
+        pinhole({ address: '2001:db8::10', ports: [6, 6], sources: ['2001:db8:1::1'], sourcePort: 700 }),
+        pinhole({ address: '2001:db8::10', ports: [65535, 65535], sourcePort: 65535 }),
+      ],
+      close: NONE,
+    });
+    assert.deepEqual(elements('source4'), [
+      'udp . 198.51.100.1 . 192.0.2.10 . 4000',
+      'udp . 198.51.100.1 . 192.0.2.10 . 4001',
+      'udp . 203.0.113.9 . 192.0.2.10 . 4000',
+      'udp . 203.0.113.9 . 192.0.2.10 . 4001',
+    ]);
+    assert.deepEqual(elements('any4'), ['udp . 192.0.2.10 . 5000']);
+    assert.deepEqual(elements('source_port4'), ['udp . 198.51.100.1 . 700 . 192.0.2.10 . 6000']);
+    assert.deepEqual(elements('any_port4'), ['tcp . 800 . 192.0.2.10 . 6000']);
+    assert.deepEqual(elements('source6'), [
+      'udp . 2001:db8:1::1 . 2001:db8::10 . 4000',
+      'udp . 2001:db8:1::1 . 2001:db8::10 . 4001',
+    ]);
+    assert.deepEqual(elements('any6'), ['udp . 2001:db8::10 . 5000']);
+    assert.deepEqual(elements('source_port6'), ['udp . 2001:db8:1::1 . 700 . 2001:db8::10 . 6']);
+    assert.deepEqual(elements('any_port6'), ['udp . 65535 . 2001:db8::10 . 65535']);
+  });
+
+  it('looks every packet up in a hash, by rules that do not grow in number', () => {
+    const rules = () => listed().match(/@\w+ (meta )?mark set/g)?.length;
+    assert.equal(rules(), 3 * 8);
+    firewall.commit({
+      open: Array.from({ length: 500 }, (_, n) =>
+        pinhole({ address: '192.0.2.10', ports: [2000 + 2 * n, 2001 + 2 * n] }),
+      ),
+      close: NONE,
+    });
+    assert.equal(rules(), 3 * 8);
+    assert.equal(elements('any4').length, 1000);
+  });
+
+  it('keeps an element that two pinholes have in common until both are closed', () => {
+    const wide = pinhole({ address: '192.0.2.10', ports: [4000, 4001], sources: ['198.51.100.1'] });
+    const narrow = pinhole({ address: '192.0.2.10', ports: [4000, 4000], sources: ['198.51.100.1'] });
+    firewall.commit({ open: [wide], close: NONE });
+    firewall.commit({ open: [narrow], close: NONE });
+    assert.equal(elements('source4').length, 2);
+    firewall.commit({ open: NONE, close: [wide] });
+    assert.deepEqual(elements('source4'), ['udp . 198.51.100.1 . 192.0.2.10 . 4000']);
+    firewall.commit({ open: [wide], close: [narrow] });
+    assert.equal(elements('source4').length, 2);
+    firewall.commit({ open: NONE, close: [wide] });
+    assert.deepEqual(elements('source4'), []);
+    assert.deepEqual(elements('pinholes'), []);
+  });
+
+  it('leaves everything as it was when the kernel refuses a part of a change', () => {
+    firewall = reopenUnowned();
+    const kept = pinhole({ address: '192.0.2.10', ports: [4000, 4001] });
+    const fresh = pinhole({ address: '192.0.2.10', ports: [5000, 5001] });
+    firewall.commit({ open: [kept], close: NONE });
+    assert.throws(
+      () => firewall.commit({ open: [fresh, kept], close: NONE }),
+      (error) => error instanceof FirewallError && error.code === 'EEXIST' && !error.transient,
+    );
+    run('nft', `delete element inet ${OPTIONS.table} any4 { udp . 192.0.2.10 . 4001 }`);
+    assert.throws(
+      () => firewall.commit({ open: [fresh], close: [kept] }),
+      (error) => error instanceof FirewallError && error.code === 'ENOENT' && !error.transient,
+    );
+    assert.deepEqual(elements('any4'), ['udp . 192.0.2.10 . 4000']);
+    assert.match(
+      listed(),
+      /comment "pinholed:00c0ffee:0\.0 rtp\+rtcp audio udp any - 192\.0\.2\.10 4000-4001"/,
+    );
+    assert.doesNotMatch(listed(), /5000/);
+  });
+
+  it('puts right what others have changed, after a look at the kernel', () => {
+    firewall = reopenUnowned();
+    const damaged = pinhole({ address: '192.0.2.10', ports: [4000, 4001] });
+    const whole = pinhole({ address: '192.0.2.10', ports: [5000, 5001] });
+    firewall.commit({ open: [damaged, whole], close: NONE });
+    run('nft', `delete element inet ${OPTIONS.table} any4 { udp . 192.0.2.10 . 4001 }`);
+    run('nft', `add element inet ${OPTIONS.table} any4 { udp . 192.0.2.66 . 22 }`);
+    run('nft', 'flush', 'chain', 'inet', OPTIONS.table, 'input');
+    const left = firewall.list();
+    assert.deepEqual(left.map(({ id }) => id).sort(), [
+      'udp any > 192.0.2.10 4000-4000',
+      whole.id,
+      'udp any > 192.0.2.66 22-22',
+    ]);
+    firewall.commit({ open: [damaged], close: NONE });
+    firewall.commit({ open: NONE, close: left.filter(({ id }) => id !== whole.id) });
+    assert.deepEqual(elements('any4'), [
+      'udp . 192.0.2.10 . 4000',
+      'udp . 192.0.2.10 . 4001',
+      'udp . 192.0.2.10 . 5000',
+      'udp . 192.0.2.10 . 5001',
+    ]);
+    assert.deepEqual(ids(firewall), [damaged.id, whole.id]);
+    assert.equal(elements('pinholes').length, 2);
+    assert.equal(listed().match(/mark set/g)?.length, 3 * 8);
+  });
+
+  it('sees that its table was taken away, and makes it anew', () => {
+    firewall = reopenUnowned();
+    assert.equal(firewall.intact(), true);
+    run('nft', 'delete', 'table', 'inet', OPTIONS.table);
+    assert.equal(firewall.intact(), false);
+    const one = pinhole({ address: '192.0.2.10', ports: [4000, 4001] });
+    assert.throws(
+      () => firewall.commit({ open: [one], close: NONE }),
+      (error) => error instanceof FirewallError && error.code === 'ENOENT',
+    );
+    assert.deepEqual(firewall.list(), []);
+    assert.equal(firewall.intact(), true);
+    firewall.commit({ open: [one], close: NONE });
+    assert.deepEqual(ids(firewall), [one.id]);
+  });
+
+  /** A table that was there before has no owner, as on kernels that do not know the flag. */
+  function reopenUnowned(): NftablesFirewall {
+    firewall.clear();
+    firewall.close();
+    run('nft', 'add', 'table', 'inet', OPTIONS.table);
+    const opened = openNftables(libc, OPTIONS);
+    assert.equal(opened.owned(), false);
+    return opened;
+  }
+
+  it('keeps everybody else from changing the table while it lives, and leaves it when it dies', () => {
+    const one = pinhole({ address: '192.0.2.10', ports: [4000, 4001] });
+    firewall.commit({ open: [one], close: NONE });
+    assert.equal(firewall.owned(), true);
+    assert.throws(() => run('nft', 'delete', 'table', 'inet', OPTIONS.table), /not permitted/);
+    assert.throws(
+      () => openNftables(libc, OPTIONS),
+      (error) => error instanceof FirewallError && error.code === 'EPERM',
+    );
+    assert.equal(firewall.intact(), true);
+    firewall.close();
+    firewall = openNftables(libc, { ...OPTIONS, mark: 0x10 });
+    assert.equal(firewall.owned(), true);
+    assert.deepEqual(firewall.list(), [one]);
+    assert.equal(listed().match(/0x00000010/g)?.length, 3 * 8, 'the rules are those of the new settings');
+    firewall.close();
+    run('nft', 'delete', 'table', 'inet', OPTIONS.table);
+    firewall = openNftables(libc, OPTIONS);
+    assert.deepEqual(firewall.list(), []);
+  });
+
+  it('reads every pinhole back as it was', () => {
+    const all = [
+      pinhole({ address: '192.0.2.10', ports: [4000, 4015], sources: ['198.51.100.1', '203.0.113.9'] }),
+      pinhole({
+        address: '192.0.2.10',
+        ports: [6000, 6000],
+        protocol: 'tcp',
+        kind: 'msrp',
+        media: 'message',
+      }),
+      pinhole({ address: '2001:db8::10', ports: [6, 6], sources: ['2001:db8:1::1'], sourcePort: 700 }),
+      pinhole({
+        address: '2001:db8::10',
+        ports: [7000, 7001],
+        sources: Array.from(
+          { length: 12 },
+          (_, n) => `2001:db8:1234:5678:9abc:def0:1234:${(n + 16).toString(16)}`,
+        ),
+      }),
+    ];
+    firewall.commit({ open: all, close: NONE });
+    firewall.close();
+    firewall = openNftables(libc, OPTIONS);
+    const byId = (a: Pinhole, b: Pinhole) => (a.id < b.id ? -1 : 1);
+    assert.deepEqual(firewall.list().sort(byId), [...all].sort(byId));
+    firewall.commit({ open: NONE, close: all });
+    assert.deepEqual(firewall.list(), []);
+    assert.deepEqual(elements('pinholes'), []);
+  });
+
+  it('takes a media type that would break its line', () => {
+    const one = pinhole({
+      address: '192.0.2.10',
+      ports: [4000, 4000],
+      media: `a\r\n"}; \u{1f4a5} ${'x'.repeat(999)}`,
+    });
+    firewall.commit({ open: [one], close: NONE });
+    assert.deepEqual(
+      firewall.list().map(({ id, media }) => ({ id, media })),
+      [{ id: one.id, media: `a??"};????${'x'.repeat(22)}` }],
+    );
+  });
+
+  for (const [name, address, elsewhere] of [
+    ['IPv4', '127.0.0.1', '127.0.0.2'],
+    ['IPv6', '2001:db8::1', '::1'],
+  ] as const) {
+    it(`lets through what it should and nothing else, and counts it, over ${name}`, () => {
+      const source = openUdp(libc, address);
+      const stranger = openUdp(libc, elsewhere);
+      const [known, any, pinned, shut] = [0, 0, 0, 0].map(() => openUdp(libc, address)) as [
+        UdpSocket,
+        UdpSocket,
+        UdpSocket,
+        UdpSocket,
+      ];
+      const pass = (from: UdpSocket, to: UdpSocket): boolean => {
+        from.send(to, 'media');
+        return to.received() === 'media';
+      };
+      const rules = [
+        pinhole({ address, ports: [known.port, known.port], sources: [address] }),
+        pinhole({ address, ports: [any.port, any.port] }),
+        pinhole({ address, ports: [pinned.port, pinned.port], sources: [address], sourcePort: source.port }),
+      ];
+      assert.equal(pass(source, known), false);
+      firewall.commit({ open: rules, close: NONE });
+      assert.deepEqual(
+        [known, any, pinned, shut].map((to) => pass(source, to)),
+        [true, true, true, false],
+      );
+      assert.deepEqual(
+        [known, any, pinned, shut].map((to) => pass(stranger, to)),
+        [false, true, false, false],
+      );
+      // On loopback a packet meets the output chain and the input chain.
+      const hooks = 2;
+      const size = (name === 'IPv4' ? 20 : 40) + 8 + 'media'.length;
+      const counted = new Map(
+        [1, 2, 1].map((packets, index) => [
+          rules[index]!.id,
+          { packets: hooks * packets, bytes: hooks * packets * size },
+        ]),
+      );
+      assert.deepEqual(firewall.traffic(), counted);
+      const control = openNftablesControl(libc, OPTIONS);
+      assert.deepEqual(control.traffic(), counted);
+
+      known.send(source, 'answer');
+      assert.equal(source.received(), 'answer');
+      firewall.commit({ open: NONE, close: rules.slice(0, 2) });
+      assert.equal(pass(source, known), true, 'its conntrack entry is still there');
+      assert.equal(control.killStates(rules.slice(0, 2)), 3);
+      assert.equal(pass(source, known), false);
+      assert.equal(pass(stranger, any), false);
+      assert.equal(pass(source, pinned), true);
+      control.close();
+
+      firewall.clear();
+      assert.doesNotMatch(run('nft', 'list', 'tables'), new RegExp(OPTIONS.table));
+      assert.doesNotMatch(
+        readFileSync('/proc/net/nf_conntrack', 'utf8'),
+        new RegExp(`sport=${source.port} dport=${pinned.port} `),
+      );
+      assert.equal(pass(source, pinned), false);
+      for (const socket of [source, stranger, known, any, pinned, shut]) socket.close();
+    });
+  }
+
+  it('kills a flow by which answers come in, whoever began it', () => {
+    const inside = openUdp(libc, '127.0.0.1');
+    const outside = openUdp(libc, '127.0.0.2');
+    const towards = pinhole({
+      address: '127.0.0.1',
+      ports: [inside.port, inside.port],
+      sources: ['127.0.0.2'],
+    });
+    const outbound = pinhole({
+      address: '127.0.0.2',
+      ports: [outside.port, outside.port],
+      sources: ['127.0.0.1'],
+    });
+    firewall.commit({ open: [towards, outbound], close: NONE });
+    inside.send(outside, 'begins');
+    assert.equal(outside.received(), 'begins');
+    firewall.commit({ open: NONE, close: [towards] });
+    outside.send(inside, 'answer');
+    assert.equal(inside.received(), 'answer');
+    assert.equal(firewall.killStates([towards]), 1);
+    outside.send(inside, 'late');
+    assert.equal(inside.received(), null);
+    inside.close();
+    outside.close();
+  });
+
+  it('leaves a flow that another pinhole lets pass', () => {
+    const inside = openUdp(libc, '127.0.0.1');
+    const outside = openUdp(libc, '127.0.0.2');
+    const ports = [inside.port, inside.port] as const;
+    const wide = pinhole({ address: '127.0.0.1', ports });
+    const narrow = pinhole({ address: '127.0.0.1', ports, sources: ['127.0.0.2'] });
+    firewall.commit({ open: [wide], close: NONE });
+    outside.send(inside, 'one');
+    firewall.commit({ open: [narrow], close: [wide] });
+    assert.equal(firewall.killStates([wide]), 0);
+    outside.send(inside, 'two');
+    assert.deepEqual([inside.received(), inside.received()], ['one', 'two']);
+    inside.close();
+    outside.close();
+  });
+});
