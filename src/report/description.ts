@@ -45,7 +45,8 @@ function describeStream(stream: Stream): string {
     words.push(kind ?? printable(stream.proto, 24));
   }
   if (direction !== 'sendrecv') words.push(direction);
-  if (candidates.length > 0) words.push(`${candidates.length} candidates`);
+  if (candidates.length > 0)
+    words.push(`${candidates.length} candidate${candidates.length === 1 ? '' : 's'}`);
   return words.join(' ');
 }
 

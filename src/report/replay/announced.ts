@@ -1,6 +1,6 @@
 import type { Address } from '../../address/address.ts';
 import { networkSet, parseNetwork } from '../../address/network.ts';
-import { candidateEndpoints, type Endpoint, endpointsOf, isMuxed } from '../../call/transport.ts';
+import { endpointsOf } from '../../call/transport.ts';
 import type { MediaKind } from '../../call/wanted.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
 import type { Place } from './model.ts';
@@ -11,7 +11,8 @@ export interface Announcement {
   readonly ports: readonly [first: number, last: number];
   readonly kind: MediaKind;
   readonly media: string;
-  readonly candidate: boolean;
+  /** Type of the ICE candidate (host, srflx, relay); null for the address of the stream itself. */
+  readonly candidate: string | null;
   /** Source of the packet that said so. */
   readonly owner: Address;
   readonly callId: string;
@@ -59,31 +60,42 @@ export function createAnnouncements(): Announcements {
 
   function add(session: Session, origin: Origin): void {
     for (const stream of session.streams) {
-      for (const endpoint of endpointsWith(stream)) {
-        if (endpoint.protocol === 'udp' && endpoint.connection.kind === 'address') {
-          addOne(endpoint.connection.address, endpoint, stream.media, origin);
-        }
+      for (const { protocol, connection, ports, kind } of endpointsOf(stream, null, false)) {
+        if (protocol !== 'udp' || connection.kind !== 'address') continue;
+        addOne({ address: connection.address, ports, kind, media: stream.media, candidate: null, ...origin });
       }
+      addCandidates(stream, origin);
     }
   }
 
-  function addOne(address: Address, endpoint: Endpoint, media: string, origin: Origin): void {
-    const { ports, kind, candidate } = endpoint;
+  function addCandidates({ candidates, media }: Stream, origin: Origin): void {
+    for (const { component, transport, connection, port, type } of candidates) {
+      if (transport !== 'udp' || connection.kind !== 'address' || port === 0) continue;
+      const known = byPort.get(`${connection.address} ${port}`)?.at(-1);
+      if (known !== undefined && known.place === origin.place) continue;
+      const kind = component === 2 ? 'rtcp' : 'rtp';
+      const ports = [port, port] as const;
+      addOne({ address: connection.address, ports, kind, media, candidate: type, ...origin });
+    }
+  }
+
+  function addOne(announcement: Announcement): void {
+    const { address, ports, owner } = announcement;
     const known = byPort.get(`${address} ${ports[0]}`)?.at(-1);
     const repeated =
       known !== undefined &&
-      known.owner === origin.owner &&
-      known.call === origin.call &&
-      known.callId === origin.callId &&
+      known.owner === owner &&
+      known.call === announcement.call &&
+      known.callId === announcement.callId &&
+      known.kind === announcement.kind &&
       known.ports[1] === ports[1];
     if (repeated) return;
-    const announcement: Announcement = { address, ports, kind, media, candidate, ...origin };
     for (let port = ports[0]; port <= ports[1]; port++) {
       const key = `${address} ${port}`;
       const list = byPort.get(key);
       if (list === undefined) byPort.set(key, [announcement]);
       else list.push(announcement);
-      if (address !== origin.owner) byOwner.set(`${origin.owner} ${port}`, announcement);
+      if (address !== owner) byOwner.set(`${owner} ${port}`, announcement);
       latest.set(port, announcement);
     }
     const list = byAddress.get(address) ?? [];
@@ -105,9 +117,4 @@ export function createAnnouncements(): Announcements {
     ofPort: (port) => latest.get(port) ?? null,
     names: (address) => byAddress.has(address),
   };
-}
-
-function endpointsWith(stream: Stream): Endpoint[] {
-  const endpoints = endpointsOf(stream, null, false);
-  return [...endpoints, ...candidateEndpoints(stream, [], isMuxed(stream, null), endpoints)];
 }

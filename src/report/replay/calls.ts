@@ -74,7 +74,8 @@ export function createCallJournal(): CallJournal {
   function message(event: MessageEvent, place: Place, at: number, description: string | null): void {
     const { message: sip, packet, transport, calls } = event;
     const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
-    const identity = `${sip.method}${sip.status} ${sip.cseq} ${sip.cseqMethod} ${sip.branch} ${packet.source}`;
+    const start = `${sip.method}${sip.status} ${sip.cseq} ${sip.cseqMethod}`;
+    const identity = `${start} ${sip.branch} ${sip.toTag} ${packet.source} ${description}`;
     for (const record of legs) {
       if (sip.status !== 0 && sip.fromTag === record.fromTag) noteTag(record, sip.toTag);
       const { messages } = record;

@@ -1,4 +1,4 @@
-import type { Address } from '../../address/address.ts';
+import { type Address, familyOf } from '../../address/address.ts';
 import { REFUSALS } from '../../call/refusal.ts';
 import type { CloseReason } from '../../call/wanted.ts';
 import { portsText, transportText } from '../description.ts';
@@ -96,6 +96,7 @@ function explainSource(
         'Early media from another host than the one that signals: set early-media-source: any, or let that host announce its address in a 183.',
     };
   }
+  const unnamed = known.announcements.names(source) ? '' : 'which no SDP in the capture names, ';
   const hidden = allowed.find((address) => isPrivate(address) && !signalling.includes(address));
   if (hidden !== undefined && !isPrivate(source)) {
     return {
@@ -106,7 +107,7 @@ function explainSource(
   }
   return {
     reason: 'wrong-source',
-    text: `It came from ${source}, but only ${list(named)} may send to ${where}.`,
+    text: `It came from ${source}, ${unnamed}but only ${list(named)} may send to ${where}.`,
     advice: `If ${source} belongs to the peer, let the peer announce it, or set media-source: any. If it does not, it was blocked rightly.`,
   };
 }
@@ -206,7 +207,22 @@ function explainRefused(
       ? ` The call had ended ${seconds(firstAt - endedAt)} before, too.`
       : '';
   const said = `${owner} announced ${destinationOf(flow)} in ${frame(place)} (${summary})`;
-  if (refusal.reason === 'foreign-address') {
+  const isForeign = refusal.reason === 'foreign-address';
+  if (isForeign && isPrivate(flow.destination) && !isPrivate(owner)) {
+    return {
+      reason: 'nat',
+      text: `${said}, a private address, though it signals from ${owner}: from outside its own network nobody reaches it (foreign-address).${over}`,
+      advice: `Let ${owner} announce the address it is reached at (external address, NAT or STUN setting). If ${flow.destination} is a gateway or relay that is reached from here, set media-hosts: [${flow.destination}].`,
+    };
+  }
+  if (isForeign && familyOf(flow.destination) !== familyOf(owner)) {
+    return {
+      reason: 'refused',
+      text: `${said}, while it signals over IPv${familyOf(owner)}: whether both addresses are one host cannot be seen (foreign-address).${over}`,
+      advice: `If ${flow.destination} is ${owner}, or a relay of its own, set media-hosts: [${flow.destination}].`,
+    };
+  }
+  if (isForeign) {
     return {
       reason: 'refused',
       text: `${said}, which is not its own address: a host may open pinholes towards itself only (foreign-address).${over}`,
@@ -231,11 +247,18 @@ function explainNotOpened(flow: Flow, announcement: Announcement, { frame }: Kno
       advice: 'Capture the whole call, and both directions of its signalling.',
     };
   }
-  if (candidate) {
+  if (candidate === 'relay') {
     return {
       reason: 'not-opened',
-      text: `${said} as an ICE candidate, and candidates were not opened.`,
-      advice: 'Set ice: true.',
+      text: `${said} as a relayed ICE candidate: that is a port of the relay, and no host opens one there.`,
+      advice: 'The rules in front of the relay have to let it in; here nothing is to do.',
+    };
+  }
+  if (candidate !== null) {
+    return {
+      reason: 'not-opened',
+      text: `${said} as an ICE candidate, and it was not opened or not any more.`,
+      advice: 'Set ice: true if it is off; raise timers.ice-unused if ICE takes long.',
     };
   }
   return {

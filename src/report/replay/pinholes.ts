@@ -13,6 +13,8 @@ export interface PinholeRecord extends PinholeReport {
   closedAt: number | null;
   closeReason: CloseReason | null;
   packets: number;
+  /** Why it is to be closed when its last moment comes, as of the latest message. */
+  leaving: CloseReason | null;
 }
 
 export interface PinholeJournal {
@@ -47,7 +49,7 @@ export function createPinholeJournal(): PinholeJournal {
       const record: PinholeRecord = {
         ...{ id, protocol, sources, sourcePort, address, ports, kind, media },
         ...{ call: holder, held, opened: place ?? last, openedAt: at },
-        ...{ closed: null, closedAt: null, closeReason: null, packets: 0 },
+        ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: null },
       };
       open.set(key, record);
       latest.set(id, record);
@@ -78,8 +80,9 @@ export function createPinholeJournal(): PinholeJournal {
   function caused(call: string, place: Place): void {
     for (const record of byCall.get(call) ?? []) {
       if (record.closedAt !== null) continue;
-      if (!isLeaving(record.held)) record.closed = null;
-      else record.closed ??= place;
+      const leaving = isLeaving(record.held) ? record.held.reason : null;
+      if (leaving !== record.leaving) record.closed = leaving === null ? null : place;
+      record.leaving = leaving;
     }
   }
 

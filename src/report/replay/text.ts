@@ -107,7 +107,10 @@ function createPage(report: ReplayReport, style: Style) {
     yield `\n${strong(`Call ${printable(one.callId, width - 6)}`)}\n`;
     yield row('from', printable(from, width - 11));
     yield row('to', printable(to, width - 11));
-    yield row('A, B', `${parties[0]}, ${parties[1]}`);
+    yield row(
+      'A, B',
+      `${parties[0]}, ${parties[1]}${messages.every(({ transport }) => transport === 'tcp') ? ' over TCP' : ''}`,
+    );
     yield row('start', `${dateText(one.startedAt)} UTC`);
     yield row('end', endOf(one));
     const media = parts === 'all' ? verdict(flows, one.answeredAt === null ? [] : pinholes) : '';
@@ -154,12 +157,15 @@ function createPage(report: ReplayReport, style: Style) {
   function* ladder({ startedAt, parties }: CallReport, line: MessageLine): Generator<string> {
     const time = `+${((line.at - startedAt) / 1000).toFixed(3)}`.padStart(10);
     const again = line.repeats === 0 ? '' : quiet(` (${line.repeats + 1} times)`);
-    const forward = line.source === parties[0];
-    const lead = `${time} ${frameOf(line.place).padStart(7)}  A ${forward ? '-->' : '<--'} B  `;
+    const stranger = strangerOf(line, parties);
+    const forward = line.source === parties[0] || (stranger !== null && line.destination === parties[1]);
+    const ends = stranger === null ? 'AB' : forward ? '?B' : 'A?';
+    const lead = `${time} ${frameOf(line.place).padStart(7)}  ${ends[0]} ${forward ? '-->' : '<--'} ${ends[1]}  `;
     const { summary: what, description } = line;
     const indent = lead.length;
     const fits = description !== null && indent + what.length + 2 + description.length <= width;
-    yield `${lead}${strong(what)}${again}${fits ? `  ${description}` : ''}\n`;
+    const origin = stranger === null ? '' : bad(`  with ${stranger}, no party of the call`);
+    yield `${lead}${strong(what)}${again}${fits ? `  ${description}` : ''}${origin}\n`;
     if (description === null || fits) return;
     const column = indent + 40 > width ? 22 : indent;
     for (const stream of description.split(', ')) yield* hanging('', stream, column);
@@ -225,8 +231,12 @@ function createPage(report: ReplayReport, style: Style) {
   function* orphans(flows: readonly FlowReport[]): Generator<string> {
     if (flows.length === 0) return;
     yield `\n${strong('Media of no call')}\n`;
-    for (const flow of flows.slice(0, MAX_LISTED)) yield* flowLines(flow);
-    yield more(flows.length - MAX_LISTED, 'flow');
+    const groups = alike(flows);
+    for (const group of groups.slice(0, MAX_LISTED)) {
+      for (const flow of group.slice(0, MAX_OF_GROUP)) yield* flowLines(flow);
+      yield more(group.length - MAX_OF_GROUP, 'between these hosts');
+    }
+    yield more(groups.length - MAX_LISTED, 'between other hosts');
   }
 
   function* refusedByCall(): Generator<string> {
@@ -246,7 +256,7 @@ function createPage(report: ReplayReport, style: Style) {
       const times = count === 1 ? '' : ` (${count} times)`;
       yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))}${times} ${detail}`, 4);
     }
-    yield more(refusals.length - MAX_LISTED, 'refusal');
+    yield more(refusals.length - MAX_LISTED, 'refused');
     yield* advise(refusals.slice(0, MAX_LISTED));
   }
 
@@ -260,7 +270,7 @@ function createPage(report: ReplayReport, style: Style) {
         yield `${INDENT}${bad(flowText(flow))}\n`;
         yield `${INDENT}${INDENT}${kindsOf(flow)}: ${flow.blocked} of ${plural(flow.packets, 'packet')} blocked\n`;
       }
-      yield more(group.length - MAX_OF_GROUP, 'flow between these hosts');
+      yield more(group.length - MAX_OF_GROUP, 'between these hosts');
       const { blocks } = group[0]!;
       for (const block of blocks) {
         const which =
@@ -269,13 +279,11 @@ function createPage(report: ReplayReport, style: Style) {
         if (block.advice !== '') yield* hanging('    do', block.advice, 9);
       }
     }
-    yield more(groups.length - MAX_LISTED, 'of them');
+    yield more(groups.length - MAX_LISTED, 'between other hosts');
   }
 
   function more(count: number, what: string): string {
-    return count <= 0
-      ? ''
-      : `${INDENT}${quiet(`and ${plural(count, `more ${what}`)}; --json has all of them`)}\n`;
+    return count <= 0 ? '' : `${INDENT}${quiet(`and ${count} more ${what}; --json has all of them`)}\n`;
   }
 
   return { summary, call, orphans, refusedByCall, looseRefusals, blocked };
@@ -295,6 +303,11 @@ function alike(flows: readonly FlowReport[]): FlowReport[][] {
     else group.push(flow);
   }
   return [...groups.values()];
+}
+
+/** The host of a message that is neither party of the call, if there is one. */
+function strangerOf({ source, destination }: MessageLine, parties: readonly string[]): string | null {
+  return [source, destination].find((one) => !parties.includes(one)) ?? null;
 }
 
 /** A refusal that every call with the outside has. */
