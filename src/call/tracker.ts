@@ -1,6 +1,5 @@
 import type { Address, TransportAddress } from '../address/address.ts';
 import type { SdpError, Session, TrickledCandidates } from '../sdp/session.ts';
-import { detach } from '../sip/head.ts';
 import type { SipMessage } from '../sip/message.ts';
 import {
   type Call,
@@ -86,7 +85,7 @@ export interface Tracker {
 
 const NONE: readonly Outcome[] = [];
 const MAX_DIALOGS = 32;
-const MAX_TRANSACTIONS = 32;
+const MAX_TRANSACTIONS = 16;
 const MAX_TRICKLED = 32;
 
 /**
@@ -137,11 +136,11 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     if (refused !== null) return [{ call: null, departure: null, refusals: [refused] }];
     const call: Call = {
       hash: callHash(message.callId, nextCount++),
-      callId: detach(message.callId),
-      fromTag: detach(message.fromTag),
+      callId: message.callId,
+      fromTag: message.fromTag,
       parties: [source.address, destination.address],
-      from: detach(message.from),
-      to: detach(message.to),
+      from: message.from,
+      to: message.to,
       startedAt: now,
       state: 'calling',
       endReason: null,
@@ -606,12 +605,12 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   ): Transaction {
     const transaction: Transaction = {
       method: message.method,
-      branch: detach(message.branch),
+      branch: message.branch,
       cseq: message.cseq,
       side,
       source: arrival.source.address,
       destination: arrival.destination.address,
-      toTag: detach(message.toTag),
+      toTag: message.toTag,
       startedAt: arrival.now,
       offer,
       replaced: null,
@@ -641,7 +640,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const known = call.dialogs.find((dialog) => dialog.toTag === toTag);
     if (known !== undefined) return known;
     if (call.dialogs.length >= MAX_DIALOGS) return null;
-    const dialog = newDialog(detach(toTag));
+    const dialog = newDialog(toTag);
     call.dialogs.push(dialog);
     return dialog;
   }

@@ -40,6 +40,10 @@ const MAX_CSEQ = 2 ** 31 - 1;
 /** delta-seconds (RFC 3261 20.19) and RSeq (RFC 3262 7.1). */
 const MAX_UINT32 = 2 ** 32 - 1;
 
+/** Characters of a Call-ID, a tag or a branch. Longer ones are nobody's and would be kept with the call. */
+const MAX_IDENTIFIER = 1024;
+/** Strings of a longer message do not share its text: whoever keeps one must not keep 64 kB alive. */
+const MAX_SHARED = 2048;
 /** Characters of From and To that are kept for people. */
 const MAX_DISPLAY = 512;
 
@@ -88,7 +92,7 @@ const ends = new Int32Array(SLOTS);
  * headers of SipMessage are looked at; all others are stepped over, malformed or not (RFC 3261 8.2.2 wants that).
  * The answer is an error of its own, rather than one inside a Head, when not even the length of the message is
  * known. With `crlfOnly` a line that ends in LF alone is an error: on a stream it makes framing a matter of
- * opinion. Strings in the answer may share memory with `text`: see `detach`. Time is linear in `bytes`.
+ * opinion. Strings in the answer may share memory with a `text` of at most MAX_SHARED characters. Time is linear in `bytes`.
  */
 export function readHead(
   bytes: Uint8Array,
@@ -164,12 +168,13 @@ export function sipError(error: SipErrorReason, detail: string): SipError {
   return { error, detail: detail.length > 200 ? `${detail.slice(0, 197)}...` : detail };
 }
 
-/**
- * A copy of `text` that shares no memory with the message it was cut from. V8 keeps the whole message alive as
- * long as one substring of it is; whoever keeps a string of a SipMessage after the packet is gone keeps a copy.
- */
-export function detach(text: string): string {
+/** A copy that shares no memory with the text it was cut from. */
+function detach(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+function same(text: string): string {
+  return text;
 }
 
 function endsInCrlf(bytes: Uint8Array, lineFeed: number): boolean {
@@ -376,23 +381,28 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
   }
 
+  if (Math.max(callId.length, fromTag.length, toTag.length, branch.length) > MAX_IDENTIFIER) {
+    return sipError('malformed-header', `Call-ID, tag or branch of more than ${MAX_IDENTIFIER} characters`);
+  }
+
+  const own = text.length > MAX_SHARED ? detach : same;
   return {
     method: startLine.method,
     status: startLine.status,
-    subject: startLine.subject,
-    callId,
-    fromTag,
-    toTag,
+    subject: own(startLine.subject),
+    callId: own(callId),
+    fromTag: own(fromTag),
+    toTag: own(toTag),
     cseq,
     cseqMethod,
-    branch,
-    sentBy: text.slice(sentByStart, trimEnd(bytes, sentByStart, sentByEnd)),
+    branch: own(branch),
+    sentBy: own(text.slice(sentByStart, trimEnd(bytes, sentByStart, sentByEnd))),
     rseq: readNumber(bytes, RSEQ),
     rack: starts[RACK]! < 0 ? null : readRack(bytes, text, starts[RACK]!, ends[RACK]!),
     sessionExpires: readNumber(bytes, SESSION_EXPIRES),
     expires: readNumber(bytes, EXPIRES),
-    from: displayText(text, FROM),
-    to: displayText(text, TO),
+    from: own(displayText(text, FROM)),
+    to: own(displayText(text, TO)),
     sdp: NO_BODY,
   };
 }

@@ -18,7 +18,7 @@ const DATAGRAM: SipLimits = { stream: false, maxHeaders: 256, maxBytes: 65_535 }
  * Reads one complete SIP message (RFC 3261 section 7): a UDP payload, or exactly one message of a stream.
  *
  * Nothing is copied but the text of the message: `sdp.bytes` is a view of `bytes` and lasts as long as they do,
- * and the strings of the answer keep one copy of the whole message alive (see `detach`). In a datagram
+ * and the strings of a short message share one copy of its text. In a datagram
  * Content-Length bytes are the body and what follows is discarded; without Content-Length the body goes to the
  * end. Never throws; time is linear in `bytes`.
  */
