@@ -5,6 +5,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 28;
 /** Domain of divert(4) sockets, FreeBSD 14 and later. */
 export const PF_DIVERT = 44;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0x10000000;
 export const SOCK_NONBLOCK = 0x20000000;
@@ -17,9 +18,11 @@ export const MSG_TRUNC = 0x10;
 export const MSG_DONTWAIT = 0x80;
 export const MSG_WAITFORONE = 0x80000;
 
-// netinet/in.h, netinet/ip.h
+// netinet/in.h, netinet/ip.h, netinet/tcp.h
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const TH_SYN = 0x02;
+export const TH_ACK = 0x10;
 /** Protocol of the older raw divert socket (`socket(PF_INET, SOCK_RAW, IPPROTO_DIVERT)`). */
 export const IPPROTO_DIVERT = 258;
 export const IP_MAXPACKET = 65535;
@@ -47,6 +50,7 @@ export const PF_OUT = 2;
 
 export const PF_PASS = 0;
 export const PF_DROP = 1;
+export const PF_SCRUB = 2;
 export const PF_NAT = 4;
 export const PF_RDR = 8;
 
@@ -87,6 +91,8 @@ export const PF_ADDR_TABLE = 3;
 export const PF_STATE_NORMAL = 1;
 export const PF_LOG = 1;
 export const PF_LOG_ALL = 2;
+/** A scrub rule that leaves fragments alone. */
+export const PFRULE_FRAGMENT_NOREASS = 0x200;
 export const PFRULE_IFBOUND = 0x10000;
 export const PFRULE_STATESLOPPY = 0x20000;
 

@@ -1,4 +1,5 @@
 import type { ContentsOf } from '../struct.ts';
+import { PF_OP_EQ, PF_OP_NONE, PF_OP_RRG } from './constants.ts';
 import { type NvList, NvListError, type NvValue } from './nvlist.ts';
 import type { pfRule, pfRuleAddr } from './pf-rule.ts';
 
@@ -8,7 +9,8 @@ export interface StateEnd {
   readonly address?: Uint8Array;
   /** As long as the address; absent: the address alone. */
   readonly mask?: Uint8Array;
-  readonly port?: number;
+  /** One port, or first and last of a range. */
+  readonly port?: number | readonly [first: number, last: number];
 }
 
 /** Which states DIOCKILLSTATESNV kills: those that match all that is given. */
@@ -23,9 +25,9 @@ export interface StateSelector {
   readonly ifname?: string;
   /** Also the state of the same flow on the other interface. */
   readonly killMatch?: boolean;
+  /** Compare addresses and ports as rules see them, after rdr; else as they are on the wire. From 14.1 on. */
+  readonly translated?: boolean;
 }
-
-const PF_OP_EQ = 2;
 
 /** pf's nvlists carry ports as the 16 bits lie in memory: in network order. */
 function swapped(port: number): number {
@@ -40,11 +42,13 @@ function padded(bytes: Uint8Array | undefined): Uint8Array {
 
 function stateEnd({ address, mask, port }: StateEnd = {}): NvList {
   const all = address === undefined ? undefined : new Uint8Array(address.length).fill(0xff);
+  const [first, last] = typeof port === 'object' ? port : [port ?? 0, 0];
+  const op = port === undefined ? PF_OP_NONE : typeof port === 'object' ? PF_OP_RRG : PF_OP_EQ;
   return {
     addr: { type: 0, iflags: 0, addr: { addr: padded(address) }, mask: { addr: padded(mask ?? all) } },
-    port: [port === undefined ? 0 : swapped(port), 0],
+    port: [swapped(first), swapped(last)],
     neg: 0,
-    port_op: port === undefined ? 0 : PF_OP_EQ,
+    port_op: op,
   };
 }
 
@@ -60,6 +64,7 @@ export function killStatesRequest(selector: StateSelector): NvList {
     ifname: selector.ifname ?? '',
     label: selector.label ?? '',
     kill_match: selector.killMatch ?? false,
+    ...(selector.translated === true && { nat: true }),
   };
 }
 

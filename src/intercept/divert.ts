@@ -1,0 +1,160 @@
+/**
+ * Packets that pf's `divert-to` rules hand over, through a divert(4) socket. The sixteen bytes of address that come
+ * with a packet say where it goes back to; they are kept beside it and returned as they came, but for the cases
+ * of `divert/way-back.ts`, in which the kernel would lose the packet.
+ */
+import type { Buffer as NodeBuffer } from 'node:buffer';
+import type { Libc } from '../../native-bindings/engine.ts';
+import { IP_MAXPACKET, POLLIN, POLLNVAL } from '../../native-bindings/freebsd/constants.ts';
+import { type DivertSocket, openDivert } from '../../native-bindings/freebsd/divert.ts';
+import { type Interfaces, openInterfaces } from '../../native-bindings/freebsd/interfaces.ts';
+import { divertAddress } from '../../native-bindings/freebsd/sockaddr.ts';
+import { createLoopGuard } from './divert/loop-guard.ts';
+import { createWayBack } from './divert/way-back.ts';
+import { type HeldPacket, InterceptError, type Interceptor } from './interceptor.ts';
+
+/** Packets taken at a time. */
+const BATCH = 64;
+/** ms between two lines about the same kind of trouble. */
+const SAY_AGAIN = 60_000;
+
+export interface DivertInterceptor extends Interceptor {
+  readonly socket: DivertSocket;
+  /** Counters since the start, by name. Names come with their first event. */
+  counters(): Readonly<Record<string, number>>;
+  /** What people should know since the last call: at most one line a minute for each kind of trouble. */
+  news(): string[];
+}
+
+export interface DivertOptions {
+  readonly port: number;
+  /** ms of a clock that never runs backwards. */
+  readonly clock?: () => number;
+}
+
+/** Opens everything that needs root. Throws SystemError (see `openDivert`). */
+export function openDivertInterceptor(libc: Libc, { port, clock }: DivertOptions): DivertInterceptor {
+  const socket = openDivert(libc, port);
+  return createDivertInterceptor(libc, socket, openInterfaces(libc), clock);
+}
+
+/** The interceptor over a bound socket. Allocates 4 MB once and nothing for a packet but its view. */
+export function createDivertInterceptor(
+  libc: Libc,
+  socket: DivertSocket,
+  interfaces: Interfaces,
+  clock: () => number = () => performance.now(),
+): DivertInterceptor {
+  const slots = Array.from({ length: BATCH }, () => Buffer.alloc(IP_MAXPACKET + 1));
+  const addresses = Array.from({ length: BATCH }, () => Buffer.alloc(divertAddress.size));
+  const pollfd = Buffer.alloc(8);
+  pollfd.writeInt32LE(socket.fd, 0);
+  pollfd.writeInt16LE(POLLIN, 4);
+  const guard = createLoopGuard();
+  const wayBack = createWayBack(interfaces);
+  const trouble = createTrouble(clock);
+
+  function wait(timeout: number): boolean {
+    const ready = libc.poll(pollfd, 1, timeout);
+    if (ready < 0) {
+      const reason = libc.failure();
+      if (reason === 'EINTR') return false;
+      throw gone('poll', reason);
+    }
+    if (ready > 0 && (pollfd.readInt16LE(6) & POLLNVAL) !== 0) throw gone('poll', 'EBADF');
+    return ready > 0;
+  }
+
+  function drain(): HeldPacket[] {
+    const packets: HeldPacket[] = [];
+    for (let tries = 0; tries < BATCH; tries++) {
+      const handle = packets.length;
+      const slot = slots[handle]!;
+      const length = socket.receive(slot, addresses[handle]!);
+      if (length >= 0) {
+        packets.push({ bytes: slot.subarray(0, length) as NodeBuffer, handle });
+        continue;
+      }
+      const reason = libc.failure();
+      if (reason === 'EAGAIN') break;
+      if (reason === 'ENOBUFS')
+        trouble.note('lost-queue-full', 'packets were lost: the divert queue was full');
+      else if (reason !== 'EINTR') throw gone('recvfrom', reason);
+    }
+    return packets;
+  }
+
+  function gone(call: string, reason: string): InterceptError {
+    return new InterceptError(`${call} on divert port ${socket.port}: ${reason}`, reason);
+  }
+
+  function release({ bytes, handle }: HeldPacket): void {
+    const address = addresses[handle]!;
+    const now = clock();
+    const direction = divertAddress.get('sin_port', address);
+    if (guard.loops(bytes, direction, now)) {
+      trouble.note('dropped-looping', LOOPING);
+      return;
+    }
+    const correction = wayBack.correct(address, bytes, now);
+    if (correction !== 'none') trouble.count(`corrected-${correction}`);
+    if (socket.send(bytes, address) >= 0) return;
+    const reason = libc.failure();
+    const { sin_addr, sin_zero } = divertAddress.decode(address);
+    const way = sin_addr.readUInt32LE() === 0 ? 'out' : `in through ${sin_zero}`;
+    trouble.note(
+      `refused-${reason}`,
+      `the kernel refused a packet of ${bytes.length} bytes going ${way}: ${reason}`,
+    );
+  }
+
+  return {
+    socket,
+    receive(timeout) {
+      const packets = drain();
+      if (packets.length > 0 || timeout === 0) return packets;
+      return wait(timeout) ? drain() : packets;
+    },
+    release,
+    drop() {},
+    close() {
+      socket.close();
+      interfaces.close();
+    },
+    counters: trouble.counters,
+    news: trouble.news,
+  };
+}
+
+const LOOPING =
+  'pf diverts packets again that were put back (FreeBSD bug 272770, fixed in 14.1): such a packet is dropped';
+
+/** Counts what went wrong and says so, seldom. */
+function createTrouble(clock: () => number) {
+  const counts: Record<string, number> = {};
+  const saidAt = new Map<string, number>();
+  let lines: string[] = [];
+
+  function count(name: string): number {
+    const times = (counts[name] ?? 0) + 1;
+    counts[name] = times;
+    return times;
+  }
+
+  return {
+    count,
+    note(name: string, text: string): void {
+      const times = count(name);
+      const now = clock();
+      if (now - (saidAt.get(name) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN) return;
+      saidAt.set(name, now);
+      lines.push(times === 1 ? text : `${text} (${times} times so far)`);
+    },
+    counters: () => ({ ...counts }),
+    news(): string[] {
+      const said = lines;
+      lines = [];
+      return said;
+    },
+  };
+}
