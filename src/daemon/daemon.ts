@@ -68,7 +68,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const libc = await loadLibc();
   const clock = createClock(libc);
   let { settings } = options;
-  process.umask(0o077);
+  process.umask(0o027);
   const isRoot = libc.geteuid() === 0;
   const name = options.user ?? settings.daemon.user;
   const user = isRoot ? packetUser(settings, options.user) : null;

@@ -74,5 +74,6 @@ export function platformName(
 /** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
 export async function openPlatform(settings: Settings): Promise<Platform> {
   const name = platformName(settings);
+  if (name === 'linux') return (await import('./platform-linux.ts')).openLinux();
   throw new StartError(`platform ${name} is not built in`);
 }

@@ -64,7 +64,16 @@ export function startDataThread(options: ThreadOptions): DataThread {
   };
 }
 
+/** The thread's module, beside this one: compiled, or as source when this one is. */
 function threadModule(): URL {
-  const suffix = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`./data-thread.${suffix}`, import.meta.url);
+  if (!import.meta.url.endsWith('.ts')) return new URL('./data-thread.js', import.meta.url);
+  const source = new URL('./data-thread.ts', import.meta.url);
+  return process.execArgv.includes('tsx') ? withLoader(source) : source;
+}
+
+/** Run from source by `node --import tsx`: Node's loader hooks do not reach a worker, which has to register them. */
+function withLoader(source: URL): URL {
+  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const script = `import { register } from ${loader}; register(); await import(${JSON.stringify(source.href)});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(script)}`);
 }
