@@ -1,6 +1,15 @@
-import { type Address, familyOf } from '../address/address.ts';
+import { type Address, type Family, familyOf } from '../address/address.ts';
+import { printable } from '../printable.ts';
 import type { Connection, Stream } from '../sdp/session.ts';
-import { type Call, type Description, type Dialog, isEnabled, otherSide, type Trickled } from './call.ts';
+import {
+  type Agreement,
+  type Call,
+  type Description,
+  type Dialog,
+  isEnabled,
+  otherSide,
+  type Trickled,
+} from './call.ts';
 import {
   candidateEndpoints,
   type Endpoint,
@@ -33,26 +42,53 @@ export interface WantedStreams {
   readonly unusable: readonly Unusable[];
 }
 
-const NONE: ReadonlySet<string> = new Set();
-const NOTHING: WantedStreams = { wanted: [], disabled: NONE, unusable: [] };
+/** What `wantedStreams` gathers on its way through a call. */
+interface Gathering {
+  readonly call: Call;
+  readonly settings: StreamSettings;
+  readonly wanted: Wanted[];
+  disabled: Set<string> | null;
+  readonly unusable: Unusable[];
+}
+
+/** One stream of one party, seen from that party. */
+interface Place {
+  readonly side: Side;
+  readonly index: number;
+  readonly stream: Stream;
+  /** The stream of the other party that answers it; null before the answer. */
+  readonly peer: Stream | null;
+  /** What the other party had announced before this offer. */
+  readonly before: Stream | null;
+  readonly owner: Address;
+  readonly dialog: Dialog | null;
+}
+
+const SIDES: readonly Side[] = [0, 1];
+const NO_SLOTS: ReadonlySet<string> = new Set();
+const NO_CANDIDATES: readonly Trickled[] = [];
 
 /**
  * Everything a call needs to be reachable right now, worked out afresh from its offers and answers. Asking
  * twice gives the same, so a retransmission changes nothing and a refused offer leaves what was there.
  */
 export function wantedStreams(call: Call, settings: StreamSettings): WantedStreams {
-  if (call.state === 'ended' || call.idle) return NOTHING;
-  const collector = createCollector(call, settings);
-  const offer = call.invite?.offer ?? null;
-  if (offer !== null && call.invite?.final === 0 && awaitsAnswer(call)) collector.offered(offer, 0, null);
-  for (const dialog of call.dialogs) {
-    if (dialog.agreed !== null) collector.agreed(dialog);
-    for (const side of [0, 1] as const) {
-      const pending = dialog.offers[side];
-      if (pending !== null) collector.offered(pending.description, side, dialog);
+  const gathering: Gathering = { call, settings, wanted: [], disabled: null, unusable: [] };
+  if (call.state !== 'ended' && !call.idle) {
+    const { invite } = call;
+    if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
+      addOffer(gathering, invite.offer, 0, null);
+    }
+    for (const dialog of call.dialogs) {
+      if (dialog.agreed !== null) addAgreement(gathering, dialog, dialog.agreed);
+      for (const side of SIDES) {
+        const pending = dialog.offers[side];
+        if (pending !== null) addOffer(gathering, pending.description, side, dialog);
+      }
     }
   }
-  return collector.result();
+  const { wanted, disabled, unusable } = gathering;
+  return { wanted, disabled: disabled ?? NO_SLOTS, unusable };
 }
 
 /** The first offer stands as long as no fork has answered it, or one that rings has not. */
@@ -60,138 +96,120 @@ function awaitsAnswer(call: Call): boolean {
   return call.dialogs.length === 0 || call.dialogs.some((dialog) => dialog.agreed === null);
 }
 
-function createCollector(call: Call, settings: StreamSettings) {
-  const wanted: Wanted[] = [];
-  let disabled: Set<string> | null = null;
-  const unusable: Unusable[] = [];
-
-  function add(entry: Wanted): void {
-    const index = wanted.findIndex((one) => isSamePlace(one, entry));
-    if (index < 0) wanted.push(entry);
-    else wanted[index] = merge(wanted[index]!, entry);
+/** An offer is in, its answer is not: media may come from the signalling peer, and from where it came so far. */
+function addOffer(gathering: Gathering, offer: Description, side: Side, dialog: Dialog | null): void {
+  const { session, owner } = offer;
+  const previous = dialog?.agreed?.sides[otherSide(side)].session.streams;
+  for (let index = 0; index < session.streams.length; index++) {
+    const before = previous?.[index] ?? null;
+    addStream(gathering, { side, index, stream: session.streams[index]!, peer: null, before, owner, dialog });
   }
+}
 
-  function addStream(
-    side: Side,
-    index: number,
-    stream: Stream,
-    peer: Stream | null,
-    description: Description,
-    trickled: readonly Trickled[],
-    sourcesFor: (endpoint: Endpoint) => readonly Address[] | 'any',
-  ): void {
-    if (transportClass(stream.proto) === null) {
-      unusable.push({
-        reason: 'unknown-transport',
-        detail: `m=${stream.media} ${stream.port} ${stream.proto}`,
-      });
-      return;
-    }
-    const symmetric = settings.symmetric && peer !== null;
-    const endpoints = endpointsOf(stream, peer, symmetric);
-    if (endpoints[0]?.protocol === 'tcp' && ownerConnects(stream)) {
-      unusable.push({
-        reason: 'tcp-media',
-        detail: `m=${stream.media}: its owner connects (a=setup:active)`,
-      });
-      return;
-    }
-    const candidates = settings.ice
-      ? candidateEndpoints(stream, trickled, isMuxed(stream, peer), endpoints)
-      : [];
-    for (const endpoint of [...endpoints, ...candidates]) {
-      add({
-        slot: `${side}:${index}`,
-        media: stream.media,
-        kind: endpoint.kind,
-        protocol: endpoint.protocol,
-        owner: description.owner,
-        connection: endpoint.connection,
-        ports: endpoint.ports,
-        sources: sourcesFor(endpoint),
-        sourcePort: symmetric ? peerPort(peer, endpoint) : null,
-        candidate: endpoint.candidate,
-        agreed: peer !== null,
-      });
-    }
-  }
-
-  /** An offer is in, its answer is not: media may come from the signalling peer, and from where it came so far. */
-  function offered(description: Description, side: Side, dialog: Dialog | null): void {
-    const peerAddress = call.parties[otherSide(side)];
-    const previous = dialog?.agreed?.sides[otherSide(side)].session.streams;
-    for (const [index, stream] of description.session.streams.entries()) {
-      const before = previous?.[index];
-      addStream(side, index, stream, null, description, dialog?.trickled[side] ?? [], (endpoint) => {
-        if (settings.earlyMediaSource === 'any' && before === undefined) return 'any';
-        return sources(endpoint, before ?? null, [], peerAddress);
-      });
-    }
-  }
-
-  function agreed(dialog: Dialog): void {
-    const agreement = dialog.agreed!;
-    const { offerSide, sides } = agreement;
-    const offer = sides[offerSide].session;
-    const answer = sides[otherSide(offerSide)].session;
-    for (const [index, answered] of answer.streams.entries()) {
-      const proposed = offer.streams[index];
-      if (proposed === undefined || proposed.media !== answered.media) {
-        unusable.push({
-          reason: 'extra-stream',
-          detail: `m=${answered.media} at position ${index + 1} of the answer`,
-        });
-        continue;
-      }
-      if (!isEnabled(answered) || !isEnabled(proposed)) {
-        disabled ??= new Set();
-        disabled.add(`0:${index}`).add(`1:${index}`);
-        continue;
-      }
-      if (transportIndex(offer, answer, index) !== index) continue;
-      for (const side of [0, 1] as const) {
-        const mine = sides[side];
+function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }: Agreement): void {
+  const offer = sides[offerSide].session;
+  const answer = sides[otherSide(offerSide)].session;
+  for (let index = 0; index < answer.streams.length; index++) {
+    const answered = answer.streams[index]!;
+    const proposed = offer.streams[index];
+    if (proposed === undefined || proposed.media !== answered.media) {
+      const detail = `m=${printable(answered.media, 20)} at position ${index + 1} of the answer`;
+      gathering.unusable.push({ reason: 'extra-stream', detail });
+    } else if (!isEnabled(answered) || !isEnabled(proposed)) {
+      gathering.disabled ??= new Set();
+      gathering.disabled.add(`0:${index}`).add(`1:${index}`);
+    } else if (transportIndex(offer, answer, index) === index) {
+      for (const side of SIDES) {
+        const { session, owner } = sides[side];
         const peer = sides[otherSide(side)].session.streams[index]!;
-        const peerAddress = call.parties[otherSide(side)];
-        addStream(side, index, mine.session.streams[index]!, peer, mine, dialog.trickled[side], (endpoint) =>
-          sources(endpoint, peer, dialog.trickled[otherSide(side)], peerAddress),
-        );
+        addStream(gathering, {
+          side,
+          index,
+          stream: session.streams[index]!,
+          peer,
+          before: null,
+          owner,
+          dialog,
+        });
       }
     }
   }
+}
 
-  function sources(
-    endpoint: Endpoint,
-    peer: Stream | null,
-    trickled: readonly Trickled[],
-    signalling: Address,
-  ): readonly Address[] | 'any' {
-    if (settings.mediaSource === 'any' && peer !== null) return 'any';
-    const family = endpoint.connection.kind === 'address' ? familyOf(endpoint.connection.address) : null;
-    const found: Address[] = [];
-    const allow = (address: Address) => {
-      if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
-    };
-    if (!settings.symmetric || peer === null) allow(signalling);
-    if (peer !== null && settings.mediaSource === 'exact') {
-      const allowConnection = (connection: Connection) => {
-        if (connection.kind === 'address') allow(connection.address);
-      };
-      allowConnection(peer.connection);
-      if (peer.rtcp?.connection != null && endpoint.kind !== 'rtp') allowConnection(peer.rtcp.connection);
-      if (settings.ice) {
-        for (const one of peer.candidates) allowConnection(one.connection);
-        for (const one of trickled) if (one.mid === peer.mid) allowConnection(one.candidate.connection);
-      }
-    }
-    return found.sort();
+function addStream(gathering: Gathering, place: Place): void {
+  const { settings } = gathering;
+  const { side, stream, peer, dialog } = place;
+  if (transportClass(stream.proto) === null) {
+    const detail = `m=${printable(stream.media, 20)} ${stream.port} ${printable(stream.proto, 40)}`;
+    gathering.unusable.push({ reason: 'unknown-transport', detail });
+    return;
   }
+  const endpoints = endpointsOf(stream, peer, settings.symmetric && peer !== null);
+  if (endpoints[0]?.protocol === 'tcp' && ownerConnects(stream)) {
+    const detail = `m=${printable(stream.media, 20)}: its owner connects (a=setup:active)`;
+    gathering.unusable.push({ reason: 'tcp-media', detail });
+    return;
+  }
+  for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint);
+  const trickled = dialog?.trickled[side] ?? NO_CANDIDATES;
+  if (!settings.ice || (stream.candidates.length === 0 && trickled.length === 0)) return;
+  for (const endpoint of candidateEndpoints(stream, trickled, isMuxed(stream, peer), endpoints)) {
+    addEndpoint(gathering, place, endpoint);
+  }
+}
 
-  return {
-    offered,
-    agreed,
-    result: (): WantedStreams => ({ wanted, disabled: disabled ?? NONE, unusable }),
+function addEndpoint({ call, settings, wanted }: Gathering, place: Place, endpoint: Endpoint): void {
+  const { side, index, stream, peer, owner } = place;
+  const entry: Wanted = {
+    slot: `${side}:${index}`,
+    media: stream.media,
+    kind: endpoint.kind,
+    protocol: endpoint.protocol,
+    owner,
+    connection: endpoint.connection,
+    ports: endpoint.ports,
+    sources: sourcesOf(call, settings, place, endpoint),
+    sourcePort: settings.symmetric && peer !== null ? peerPort(peer, endpoint) : null,
+    candidate: endpoint.candidate,
+    agreed: peer !== null,
   };
+  const same = wanted.findIndex((one) => isSamePlace(one, entry));
+  if (same < 0) wanted.push(entry);
+  else wanted[same] = merge(wanted[same]!, entry);
+}
+
+/** Where media for this endpoint may come from: addresses of its own family only, sorted. */
+function sourcesOf(
+  call: Call,
+  settings: StreamSettings,
+  { side, peer, before, dialog }: Place,
+  { kind, connection }: Endpoint,
+): readonly Address[] | 'any' {
+  if (peer === null && before === null && settings.earlyMediaSource === 'any') return 'any';
+  if (peer !== null && settings.mediaSource === 'any') return 'any';
+  const family = connection.kind === 'address' ? familyOf(connection.address) : null;
+  const found: Address[] = [];
+  if (peer === null || !settings.symmetric) allow(found, family, call.parties[otherSide(side)]);
+  const announced = peer ?? before;
+  if (announced !== null && settings.mediaSource === 'exact') {
+    allowConnection(found, family, announced.connection);
+    if (kind !== 'rtp') allowConnection(found, family, announced.rtcp?.connection ?? null);
+    if (settings.ice) {
+      for (const one of announced.candidates) allowConnection(found, family, one.connection);
+      for (const one of dialog?.trickled[otherSide(side)] ?? NO_CANDIDATES) {
+        if (one.mid === announced.mid) allowConnection(found, family, one.candidate.connection);
+      }
+    }
+  }
+  return found.length < 2 ? found : found.sort();
+}
+
+function allowConnection(found: Address[], family: Family | null, connection: Connection | null): void {
+  if (connection?.kind === 'address') allow(found, family, connection.address);
+}
+
+function allow(found: Address[], family: Family | null, address: Address): void {
+  if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
 }
 
 function isSamePlace(a: Wanted, b: Wanted): boolean {
