@@ -16,6 +16,16 @@ interface Entry {
 /** Every subcommand, under the heading it has in `pinholed --help`. */
 const GROUPS: readonly { readonly heading: string; readonly commands: readonly Entry[] }[] = [
   {
+    heading: 'Daemon:',
+    commands: [
+      {
+        usage: 'run',
+        about: 'Run the daemon in the foreground: packets in, pinholes open, packets on',
+        load: async () => (await import('./commands/run.ts')).run,
+      },
+    ],
+  },
+  {
     heading: 'Captures:',
     commands: [
       {
