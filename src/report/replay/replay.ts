@@ -218,7 +218,7 @@ export function createReplay(options: ReplayOptions): Replay {
     const isNews = flow.epoch !== epoch;
     if (isNews) {
       flow.isFax ||= leadsToFax(flow);
-      flow.into = firstOf(pinholes.openAt(destination, destinationPort));
+      flow.into = lastOf(pinholes.openAt(destination, destinationPort));
     }
     flow.lastAt = time;
     flow.packets++;
@@ -353,9 +353,10 @@ export function createReplay(options: ReplayOptions): Replay {
   return { frame, finish };
 }
 
-function firstOf<T>(items: Iterable<T>): T | null {
-  for (const item of items) return item;
-  return null;
+function lastOf<T>(items: Iterable<T>): T | null {
+  let last: T | null = null;
+  for (const item of items) last = item;
+  return last;
 }
 
 function isOn(ranges: readonly (readonly [number, number])[], packet: PacketView): boolean {

@@ -149,7 +149,7 @@ function createPage(report: ReplayReport, style: Style) {
     const words = [...hosts].map(([address, { passed, blocked }]) => {
       if (passed + blocked === 0) return `to ${address} ${caution('nothing came')}`;
       if (blocked === 0) return `to ${address} ${good('passed')}`;
-      return `to ${address} ${bad(passed === 0 ? 'BLOCKED' : `${blocked} packets BLOCKED`)}`;
+      return `to ${address} ${bad(passed === 0 ? 'BLOCKED' : `${plural(blocked, 'packet')} BLOCKED`)}`;
     });
     return words.join(', ');
   }
