@@ -14,7 +14,8 @@ export interface UdpSocket {
 
 const SOCK_DGRAM = 2;
 
-function sockaddr(address: Address, port: number): Buffer {
+/** struct sockaddr_in or sockaddr_in6. */
+export function sockaddr(address: Address, port: number): Buffer {
   const bytes = addressBytes(address);
   const ipv4 = bytes.length === 4;
   const encoded = Buffer.alloc(ipv4 ? 16 : 28);

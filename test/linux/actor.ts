@@ -1,0 +1,208 @@
+/**
+ * A host of the topology: reads a list of steps on stdin, does one after the other without giving anything else a
+ * chance in between, and answers with all that arrived meanwhile. Steps that follow each other are system calls
+ * that follow each other.
+ */
+import koffi from 'koffi';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { AF_INET, AF_INET6, MSG_DONTWAIT, POLLIN } from '../../native-bindings/linux/constants.ts';
+import { pollfd } from '../../native-bindings/poll.ts';
+import { formatIPv4, formatIPv6 } from '../../src/address/address.ts';
+import type { Arrival, Report, Request, Step } from './steps.ts';
+import { sockaddr } from './udp.ts';
+
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
+const IPPROTO_RAW = 255;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_RCVBUF = 8;
+const IPPROTO_TCP = 6;
+const TCP_NODELAY = 1;
+const RECEIVE_BUFFER = 4 * 1024 * 1024;
+
+const libc = await loadLibc();
+const c = koffi.load('libc.so.6');
+const listen = c.func('int listen(int fd, int backlog)');
+const accept = c.func('int accept(int fd, void *address, void *length)');
+const shutdown = c.func('int shutdown(int fd, int how)');
+
+interface Socket {
+  readonly fd: number;
+  readonly stream: boolean;
+}
+
+const sockets = new Map<string, Socket>();
+const rawSockets = new Map<number, number>();
+const buffer = Buffer.alloc(65536);
+const sender = Buffer.alloc(28);
+
+function named(name: string): Socket {
+  const socket = sockets.get(name);
+  if (socket === undefined) throw new Error(`no socket ${name}`);
+  return socket;
+}
+
+function option(fd: number, level: number, name: number, value: number): void {
+  const argument = Buffer.alloc(4);
+  argument.writeInt32LE(value);
+  libc.check('setsockopt', libc.setsockopt(fd, level, name, argument, 4));
+}
+
+function open(name: string, type: number, address: string, port: number): number {
+  const own = sockaddr(address, port);
+  const fd = libc.check('socket', libc.socket(own.readUInt16LE(), type, 0));
+  option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  option(fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER);
+  libc.check('bind', libc.bind(fd, own, own.length), `${address} ${port}`);
+  sockets.set(name, { fd, stream: type === SOCK_STREAM });
+  return fd;
+}
+
+function raw(packet: Buffer): void {
+  const family = packet[0]! >> 4 === 4 ? AF_INET : AF_INET6;
+  let fd = rawSockets.get(family);
+  if (fd === undefined) {
+    fd = libc.check('socket', libc.socket(family, SOCK_RAW, IPPROTO_RAW));
+    rawSockets.set(family, fd);
+  }
+  const to = family === AF_INET ? sockaddr(formatIPv4(packet, 16), 0) : sockaddr(formatIPv6(packet, 24), 0);
+  libc.check('sendto', libc.sendto(fd, packet, packet.length, 0, to, to.length));
+}
+
+/** Takes one datagram, or what a stream has; null where nothing is there. */
+function take(name: string, { fd, stream }: Socket): Arrival | null {
+  const length = Buffer.from([sender.length, 0, 0, 0]);
+  const size = stream
+    ? libc.recv(fd, buffer, buffer.length, MSG_DONTWAIT)
+    : libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, sender, length);
+  // An ICMP error that came for an earlier datagram is no arrival.
+  if (size < 0) return null;
+  const ipv4 = sender.readUInt16LE() === AF_INET;
+  return {
+    socket: name,
+    from: stream ? '' : ipv4 ? formatIPv4(sender, 4) : formatIPv6(sender, 8),
+    fromPort: stream ? 0 : sender.readUInt16BE(2),
+    data: buffer.toString('base64', 0, size),
+  };
+}
+
+/** Waits until the socket is readable; false after `ms`. */
+function readable(fd: number, ms: number): boolean {
+  return libc.poll(pollfd.encode({ fd, events: POLLIN }), 1, ms) > 0;
+}
+
+/** Does one step. Returns what is wrong, or null. */
+function act(step: Step, arrivals: Arrival[]): string | null {
+  switch (step.do) {
+    case 'udp':
+      open(step.socket, SOCK_DGRAM, step.address, step.port);
+      return null;
+    case 'send': {
+      const data = Buffer.from(step.data, 'base64');
+      const to = sockaddr(step.to, step.port);
+      libc.sendto(named(step.socket).fd, data, data.length, 0, to, to.length);
+      return null;
+    }
+    case 'raw':
+      raw(Buffer.from(step.data, 'base64'));
+      return null;
+    case 'expect':
+      return expect(step, arrivals);
+    case 'take': {
+      const socket = named(step.socket);
+      for (let got = take(step.socket, socket); got !== null; got = take(step.socket, socket)) {
+        arrivals.push(got);
+        if (socket.stream && got.data === '') break;
+      }
+      return null;
+    }
+    case 'pause':
+      libc.poll(null, 0, step.ms);
+      return null;
+    case 'listen': {
+      const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
+      return listen(fd, 64) === 0 ? null : 'listen failed';
+    }
+    case 'accept': {
+      const { fd } = named(step.on);
+      if (!readable(fd, step.within)) return `nobody connected to ${step.on}`;
+      const accepted: number = accept(fd, null, null);
+      option(accepted, IPPROTO_TCP, TCP_NODELAY, 1);
+      sockets.set(step.socket, { fd: accepted, stream: true });
+      return null;
+    }
+    case 'connect': {
+      const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
+      option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+      const to = sockaddr(step.to, step.toPort);
+      return libc.connect(fd, to, to.length) === 0 ? null : `connect: ${libc.failure()}`;
+    }
+    case 'write': {
+      const data = Buffer.from(step.data, 'base64');
+      libc.check('send', libc.send(named(step.socket).fd, data, data.length, 0));
+      return null;
+    }
+    case 'finish':
+      shutdown(named(step.socket).fd, 1);
+      return null;
+    case 'close':
+      libc.close(named(step.socket).fd);
+      sockets.delete(step.socket);
+      return null;
+  }
+}
+
+/** Waits for the datagram, or for the bytes of the stream; whatever else arrives is kept for the report. */
+function expect(step: Extract<Step, { do: 'expect' }>, arrivals: Arrival[]): string | null {
+  const socket = named(step.socket);
+  const wanted = Buffer.from(step.data, 'base64');
+  const until = performance.now() + step.within;
+  let stream = Buffer.alloc(0);
+  for (;;) {
+    const left = until - performance.now();
+    if (left <= 0 || !readable(socket.fd, Math.ceil(left))) {
+      return `${step.socket}: ${JSON.stringify(wanted.toString('latin1', 0, 60))} did not arrive`;
+    }
+    const arrival = take(step.socket, socket);
+    if (arrival === null) continue;
+    arrivals.push(arrival);
+    const data = Buffer.from(arrival.data, 'base64');
+    if (!socket.stream) {
+      if (data.equals(wanted)) return null;
+      continue;
+    }
+    stream = Buffer.concat([stream, data]);
+    if (stream.length >= wanted.length) {
+      return stream.equals(wanted) ? null : `${step.socket}: other bytes than expected`;
+    }
+    if (data.length === 0) return `${step.socket}: the connection ended`;
+  }
+}
+
+function run({ id, steps }: Request): Report {
+  const arrivals: Arrival[] = [];
+  for (const [index, step] of steps.entries()) {
+    try {
+      const wrong = act(step, arrivals);
+      if (wrong !== null) return { id, arrivals, failure: `step ${index} (${step.do}): ${wrong}` };
+    } catch (error) {
+      return { id, arrivals, failure: `step ${index} (${step.do}): ${String(error)}` };
+    }
+  }
+  return { id, arrivals, failure: null };
+}
+
+let text = '';
+process.stdin.setEncoding('utf8');
+process.stdin.on('data', (part: string) => {
+  text += part;
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+    const request = JSON.parse(text.slice(0, end)) as Request;
+    text = text.slice(end + 1);
+    process.stdout.write(`${JSON.stringify(run(request))}\n`);
+  }
+});
+process.stdin.on('end', () => process.exit());
+process.stdout.write('{"ready":true}\n');

@@ -1,0 +1,103 @@
+import type { Address, TransportAddress } from '../../src/address/address.ts';
+
+/** What a host of the topology does. `data` is base64; waits are in ms. */
+export type Step =
+  | { readonly do: 'udp'; readonly socket: string; readonly address: Address; readonly port: number }
+  | {
+      readonly do: 'send';
+      readonly socket: string;
+      readonly to: Address;
+      readonly port: number;
+      readonly data: string;
+    }
+  /** A whole IP packet, from any source. */
+  | { readonly do: 'raw'; readonly data: string }
+  /** Waits for exactly this datagram, or exactly these bytes of a stream. */
+  | { readonly do: 'expect'; readonly socket: string; readonly data: string; readonly within: number }
+  /** Takes what is there. */
+  | { readonly do: 'take'; readonly socket: string }
+  | { readonly do: 'pause'; readonly ms: number }
+  | { readonly do: 'listen'; readonly socket: string; readonly address: Address; readonly port: number }
+  | { readonly do: 'accept'; readonly socket: string; readonly on: string; readonly within: number }
+  | {
+      readonly do: 'connect';
+      readonly socket: string;
+      readonly address: Address;
+      readonly port: number;
+      readonly to: Address;
+      readonly toPort: number;
+    }
+  | { readonly do: 'write'; readonly socket: string; readonly data: string }
+  | { readonly do: 'finish'; readonly socket: string }
+  | { readonly do: 'close'; readonly socket: string };
+
+export interface Request {
+  readonly id: number;
+  readonly steps: readonly Step[];
+}
+
+/** A datagram, or bytes of a stream (none at its end). */
+export interface Arrival {
+  readonly socket: string;
+  readonly from: Address;
+  readonly fromPort: number;
+  readonly data: string;
+}
+
+export interface Report {
+  readonly id: number;
+  readonly arrivals: readonly Arrival[];
+  /** What kept it from going on to the end of the list. */
+  readonly failure: string | null;
+}
+
+/** How long what is expected may take, in ms: far more than it ever does, and only waited for when a test fails. */
+export const PATIENCE = 5000;
+
+function base64(data: string | Buffer): string {
+  return (typeof data === 'string' ? Buffer.from(data, 'latin1') : data).toString('base64');
+}
+
+export function udp(socket: string, { address, port }: TransportAddress): Step {
+  return { do: 'udp', socket, address, port };
+}
+
+export function send(socket: string, to: TransportAddress, data: string | Buffer): Step {
+  return { do: 'send', socket, to: to.address, port: to.port, data: base64(data) };
+}
+
+export function raw(packet: Buffer): Step {
+  return { do: 'raw', data: base64(packet) };
+}
+
+export function expect(socket: string, data: string | Buffer, within = PATIENCE): Step {
+  return { do: 'expect', socket, data: base64(data), within };
+}
+
+export function take(socket: string): Step {
+  return { do: 'take', socket };
+}
+
+export function pause(ms: number): Step {
+  return { do: 'pause', ms };
+}
+
+export function listen(socket: string, { address, port }: TransportAddress): Step {
+  return { do: 'listen', socket, address, port };
+}
+
+export function accept(socket: string, on: string): Step {
+  return { do: 'accept', socket, on, within: PATIENCE };
+}
+
+export function connect(socket: string, from: TransportAddress, to: TransportAddress): Step {
+  return { do: 'connect', socket, address: from.address, port: from.port, to: to.address, toPort: to.port };
+}
+
+export function write(socket: string, data: string | Buffer): Step {
+  return { do: 'write', socket, data: base64(data) };
+}
+
+export function close(socket: string): Step {
+  return { do: 'close', socket };
+}
