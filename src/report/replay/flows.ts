@@ -2,6 +2,7 @@ import type { Address } from '../../address/address.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type MediaKind, readRtp } from '../../packet/media.ts';
 import type { Cause } from './cause.ts';
+import { createDensity, type Density } from './density.ts';
 import type { Place } from './model.ts';
 import type { PinholeRecord } from './pinholes.ts';
 
@@ -26,6 +27,7 @@ export interface Flow {
   passed: number;
   blocked: number;
   outbound: number;
+  readonly density: Density;
   readonly kinds: Partial<Record<MediaKind | 'other', number>>;
   /** Media by content for certain. */
   proven: boolean;
@@ -84,6 +86,7 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
         firstPassed: null,
         spells: [],
         epoch: -1,
+        density: createDensity(at),
       },
     };
     flows.set(key, flow);

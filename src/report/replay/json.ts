@@ -7,7 +7,7 @@ import type { CallReport, FlowReport, PinholeReport, Place, ReplayReport } from 
  */
 export function* replayJson(report: ReplayReport): Generator<string> {
   const many = report.files.length > 1;
-  const at = (place: Place) => (many ? { frame: place.frame, file: place.file } : { frame: place.frame });
+  const at = placeJson(many);
   const { sip } = report;
   yield '{';
   yield member('files', report.files);
@@ -61,8 +61,15 @@ function* list(name: string, items: readonly (() => unknown)[]): Generator<strin
 
 type At = (place: Place) => { readonly frame: number; readonly file?: number };
 
-function callJson(call: CallReport, at: At, many: boolean) {
+/** Writes a place as members of the object it belongs to. */
+export function placeJson(many: boolean): At {
+  return ({ frame, file }) => (many ? { frame, file } : { frame });
+}
+
+/** One member of `calls`. `at` writes a place down; `many`: there are several files. */
+export function callJson(call: CallReport, at: At, many: boolean) {
   return {
+    hash: call.hash,
     callId: call.callId,
     fromTag: call.fromTag,
     toTags: call.toTags,
@@ -119,7 +126,8 @@ function pinholeJson(pinhole: PinholeReport, many: boolean) {
   };
 }
 
-function flowJson(flow: FlowReport, at: At, many: boolean) {
+/** One member of `media`. */
+export function flowJson(flow: FlowReport, at: At, many: boolean) {
   return {
     src: flow.source,
     srcPort: flow.sourcePort,
@@ -135,6 +143,13 @@ function flowJson(flow: FlowReport, at: At, many: boolean) {
     outbound: flow.outbound,
     kinds: flow.kinds,
     callId: flow.callId,
+    leg: flow.leg,
+    density: {
+      from: seconds(flow.density.from),
+      width: flow.density.width / 1000,
+      passed: flow.density.passed,
+      blocked: flow.density.blocked,
+    },
     blocks: flow.blocks.map(({ first, firstAt, ...block }) => ({
       reason: block.reason,
       ...at(first),
@@ -147,8 +162,8 @@ function flowJson(flow: FlowReport, at: At, many: boolean) {
 }
 
 /** ms to seconds, to the microsecond. */
-function seconds(ms: number): number;
-function seconds(ms: number | null): number | null;
-function seconds(ms: number | null): number | null {
+export function seconds(ms: number): number;
+export function seconds(ms: number | null): number | null;
+export function seconds(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms * 1000) / 1e6;
 }

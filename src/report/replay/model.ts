@@ -4,6 +4,7 @@ import type { RefusalReason } from '../../call/refusal.ts';
 import type { CloseReason, MediaKind } from '../../call/wanted.ts';
 import type { MediaKind as PacketKind } from '../../packet/media.ts';
 import type { BlockReason } from './block-reasons.ts';
+import type { Density } from './density.ts';
 
 /** A frame of the replayed files. */
 export interface Place {
@@ -152,6 +153,7 @@ export interface FlowReport {
   readonly blocks: readonly Block[];
   /** Passed for want of an inside destination alone. */
   readonly outbound: number;
+  readonly density: Readonly<Density>;
 }
 
 /** Packets of one flow that were blocked for one reason. */

@@ -18,6 +18,7 @@ import { describeSession } from '../description.ts';
 import { createAnnouncements } from './announced.ts';
 import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
 import { createRefusalIndex, findCause } from './cause.ts';
+import { countPacket } from './density.ts';
 import { explain, type Knowledge } from './explain.ts';
 import { createFlowTable, type Flow, noteContent } from './flows.ts';
 import type {
@@ -224,6 +225,7 @@ export function createReplay(options: ReplayOptions): Replay {
     flow.packets++;
     noteContent(flow, payload);
     const by = answer.by ?? (isGuarded(destination) ? null : 'outbound');
+    countPacket(flow.density, time, by === null ? 'blocked' : 'passed');
     if (by === null) {
       flow.blocked++;
       blame(flow, time);
@@ -327,7 +329,7 @@ export function createReplay(options: ReplayOptions): Replay {
       flow;
     return {
       ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
-      ...{ packets, passed, blocked, outbound: flow.outbound, kinds: flow.kinds },
+      ...{ packets, passed, blocked, outbound: flow.outbound, kinds: flow.kinds, density: flow.density },
       ...callOf(flow),
       blocks: flow.spells.map((spell) => explain(flow, spell, knowledge)),
     };
