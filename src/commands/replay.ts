@@ -68,10 +68,11 @@ export const replay = command(
   async (args) => {
     const found = args.config === undefined ? defaults() : configured(args.config)?.settings;
     if (found === undefined) return 1;
-    const readers = openAll(args.file);
+    const files = filesOf(args.file, process.argv);
+    const readers = openAll(files);
     if (readers === null) return 1;
     const settings = replaySettings(found, args.inside ?? 'any');
-    const report = run(readers, args.file, settings, {
+    const report = run(readers, files, settings, {
       tunnels: args.tunnels,
       sipPorts: args.sipPorts ?? null,
       from: args.from ?? null,
@@ -130,6 +131,11 @@ function windowOf(first: Frame | null, from: Moment | null, to: Moment | null): 
 
 function bytesRead(readers: readonly CaptureReader[]): number {
   return readers.reduce((sum, { offset }) => sum + offset, 0);
+}
+
+/** yargs loses a positional `-`: it is last here, wherever it stood. */
+function filesOf(named: readonly string[], words: readonly string[]): readonly string[] {
+  return words.includes('-') ? [...named, '-'] : named;
 }
 
 /** Null after what is wrong with a file was written to stderr. */
