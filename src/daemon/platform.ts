@@ -54,6 +54,12 @@ export interface PlatformModule {
 /** A start that cannot succeed; the message is the line to print. */
 export class StartError extends Error {
   override readonly name = 'StartError';
+  /** The symbol of the errno behind it; '' when there is none. */
+  readonly code: string;
+  constructor(message: string, code = '') {
+    super(message);
+    this.code = code;
+  }
 }
 
 /** The system the settings ask for. Throws StartError where that is not the one we run on. */

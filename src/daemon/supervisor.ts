@@ -130,7 +130,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     child = null;
     if (stopping || (!everReady && status !== null)) {
       if (!stopping) say('error', 'the first start failed: not trying again');
-      void end(stopping && status === null ? 1 : (status ?? 1));
+      void end(status ?? (stopping && why === 'SIGTERM' ? 0 : 1));
       return;
     }
     if (readyAt > startedAt && performance.now() - readyAt > STABLE) failures = 0;

@@ -1,0 +1,182 @@
+import { cautions, formatProblem, type Loaded } from '../config/load.ts';
+import { settingChanges } from '../config/reload.ts';
+import type { Settings } from '../config/schema.ts';
+import type { Journal } from './journal.ts';
+import { logLines } from './lines.ts';
+import type { Log } from './log.ts';
+import type { Batch, DaemonEvent } from './messages.ts';
+import type { ControlEnds } from './platform.ts';
+import { reloadable } from './reloadable.ts';
+import type { FromThread, Reports } from './reports.ts';
+import { onSignals } from './signals.ts';
+import { createStateKiller } from './state-killer.ts';
+import { statusLine } from './status-line.ts';
+import type { DataThread } from './thread.ts';
+import { createTrafficWatch } from './traffic.ts';
+
+export interface ServeOptions {
+  /** Reads the configuration again. */
+  readonly reload: () => Loaded;
+  /** Leaves rules and journal behind on a stop. */
+  readonly keep: boolean;
+  /** There is a supervisor at the other end of descriptor 3. */
+  readonly supervised: boolean;
+}
+
+/** What serves people beside the packets: started once packets are taken, closed when no more are. */
+export interface Service {
+  start(daemon: RunningDaemon): void;
+  close(): void;
+}
+
+/** The daemon as the rest of its process sees it: the control socket, metrics, the live page. */
+export interface RunningDaemon {
+  readonly settings: () => Settings;
+  readonly ask: DataThread['ask'];
+  /** Calls `listener` with what happens from now on; the result ends that. */
+  subscribe(listener: (events: readonly DaemonEvent[]) => void): () => void;
+  reload(): void;
+  stop(): void;
+}
+
+/** Least ms between two looks at the filter's counters, and how many times their cost. */
+const TRAFFIC_EVERY = 2000;
+const TRAFFIC_REST = 20;
+const IDS_PER_ORDER = 256;
+/** ms in which the data path must have stopped. */
+const STOP_WITHIN = 10_000;
+
+export interface Serving {
+  readonly options: ServeOptions;
+  readonly settings: () => Settings;
+  readonly changeSettings: (settings: Settings) => void;
+  readonly log: Log;
+  readonly journal: Journal | null;
+  readonly control: ControlEnds;
+  readonly services: readonly Service[];
+  readonly thread: DataThread;
+  readonly reports: Reports;
+  readonly clock: () => number;
+}
+
+/** The control thread at work. Resolves with the exit status. */
+export async function serve(serving: Serving): Promise<number> {
+  const { options, settings, log, journal, control, services, thread, reports, clock } = serving;
+  const killer = createStateKiller(control, (text) => log.own.error(text));
+  const watch = createTrafficWatch();
+  const listeners = new Set<(events: readonly DaemonEvent[]) => void>();
+  const counting = countTraffic();
+  let stopTimer: NodeJS.Timeout | null = null;
+  let finish: (status: number) => void = () => {};
+  const finished = new Promise<number>((resolve) => {
+    finish = resolve;
+  });
+
+  function onBatch({ records, closed, events }: Batch): void {
+    journal?.append(records);
+    killer.add(closed);
+    const { callId } = settings().log;
+    for (const { severity, text, fields } of logLines(events, { callId, trafficOf: watch.last })) {
+      log.traffic(severity, text, fields);
+    }
+    for (const listener of listeners) listener(events);
+  }
+
+  function onReport(report: FromThread): void {
+    if (report.type === 'batch') onBatch(report);
+    else if (report.type === 'orphaned') log.own.warn('the supervisor is gone: serving on without it');
+    else if (report.type === 'failed') {
+      log.own.error(`the data path failed: ${report.message}`);
+      finish(1);
+    } else if (report.type === 'stopped') {
+      killer.flush();
+      if (!options.keep) journal?.clear();
+      log.own.info(options.keep ? 'stopped, rules and journal kept' : 'stopped, all rules removed');
+      finish(0);
+    }
+  }
+
+  function stop(): void {
+    if (stopTimer !== null) return;
+    thread.send({ type: 'stop', keep: options.keep });
+    stopTimer = setTimeout(() => {
+      log.own.error('the data path did not stop');
+      finish(1);
+    }, STOP_WITHIN);
+  }
+
+  function reload(): void {
+    const loaded = options.reload();
+    if ('problems' in loaded) {
+      for (const problem of loaded.problems) log.own.error(formatProblem(problem));
+      log.own.error('the configuration stays as it was');
+      log.reload(settings().log);
+      return;
+    }
+    const changes = settingChanges(settings(), loaded.settings);
+    const next = reloadable(settings(), loaded.settings);
+    serving.changeSettings(next);
+    log.reload(next.log);
+    thread.send({ type: 'settings', settings: next });
+    for (const { key, from, to, reload: when } of changes) {
+      const effect = when === 'restart' ? ' takes effect at a restart only' : '';
+      log.own.info(`configuration: ${key}: ${from} to ${to}${effect}`);
+    }
+    for (const caution of cautions(next)) log.own.warn(`configuration: ${caution}`);
+    log.own.info(`configuration read again: ${changes.length} changes`);
+  }
+
+  async function tellStatus(): Promise<void> {
+    try {
+      log.own.info(statusLine(await thread.ask({ type: 'status' })));
+    } catch (error) {
+      log.own.error(`no status: ${(error as Error).message}`);
+    }
+  }
+
+  function countTraffic(): { readonly end: () => void } {
+    let complained = false;
+    let timer = setTimeout(count, TRAFFIC_EVERY);
+    function count(): void {
+      const before = clock();
+      try {
+        const active = watch.update(control.traffic());
+        for (let at = 0; at < active.length; at += IDS_PER_ORDER) {
+          thread.send({ type: 'traffic', ids: active.slice(at, at + IDS_PER_ORDER) });
+        }
+        complained = false;
+      } catch (error) {
+        if (!complained) log.own.error(`media cannot be counted: ${(error as Error).message}`);
+        complained = true;
+      }
+      timer = setTimeout(count, Math.max(TRAFFIC_EVERY, (clock() - before) * TRAFFIC_REST));
+    }
+    return { end: () => clearTimeout(timer) };
+  }
+
+  const signals = onSignals({ stop, reload, tellStatus, supervised: options.supervised });
+  for (const caution of cautions(settings())) log.own.warn(`configuration: ${caution}`);
+  reports.listen(onReport);
+  const daemon: RunningDaemon = {
+    settings,
+    ask: thread.ask,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    reload,
+    stop,
+  };
+  for (const service of services) service.start(daemon);
+
+  const status = await finished;
+  if (stopTimer !== null) clearTimeout(stopTimer);
+  for (const service of services) service.close();
+  counting.end();
+  signals.end();
+  killer.end();
+  control.close();
+  journal?.close();
+  log.close();
+  return status;
+}

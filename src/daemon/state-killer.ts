@@ -1,0 +1,55 @@
+import type { Pinhole } from '../policy/pinhole.ts';
+import type { ControlEnds } from './platform.ts';
+
+export interface StateKiller {
+  add(closed: readonly Pinhole[]): void;
+  /** Kills what is waiting, now. */
+  flush(): void;
+  end(): void;
+}
+
+/** ms in which closed pinholes are gathered before their states are killed in one go. */
+const KILL_AFTER = 20;
+const KILL_AGAIN = 200;
+const KILL_TRIES = 10;
+
+/** Kills the states of closed pinholes, some at a time, and tries again when the filter refuses. */
+export function createStateKiller(
+  control: Pick<ControlEnds, 'killStates'>,
+  complain: (text: string) => void,
+): StateKiller {
+  let waiting: Pinhole[] = [];
+  let tries = 0;
+  let timer: NodeJS.Timeout | null = null;
+
+  function flush(): void {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    if (waiting.length === 0) return;
+    try {
+      control.killStates(waiting);
+      waiting = [];
+      tries = 0;
+    } catch (error) {
+      if (++tries < KILL_TRIES) {
+        timer = setTimeout(flush, KILL_AGAIN);
+        return;
+      }
+      complain(`states of ${waiting.length} closed pinholes may be left: ${(error as Error).message}`);
+      waiting = [];
+      tries = 0;
+    }
+  }
+
+  return {
+    add(closed: readonly Pinhole[]) {
+      if (closed.length === 0) return;
+      waiting.push(...closed);
+      timer ??= setTimeout(flush, KILL_AFTER);
+    },
+    flush,
+    end() {
+      if (timer !== null) clearTimeout(timer);
+    },
+  };
+}
