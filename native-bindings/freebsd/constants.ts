@@ -91,8 +91,6 @@ export const PF_ADDR_TABLE = 3;
 export const PF_STATE_NORMAL = 1;
 export const PF_LOG = 1;
 export const PF_LOG_ALL = 2;
-/** A scrub rule that leaves fragments alone. */
-export const PFRULE_FRAGMENT_NOREASS = 0x200;
 export const PFRULE_IFBOUND = 0x10000;
 export const PFRULE_STATESLOPPY = 0x20000;
 

@@ -1,0 +1,134 @@
+/** The pinhole rules of one anchor, as the kernel has them: positions and tickets are followed, never guessed. */
+import { SystemError } from '../../../native-bindings/errno.ts';
+import { PF_CHANGE_ADD_TAIL } from '../../../native-bindings/freebsd/constants.ts';
+import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
+import { decodeRule, encodeRule, type PinholeRule, type RuleStyle } from './rule.ts';
+
+/** A rule in its place. `rule` is null for one that is not a pinhole's. */
+export interface Placed {
+  readonly key: string;
+  readonly rule: PinholeRule | null;
+}
+
+export interface Shard {
+  /** Path of the anchor: `pinholed/00`. */
+  readonly path: string;
+  /** The rules in the kernel's order. */
+  readonly rules: readonly Placed[];
+  /** Whether the kernel has these rules still: one ioctl. */
+  intact(): boolean;
+  /**
+   * Reads the rules from the kernel. Throws SystemError: EINVAL where there is no such anchor, EBUSY where others
+   * kept changing it.
+   */
+  read(): void;
+  /** Adds a rule at the end (DIOCCHANGERULE). Throws SystemError and has then changed nothing. */
+  add(rule: PinholeRule, style: RuleStyle): void;
+  /** Removes a rule by its position (DIOCCHANGERULE). Nothing happens when it is not there. */
+  remove(key: string): void;
+  /** The kernel's rules are `rules` now, and DIOCGETRULES has the ticket. */
+  replaced(rules: readonly Placed[]): void;
+}
+
+/** Gives the ticket of pf's address pool, which every new rule must carry and others take away. */
+export interface PoolTicket {
+  current(): number;
+  renew(): void;
+}
+
+export function poolTicket(pf: Pf): PoolTicket {
+  let ticket: number | null = null;
+  return {
+    current: () => (ticket ??= pf.beginAddrs()),
+    renew() {
+      ticket = null;
+    },
+  };
+}
+
+/** How often something is tried that another program got in the way of. */
+export const TRIES = 8;
+
+/**
+ * The ticket of an anchor's active rules goes up by one with each change of ours and becomes something else when
+ * anybody replaces the rules (pf_ioctl.c, DIOCCHANGERULE and pf_commit_rules). A change that carries the ticket we
+ * expect is therefore refused with EINVAL unless the rules are the ones we know: nothing has to be asked first.
+ */
+export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
+  let rules: Placed[] = [];
+  let ticket = -1;
+
+  function read(): void {
+    for (let tries = 1; ; tries++) {
+      try {
+        const found = pf.rules(path);
+        rules = Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr));
+        ticket = found.ticket;
+        return;
+      } catch (error) {
+        if (!isBusy(error) || tries === TRIES) throw error;
+      }
+    }
+  }
+
+  function add(rule: PinholeRule, style: RuleStyle): void {
+    const values = encodeRule(rule, style);
+    for (let tries = 1; ; tries++) {
+      try {
+        const request = { ticket, poolTicket: pool.current(), anchor: path, rule: values };
+        pf.insertRule(PF_CHANGE_ADD_TAIL, request);
+        break;
+      } catch (error) {
+        pool.renew();
+        if (!isBusy(error) || tries === TRIES) throw error;
+      }
+    }
+    rules.push({ key: rule.key, rule });
+    ticket = next(ticket);
+  }
+
+  function remove(key: string): void {
+    const nr = rules.findLastIndex((one) => one.key === key);
+    if (nr < 0) return;
+    pf.removeRule(path, ticket, nr);
+    rules.splice(nr, 1);
+    ticket = next(ticket);
+  }
+
+  return {
+    path,
+    get rules() {
+      return rules;
+    },
+    intact() {
+      const found = pf.rules(path);
+      return found.ticket === ticket && found.count === rules.length;
+    },
+    read,
+    add,
+    remove,
+    replaced(those) {
+      rules = [...those];
+      ticket = pf.rules(path).ticket;
+    },
+  };
+}
+
+/** A u_int32_t that goes up by one. */
+function next(ticket: number): number {
+  return (ticket + 1) >>> 0;
+}
+
+function placed(pf: Pf, path: string, ticket: number, nr: number): Placed {
+  const rule = decodeRule(pf.rule(path, ticket, nr));
+  return { key: rule?.key ?? `not a pinhole's, at ${nr}`, rule };
+}
+
+export function isBusy(error: unknown): boolean {
+  return error instanceof SystemError && error.code === 'EBUSY';
+}
+
+/** pf's answer to a ticket that is not the rules' any more, and to an anchor that is not there. */
+export function isInvalid(error: unknown): boolean {
+  return error instanceof SystemError && error.code === 'EINVAL';
+}
