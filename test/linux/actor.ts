@@ -26,7 +26,6 @@ const libc = await loadLibc();
 const c = koffi.load('libc.so.6');
 const listen = c.func('int listen(int fd, int backlog)');
 const accept = c.func('int accept(int fd, void *address, void *length)');
-const shutdown = c.func('int shutdown(int fd, int how)');
 
 interface Socket {
   readonly fd: number;
@@ -37,6 +36,8 @@ const sockets = new Map<string, Socket>();
 const rawSockets = new Map<number, number>();
 const buffer = Buffer.alloc(65536);
 const sender = Buffer.alloc(28);
+/** The bytes of the last arrival, until the next. */
+let arrived = buffer.subarray(0, 0);
 
 function named(name: string): Socket {
   const socket = sockets.get(name);
@@ -79,12 +80,13 @@ function take(name: string, { fd, stream }: Socket): Arrival | null {
     : libc.recvfrom(fd, buffer, buffer.length, MSG_DONTWAIT, sender, length);
   // An ICMP error that came for an earlier datagram is no arrival.
   if (size < 0) return null;
+  arrived = buffer.subarray(0, size);
   const ipv4 = sender.readUInt16LE() === AF_INET;
   return {
     socket: name,
     from: stream ? '' : ipv4 ? formatIPv4(sender, 4) : formatIPv6(sender, 8),
     fromPort: stream ? 0 : sender.readUInt16BE(2),
-    data: buffer.toString('base64', 0, size),
+    data: arrived.toString('base64'),
   };
 }
 
@@ -93,103 +95,114 @@ function readable(fd: number, ms: number): boolean {
   return libc.poll(pollfd.encode({ fd, events: POLLIN }), 1, ms) > 0;
 }
 
-/** Does one step. Returns what is wrong, or null. */
-function act(step: Step, arrivals: Arrival[]): string | null {
+/** What a step does when its turn comes; returns what is wrong, or null. */
+type Act = (arrivals: Arrival[]) => string | null;
+
+/** Everything that can be worked out beforehand is: between two steps there are only their system calls. */
+function prepare(step: Step): Act {
   switch (step.do) {
     case 'udp':
-      open(step.socket, SOCK_DGRAM, step.address, step.port);
-      return null;
+      return done(() => open(step.socket, SOCK_DGRAM, step.address, step.port));
     case 'send': {
       const data = Buffer.from(step.data, 'base64');
       const to = sockaddr(step.to, step.port);
-      libc.sendto(named(step.socket).fd, data, data.length, 0, to, to.length);
-      return null;
+      return done(() => libc.sendto(named(step.socket).fd, data, data.length, 0, to, to.length));
     }
-    case 'raw':
-      raw(Buffer.from(step.data, 'base64'));
-      return null;
-    case 'expect':
-      return expect(step, arrivals);
-    case 'take': {
-      const socket = named(step.socket);
-      for (let got = take(step.socket, socket); got !== null; got = take(step.socket, socket)) {
-        arrivals.push(got);
-        if (socket.stream && got.data === '') break;
-      }
-      return null;
+    case 'raw': {
+      const packet = Buffer.from(step.data, 'base64');
+      return done(() => raw(packet));
     }
+    case 'expect': {
+      const wanted = Buffer.from(step.data, 'base64');
+      return (arrivals) => expect(step.socket, wanted, step.within, arrivals);
+    }
+    case 'take':
+      return (arrivals) => {
+        const socket = named(step.socket);
+        for (let got = take(step.socket, socket); got !== null; got = take(step.socket, socket)) {
+          arrivals.push(got);
+          if (socket.stream && got.data === '') break;
+        }
+        return null;
+      };
     case 'pause':
-      libc.poll(null, 0, step.ms);
-      return null;
-    case 'listen': {
-      const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
-      return listen(fd, 64) === 0 ? null : 'listen failed';
-    }
-    case 'accept': {
-      const { fd } = named(step.on);
-      if (!readable(fd, step.within)) return `nobody connected to ${step.on}`;
-      const accepted: number = accept(fd, null, null);
-      option(accepted, IPPROTO_TCP, TCP_NODELAY, 1);
-      sockets.set(step.socket, { fd: accepted, stream: true });
-      return null;
-    }
-    case 'connect': {
-      const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
-      option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-      const to = sockaddr(step.to, step.toPort);
-      return libc.connect(fd, to, to.length) === 0 ? null : `connect: ${libc.failure()}`;
-    }
+      return done(() => libc.poll(null, 0, step.ms));
+    case 'listen':
+      return () => {
+        const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
+        return listen(fd, 64) === 0 ? null : 'listen failed';
+      };
+    case 'accept':
+      return () => {
+        const { fd } = named(step.on);
+        if (!readable(fd, step.within)) return `nobody connected to ${step.on}`;
+        const accepted: number = accept(fd, null, null);
+        option(accepted, IPPROTO_TCP, TCP_NODELAY, 1);
+        sockets.set(step.socket, { fd: accepted, stream: true });
+        return null;
+      };
+    case 'connect':
+      return () => {
+        const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
+        option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        const to = sockaddr(step.to, step.toPort);
+        return libc.connect(fd, to, to.length) === 0 ? null : `connect: ${libc.failure()}`;
+      };
     case 'write': {
       const data = Buffer.from(step.data, 'base64');
-      libc.check('send', libc.send(named(step.socket).fd, data, data.length, 0));
-      return null;
+      return done(() => libc.check('send', libc.send(named(step.socket).fd, data, data.length, 0)));
     }
-    case 'finish':
-      shutdown(named(step.socket).fd, 1);
-      return null;
     case 'close':
-      libc.close(named(step.socket).fd);
-      sockets.delete(step.socket);
-      return null;
+      return done(() => {
+        libc.close(named(step.socket).fd);
+        sockets.delete(step.socket);
+      });
   }
 }
 
+function done(work: () => void): Act {
+  return () => {
+    work();
+    return null;
+  };
+}
+
 /** Waits for the datagram, or for the bytes of the stream; whatever else arrives is kept for the report. */
-function expect(step: Extract<Step, { do: 'expect' }>, arrivals: Arrival[]): string | null {
-  const socket = named(step.socket);
-  const wanted = Buffer.from(step.data, 'base64');
-  const until = performance.now() + step.within;
+function expect(name: string, wanted: Buffer, within: number, arrivals: Arrival[]): string | null {
+  const socket = named(name);
+  const until = performance.now() + within;
   let stream = Buffer.alloc(0);
   for (;;) {
     const left = until - performance.now();
     if (left <= 0 || !readable(socket.fd, Math.ceil(left))) {
-      return `${step.socket}: ${JSON.stringify(wanted.toString('latin1', 0, 60))} did not arrive`;
+      return `${name}: ${JSON.stringify(wanted.toString('latin1', 0, 60))} did not arrive`;
     }
-    const arrival = take(step.socket, socket);
+    const arrival = take(name, socket);
     if (arrival === null) continue;
     arrivals.push(arrival);
-    const data = Buffer.from(arrival.data, 'base64');
     if (!socket.stream) {
-      if (data.equals(wanted)) return null;
+      if (arrived.equals(wanted)) return null;
       continue;
     }
-    stream = Buffer.concat([stream, data]);
+    stream = Buffer.concat([stream, arrived]);
     if (stream.length >= wanted.length) {
-      return stream.equals(wanted) ? null : `${step.socket}: other bytes than expected`;
+      return stream.equals(wanted) ? null : `${name}: other bytes than expected`;
     }
-    if (data.length === 0) return `${step.socket}: the connection ended`;
+    if (arrived.length === 0) return `${name}: the connection ended`;
   }
 }
 
 function run({ id, steps }: Request): Report {
   const arrivals: Arrival[] = [];
-  for (const [index, step] of steps.entries()) {
+  const acts = steps.map(prepare);
+  for (const [index, act] of acts.entries()) {
+    let wrong: string | null;
     try {
-      const wrong = act(step, arrivals);
-      if (wrong !== null) return { id, arrivals, failure: `step ${index} (${step.do}): ${wrong}` };
+      wrong = act(arrivals);
     } catch (error) {
-      return { id, arrivals, failure: `step ${index} (${step.do}): ${String(error)}` };
+      wrong = String(error);
     }
+    if (wrong !== null) return { id, arrivals, failure: `step ${index} (${steps[index]!.do}): ${wrong}` };
   }
   return { id, arrivals, failure: null };
 }

@@ -4,7 +4,7 @@ import { withoutRoot } from '../native-bindings/namespace.ts';
 import { sdp, sip } from '../scene.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { eventually, kernelState, mediaFlows } from './kernel.ts';
-import { expect, send, take, udp } from './steps.ts';
+import { expect, send, udp } from './steps.ts';
 import { addressOf, createTopology, type Topology } from './topology.ts';
 
 describe('a call through the firewall', { skip: withoutRoot }, () => {
@@ -72,6 +72,5 @@ describe('a call through the firewall', { skip: withoutRoot }, () => {
       () => mediaFlows(topology),
       (flows) => flows.length === 0,
     );
-    void take;
   });
 });

@@ -28,7 +28,6 @@ export type Step =
       readonly toPort: number;
     }
   | { readonly do: 'write'; readonly socket: string; readonly data: string }
-  | { readonly do: 'finish'; readonly socket: string }
   | { readonly do: 'close'; readonly socket: string };
 
 export interface Request {
@@ -100,4 +99,11 @@ export function write(socket: string, data: string | Buffer): Step {
 
 export function close(socket: string): Step {
   return { do: 'close', socket };
+}
+
+/** What arrived at `socket`, as text. */
+export function textsAt(arrivals: readonly Arrival[], socket: string): string[] {
+  return arrivals
+    .filter((arrival) => arrival.socket === socket)
+    .map(({ data }) => Buffer.from(data, 'base64').toString('latin1'));
 }

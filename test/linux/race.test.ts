@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { withoutRoot } from '../native-bindings/namespace.ts';
+import { type Daemon, startDaemon } from './daemon.ts';
+import { eventually, kernelState, mediaFlows } from './kernel.ts';
+import { race } from './race.ts';
+import { createTopology, type Topology } from './topology.ts';
+
+const CALLS = 2000;
+
+describe('media at the earliest legal moment', { skip: withoutRoot }, () => {
+  let topology: Topology;
+  let daemon: Daemon;
+
+  before(async () => {
+    topology = await createTopology();
+    daemon = await startDaemon(topology);
+  });
+
+  after(async () => {
+    await daemon?.close();
+    await topology?.close();
+  });
+
+  it(`is not lost in any of ${CALLS} calls, and nothing of them is left`, async () => {
+    assert.deepEqual(await race(topology, CALLS), { sent: 4 * CALLS, lost: 0, firstLost: 0, callsHurt: 0 });
+    assert.deepEqual(kernelState(topology), { elements: [], records: [] });
+    await eventually(
+      () => mediaFlows(topology),
+      (flows) => flows.length === 0,
+    );
+  });
+});

@@ -1,0 +1,100 @@
+import { sdp, sip } from '../scene.ts';
+import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
+import { addressOf, type Topology } from './topology.ts';
+
+/** Media packets of many calls, each sent in the system call right after the one that makes it legal. */
+export interface RaceResult {
+  readonly sent: number;
+  readonly lost: number;
+  /** Of `lost`, the first packet of its direction of a call. */
+  readonly firstLost: number;
+  /** Calls that lost a packet. */
+  readonly callsHurt: number;
+}
+
+/** Packets that each side sends as soon as it may. */
+const PACKETS = 2;
+const FIRST_PORT = 10_000;
+/** Calls in one list of steps. */
+const CHUNK = 250;
+
+/**
+ * `calls` calls one after the other, never the same ports twice. The callee sends media right behind its answer,
+ * the caller as soon as the answer is there. Neither side waits for anything else.
+ */
+export async function race({ actors }: Topology, calls: number): Promise<RaceResult> {
+  const client = { address: addressOf('client'), port: 5060 };
+  const server = { address: addressOf('server'), port: 5060 };
+  await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
+  const arrivals: Arrival[] = [];
+  for (let first = 0; first < calls; first += CHUNK) {
+    const caller: Step[] = [];
+    const callee: Step[] = [];
+    for (let call = first; call < Math.min(calls, first + CHUNK); call++) {
+      const port = FIRST_PORT + 2 * call;
+      const callId = `race-${call}@example.com`;
+      const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
+        sip(start, { callId, ...rest });
+      const invite = message('INVITE', { body: sdp(client.address, [port]) });
+      const ok = message('200 INVITE', { to: 'b', body: sdp(server.address, [port]) });
+      const ack = message('ACK', { to: 'b' });
+      const bye = message('BYE', { to: 'b', cseq: 2, from: 'a' });
+      const byeOk = message('200 BYE', { to: 'b', cseq: 2 });
+      const media = (from: string) =>
+        Array.from({ length: PACKETS }, (_, n) => `${from} ${call} ${n}`.padEnd(172, '.'));
+      caller.push(
+        udp('media', { ...client, port }),
+        send('sip', server, invite),
+        expect('sip', ok),
+        ...media('caller').map((text) => send('media', { ...server, port }, text)),
+        send('sip', server, ack),
+        send('sip', server, bye),
+        expect('sip', byeOk),
+        take('media'),
+        close('media'),
+      );
+      callee.push(
+        udp('media', { ...server, port }),
+        expect('sip', invite),
+        send('sip', client, ok),
+        ...media('callee').map((text) => send('media', { ...client, port }, text)),
+        expect('sip', ack),
+        expect('sip', bye),
+        take('media'),
+        send('sip', client, byeOk),
+        close('media'),
+      );
+    }
+    // The callee listens before the first INVITE of the list comes.
+    const [atCaller, atCallee] = await Promise.all([
+      actors.client.run([pause(20), ...caller]),
+      actors.server.run(callee),
+    ]);
+    arrivals.push(...atCaller, ...atCallee);
+  }
+  return judge(arrivals, calls);
+}
+
+function judge(arrivals: readonly Arrival[], calls: number): RaceResult {
+  const arrived = new Set(
+    arrivals
+      .filter(({ socket }) => socket === 'media')
+      .map(({ data }) => Buffer.from(data, 'base64').toString('latin1').replace(/\.+$/, '')),
+  );
+  let lost = 0;
+  let firstLost = 0;
+  let callsHurt = 0;
+  for (let call = 0; call < calls; call++) {
+    let hurt = false;
+    for (const side of ['caller', 'callee']) {
+      for (let n = 0; n < PACKETS; n++) {
+        if (arrived.has(`${side} ${call} ${n}`)) continue;
+        lost++;
+        hurt = true;
+        if (n === 0) firstLost++;
+      }
+    }
+    if (hurt) callsHurt++;
+  }
+  return { sent: calls * 2 * PACKETS, lost, firstLost, callsHurt };
+}
