@@ -1,10 +1,12 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Call, EndReason } from './call/call.ts';
+import type { CallTimers } from './call/context.ts';
 import { createDeadlines } from './call/deadlines.ts';
+import type { Bodies, Outcome } from './call/outcome.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
-import { type Bodies, type CallTimers, createTracker, type Outcome } from './call/tracker.ts';
+import { createTracker } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
 import type { PacketError, PacketView } from './packet/ip.ts';
 import { createPacketReader } from './packet/reader.ts';

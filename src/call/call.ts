@@ -44,6 +44,8 @@ export interface Dialog {
   readonly offers: [Offer | null, Offer | null];
   /** Candidates trickled in INFO (RFC 8840), by side and mid. */
   readonly trickled: [Trickled[], Trickled[]];
+  /** When the ACK of its 2xx is missed; Infinity before the 2xx and after the ACK. */
+  ackBy: number;
   /** When a fork that lost is given up; Infinity for the others. */
   endsAt: number;
 }
@@ -138,6 +140,7 @@ export function newDialog(toTag: string): Dialog {
     settled: false,
     offers: [null, null],
     trickled: [[], []],
+    ackBy: Number.POSITIVE_INFINITY,
     endsAt: Number.POSITIVE_INFINITY,
   };
 }

@@ -50,6 +50,10 @@ export const REFUSALS = {
     means: 'A session description came where the offer/answer model has no place for it.',
     advice: 'RFC 6337 table 1 lists the six places. Report it to the maker of the sending device.',
   },
+  'missing-ack': {
+    means: 'A 2xx to an INVITE was not acknowledged in time. The call and its pinholes were kept.',
+    advice: 'If audio is missing as well, the ACK takes another path or is filtered: look for it.',
+  },
   'fewer-streams': {
     means: 'A new session description has fewer m= lines than the one before.',
     advice:

@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
+import type { Admission } from '../call/context.ts';
 import type { Refusal } from '../call/refusal.ts';
-import type { Admission } from '../call/tracker.ts';
 
 export interface AdmissionCaps {
   readonly calls: number;

@@ -1,0 +1,47 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createScene, host, sdp, sip } from '../scene.ts';
+
+const phone = host('192.0.2.10');
+const pbx = host('198.51.100.20');
+const OFFER = sdp('192.0.2.10', [40000]);
+const ANSWER = sdp('198.51.100.20', [20000]);
+
+test('an UPDATE that is never answered: what it offered closes after 32 s, the call stays', () => {
+  const scene = createScene();
+  scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+  scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+  const before = scene.open();
+  scene.send(phone, pbx, sip('UPDATE', { to: 'b', cseq: 2, body: sdp('192.0.2.10', [44000]) }));
+  assert.equal(scene.open().length, 3);
+  scene.wait(31_000);
+  assert.equal(scene.open().length, 3);
+  scene.wait(1_001);
+  assert.deepEqual(scene.open(), before);
+});
+
+test('a re-INVITE that only ever rings: what it offered closes after 180 s', () => {
+  const scene = createScene();
+  scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+  scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+  const before = scene.open();
+  scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: sdp('192.0.2.10', [44000]) }));
+  scene.send(pbx, phone, sip('180 INVITE', { to: 'b', cseq: 2 }));
+  scene.wait(179_000);
+  assert.equal(scene.open().length, 3);
+  scene.wait(1_001);
+  assert.deepEqual(scene.open(), before);
+});
+
+test('a 2xx without ACK is told after 32 s, and the call is kept', () => {
+  const scene = createScene();
+  scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+  scene.wait(31_000);
+  assert.deepEqual(scene.refusals(), []);
+  scene.wait(1_001);
+  assert.deepEqual(scene.refusals(), ['missing-ack']);
+  assert.equal(scene.open().length, 2);
+});
