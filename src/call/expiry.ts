@@ -1,0 +1,123 @@
+import type { SipMessage } from '../sip/message.ts';
+import { type Call, type Dialog, type EndReason, isHeld, type Offer } from './call.ts';
+import type { CallTimers, Context } from './context.ts';
+import { dropOffer } from './offer-answer.ts';
+import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
+import type { CloseReason } from './wanted.ts';
+
+const NEVER = Number.POSITIVE_INFINITY;
+
+/** Why pinholes close when their call ends for this reason. */
+const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
+  bye: 'bye',
+  'bye-timeout': 'bye-timeout',
+  cancelled: 'cancelled',
+  'cancel-timeout': 'cancelled',
+  failed: 'call-failed',
+  'no-response': 'no-response',
+  'ringing-timeout': 'ringing-timeout',
+  'session-expired': 'session-expired',
+  'max-duration': 'max-duration',
+  administrator: 'administrator',
+};
+
+/** When something is due in this call, in ms; Infinity never. For an ended call, when it may be forgotten. */
+export function deadlineOf({ timers }: Context, call: Call): number {
+  const settings = timers();
+  if (call.state === 'ended') return call.endedAt! + settings.retransmissionMemory;
+  let at = Math.min(
+    call.signallingDeadline,
+    call.sessionDeadline,
+    call.hardDeadline,
+    idleDeadline(settings, call),
+  );
+  for (const dialog of call.dialogs) {
+    at = Math.min(at, dialog.endsAt, dialog.ackBy);
+    for (const offer of dialog.offers) if (offer !== null) at = Math.min(at, offerDeadline(settings, offer));
+  }
+  return at;
+}
+
+/** Does what is due in a call that has not ended. */
+export function expireCall(context: Context, call: Call, now: number): Outcome {
+  if (now >= call.hardDeadline) return endCall(context, call, 'max-duration', now);
+  if (now >= call.sessionDeadline) return endCall(context, call, 'session-expired', now);
+  if (now >= call.signallingDeadline) {
+    const waiting = call.state === 'calling' ? 'no-response' : 'ringing-timeout';
+    return endCall(context, call, call.cancelled ? 'cancel-timeout' : waiting, now);
+  }
+  const over = call.dialogs.filter((dialog) => now >= dialog.endsAt);
+  if (over.length > 0) {
+    call.dialogs = call.dialogs.filter((dialog) => now < dialog.endsAt);
+    if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
+    return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
+  }
+  const settings = context.timers();
+  if (now >= idleDeadline(settings, call)) {
+    const reason = isHeld(call) ? 'hold-idle' : 'media-idle';
+    call.idle = true;
+    return changed(call, leaving(reason));
+  }
+  return expireDialogs(settings, call, now);
+}
+
+/** Offers that were never answered, and a 2xx that was never acknowledged. */
+function expireDialogs(settings: CallTimers, call: Call, now: number): Outcome {
+  let dropped = false;
+  let unacknowledged: Dialog | null = null;
+  for (const dialog of call.dialogs) {
+    for (const offer of dialog.offers) {
+      if (offer === null || now < offerDeadline(settings, offer)) continue;
+      dropOffer(dialog, offer.transaction);
+      dropped = true;
+    }
+    if (now >= dialog.ackBy) {
+      dialog.ackBy = NEVER;
+      unacknowledged = dialog;
+    }
+  }
+  const refusals =
+    unacknowledged === null
+      ? []
+      : [{ reason: 'missing-ack' as const, detail: `no ACK within ${settings.ack / 1000} s of the 2xx` }];
+  return dropped ? changed(call, leaving('offer-refused'), refusals) : unchanged(call, refusals);
+}
+
+function offerDeadline({ offer, ringing }: CallTimers, { transaction }: Offer): number {
+  return transaction.startedAt + (transaction.method === 'INVITE' ? ringing : offer);
+}
+
+function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
+  if (call.idle || !call.dialogs.some((dialog) => dialog.agreed !== null)) return NEVER;
+  return call.mediaAt + (isHeld(call) ? holdIdle : mediaIdle);
+}
+
+/** Ends a call. Media under way may drain after an end that both parties know of. */
+export function endCall({ timers, admission }: Context, call: Call, reason: EndReason, now: number): Outcome {
+  if (call.state === 'ended') return unchanged(call);
+  call.state = 'ended';
+  call.endReason = reason;
+  call.endedAt = now;
+  call.invite = null;
+  call.dialogs = [];
+  admission.release(call.parties[0], call.parties[1]);
+  const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
+  return changed(call, leaving(CLOSE_REASONS[reason], known ? timers().drain : 0));
+}
+
+/** Nobody talks any more: forks that lost do not count, forks that still ring do. */
+export function isOver({ dialogs, invite }: Call): boolean {
+  const answered = invite === null || invite.final !== 0;
+  return answered ? !dialogs.some((dialog) => dialog.confirmed) : dialogs.length === 0;
+}
+
+/** RFC 4028: each 2xx to INVITE or UPDATE says anew how long the session lives without another. */
+export function refreshSession({ timers }: Context, call: Call, message: SipMessage, now: number): void {
+  const { sessionFloor, sessionGrace, maxCall } = timers();
+  if (message.sessionExpires === null) {
+    call.sessionDeadline = NEVER;
+    return;
+  }
+  const asked = Math.max(message.sessionExpires * 1000, sessionFloor);
+  call.sessionDeadline = now + Math.min(asked, maxCall > 0 ? maxCall : asked) + sessionGrace;
+}

@@ -1,0 +1,131 @@
+import type { SdpError, Session } from '../sdp/session.ts';
+import { type Call, carryHold, type Description, type Dialog, otherSide, type Transaction } from './call.ts';
+import type { Context } from './context.ts';
+import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import type { Refusal } from './refusal.ts';
+import type { Side } from './wanted.ts';
+
+/** A message's session description with its owner, or what keeps it from being used. */
+export interface Described {
+  readonly description: Description | null;
+  readonly refusals: readonly Refusal[];
+}
+
+const NOTHING: Described = { description: null, refusals: [] };
+
+export function describeOffer(context: Context, incoming: Incoming): Described {
+  if (!carriesSession(incoming)) return NOTHING;
+  const { source, now } = incoming.arrival;
+  const refused = context.admission.offer(source.address, now);
+  return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
+}
+
+export function describeAnswer(incoming: Incoming): Described {
+  return carriesSession(incoming) ? describe(incoming) : NOTHING;
+}
+
+function carriesSession({ message }: Incoming): boolean {
+  return message.sdp.kind === 'sdp' || message.sdp.kind === 'unusable';
+}
+
+function describe({ arrival, bodies }: Incoming): Described {
+  const session = bodies.session();
+  if (session === null) return NOTHING;
+  if ('reason' in session) return { description: null, refusals: [session] };
+  if ('error' in session) return { description: null, refusals: [refusalOf(session)] };
+  return { description: { session, owner: arrival.source.address }, refusals: capped(session) };
+}
+
+function refusalOf({ error, detail }: SdpError): Refusal {
+  return { reason: error === 'sdp-too-large' ? 'message-too-large' : error, detail };
+}
+
+/** What of the description was left out because of the caps. */
+function capped({ streams, streamsDropped }: Session): readonly Refusal[] {
+  const refusals: Refusal[] = [];
+  if (streamsDropped > 0) {
+    const detail = `${streams.length + streamsDropped} m= lines, the first ${streams.length} count`;
+    refusals.push({ reason: 'too-many-streams', detail });
+  }
+  let candidates = 0;
+  for (const stream of streams) candidates += stream.candidatesDropped;
+  if (candidates > 0) {
+    refusals.push({ reason: 'too-many-streams', detail: `${candidates} candidates over the cap` });
+  }
+  return refusals;
+}
+
+/** An offer in an established or early dialog: what it names opens, what is agreed stays (RFC 3264 8.3.1). */
+export function placeOffer(
+  call: Call,
+  dialog: Dialog,
+  side: Side,
+  transaction: Transaction,
+  { description, refusals }: Described,
+  now: number,
+): Outcome {
+  if (description === null) return unchanged(call, refusals);
+  const agreed = dialog.agreed?.sides[side];
+  const lines = description.session.streams.length;
+  if (agreed !== undefined && lines < agreed.session.streams.length) {
+    const detail = `the offer has ${lines} m= lines, ${agreed.session.streams.length} are agreed`;
+    return unchanged(call, [...refusals, { reason: 'fewer-streams', detail }]);
+  }
+  dialog.offers[side] = { description: carryHold(description, agreed), transaction };
+  revive(call, now);
+  return changed(call, leaving('offer-refused'), refusals);
+}
+
+/**
+ * The answer to an offer. `settles`: it came in a message that cannot be lost, so that another description in the
+ * same dialog's responses to the first INVITE is no answer any more (RFC 3261 13.2.1).
+ */
+export function agree(
+  { timers }: Context,
+  call: Call,
+  dialog: Dialog,
+  offer: Description,
+  offerSide: Side,
+  { description: answer, refusals }: Described,
+  settles: boolean,
+  now: number,
+): Outcome {
+  if (answer === null) return unchanged(call, refusals);
+  const before = dialog.agreed;
+  const carried = carryHold(answer, before?.sides[otherSide(offerSide)]);
+  const lines = carried.session.streams.length;
+  const problems = [...refusals];
+  if (lines < offer.session.streams.length) {
+    const detail = `the answer has ${lines} m= lines, the offer ${offer.session.streams.length}`;
+    problems.push({ reason: 'fewer-streams', detail });
+    if (before !== null) {
+      dialog.offers[offerSide] = null;
+      return changed(call, leaving('offer-refused'), problems);
+    }
+  }
+  const sides: [Description, Description] = offerSide === 0 ? [offer, carried] : [carried, offer];
+  dialog.agreed = { offerSide, sides };
+  dialog.settled ||= settles;
+  dialog.offers[offerSide] = null;
+  revive(call, now);
+  const { oldPort, muxGrace } = timers();
+  return changed(
+    call,
+    before === null ? leaving('answered', muxGrace) : leaving('moved', oldPort, 0),
+    problems,
+  );
+}
+
+/** The request that carried an offer has failed: the offer is gone, and what it had changed goes back. */
+export function dropOffer(dialog: Dialog, transaction: Transaction): void {
+  for (const side of [0, 1] as const) {
+    if (dialog.offers[side]?.transaction === transaction) dialog.offers[side] = null;
+  }
+  if (transaction.replaced !== null) dialog.agreed = transaction.replaced;
+}
+
+/** New life for a call whose rules went for silence. */
+function revive(call: Call, now: number): void {
+  call.idle = false;
+  call.mediaAt = now;
+}

@@ -1,0 +1,106 @@
+import { type Call, type Dialog, otherSide } from './call.ts';
+import type { Context } from './context.ts';
+import { agree, describeAnswer, describeOffer, placeOffer } from './offer-answer.ts';
+import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import { addTransaction, isRetransmission } from './transactions.ts';
+import type { Side } from './wanted.ts';
+
+/** Where an in-dialog request belongs: which party of which dialog sent it. */
+export interface Match {
+  readonly call: Call;
+  readonly side: Side;
+  readonly dialog: Dialog;
+}
+
+const MAX_TRICKLED = 32;
+
+/** The first INVITE of a call, or another attempt after 401, 407 or 3xx. */
+export function startAttempt(context: Context, call: Call, incoming: Incoming): Outcome {
+  const { message, arrival } = incoming;
+  const { offer } = context.timers();
+  call.state = 'calling';
+  call.inviteCseq = message.cseq;
+  call.dialogs = [];
+  call.idle = false;
+  call.cancelled = false;
+  call.mediaAt = arrival.now;
+  call.signallingDeadline = arrival.now + offer;
+  call.inviteExpires =
+    message.expires === null ? Number.POSITIVE_INFINITY : arrival.now + message.expires * 1000 + offer;
+  const { description, refusals } = describeOffer(context, incoming);
+  call.invite = addTransaction(context, call, message, arrival, 0, description);
+  return changed(call, leaving('new-attempt'), refusals);
+}
+
+/** re-INVITE, UPDATE, PRACK: an offer, or (in PRACK) the answer to the offer of a reliable 1xx (RFC 3262 5). */
+export function onOffer(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+  const { message, arrival } = incoming;
+  if (isRetransmission(call, message, side)) return unchanged(call);
+  const theirs = dialog.offers[otherSide(side)];
+  if (message.method === 'PRACK' && theirs !== null) {
+    addTransaction(context, call, message, arrival, side, null);
+    const answer = describeAnswer(incoming);
+    return agree(context, call, dialog, theirs.description, otherSide(side), answer, true, arrival.now);
+  }
+  const described = describeOffer(context, incoming);
+  const transaction = addTransaction(context, call, message, arrival, side, null);
+  const outcome = placeOffer(call, dialog, side, transaction, described, arrival.now);
+  const placed = dialog.offers[side];
+  if (placed?.transaction === transaction) transaction.offer = placed.description;
+  return outcome;
+}
+
+/** ACK of a 2xx: the answer, when the 2xx made the offer. */
+export function onAck(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+  const { message, arrival } = incoming;
+  dialog.ackBy = Number.POSITIVE_INFINITY;
+  const offer = dialog.offers[otherSide(side)];
+  if (offer === null || offer.transaction.method !== 'INVITE' || offer.transaction.cseq !== message.cseq) {
+    return unchanged(call);
+  }
+  const answer = describeAnswer(incoming);
+  return agree(context, call, dialog, offer.description, otherSide(side), answer, true, arrival.now);
+}
+
+/** BYE only marks: its final response, or the lack of one, ends the dialog. */
+export function onBye(
+  context: Context,
+  { call, side, dialog }: Match,
+  { message, arrival }: Incoming,
+): Outcome {
+  if (isRetransmission(call, message, side)) return unchanged(call);
+  addTransaction(context, call, message, arrival, side, null);
+  dialog.endsAt = Math.min(dialog.endsAt, arrival.now + context.timers().afterBye);
+  if (call.dialogs.length === 1) call.state = 'terminating';
+  return unchanged(call);
+}
+
+/** INFO with a trickle-ICE fragment (RFC 8840). */
+export function onTrickle(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+  const { message, arrival, bodies } = incoming;
+  if (isRetransmission(call, message, side)) return unchanged(call);
+  addTransaction(context, call, message, arrival, side, null);
+  const fragment = bodies.fragment();
+  if ('error' in fragment) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
+  const list = dialog.trickled[side];
+  for (const { mid, candidates } of fragment) {
+    for (const candidate of candidates) if (list.length < MAX_TRICKLED) list.push({ mid, candidate });
+  }
+  return changed(call, leaving('unused-candidate'));
+}
+
+/** CANCEL only marks (RFC 3261 9.1): the INVITE's own final response decides. Whether it was for this call. */
+export function onCancel({ timers }: Context, call: Call, { message, arrival }: Incoming): boolean {
+  const { invite } = call;
+  const cancels =
+    invite !== null &&
+    invite.branch === message.branch &&
+    invite.cseq === message.cseq &&
+    invite.source === arrival.source.address &&
+    invite.destination === arrival.destination.address;
+  if (cancels && (call.state === 'calling' || call.state === 'ringing')) {
+    call.cancelled = true;
+    call.signallingDeadline = Math.min(call.signallingDeadline, arrival.now + timers().afterCancel);
+  }
+  return cancels;
+}

@@ -1,0 +1,143 @@
+import type { SipMessage } from '../sip/message.ts';
+import { type Call, type Dialog, otherSide, type Transaction } from './call.ts';
+import type { Context } from './context.ts';
+import { endCall, isOver, refreshSession } from './expiry.ts';
+import { agree, describeAnswer, dropOffer, placeOffer } from './offer-answer.ts';
+import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import { dialogTag, findOrAddDialog } from './transactions.ts';
+
+/** A response to a request that was seen from the other side. */
+export function onResponse(
+  context: Context,
+  call: Call,
+  transaction: Transaction,
+  incoming: Incoming,
+): Outcome {
+  if (call.state === 'ended') return unchanged(call);
+  const { message, arrival } = incoming;
+  if (transaction.method === 'BYE') return onByeResponse(context, call, transaction, message, arrival.now);
+  if (transaction === call.invite) return onInviteResponse(context, call, transaction, incoming);
+  const dialog = call.dialogs.find((one) => one.toTag === dialogTag(transaction, message));
+  if (dialog === undefined) return unchanged(call);
+  if (message.status >= 200) {
+    if (transaction.final !== 0) return unchanged(call);
+    transaction.final = message.status;
+  }
+  if (message.status >= 300) {
+    dropOffer(dialog, transaction);
+    return changed(call, leaving('offer-refused'));
+  }
+  if (message.status >= 200 && transaction.method !== 'PRACK') {
+    refreshSession(context, call, message, arrival.now);
+  }
+  return takeDescription(context, call, dialog, transaction, incoming);
+}
+
+function onInviteResponse(context: Context, call: Call, invite: Transaction, incoming: Incoming): Outcome {
+  const { message, arrival } = incoming;
+  if (message.status >= 300) return onInviteFailure(context, call, invite, message.status, arrival.now);
+  if (message.status < 200) {
+    keepRinging(context, call, arrival.now);
+    // RFC 3261 12.1: 100 makes no dialog, even if it has a tag.
+    if (message.toTag === '' || message.status === 100) return unchanged(call);
+  }
+  const forks = call.dialogs.length;
+  const dialog = findOrAddDialog(call, message.toTag);
+  if (dialog === null) return unchanged(call);
+  let departure = forks > 0 && call.dialogs.length > forks ? leaving('answered') : null;
+  if (message.status >= 200) {
+    const repeated = dialog.confirmed;
+    confirm(context, call, dialog, message, arrival.now);
+    if (repeated) return unchanged(call);
+    departure = leaving('losing-fork');
+  }
+  if (dialog.settled) return { ...unchanged(call), departure };
+  const taken = takeDescription(context, call, dialog, invite, incoming);
+  return taken.departure === null ? { ...taken, departure } : taken;
+}
+
+/** A failure ends all early dialogs (RFC 3261 13.2.2.3); those that a 2xx confirmed go on. */
+function onInviteFailure(
+  context: Context,
+  call: Call,
+  invite: Transaction,
+  status: number,
+  now: number,
+): Outcome {
+  if (invite.final !== 0) return unchanged(call);
+  invite.final = status;
+  call.invite = null;
+  call.dialogs = call.dialogs.filter((dialog) => dialog.confirmed);
+  if (call.dialogs.length > 0) return changed(call, leaving('losing-fork'));
+  call.endStatus = status;
+  return endCall(context, call, status === 487 ? 'cancelled' : 'failed', now);
+}
+
+function keepRinging({ timers }: Context, call: Call, now: number): void {
+  if (call.state !== 'calling' && call.state !== 'ringing') return;
+  const { afterCancel, ringing } = timers();
+  call.state = 'ringing';
+  call.signallingDeadline = Math.min(now + (call.cancelled ? afterCancel : ringing), call.inviteExpires);
+}
+
+function confirm(context: Context, call: Call, dialog: Dialog, message: SipMessage, now: number): void {
+  const { ack, forks } = context.timers();
+  if (call.invite !== null) call.invite.final ||= message.status;
+  if (!dialog.confirmed) {
+    dialog.confirmed = true;
+    dialog.endsAt = Number.POSITIVE_INFINITY;
+    dialog.ackBy = now + ack;
+    for (const fork of call.dialogs) {
+      if (!fork.confirmed) fork.endsAt = Math.min(fork.endsAt, now + forks);
+    }
+  }
+  if (call.state !== 'terminating') call.state = 'confirmed';
+  call.answeredAt ??= now;
+  call.signallingDeadline = Number.POSITIVE_INFINITY;
+  refreshSession(context, call, message, now);
+}
+
+/** The description in a 1xx or 2xx: the answer to the request's offer, or the offer when it had none. */
+function takeDescription(
+  context: Context,
+  call: Call,
+  dialog: Dialog,
+  transaction: Transaction,
+  incoming: Incoming,
+): Outcome {
+  const { message, arrival } = incoming;
+  if (message.sdp.kind === 'none') return unchanged(call);
+  const described = describeAnswer(incoming);
+  const { offer, side, method } = transaction;
+  if (offer !== null) {
+    if (transaction !== call.invite && message.status < 200) transaction.replaced ??= dialog.agreed;
+    const settles = message.status >= 200 || message.rseq !== null;
+    return agree(context, call, dialog, offer, side, described, settles, arrival.now);
+  }
+  if (method === 'INVITE') {
+    return placeOffer(call, dialog, otherSide(side), transaction, described, arrival.now);
+  }
+  const detail = `${message.status} to ${method} has a session description, the request had none`;
+  return unchanged(call, [...described.refusals, { reason: 'unexpected-answer', detail }]);
+}
+
+/** Any final response ends the dialog (RFC 3261 15.1.1), but those that ask for the BYE once more. */
+function onByeResponse(
+  context: Context,
+  call: Call,
+  transaction: Transaction,
+  message: SipMessage,
+  now: number,
+): Outcome {
+  if (message.status < 200 || transaction.final !== 0) return unchanged(call);
+  transaction.final = message.status;
+  const tag = dialogTag(transaction, message);
+  if (message.status === 401 || message.status === 407) {
+    for (const dialog of call.dialogs) if (dialog.toTag === tag) dialog.endsAt = Number.POSITIVE_INFINITY;
+    if (call.state === 'terminating') call.state = 'confirmed';
+    return unchanged(call);
+  }
+  call.dialogs = call.dialogs.filter((dialog) => dialog.toTag !== tag);
+  if (isOver(call)) return endCall(context, call, 'bye', now);
+  return changed(call, leaving('bye', context.timers().drain));
+}

@@ -1,0 +1,86 @@
+import type { SipMessage } from '../sip/message.ts';
+import { type Call, type Description, type Dialog, newDialog, type Transaction } from './call.ts';
+import type { Context } from './context.ts';
+import type { Arrival } from './outcome.ts';
+import type { Side } from './wanted.ts';
+
+const MAX_DIALOGS = 32;
+const MAX_TRANSACTIONS = 16;
+
+/** Remembers a request, and forgets those that were answered too long ago to be retransmitted. */
+export function addTransaction(
+  { timers }: Context,
+  call: Call,
+  message: SipMessage,
+  { source, destination, now }: Arrival,
+  side: Side,
+  offer: Description | null,
+): Transaction {
+  const transaction: Transaction = {
+    method: message.method,
+    branch: message.branch,
+    cseq: message.cseq,
+    side,
+    source: source.address,
+    destination: destination.address,
+    toTag: message.toTag,
+    startedAt: now,
+    offer,
+    replaced: null,
+    final: 0,
+  };
+  const oldest = now - timers().retransmissionMemory;
+  const kept = call.transactions.filter(
+    (one) => one === call.invite || one.final === 0 || one.startedAt > oldest,
+  );
+  if (kept.length >= MAX_TRANSACTIONS) kept.splice(kept[0] === call.invite ? 1 : 0, 1);
+  kept.push(transaction);
+  call.transactions = kept;
+  return transaction;
+}
+
+/** Whether this request of this side was seen before (RFC 3261 17.2.3). */
+export function isRetransmission(call: Call, message: SipMessage, side: Side): boolean {
+  return call.transactions.some(
+    (one) =>
+      one.branch === message.branch &&
+      one.method === message.method &&
+      one.cseq === message.cseq &&
+      one.side === side,
+  );
+}
+
+/**
+ * The request that a response answers (RFC 3261 17.1.3): branch, CSeq and method, going back between the same two
+ * hosts, with the caller's tag where it belongs.
+ */
+export function answeredTransaction(
+  call: Call,
+  message: SipMessage,
+  { source, destination }: Arrival,
+): Transaction | undefined {
+  return call.transactions.find(
+    (one) =>
+      one.branch === message.branch &&
+      one.method === message.cseqMethod &&
+      one.cseq === message.cseq &&
+      (one.side === 0 ? message.fromTag : message.toTag) === call.fromTag &&
+      one.destination === source.address &&
+      one.source === destination.address,
+  );
+}
+
+/** The dialog with this To-tag, made when it is new (RFC 3261 12.1.2); null when the call has too many. */
+export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
+  const known = call.dialogs.find((dialog) => dialog.toTag === toTag);
+  if (known !== undefined) return known;
+  if (call.dialogs.length >= MAX_DIALOGS) return null;
+  const dialog = newDialog(toTag);
+  call.dialogs.push(dialog);
+  return dialog;
+}
+
+/** The callee's tag, which names the dialog: in the request's To when the caller sent it, else in its From. */
+export function dialogTag(transaction: Transaction, response: SipMessage): string {
+  return transaction.side === 0 ? response.toTag : response.fromTag;
+}
