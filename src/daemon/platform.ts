@@ -81,5 +81,5 @@ export function platformName(
 export async function openPlatform(settings: Settings): Promise<Platform> {
   const name = platformName(settings);
   if (name === 'linux') return (await import('./platform-linux.ts')).openLinux();
-  throw new StartError(`platform ${name} is not built in`);
+  return (await import('./platform-freebsd.ts')).openFreebsd();
 }

@@ -8,10 +8,11 @@ import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import { type Firewall, FirewallError } from './firewall.ts';
+import { guarded, isInvalid, persist } from './pf/attempt.ts';
 import { layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
 import { assemble, encodeRule, type PinholeRule, type RuleStyle, rulesOf } from './pf/rule.ts';
-import { createShard, isBusy, isInvalid, type Placed, poolTicket, type Shard, TRIES } from './pf/shard.ts';
+import { createShard, type Placed, poolTicket, type Shard } from './pf/shard.ts';
 import { killStatesOf } from './pf/states.ts';
 import { createTrafficCounter } from './pf/traffic.ts';
 
@@ -263,12 +264,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 
   function verify(): 'intact' | 'lost' {
     if (doubtful) return 'lost';
-    try {
-      return parent.intact() && shards.every((shard) => shard.intact()) ? 'intact' : 'lost';
-    } catch (error) {
-      if (isInvalid(error)) return 'lost';
-      throw firewallError(error);
-    }
+    return guarded(() => parent.intact() && shards.every((shard) => shard.intact())) ? 'intact' : 'lost';
   }
 
   function clear(): void {
@@ -324,31 +320,6 @@ function empty(pf: Pf, anchors: readonly string[]): void {
   pf.commit(pf.begin(anchors.map((anchor) => ({ ruleset: PF_RULESET_FILTER, anchor }))));
 }
 
-/** Tries again, a few times, where another program changed the rules at the same moment. */
-function persist(act: () => void): void {
-  for (let tries = 1; ; tries++) {
-    try {
-      act();
-      return;
-    } catch (error) {
-      if (!isBusy(error) || tries === TRIES) throw error;
-    }
-  }
-}
-
 function isExisting(error: unknown): boolean {
   return error instanceof SystemError && error.code === 'EEXIST';
-}
-
-function guarded<T>(act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw firewallError(error);
-  }
-}
-
-function firewallError(error: unknown): unknown {
-  if (!(error instanceof SystemError)) return error;
-  return new FirewallError(error.message, error.code, error.code === 'EBUSY');
 }

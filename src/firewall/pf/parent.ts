@@ -14,8 +14,9 @@ import {
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
+import { isInvalid } from './attempt.ts';
 import type { Layout } from './layout.ts';
-import { isInvalid, type PoolTicket } from './shard.ts';
+import type { PoolTicket } from './shard.ts';
 
 /** The sub-anchor for the rules that hand SIP over, with `fail: open`. No shard has this name. */
 export const DIVERT = 'divert';

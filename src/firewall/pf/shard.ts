@@ -1,7 +1,7 @@
 /** The pinhole rules of one anchor, as the kernel has them: positions and tickets are followed, never guessed. */
-import { SystemError } from '../../../native-bindings/errno.ts';
 import { PF_CHANGE_ADD_TAIL } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
+import { isBusy, isInvalid, persist, TRIES } from './attempt.ts';
 import { decodeRule, encodeRule, type PinholeRule, type RuleStyle } from './rule.ts';
 
 /** A rule in its place. `rule` is null for one that is not a pinhole's. */
@@ -46,9 +46,6 @@ export function poolTicket(pf: Pf): PoolTicket {
   };
 }
 
-/** How often something is tried that another program got in the way of. */
-export const TRIES = 8;
-
 /**
  * The ticket of an anchor's active rules goes up by one with each change of ours and becomes something else when
  * anybody replaces the rules (pf_ioctl.c, DIOCCHANGERULE and pf_commit_rules). A change that carries the ticket we
@@ -59,16 +56,11 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
   let ticket = -1;
 
   function read(): void {
-    for (let tries = 1; ; tries++) {
-      try {
-        const found = pf.rules(path);
-        rules = Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr));
-        ticket = found.ticket;
-        return;
-      } catch (error) {
-        if (!isBusy(error) || tries === TRIES) throw error;
-      }
-    }
+    persist(() => {
+      const found = pf.rules(path);
+      rules = Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr));
+      ticket = found.ticket;
+    });
   }
 
   function add(rule: PinholeRule, style: RuleStyle): void {
@@ -101,8 +93,13 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
       return rules;
     },
     intact() {
-      const found = pf.rules(path);
-      return found.ticket === ticket && found.count === rules.length;
+      try {
+        const found = pf.rules(path);
+        return found.ticket === ticket && found.count === rules.length;
+      } catch (error) {
+        if (isInvalid(error)) return false;
+        throw error;
+      }
     },
     read,
     add,
@@ -122,13 +119,4 @@ function next(ticket: number): number {
 function placed(pf: Pf, path: string, ticket: number, nr: number): Placed {
   const rule = decodeRule(pf.rule(path, ticket, nr));
   return { key: rule?.key ?? `not a pinhole's, at ${nr}`, rule };
-}
-
-export function isBusy(error: unknown): boolean {
-  return error instanceof SystemError && error.code === 'EBUSY';
-}
-
-/** pf's answer to a ticket that is not the rules' any more, and to an anchor that is not there. */
-export function isInvalid(error: unknown): boolean {
-  return error instanceof SystemError && error.code === 'EINVAL';
 }

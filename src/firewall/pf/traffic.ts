@@ -2,9 +2,9 @@
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
+import { isBusy, isInvalid } from './attempt.ts';
 import { shardNames } from './parent.ts';
 import { assemble, decodeRule, type PinholeRule } from './rule.ts';
-import { isBusy, isInvalid } from './shard.ts';
 
 export interface TrafficCounter {
   /** Counters by pinhole id. Reads every rule: some 0.1 ms for each. Throws SystemError. */

@@ -1,0 +1,115 @@
+/** The daemon's own rules that hand SIP to it, in `pinholed/divert`: there only while somebody takes the packets. */
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  PF_IN,
+  PF_OP_EQ,
+  PF_OP_RRG,
+  PF_OUT,
+  PF_PASS,
+  PF_RULESET_FILTER,
+  PF_STATE_NORMAL,
+  TH_ACK,
+  TH_SYN,
+} from '../../../native-bindings/freebsd/constants.ts';
+import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
+import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
+import { guarded, persist } from './attempt.ts';
+import { DIVERT } from './parent.ts';
+import { poolTicket } from './shard.ts';
+
+export interface DivertRulesOptions {
+  /** The anchor that is ours; the rules go into `divert` below it. */
+  readonly anchor: string;
+  /** The divert(4) port. */
+  readonly port: number;
+  /** Interfaces towards the inside hosts. */
+  readonly interfaces: readonly string[];
+  readonly sipPorts: readonly (readonly [first: number, last: number])[];
+  /** Whether this kernel diverts IPv6; before 15 such a rule passes the packet unread and complains. */
+  readonly ipv6: boolean;
+}
+
+export interface DivertRules {
+  /**
+   * Loads the rules in one transaction. UDP states that came about while they were not there are killed, on the
+   * same interfaces and ports: their packets would go on passing unread.
+   */
+  install(): void;
+  /** Removes the rules, then their states, which would go on diverting. Throws FirewallError. */
+  remove(): void;
+  close(): void;
+}
+
+/** Label of the rules, by which their states are killed. */
+export const DIVERT_LABEL = 'pinholed:divert';
+
+/** `pass in quick on em1 inet proto udp to any port 5060 divert-to 8668 label "pinholed:divert"`, and so on. */
+export function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): PfRuleValues[] {
+  const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET];
+  return interfaces.flatMap((ifname) =>
+    [PF_IN, PF_OUT].flatMap((direction) =>
+      families.flatMap((af) =>
+        [IPPROTO_UDP, IPPROTO_TCP].flatMap((proto) =>
+          sipPorts.map(([first, last]) => ({
+            action: PF_PASS,
+            direction,
+            quick: 1,
+            ifname,
+            af,
+            proto,
+            dst: { port: [first, first === last ? 0 : last], port_op: first === last ? PF_OP_EQ : PF_OP_RRG },
+            flags: proto === IPPROTO_TCP ? TH_SYN : 0,
+            flagset: proto === IPPROTO_TCP ? TH_SYN | TH_ACK : 0,
+            keep_state: PF_STATE_NORMAL,
+            divert: { port },
+            label: DIVERT_LABEL,
+            rtableid: -1,
+          })),
+        ),
+      ),
+    ),
+  );
+}
+
+export function createDivertRules(pf: Pf, options: DivertRulesOptions): DivertRules {
+  const anchor = `${options.anchor}/${DIVERT}`;
+  const pool = poolTicket(pf);
+
+  function load(rules: readonly PfRuleValues[]): void {
+    const transaction = pf.begin([{ ruleset: PF_RULESET_FILTER, anchor }]);
+    try {
+      for (const rule of rules) {
+        pf.addRule({ ticket: transaction.tickets[0]!, poolTicket: pool.current(), anchor, rule });
+      }
+      pf.commit(transaction);
+    } catch (error) {
+      pool.renew();
+      pf.rollback(transaction);
+      throw error;
+    }
+  }
+
+  function killUnread(): void {
+    for (const ifname of options.interfaces) {
+      for (const port of options.sipPorts) pf.killStates({ ifname, proto: IPPROTO_UDP, dst: { port } });
+    }
+  }
+
+  return {
+    install: () =>
+      guarded(() => {
+        pool.renew();
+        persist(() => load(divertRules(options)));
+        killUnread();
+      }),
+    remove: () =>
+      guarded(() => {
+        persist(() => load([]));
+        pf.killStates({ label: DIVERT_LABEL });
+      }),
+    close: () => pf.close(),
+  };
+}

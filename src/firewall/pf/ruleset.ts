@@ -1,0 +1,71 @@
+/** The administrator's ruleset as the kernel holds it. */
+import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
+import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
+import { isInvalid, persist } from './attempt.ts';
+
+/** A rule and the anchor it stands in; the main ruleset's path is empty. */
+export interface RuleInPlace {
+  readonly path: string;
+  readonly rule: PfRuleReadBack;
+}
+
+const DEPTH = 8;
+
+/** Rules of one anchor, in order; none where there is no such anchor. `ruleset` is PF_PASS, PF_SCRUB and so on. */
+export function readRules(pf: Pf, path: string, ruleset?: number): PfRuleReadBack[] {
+  try {
+    return persist(() => {
+      const { count, ticket } = pf.rules(path, ruleset);
+      return Array.from({ length: count }, (_, nr) => pf.rule(path, ticket, nr, ruleset));
+    });
+  } catch (error) {
+    if (isInvalid(error)) return [];
+    throw error;
+  }
+}
+
+/** Every filter rule that a packet can meet, but for those inside the anchor `except`. */
+export function reachableRules(pf: Pf, except: string): RuleInPlace[] {
+  const found: RuleInPlace[] = [];
+  const seen = new Set<string>();
+
+  function visit(path: string, depth: number): void {
+    if (path === except || path.startsWith(`${except}/`) || seen.has(path) || depth > DEPTH) return;
+    seen.add(path);
+    for (const rule of readRules(pf, path)) {
+      found.push({ path, rule });
+      for (const called of calledBy(pf, { path, rule })) visit(called, depth + 1);
+    }
+  }
+
+  visit('', 0);
+  return found;
+}
+
+/** Paths of the anchors that a rule steps into: none, one, or all that `name/*` stands for now. */
+export function calledBy(pf: Pf, { path, rule }: RuleInPlace): string[] {
+  const { anchorCall } = rule;
+  if (anchorCall === '') return [];
+  const target = anchorCall.startsWith('/') ? anchorCall.slice(1) : join(path, anchorCall);
+  if (!target.endsWith('*')) return [target];
+  const above = target.replace(/\/?\*$/, '');
+  try {
+    return pf.anchors(above).map((name) => join(above, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Whether a packet can get from the main ruleset into this anchor. */
+export function isReferenced(anchor: string, rules: readonly RuleInPlace[]): boolean {
+  const [above] = anchor.split('/', 1);
+  return rules.some(({ path, rule }) => {
+    const { anchorCall } = rule;
+    const target = anchorCall.startsWith('/') ? anchorCall.slice(1) : join(path, anchorCall);
+    return target === anchor || (above !== anchor && target === `${above}/*`);
+  });
+}
+
+function join(above: string, name: string): string {
+  return above === '' ? name : `${above}/${name}`;
+}
