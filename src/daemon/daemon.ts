@@ -139,6 +139,7 @@ function openCalls(
 /** The journal's directory, for its user alone, where it is not there yet. */
 function makeDirectory(path: string, user: User | null): void {
   try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     mkdirSync(path, 0o700);
     if (user !== null) lchownSync(path, user.uid, user.gid);
   } catch (error) {

@@ -5,7 +5,7 @@ import { createClock } from './clock.ts';
 import { createLog } from './log.ts';
 import { openLogSink } from './log-sink.ts';
 import { ownCommand } from './own-command.ts';
-import { writePidFile } from './pid-file.ts';
+import { endOrphan, writePidFile } from './pid-file.ts';
 import type { PlatformModule } from './platform.ts';
 import { packetUser } from './privileges.ts';
 import { notifyServiceManager } from './service-manager.ts';
@@ -26,10 +26,15 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
   const user = process.geteuid?.() === 0 ? packetUser(settings, options.user) : null;
   const libc = await loadLibc();
   const pidFile = settings.daemon.pidFile;
+  const childFile = pidFile === null ? null : `${pidFile}.child`;
   const removePidFile = pidFile === null ? () => {} : writePidFile(pidFile);
+  let removeChildFile = () => {};
   try {
     const sink = openLogSink(settings.log.destination, libc, user);
     const log = createLog(settings.log, sink, createClock(libc));
+    const orphan = childFile === null ? null : await endOrphan(childFile);
+    if (orphan !== null)
+      log.own.warn(`supervisor: ended the data path of a killed supervisor, pid ${orphan}`);
     const { openPlatform } = (await import(platformModule)) as PlatformModule;
     const failOpen =
       settings.fail === 'open' ? await (await openPlatform(settings)).openFailOpen(settings) : null;
@@ -39,6 +44,9 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
       env,
       failOpen,
       say: (level, text) => log.own[level](`supervisor: ${text}`),
+      onStart: (pid) => {
+        if (childFile !== null) removeChildFile = writePidFile(childFile, pid);
+      },
       onReady: () => notifyServiceManager(libc, 'READY=1'),
     });
     const stop = () => {
@@ -56,6 +64,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     if ('SIGINFO' in constants.signals) process.on('SIGINFO', status);
     return await supervisor.done;
   } finally {
+    removeChildFile();
     removePidFile();
   }
 }

@@ -11,6 +11,8 @@ export interface SupervisorOptions {
   /** The daemon's own rules, with `fail: open`; null leaves rules alone. */
   readonly failOpen: FailOpen | null;
   readonly say: (level: 'error' | 'warn' | 'info', text: string) => void;
+  /** A data path was started, with this process id. */
+  readonly onStart?: (pid: number) => void;
   /** The data path takes packets, for the first time or again. */
   readonly onReady?: () => void;
   /** ms without a heartbeat after which the data path counts as dead. */
@@ -76,6 +78,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
       ...(options.env && { env: options.env }),
     });
     child = started;
+    if (started.pid !== undefined) options.onStart?.(started.pid);
     const pipe = started.stdio[3] as Readable | null | undefined;
     pipe?.on('data', (bytes: Buffer) => {
       if (child === started) hear(bytes);

@@ -251,16 +251,25 @@ describe('daemon', () => {
     assert.equal(await daemon.exit, 0);
   });
 
-  it('serves on when its supervisor is killed, and says so', async () => {
-    const daemon = start({ flags: ['--supervise'] });
+  it('serves on when its supervisor is killed, until the next one takes its place', async () => {
+    const daemon = start({ flags: ['--supervise', 'run'] });
     await daemon.said(isRunning);
     const pid = Number(/pid (\d+)/.exec(daemon.stderr())![1]);
     daemon.child.kill('SIGKILL');
-    await daemon.said(/the supervisor is gone: serving on without it/).catch(() => {});
+    await until(() => daemon.stderr().includes('the supervisor is gone: serving on without it'));
     await pass(daemon.directory, invite('one'), answer('one', 4000));
+    await until(() => journalText(daemon.directory).includes('4000'));
+    const next = start({ flags: ['--supervise', 'run'], directory: daemon.directory });
+    await next.said(/: 1 calls with 1 pinholes taken up/);
+    assert.match(next.stderr(), new RegExp(`ended the data path of a killed supervisor, pid ${pid}`));
     assert.deepEqual(daemon.rules(), [4000]);
-    process.kill(pid, 'SIGTERM');
-    await until(() => daemon.rules().length === 0);
+    await pass(next.directory, bye('one'), byeDone('one'));
+    next.child.kill('SIGTERM');
+    assert.equal(await next.exit, 0);
+    assert.deepEqual(
+      readdirSync(daemon.directory).filter((name) => name.startsWith('pid')),
+      [],
+    );
   });
 
   it('reads its configuration again on SIGHUP, and no call is dropped', async () => {
