@@ -23,16 +23,24 @@ export interface Daemon {
 /** The tests' configuration: everybody but the stranger is inside; pinholes close with the call. */
 const BASE = `
 inside: [10.0.1.0/24, 10.0.2.0/24, 10.0.3.0/24, 'fd00:0:0:1::/64', 'fd00:0:0:2::/64', 'fd00:0:0:3::/64']
-media-hosts: [10.0.3.10, 'fd00:0:0:3::10']
+media-hosts: [10.0.3.10, 10.0.2.11, 'fd00:0:0:3::10', 'fd00:0:0:2::11']
 caps: { calls-per-host: 100000, offers-per-second: 100000 }
 `;
 
 const RUNNING = /pinholes taken up/;
 
-/** Starts pinholed with the tests' configuration and `changes` (YAML that replaces top-level keys). */
+export interface DaemonOptions {
+  /** YAML that replaces top-level keys of the tests' configuration. */
+  readonly changes?: string;
+  readonly flags?: readonly string[];
+  /** What to start, beside this file. */
+  readonly module?: string;
+}
+
+/** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
   topology: Topology,
-  { changes = '', flags = [] }: { readonly changes?: string; readonly flags?: readonly string[] } = {},
+  { changes = '', flags = [], module = 'pinholed.ts' }: DaemonOptions = {},
 ): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);
@@ -52,7 +60,7 @@ export async function startDaemon(
   let child: ChildProcess;
 
   function launch(): void {
-    child = topology.start('pinholed.ts', [config, ...flags]);
+    child = topology.start(module, [config, ...flags]);
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         lines.push(line);

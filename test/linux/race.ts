@@ -1,6 +1,6 @@
 import { sdp, sip } from '../scene.ts';
 import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
-import { addressOf, type Topology } from './topology.ts';
+import { addressOf, relayAddress, type Topology } from './topology.ts';
 
 /** Media packets of many calls, each sent in the system call right after the one that makes it legal. */
 export interface RaceResult {
@@ -12,6 +12,13 @@ export interface RaceResult {
   readonly callsHurt: number;
 }
 
+export interface RaceOptions {
+  /** ms that both sides wait before they send media. */
+  readonly delay?: number;
+  /** The callee's media comes from another address than its signalling. */
+  readonly relay?: boolean;
+}
+
 /** Packets that each side sends as soon as it may. */
 const PACKETS = 2;
 const FIRST_PORT = 10_000;
@@ -20,12 +27,18 @@ const CHUNK = 250;
 
 /**
  * `calls` calls one after the other, never the same ports twice. The callee sends media right behind its answer,
- * the caller as soon as the answer is there. Neither side waits for anything else.
+ * the caller as soon as the answer is there. Neither side waits for anything else, unless told to.
  */
-export async function race({ actors }: Topology, calls: number): Promise<RaceResult> {
+export async function race(
+  { actors }: Topology,
+  calls: number,
+  { delay = 0, relay = false }: RaceOptions = {},
+): Promise<RaceResult> {
+  const later = delay === 0 ? [] : [pause(delay)];
   const client = { address: addressOf('client'), port: 5060 };
   const server = { address: addressOf('server'), port: 5060 };
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
+  const media = { caller: client.address, callee: relay ? relayAddress() : server.address };
   const arrivals: Arrival[] = [];
   for (let first = 0; first < calls; first += CHUNK) {
     const caller: Step[] = [];
@@ -35,18 +48,19 @@ export async function race({ actors }: Topology, calls: number): Promise<RaceRes
       const callId = `race-${call}@example.com`;
       const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
         sip(start, { callId, ...rest });
-      const invite = message('INVITE', { body: sdp(client.address, [port]) });
-      const ok = message('200 INVITE', { to: 'b', body: sdp(server.address, [port]) });
+      const invite = message('INVITE', { body: sdp(media.caller, [port]) });
+      const ok = message('200 INVITE', { to: 'b', body: sdp(media.callee, [port]) });
       const ack = message('ACK', { to: 'b' });
       const bye = message('BYE', { to: 'b', cseq: 2, from: 'a' });
       const byeOk = message('200 BYE', { to: 'b', cseq: 2 });
-      const media = (from: string) =>
+      const packets = (from: string) =>
         Array.from({ length: PACKETS }, (_, n) => `${from} ${call} ${n}`.padEnd(172, '.'));
       caller.push(
-        udp('media', { ...client, port }),
+        udp('media', { address: media.caller, port }),
         send('sip', server, invite),
         expect('sip', ok),
-        ...media('caller').map((text) => send('media', { ...server, port }, text)),
+        ...later,
+        ...packets('caller').map((text) => send('media', { address: media.callee, port }, text)),
         send('sip', server, ack),
         send('sip', server, bye),
         expect('sip', byeOk),
@@ -54,10 +68,11 @@ export async function race({ actors }: Topology, calls: number): Promise<RaceRes
         close('media'),
       );
       callee.push(
-        udp('media', { ...server, port }),
+        udp('media', { address: media.callee, port }),
         expect('sip', invite),
         send('sip', client, ok),
-        ...media('callee').map((text) => send('media', { ...client, port }, text)),
+        ...later,
+        ...packets('callee').map((text) => send('media', { address: media.caller, port }, text)),
         expect('sip', ack),
         expect('sip', bye),
         take('media'),

@@ -1,6 +1,6 @@
 /**
  *   client 10.0.1.10 ───┐                       ┌─── server 10.0.2.10
- *          fd00:0:0:1::10 │                       │      fd00:0:0:2::10
+ *          fd00:0:0:1::10 │                       │      fd00:0:0:2::10, and .11 for a relay
  *                       ├──── firewall .1 ──────┤
  *  gateway 10.0.3.10 ───┘   policy drop         └─── stranger 10.0.4.10
  *          fd00:0:0:3::10    pinholed                     fd00:0:0:4::10
@@ -15,12 +15,18 @@ import type { Address } from '../../src/address/address.ts';
 import type { Arrival, Report, Step } from './steps.ts';
 
 export const HOSTS = ['client', 'server', 'gateway', 'stranger'] as const;
+const families = [4, 6] as const;
 export type HostName = (typeof HOSTS)[number];
 
 /** Addresses of a host; the firewall has .1 and ::1 on each link. */
 export function addressOf(host: HostName, family: 4 | 6 = 4): Address {
   const net = HOSTS.indexOf(host) + 1;
   return family === 4 ? `10.0.${net}.10` : `fd00:0:0:${net}::10`;
+}
+
+/** The server's second address, from which a media relay on it sends. */
+export function relayAddress(family: 4 | 6 = 4): Address {
+  return family === 4 ? '10.0.2.11' : 'fd00:0:0:2::11';
 }
 
 export interface Actor {
@@ -107,8 +113,6 @@ function connect(namespaceOf: (host: HostName | 'firewall') => string): void {
     const name = namespaceOf(host);
     const inHost = (...args: string[]) => run('ip', 'netns', 'exec', name, ...args);
     const macs = { host: `02:00:00:00:00:${index + 1}0`, firewall: `02:00:00:00:00:${index + 1}1` };
-    const gateways = [`10.0.${index + 1}.1`, `fd00:0:0:${index + 1}::1`];
-    const own = [addressOf(host, 4), addressOf(host, 6)];
     run('ip', 'netns', 'add', name);
     inHost('sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.all.accept_dad=0');
     inFirewall('sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.all.accept_dad=0');
@@ -119,15 +123,16 @@ function connect(namespaceOf: (host: HostName | 'firewall') => string): void {
     inHost('ip', 'link', 'set', 'lo', 'up');
     inHost('ip', 'link', 'set', 'eth0', 'up');
     inFirewall('ip', 'link', 'set', host, 'up');
-    for (const [family, bits] of [
-      [0, 24],
-      [1, 64],
-    ] as const) {
-      inHost('ip', 'address', 'add', `${own[family]}/${bits}`, 'dev', 'eth0');
-      inFirewall('ip', 'address', 'add', `${gateways[family]}/${bits}`, 'dev', host);
-      inHost('ip', 'neighbour', 'replace', gateways[family]!, 'lladdr', macs.firewall, 'dev', 'eth0');
-      inFirewall('ip', 'neighbour', 'replace', own[family]!, 'lladdr', macs.host, 'dev', host);
-      inHost('ip', family === 0 ? '-4' : '-6', 'route', 'add', 'default', 'via', gateways[family]!);
+    for (const family of families) {
+      const bits = family === 4 ? 24 : 64;
+      const gateway = family === 4 ? `10.0.${index + 1}.1` : `fd00:0:0:${index + 1}::1`;
+      inFirewall('ip', 'address', 'add', `${gateway}/${bits}`, 'dev', host);
+      for (const own of [addressOf(host, family), ...(host === 'server' ? [relayAddress(family)] : [])]) {
+        inHost('ip', 'address', 'add', `${own}/${bits}`, 'dev', 'eth0');
+        inFirewall('ip', 'neighbour', 'replace', own, 'lladdr', macs.host, 'dev', host);
+      }
+      inHost('ip', 'neighbour', 'replace', gateway, 'lladdr', macs.firewall, 'dev', 'eth0');
+      inHost('ip', `-${family}`, 'route', 'add', 'default', 'via', gateway);
     }
   }
   inFirewall('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
