@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { connectUnixDatagram, unixAddress } from '../../native-bindings/unix-datagram.ts';
+import { defaults } from '../../src/config/load.ts';
+import { logLines } from '../../src/daemon/lines.ts';
+import { createLog, type Log, type LogSettings } from '../../src/daemon/log.ts';
+import { type LogSink, openLogSink, type Severity, syslogLine } from '../../src/daemon/log-sink.ts';
+import type { DaemonEvent } from '../../src/daemon/messages.ts';
+import { createClockDouble, pinhole } from './doubles.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'pinholed-log-'));
+after(() => rmSync(directory, { recursive: true }));
+
+function setUp(changes: Partial<LogSettings> = {}, wantsTime = true) {
+  const written: string[] = [];
+  const severities: Severity[] = [];
+  const counts = { reopened: 0 };
+  const sink: LogSink = {
+    wantsTime,
+    write(line, severity) {
+      written.push(line);
+      severities.push(severity);
+    },
+    reopen: () => {
+      counts.reopened++;
+    },
+    close: () => {},
+  };
+  const clock = createClockDouble();
+  const settings = { ...defaults().log, ...changes };
+  const log: Log = createLog(settings, sink, clock.now);
+  return { log, written, severities, clock, settings, counts };
+}
+
+describe('log', () => {
+  it('writes one line of text: time, level, message', () => {
+    const { log, written } = setUp();
+    log.own.info('started');
+    assert.match(written[0]!, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info {2}started$/);
+  });
+
+  it('leaves the time to syslog', () => {
+    const { log, written } = setUp({}, false);
+    log.own.info('started');
+    log.own.error('failed');
+    assert.deepEqual(written, ['started', 'error: failed']);
+  });
+
+  it('writes JSON with the fields', () => {
+    const { log, written } = setUp({ format: 'json' });
+    log.traffic('warn', 'refused', { call: 'aa' });
+    const line = JSON.parse(written[0]!) as Record<string, unknown>;
+    assert.deepEqual([line['level'], line['msg'], line['call']], [40, 'refused', 'aa']);
+  });
+
+  it('lets no control character through, in either format', () => {
+    for (const format of ['text', 'json'] as const) {
+      const { log, written } = setUp({ format });
+      log.own.info('one\ntwo\r\x1b[31mred\x00\u2028\u202e\x9b');
+      assert.match(written[0]!, /one(\\x0a|\\n)two/);
+      assert.doesNotMatch(written[0]!, /[\x00-\x1f\x7f]/);
+    }
+    const { log, written } = setUp();
+    log.own.info('one\u2028two\u202ethree\x9bfour');
+    assert.match(written[0]!, /one\\u2028two\\u202ethree\\x9bfour$/);
+  });
+
+  it('has no more than log.rate lines of traffic a second, and says how many it left out', () => {
+    const { log, written, clock } = setUp({ rate: 3 }, false);
+    for (let line = 0; line < 10; line++) log.traffic('info', `line ${line}`);
+    log.own.info('never left out');
+    clock.pass(1000);
+    log.traffic('info', 'next second');
+    assert.deepEqual(written, [
+      'line 0',
+      'line 1',
+      'line 2',
+      'never left out',
+      'warn: 7 lines were left out: more than log.rate (3 a second)',
+      'next second',
+    ]);
+  });
+
+  it('takes a new level, format and rate, and opens its destination anew', () => {
+    const { log, written, settings, counts } = setUp({}, false);
+    log.traffic('debug', 'unseen');
+    log.reload({ ...settings, level: 'debug' });
+    log.traffic('debug', 'seen');
+    assert.deepEqual(written, ['debug: seen']);
+    assert.equal(counts.reopened, 1);
+  });
+});
+
+describe('lines about calls', () => {
+  const call = {
+    hash: '00000000000000aa',
+    callId: 'secret@pbx\r\n.example',
+    parties: ['192.0.2.1', '10.0.0.5'],
+  } as const;
+  const opened = (port: number): DaemonEvent => ({
+    type: 'pinhole',
+    what: 'opened',
+    call,
+    pinhole: pinhole(port),
+    reason: null,
+    openedAt: 1000,
+    at: 1000,
+  });
+  const closed = (port: number): DaemonEvent => ({
+    type: 'pinhole',
+    what: 'closed',
+    call,
+    pinhole: pinhole(port),
+    reason: 'bye',
+    openedAt: 1000,
+    at: 66_200,
+  });
+  const options = { callId: 'hashed', trafficOf: () => ({ packets: 1500, bytes: 258_000 }) } as const;
+
+  it('are one for what a call opens at a time, one for what it closes', () => {
+    const lines = logLines([opened(4000), opened(4002), closed(4000), closed(4002)], options);
+    assert.deepEqual(
+      lines.map(({ text }) => text),
+      [
+        'call 00000000000000aa: opened audio udp 192.0.2.10:4000-4001 from 198.51.100.1; ' +
+          'audio udp 192.0.2.10:4002-4003 from 198.51.100.1',
+        'call 00000000000000aa: closed audio udp 192.0.2.10:4000-4001; audio udp 192.0.2.10:4002-4003: ' +
+          'bye, 3000 packets, 516000 bytes counted, 65.2 s',
+      ],
+    );
+    assert.deepEqual(
+      lines.map(({ severity }) => severity),
+      ['info', 'info'],
+    );
+  });
+
+  it('keep calls apart', () => {
+    const other = { ...opened(4002), call: { ...call, hash: '00000000000000bb' } } as DaemonEvent;
+    assert.equal(logLines([opened(4000), other], options).length, 2);
+  });
+
+  it('name the Call-ID only when told to, with control characters escaped', () => {
+    const [hashed] = logLines([opened(4000)], options);
+    assert.doesNotMatch(JSON.stringify(hashed), /secret/);
+    const [plain] = logLines([opened(4000)], { ...options, callId: 'plain' });
+    assert.match(plain!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example\): opened/);
+  });
+
+  it('give a refusal the weight it has', () => {
+    const refused = (reason: 'not-inside' | 'port-out-of-range' | 'foreign-address'): DaemonEvent => ({
+      type: 'refused',
+      call,
+      reason,
+      detail: 'audio 203.0.113.9:80',
+      at: 0,
+    });
+    const lines = logLines(
+      [refused('not-inside'), refused('port-out-of-range'), refused('foreign-address')],
+      options,
+    );
+    assert.deepEqual(
+      lines.map(({ severity }) => severity),
+      ['debug', 'info', 'warn'],
+    );
+    assert.equal(lines[2]!.text, 'call 00000000000000aa: refused (foreign-address): audio 203.0.113.9:80');
+  });
+});
+
+describe('log destinations', () => {
+  it('append to a file of mode 0640, never through a link', async () => {
+    const libc = await loadLibc();
+    const file = join(directory, 'pinholed.log');
+    writeFileSync(file, 'before\n');
+    const sink = openLogSink(file as `/${string}`, libc, null);
+    sink.write('one', 'info');
+    sink.close();
+    assert.equal(readFileSync(file, 'utf8'), 'before\none\n');
+    const link = join(directory, 'link.log');
+    symlinkSync(file, link);
+    assert.throws(
+      () => openLogSink(link as `/${string}`, libc, null),
+      /log\.destination: .*link\.log cannot be opened: ELOOP/,
+    );
+    assert.throws(() => openLogSink('/dev/null', libc, null), /expected a regular file/);
+  });
+
+  it('write syslog lines as RFC 3164 has them', () => {
+    const at = new Date(2026, 1, 3, 4, 5, 6);
+    assert.equal(syslogLine('started', 'info', at, 42), '<30>Feb  3 04:05:06 pinholed[42]: started');
+    assert.equal(syslogLine('failed', 'error', at, 42), '<27>Feb  3 04:05:06 pinholed[42]: failed');
+  });
+
+  it('do without a reader of stderr', async () => {
+    const module = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+    const script = `
+      import { openLogSink } from ${module('../../src/daemon/log-sink.ts')};
+      import { loadLibc } from ${module('../../native-bindings/engine.ts')};
+      const sink = openLogSink('stderr', await loadLibc(), null);
+      process.stdin.once('end', () => {
+        for (let line = 0; line < 1000; line++) sink.write('nobody reads this', 'info');
+        process.exit(7);
+      }).resume();`;
+    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], {
+      stdio: ['pipe', 'inherit', 'pipe'],
+    });
+    const exit = new Promise((resolve) => child.on('exit', resolve));
+    child.stderr.destroy();
+    child.stdin.end();
+    assert.equal(await exit, 7);
+  });
+});
+
+describe('unix datagram socket', () => {
+  it('sends one datagram at a time and says what went wrong', async () => {
+    const libc = await loadLibc();
+    const path = join(directory, 'socket');
+    const address = unixAddress(libc.platform.system, path);
+    const server = libc.check('socket', libc.socket(1, 2, 0));
+    libc.check('bind', libc.bind(server, address, address.length));
+    const socket = connectUnixDatagram(libc, path);
+    assert.equal(socket.send(Buffer.from('one')), null);
+    const received = Buffer.alloc(16);
+    assert.equal(received.toString('latin1', 0, libc.recv(server, received, 16, 0)), 'one');
+    let failure: string | null = null;
+    while (failure === null) failure = socket.send(Buffer.alloc(1000));
+    assert.match(failure, /^(EAGAIN|ENOBUFS)$/);
+    libc.close(server);
+    assert.equal(socket.send(Buffer.from('two')), 'ECONNREFUSED');
+    socket.close();
+    assert.throws(() => connectUnixDatagram(libc, join(directory, 'nobody')), /ENOENT/);
+  });
+});
+
+describe('unix datagram address', () => {
+  it('is struct sockaddr_un of the system', () => {
+    assert.deepEqual(unixAddress('linux', '/dev/log'), Buffer.from('\x01\x00/dev/log\0', 'latin1'));
+    assert.deepEqual(unixAddress('linux', '@abstract'), Buffer.from('\x01\x00\0abstract', 'latin1'));
+    assert.deepEqual(unixAddress('freebsd', '/var/run/log'), Buffer.from('\x0f\x01/var/run/log\0', 'latin1'));
+    assert.throws(() => unixAddress('freebsd', 'x'.repeat(104)), RangeError);
+  });
+});

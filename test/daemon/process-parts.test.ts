@@ -1,0 +1,241 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { defaults } from '../../src/config/load.ts';
+import { createClock } from '../../src/daemon/clock.ts';
+import { ownCommand } from '../../src/daemon/own-command.ts';
+import { endOrphan, writePidFile } from '../../src/daemon/pid-file.ts';
+import { platformName, StartError } from '../../src/daemon/platform.ts';
+import { packetUser } from '../../src/daemon/privileges.ts';
+import { differences } from '../../src/daemon/reconcile.ts';
+import { reloadable } from '../../src/daemon/reloadable.ts';
+import { createStateKiller } from '../../src/daemon/state-killer.ts';
+import { createTrafficWatch } from '../../src/daemon/traffic.ts';
+import { FirewallError } from '../../src/firewall/firewall.ts';
+import { pinhole } from './doubles.ts';
+
+const directory = mkdtempSync(join(tmpdir(), 'pinholed-parts-'));
+after(() => rmSync(directory, { recursive: true }));
+
+describe('pid file', () => {
+  it('replaces what a dead process left, through no link, and goes with its owner', () => {
+    const path = join(directory, 'pid');
+    const target = join(directory, 'precious');
+    writeFileSync(target, '2147483647\n');
+    symlinkSync(target, path);
+    const remove = writePidFile(path);
+    assert.equal(readFileSync(path, 'utf8'), `${process.pid}\n`);
+    assert.equal(readFileSync(target, 'utf8'), '2147483647\n');
+    assert.equal(statSync(path).mode & 0o777, 0o644);
+    remove();
+    assert.equal(existsSync(path), false);
+  });
+
+  it('stays when it has become another one’s', () => {
+    const path = join(directory, 'pid2');
+    const remove = writePidFile(path);
+    writeFileSync(path, '1\n');
+    remove();
+    assert.equal(readFileSync(path, 'utf8'), '1\n');
+  });
+
+  it('is not respected when its number is another program’s by now', () => {
+    const path = join(directory, 'pid3');
+    writeFileSync(path, `${process.ppid}\n`);
+    writePidFile(path)();
+  });
+
+  it('says where it cannot be written', () => {
+    assert.throws(
+      () => writePidFile('/nonexistent/pid'),
+      /daemon\.pid-file: \/nonexistent\/pid cannot be written: ENOENT/,
+    );
+  });
+
+  it('leads to an orphan, and to no other process', async () => {
+    const path = join(directory, 'orphan');
+    const wait = 'setInterval(() => {}, 1000)';
+    const bystander = spawn(process.execPath, ['-e', wait]);
+    writeFileSync(path, `${bystander.pid}\n`);
+    assert.equal(await endOrphan(path), null);
+    assert.equal(bystander.exitCode, null);
+    bystander.kill();
+    const orphan = spawn(process.execPath, ['-e', wait, 'run', '--supervised']);
+    const exit = new Promise((resolve) => orphan.on('exit', (_, signal) => resolve(signal)));
+    writeFileSync(path, `${orphan.pid}\n`);
+    assert.equal(await endOrphan(path), orphan.pid);
+    assert.equal(await exit, 'SIGKILL');
+    assert.equal(await endOrphan(path), null);
+  });
+});
+
+describe('own command', () => {
+  it('repeats runtime, options and script', () => {
+    const command = ownCommand(['run'], {
+      execPath: '/bin/node',
+      execArgv: ['--x'],
+      argv: ['/bin/node', '/m.js', 'y'],
+    });
+    assert.deepEqual(command, ['/bin/node', '--x', '/m.js', 'run']);
+  });
+
+  it('is the executable alone where all is packed into one', () => {
+    const command = ownCommand(['run'], {
+      execPath: '/sbin/pinholed',
+      execArgv: [],
+      argv: ['bun', '/$bunfs/root/pinholed'],
+    });
+    assert.deepEqual(command, ['/sbin/pinholed', 'run']);
+  });
+});
+
+describe('platform name', () => {
+  it('is that of the system, unless the settings insist on another', () => {
+    assert.equal(platformName({ platform: 'auto' }, 'freebsd'), 'freebsd');
+    assert.equal(platformName({ platform: 'linux' }, 'linux'), 'linux');
+    assert.throws(
+      () => platformName({ platform: 'freebsd' }, 'linux'),
+      /freebsd is configured, but this is linux/,
+    );
+    assert.throws(() => platformName({ platform: 'auto' }, 'darwin'), StartError);
+  });
+});
+
+describe('the user that reads packets', () => {
+  const settings = (user: string, group: string) => ({ daemon: { ...defaults().daemon, user, group } });
+
+  it('is looked up in the databases of the system', () => {
+    const [, , uid, gid] = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .find((line) => line.startsWith('nobody:'))!
+      .split(':');
+    const user = packetUser(settings('_pinholed', '_pinholed'), 'nobody')!;
+    assert.deepEqual([user.uid, user.gid], [Number(uid), Number(gid)]);
+  });
+
+  it('may be root when that is said', () => {
+    assert.equal(packetUser(settings('_pinholed', '_pinholed'), 'root'), null);
+    assert.equal(packetUser(settings('root', '_pinholed'), null), null);
+  });
+
+  it('has to exist, and so has its group', () => {
+    const missing = 'no-such-name-here';
+    assert.throws(
+      () => packetUser(settings(missing, 'nogroup'), null),
+      /daemon\.user: there is no user no-such-name-here/,
+    );
+    assert.throws(() => packetUser(settings('nobody', missing), null), /daemon\.group: there is no group/);
+  });
+});
+
+describe('settings on a reload', () => {
+  it('are the new ones but for those that need a restart', () => {
+    const current = defaults();
+    const next = {
+      ...current,
+      strict: true,
+      sipPorts: [[5070, 5070] as const],
+      freebsd: { ...current.freebsd, shards: 8, log: 'all' as const },
+    };
+    const merged = reloadable(current, next);
+    assert.equal(merged.strict, true);
+    assert.deepEqual(merged.sipPorts, current.sipPorts);
+    assert.equal(merged.freebsd.shards, current.freebsd.shards);
+    assert.equal(merged.freebsd.log, 'all');
+    assert.deepEqual(Object.keys(merged), Object.keys(current));
+  });
+});
+
+describe('differences between a filter and the intended set', () => {
+  it('are none for equal sets', () => {
+    assert.deepEqual(differences([pinhole(1), pinhole(2)], [pinhole(2), pinhole(1)]), []);
+  });
+
+  it('open before they close, but for a rule under another label', () => {
+    const mine = pinhole(3, '00000000000000bb');
+    assert.deepEqual(differences([pinhole(1), pinhole(3)], [pinhole(2), mine]), [
+      { open: [], close: [pinhole(3)] },
+      { open: [pinhole(2), mine], close: [] },
+      { open: [], close: [pinhole(1)] },
+    ]);
+  });
+
+  it('come in pieces of bounded size', () => {
+    const many = Array.from({ length: 1000 }, (_, index) => pinhole(1024 + 2 * index));
+    const changes = differences([], many);
+    assert.ok(changes.every(({ open }) => open.length <= 64));
+    assert.deepEqual(
+      changes.flatMap(({ open }) => open),
+      many,
+    );
+  });
+});
+
+describe('traffic watch', () => {
+  const counters = (...entries: [string, number][]) =>
+    new Map(entries.map(([id, packets]) => [id, { packets, bytes: packets * 100 }]));
+
+  it('names pinholes in which packets were counted since', () => {
+    const watch = createTrafficWatch();
+    assert.deepEqual(watch.update(counters(['a', 5], ['b', 0])), ['a']);
+    assert.deepEqual(watch.update(counters(['a', 5], ['b', 1])), ['b']);
+    assert.deepEqual(watch.update(counters(['a', 2], ['b', 1])), ['a'], 'a new rule with the same id');
+  });
+
+  it('remembers the count of a pinhole that has just been closed', () => {
+    const watch = createTrafficWatch();
+    watch.update(counters(['a', 5]));
+    watch.update(counters());
+    assert.deepEqual(watch.last('a'), { packets: 5, bytes: 500 });
+    watch.update(counters());
+    assert.equal(watch.last('a'), undefined);
+  });
+});
+
+describe('state killer', () => {
+  it('gathers what is closed, and asks again when the filter refuses', async () => {
+    const asked: number[][] = [];
+    let refusals = 2;
+    const complaints: string[] = [];
+    const done = new Promise<void>((resolve) => {
+      const killer = createStateKiller(
+        {
+          killStates(closed) {
+            asked.push(closed.map(({ ports }) => ports[0]));
+            if (refusals-- > 0) throw new FirewallError('busy', 'EBUSY', true);
+            resolve();
+            return closed.length;
+          },
+        },
+        (text) => complaints.push(text),
+      );
+      killer.add([pinhole(1)]);
+      killer.add([]);
+      killer.add([pinhole(2)]);
+    });
+    await done;
+    assert.deepEqual(asked, [
+      [1, 2],
+      [1, 2],
+      [1, 2],
+    ]);
+    assert.deepEqual(complaints, []);
+  });
+});
+
+describe('clock', () => {
+  it('is the kernel’s monotonic clock', {
+    skip: existsSync('/proc/uptime') ? false : 'needs /proc/uptime',
+  }, async () => {
+    const clock = createClock(await loadLibc());
+    const before = process.hrtime.bigint();
+    const now = BigInt(Math.round(clock() * 1e6));
+    const after = process.hrtime.bigint();
+    const slack = 1_000_000n;
+    assert.ok(now >= before - slack && now <= after + slack, `${before} ${now} ${after}`);
+  });
+});
