@@ -63,7 +63,9 @@ export const replay = command(
       .conflicts('calls', 'refused')
       .epilogue(
         'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged.\n' +
-          'What came before --from is followed all the same, so that calls and pinholes are right.',
+          'What came before --from is followed all the same, so that calls and pinholes are right.\n' +
+          'The bounds on numbers of calls and offers (caps) hold with --config or --inside only.\n' +
+          'With --inside, packets that leave the inside are not blocked here; states of your own rules are not known.',
       ),
   async (args) => {
     const found = args.config === undefined ? defaults() : configured(args.config)?.settings;
@@ -71,7 +73,8 @@ export const replay = command(
     const files = filesOf(args.file, process.argv);
     const readers = openAll(files);
     if (readers === null) return 1;
-    const settings = replaySettings(found, args.inside ?? 'any');
+    const hasOwnCaps = args.config !== undefined || args.inside !== undefined;
+    const settings = replaySettings(hasOwnCaps ? found : withoutCallCaps(found), args.inside ?? 'any');
     const report = run(readers, files, settings, {
       tunnels: args.tunnels,
       sipPorts: args.sipPorts ?? null,
@@ -89,6 +92,15 @@ export const replay = command(
 /** A capture tells of connections that were up before it began. Whose hosts are inside is for --inside alone to say. */
 function replaySettings(settings: Settings, inside: InspectorSettings['inside']): InspectorSettings {
   return { ...settings, inside, trustMidstream: true };
+}
+
+/**
+ * Where nobody said whose hosts are inside, every host in the capture counts as inside, a provider's SBC with
+ * thousands of calls as well: bounds for one of one's own hosts say nothing then.
+ */
+function withoutCallCaps(settings: Settings): Settings {
+  const most = Number.MAX_SAFE_INTEGER;
+  return { ...settings, caps: { ...settings.caps, calls: most, callsPerHost: most, offersPerSecond: 1e9 } };
 }
 
 interface Limits {

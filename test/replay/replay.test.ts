@@ -62,6 +62,31 @@ describe('what a replay lets through', () => {
     }
   });
 
+  it('closes an old port that was still waited for together with the call', () => {
+    const report = call()
+      .say(1, alice, bob, 'INVITE', { to: 'b', cseq: 2, body: sdp(A.address, [49_180]) })
+      .say(1.1, bob, alice, '200 INVITE', { to: 'b', cseq: 2, body: sdp(B.address, [B.port]) })
+      .say(2, alice, bob, 'BYE', { to: 'b', cseq: 3 })
+      .say(2.25, bob, alice, '200 BYE', { to: 'b', cseq: 3 })
+      .run();
+    const { pinholes } = report.calls[0]!;
+    assert.equal(pinholes.length, 3);
+    for (const { closed, closedAt, closeReason } of pinholes) {
+      assert.deepEqual([closed?.frame, closedAt, closeReason], [7, at(3.25), 'bye']);
+    }
+  });
+
+  it('is not kept by a 100 with a tag from knowing that the call is over', () => {
+    const report = film()
+      .say(0, alice, bob, 'INVITE', { body: sdp(A.address, [A.port]) })
+      .say(0.1, bob, alice, '100 INVITE', { to: 'a-tag-of-100' })
+      .say(0.5, bob, alice, '200 INVITE', { to: 'b', body: sdp(B.address, [B.port]) })
+      .say(2, alice, bob, 'BYE', { to: 'b', cseq: 2 })
+      .say(2.25, bob, alice, '200 BYE', { to: 'b', cseq: 2 })
+      .run();
+    assert.deepEqual([report.calls[0]!.state, report.calls[0]!.endReason], ['ended', 'bye']);
+  });
+
   it('leaves open what nothing in the capture closes', () => {
     const report = call().talk(200, aliceMedia, bobMedia).run();
     for (const pinhole of report.calls[0]!.pinholes) {

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Call, CallState, EndReason } from '../../call/call.ts';
 import type { Refusal } from '../../call/refusal.ts';
 import type { Wanted } from '../../call/wanted.ts';
@@ -11,6 +12,11 @@ export interface RefusalRecord extends RefusalReport {
   readonly wanted: Wanted | null;
 }
 
+/** A line of a ladder with what tells a retransmission of it from another message. */
+interface RecordedLine extends MessageLine {
+  readonly identity: number;
+}
+
 export interface CallRecord extends Omit<CallReport, 'pinholes'> {
   readonly toTags: string[];
   state: CallState;
@@ -18,7 +24,7 @@ export interface CallRecord extends Omit<CallReport, 'pinholes'> {
   endedAt: number | null;
   endReason: EndReason | null;
   endStatus: number;
-  readonly messages: MessageLine[];
+  readonly messages: RecordedLine[];
   messagesOmitted: number;
   readonly refusals: RefusalRecord[];
 }
@@ -43,7 +49,6 @@ const REPEAT_WINDOW = 16;
 export function createCallJournal(): CallJournal {
   const records = new Map<string, CallRecord>();
   const byCallId = new Map<string, CallRecord[]>();
-  const identities = new WeakMap<MessageLine, string>();
 
   function of(call: Call): CallRecord {
     const known = records.get(call.hash);
@@ -74,24 +79,30 @@ export function createCallJournal(): CallJournal {
   function message(event: MessageEvent, place: Place, at: number, description: string | null): void {
     const { message: sip, packet, transport, calls } = event;
     const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
-    const start = `${sip.method}${sip.status} ${sip.cseq} ${sip.cseqMethod}`;
-    const identity = `${start} ${sip.branch} ${sip.toTag} ${packet.source} ${description}`;
+    const identity = identityOf(sip, packet.source, description);
     for (const record of legs) {
       if (sip.status !== 0 && sip.fromTag === record.fromTag) noteTag(record, sip.toTag);
       const { messages } = record;
-      const repeated = messages.slice(-REPEAT_WINDOW).find((line) => identities.get(line) === identity);
+      const repeated = recent(messages, identity);
       if (repeated !== undefined) {
         repeated.repeats++;
       } else if (messages.length === MAX_MESSAGES) {
         record.messagesOmitted++;
       } else {
         const { source, sourcePort, destination, destinationPort } = packet;
-        const line: MessageLine = {
-          ...{ place, at, transport, source, sourcePort, destination, destinationPort },
-          ...{ summary: summaryOf(sip), description, repeats: 0 },
-        };
-        identities.set(line, identity);
-        messages.push(line);
+        messages.push({
+          place,
+          at,
+          transport,
+          source,
+          sourcePort,
+          destination,
+          destinationPort,
+          summary: ownCopy(summaryOf(sip)),
+          description: description === null ? null : ownCopy(description),
+          repeats: 0,
+          identity,
+        });
       }
     }
   }
@@ -133,7 +144,31 @@ export function createCallJournal(): CallJournal {
 const MAX_TAGS = 64;
 
 function noteTag(record: CallRecord, tag: string): void {
-  if (tag !== '' && !record.toTags.includes(tag) && record.toTags.length < MAX_TAGS) record.toTags.push(tag);
+  if (tag === '' || record.toTags.includes(tag) || record.toTags.length >= MAX_TAGS) return;
+  record.toTags.push(ownCopy(tag));
+}
+
+/** A part of a message is a window on all of its text: what is kept for long is copied. */
+function ownCopy(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+function recent(messages: readonly RecordedLine[], identity: number): RecordedLine | undefined {
+  const oldest = Math.max(0, messages.length - REPEAT_WINDOW);
+  for (let i = messages.length - 1; i >= oldest; i--) {
+    if (messages[i]!.identity === identity) return messages[i];
+  }
+  return undefined;
+}
+
+/** 32 bits of what is the same in a retransmission; compared with the last few messages of one call only. */
+function identityOf(sip: SipMessage, source: string, description: string | null): number {
+  let hash = 0x811c9dc5 ^ sip.status ^ (sip.cseq << 10);
+  for (const part of [sip.method, sip.cseqMethod, sip.branch, sip.toTag, source, description ?? '']) {
+    for (let i = 0; i < part.length; i++) hash = Math.imul(hash ^ part.charCodeAt(i), 0x01000193);
+    hash = Math.imul(hash ^ 0x1f, 0x01000193);
+  }
+  return hash;
 }
 
 /** `INVITE`, `re-INVITE`, `200 OK`, `200 OK (BYE)`; escaped. */

@@ -61,7 +61,7 @@ export function findCause(
 ): Cause {
   const open = [...pinholes.openAt(destination, port)];
   if (open.length > 0) {
-    const agreed = open.some(({ held }) => held.agreed);
+    const agreed = open.some(({ held }) => held?.agreed === true);
     const key = `wrong-source ${agreed} ${open.map(({ call, id }) => `${call} ${id}`).join()}`;
     return { kind: 'wrong-source', key, pinholes: open, agreed };
   }

@@ -113,9 +113,9 @@ function explainSource(
 }
 
 /** Where the other party's signalling comes from. */
-function signallingPeer({ call, held }: PinholeRecord, known: Knowledge): Address | null {
+function signallingPeer({ call, slot }: PinholeRecord, known: Knowledge): Address | null {
   const parties = known.call(call)?.parties;
-  return parties?.[held.slot.startsWith('0:') ? 1 : 0] ?? null;
+  return parties?.[slot.startsWith('0:') ? 1 : 0] ?? null;
 }
 
 /** What had happened when a pinhole was closed, and what can be done about packets that come after it. */

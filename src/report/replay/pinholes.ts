@@ -8,7 +8,10 @@ export interface PinholeRecord extends PinholeReport {
   readonly id: string;
   /** Hash of the call leg that holds it. */
   readonly call: string;
-  readonly held: Held;
+  /** Which stream of which side it is for, as in Wanted. */
+  readonly slot: string;
+  /** As the inspector's table has it; null once it is closed. */
+  held: Held | null;
   closed: Place | null;
   closedAt: number | null;
   closeReason: CloseReason | null;
@@ -48,7 +51,7 @@ export function createPinholeJournal(): PinholeJournal {
       const { id, protocol, sources, sourcePort, address, ports, kind, media } = held.pinhole;
       const record: PinholeRecord = {
         ...{ id, protocol, sources, sourcePort, address, ports, kind, media },
-        ...{ call: holder, held, opened: place ?? last, openedAt: at },
+        ...{ call: holder, slot: held.slot, held, opened: place ?? last, openedAt: at },
         ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: null },
       };
       open.set(key, record);
@@ -69,6 +72,7 @@ export function createPinholeJournal(): PinholeJournal {
     record.closed ??= place;
     record.closedAt = at;
     record.closeReason = reason;
+    record.held = null;
     eachPort(record, (portKey) => {
       const set = openByPort.get(portKey);
       set?.delete(record);
@@ -79,7 +83,7 @@ export function createPinholeJournal(): PinholeJournal {
 
   function caused(call: string, place: Place): void {
     for (const record of byCall.get(call) ?? []) {
-      if (record.closedAt !== null) continue;
+      if (record.held === null) continue;
       const leaving = isLeaving(record.held) ? record.held.reason : null;
       if (leaving !== record.leaving) record.closed = leaving === null ? null : place;
       record.leaving = leaving;
@@ -88,7 +92,7 @@ export function createPinholeJournal(): PinholeJournal {
 
   function settle(): void {
     for (const record of open.values()) {
-      if (!isLeaving(record.held)) continue;
+      if (record.held === null || !isLeaving(record.held)) continue;
       record.closedAt = record.held.until;
       record.closeReason = record.held.reason;
     }

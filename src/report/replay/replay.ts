@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import { type Network, networkSet } from '../../address/network.ts';
 import type { Refusal, RefusalReason } from '../../call/refusal.ts';
@@ -179,7 +180,7 @@ export function createReplay(options: ReplayOptions): Replay {
       description = describeSession(session);
       announcements.add(session, {
         owner: packet.source,
-        callId: read.callId,
+        callId: event.calls[0]?.callId ?? Buffer.from(read.callId, 'latin1').toString('latin1'),
         call: event.calls[0]?.hash ?? null,
         summary: summaryOf(read),
         place,

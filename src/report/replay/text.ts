@@ -86,7 +86,10 @@ function createPage(report: ReplayReport, style: Style) {
     const passed = media.reduce((sum, flow) => sum + flow.passed, 0);
     const outcome = blocked === 0 ? 'none blocked' : bad(`${blocked} blocked`);
     yield row('media', `${plural(media.length, 'flow')}, ${plural(passed, 'packet')} passed, ${outcome}`);
-    if (inside !== 'any') yield row('inside', inside.join(', '));
+    if (inside !== 'any') {
+      yield row('inside', inside.join(', '));
+      yield row('', quiet('what leaves it passes; what enters it needs a pinhole or its state'));
+    }
     const { from, to } = report.window;
     if (from !== null || to !== null) {
       yield row(
