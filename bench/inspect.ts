@@ -1,53 +1,52 @@
 /**
- * Cost of the whole inspection (packet, SIP, SDP, call, policy, pinhole table), one core, one process, beside
- * npm parsers that do the parsing alone. All variants take turns, the median of the rounds counts.
+ * Cost of the whole inspection (packet, SIP, SDP, call, policy, pinhole table) on one core, beside npm parsers that
+ * do the parsing alone. Every message is timed on its own; variants take turns within a round, so that a machine
+ * that changes its speed changes it for all of them.
  *
- *   node bench/run.mjs inspect
+ *   node bench/run.mjs inspect [rounds]
  */
 import type { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
 import { parse as parseSdp } from 'sdp-transform';
-import { createInspector } from '../src/inspector.ts';
+import { createInspector, type Inspector } from '../src/inspector.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, sdp, settingsWith, sip } from '../test/scene.ts';
 
 const require = createRequire(import.meta.url);
-const ROUNDS = 15;
+const npmSip = require('sip') as { parse(text: string): unknown };
+const drachtio = require('drachtio-sip') as { SipMessage: new (text: string) => unknown };
+const jssip = require('jssip/lib/Parser.js') as { parseMessage(text: string, ua: unknown): unknown };
+
+const ROUNDS = Number(process.argv[2] ?? 11);
+const CALLS = 1000;
 const client = host('192.0.2.10');
 const server = host('198.51.100.20');
-
 const settings = settingsWith({ caps: { calls: 1_000_000, callsPerHost: 1_000_000 } });
-const newInspector = () => createInspector(() => settings);
 
-const REALISTIC = [
+const HEADERS = [
   'Max-Forwards: 70',
   'User-Agent: Example Telephone 4.12.1',
   'Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, SUBSCRIBE, NOTIFY, INFO, PUBLISH, MESSAGE, UPDATE',
   'Supported: replaces, timer, 100rel, norefersub',
 ];
-const body = (address: string, port: number) =>
-  sdp(address, [
-    {
-      port,
-      attributes: [
-        'rtpmap:0 PCMU/8000',
-        'rtpmap:8 PCMA/8000',
-        'rtpmap:101 telephone-event/8000',
-        'fmtp:101 0-16',
-        'ptime:20',
-        'sendrecv',
-      ],
-    },
-  ]);
+const AUDIO = [
+  'rtpmap:0 PCMU/8000',
+  'rtpmap:8 PCMA/8000',
+  'rtpmap:101 telephone-event/8000',
+  'fmtp:101 0-16',
+  'ptime:20',
+  'sendrecv',
+];
+const body = (address: string, port: number) => sdp(address, [{ port, attributes: AUDIO }]);
+
+const STEPS = ['INVITE + SDP', '100', '180', '200 + SDP', 'ACK', 'BYE', '200 to BYE'] as const;
 
 /** The seven messages of a call, as packets. */
 function callPackets(index: number): Buffer[] {
-  const callId = `bench-${index}@example.com`;
-  const from = `f${index}`;
   const to = `t${index}`;
   const port = 10_000 + ((index * 2) % 40_000);
   const make = (start: string, more: Parameters<typeof sip>[1] = {}) =>
-    sip(start, { callId, from, headers: REALISTIC, ...more });
+    sip(start, { callId: `bench-${index}@example.com`, from: `f${index}`, headers: HEADERS, ...more });
   return [
     udpPacket(client, server, make('INVITE', { body: body(client.address, port) })),
     udpPacket(server, client, make('100 INVITE')),
@@ -59,120 +58,147 @@ function callPackets(index: number): Buffer[] {
   ];
 }
 
-/** The clock of the inspector under test, in ms. */
+/** µs of each message, by variant. */
+const samples = new Map<string, number[]>();
+
+function timed(name: string, action: () => void, keep: boolean): void {
+  const start = process.hrtime.bigint();
+  action();
+  const spent = Number(process.hrtime.bigint() - start) / 1000;
+  if (!keep) return;
+  const list = samples.get(name);
+  if (list === undefined) samples.set(name, [spent]);
+  else list.push(spent);
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 let now = 0;
 function next(): number {
   now += 0.01;
   return now;
 }
 
-interface Variant {
-  readonly name: string;
-  /** Runs once over its messages; returns how many there were. */
-  readonly run: () => number;
+const calls = Array.from({ length: CALLS }, (_, index) => callPackets(index));
+const optionsPacket = (index: number) =>
+  udpPacket(client, server, sip('OPTIONS', { callId: `options-${index}`, headers: HEADERS }));
+const options = calls.map((_, index) => optionsPacket(index));
+const textOf = (packet: Buffer) => packet.subarray(28).toString('latin1');
+/** What the npm parsers get: the same messages as strings, each call's own. */
+const texts = {
+  OPTIONS: calls.map((_, index) => textOf(optionsPacket(index))),
+  'INVITE + SDP': calls.map((call) => textOf(call[0]!)),
+  BYE: calls.map((call) => textOf(call[5]!)),
+};
+const bodies = texts['INVITE + SDP'].map((text) => text.slice(text.indexOf('\r\n\r\n') + 4));
+const agent = { log: { error() {} } };
+
+/** 64 kB that cost a naive reader dearly: thousands of m= lines, each with candidates. */
+const hostile = udpPacket(
+  client,
+  server,
+  sip('INVITE', {
+    callId: 'hostile',
+    body: `${sdp('192.0.2.10', [])}${'m=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.10 4000 typ host\r\n'.repeat(880)}`,
+  }),
+);
+
+function round(keep: boolean): void {
+  const inspector = createInspector(() => settings);
+  for (const packet of options) timed('pinholed: OPTIONS', () => inspector.inspect(packet, next()), keep);
+  const [first] = calls;
+  const busy = createInspector(() => settings);
+  busy.inspect(first![0]!, next());
+  for (let i = 0; i < CALLS; i++)
+    timed('pinholed: 180, always of one call', () => busy.inspect(first![2]!, next()), keep);
+  for (const [step, name] of STEPS.entries()) {
+    for (const call of calls) timed(`pinholed: ${name}`, () => inspector.inspect(call[step]!, next()), keep);
+  }
+  for (let i = 0; i < 20; i++)
+    timed('pinholed: hostile 64 kB', () => inspector.inspect(hostile, next()), keep);
+  for (const [name, list] of Object.entries(texts)) {
+    for (const text of list) timed(`npm sip: ${name}`, () => npmSip.parse(text), keep);
+    for (const text of list) timed(`npm drachtio-sip: ${name}`, () => new drachtio.SipMessage(text), keep);
+    for (const text of list.slice(0, 100))
+      timed(`npm jssip: ${name}`, () => jssip.parseMessage(text, agent), keep);
+  }
+  for (const [index, text] of texts['INVITE + SDP'].entries()) {
+    const both = () => {
+      npmSip.parse(text);
+      parseSdp(bodies[index]!);
+    };
+    timed('npm sip + sdp-transform: INVITE + SDP', both, keep);
+  }
 }
 
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[sorted.length >> 1]!;
+for (let i = 0; i < 4; i++) round(false);
+for (let i = 0; i < ROUNDS; i++) round(true);
+
+console.log('| message | p50 µs | p99 µs | mean µs | messages/s |\n|---|--:|--:|--:|--:|');
+for (const [name, list] of samples) {
+  list.sort((a, b) => a - b);
+  const average = mean(list);
+  const row = [quantile(list, 0.5), quantile(list, 0.99), average].map((value) => value.toFixed(2));
+  console.log(`| ${name} | ${row.join(' | ')} | ${Math.round(1e6 / average)} |`);
 }
 
-/** Rounds of all variants in turn; µs per message, median of the rounds. */
-function measure(variants: readonly Variant[]): Map<string, number> {
-  const times = new Map(variants.map(({ name }) => [name, [] as number[]]));
-  for (const { run } of variants) run();
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const { name, run } of variants) {
+const p50 = (name: string) => quantile(samples.get(name)!, 0.5);
+const ratio = (a: string, b: string) => (p50(a) / p50(b)).toFixed(2);
+console.log(`\nOPTIONS, ours / parsing by sip: ${ratio('pinholed: OPTIONS', 'npm sip: OPTIONS')}`);
+console.log(`BYE, ours / parsing by sip: ${ratio('pinholed: BYE', 'npm sip: BYE')}`);
+console.log(
+  `INVITE, ours / parsing by sip and sdp-transform: ${ratio('pinholed: INVITE + SDP', 'npm sip + sdp-transform: INVITE + SDP')}`,
+);
+
+/** Whole calls, one after the other, as fast as it goes. */
+function callsPerSecond(): number {
+  const rates: number[] = [];
+  for (let i = 0; i < ROUNDS; i++) {
+    const inspector = createInspector(() => settings);
+    const start = process.hrtime.bigint();
+    for (const call of calls) for (const packet of call) inspector.inspect(packet, next());
+    rates.push((CALLS / Number(process.hrtime.bigint() - start)) * 1e9);
+  }
+  rates.sort((a, b) => a - b);
+  return quantile(rates, 0.5);
+}
+console.log(`complete calls of 7 messages, 2 with SDP: ${Math.round(callsPerSecond())} a second\n`);
+
+/** Bytes of heap per call that is up, and what a message costs beside so many. */
+function crowd(inspector: Inspector, from: number, to: number): { bytes: number; micros: number } {
+  const heap = () => {
+    globalThis.gc?.();
+    return process.memoryUsage().heapUsed + process.memoryUsage().external;
+  };
+  const before = heap();
+  for (let i = from; i < to; i++) {
+    for (const packet of callPackets(i).slice(0, 5)) inspector.inspect(packet, next());
+  }
+  const bytes = (heap() - before) / (to - from);
+  const spent: number[] = [];
+  for (let i = 0; i < 2000; i++) {
+    const call = callPackets(1_000_000 + to + i);
+    for (const packet of call) {
       const start = process.hrtime.bigint();
-      const count = run();
-      times.get(name)!.push(Number(process.hrtime.bigint() - start) / 1000 / count);
+      inspector.inspect(packet, next());
+      spent.push(Number(process.hrtime.bigint() - start) / 1000);
     }
   }
-  return new Map([...times].map(([name, list]) => [name, median(list)]));
+  spent.sort((a, b) => a - b);
+  return { bytes, micros: mean(spent.slice(0, Math.floor(spent.length * 0.99))) };
 }
 
-const CALLS = 2000;
-const packets = Array.from({ length: CALLS }, (_, index) => callPackets(index));
-const options = udpPacket(client, server, sip('OPTIONS', { headers: REALISTIC }));
-const payload = (packet: Buffer) => packet.subarray(28).toString('latin1');
-const optionsText = payload(options);
-const inviteText = payload(packets[0]![0]!);
-const inviteBody = inviteText.slice(inviteText.indexOf('\r\n\r\n') + 4);
-
-const npmSip = require('sip') as { parse(text: string): unknown };
-const drachtio = require('drachtio-sip') as { SipMessage: new (text: string) => unknown };
-
-/** Only message `position` of every call is timed, the others build the state it needs. */
-function stage(name: string, position: number): Variant & { spent: () => number } {
-  let spent = 0;
-  return {
-    name,
-    spent: () => spent,
-    run: () => {
-      const inspector = newInspector();
-      for (const call of packets) for (let i = 0; i < position; i++) inspector.inspect(call[i]!, next());
-      const start = process.hrtime.bigint();
-      for (const call of packets) inspector.inspect(call[position]!, next());
-      spent = Number(process.hrtime.bigint() - start) / 1000 / packets.length;
-      return packets.length;
-    },
-  };
+console.log('| calls up | bytes a call | µs a message of other calls |\n|--:|--:|--:|');
+const crowded = createInspector(() => settings);
+let reached = 0;
+for (const target of [100, 10_000, 100_000]) {
+  const { bytes, micros } = crowd(crowded, reached, target);
+  console.log(`| ${target} | ${target === 100 ? '-' : Math.round(bytes)} | ${micros.toFixed(2)} |`);
+  reached = target;
 }
-
-const loop = (count: number, action: () => void) => () => {
-  for (let i = 0; i < count; i++) action();
-  return count;
-};
-const idle = newInspector();
-
-const parsers = measure([
-  { name: 'pinholed: inspect OPTIONS', run: loop(20_000, () => void idle.inspect(options, next())) },
-  { name: 'npm sip: parse OPTIONS', run: loop(20_000, () => void npmSip.parse(optionsText)) },
-  {
-    name: 'npm drachtio-sip: parse OPTIONS',
-    run: loop(5_000, () => void new drachtio.SipMessage(optionsText)),
-  },
-  { name: 'npm sip: parse INVITE', run: loop(20_000, () => void npmSip.parse(inviteText)) },
-  {
-    name: 'npm sip + sdp-transform: parse INVITE',
-    run: loop(10_000, () => {
-      npmSip.parse(inviteText);
-      parseSdp(inviteBody);
-    }),
-  },
-  {
-    name: 'npm drachtio-sip: parse INVITE',
-    run: loop(5_000, () => void new drachtio.SipMessage(inviteText)),
-  },
-  {
-    name: 'pinholed: whole calls of 7 messages',
-    run: () => {
-      const inspector = newInspector();
-      for (const call of packets) for (const packet of call) inspector.inspect(packet, next());
-      return packets.length * 7;
-    },
-  },
-]);
-
-const stages = [
-  stage('pinholed: inspect INVITE + SDP (opens)', 0),
-  stage('pinholed: inspect 180', 2),
-  stage('pinholed: inspect 200 + SDP (opens)', 3),
-  stage('pinholed: inspect ACK', 4),
-  stage('pinholed: inspect BYE', 5),
-  stage('pinholed: inspect 200 to BYE', 6),
-];
-for (const one of stages) {
-  const rounds: number[] = [];
-  for (let round = 0; round < ROUNDS; round++) {
-    one.run();
-    rounds.push(one.spent());
-  }
-  parsers.set(one.name, median(rounds));
-}
-
-console.log('| what | µs per message |\n|---|---|');
-for (const [name, time] of parsers) console.log(`| ${name} | ${time.toFixed(2)} |`);
-const calls = 1e6 / (parsers.get('pinholed: whole calls of 7 messages')! * 7);
-console.log(`\nOPTIONS: ${Math.round(1e6 / parsers.get('pinholed: inspect OPTIONS')!)} messages/s`);
-console.log(`complete calls: ${Math.round(calls)} a second`);

@@ -3,6 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
+/** The young generation that the daemon gives its data path, too (src/daemon/thread.ts). */
+const FLAGS = ['--expose-gc', '--max-semi-space-size=64', '--min-semi-space-size=64'];
+
 const [name, ...rest] = process.argv.slice(2);
 if (name === undefined || !existsSync(new URL(`${name}.ts`, import.meta.url))) {
   console.error(`no benchmark bench/${name}.ts`);
@@ -11,7 +14,7 @@ if (name === undefined || !existsSync(new URL(`${name}.ts`, import.meta.url))) {
 const compiler = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.bench.json'];
 const compiled = spawnSync(process.execPath, compiler, { stdio: 'inherit' });
 if (compiled.status !== 0) process.exit(compiled.status ?? 1);
-const run = spawnSync(process.execPath, ['--expose-gc', `build/bench/${name}.js`, ...rest], {
+const run = spawnSync(process.execPath, [...FLAGS, `build/bench/${name}.js`, ...rest], {
   stdio: 'inherit',
 });
 process.exit(run.status ?? 1);

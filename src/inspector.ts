@@ -138,11 +138,12 @@ export interface Inspector {
 const NO_EVENTS: readonly InspectorEvent[] = [];
 const NOTHING: Inspection = { change: null, verdict: 'release', events: NO_EVENTS, packet: null };
 /** Methods counted by name; everything else is counted as `other`, so that no sender can fill memory. */
-const KNOWN_METHODS = new Set(
-  'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
+const KNOWN_METHODS = [
+  'other',
+  ...'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
     ' ',
   ),
-);
+];
 const MAX_REFUSALS_OF_CALL = 64;
 /** ms of silence on a TCP stream after which a segment with a whole header block may start a message anew. */
 const RESYNC_SILENCE = 1000;
@@ -187,7 +188,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     malformed: 0,
     unreadable: new Map(),
     messages: { udp: 0, tcp: 0 },
-    methods: new Map(),
+    methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
     refusals: new Map(),
     callsStarted: 0,
   };
@@ -268,9 +269,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
 
   function message(work: Work, packet: PacketView, read: SipMessage, transport: Transport): void {
     stats.messages[transport]++;
-    const name = read.method === '' ? read.cseqMethod : read.method;
-    const method = KNOWN_METHODS.has(name) ? name : 'other';
-    stats.methods.set(method, (stats.methods.get(method) ?? 0) + 1);
+    countMethod(stats.methods, read.method === '' ? read.cseqMethod : read.method);
     const bodies = bodiesOf(read);
     const { source, sourcePort, destination, destinationPort } = packet;
     const arrival = {
@@ -278,10 +277,12 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       destination: { address: destination, port: destinationPort },
       now: work.now,
     };
+    const before = tracker.size;
     const outcomes = tracker.handle(read, arrival, bodies);
     const calls: Call[] = [];
     for (const { call } of outcomes) if (call !== null) calls.push(call);
     emit(work, { type: 'message', message: read, transport, packet, calls, session: bodies.session });
+    if (tracker.size > before) register(work, calls[0]!);
     for (const outcome of outcomes) apply(work, outcome, work.now);
   }
 
@@ -312,12 +313,13 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     emit(work, { type: 'refused', call, refusal, wanted, at });
   }
 
+  function register(work: Work, call: Call): void {
+    callOf.set(call.hash, call);
+    stats.callsStarted++;
+    emit(work, { type: 'call', what: 'started', call, at: work.now });
+  }
+
   function apply(work: Work, { call, departure, refusals }: Outcome, at: number): void {
-    if (call !== null && !callOf.has(call.hash)) {
-      callOf.set(call.hash, call);
-      stats.callsStarted++;
-      emit(work, { type: 'call', what: 'started', call, at });
-    }
     for (const refusal of refusals) refuse(work, call, refusal, at);
     if (call === null) return;
     if (departure !== null) {
@@ -472,6 +474,12 @@ function finish({ packet, events, changes, verdict }: Work): Inspection {
 
 function limitsOf({ caps }: InspectorSettings): SipLimits {
   return { stream: false, maxHeaders: caps.headers, maxBytes: caps.messageBytes };
+}
+
+function countMethod(methods: Map<string, number>, name: string): void {
+  const count = methods.get(name);
+  if (count === undefined) methods.set('other', methods.get('other')! + 1);
+  else methods.set(name, count + 1);
 }
 
 function sdpCapsOf({ caps }: InspectorSettings): { streams: number; candidates: number } {

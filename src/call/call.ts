@@ -109,6 +109,10 @@ export interface Call {
   hardDeadline: number;
   /** Last media seen, or the last time the pinholes changed. */
   mediaAt: number;
+  /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */
+  held: boolean;
+  /** When the queue of deadlines has it due; Infinity when it is not in there. */
+  armedAt: number;
   /** Media has been silent for too long: the rules are gone, the call is not. */
   idle: boolean;
 }

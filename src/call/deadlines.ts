@@ -1,5 +1,5 @@
 /** Keys with the times at which something is due for them; a binary heap with at most one live entry a key. */
-export interface Deadlines<Key> {
+export interface Deadlines<Key extends Armed> {
   /** Makes `key` due at `at` at the latest. An earlier time set before stays. */
   arm(key: Key, at: number): void;
   /** Takes out the key that is due first, if that is at `now` or before. */
@@ -8,18 +8,22 @@ export interface Deadlines<Key> {
   next(): number;
 }
 
+/** What can be due. The queue keeps the time in the key itself, Infinity while it is not in the queue. */
+export interface Armed {
+  armedAt: number;
+}
+
 interface Item<Key> {
   readonly key: Key;
   readonly at: number;
 }
 
-export function createDeadlines<Key>(): Deadlines<Key> {
-  const armed = new Map<Key, number>();
+export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
   const heap: Item<Key>[] = [];
 
   function arm(key: Key, at: number): void {
-    if (at === Number.POSITIVE_INFINITY || at >= (armed.get(key) ?? Number.POSITIVE_INFINITY)) return;
-    armed.set(key, at);
+    if (at >= key.armedAt) return;
+    key.armedAt = at;
     let hole = heap.length;
     const item = { key, at };
     heap.push(item);
@@ -51,14 +55,14 @@ export function createDeadlines<Key>(): Deadlines<Key> {
 
   /** Entries that a later `arm` made stale are dropped when they come to the top. */
   function settle(): void {
-    while (heap.length > 0 && armed.get(heap[0]!.key) !== heap[0]!.at) removeFirst();
+    while (heap.length > 0 && heap[0]!.key.armedAt !== heap[0]!.at) removeFirst();
   }
 
   function pop(now: number): Item<Key> | null {
     settle();
     if (heap.length === 0 || heap[0]!.at > now) return null;
     const first = removeFirst();
-    armed.delete(first.key);
+    first.key.armedAt = Number.POSITIVE_INFINITY;
     return first;
   }
 

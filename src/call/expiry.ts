@@ -1,5 +1,5 @@
 import type { SipMessage } from '../sip/message.ts';
-import { type Call, type Dialog, type EndReason, isHeld, type Offer } from './call.ts';
+import type { Call, Dialog, EndReason, Offer } from './call.ts';
 import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
@@ -54,7 +54,7 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
   }
   const settings = context.timers();
   if (now >= idleDeadline(settings, call)) {
-    const reason = isHeld(call) ? 'hold-idle' : 'media-idle';
+    const reason = call.held ? 'hold-idle' : 'media-idle';
     call.idle = true;
     return changed(call, leaving(reason));
   }
@@ -83,13 +83,13 @@ function expireDialogs(settings: CallTimers, call: Call, now: number): Outcome {
   return dropped ? changed(call, leaving('offer-refused'), refusals) : unchanged(call, refusals);
 }
 
-function offerDeadline({ offer, ringing }: CallTimers, { transaction }: Offer): number {
+export function offerDeadline({ offer, ringing }: CallTimers, { transaction }: Offer): number {
   return transaction.startedAt + (transaction.method === 'INVITE' ? ringing : offer);
 }
 
-function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
+export function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
   if (call.idle || !call.dialogs.some((dialog) => dialog.agreed !== null)) return NEVER;
-  return call.mediaAt + (isHeld(call) ? holdIdle : mediaIdle);
+  return call.mediaAt + (call.held ? holdIdle : mediaIdle);
 }
 
 /** Ends a call. Media under way may drain after an end that both parties know of. */

@@ -1,7 +1,7 @@
 import type { TransportAddress } from '../address/address.ts';
 import type { SdpError, Session, TrickledCandidates } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
-import type { Call } from './call.ts';
+import { type Call, isHeld } from './call.ts';
 import type { Refusal } from './refusal.ts';
 import type { CloseReason, Departure } from './wanted.ts';
 
@@ -48,6 +48,7 @@ export function changed(
   departure: Departure,
   refusals: readonly Refusal[] = NO_REFUSALS,
 ): Outcome {
+  call.held = isHeld(call);
   return { call, departure, refusals };
 }
 

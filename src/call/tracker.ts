@@ -178,6 +178,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       sessionDeadline: Number.POSITIVE_INFINITY,
       hardDeadline: maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY,
       mediaAt: now,
+      held: false,
+      armedAt: Number.POSITIVE_INFINITY,
       idle: false,
     };
   }
@@ -191,6 +193,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   function adopt(call: Call): boolean {
     const legs = byCallId.get(call.callId);
     if (legs?.some((leg) => leg.hash === call.hash)) return false;
+    call.armedAt = Number.POSITIVE_INFINITY;
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);
     if (call.state !== 'ended') admission.adopt(call.parties[0], call.parties[1]);
