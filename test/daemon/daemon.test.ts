@@ -20,6 +20,9 @@ import { udpPacket } from '../packets.ts';
 import { sdp, sip } from '../scene.ts';
 
 const program = fileURLToPath(new URL('./process.ts', import.meta.url));
+/** The runtime under test: this one, or the Bun that PINHOLED_TEST_BUN names. */
+const bun = process.env['PINHOLED_TEST_BUN'];
+const [runtime, ...runtimeOptions] = bun === undefined ? [process.execPath, '--import', 'tsx'] : [bun];
 const started: Daemon[] = [];
 const directories: string[] = [];
 after(() => {
@@ -71,7 +74,7 @@ function start({ flags = [], config = '', directory: given }: Setup = {}): Daemo
   if (given === undefined) directories.push(directory);
   chmodSync(directory, 0o777);
   writeFileSync(join(directory, 'config'), configText(directory, config));
-  const child = spawn(process.execPath, ['--import', 'tsx', program, join(directory, 'config'), ...flags], {
+  const child = spawn(runtime!, [...runtimeOptions, program, join(directory, 'config'), ...flags], {
     stdio: ['ignore', 'inherit', 'pipe'],
     env: { ...process.env, PINHOLED_TEST_DIRECTORY: directory },
   });
