@@ -84,14 +84,14 @@ export function checkPf(pf: Pf, options: CheckOptions): Finding[] {
           'pf is not enabled: nothing is filtered and nothing diverted',
           'sysrc pf_enable=YES && service pf start',
         ),
-    checkAnchor(pf, options, rules),
+    checkAnchor(options, rules),
     checkReassembly(pf, status.reass),
     checkLimit(pf, options),
-    checkDivert(pf, options, rules),
+    checkDivert(options, rules),
   ];
 }
 
-function checkAnchor(pf: Pf, { anchor }: CheckOptions, rules: readonly RuleInPlace[]): Finding {
+function checkAnchor({ anchor }: CheckOptions, rules: readonly RuleInPlace[]): Finding {
   return isReferenced(anchor, rules)
     ? ok(`the ruleset refers to anchor "${anchor}"`)
     : fault(
@@ -147,11 +147,7 @@ function countAnchors(pf: Pf, path: string, depth: number): number {
   }
 }
 
-function checkDivert(
-  pf: Pf,
-  { anchor, divertPort, failOpen }: CheckOptions,
-  rules: readonly RuleInPlace[],
-): Finding {
+function checkDivert({ anchor, divertPort, failOpen }: CheckOptions, rules: readonly RuleInPlace[]): Finding {
   if (failOpen) {
     const own = `${anchor}/${DIVERT}`;
     return isReferenced(own, rules)

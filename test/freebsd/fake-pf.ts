@@ -1,0 +1,303 @@
+import { freebsdErrno, SystemError } from '../../native-bindings/errno.ts';
+import {
+  PF_CHANGE_ADD_TAIL,
+  PF_LIMIT_ANCHORS,
+  PF_PASS,
+  PF_RULESET_FILTER,
+} from '../../native-bindings/freebsd/constants.ts';
+import type { Pf, RuleRequest } from '../../native-bindings/freebsd/pf.ts';
+import type { PfRuleReadBack, StateSelector } from '../../native-bindings/freebsd/pf-nv.ts';
+import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+
+interface FakeRule {
+  readonly values: PfRuleValues;
+  readonly anchorCall: string;
+  packets: bigint;
+}
+
+interface FakeAnchor {
+  active: FakeRule[];
+  activeTicket: number;
+  inactive: FakeRule[];
+  inactiveTicket: number;
+  open: boolean;
+}
+
+/** A packet filter's rules in memory, with pf_ioctl.c's rules about tickets, duplicates and empty anchors. */
+export interface FakePf extends Pf {
+  /** What another program may do at any time. */
+  readonly others: {
+    /** DIOCBEGINADDRS: takes the pool's ticket away. */
+    takePool(): void;
+    /** `pfctl -a path -F rules`. */
+    flush(path: string): void;
+    /** `pfctl -a path -f`: replaces the rules. */
+    replace(path: string, rules: readonly PfRuleValues[]): void;
+  };
+  /** Is asked before each request; a symbol makes it fail with that errno. */
+  refuse: (call: string, subject: string) => string | null;
+  /** Requests so far, by name. */
+  readonly calls: Map<string, number>;
+  readonly kills: StateSelector[];
+  /** Counts packets for the rule at this place. */
+  pass(path: string, nr: number, packets: number): void;
+  /** `label key` of every rule of an anchor. */
+  contents(path: string): PfRuleReadBack[];
+}
+
+export function createFakePf(): FakePf {
+  const anchors = new Map<string, FakeAnchor>();
+  let poolTicket = 100;
+  const calls = new Map<string, number>();
+  const kills: StateSelector[] = [];
+
+  const failed = (call: string, code: string, subject: string) =>
+    new SystemError('freebsd', call, freebsdErrno[code]!, subject);
+
+  function enter(call: string, subject: string): void {
+    calls.set(call, (calls.get(call) ?? 0) + 1);
+    const code = fake.refuse(call, subject);
+    if (code !== null) throw failed(call, code, subject);
+  }
+
+  /** Makes the anchor and those above it. */
+  function make(path: string): FakeAnchor {
+    const above = path.lastIndexOf('/');
+    if (above > 0) make(path.slice(0, above));
+    const found = anchors.get(path);
+    if (found !== undefined) return found;
+    const made = { active: [], activeTicket: 0, inactive: [], inactiveTicket: 0, open: false };
+    anchors.set(path, made);
+    return made;
+  }
+
+  function find(call: string, path: string): FakeAnchor {
+    const found = anchors.get(path);
+    if (found === undefined) throw failed(call, 'EINVAL', path);
+    return found;
+  }
+
+  /** Paths that some active or inactive rule calls. */
+  function referenced(): Set<string> {
+    const paths = new Set<string>(['']);
+    for (const [path, { active, inactive }] of anchors) {
+      for (const { anchorCall } of [...active, ...inactive]) {
+        if (anchorCall !== '') paths.add(path === '' ? anchorCall : `${path}/${anchorCall}`);
+      }
+    }
+    return paths;
+  }
+
+  /** pf_remove_if_empty_kruleset, from the leaves up. */
+  function removeEmpty(): void {
+    for (let again = true; again; ) {
+      again = false;
+      const called = referenced();
+      for (const [path, { active, open }] of anchors) {
+        const children = [...anchors.keys()].some((other) => other.startsWith(`${path}/`));
+        if (active.length > 0 || open || children || called.has(path)) continue;
+        anchors.delete(path);
+        again = true;
+      }
+    }
+  }
+
+  /** All of a rule but its counters. */
+  const identity = (rule: FakeRule) =>
+    JSON.stringify(readBack(rule, 0), (_, value) => (typeof value === 'bigint' ? 0 : value));
+
+  function checked(call: string, into: readonly FakeRule[], request: RuleRequest): FakeRule {
+    const rule = { values: request.rule, anchorCall: request.anchorCall ?? '', packets: 0n };
+    if (into.some((one) => identity(one) === identity(rule))) throw failed(call, 'EEXIST', request.anchor);
+    if (rule.anchorCall !== '') make(`${request.anchor}/${rule.anchorCall}`);
+    return rule;
+  }
+
+  function swap(path: string): void {
+    const anchor = anchors.get(path)!;
+    anchor.active = anchor.inactive;
+    anchor.inactive = [];
+    anchor.activeTicket = anchor.inactiveTicket;
+    anchor.open = false;
+  }
+
+  function begin(path: string): number {
+    const anchor = make(path);
+    anchor.inactive = [];
+    anchor.open = true;
+    return ++anchor.inactiveTicket;
+  }
+
+  const fake: FakePf = {
+    fd: 9,
+    refuse: () => null,
+    calls,
+    kills,
+    others: {
+      takePool() {
+        poolTicket++;
+      },
+      flush(path) {
+        begin(path);
+        swap(path);
+        removeEmpty();
+      },
+      replace(path, rules) {
+        begin(path);
+        anchors.get(path)!.inactive = rules.map((values) => ({ values, anchorCall: '', packets: 0n }));
+        swap(path);
+      },
+    },
+    begin(elements) {
+      enter('DIOCXBEGIN', elements.map(({ anchor }) => anchor).join(','));
+      return { elements, tickets: elements.map(({ anchor }) => begin(anchor)), memory: Buffer.alloc(0) };
+    },
+    commit({ elements, tickets }) {
+      enter('DIOCXCOMMIT', elements.map(({ anchor }) => anchor).join(','));
+      for (const [index, { anchor, ruleset }] of elements.entries()) {
+        const found = anchors.get(anchor);
+        if (ruleset !== PF_RULESET_FILTER || !found?.open || found.inactiveTicket !== tickets[index]) {
+          throw failed('DIOCXCOMMIT', 'EBUSY', anchor);
+        }
+      }
+      for (const { anchor } of elements) swap(anchor);
+      removeEmpty();
+    },
+    rollback({ elements }) {
+      for (const { anchor } of elements) {
+        const found = anchors.get(anchor);
+        if (found) Object.assign(found, { inactive: [], open: false });
+      }
+      removeEmpty();
+    },
+    beginAddrs() {
+      enter('DIOCBEGINADDRS', '');
+      return ++poolTicket;
+    },
+    addAddr() {},
+    addRule(request) {
+      enter('DIOCADDRULE', request.anchor);
+      const anchor = find('DIOCADDRULE', request.anchor);
+      if (request.ticket !== anchor.inactiveTicket || request.poolTicket !== poolTicket) {
+        throw failed('DIOCADDRULE', 'EBUSY', request.anchor);
+      }
+      anchor.inactive.push(checked('DIOCADDRULE', anchor.inactive, request));
+    },
+    changeTicket(path) {
+      enter('DIOCCHANGERULE', path);
+      return ++find('DIOCCHANGERULE', path).activeTicket;
+    },
+    insertRule(place, request) {
+      enter('DIOCCHANGERULE', request.anchor);
+      if (place !== PF_CHANGE_ADD_TAIL) throw new Error(`place ${place} is not in the fake`);
+      if (request.poolTicket !== poolTicket) throw failed('DIOCCHANGERULE', 'EBUSY', request.anchor);
+      const anchor = find('DIOCCHANGERULE', request.anchor);
+      if (request.ticket !== anchor.activeTicket) throw failed('DIOCCHANGERULE', 'EINVAL', request.anchor);
+      anchor.active.push(checked('DIOCCHANGERULE', anchor.active, request));
+      anchor.activeTicket++;
+    },
+    removeRule(path, ticket, nr) {
+      enter('DIOCCHANGERULE', path);
+      const anchor = find('DIOCCHANGERULE', path);
+      if (ticket !== anchor.activeTicket || anchor.active[nr] === undefined) {
+        throw failed('DIOCCHANGERULE', 'EINVAL', path);
+      }
+      anchor.active.splice(nr, 1);
+      anchor.activeTicket++;
+      removeEmpty();
+    },
+    rules(path, action = PF_PASS) {
+      enter('DIOCGETRULES', path);
+      if (path === '') make('');
+      const { active, activeTicket } = find('DIOCGETRULES', path);
+      return { count: action === PF_PASS ? active.length : 0, ticket: activeTicket };
+    },
+    rule(path, ticket, nr) {
+      enter('DIOCGETRULENV', path);
+      const { active, activeTicket } = find('DIOCGETRULENV', path);
+      const rule = active[nr];
+      if (ticket !== activeTicket || rule === undefined) throw failed('DIOCGETRULENV', 'EBUSY', path);
+      return readBack(rule, nr);
+    },
+    anchors(path) {
+      enter('DIOCGETRULESETS', path);
+      if (path !== '' && !anchors.has(path)) throw failed('DIOCGETRULESETS', 'ENOENT', path);
+      const prefix = path === '' ? '' : `${path}/`;
+      const below = [...anchors.keys()].filter((one) => one !== '' && one.startsWith(prefix));
+      return below.map((one) => one.slice(prefix.length)).filter((one) => !one.includes('/'));
+    },
+    killStates(selector) {
+      enter('DIOCKILLSTATESNV', selector.label ?? '');
+      kills.push(selector);
+      return 2;
+    },
+    status: () => ({ running: true, states: 0, reass: 1, counters: new Map() }),
+    limit(index) {
+      if (index !== PF_LIMIT_ANCHORS) throw failed('DIOCGETLIMIT', 'EINVAL', '');
+      return 512;
+    },
+    setLimit() {},
+    close() {},
+    pass(path, nr, packets) {
+      anchors.get(path)!.active[nr]!.packets += BigInt(packets);
+    },
+    contents: (path) => (anchors.get(path)?.active ?? []).map(readBack),
+  };
+  return fake;
+}
+
+/** As DIOCGETRULENV tells it. */
+function readBack({ values, anchorCall, packets }: FakeRule, nr: number): PfRuleReadBack {
+  const end = (one: PfRuleValues['src']) => ({
+    addr: {
+      'v.a.addr': padded(one?.addr?.['v.a.addr']),
+      'v.a.mask': padded(one?.addr?.['v.a.mask']),
+      type: one?.addr?.type ?? 0,
+    },
+    port: [...(one?.port ?? [0, 0])],
+    neg: one?.neg ?? 0,
+    port_op: one?.port_op ?? 0,
+  });
+  return {
+    src: end(values.src),
+    dst: end(values.dst),
+    label: values.label ?? '',
+    ifname: values.ifname ?? '',
+    qname: values.qname ?? '',
+    pqname: '',
+    tagname: values.tagname ?? '',
+    match_tagname: values.match_tagname ?? '',
+    evaluations: packets,
+    packets: [packets, 0n],
+    bytes: [packets * 200n, 0n],
+    rtableid: values.rtableid ?? 0,
+    timeout: [...(values.timeout ?? [])],
+    max_states: values.max_states ?? 0,
+    nr,
+    prob: 0,
+    states_cur: 0n,
+    states_tot: 0n,
+    rule_flag: 0,
+    action: values.action ?? 0,
+    direction: values.direction ?? 0,
+    log: values.log ?? 0,
+    quick: values.quick ?? 0,
+    ifnot: 0,
+    keep_state: values.keep_state ?? 0,
+    af: values.af ?? 0,
+    proto: values.proto ?? 0,
+    allow_opts: 0,
+    tos: 0,
+    prio: 0,
+    anchor_relative: 0,
+    anchor_wildcard: 0,
+    divertPort: values.divert?.port ?? 0,
+    anchorCall,
+  };
+}
+
+function padded(bytes: Uint8Array | undefined): Buffer {
+  const result = Buffer.alloc(16);
+  if (bytes !== undefined) result.set(bytes);
+  return result;
+}

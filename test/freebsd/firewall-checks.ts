@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import type { Pf } from '../../native-bindings/freebsd/pf.ts';
+import type { PfRuleReadBack } from '../../native-bindings/freebsd/pf-nv.ts';
+import { createDivertRules } from '../../src/firewall/pf/divert-rules.ts';
+import { layOut } from '../../src/firewall/pf/layout.ts';
+import { readRules } from '../../src/firewall/pf/ruleset.ts';
+import { openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
+import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
+
+/** What another program does to our anchors: `pfctl -a path -F rules`. */
+export type Flush = (path: string) => void;
+
+/** One thing that must be so on a running kernel and in the fake alike. Leaves no rule behind. */
+export interface FirewallCheck {
+  readonly name: string;
+  run(pf: Pf, flush: Flush): void;
+}
+
+export const ANCHOR = 'pinholed_check';
+
+const options: PfOptions = {
+  anchor: ANCHOR,
+  shards: 4,
+  mediaPorts: [[10_000, 20_000]],
+  style: () => ({
+    log: 'off',
+    tag: null,
+    queue: null,
+    statesPerRule: 8,
+    udpFirst: 60_000,
+    udpSingle: 30_000,
+    udpMultiple: 60_000,
+  }),
+};
+
+export function pinhole(port: number, more: Partial<Pinhole> = {}): Pinhole {
+  const match = {
+    protocol: 'udp',
+    sources: ['198.51.100.20'],
+    sourcePort: null,
+    address: '192.0.2.10',
+    ports: [port, port + 1],
+    ...more,
+  } as const;
+  return {
+    kind: 'rtp+rtcp',
+    media: 'audio',
+    label: `pinholed:check:${port}`,
+    ...match,
+    id: pinholeId(match),
+  };
+}
+
+/** Rules of all shards as pf.conf(5) would have them, in short, sorted. */
+export function loaded(pf: Pf, anchor = ANCHOR): string[] {
+  let names: string[] = [];
+  try {
+    names = pf.anchors(anchor);
+  } catch {
+    return [];
+  }
+  return names
+    .filter((name) => name !== 'divert')
+    .flatMap((name) => readRules(pf, `${anchor}/${name}`).map((rule) => `${name} ${shorten(rule)}`))
+    .sort();
+}
+
+function shorten({ src, dst, af, proto, label, quick, tagname, log }: PfRuleReadBack): string {
+  const host = ({ addr }: PfRuleReadBack['src']) => {
+    if (addr['v.a.mask'].every((byte) => byte === 0)) return 'any';
+    return af === 2 ? [...addr['v.a.addr'].subarray(0, 4)].join('.') : addr['v.a.addr'].toString('hex');
+  };
+  const from = src.port_op === 0 ? '' : `:${src.port[0]}`;
+  const ports = dst.port_op === 9 ? `${dst.port[0]}:${dst.port[1]}` : `${dst.port[0]}`;
+  const flags = `${quick ? '' : ' not quick'}${tagname && ` tag ${tagname}`}${log ? ` log ${log}` : ''}`;
+  return `${af}/${proto} ${host(src)}${from} > ${host(dst)} ${ports} ${label}${flags}`;
+}
+
+function withFirewall(pf: Pf, body: (firewall: PfFirewall) => void, more: Partial<PfOptions> = {}): void {
+  const firewall = openPfFirewall(pf, { ...options, ...more });
+  try {
+    body(firewall);
+  } finally {
+    firewall.clear();
+  }
+}
+
+const ids = (pinholes: readonly Pinhole[]) => pinholes.map(({ id }) => id).sort();
+
+export const firewallChecks: readonly FirewallCheck[] = [
+  {
+    name: 'the parent has one anchor rule for each shard, protocol and family',
+    run(pf) {
+      withFirewall(pf, () => {
+        const rules = readRules(pf, ANCHOR);
+        const { ranges, names } = layOut(options.mediaPorts, options.shards);
+        assert.equal(rules.length, 16);
+        assert.deepEqual(
+          rules.slice(0, 5).map(({ af, proto, dst, anchorCall, action, direction }) => {
+            return [af, proto, dst.port_op, dst.port, anchorCall, action, direction];
+          }),
+          [
+            ...names.map((name, index) => [2, 17, 9, [...ranges[index]!], name, 0, 0]),
+            [2, 6, 9, [...ranges[0]!], '00', 0, 0],
+          ],
+        );
+        assert.deepEqual(
+          rules.map(({ af, proto }) => `${af}/${proto}`),
+          ['2/17', '2/6', '28/17', '28/6'].flatMap((one) => [one, one, one, one]),
+        );
+      });
+      assert.deepEqual(readRules(pf, ANCHOR), []);
+    },
+  },
+  {
+    name: 'pinholes open and close; nothing but them is in the shards',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const one = pinhole(10_000);
+        const two = pinhole(12_600, { sources: ['198.51.100.20', '203.0.113.5'] });
+        const six = pinhole(19_000, {
+          address: '2001:db8:2::10',
+          sources: ['2001:db8:1::10'],
+          sourcePort: 4000,
+          ports: [19_000, 19_000],
+        });
+        const any = pinhole(11_000, { sources: 'any', ports: [11_001, 11_001] });
+        const tcp = pinhole(15_000, { protocol: 'tcp', ports: [15_000, 15_000] });
+        firewall.commit({ open: [one, two, six, any, tcp], close: [] });
+        assert.equal(firewall.method(), 'change');
+        assert.deepEqual(loaded(pf), [
+          '00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000',
+          '00 2/17 any > 192.0.2.10 11001 pinholed:check:11000',
+          '01 2/17 198.51.100.20 > 192.0.2.10 12600:12601 pinholed:check:12600',
+          '01 2/17 203.0.113.5 > 192.0.2.10 12600:12601 pinholed:check:12600',
+          '02 2/6 198.51.100.20 > 192.0.2.10 15000 pinholed:check:15000',
+          '03 28/17 20010db8000100000000000000000010:4000 > 20010db8000200000000000000000010 19000 pinholed:check:19000',
+        ]);
+        assert.deepEqual(firewall.list(), [one, two, six, any, tcp]);
+        firewall.commit({ open: [], close: [one, six] });
+        firewall.commit({ open: [one], close: [two, any, tcp] });
+        assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000']);
+        assert.equal(firewall.verify(), 'intact');
+      });
+      assert.deepEqual(loaded(pf), []);
+    },
+  },
+  {
+    name: 'a range over the border of two shards has its rule in both',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const { ranges } = layOut(options.mediaPorts, options.shards);
+        const border = ranges[1]![0];
+        const across = pinhole(border - 1);
+        firewall.commit({ open: [across], close: [] });
+        assert.deepEqual(
+          loaded(pf).map((text) => text.slice(0, 2)),
+          ['00', '01'],
+        );
+        assert.deepEqual(firewall.list(), [across]);
+        firewall.commit({ open: [], close: [across] });
+        assert.deepEqual(loaded(pf), []);
+      });
+    },
+  },
+  {
+    name: 'pinholes of one stream that have a rule in common share it until the last is closed',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const early = pinhole(10_000);
+        const narrowed = pinhole(10_000, { sources: ['198.51.100.20', '203.0.113.5'] });
+        firewall.commit({ open: [early], close: [] });
+        firewall.commit({ open: [narrowed], close: [] });
+        assert.equal(loaded(pf).length, 2);
+        assert.deepEqual(firewall.list(), [early, narrowed]);
+        firewall.commit({ open: [], close: [early] });
+        assert.equal(loaded(pf).length, 2);
+        assert.deepEqual(ids(firewall.list()), [narrowed.id]);
+        firewall.commit({ open: [early], close: [narrowed] });
+        assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000']);
+      });
+    },
+  },
+  {
+    name: 'another process takes up what stands: same pinholes, same rules, states undisturbed',
+    run(pf) {
+      withFirewall(pf, (first) => {
+        const pinholes = [
+          pinhole(10_000),
+          pinhole(12_600, { sources: ['198.51.100.20', '203.0.113.5'] }),
+          pinhole(19_000, { address: '2001:db8:2::10', sources: 'any' }),
+        ];
+        first.commit({ open: pinholes, close: [] });
+        const before = loaded(pf);
+        const second = openPfFirewall(pf, options);
+        assert.deepEqual(ids(second.list()), ids(pinholes));
+        assert.deepEqual(
+          second.list().map(({ label }) => label),
+          pinholes.map(({ label }) => label),
+        );
+        assert.deepEqual(loaded(pf), before);
+        second.commit({ open: [pinhole(10_010)], close: [pinholes[0]!] });
+        assert.equal(loaded(pf).length, before.length);
+        second.clear();
+        assert.deepEqual(loaded(pf), []);
+      });
+    },
+  },
+  {
+    name: 'with other shards than before, rules move to where they belong',
+    run(pf) {
+      withFirewall(pf, (first) => {
+        const one = pinhole(12_600);
+        first.commit({ open: [one], close: [] });
+        const second = openPfFirewall(pf, { ...options, shards: 2 });
+        assert.deepEqual(second.list(), []);
+        second.commit({ open: [one], close: [] });
+        assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 12600:12601 pinholed:check:12600']);
+        second.clear();
+      });
+    },
+  },
+  {
+    name: 'flushed shards and a flushed parent are noticed, and put back',
+    run(pf, flush) {
+      withFirewall(pf, (firewall) => {
+        const pinholes = [pinhole(10_000), pinhole(12_600)];
+        firewall.commit({ open: pinholes, close: [] });
+        const before = loaded(pf);
+        assert.equal(firewall.verify(), 'intact');
+        flush(`${ANCHOR}/01`);
+        assert.equal(firewall.verify(), 'lost');
+        assert.deepEqual(ids(firewall.list()), [pinholes[0]!.id]);
+        assert.equal(firewall.verify(), 'intact');
+        firewall.commit({ open: [pinholes[1]!], close: [] });
+        assert.deepEqual(loaded(pf), before);
+        flush(ANCHOR);
+        for (const name of ['00', '01']) flush(`${ANCHOR}/${name}`);
+        assert.equal(firewall.verify(), 'lost');
+        assert.deepEqual(firewall.list(), []);
+        firewall.commit({ open: pinholes, close: [] });
+        assert.deepEqual(loaded(pf), before);
+        assert.equal(readRules(pf, ANCHOR).length, 16);
+        assert.equal(firewall.verify(), 'intact');
+      });
+    },
+  },
+  {
+    name: 'a commit just after a flush puts its own rules in all the same',
+    run(pf, flush) {
+      withFirewall(pf, (firewall) => {
+        firewall.commit({ open: [pinhole(10_000)], close: [] });
+        flush(ANCHOR);
+        flush(`${ANCHOR}/00`);
+        firewall.commit({ open: [pinhole(10_002)], close: [] });
+        assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10002:10003 pinholed:check:10002']);
+        assert.equal(firewall.verify(), 'lost');
+        assert.deepEqual(ids(firewall.list()), [pinhole(10_002).id]);
+        assert.equal(firewall.verify(), 'intact');
+      });
+    },
+  },
+  {
+    name: 'style: log, tag without quick, state limits and timeouts',
+    run(pf) {
+      const style = { ...options.style(), log: 'all', tag: 'voice', statesPerRule: 3 } as const;
+      withFirewall(
+        pf,
+        (firewall) => {
+          firewall.commit({ open: [pinhole(10_000)], close: [] });
+          const [rule] = readRules(pf, `${ANCHOR}/00`);
+          assert.deepEqual(
+            [
+              rule!.log,
+              rule!.tagname,
+              rule!.quick,
+              rule!.max_states,
+              rule!.timeout.slice(6, 9),
+              rule!.rtableid,
+            ],
+            [3, 'voice', 0, 3, [60, 30, 60], -1],
+          );
+          assert.deepEqual(firewall.list(), [pinhole(10_000)]);
+        },
+        { style: () => style },
+      );
+    },
+  },
+  {
+    name: 'divert rules come and go in their own anchor',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const rules = createDivertRules(pf, {
+          anchor: ANCHOR,
+          port: 8668,
+          interfaces: ['lo0'],
+          sipPorts: [
+            [5060, 5060],
+            [5070, 5080],
+          ],
+          ipv6: true,
+        });
+        rules.remove();
+        rules.install();
+        const inside = readRules(pf, `${ANCHOR}/divert`);
+        assert.equal(inside.length, 16);
+        assert.deepEqual(
+          inside.slice(0, 2).map(({ direction, ifname, divertPort, quick, keep_state, dst }) => {
+            return [direction, ifname, divertPort, quick, keep_state, dst.port, dst.port_op];
+          }),
+          [
+            [1, 'lo0', 8668, 1, 1, [5060, 0], 2],
+            [1, 'lo0', 8668, 1, 1, [5070, 5080], 9],
+          ],
+        );
+        assert.deepEqual(firewall.list(), []);
+        rules.remove();
+        rules.remove();
+        assert.deepEqual(readRules(pf, `${ANCHOR}/divert`), []);
+      });
+    },
+  },
+];

@@ -1,0 +1,284 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { PF_OP_EQ } from '../../native-bindings/freebsd/constants.ts';
+import { FirewallError } from '../../src/firewall/firewall.ts';
+import { layOut } from '../../src/firewall/pf/layout.ts';
+import { openPfControl, openPfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
+import { createFakePf } from './fake-pf.ts';
+import { ANCHOR, firewallChecks, loaded, pinhole } from './firewall-checks.ts';
+
+const style = () => ({
+  log: 'off' as const,
+  tag: null,
+  queue: null,
+  statesPerRule: 8,
+  udpFirst: 60_000,
+  udpSingle: 30_000,
+  udpMultiple: 60_000,
+});
+const options: PfOptions = { anchor: ANCHOR, shards: 4, mediaPorts: [[10_000, 20_000]], style };
+
+describe('pf firewall, in the fake', () => {
+  for (const { name, run } of firewallChecks) {
+    it(name, () => {
+      const pf = createFakePf();
+      run(pf, pf.others.flush);
+    });
+  }
+
+  it('costs one ioctl for each rule added or removed', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    pf.calls.clear();
+    firewall.commit({ open: [pinhole(10_002), pinhole(10_004)], close: [pinhole(10_000)] });
+    assert.deepEqual([...pf.calls], [['DIOCCHANGERULE', 3]]);
+  });
+
+  it('takes a new pool ticket when another program has taken ours', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    pf.others.takePool();
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    assert.equal(loaded(pf).length, 1);
+  });
+
+  it('gives up on a pf that stays busy, within a bound, and says that it may be tried again', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    const before = loaded(pf);
+    pf.refuse = (call) => (call === 'DIOCCHANGERULE' ? 'EBUSY' : null);
+    pf.calls.clear();
+    assert.throws(
+      () => firewall.commit({ open: [pinhole(10_002)], close: [pinhole(10_000)] }),
+      (error) => error instanceof FirewallError && error.transient && error.code === 'EBUSY',
+    );
+    assert.ok(pf.calls.get('DIOCCHANGERULE')! <= 8);
+    pf.refuse = () => null;
+    assert.deepEqual(loaded(pf), before);
+    firewall.commit({ open: [pinhole(10_002)], close: [pinhole(10_000)] });
+    assert.equal(loaded(pf).length, 1);
+  });
+
+  it('knows that a change was left half done when it cannot be taken back', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    let passed = 1;
+    pf.refuse = (call) => (call === 'DIOCCHANGERULE' && passed-- <= 0 ? 'ENOMEM' : null);
+    assert.throws(
+      () => firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] }),
+      FirewallError,
+    );
+    pf.refuse = () => null;
+    assert.equal(firewall.verify(), 'lost');
+    const listed = firewall.list();
+    assert.deepEqual(listed, [{ ...pinhole(10_000), kind: 'udp', media: '' }]);
+    firewall.commit({ open: [], close: listed });
+    assert.deepEqual(loaded(pf), []);
+    assert.equal(firewall.verify(), 'intact');
+  });
+
+  it('goes over to committing whole shards where the kernel does not know DIOCCHANGERULE', () => {
+    const pf = createFakePf();
+    pf.refuse = (call) => (call === 'DIOCCHANGERULE' ? 'ENOTTY' : null);
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000), pinhole(12_600)], close: [] });
+    firewall.commit({ open: [pinhole(10_002)], close: [pinhole(12_600)] });
+    assert.equal(firewall.method(), 'recommit');
+    assert.deepEqual(loaded(pf), [
+      '00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000',
+      '00 2/17 198.51.100.20 > 192.0.2.10 10002:10003 pinholed:check:10002',
+    ]);
+    assert.equal(firewall.verify(), 'intact');
+  });
+
+  it('refuses a pinhole that is open, and changes nothing', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    assert.throws(
+      () => firewall.commit({ open: [pinhole(10_002), pinhole(10_000)], close: [] }),
+      /open already/,
+    );
+    assert.equal(loaded(pf).length, 1);
+  });
+
+  it('takes out rules in its shards that are no pinholes', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    pf.others.replace(`${ANCHOR}/02`, [
+      { action: 0, af: 2, proto: 17, dst: { port: [1, 0], port_op: PF_OP_EQ } },
+    ]);
+    assert.equal(firewall.verify(), 'lost');
+    assert.deepEqual(firewall.list(), [pinhole(10_000)]);
+    assert.equal(loaded(pf).length, 1);
+  });
+
+  it('kills states by label and ports, and by address and ports where rules only tag', () => {
+    const pf = createFakePf();
+    const control = openPfControl(pf, options);
+    const twice = pinhole(10_000, { sources: 'any' });
+    assert.equal(control.killStates([pinhole(10_000), twice, pinhole(10_010)]), 4);
+    assert.deepEqual(pf.kills, [
+      { label: 'pinholed:check:10000', proto: 17, dst: { port: [10_000, 10_001] }, translated: true },
+      { label: 'pinholed:check:10010', proto: 17, dst: { port: [10_010, 10_011] }, translated: true },
+    ]);
+    pf.kills.length = 0;
+    const tagging = openPfControl(pf, { ...options, style: () => ({ ...style(), tag: 'voice' }) });
+    tagging.killStates([pinhole(10_000)]);
+    const address = Uint8Array.of(192, 0, 2, 10);
+    assert.deepEqual(pf.kills, [
+      { af: 2, proto: 17, dst: { address, port: [10_000, 10_001] }, translated: true },
+    ]);
+  });
+
+  it('counts what passes, by pinhole', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    const control = openPfControl(pf, options);
+    const two = pinhole(12_600, { sources: ['198.51.100.20', '203.0.113.5'] });
+    firewall.commit({ open: [pinhole(10_000), two], close: [] });
+    pf.pass(`${ANCHOR}/00`, 0, 7);
+    pf.pass(`${ANCHOR}/01`, 0, 2);
+    pf.pass(`${ANCHOR}/01`, 1, 3);
+    const traffic = control.traffic();
+    assert.deepEqual(traffic.get(pinhole(10_000).id), { packets: 7, bytes: 1400 });
+    assert.deepEqual(traffic.get(two.id), { packets: 5, bytes: 1000 });
+  });
+
+  it('lets states of a rule before the last begin anew, so that they are counted', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    const control = openPfControl(pf, options);
+    firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] });
+    for (const nr of [0, 1]) pf.pass(`${ANCHOR}/00`, nr, 7);
+    control.traffic();
+    pf.others.flush(`${ANCHOR}/00`);
+    firewall.list();
+    firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] });
+    control.traffic();
+    pf.pass(`${ANCHOR}/00`, 1, 1);
+    assert.deepEqual(pf.kills, []);
+    control.traffic();
+    assert.deepEqual(
+      pf.kills.map(({ label }) => label),
+      ['pinholed:check:10000'],
+    );
+    control.traffic();
+    assert.equal(pf.kills.length, 1);
+  });
+
+  it('holds exactly what was committed, whatever others do in between', () => {
+    const step = fc.oneof(
+      fc.record({
+        type: fc.constant('toggle' as const),
+        which: fc.array(fc.nat(11), { minLength: 1, maxLength: 4 }),
+      }),
+      fc.record({ type: fc.constant('pool' as const) }),
+      fc.record({ type: fc.constant('flush' as const), shard: fc.nat(3) }),
+      fc.record({
+        type: fc.constant('fail' as const),
+        after: fc.nat(6),
+        code: fc.constantFrom('EBUSY', 'ENOMEM'),
+      }),
+      fc.record({ type: fc.constant('restart' as const) }),
+    );
+    const all = Array.from({ length: 12 }, (_, index) =>
+      pinhole(10_000 + 870 * (index >> 1), {
+        sources: index % 2 === 0 ? ['198.51.100.20'] : ['198.51.100.20', '203.0.113.5'],
+      }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const pf = createFakePf();
+        let firewall = openPfFirewall(pf, options);
+        const open = new Map<string, (typeof all)[number]>();
+        for (const each of steps) {
+          if (each.type === 'pool') pf.others.takePool();
+          else if (each.type === 'flush') pf.others.flush(`${ANCHOR}/0${each.shard}`);
+          else if (each.type === 'fail') {
+            let before = each.after;
+            let refusals = each.code === 'EBUSY' ? 8 : 1;
+            pf.refuse = (call) => {
+              if (call !== 'DIOCCHANGERULE' || before-- > 0 || refusals-- <= 0) return null;
+              return each.code;
+            };
+          } else if (each.type === 'restart') firewall = openPfFirewall(pf, options);
+          else {
+            const chosen = [...new Set(each.which)].map((index) => all[index]!);
+            const change = {
+              open: chosen.filter(({ id }) => !open.has(id)),
+              close: chosen.filter(({ id }) => open.has(id)),
+            };
+            try {
+              firewall.commit(change);
+              for (const one of change.open) open.set(one.id, one);
+              for (const { id } of change.close) open.delete(id);
+            } catch (error) {
+              assert.ok(error instanceof FirewallError);
+            }
+          }
+          pf.refuse = each.type === 'fail' ? pf.refuse : () => null;
+          if (each.type === 'flush' || each.type === 'restart') {
+            const listed = new Map(firewall.list().map((one) => [one.id, one]));
+            firewall.commit({ open: [...open.values()].filter(({ id }) => !listed.has(id)), close: [] });
+            firewall.commit({ open: [], close: [...listed.values()].filter(({ id }) => !open.has(id)) });
+          }
+          const rules = new Set(
+            [...open.values()].flatMap(({ sources, ports, address, label }) =>
+              (sources as readonly string[]).map(
+                (source) => `2/17 ${source} > ${address} ${ports[0]}:${ports[1]} ${label}`,
+              ),
+            ),
+          );
+          assert.deepEqual(
+            loaded(pf)
+              .map((text) => text.slice(3))
+              .sort(),
+            [...rules].sort(),
+          );
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('layout of the shards', () => {
+  const range = fc
+    .tuple(fc.integer({ min: 1, max: 65535 }), fc.integer({ min: 1, max: 65535 }))
+    .map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)]);
+
+  it('has every port in exactly one shard, of the least unequal size', () => {
+    fc.assert(
+      fc.property(range, fc.integer({ min: 1, max: 256 }), (ports, count) => {
+        const { ranges, names, shardOf } = layOut([ports], count);
+        assert.ok(ranges.length <= count && ranges.length >= 1);
+        assert.equal(new Set(names).size, ranges.length);
+        let next = 1;
+        for (const [index, [first, last]] of ranges.entries()) {
+          assert.equal(first, next);
+          assert.ok(last >= first);
+          assert.equal(shardOf(first), index);
+          assert.equal(shardOf(last), index);
+          next = last + 1;
+        }
+        assert.equal(next, 65536);
+        const most = Math.ceil((ports[1] - ports[0] + 1) / count) + 4;
+        for (const [first, last] of ranges) {
+          const inside = Math.min(last, ports[1]) - Math.max(first, ports[0]) + 1;
+          assert.ok(inside <= most, `${inside} of ${most}`);
+        }
+      }),
+    );
+  });
+
+  it('keeps a pair of RTP and RTCP in one shard', () => {
+    const { ranges } = layOut([[1024, 65535]], 64);
+    assert.equal(ranges.length, 64);
+    for (const [first] of ranges.slice(1)) assert.equal(first % 2, 0);
+  });
+});
