@@ -95,7 +95,15 @@ async function serve(settings: Settings, options: Options, supervised: boolean):
   const { user, keep, file, platformModule } = options;
   const { runDaemon } = await import('../daemon/daemon.ts');
   const reload = () => (file === null ? findConfig(undefined) : loadConfigFile(file));
-  const status = await runDaemon({ settings, reload, user, keep, supervised, platformModule });
+  const status = await runDaemon({
+    settings,
+    reload,
+    configFile: file,
+    user,
+    keep,
+    supervised,
+    platformModule,
+  });
   process.exit(status);
 }
 

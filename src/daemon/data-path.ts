@@ -48,6 +48,8 @@ export interface DataPath {
    * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
    */
   turn(): boolean;
+  /** Tells what is not told yet: before an end that nobody asked for. */
+  flush(): void;
   readonly counters: Readonly<DataPathCounters>;
 }
 
@@ -419,7 +421,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     };
   }
 
-  return { start, turn, counters };
+  return { start, turn, flush: outbox.empty, counters };
 }
 
 function slice<T>(items: Iterable<T>, from: number, limit: number): T[] {

@@ -73,7 +73,12 @@ async function runThread(data: ThreadData): Promise<void> {
     });
     path.start(records);
     heartbeat?.ready();
-    while (path.turn());
+    try {
+      while (path.turn());
+    } catch (error) {
+      path.flush();
+      throw error;
+    }
   } catch (error) {
     const { message, code = '' } = error as Error & { code?: string };
     post({ type: 'failed', message, code });

@@ -98,7 +98,9 @@ function fileFault(descriptor: number): string | null {
   const { mode, nlink, uid } = fstatSync(descriptor);
   if ((mode & constants.S_IFMT) !== constants.S_IFREG) return 'expected a regular file';
   if (nlink !== 1) return `expected one name for it, found ${nlink} links`;
-  if (uid !== process.geteuid?.()) return `expected user ${process.geteuid?.()} to own it, found ${uid}`;
+  if (uid !== process.geteuid?.()) {
+    return `expected user ${process.geteuid?.()} to own it, found ${uid} (remove it to begin a new one)`;
+  }
   if ((mode & 0o077) !== 0) return `expected mode 0600, found 0${(mode & 0o777).toString(8)}`;
   return null;
 }

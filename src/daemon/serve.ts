@@ -1,3 +1,4 @@
+import { accessSync, constants } from 'node:fs';
 import { cautions, formatProblem, type Loaded } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
@@ -17,6 +18,8 @@ import { createTrafficWatch } from './traffic.ts';
 export interface ServeOptions {
   /** Reads the configuration again. */
   readonly reload: () => Loaded;
+  /** The file that `reload` reads; null when there was none. */
+  readonly configFile: string | null;
   /** Leaves rules and journal behind on a stop. */
   readonly keep: boolean;
   /** There is a supervisor at the other end of descriptor 3. */
@@ -156,6 +159,9 @@ export async function serve(serving: Serving): Promise<number> {
 
   const signals = onSignals({ stop, reload, tellStatus, supervised: options.supervised });
   for (const caution of cautions(settings())) log.own.warn(`configuration: ${caution}`);
+  if (options.configFile !== null && !isReadable(options.configFile)) {
+    log.own.warn(`${options.configFile} can be read by root only: after the start a SIGHUP changes nothing`);
+  }
   reports.listen(onReport);
   const daemon: RunningDaemon = {
     settings,
@@ -179,4 +185,13 @@ export async function serve(serving: Serving): Promise<number> {
   journal?.close();
   log.close();
   return status;
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

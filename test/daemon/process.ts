@@ -20,6 +20,7 @@ const status = flags.includes('--supervise')
   : await runDaemon({
       ...common,
       reload: () => loadConfigFile(file),
+      configFile: file,
       keep: flags.includes('--keep'),
       supervised: flags.includes('--supervised'),
     });
