@@ -18,8 +18,8 @@ import { createTrafficWatch } from './traffic.ts';
 export interface ServeOptions {
   /** Reads the configuration again. */
   readonly reload: () => Loaded;
-  /** The file that `reload` reads; null when there was none. */
-  readonly configFile: string | null;
+  /** The file that `reload` reads, where there is one. */
+  readonly configFile?: string | null;
   /** Leaves rules and journal behind on a stop. */
   readonly keep: boolean;
   /** There is a supervisor at the other end of descriptor 3. */
@@ -159,8 +159,9 @@ export async function serve(serving: Serving): Promise<number> {
 
   const signals = onSignals({ stop, reload, tellStatus, supervised: options.supervised });
   for (const caution of cautions(settings())) log.own.warn(`configuration: ${caution}`);
-  if (options.configFile !== null && !isReadable(options.configFile)) {
-    log.own.warn(`${options.configFile} can be read by root only: after the start a SIGHUP changes nothing`);
+  const file = options.configFile ?? null;
+  if (file !== null && !isReadable(file)) {
+    log.own.warn(`${file} can be read by root only: after the start a SIGHUP changes nothing`);
   }
   reports.listen(onReport);
   const daemon: RunningDaemon = {

@@ -93,6 +93,8 @@ function callOf(callId: string): Call {
     sessionDeadline: Number.POSITIVE_INFINITY,
     hardDeadline: Number.POSITIVE_INFINITY,
     mediaAt: 0,
+    held: false,
+    armedAt: Number.POSITIVE_INFINITY,
     idle: false,
   };
 }
