@@ -5,7 +5,10 @@ import { readdirSync } from 'node:fs';
 const wanted = process.argv.slice(2);
 const files = readdirSync(new URL('.', import.meta.url), { recursive: true })
   .map((name) => `test/${name}`)
-  .filter((path) => path.endsWith('.test.ts') && (wanted.length === 0 || wanted.some((part) => path.includes(part))))
+  .filter(
+    (path) =>
+      path.endsWith('.test.ts') && (wanted.length === 0 || wanted.some((part) => path.includes(part))),
+  )
   .sort();
 if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(' ')}`);
