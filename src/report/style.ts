@@ -39,12 +39,12 @@ export function columnsOf(text: string): number {
   return text.replace(SGR, '').length;
 }
 
-/** Lines of at most `width` columns, broken at spaces; a longer word stands alone. */
+/** Lines of at most `width` columns, broken at spaces, and within a word that is longer. */
 export function wrapText(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   let columns = 0;
-  for (const word of text.split(' ')) {
+  for (const word of text.split(' ').flatMap((one) => pieces(one, width))) {
     const more = columnsOf(word);
     if (line !== '' && columns + 1 + more > width) {
       lines.push(line);
@@ -55,4 +55,11 @@ export function wrapText(text: string, width: number): string[] {
   }
   lines.push(line);
   return lines;
+}
+
+function pieces(word: string, width: number): string[] {
+  if (columnsOf(word) <= width || word.includes('\x1b')) return [word];
+  return Array.from({ length: Math.ceil(word.length / width) }, (_, i) =>
+    word.slice(i * width, (i + 1) * width),
+  );
 }

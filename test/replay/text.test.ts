@@ -62,6 +62,7 @@ describe('text for people', () => {
         headers: [],
         body: sdp(A.address, [{ media: 'au\x07dio', port: A.port }]),
       })
+      .talk(0.05, bob, host(alice.address, 40_000), 2)
       .send(0.1, alice, bob, `BYE\x1b[31m sip:x SIP/2.0\r\n\r\n`)
       .run();
 
@@ -95,7 +96,7 @@ describe('text for people', () => {
   it('breaks lines at spaces, not counting colours', () => {
     assert.deepEqual(wrapText('aa bb cc', 5), ['aa bb', 'cc']);
     assert.deepEqual(wrapText('\x1b[31maa\x1b[0m bb cc', 5), ['\x1b[31maa\x1b[0m bb', 'cc']);
-    assert.deepEqual(wrapText('longer-than-all', 5), ['longer-than-all']);
+    assert.deepEqual(wrapText('a longer-than-all', 5), ['a', 'longe', 'r-tha', 'n-all']);
   });
 });
 

@@ -2,6 +2,7 @@ import type { Address } from '../../address/address.ts';
 import { networkSet, parseNetwork } from '../../address/network.ts';
 import { endpointsOf } from '../../call/transport.ts';
 import type { MediaKind } from '../../call/wanted.ts';
+import { printable } from '../../printable.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
 import type { Place } from './model.ts';
 
@@ -10,6 +11,7 @@ export interface Announcement {
   readonly address: Address;
   readonly ports: readonly [first: number, last: number];
   readonly kind: MediaKind;
+  /** Media type of its m= line, escaped. */
   readonly media: string;
   /** Type of the ICE candidate (host, srflx, relay); null for the address of the stream itself. */
   readonly candidate: string | null;
@@ -62,7 +64,14 @@ export function createAnnouncements(): Announcements {
     for (const stream of session.streams) {
       for (const { protocol, connection, ports, kind } of endpointsOf(stream, null, false)) {
         if (protocol !== 'udp' || connection.kind !== 'address') continue;
-        addOne({ address: connection.address, ports, kind, media: stream.media, candidate: null, ...origin });
+        addOne({
+          address: connection.address,
+          ports,
+          kind,
+          media: printable(stream.media, 20),
+          candidate: null,
+          ...origin,
+        });
       }
       addCandidates(stream, origin);
     }
@@ -75,7 +84,14 @@ export function createAnnouncements(): Announcements {
       if (known !== undefined && known.place === origin.place) continue;
       const kind = component === 2 ? 'rtcp' : 'rtp';
       const ports = [port, port] as const;
-      addOne({ address: connection.address, ports, kind, media, candidate: type, ...origin });
+      addOne({
+        address: connection.address,
+        ports,
+        kind,
+        media: printable(media, 20),
+        candidate: type,
+        ...origin,
+      });
     }
   }
 

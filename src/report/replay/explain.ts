@@ -1,6 +1,7 @@
 import { type Address, familyOf } from '../../address/address.ts';
 import { REFUSALS } from '../../call/refusal.ts';
 import type { CloseReason } from '../../call/wanted.ts';
+import { printable } from '../../printable.ts';
 import { portsText, transportText } from '../description.ts';
 import { type Announcement, type Announcements, isPrivate } from './announced.ts';
 import type { CallRecord } from './calls.ts';
@@ -72,7 +73,7 @@ function explainSource(
   const { source, sourcePort } = flow;
   const to = destinationOf(flow);
   const pinhole = pinholes[0]!;
-  const where = `${to} (${pinhole.media}, announced in ${known.frame(pinhole.opened)})`;
+  const where = `${to} (${printable(pinhole.media, 20)}, announced in ${known.frame(pinhole.opened)})`;
   const right = pinholes.find(({ sources }) => sources === 'any' || sources.includes(source));
   if (right !== undefined) {
     return {
@@ -187,7 +188,7 @@ function explainClosed(
   const late = seconds(firstAt - (pinhole.closedAt ?? firstAt));
   return {
     reason: 'closed',
-    text: `It came ${late} after the ${pinhole.media} pinhole to ${destinationOf(flow)} was closed: ${text}${by}.`,
+    text: `It came ${late} after the ${printable(pinhole.media, 20)} pinhole to ${destinationOf(flow)} was closed: ${text}${by}.`,
     advice,
   };
 }

@@ -1,7 +1,7 @@
 import { REFUSALS } from '../../call/refusal.ts';
 import { printable } from '../../printable.ts';
 import { portsText, transportText } from '../description.ts';
-import { type Style, wrapText } from '../style.ts';
+import { columnsOf, type Style, wrapText } from '../style.ts';
 import { dateText, spanText } from '../time.ts';
 import type {
   CallReport,
@@ -166,9 +166,11 @@ function createPage(report: ReplayReport, style: Style) {
     const lead = `${time} ${frameOf(line.place).padStart(7)}  ${ends[0]} ${forward ? '-->' : '<--'} ${ends[1]}  `;
     const { summary: what, description } = line;
     const indent = lead.length;
-    const fits = description !== null && indent + what.length + 2 + description.length <= width;
-    const origin = stranger === null ? '' : bad(`  with ${stranger}, no party of the call`);
-    yield `${lead}${strong(what)}${again}${fits ? `  ${description}` : ''}${origin}\n`;
+    const fits =
+      description !== null && indent + what.length + columnsOf(again) + 2 + description.length <= width;
+    if (fits) yield `${lead}${strong(what)}${again}  ${description}\n`;
+    else yield* hanging(lead, `${strong(what)}${again}`, indent);
+    if (stranger !== null) yield* hanging('', bad(`? is ${stranger}, no party of the call`), 22);
     if (description === null || fits) return;
     const column = indent + 40 > width ? 22 : indent;
     for (const stream of description.split(', ')) yield* hanging('', stream, column);
