@@ -189,7 +189,7 @@ function createPage(report: ReplayReport, style: Style) {
     const nothing = answeredAt === null ? quiet('nothing came') : caution('nothing came');
     const use = packets === 0 ? nothing : plural(packets, 'packet');
     const what = `${printable(media, 20)} ${kind}`;
-    yield `${' '.repeat(8)}${what}, ${quiet(`${opened} to ${closing(pinhole, start)}`)}, ${use}\n`;
+    yield* hanging('', `${what}, ${quiet(`${opened} to ${closing(pinhole, start)}`)}, ${use}`, 8);
   }
 
   function closing({ closedAt, closed, closeReason }: PinholeReport, start: number): string {
