@@ -58,6 +58,12 @@ export const replay = command(
       })
       .option('to', { type: 'string', requiresArg: true, describe: 'Read up to here', coerce: momentOf })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object, always complete' })
+      .option('html', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Write a page with a picture of each call to this file (one file, needs no other)',
+        coerce: htmlFile,
+      })
       .option('calls', { type: 'boolean', describe: 'The calls with their messages only' })
       .option('refused', { type: 'boolean', describe: 'Refusals and blocked media only' })
       .conflicts('calls', 'refused')
@@ -83,7 +89,10 @@ export const replay = command(
     });
     const parts = args.calls === true ? 'calls' : args.refused === true ? 'refused' : 'all';
     const style = terminalStyle(process.stdout, process.env);
-    await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style));
+    if (args.html !== undefined && !(await writePage(args.html, report))) return 1;
+    if (args.html === undefined || args.json) {
+      await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style));
+    }
     for (const { message } of report.damage) console.error(`pinholed: ${message}`);
     return report.damage.length > 0 ? 2 : 0;
   },
@@ -164,6 +173,25 @@ function openAll(files: readonly string[]): readonly CaptureReader[] | null {
     }
   }
   return readers;
+}
+
+/** False after what is wrong with the file was written to stderr. */
+async function writePage(path: string, report: ReplayReport): Promise<boolean> {
+  const { writeReplayPage } = await import('../report/page/write.ts');
+  try {
+    await writeReplayPage(path, report);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    console.error(`pinholed: cannot write ${path}: ${error.message}`);
+    return false;
+  }
+}
+
+/** Never a capture by mistake. */
+function htmlFile(path: string): string {
+  if (/\.html?$/i.test(path)) return path;
+  throw new Error(`--html: expected a file name that ends in .html, found ${JSON.stringify(path)}`);
 }
 
 function networkOf(text: string): Network {

@@ -1,0 +1,114 @@
+import type { CallPicture, PageMessage } from '../model.ts';
+import { partyName, readable, transport } from '../text.ts';
+import { svg, textWidth } from './dom.ts';
+import { edgeOf, mark, nameRow, placeOf, type Run, type Sheet, titleRow } from './sheet.ts';
+import { frame, offset } from './words.ts';
+
+/** Messages that are drawn; the rest stands in the list below the picture. */
+export const MAX_ARROWS = 150;
+
+const FLAG = 16;
+const MAX_FLAGS = 7;
+const LANE = 66;
+const HEAD = 6;
+
+/** The hosts as lines along the time axis, and between them an arrow for each message. */
+export function drawLadder(sheet: Sheet, { call }: CallPicture): void {
+  const messages = call.messages.slice(0, MAX_ARROWS);
+  const hosts = [...new Set([...call.parties, ...messages.flatMap(({ src, dst }) => [src, dst])])];
+  const flags = flagRows(messages.map((message) => [placeOf(sheet, message.at), flagText(message)]));
+  const top = sheet.y + (Math.max(-1, ...flags) + 1) * FLAG + 4;
+  sheet.y = top;
+
+  const lanes = new Map<string, number>();
+  for (const host of hosts) lanes.set(host, lane(sheet, nameOf(host, call), host === hosts.at(-1)));
+  for (const [host, y] of lanes) {
+    sheet.plot.append(svg('line', { class: 'lane', x1: 0, x2: edgeOf(sheet), y1: y, y2: y }));
+    const isParty = host === call.parties[0] || host === call.parties[1];
+    if (call.answeredAt === null || !isParty) continue;
+    const x1 = placeOf(sheet, call.answeredAt);
+    const x2 = placeOf(sheet, call.endedAt ?? sheet.scale.end);
+    sheet.plot.append(svg('line', { class: 'lane talking', x1, x2, y1: y, y2: y }));
+  }
+  for (const [index, message] of messages.entries()) {
+    const place = placeOf(sheet, message.at);
+    const from = lanes.get(message.src)!;
+    const to = lanes.get(message.dst)!;
+    const flag = top - 4 - flags[index]! * FLAG;
+    const arrow = arrowOf(message, place, from, to, flag);
+    sheet.plot.append(arrow);
+    mark(sheet, arrow, message.at, () => [
+      readable(message.summary),
+      `${transport(message.src, message.srcPort)} → ${transport(message.dst, message.dstPort)} (${message.transport})`,
+      [offset(message.at - call.startedAt), frame(message), repeats(message)].filter(Boolean).join(', '),
+      message.sdp === null ? 'no session description' : `SDP: ${readable(message.sdp, 400)}`,
+    ]);
+  }
+}
+
+/** The height of a host's line. Where its name does not stand beside it, only that of the last stands below. */
+function lane(sheet: Sheet, [address, more]: readonly [Run, Run], isLast: boolean): number {
+  if (sheet.gutter > 0) return nameRow(sheet, LANE, [[address], [more]]) + LANE / 2;
+  const together = [address, { ...more, text: `  ${more.text}` }];
+  if (!isLast) return nameRow(sheet, LANE - 4, [together]) + 8;
+  const y = sheet.y;
+  titleRow(sheet, 26, together);
+  return y;
+}
+
+function nameOf(host: string, { parties, from, to }: CallPicture['call']): [Run, Run] {
+  const role = host === parties[0] ? 'caller' : host === parties[1] ? 'callee' : 'not a party of this call';
+  const name = host === parties[0] ? partyName(from) : host === parties[1] ? partyName(to) : '';
+  return [
+    { text: host, font: 'strong' },
+    { text: name === '' ? role : `${role} · ${name}`, font: 'small', tone: 'quiet' },
+  ];
+}
+
+function repeats({ repeats: count }: PageMessage): string {
+  return count === 0 ? '' : `sent ${count + 1} times`;
+}
+
+function flagText({ summary, repeats: count }: PageMessage): string {
+  return `${readable(summary, 40)}${count === 0 ? '' : ` ×${count + 1}`}`;
+}
+
+/**
+ * For each flag (a text that begins right of its stem) the row above the lanes: 0 is the lowest. A flag stands
+ * above every later one whose stem is under it, so that no stem runs through a text; very long bursts begin anew.
+ */
+function flagRows(flags: readonly (readonly [x: number, text: string])[]): number[] {
+  const rows = flags.map(() => 0);
+  for (let index = flags.length - 2; index >= 0; index--) {
+    const [x, text] = flags[index]!;
+    const end = x + textWidth(text, 'body') + 10;
+    let row = 0;
+    for (let later = index + 1; later < flags.length && flags[later]![0] < end; later++) {
+      row = Math.max(row, rows[later]! + 1);
+    }
+    rows[index] = row % MAX_FLAGS;
+  }
+  return rows;
+}
+
+function arrowOf(message: PageMessage, x: number, from: number, to: number, flag: number): SVGGElement {
+  const { summary, sdp } = message;
+  const kind = /^1[0-9][0-9]/.test(summary)
+    ? 'provisional'
+    : /^[3-6][0-9][0-9]/.test(summary)
+      ? 'failure'
+      : '';
+  const down = to >= from;
+  const tip = down ? to - 2 : to + 2;
+  const base = down ? tip - HEAD : tip + HEAD;
+  return svg(
+    'g',
+    { class: `arrow ${kind}` },
+    svg('rect', { class: 'reach', x: x - 8, y: Math.min(from, to), width: 16, height: Math.abs(to - from) }),
+    svg('line', { class: 'stem', x1: x, x2: x, y1: flag - 2, y2: Math.min(from, to) }),
+    svg('line', { class: 'shaft', x1: x, x2: x, y1: from, y2: base }),
+    svg('path', { class: 'head', d: `M${x} ${tip}L${x - 4} ${base}H${x + 4}Z` }),
+    sdp === null ? null : svg('circle', { class: 'sdp', cx: x, cy: from, r: 3.5 }),
+    svg('text', { class: 'flag body', x: x + 4, y: flag }, flagText(message)),
+  );
+}

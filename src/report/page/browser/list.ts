@@ -1,0 +1,292 @@
+import type { CallPicture, CallRow, Level } from '../model.ts';
+import { number, plural, readable } from '../text.ts';
+import { type Child, el, svg } from './dom.ts';
+import { levelGlyph } from './glyph.ts';
+import { createPanel, type Panel } from './panel.ts';
+import { clock, LEVELS, span } from './words.ts';
+
+export interface CallList {
+  readonly element: HTMLElement;
+  /** Shows these calls from now on; those that are open stay open. */
+  update(rows: readonly CallRow[]): void;
+  /** Opens a call and scrolls to it. */
+  open(hash: string): void;
+}
+
+interface Entry {
+  row: CallRow;
+  haystack: string;
+  readonly item: HTMLLIElement;
+  readonly button: HTMLButtonElement;
+  panel: Panel | null;
+}
+
+interface Filter {
+  readonly name: string;
+  readonly holds: (row: CallRow) => boolean;
+}
+
+const FILTERS: readonly Filter[] = [
+  { name: 'All', holds: () => true },
+  ...(['blocked', 'partly', 'silent', 'passed', 'none'] as const).map((level) => ({
+    name: LEVELS[level].filter,
+    holds: (row: CallRow) => row.level === level,
+  })),
+  { name: 'With refusals', holds: ({ refusals }) => refusals > 0 },
+];
+
+const ORDERS: readonly {
+  readonly name: string;
+  readonly compare: ((a: CallRow, b: CallRow) => number) | null;
+}[] = [
+  { name: 'in order', compare: null },
+  { name: 'worst first', compare: (a, b) => severity(a.level) - severity(b.level) || b.blocked - a.blocked },
+  { name: 'longest first', compare: (a, b) => lengthOf(b) - lengthOf(a) },
+];
+
+/** Rows that are made at a time; more follow when the reader comes near the end. */
+const BATCH = 150;
+
+/** The calls as a list that can be searched, filtered and ordered; a click opens the picture of one. */
+export function createCallList(load: (hash: string) => Promise<CallPicture>): CallList {
+  const entries = new Map<string, Entry>();
+  let all: readonly CallRow[] = [];
+  let filter = FILTERS[0]!;
+  let order = ORDERS[0]!;
+  let words: readonly string[] = [];
+  let shown: readonly Entry[] = [];
+  let made = BATCH;
+
+  const search = el('input', {
+    type: 'search',
+    id: 'search',
+    placeholder: 'Search name, address, Call-ID …',
+    'aria-label': 'Search the calls',
+    autocomplete: 'off',
+    spellcheck: 'false',
+  });
+  const chips = el('div', { class: 'chips', role: 'group', 'aria-label': 'Filter' });
+  const orders = el('select', { 'aria-label': 'Order' }, ...ORDERS.map(({ name }) => el('option', {}, name)));
+  const count = el('p', { class: 'count', role: 'status' });
+  const list = el('ol', { class: 'calls' });
+  const end = el('div', { class: 'end' });
+  const tools = el('div', { class: 'tools' }, search, orders, chips);
+  const element = el('section', { class: 'list', 'aria-label': 'Calls' }, tools, count, list, end);
+
+  search.addEventListener('input', () => {
+    words = search.value.toLowerCase().split(' ').filter(Boolean);
+    arrange(true);
+  });
+  orders.addEventListener('change', () => {
+    order = ORDERS[orders.selectedIndex]!;
+    arrange(true);
+  });
+  document.addEventListener('keydown', (event) => {
+    if (event.key !== '/' || event.target instanceof HTMLInputElement) return;
+    event.preventDefault();
+    search.focus();
+  });
+  new IntersectionObserver(
+    (seen) => {
+      if (seen.some(({ isIntersecting }) => isIntersecting) && made < shown.length) grow(made + BATCH);
+    },
+    { rootMargin: '800px' },
+  ).observe(end);
+  addEventListener('beforeprint', () => grow(shown.length));
+
+  function entryOf(row: CallRow): Entry {
+    const known = entries.get(row.hash);
+    if (known !== undefined) {
+      if (JSON.stringify(known.row) !== JSON.stringify(row)) {
+        known.row = row;
+        known.haystack = haystackOf(row);
+        known.button.replaceChildren(...rowCells(row));
+      }
+      return known;
+    }
+    const button = el('button', { class: 'row', type: 'button', 'aria-expanded': 'false' });
+    const entry: Entry = { row, haystack: haystackOf(row), item: el('li', {}, button), button, panel: null };
+    button.addEventListener('click', () => void toggle(entry));
+    entries.set(row.hash, entry);
+    return entry;
+  }
+
+  function update(rows: readonly CallRow[]): void {
+    all = rows;
+    const here = new Set(rows.map(({ hash }) => hash));
+    for (const [hash, { panel }] of entries) {
+      if (here.has(hash)) continue;
+      panel?.close();
+      entries.delete(hash);
+    }
+    arrange(false);
+    for (const entry of entries.values()) if (entry.panel !== null) void refresh(entry);
+  }
+
+  /** Puts what is wanted into the list, in the wanted order. */
+  function arrange(fromTop: boolean): void {
+    const counts = FILTERS.map(({ holds }) => all.filter(holds).length);
+    const wanted = FILTERS.filter((one, index) => index === 0 || counts[index]! > 0 || one === filter);
+    chips.replaceChildren(...wanted.map((one) => chip(one, counts[FILTERS.indexOf(one)]!)));
+    const found = all
+      .filter(filter.holds)
+      .map(entryOf)
+      .filter(({ haystack }) => words.every((word) => haystack.includes(word)));
+    shown = order.compare === null ? found : found.sort((a, b) => order.compare!(a.row, b.row));
+    if (fromTop) made = BATCH;
+    grow(made);
+    count.textContent =
+      shown.length === all.length
+        ? plural(all.length, 'call')
+        : `${number(shown.length)} of ${plural(all.length, 'call')}`;
+  }
+
+  function chip(one: Filter, holding: number): HTMLButtonElement {
+    const button = el(
+      'button',
+      { type: 'button', class: 'chip', 'aria-pressed': String(one === filter) },
+      one.name,
+      el('b', {}, number(holding)),
+    );
+    button.addEventListener('click', () => {
+      filter = one;
+      arrange(true);
+      chips.querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
+    });
+    return button;
+  }
+
+  /** Makes the first rows there, touching only what is not in its place: the focus stays where it is. */
+  function grow(wanted: number): void {
+    made = Math.min(wanted, Math.max(BATCH, shown.length));
+    const visible = shown.slice(0, made);
+    const keep = new Set<Element>(visible.map(({ item }) => item));
+    for (const child of [...list.children]) if (!keep.has(child)) child.remove();
+    for (const [index, { item, button, row }] of visible.entries()) {
+      if (button.firstChild === null) button.append(...rowCells(row));
+      const there = list.children[index];
+      if (there !== item) list.insertBefore(item, there ?? null);
+    }
+  }
+
+  async function toggle(entry: Entry): Promise<void> {
+    const { item, button, row } = entry;
+    if (entry.panel !== null) {
+      entry.panel.close();
+      entry.panel.element.remove();
+      entry.panel = null;
+      button.setAttribute('aria-expanded', 'false');
+      return;
+    }
+    button.setAttribute('aria-expanded', 'true');
+    try {
+      const picture = await load(row.hash);
+      entry.panel ??= createPanel(picture);
+      item.append(entry.panel.element);
+      entry.panel.update(picture);
+    } catch (error) {
+      button.setAttribute('aria-expanded', 'false');
+      count.textContent = `The call could not be shown: ${String(error)}`;
+    }
+  }
+
+  async function refresh(entry: Entry): Promise<void> {
+    try {
+      entry.panel?.update(await load(entry.row.hash));
+    } catch {
+      // The call is over and forgotten: what was shown last stays.
+    }
+  }
+
+  function open(hash: string): void {
+    const entry = entries.get(hash);
+    if (entry === undefined) return;
+    const index = shown.indexOf(entry);
+    if (index >= made) grow(index + BATCH);
+    if (entry.panel === null) void toggle(entry);
+    entry.item.scrollIntoView({ block: 'start' });
+  }
+
+  return { element, update, open };
+}
+
+const SEVERITY: readonly Level[] = ['blocked', 'partly', 'silent', 'none', 'passed'];
+
+function severity(level: Level): number {
+  return SEVERITY.indexOf(level);
+}
+
+function lengthOf({ startedAt, endedAt }: CallRow): number {
+  return endedAt === null ? Infinity : endedAt - startedAt;
+}
+
+function haystackOf({ callId, from, to, parties, outcome, headline, names }: CallRow): string {
+  const texts = [callId, from, to, ...parties, outcome, headline, ...names];
+  return texts.map((text) => readable(text).toLowerCase()).join(' ');
+}
+
+function rowCells(row: CallRow): Child[] {
+  const { startedAt, endedAt, level, headline, names, parties } = row;
+  return [
+    levelGlyph(level),
+    el(
+      'span',
+      { class: 'who' },
+      el('b', {}, readable(names[0], 60)),
+      el('span', { class: 'to' }, ' → '),
+      el('b', {}, readable(names[1], 60)),
+      el('small', {}, `${parties[0]} → ${parties[1]}`),
+    ),
+    el(
+      'span',
+      { class: 'when' },
+      clock(startedAt),
+      el('small', {}, endedAt === null ? row.outcome : span(endedAt - startedAt)),
+    ),
+    el(
+      'span',
+      { class: 'headline' },
+      el('span', {}, headline),
+      el('small', { class: 'id' }, readable(row.callId, 80)),
+    ),
+    stripOf(row),
+    svg(
+      'svg',
+      { class: 'arrowhead', viewBox: '0 0 12 12', 'aria-hidden': 'true' },
+      svg('path', { d: 'M3 4.5l3 3 3-3' }),
+    ),
+  ];
+}
+
+/** Two thin bands: what came for the caller, above what came for the callee. */
+function stripOf({ strips }: CallRow): SVGSVGElement {
+  const height = 8;
+  const bands = strips.map((strip, band) => {
+    const top = band * (height + 4);
+    const base = svg('rect', {
+      class: 'none',
+      x: 0,
+      y: top + height / 2 - 0.5,
+      width: strip.length,
+      height: 1,
+    });
+    const path = { p: '', b: '' };
+    for (let index = 0; index < strip.length; index++) {
+      const mark = strip[index]!;
+      if (mark === 'p' || mark === 'x') path.p += `M${index} ${top}h1v${height / 2}h-1z`;
+      if (mark === 'b' || mark === 'x') path.b += `M${index} ${top + height / 2}h1v${height / 2}h-1z`;
+    }
+    return [base, svg('path', { class: 'passed', d: path.p }), svg('path', { class: 'blocked', d: path.b })];
+  });
+  const width = Math.max(1, ...strips.map(({ length }) => length));
+  return svg(
+    'svg',
+    {
+      class: 'strip',
+      viewBox: `0 0 ${width} ${strips.length * (height + 4) - 4}`,
+      preserveAspectRatio: 'none',
+      'aria-hidden': 'true',
+    },
+    ...bands.flat(),
+  );
+}

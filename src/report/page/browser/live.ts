@@ -1,0 +1,158 @@
+import type { CallPicture, LiveSnapshot, Quantiles } from '../model.ts';
+import { number, readable } from '../text.ts';
+import { el, svg } from './dom.ts';
+import { levelGlyph } from './glyph.ts';
+import { createCallList } from './list.ts';
+import { date, span } from './words.ts';
+
+/** How often the daemon is asked, in ms, and how many answers the small curves remember. */
+const EVERY = 2000;
+const REMEMBERED = 150;
+/** An answer that takes longer is none, in ms. */
+const PATIENCE = 10_000;
+
+/** The page of a running daemon, which keeps itself up to date. */
+export function showLive(root: HTMLElement): void {
+  const head = el('header', { class: 'top' });
+  const list = createCallList((hash) => ask<CallPicture>(`/call.json?hash=${encodeURIComponent(hash)}`));
+  root.append(head, list.element);
+  const history: LiveSnapshot[] = [];
+  let failedAt: number | null = null;
+
+  async function poll(): Promise<void> {
+    try {
+      const snapshot = await ask<LiveSnapshot>('/live.json');
+      const last = history.at(-1);
+      if (last !== undefined && last.startedAt !== snapshot.startedAt) history.length = 0;
+      history.push(snapshot);
+      if (history.length > REMEMBERED) history.shift();
+      failedAt = null;
+      list.update(snapshot.rows);
+    } catch {
+      failedAt ??= Date.now() / 1000;
+    }
+    head.replaceChildren(...headOf(history, failedAt));
+    setTimeout(() => void poll(), EVERY);
+  }
+  void poll();
+}
+
+async function ask<T>(path: string): Promise<T> {
+  const response = await fetch(path, { cache: 'no-store', signal: AbortSignal.timeout(PATIENCE) });
+  if (!response.ok)
+    throw new Error(response.status === 404 ? 'it is forgotten' : `status ${response.status}`);
+  return (await response.json()) as T;
+}
+
+function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTMLElement[] {
+  const now = history.at(-1);
+  const brand = el('p', { class: 'brand' }, el('i', { class: 'logo' }), 'pinholed', el('span', {}, ' live'));
+  const lost =
+    failedAt === null
+      ? []
+      : [
+          el(
+            'p',
+            { class: 'note bad', role: 'alert' },
+            `No answer from the daemon since ${date(failedAt)} UTC.`,
+          ),
+        ];
+  if (now === undefined) return [brand, ...lost];
+  const critical = now.alarms.some(({ severity }) => severity === 'critical');
+  const level = now.alarms.length === 0 ? 'passed' : critical ? 'blocked' : 'partly';
+  const state = now.alarms.length === 0 ? 'Running, no alarms.' : readable(now.alarms[0]!.text);
+  return [
+    brand,
+    ...lost,
+    el('h1', {}, levelGlyph(level), el('span', {}, state)),
+    el(
+      'p',
+      { class: 'source' },
+      el('b', {}, `up ${span(now.at - now.startedAt)}`),
+      ` · ${[`since ${date(now.startedAt)} UTC`, readable(now.platform), readable(now.mode), `version ${now.version}`].join(' · ')}`,
+    ),
+    ...now.alarms.map(({ severity, text, advice, since }) =>
+      el(
+        'p',
+        { class: `alarm ${severity}` },
+        levelGlyph(severity === 'critical' ? 'blocked' : 'partly'),
+        el('span', {}, el('b', {}, readable(text)), ` since ${date(since)} UTC. ${readable(advice)}`),
+      ),
+    ),
+    figures(history, now),
+  ];
+}
+
+function figures(history: readonly LiveSnapshot[], now: LiveSnapshot): HTMLElement {
+  const gauge = (name: string, pick: (one: LiveSnapshot) => number) =>
+    figure(name, number(pick(now)), history.map(pick));
+  const rate = (name: string, pick: (one: LiveSnapshot) => number) => {
+    const rates = ratesOf(history, pick);
+    return figure(name, perSecond(rates.at(-1) ?? 0), rates);
+  };
+  return el(
+    'dl',
+    { class: 'stats live' },
+    gauge('Calls', ({ calls }) => calls),
+    gauge('Pinholes', ({ pinholes }) => pinholes),
+    rate('SIP messages / s', ({ counters }) => counters.messages),
+    rate('Media packets / s', ({ counters }) => counters.media),
+    rate('Refusals / s', ({ counters }) => counters.refusals),
+    latency(
+      'Inspection',
+      now.latency.inspection,
+      history.map((one) => one.latency.inspection?.p99 ?? 0),
+    ),
+    latency(
+      'Commit',
+      now.latency.commit,
+      history.map((one) => one.latency.commit?.p99 ?? 0),
+    ),
+  );
+}
+
+/** Growth per second between each two answers. */
+function ratesOf(history: readonly LiveSnapshot[], pick: (one: LiveSnapshot) => number): number[] {
+  return history.slice(1).map((one, index) => {
+    const before = history[index]!;
+    return Math.max(0, pick(one) - pick(before)) / Math.max(0.001, one.at - before.at);
+  });
+}
+
+function perSecond(rate: number): string {
+  return rate === 0 ? '0' : rate < 10 ? rate.toFixed(1) : number(Math.round(rate));
+}
+
+function latency(name: string, quantiles: Quantiles | null, curve: readonly number[]): HTMLElement {
+  const value = quantiles === null ? '–' : microseconds(quantiles.p50);
+  const more =
+    quantiles === null ? '' : `p99 ${microseconds(quantiles.p99)}, max ${microseconds(quantiles.max)}`;
+  return figure(name, value, curve, more);
+}
+
+function microseconds(value: number): string {
+  return value < 1000 ? `${Math.round(value)} µs` : `${(value / 1000).toFixed(value < 10_000 ? 1 : 0)} ms`;
+}
+
+function figure(name: string, value: string, curve: readonly number[], more = ''): HTMLElement {
+  return el(
+    'div',
+    {},
+    el('dt', {}, name),
+    el('dd', {}, value, more === '' ? null : el('small', {}, more)),
+    sparkline(curve),
+  );
+}
+
+function sparkline(values: readonly number[]): SVGSVGElement {
+  const top = Math.max(1e-9, ...values);
+  const left = REMEMBERED - values.length;
+  const points = values.map((value, index) => `${left + index} ${(23 - (value / top) * 22).toFixed(1)}`);
+  const line = points.length < 2 ? '' : `M${points.join('L')}`;
+  return svg(
+    'svg',
+    { class: 'spark', viewBox: `0 0 ${REMEMBERED} 24`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+    svg('path', { class: 'area', d: line === '' ? '' : `${line}V24H${left}Z` }),
+    svg('path', { class: 'line', d: line }),
+  );
+}

@@ -1,0 +1,8 @@
+import type { Page } from '../model.ts';
+import { showLive } from './live.ts';
+import { showReport } from './report.ts';
+
+const page = JSON.parse(document.getElementById('page')?.textContent ?? '') as Page;
+const root = document.getElementById('root')!;
+if (page.kind === 'replay') showReport(page, root);
+else showLive(root);

@@ -1,0 +1,141 @@
+import { VERSION } from '../../version.ts';
+import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
+import type { CallReport, FlowReport, ReplayReport } from '../replay/model.ts';
+import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage } from './model.ts';
+import { stripsOf } from './strip.ts';
+import { number, partyName, plural, readable, transport } from './text.ts';
+import { distinctCauses, verdictOf } from './verdict.ts';
+
+/** A call's flows that are drawn and listed; the rest is counted. */
+const MAX_FLOWS = 200;
+const MAX_GROUPS = 100;
+const MAX_EXAMPLES = 8;
+
+export interface ReplayPictures {
+  readonly page: ReplayPage;
+  /** The picture of each of `page.calls`, in that order, made when it is asked for. */
+  readonly pictures: () => Generator<CallPicture>;
+}
+
+/** What the page shows of a replay. */
+export function replayPictures(report: ReplayReport): ReplayPictures {
+  const many = report.files.length > 1;
+  const at = placeJson(many);
+  const legs = flowsByLeg(report);
+
+  function pictureOf(call: CallReport): CallPicture {
+    const flows = legs.get(call.hash) ?? [];
+    const kept = flows.length <= MAX_FLOWS ? flows : byWeight(flows).slice(0, MAX_FLOWS);
+    const media: PageFlow[] = kept.map((flow) => flowJson(flow, at, many));
+    const own: PageCall = callJson(call, at, many);
+    return { call: own, media, mediaOmitted: flows.length - kept.length, verdict: verdictOf(own, media) };
+  }
+
+  const { media, calls } = report;
+  const rows = calls.map((call) => rowOf(pictureOf(call)));
+  return {
+    page: {
+      kind: 'replay',
+      version: VERSION,
+      files: report.files,
+      frames: report.frames,
+      firstAt: seconds(report.firstAt),
+      lastAt: seconds(report.lastAt),
+      inside: report.inside,
+      messages: report.sip.messages,
+      pinholes: calls.reduce((sum, { pinholes }) => sum + pinholes.length, 0),
+      flows: media.length,
+      passed: media.reduce((sum, { passed }) => sum + passed, 0),
+      blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),
+      refusals: rows.reduce((sum, { refusals }) => sum + refusals, 0) + report.refusals.length,
+      notes: notesOf(report),
+      calls: rows,
+      loose: [
+        ...looseMedia(media.filter(({ callId }) => callId === null).map((flow) => flowJson(flow, at, many))),
+        ...looseRefusals(report),
+      ],
+    },
+    *pictures() {
+      for (const call of calls) yield pictureOf(call);
+    },
+  };
+}
+
+/** Every flow under one leg: its own, or the first with its Call-ID. */
+function flowsByLeg({ calls, media }: ReplayReport): Map<string, FlowReport[]> {
+  const legs = new Map<string, FlowReport[]>(calls.map(({ hash }) => [hash, []]));
+  const first = new Map<string, string>();
+  for (const { callId, hash } of calls) if (!first.has(callId)) first.set(callId, hash);
+  for (const flow of media) {
+    const own = legs.get(flow.leg ?? '') ?? legs.get(first.get(flow.callId ?? '') ?? '');
+    own?.push(flow);
+  }
+  return legs;
+}
+
+function byWeight(flows: readonly FlowReport[]): FlowReport[] {
+  return [...flows].sort((a, b) => b.packets - a.packets);
+}
+
+/** The line of a call in the list. */
+export function rowOf({ call, media, verdict }: CallPicture): CallRow {
+  const { hash, callId, from, to, parties, state, startedAt, answeredAt, endedAt, endReason, endStatus } =
+    call;
+  return {
+    ...{ hash, callId, from, to, parties, state, startedAt, answeredAt, endedAt },
+    names: [partyName(from), partyName(to)],
+    outcome: endedAt === null ? state : `${endReason}${endStatus === null ? '' : ` ${endStatus}`}`,
+    level: verdict.level,
+    headline: verdict.headline,
+    pinholes: call.pinholes.length,
+    passed: media.reduce((sum, { passed }) => sum + passed, 0),
+    blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),
+    refusals: call.refusals.filter(({ reason }) => reason !== 'not-inside').length,
+    strips: stripsOf(call, media),
+  };
+}
+
+function notesOf(report: ReplayReport): string[] {
+  const notes = report.damage.map(({ message }) => readable(message));
+  if (report.truncated > 0) notes.push(`${plural(report.truncated, 'frame')} cut by the snap length.`);
+  if (report.sip.malformed > 0) {
+    notes.push(`${plural(report.sip.malformed, 'packet')} that look like SIP and are none.`);
+  }
+  const unread = [...report.unreadable].filter(([reason]) => reason !== 'link-not-ip');
+  if (unread.length > 0) {
+    const reasons = unread.map(([reason, count]) => `${number(count)} ${reason}`).join(', ');
+    notes.push(`Frames that could not be read: ${reasons}.`);
+  }
+  return notes;
+}
+
+/** Flows between the same hosts, blocked for the same reasons, are one group. */
+function looseMedia(flows: readonly PageFlow[]): LooseGroup[] {
+  const groups = new Map<string, PageFlow[]>();
+  for (const flow of flows) {
+    const key = [flow.src, flow.dst, ...flow.blocks.map(({ reason }) => reason)].join(' ');
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [flow]);
+    else group.push(flow);
+  }
+  return [...groups.values()].slice(0, MAX_GROUPS).map((group) => {
+    const { src, dst } = group[0]!;
+    return {
+      title: `${src} to ${dst}`,
+      flows: group.length,
+      passed: group.reduce((sum, { passed }) => sum + passed, 0),
+      blocked: group.reduce((sum, { blocked }) => sum + blocked, 0),
+      examples: group
+        .slice(0, MAX_EXAMPLES)
+        .map((flow) => `${transport(flow.src, flow.srcPort)} → ${transport(flow.dst, flow.dstPort)}`),
+      causes: distinctCauses(group).slice(0, 3),
+    };
+  });
+}
+
+function looseRefusals({ refusals }: ReplayReport): LooseGroup[] {
+  return refusals.slice(0, MAX_GROUPS).map(({ reason, detail, count }) => ({
+    title: `Refused: ${reason}${count === 1 ? '' : `, ${number(count)} times`}`,
+    ...{ flows: 0, passed: 0, blocked: 0, examples: [detail], causes: [] },
+  }));
+}

@@ -1,0 +1,182 @@
+import type { Cause, Level, PageCall, PageFlow, Verdict } from './model.ts';
+import { number, plural } from './text.ts';
+
+/** Towards which party media goes: 0 sent the first INVITE. Null: neither. */
+export function directionOf({ src, dst }: PageFlow, { parties }: PageCall): 0 | 1 | null {
+  if (parties.includes(dst)) return dst === parties[0] ? 0 : 1;
+  if (parties.includes(src)) return src === parties[0] ? 1 : 0;
+  return null;
+}
+
+interface Way {
+  /** Whether packets of this direction would have been seen. */
+  readonly watched: boolean;
+  readonly flows: readonly PageFlow[];
+  readonly passed: number;
+  readonly blocked: number;
+}
+
+const NAMES = ['caller', 'callee'] as const;
+const MAX_CAUSES = 3;
+
+/**
+ * What became of the media of a call, in words that need no knowledge of SIP. A live call has no flows: there the
+ * packets count that its pinholes let through.
+ */
+export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): Verdict {
+  const ways: readonly [Way, Way] =
+    flows === null
+      ? [throughPinholes(call, 0), throughPinholes(call, 1)]
+      : [inFlows(call, flows, 0), inFlows(call, flows, 1)];
+  const [level, headline] = judge(call, ways);
+  return { level, headline, causes: causesOf(level, ways) };
+}
+
+const REPORTS = new Set(['rtcp']);
+const CHECKS = new Set(['rtcp', 'stun', 'turn']);
+
+function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
+  return Object.keys(kinds).every((kind) => some.has(kind));
+}
+
+/**
+ * Without RTCP there is sound all the same, and ICE tries addresses that are not meant to answer: its checks count
+ * only where nothing else came.
+ */
+function inFlows(call: PageCall, all: readonly PageFlow[], side: 0 | 1): Way {
+  const own = all.filter((flow) => flow.src !== flow.dst && directionOf(flow, call) === side);
+  const media = own.filter((flow) => !isOnly(flow, CHECKS));
+  const flows = media.length > 0 ? media : own.filter((flow) => !isOnly(flow, REPORTS));
+  return {
+    watched: true,
+    flows,
+    passed: flows.reduce((sum, flow) => sum + flow.passed, 0),
+    blocked: flows.reduce((sum, flow) => sum + flow.blocked, 0),
+  };
+}
+
+function throughPinholes({ pinholes, parties }: PageCall, side: 0 | 1): Way {
+  const own = pinholes.filter(({ address }) => address === parties[side]);
+  const passed = own.reduce((sum, { packets }) => sum + packets, 0);
+  return { watched: own.length > 0, flows: [], passed, blocked: 0 };
+}
+
+function isDead({ passed, blocked }: Way): boolean {
+  return passed === 0 && blocked > 0;
+}
+
+function isEmpty({ passed, blocked }: Way): boolean {
+  return passed + blocked === 0;
+}
+
+function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
+  const media = mediaName(call, ways);
+  const dead = ([0, 1] as const).filter((side) => isDead(ways[side]));
+  if (dead.length === 2) {
+    return ['blocked', `No ${media}: everything was blocked, in both directions.`];
+  }
+  if (dead.length === 1) {
+    const deaf = dead[0]!;
+    const other = ways[deaf === 0 ? 1 : 0];
+    const amount = all(ways[deaf].blocked);
+    const to = hostsTo(ways[deaf]);
+    if (isEmpty(other)) {
+      return [
+        'blocked',
+        `No ${media} for the ${NAMES[deaf]}: ${amount} to ${to} ${were(ways[deaf].blocked)} blocked.`,
+      ];
+    }
+    const loss =
+      media === 'audio'
+        ? `the ${NAMES[deaf]} cannot hear the ${NAMES[1 - deaf]!}`
+        : `none reaches the ${NAMES[deaf]}`;
+    return [
+      'blocked',
+      `One-way ${media}: ${loss}. ${capital(amount)} to ${to} ${were(ways[deaf].blocked)} blocked.`,
+    ];
+  }
+  const blocked = ways[0].blocked + ways[1].blocked;
+  if (blocked > 0) return ['partly', partly(ways, blocked, media)];
+  if (isEmpty(ways[0]) && isEmpty(ways[1])) return withoutMedia(call, media);
+  const silent = ([0, 1] as const).find((side) => ways[side].watched && isEmpty(ways[side]));
+  if (silent === undefined) {
+    const seen = ([0, 1] as const).filter((side) => ways[side].watched);
+    const where = seen.length === 2 ? 'in both directions' : `to the ${NAMES[seen[0]!]}`;
+    return ['passed', `${capital(media)} passed ${where}.`];
+  }
+  if (call.answeredAt === null)
+    return ['passed', `Not answered. ${capital(media)} before the answer passed.`];
+  return [
+    'silent',
+    `${capital(media)} passed to the ${NAMES[1 - silent]!}; nothing was sent to the ${NAMES[silent]}.`,
+  ];
+}
+
+function withoutMedia(call: PageCall, media: string): [Level, string] {
+  if (call.answeredAt !== null && call.pinholes.length > 0) {
+    return ['silent', `Answered, but no ${media} was seen in either direction.`];
+  }
+  if (call.answeredAt !== null) return ['none', 'Answered; no media was agreed on.'];
+  const final = call.messages.findLast(
+    ({ summary }) => /^[3-6][0-9][0-9]/.test(summary) && !summary.endsWith(')'),
+  );
+  if (call.endReason === 'cancelled') return ['none', 'The caller gave up before there was an answer.'];
+  if (final !== undefined) return ['none', `Not answered: ${final.summary}.`];
+  return ['none', call.endedAt === null ? 'Not answered yet.' : 'Not answered.'];
+}
+
+/** Strangers that were kept out are another matter than the call's own packets that were lost. */
+function partly(ways: readonly [Way, Way], blocked: number, media: string): string {
+  const flows = [...ways[0].flows, ...ways[1].flows];
+  const own = new Set(flows.filter(({ passed }) => passed > 0).map(({ src }) => src));
+  const strangers = flows.filter((flow) => flow.blocked > 0 && !own.has(flow.src));
+  const kept = strangers.reduce((sum, flow) => sum + flow.blocked, 0);
+  const names = [...new Set(strangers.map(({ src }) => src))];
+  const from = names.length <= 2 ? names.join(' and ') : plural(names.length, 'other host');
+  if (kept === blocked) {
+    return `${capital(media)} passed; ${plural(blocked, 'packet')} from ${from} ${were(blocked)} kept out.`;
+  }
+  const total = flows.reduce((sum, flow) => sum + flow.packets, 0);
+  return `${capital(media)} passed, but ${number(blocked)} of ${plural(total, 'packet')} ${were(blocked)} blocked.`;
+}
+
+function mediaName({ pinholes }: PageCall, ways: readonly [Way, Way]): string {
+  const names = new Set(pinholes.map(({ media }) => media));
+  if (names.size === 1 && names.has('audio')) return 'audio';
+  const kinds = new Set(ways.flatMap(({ flows }) => flows.flatMap(({ kinds: all }) => Object.keys(all))));
+  return names.size === 0 && kinds.size === 1 && kinds.has('rtp') ? 'audio' : 'media';
+}
+
+function hostsTo({ flows }: Way): string {
+  const hosts = [...new Set(flows.filter(({ blocked }) => blocked > 0).map(({ dst }) => dst))];
+  return hosts.length <= 2 ? hosts.join(' and ') : plural(hosts.length, 'host');
+}
+
+function all(count: number): string {
+  return count === 1 ? 'the only packet' : `all ${plural(count, 'packet')}`;
+}
+
+function were(count: number): string {
+  return count === 1 ? 'was' : 'were';
+}
+
+function capital(text: string): string {
+  return text[0]!.toUpperCase() + text.slice(1);
+}
+
+/** Why, from the direction that matters; what was blocked most comes first. */
+function causesOf(level: Level, ways: readonly [Way, Way]): Cause[] {
+  const flows = ways.filter((way) => level !== 'blocked' || isDead(way)).flatMap((way) => way.flows);
+  return distinctCauses(flows).slice(0, MAX_CAUSES);
+}
+
+/** Reasons for which packets of these flows were blocked, each once, that of the most packets first. */
+export function distinctCauses(flows: readonly PageFlow[]): Cause[] {
+  const blocks = flows.flatMap((flow) => flow.blocks).sort((a, b) => b.packets - a.packets);
+  const causes = new Map<string, Cause>();
+  for (const { reason, text, advice } of blocks) {
+    const key = `${reason} ${advice}`;
+    if (!causes.has(key)) causes.set(key, { text, advice });
+  }
+  return [...causes.values()];
+}
