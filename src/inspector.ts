@@ -132,6 +132,8 @@ export interface Inspector {
   held(call: Call): readonly Held[];
   /** Every pinhole that should be open now. */
   pinholes(): Iterable<Pinhole>;
+  /** How many calls have not ended, and how many pinholes should be open. */
+  sizes(): { readonly calls: number; readonly pinholes: number };
   readonly stats: InspectorStats;
 }
 
@@ -172,6 +174,8 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const deadlines = createDeadlines<Call>();
   const callOf = new Map<string, Call>();
   const refusedBefore = new WeakMap<Call, Set<string>>();
+  /** Those that have not ended. */
+  const underWay = new Set<Call>();
   const { caps, timers } = settings();
   let limits = limitsOf(settings());
   let sdpCaps = sdpCapsOf(settings());
@@ -381,6 +385,8 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function schedule(call: Call): void {
+    if (call.state === 'ended') underWay.delete(call);
+    else underWay.add(call);
     deadlines.arm(call, Math.min(tracker.deadline(call), table.deadline(call.hash)));
   }
 
@@ -446,6 +452,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     calls: () => tracker.calls(),
     held: (call) => table.held(call.hash),
     pinholes: () => table.open(),
+    sizes: () => ({ calls: underWay.size, pinholes: table.size }),
     stats,
   };
 }

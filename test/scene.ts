@@ -132,6 +132,8 @@ export function createScene(overrides: Overrides = {}): Scene {
 
   function apply(inspection: Inspection): void {
     events.push(...inspection.events);
+    const underWay = [...inspector.calls()].filter(({ state }) => state !== 'ended').length;
+    assert.deepEqual(inspector.sizes(), { calls: underWay, pinholes: [...inspector.pinholes()].length });
     if (inspection.change === null) return;
     commits++;
     firewall.commit(inspection.change);

@@ -83,10 +83,12 @@ function expireDialogs(settings: CallTimers, call: Call, now: number): Outcome {
   return dropped ? changed(call, leaving('offer-refused'), refusals) : unchanged(call, refusals);
 }
 
+/** When an offer without an answer is dropped, in ms. */
 export function offerDeadline({ offer, ringing }: CallTimers, { transaction }: Offer): number {
   return transaction.startedAt + (transaction.method === 'INVITE' ? ringing : offer);
 }
 
+/** When the media of a call has been silent for too long, in ms; Infinity when nobody waits for it. */
 export function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
   if (call.idle || !call.dialogs.some((dialog) => dialog.agreed !== null)) return NEVER;
   return call.mediaAt + (call.held ? holdIdle : mediaIdle);

@@ -1,22 +1,31 @@
 import type { Call } from '../call/call.ts';
+import { type NextTimer, nextTimer } from '../call/next-timer.ts';
 import type { Settings } from '../config/schema.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import type { CallRecord, Inspection, Inspector, InspectorEvent } from '../inspector.ts';
 import type { HeldPacket } from '../intercept/interceptor.ts';
 import type { Change } from '../pinhole/change.ts';
+import type { Held } from '../pinhole/table.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
-import type {
-  Answers,
-  CallSummary,
-  DataPathCounters,
-  DataPathStatus,
-  Order,
-  Question,
-  Report,
+import { createExposureMeter } from './exposure.ts';
+import { createFidelityCheck } from './fidelity.ts';
+import { createHistogram } from './histogram.ts';
+import {
+  type Answers,
+  type CallSummary,
+  type DataPathCounters,
+  type DataPathStatus,
+  legOf,
+  MOST_PER_SLICE,
+  type Order,
+  type Question,
+  type Report,
 } from './messages.ts';
 import { createOutbox } from './outbox.ts';
 import type { DataPathEnds } from './platform.ts';
 import { differences } from './reconcile.ts';
+import { createSlices } from './slices.ts';
+import { createTeller } from './teller.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
 export interface DataPathDeps {
@@ -60,7 +69,9 @@ const REPAIR_FIRST = 100;
 const REPAIR_LAST = 5000;
 /** Packets and ms that a stop waits for what is in the queue already. */
 const DRAIN_TURNS = 64;
-const MOST_PER_ANSWER = 256;
+/** How long after a question, and for how long, packets are waited for at a time: another question may follow. */
+const QUESTIONS_FOLLOW = 50;
+const WAIT_AMONG_QUESTIONS = 2;
 const NO_PINHOLES: readonly Pinhole[] = [];
 
 /**
@@ -90,6 +101,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   let checkAt = ends.intact === undefined ? Number.POSITIVE_INFINITY : clock() + INTACT_CHECK;
   let beatAt = Number.NEGATIVE_INFINITY;
   let stopped = false;
+  let askedAt = Number.NEGATIVE_INFINITY;
+  const inspectionTimes = createHistogram();
+  const commitTimes = createHistogram();
+  const fidelity = createFidelityCheck();
+  const exposure = createExposureMeter();
+  const callSlices = createSlices(() => inspector.calls());
+  const pinholeSlices = createSlices(() => inspector.pinholes());
+  const teller = createTeller(inspector, () => settings().caps.calls + settings().caps.history);
 
   function beat(now: number): void {
     if (now < beatAt) return;
@@ -114,7 +133,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
   function longestWait(now: number): number {
     const due = Math.min(inspector.nextDeadline(), repairAt, checkAt, outbox.due(now));
-    return Math.ceil(Math.min(BEAT, Math.max(0, due - now)));
+    const most = now < askedAt + QUESTIONS_FOLLOW ? WAIT_AMONG_QUESTIONS : BEAT;
+    return Math.ceil(Math.min(most, Math.max(0, due - now)));
   }
 
   function pass(packets: readonly HeldPacket[]): void {
@@ -130,7 +150,12 @@ export function createDataPath(deps: DataPathDeps): DataPath {
 
   function passOne(packet: HeldPacket): void {
     counters.received++;
-    const inspection = inspect(packet);
+    fidelity.before(packet.bytes);
+    const receivedAt = clock();
+    const inspection = inspect(packet, receivedAt);
+    const inspectedAt = clock();
+    inspectionTimes.record(inspectedAt - receivedAt);
+    fidelity.after(packet.bytes);
     const open = inspection === null || confirm(inspection);
     const verdict = open ? (inspection?.verdict ?? 'release') : verdictOnError();
     if (verdict === 'drop') {
@@ -140,12 +165,13 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       interceptor.release(packet);
       counters.released++;
     }
-    if (inspection !== null) afterwards(inspection);
+    if (inspection !== null) afterwards(inspection, receivedAt, false);
+    beat(inspectedAt);
   }
 
-  function inspect(packet: HeldPacket): Inspection | null {
+  function inspect(packet: HeldPacket, now: number): Inspection | null {
     try {
-      return inspector.inspect(packet.bytes, clock());
+      return inspector.inspect(packet.bytes, now);
     } catch (error) {
       unexpected('the inspector', error);
       return null;
@@ -170,21 +196,24 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   /** What comes after the release, so that no packet waits for it. */
-  function afterwards({ change, events }: Inspection): void {
+  function afterwards({ change, events }: Inspection, at: number, deadline: boolean): void {
     try {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
-      if (events.length > 0) outbox.note(events);
+      if (events.length === 0) return;
+      outbox.note(events);
+      const told = teller.tell(events, { packet: counters.received, at, deadline });
+      if (told !== null) outbox.tell(told);
     } catch (error) {
       unexpected('a report', error);
     }
-    beat(clock());
   }
 
   function tick(now: number): void {
     try {
       const inspection = inspector.tick(now);
       if (inspection.change !== null) commit(inspection.change);
-      afterwards(inspection);
+      afterwards(inspection, now, true);
+      beat(clock());
     } catch (error) {
       unexpected('a deadline', error);
     }
@@ -216,11 +245,15 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   /** Null when the filter confirmed. A filter that has failed before is not waited for. */
   function tryCommit(change: Change): Error | null {
     const patience = repairAt === Number.POSITIVE_INFINITY ? settings().timers.firewallRetry : 0;
-    const giveUpAt = clock() + patience;
+    const startedAt = clock();
+    const giveUpAt = startedAt + patience;
     for (;;) {
       try {
         firewall.commit(change);
         counters.commits++;
+        const confirmedAt = clock();
+        commitTimes.record(confirmedAt - startedAt);
+        exposure.change(change, confirmedAt);
         return null;
       } catch (error) {
         if (!(error instanceof FirewallError)) {
@@ -317,8 +350,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       beat(clock());
     }
     const { removed } = compare();
-    let pinholes = 0;
-    for (const _ of inspector.pinholes()) pinholes++;
+    exposure.start(inspector.pinholes(), clock());
+    for (const { callId } of inspector.calls()) teller.know(callId);
+    const { pinholes } = inspector.sizes();
     post({ type: 'running', calls, pinholes, removed });
   }
 
@@ -331,6 +365,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
         deps.changeSettings(order.settings);
         inspector.reload();
       } else if (order.type === 'ask') {
+        askedAt = clock();
         post({ type: 'answer', id: order.id, answer: answer(order.question) });
       } else if (order.type === 'stop') {
         stop(order.keep);
@@ -362,17 +397,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   function answer(question: Question): Answers[keyof Answers] {
     if (question.type === 'status') return status();
     if (question.type === 'end') return endCall(question.call);
-    const limit = Math.min(question.limit, MOST_PER_ANSWER);
-    return question.type === 'calls'
-      ? slice(inspector.calls(), question.from, limit).map(summary)
-      : slice(inspector.pinholes(), question.from, limit);
+    const limit = Math.min(question.limit, MOST_PER_SLICE);
+    if (question.type === 'pinholes') return pinholeSlices.take(question.cursor, limit);
+    const calls = callSlices.take(question.cursor, limit);
+    return calls === null ? null : { items: calls.items.map(summary), cursor: calls.cursor };
   }
 
   function status(): DataPathStatus {
-    let calls = 0;
-    let pinholes = 0;
-    for (const { state } of inspector.calls()) if (state !== 'ended') calls++;
-    for (const _ of inspector.pinholes()) pinholes++;
+    const { calls, pinholes } = inspector.sizes();
     const { unreadable, methods, refusals, ...stats } = inspector.stats;
     return {
       counters: { ...counters },
@@ -383,6 +415,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
         methods: Object.fromEntries(methods),
         refusals: Object.fromEntries(refusals),
       },
+      inspection: inspectionTimes.read(),
+      commit: commitTimes.read(),
+      fidelity: { ...fidelity.counts },
+      exposure: exposure.read(clock()),
       calls,
       pinholes,
       missing: missing.size,
@@ -395,44 +431,29 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       if (call.hash !== hash || call.state === 'ended') continue;
       const inspection = inspector.end(call, clock());
       if (inspection.change !== null) commit(inspection.change);
-      afterwards(inspection);
+      afterwards(inspection, clock(), true);
       return true;
     }
     return false;
   }
 
   function summary(call: Call): CallSummary {
-    const { hash, callId, fromTag, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } =
-      call;
-    const pinholes = inspector.held(call).map(({ pinhole, openedAt }) => ({ pinhole, openedAt }));
-    return {
-      hash,
-      callId,
-      fromTag,
-      from,
-      to,
-      parties,
-      state,
-      endReason,
-      startedAt,
-      answeredAt,
-      endedAt,
-      pinholes,
-    };
+    const pinholes = inspector.held(call);
+    const timer = firstOf(nextTimer(settings().timers, call), pinholes);
+    return { leg: legOf(call), mediaAt: call.mediaAt, nextTimer: timer, pinholes };
   }
 
   return { start, turn, flush: outbox.empty, counters };
 }
 
-function slice<T>(items: Iterable<T>, from: number, limit: number): T[] {
-  const result: T[] = [];
-  let index = 0;
-  for (const item of items) {
-    if (index++ < from) continue;
-    if (result.length >= limit) break;
-    result.push(item);
+/** The timer of the call, or that of a pinhole which closes before. */
+function firstOf(timer: NextTimer | null, pinholes: readonly Held[]): NextTimer | null {
+  let first = timer;
+  for (const { until, reason } of pinholes) {
+    if (reason !== null && until < (first?.at ?? Number.POSITIVE_INFINITY))
+      first = { name: reason, at: until };
   }
-  return result;
+  return first;
 }
 
 function messageOf(error: unknown): string {

@@ -1,8 +1,15 @@
-import type { EndReason } from '../call/call.ts';
-import type { RefusalReason } from '../call/refusal.ts';
+import type { Call, EndReason } from '../call/call.ts';
+import type { NextTimer } from '../call/next-timer.ts';
+import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Settings } from '../config/schema.ts';
-import type { HolderEvent } from '../pinhole/table.ts';
+import type { PacketView } from '../packet/ip.ts';
+import type { Held, HolderEvent } from '../pinhole/table.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
+import type { SipMessage, Transport } from '../sip/message.ts';
+import type { Exposure } from './exposure.ts';
+import type { Fidelity } from './fidelity.ts';
+import type { Distribution } from './histogram.ts';
+import type { Slice } from './slices.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
 
@@ -18,33 +25,32 @@ export type Order =
 
 export type Question =
   | { readonly type: 'status' }
-  /** Calls in the order they started, `limit` of them from the `from`th. */
-  | { readonly type: 'calls'; readonly from: number; readonly limit: number }
-  | { readonly type: 'pinholes'; readonly from: number; readonly limit: number }
+  /** The next `limit` calls (at most `MOST_PER_SLICE`), `cursor` being null at first and then what came last. */
+  | { readonly type: 'calls'; readonly cursor: number | null; readonly limit: number }
+  | { readonly type: 'pinholes'; readonly cursor: number | null; readonly limit: number }
+  /** Ends the call with this hash. */
   | { readonly type: 'end'; readonly call: string };
+
+/** What one answer holds at most, so that packets wait for it no longer than for a large SIP message. */
+export const MOST_PER_SLICE = 100;
 
 /** A value of `Answers` by the question's type. */
 export interface Answers {
   readonly status: DataPathStatus;
-  readonly calls: readonly CallSummary[];
-  readonly pinholes: readonly Pinhole[];
+  /** Null when the cursor is not known any more. */
+  readonly calls: Slice<CallSummary> | null;
+  readonly pinholes: Slice<Pinhole> | null;
   /** Whether there was such a call. */
   readonly end: boolean;
 }
 
 export interface CallSummary {
-  readonly hash: string;
-  readonly callId: string;
-  readonly fromTag: string;
-  readonly from: string;
-  readonly to: string;
-  readonly parties: readonly [string, string];
-  readonly state: string;
-  readonly endReason: EndReason | null;
-  readonly startedAt: number;
-  readonly answeredAt: number | null;
-  readonly endedAt: number | null;
-  readonly pinholes: readonly { readonly pinhole: Pinhole; readonly openedAt: number }[];
+  readonly leg: Leg;
+  /** Last media seen, or the last time the pinholes changed. */
+  readonly mediaAt: number;
+  /** What runs out first, of the call or of its pinholes. */
+  readonly nextTimer: NextTimer | null;
+  readonly pinholes: readonly Held[];
 }
 
 /** Counters since the start of the process. */
@@ -78,6 +84,12 @@ export interface DataPathStatus {
     readonly refusals: Readonly<Record<string, number>>;
     readonly callsStarted: number;
   };
+  /** From the receipt of a packet until it is known what it asks for. */
+  readonly inspection: Distribution;
+  /** From a change's way to the packet filter until it was confirmed. */
+  readonly commit: Distribution;
+  readonly fidelity: Fidelity;
+  readonly exposure: Exposure;
   readonly calls: number;
   readonly pinholes: number;
   /** Pinholes that should be open and are not, because the packet filter refused. */
@@ -108,6 +120,7 @@ export interface Batch {
   /** Closed pinholes whose states are to be killed. */
   readonly closed: readonly Pinhole[];
   readonly events: readonly DaemonEvent[];
+  readonly told: readonly Told[];
 }
 
 /** One call as it is now; `endedAt` (ms) once it is over, null before. */
@@ -148,4 +161,69 @@ export interface CallName {
   readonly hash: string;
   readonly callId: string;
   readonly parties: readonly [string, string];
+}
+
+/** What one packet, or one deadline, did to calls: the history of each call is made of these. */
+export interface Told {
+  /** Packets received when it happened, this one included. */
+  readonly packet: number;
+  readonly at: number;
+  /** A deadline and no packet was the cause. */
+  readonly deadline: boolean;
+  readonly messages: readonly ToldMessage[];
+  /** Every leg that is concerned, as it is afterwards. */
+  readonly legs: readonly Leg[];
+  readonly pinholes: readonly HolderEvent[];
+  readonly refusals: readonly (Refusal & { readonly call: string; readonly at: number })[];
+  /** Pinholes of the messages' legs that are still there and about to close, with the leg's hash. */
+  readonly leaving: readonly (Pick<Held, 'until' | 'reason'> & {
+    readonly call: string;
+    readonly pinhole: string;
+  })[];
+}
+
+/** A SIP message without its body. */
+export interface ToldMessage {
+  readonly message: Pick<
+    SipMessage,
+    'method' | 'status' | 'subject' | 'cseq' | 'cseqMethod' | 'branch' | 'callId' | 'fromTag' | 'toTag'
+  >;
+  readonly transport: Transport;
+  readonly packet: Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>;
+  /** Its session description in one phrase, null when it has none. */
+  readonly description: string | null;
+  /** Hashes of the legs that it belongs to. */
+  readonly calls: readonly string[];
+}
+
+/** A call leg as far as people look at it, and how it stands. */
+export interface Leg
+  extends Readonly<
+    Pick<
+      Call,
+      | 'hash'
+      | 'callId'
+      | 'fromTag'
+      | 'parties'
+      | 'from'
+      | 'to'
+      | 'state'
+      | 'endReason'
+      | 'endStatus'
+      | 'startedAt'
+      | 'answeredAt'
+      | 'endedAt'
+    >
+  > {
+  readonly dialogs: readonly { readonly toTag: string }[];
+}
+
+/** What is told of a call. */
+export function legOf(call: Call): Leg {
+  const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
+  const { endReason, endStatus, answeredAt, endedAt } = call;
+  return {
+    ...{ hash, callId, fromTag, parties, from, to, state, startedAt, endReason, endStatus },
+    ...{ answeredAt, endedAt, dialogs: call.dialogs.map(({ toTag }) => ({ toTag })) },
+  };
 }

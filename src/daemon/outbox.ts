@@ -2,12 +2,14 @@ import { serialize } from 'node:v8';
 import type { Call } from '../call/call.ts';
 import type { Inspector, InspectorEvent } from '../inspector.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
-import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report } from './messages.ts';
+import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report, Told } from './messages.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {
   /** Takes up what a packet or a deadline led to. */
   note(events: readonly InspectorEvent[]): void;
+  /** For the history of calls. */
+  tell(told: Told): void;
   /** States of these pinholes are to be killed. */
   closed(pinholes: readonly Pinhole[]): void;
   say(level: 'error' | 'warn' | 'info', text: string): void;
@@ -23,8 +25,11 @@ export interface Outbox {
 const SOON = 50;
 /** The same for calls that changed in other ways. */
 const LATER = 1000;
+/** The same for the history of calls. */
+const TOLD = 250;
 /** Calls in one message: what is written down in well under a millisecond. */
 const SLICE = 32;
+const TOLD_SLICE = 64;
 /** Lines kept for a control thread that does not keep up. */
 const MOST_EVENTS = 4096;
 /** Messages on their way to the control thread past which no more are sent. */
@@ -44,6 +49,7 @@ export function createOutbox(
   const changed = new Set<Call>();
   let closedPinholes: Pinhole[] = [];
   let events: DaemonEvent[] = [];
+  let told: Told[] = [];
   let dueAt = Number.POSITIVE_INFINITY;
 
   function within(ms: number): void {
@@ -106,15 +112,27 @@ export function createOutbox(
       changed.delete(call);
       records.push({ hash: call.hash, endedAt: call.endedAt, bytes: serialize(inspector.dump(call)) });
     }
-    const batch = { type: 'batch', records, closed: closedPinholes, events } as const;
+    const batch = {
+      type: 'batch',
+      records,
+      closed: closedPinholes,
+      events,
+      told: told.slice(0, TOLD_SLICE),
+    } as const;
     closedPinholes = [];
     events = [];
-    dueAt = changed.size === 0 ? Number.POSITIVE_INFINITY : clock();
+    told = told.slice(TOLD_SLICE);
+    dueAt = changed.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
     post(batch);
   }
 
   return {
     note,
+    tell(one) {
+      if (told.length < MOST_EVENTS) told.push(one);
+      else counters.eventsLost++;
+      within(TOLD);
+    },
     closed(pinholes) {
       closedPinholes.push(...pinholes);
       within(SOON);

@@ -485,12 +485,13 @@ describe('data path: orders', () => {
     inspector.opens('invite', 4000, 4002);
     source.arrive('invite');
     path.turn();
-    post.orders.push({ type: 'ask', id: 7, question: { type: 'pinholes', from: 1, limit: 10 } });
+    post.orders.push({ type: 'ask', id: 7, question: { type: 'pinholes', cursor: null, limit: 1 } });
     post.orders.push({ type: 'ask', id: 8, question: { type: 'status' } });
     path.turn();
     path.turn();
     const answers = post.reports.filter((report) => report.type === 'answer');
-    assert.deepEqual(answers[0], { type: 'answer', id: 7, answer: [pinhole(4002)] });
+    const slice = { items: [pinhole(4000)], cursor: 1 };
+    assert.deepEqual(answers[0], { type: 'answer', id: 7, answer: slice });
     const status = answers[1]!.answer as { pinholes: number; counters: { released: number } };
     assert.deepEqual([status.pinholes, status.counters.released], [2, 1]);
   });

@@ -131,6 +131,7 @@ export function createInspectorDouble() {
     calls: () => adopted.map(({ call }) => call),
     held: (call) => [...heldBy(call.hash)],
     pinholes: () => open.values(),
+    sizes: () => ({ calls: adopted.length, pinholes: open.size }),
     stats: {
       packets: 0,
       notSip: 0,
