@@ -1,6 +1,8 @@
 import type { Address } from '../address/address.ts';
 import type { MediaKind } from '../call/wanted.ts';
 
+export type { MediaKind } from '../call/wanted.ts';
+
 /**
  * What a firewall is asked to let through: one protocol, known sources, one destination address, exact ports.
  * Source ports are free unless `sourcePort` is set.

@@ -3,8 +3,7 @@
  * read it with nft(8), and a daemon that starts again learns from it what it had opened.
  */
 import { parseAddress } from '../../address/address.ts';
-import type { MediaKind } from '../../call/wanted.ts';
-import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
+import { type MediaKind, type Pinhole, pinholeId } from '../../policy/pinhole.ts';
 
 const KINDS: Readonly<Record<MediaKind, true>> = {
   rtp: true,
