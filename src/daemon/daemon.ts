@@ -75,6 +75,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   );
   return await serve({
     options,
+    about: {
+      platform: platform.name,
+      description,
+      user: name,
+      startedAt: Date.now(),
+      adopted: { calls: running.calls, pinholes: running.pinholes },
+    },
     settings: () => settings,
     changeSettings: (next) => {
       settings = next;

@@ -2,11 +2,12 @@ import { accessSync, constants } from 'node:fs';
 import { cautions, formatProblem, type Loaded } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
+import type { Traffic } from '../firewall/firewall.ts';
 import type { Journal } from './journal.ts';
 import { logLines } from './lines.ts';
 import type { Log } from './log.ts';
-import type { Batch, DaemonEvent } from './messages.ts';
-import type { ControlEnds } from './platform.ts';
+import type { Batch, DaemonEvent, Told } from './messages.ts';
+import type { ControlEnds, Platform } from './platform.ts';
 import { reloadable } from './reloadable.ts';
 import type { FromThread, Reports } from './reports.ts';
 import { onSignals } from './signals.ts';
@@ -32,12 +33,35 @@ export interface Service {
   close(): void;
 }
 
+/** What does not change while the daemon runs. */
+export interface About {
+  readonly platform: Platform['name'];
+  /** What the platform found and set up, a line each. */
+  readonly description: readonly string[];
+  /** The user that reads packets. */
+  readonly user: string;
+  /** ms since the epoch. */
+  readonly startedAt: number;
+  /** What was taken up from the journal. */
+  readonly adopted: { readonly calls: number; readonly pinholes: number };
+}
+
 /** The daemon as the rest of its process sees it: the control socket, metrics, the live page. */
 export interface RunningDaemon {
+  readonly about: About;
+  readonly supervised: boolean;
+  /** ms of the clock that every time of the data path is of. */
+  readonly clock: () => number;
   readonly settings: () => Settings;
   readonly ask: DataThread['ask'];
+  /** What a pinhole has passed, as of the last count; also of one closed a moment ago. */
+  readonly trafficOf: (pinholeId: string) => Traffic | undefined;
+  /** What all pinholes have passed since the start. */
+  readonly traffic: () => Traffic;
   /** Calls `listener` with what happens from now on; the result ends that. */
-  subscribe(listener: (events: readonly DaemonEvent[]) => void): () => void;
+  subscribe(listener: (events: readonly DaemonEvent[], told: readonly Told[]) => void): () => void;
+  /** Writes a line into the daemon's log. */
+  say(level: 'error' | 'warn' | 'info', text: string): void;
   reload(): void;
   stop(): void;
 }
@@ -51,6 +75,7 @@ const STOP_WITHIN = 10_000;
 
 export interface Serving {
   readonly options: ServeOptions;
+  readonly about: About;
   readonly settings: () => Settings;
   readonly changeSettings: (settings: Settings) => void;
   readonly log: Log;
@@ -64,10 +89,10 @@ export interface Serving {
 
 /** The control thread at work. Resolves with the exit status. */
 export async function serve(serving: Serving): Promise<number> {
-  const { options, settings, log, journal, control, services, thread, reports, clock } = serving;
+  const { options, about, settings, log, journal, control, services, thread, reports, clock } = serving;
   const killer = createStateKiller(control, (text) => log.own.error(text));
   const watch = createTrafficWatch();
-  const listeners = new Set<(events: readonly DaemonEvent[]) => void>();
+  const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
   const counting = countTraffic();
   let stopTimer: NodeJS.Timeout | null = null;
   let finish: (status: number) => void = () => {};
@@ -75,14 +100,14 @@ export async function serve(serving: Serving): Promise<number> {
     finish = resolve;
   });
 
-  function onBatch({ records, closed, events }: Batch): void {
+  function onBatch({ records, closed, events, told }: Batch): void {
     journal?.append(records);
     killer.add(closed);
     const { callId } = settings().log;
     for (const { severity, text, fields } of logLines(events, { callId, trafficOf: watch.last })) {
       log.traffic(severity, text, fields);
     }
-    for (const listener of listeners) listener(events);
+    for (const listener of listeners) listener(events, told);
   }
 
   function onReport(report: FromThread): void {
@@ -165,8 +190,14 @@ export async function serve(serving: Serving): Promise<number> {
   }
   reports.listen(onReport);
   const daemon: RunningDaemon = {
+    about,
+    supervised: options.supervised,
+    clock,
     settings,
     ask: thread.ask,
+    trafficOf: watch.last,
+    traffic: () => watch.total,
+    say: (level, text) => log.own[level](text),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
