@@ -334,7 +334,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function update(work: Work, call: Call, departure: Departure, at: number): TableResult {
-    const { wanted, disabled, unusable } = wantedStreams(call, settings());
+    const { wanted, idleSlots, unusable } = wantedStreams(call, settings());
     for (const refusal of unusable) refuse(work, call, refusal, at);
     const entries: Entry[] = [];
     const most = settings().caps.pinholesPerCall;
@@ -344,7 +344,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
       else refuse(work, call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
     }
-    return table.replace(call.hash, entries, disabled, departure, at);
+    return table.replace(call.hash, entries, idleSlots, departure, at);
   }
 
   function take(work: Work, call: Call, { change, events }: TableResult): void {

@@ -37,8 +37,8 @@ export interface Unusable {
 
 export interface WantedStreams {
   readonly wanted: readonly Wanted[];
-  /** Slots of streams that an answer disabled (port 0). */
-  readonly disabled: ReadonlySet<string>;
+  /** Slots that an answer left without a transport of their own, and how. */
+  readonly idleSlots: ReadonlyMap<string, 'stream-disabled' | 'bundled'>;
   readonly unusable: readonly Unusable[];
 }
 
@@ -47,7 +47,7 @@ interface Gathering {
   readonly call: Call;
   readonly settings: StreamSettings;
   readonly wanted: Wanted[];
-  disabled: Set<string> | null;
+  idleSlots: Map<string, 'stream-disabled' | 'bundled'> | null;
   readonly unusable: Unusable[];
 }
 
@@ -65,7 +65,7 @@ interface Place {
 }
 
 const SIDES: readonly Side[] = [0, 1];
-const NO_SLOTS: ReadonlySet<string> = new Set();
+const NO_SLOTS: WantedStreams['idleSlots'] = new Map();
 const NO_CANDIDATES: readonly Trickled[] = [];
 
 /**
@@ -73,7 +73,7 @@ const NO_CANDIDATES: readonly Trickled[] = [];
  * twice gives the same, so a retransmission changes nothing and a refused offer leaves what was there.
  */
 export function wantedStreams(call: Call, settings: StreamSettings): WantedStreams {
-  const gathering: Gathering = { call, settings, wanted: [], disabled: null, unusable: [] };
+  const gathering: Gathering = { call, settings, wanted: [], idleSlots: null, unusable: [] };
   if (call.state !== 'ended' && !call.idle) {
     const { invite } = call;
     if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
@@ -87,8 +87,8 @@ export function wantedStreams(call: Call, settings: StreamSettings): WantedStrea
       }
     }
   }
-  const { wanted, disabled, unusable } = gathering;
-  return { wanted, disabled: disabled ?? NO_SLOTS, unusable };
+  const { wanted, idleSlots, unusable } = gathering;
+  return { wanted, idleSlots: idleSlots ?? NO_SLOTS, unusable };
 }
 
 /** The first offer stands as long as no fork has answered it, or one that rings has not. */
@@ -116,9 +116,10 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
       const detail = `m=${printable(answered.media, 20)} at position ${index + 1} of the answer`;
       gathering.unusable.push({ reason: 'extra-stream', detail });
     } else if (!isEnabled(answered) || !isEnabled(proposed)) {
-      gathering.disabled ??= new Set();
-      gathering.disabled.add(`0:${index}`).add(`1:${index}`);
-    } else if (transportIndex(offer, answer, index) === index) {
+      leaveIdle(gathering, index, 'stream-disabled');
+    } else if (transportIndex(offer, answer, index) !== index) {
+      leaveIdle(gathering, index, 'bundled');
+    } else {
       for (const side of SIDES) {
         const { session, owner } = sides[side];
         const peer = sides[otherSide(side)].session.streams[index]!;
@@ -134,6 +135,11 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
       }
     }
   }
+}
+
+function leaveIdle(gathering: Gathering, index: number, how: 'stream-disabled' | 'bundled'): void {
+  gathering.idleSlots ??= new Map();
+  gathering.idleSlots.set(`0:${index}`, how).set(`1:${index}`, how);
 }
 
 function addStream(gathering: Gathering, place: Place): void {

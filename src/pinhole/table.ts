@@ -23,6 +23,8 @@ export interface Held {
   reason: CloseReason | null;
 }
 
+type IdleSlots = ReadonlyMap<string, 'stream-disabled' | 'bundled'>;
+
 /** What happened to one call's pinholes, for journals and reports. */
 export interface HolderEvent {
   readonly type: 'opened' | 'closed';
@@ -41,13 +43,13 @@ export interface TableResult {
 
 export interface PinholeTable {
   /**
-   * What `holder` wants from now on; what it held and no longer wants leaves as `departure` says, and at once
-   * when its slot is one of `disabled`.
+   * What `holder` wants from now on; what it held and no longer wants leaves as `departure` says. `idleSlots` are
+   * streams that have no transport of their own any more: disabled ones close at once.
    */
   replace(
     holder: string,
     entries: readonly Entry[],
-    disabled: ReadonlySet<string>,
+    idleSlots: IdleSlots,
     departure: Departure,
     now: number,
   ): TableResult;
@@ -80,7 +82,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
   function replace(
     holder: string,
     entries: readonly Entry[],
-    disabled: ReadonlySet<string>,
+    idleSlots: IdleSlots,
     departure: Departure,
     now: number,
   ): TableResult {
@@ -102,7 +104,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
     for (const one of before) {
       if (isWanted(entries, one.pinhole.id)) continue;
       const successors = entries.filter((entry) => entry.wanted.slot === one.slot);
-      const { reason, linger } = leave(one, successors, disabled.has(one.slot), departure);
+      const { reason, linger } = leave(one, successors, idleSlots.get(one.slot), departure);
       const isLeaving = one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate';
       if (isLeaving && (!isOver || one.until <= now + linger)) continue;
       if (linger > 0) {
@@ -267,16 +269,16 @@ const WITHIN_CALL: ReadonlySet<CloseReason> = new Set<CloseReason>([
 function leave(
   one: Held,
   successors: readonly Entry[],
-  disabled: boolean,
+  idle: CloseReason | undefined,
   departure: Departure,
 ): { reason: CloseReason; linger: number } {
   const { reason, movedLinger, goneLinger } = departure;
-  if (successors.length === 0) {
-    const answered = reason === 'answered' || reason === 'moved';
-    if (answered && disabled) return { reason: 'stream-disabled', linger: 0 };
-    return { reason: answered ? 'bundled' : reason, linger: goneLinger };
+  if (reason !== 'moved' && reason !== 'answered') {
+    return { reason, linger: successors.length === 0 ? goneLinger : movedLinger };
   }
-  if (reason !== 'moved' && reason !== 'answered') return { reason, linger: movedLinger };
+  if (idle === 'stream-disabled') return { reason: idle, linger: 0 };
+  if (successors.length === 0)
+    return { reason: idle ?? 'moved', linger: idle === undefined ? movedLinger : goneLinger };
   const contained = successors.some(({ pinhole }) => contains(pinhole, one.pinhole));
   if (contained && one.agreed) return { reason: 'replaced', linger: 0 };
   if (contained || (!one.agreed && keepsPorts(one.pinhole, successors)))
