@@ -1,10 +1,9 @@
 import { Buffer } from 'node:buffer';
-import type { Call, CallState, EndReason } from '../../call/call.ts';
+import type { CallState, EndReason } from '../../call/call.ts';
 import type { Refusal } from '../../call/refusal.ts';
 import type { Wanted } from '../../call/wanted.ts';
-import type { MessageEvent } from '../../inspector.ts';
+import type { Leg, ToldMessage } from '../../daemon/messages.ts';
 import { printable } from '../../printable.ts';
-import type { SipMessage } from '../../sip/message.ts';
 import type { CallReport, MessageLine, Place, RefusalReport } from './model.ts';
 
 /** A refusal in a call, with the transport it was about where it was about one. */
@@ -29,16 +28,24 @@ export interface CallRecord extends Omit<CallReport, 'pinholes'> {
   readonly refusals: RefusalRecord[];
 }
 
+/** What a ladder is made of: an inspector's event, or what the daemon told of one. */
+export type Occurrence = Pick<ToldMessage, 'message' | 'transport' | 'packet'> & {
+  readonly calls: readonly Leg[];
+};
+
+type Sip = ToldMessage['message'];
+
 export interface CallJournal {
   /** The record of a leg, made when it is seen first. */
-  of(call: Call): CallRecord;
+  of(call: Leg): CallRecord;
   /** Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. */
-  message(event: MessageEvent, place: Place, at: number, description: string | null): void;
-  refused(call: Call, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
+  message(event: Occurrence, place: Place, at: number, description: string | null): void;
+  refused(call: Leg, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
   /** Takes over what the leg has become. */
-  update(call: Call): void;
+  update(call: Leg): void;
   byHash(hash: string): CallRecord | null;
   all(): readonly CallRecord[];
+  forget(hash: string): void;
 }
 
 const MAX_MESSAGES = 1000;
@@ -46,11 +53,11 @@ const MAX_MESSAGES = 1000;
 const REPEAT_WINDOW = 16;
 
 /** Every call leg of a capture with its ladder. */
-export function createCallJournal(): CallJournal {
+export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
   const records = new Map<string, CallRecord>();
   const byCallId = new Map<string, CallRecord[]>();
 
-  function of(call: Call): CallRecord {
+  function of(call: Leg): CallRecord {
     const known = records.get(call.hash);
     if (known !== undefined) return known;
     const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
@@ -66,7 +73,7 @@ export function createCallJournal(): CallJournal {
     return record;
   }
 
-  function update(call: Call): void {
+  function update(call: Leg): void {
     const record = of(call);
     record.state = call.state;
     record.answeredAt = call.answeredAt;
@@ -76,7 +83,7 @@ export function createCallJournal(): CallJournal {
     for (const { toTag } of call.dialogs) noteTag(record, toTag);
   }
 
-  function message(event: MessageEvent, place: Place, at: number, description: string | null): void {
+  function message(event: Occurrence, place: Place, at: number, description: string | null): void {
     const { message: sip, packet, transport, calls } = event;
     const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
     const identity = identityOf(sip, packet.source, description);
@@ -86,7 +93,7 @@ export function createCallJournal(): CallJournal {
       const repeated = recent(messages, identity);
       if (repeated !== undefined) {
         repeated.repeats++;
-      } else if (messages.length === MAX_MESSAGES) {
+      } else if (messages.length === maxMessages) {
         record.messagesOmitted++;
       } else {
         const { source, sourcePort, destination, destinationPort } = packet;
@@ -108,7 +115,7 @@ export function createCallJournal(): CallJournal {
   }
 
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
-  function legsBeside({ message: sip, packet }: MessageEvent): CallRecord[] {
+  function legsBeside({ message: sip, packet }: Occurrence): CallRecord[] {
     const legs = byCallId.get(sip.callId) ?? [];
     const leg = legs.findLast(
       ({ fromTag, parties: [a, b] }) =>
@@ -120,7 +127,7 @@ export function createCallJournal(): CallJournal {
   }
 
   function refused(
-    call: Call,
+    call: Leg,
     { reason, detail }: Refusal,
     wanted: Wanted | null,
     place: Place,
@@ -131,6 +138,15 @@ export function createCallJournal(): CallJournal {
     return refusal;
   }
 
+  function forget(hash: string): void {
+    const record = records.get(hash);
+    if (record === undefined) return;
+    records.delete(hash);
+    const legs = byCallId.get(record.callId)!;
+    if (legs.length === 1) byCallId.delete(record.callId);
+    else legs.splice(legs.indexOf(record), 1);
+  }
+
   return {
     of,
     message,
@@ -138,6 +154,7 @@ export function createCallJournal(): CallJournal {
     update,
     byHash: (hash) => records.get(hash) ?? null,
     all: () => [...records.values()],
+    forget,
   };
 }
 
@@ -162,7 +179,7 @@ function recent(messages: readonly RecordedLine[], identity: number): RecordedLi
 }
 
 /** 32 bits of what is the same in a retransmission; compared with the last few messages of one call only. */
-function identityOf(sip: SipMessage, source: string, description: string | null): number {
+function identityOf(sip: Sip, source: string, description: string | null): number {
   let hash = 0x811c9dc5 ^ sip.status ^ (sip.cseq << 10);
   for (const part of [sip.method, sip.cseqMethod, sip.branch, sip.toTag, source, description ?? '']) {
     for (let i = 0; i < part.length; i++) hash = Math.imul(hash ^ part.charCodeAt(i), 0x01000193);
@@ -172,7 +189,7 @@ function identityOf(sip: SipMessage, source: string, description: string | null)
 }
 
 /** `INVITE`, `re-INVITE`, `200 OK`, `200 OK (BYE)`; escaped. */
-export function summaryOf({ method, status, subject, cseqMethod, toTag }: SipMessage): string {
+export function summaryOf({ method, status, subject, cseqMethod, toTag }: Sip): string {
   if (status === 0) return method === 'INVITE' && toTag !== '' ? 're-INVITE' : printable(method, 20);
   const reason = printable(subject, 32);
   const answers = cseqMethod === 'INVITE' ? '' : ` (${printable(cseqMethod, 20)})`;

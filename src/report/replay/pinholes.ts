@@ -34,6 +34,7 @@ export interface PinholeJournal {
   of(call: string): readonly PinholeRecord[];
   /** The capture is over: what already has its last moment is closed then; the rest stays open. */
   settle(): void;
+  forget(call: string): void;
 }
 
 /** Who held which pinhole from when to when, and why it ended. */
@@ -98,6 +99,20 @@ export function createPinholeJournal(): PinholeJournal {
     }
   }
 
+  function forget(call: string): void {
+    for (const record of byCall.get(call) ?? []) {
+      open.delete(`${call} ${record.id}`);
+      if (latest.get(record.id) === record) latest.delete(record.id);
+      eachPort(record, (portKey) => {
+        if (closedByPort.get(portKey) === record) closedByPort.delete(portKey);
+        const set = openByPort.get(portKey);
+        set?.delete(record);
+        if (set?.size === 0) openByPort.delete(portKey);
+      });
+    }
+    byCall.delete(call);
+  }
+
   return {
     take,
     caused,
@@ -106,6 +121,7 @@ export function createPinholeJournal(): PinholeJournal {
     byId: (id) => latest.get(id) ?? null,
     of: (call) => byCall.get(call) ?? [],
     settle,
+    forget,
   };
 }
 
