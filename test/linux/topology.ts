@@ -40,6 +40,8 @@ export interface Topology {
   firewall(program: string, ...args: readonly string[]): string;
   /** Starts a TypeScript module of this directory on the firewall. */
   start(module: string, args: readonly string[], env?: NodeJS.ProcessEnv): ChildProcess;
+  /** Starts any program there, with pipes for standard input, output and error. */
+  spawn(host: HostName | 'firewall', program: string, ...args: readonly string[]): ChildProcess;
   /** Ends what was started, and removes the namespaces. */
   close(): Promise<void>;
 }
@@ -93,6 +95,11 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
       >,
       firewall,
       start: (module, args, env) => launch('firewall', module, args, env),
+      spawn(host, ...words) {
+        const child = spawn('ip', ['netns', 'exec', namespaceOf(host), ...words]);
+        children.push(child);
+        return child;
+      },
       async close() {
         process.off('exit', remove);
         remove();
