@@ -10,7 +10,7 @@ import { type Calls, createCalls } from './calls.ts';
 import { beginningOf, readDatagrams } from './capture.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, createNetwork, HOSTS, type Host, type Network, SIP_PORTS } from './network.ts';
-import { type Captures, compareStranger, compareWay } from './result.ts';
+import { between, type Captures, compareStranger, compareWay, type Way } from './result.ts';
 import { type Scenario, scenarios, xml } from './scenarios.ts';
 import { judge } from './table.ts';
 import { type Counters, createView } from './view.ts';
@@ -109,7 +109,7 @@ async function demo(): Promise<boolean> {
         planned: kinds.length * CALLS_OF_A_KIND,
         complete: (await complete).reduce((sum, count) => sum + count, 0),
       },
-      ways: [compareWay(captures, 'client', 'server'), compareWay(captures, 'server', 'client')],
+      ways: [wayOf(captures, 'client', 'server'), wayOf(captures, 'server', 'client')],
       stranger: { ...compareStranger(captures), targets },
       pinholes: { opened: calls.opened, closed: calls.closed, left },
       flowsLeft,
@@ -122,6 +122,11 @@ async function demo(): Promise<boolean> {
   for (const line of lines) say(line);
   say();
   return ok;
+}
+
+function wayOf(captures: Captures, from: Host, to: Host): Way {
+  const [one, other] = [ADDRESSES[from], ADDRESSES[to]];
+  return compareWay(between(captures[from], one, other), between(captures[to], one, other));
 }
 
 function introduce({ queue }: Network): void {

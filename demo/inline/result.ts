@@ -3,10 +3,8 @@ import { ADDRESSES, type Host, SIP_PORTS } from './network.ts';
 
 /** What one side sent and the other got, by the captures at both. */
 export interface Way {
-  readonly from: Host;
-  readonly to: Host;
   readonly media: { readonly sent: number; readonly received: number };
-  /** Media streams (one source and destination port) and how many of them lost their first packet. */
+  /** Media streams (source and destination with their ports) and how many of them lost their first packet. */
   readonly streams: { readonly all: number; readonly firstLost: number };
   /** `modified`: bytes that differ. A message that did not arrive counts with all of its bytes. */
   readonly sip: { readonly sent: number; readonly received: number; readonly modified: number };
@@ -19,12 +17,8 @@ export type Captures = Readonly<Record<Host, readonly Datagram[]>>;
 const isSip = ({ sourcePort, destinationPort }: Datagram): boolean =>
   [sourcePort, destinationPort].some((port) => port >= SIP_PORTS.first && port <= SIP_PORTS.last);
 
-/** Compares what left one host with what arrived at the other. */
-export function compareWay(captures: Captures, from: Host, to: Host): Way {
-  const between = ({ source, destination }: Datagram) =>
-    source === ADDRESSES[from] && destination === ADDRESSES[to];
-  const sent = captures[from].filter(between);
-  const received = captures[to].filter(between);
+/** Compares the datagrams that left one host with those that arrived at the other. */
+export function compareWay(sent: readonly Datagram[], received: readonly Datagram[]): Way {
   const sip = { sent: sent.filter(isSip), received: received.filter(isSip) };
   const media = { sent: sent.filter((one) => !isSip(one)), received: received.filter((one) => !isSip(one)) };
   const streams = byStream(media.sent);
@@ -34,12 +28,15 @@ export function compareWay(captures: Captures, from: Host, to: Host): Way {
     if (!arrived.get(name)?.[0]?.payload.equals(first!.payload)) firstLost++;
   }
   return {
-    from,
-    to,
     media: { sent: media.sent.length, received: media.received.length },
     streams: { all: streams.size, firstLost },
     ...compareSip(sip.sent, sip.received),
   };
+}
+
+/** What went from one address to another. */
+export function between(datagrams: readonly Datagram[], from: string, to: string): Datagram[] {
+  return datagrams.filter(({ source, destination }) => source === from && destination === to);
 }
 
 /** UDP through one queue stays in order: the nth that left is the nth that arrived. */
@@ -63,7 +60,8 @@ function differing(one: Buffer, other: Buffer): number {
 function byStream(datagrams: readonly Datagram[]): Map<string, Datagram[]> {
   const streams = new Map<string, Datagram[]>();
   for (const datagram of datagrams) {
-    const name = `${datagram.sourcePort} ${datagram.destinationPort}`;
+    const { source, sourcePort, destination, destinationPort } = datagram;
+    const name = `${source} ${sourcePort} ${destination} ${destinationPort}`;
     const stream = streams.get(name);
     if (stream === undefined) streams.set(name, [datagram]);
     else stream.push(datagram);

@@ -4,6 +4,7 @@ import { number } from './view.ts';
 
 export interface Outcome {
   readonly calls: { readonly planned: number; readonly complete: number };
+  /** From the client to the server, and back. */
   readonly ways: readonly [Way, Way];
   readonly stranger: { readonly sent: number; readonly arrived: number; readonly targets: number };
   readonly pinholes: { readonly opened: number; readonly closed: number; readonly left: number };
@@ -29,8 +30,7 @@ const CELL = 18;
 /** Whether everything is as it must be, and the table that says so. */
 export function judge(outcome: Outcome, style: Style): { readonly ok: boolean; readonly lines: string[] } {
   const rows = rowsOf(outcome);
-  const [one, other] = outcome.ways;
-  const head = [one, other].map(({ from, to }) => `${from} → ${to}`.padStart(CELL)).join('');
+  const head = ['client → server', 'server → client'].map((way) => way.padStart(CELL)).join('');
   const lines = [
     style.quiet(`  ${''.padEnd(LABEL)}${head}`),
     ...rows.map((row) => lineOf(row, style)),
