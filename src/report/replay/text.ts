@@ -6,6 +6,7 @@ import { dateText, spanText } from '../time.ts';
 import type {
   CallReport,
   FlowReport,
+  LooseRefusal,
   MessageLine,
   PinholeReport,
   Place,
@@ -18,17 +19,23 @@ export type TextParts = 'all' | 'calls' | 'refused';
 
 /** The report for people, in pieces. Whatever comes from the network is escaped. */
 export function* replayText(report: ReplayReport, parts: TextParts, style: Style): Generator<string> {
-  const page = createPage(report, style);
-  yield* page.summary();
+  const page = createPage(report, style, { ended: 'when the capture ends', open: 'the end of the capture' });
+  yield* page.summary(report);
   const byLeg = flowsByLeg(report);
   if (parts !== 'refused') {
     for (const call of report.calls) yield* page.call(call, byLeg.get(call.hash) ?? [], parts);
   }
   if (parts === 'calls') return;
   if (parts === 'all') yield* page.orphans(report.media.filter(({ callId }) => callId === null));
-  else yield* page.refusedByCall();
-  yield* page.looseRefusals();
+  else yield* page.refusedByCall(report.calls);
+  yield* page.looseRefusals(report.refusals);
   yield* page.blocked(report.media.filter(({ blocks }) => blocks.length > 0));
+}
+
+/** One call that a daemon has seen, as `replayText` writes it. Places count the packets that the daemon received. */
+export function callText(call: CallReport, style: Style): Generator<string> {
+  const page = createPage({ files: [''] }, style, { ended: 'now', open: 'now, still open' });
+  return page.call(call, [], 'live');
 }
 
 /** Every flow under one leg: its own, or the first with its Call-ID. */
@@ -45,9 +52,15 @@ function flowsByLeg({ calls, media }: ReplayReport): Map<string, FlowReport[]> {
 
 const INDENT = '  ';
 
-function createPage(report: ReplayReport, style: Style) {
+/** How is said what has not come to an end. */
+interface Unfinished {
+  readonly ended: string;
+  readonly open: string;
+}
+
+function createPage({ files }: Pick<ReplayReport, 'files'>, style: Style, unfinished: Unfinished) {
   const { strong, quiet, good, bad, caution, width } = style;
-  const many = report.files.length > 1;
+  const many = files.length > 1;
 
   function frameOf({ frame, file }: Place): string {
     return many ? `#${file + 1}:${frame}` : `#${frame}`;
@@ -63,8 +76,8 @@ function createPage(report: ReplayReport, style: Style) {
 
   // --- the whole ----------------------------------------------------------------------------------------
 
-  function* summary(): Generator<string> {
-    const { files, frames, firstAt, lastAt, sip, media, calls, inside, truncated, unreadable } = report;
+  function* summary(report: ReplayReport): Generator<string> {
+    const { frames, firstAt, lastAt, sip, media, calls, inside, truncated, unreadable } = report;
     for (const [index, file] of files.entries()) {
       const damage = report.damage.find((one) => one.file === index);
       const note = damage === undefined ? '' : bad(`  damaged, read up to offset ${damage.offset}`);
@@ -105,7 +118,11 @@ function createPage(report: ReplayReport, style: Style) {
 
   // --- a call -------------------------------------------------------------------------------------------
 
-  function* call(one: CallReport, flows: readonly FlowReport[], parts: TextParts): Generator<string> {
+  function* call(
+    one: CallReport,
+    flows: readonly FlowReport[],
+    parts: TextParts | 'live',
+  ): Generator<string> {
     const { parties, from, to, messages, messagesOmitted, pinholes, refusals } = one;
     yield `\n${strong(`Call ${printable(one.callId, width - 6)}`)}\n`;
     yield row('from', printable(from, width - 11));
@@ -133,7 +150,7 @@ function createPage(report: ReplayReport, style: Style) {
   }
 
   function endOf({ state, endedAt, endReason, endStatus, startedAt }: CallReport): string {
-    if (endedAt === null) return `${state} when the capture ends`;
+    if (endedAt === null) return `${state} ${unfinished.ended}`;
     const status = endStatus === 0 ? '' : ` ${endStatus}`;
     return `${endReason}${status} after ${spanText(endedAt - startedAt)}`;
   }
@@ -193,7 +210,7 @@ function createPage(report: ReplayReport, style: Style) {
   }
 
   function closing({ closedAt, closed, closeReason }: PinholeReport, start: number): string {
-    if (closedAt === null) return 'the end of the capture';
+    if (closedAt === null) return unfinished.open;
     const by = closed === null ? `${closeReason}` : `${frameOf(closed)} ${closeReason}`;
     return `+${((closedAt - start) / 1000).toFixed(3)} (${by})`;
   }
@@ -244,8 +261,8 @@ function createPage(report: ReplayReport, style: Style) {
     yield more(groups.length - MAX_LISTED, 'between other hosts');
   }
 
-  function* refusedByCall(): Generator<string> {
-    for (const { callId, refusals } of report.calls) {
+  function* refusedByCall(calls: readonly CallReport[]): Generator<string> {
+    for (const { callId, refusals } of calls) {
       const news = refusals.filter(({ reason }) => !isNormal(reason));
       if (news.length === 0) continue;
       yield `\n${strong(`Call ${printable(callId, width - 6)}`)}\n`;
@@ -253,8 +270,7 @@ function createPage(report: ReplayReport, style: Style) {
     }
   }
 
-  function* looseRefusals(): Generator<string> {
-    const { refusals } = report;
+  function* looseRefusals(refusals: readonly LooseRefusal[]): Generator<string> {
     if (refusals.length === 0) return;
     yield `\n${strong('Refused outside calls')}\n`;
     for (const { reason, detail, place, count } of refusals.slice(0, MAX_LISTED)) {
