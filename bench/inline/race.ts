@@ -36,8 +36,8 @@ function daemonWay(module: string, changes: string, options: TopologyOptions): W
   };
 }
 
-const pinholed = daemonWay('pinholed.ts', '', {});
-const anySource = daemonWay('pinholed.ts', 'early-media-source: any', {});
+const pinholed = daemonWay('../../src/main.ts', '', {});
+const anySource = daemonWay('../../src/main.ts', 'early-media-source: any', {});
 const listener = daemonWay('passive.ts', '', { rules: (firewall) => void firewall('nft', ADMINISTRATOR) });
 const helper: Way = async (raceOptions) => {
   const topology = await createTopology({

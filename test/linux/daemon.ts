@@ -33,14 +33,14 @@ export interface DaemonOptions {
   /** YAML that replaces top-level keys of the tests' configuration. */
   readonly changes?: string;
   readonly flags?: readonly string[];
-  /** What to start, beside this file. */
+  /** What to start in place of pinholed, by its path from here. */
   readonly module?: string;
 }
 
 /** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
   topology: Topology,
-  { changes = '', flags = [], module = 'pinholed.ts' }: DaemonOptions = {},
+  { changes = '', flags = ['--no-supervisor'], module = '../../src/main.ts' }: DaemonOptions = {},
 ): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);
@@ -60,7 +60,7 @@ export async function startDaemon(
   let child: ChildProcess;
 
   function launch(): void {
-    child = topology.start(module, [config, ...flags]);
+    child = topology.start(module, ['run', '--config', config, ...flags]);
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         lines.push(line);

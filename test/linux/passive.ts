@@ -1,6 +1,6 @@
 /**
  * The other design, to compare with: a listener that sees copies of SIP from a packet socket and opens the same
- * pinholes by the same code, while the firewall forwards SIP without waiting. passive.ts FILE, a configuration.
+ * pinholes by the same code, while the firewall forwards SIP without waiting. Started as pinholed is: run --config FILE.
  */
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { MSG_DONTWAIT, POLLIN, SOL_SOCKET } from '../../native-bindings/linux/constants.ts';
@@ -21,7 +21,7 @@ const PACKET_OUTGOING = 4;
 const SIP_PORT = 5060;
 const BATCH = 32;
 
-const loaded = loadConfigFile(process.argv[2]!);
+const loaded = loadConfigFile(process.argv[4]!);
 if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems));
 const { settings } = loaded;
 const libc = await loadLibc();
