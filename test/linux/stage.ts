@@ -31,6 +31,8 @@ export type Event =
       readonly destination: TransportAddress;
       readonly passes: boolean;
     }
+  /** A datagram on the SIP port that has to arrive, whoever sent it. */
+  | { readonly type: 'hears'; readonly to: HostName; readonly text: string }
   /** A packet as it stands, from any source. */
   | { readonly type: 'raw'; readonly from: HostName; readonly packet: Buffer };
 
@@ -45,6 +47,7 @@ export interface Stage {
   passes(from: string, to: string): Event;
   blocked(from: string, to: string): Event;
   raw(from: HostName, packet: Buffer): Event;
+  hears(to: HostName, text: string): Event;
   /** Plays events and checks that exactly what should arrive did, wherever it was sent to. */
   play(...events: readonly Event[]): Promise<void>;
   kernel(): KernelState;
@@ -135,6 +138,9 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     for (const event of events) {
       if (event.type === 'say') {
         say(event.from, event.to, event.text);
+      } else if (event.type === 'hears') {
+        open(event.to, sipSocket, at(event.to));
+        steps[event.to].push(expect(sipSocket, event.text));
       } else if (event.type === 'raw') {
         steps[event.from].push(raw(event.packet));
         for (const to of HOSTS) if (to !== event.from) fenced.add(`${event.from} ${to}`);
@@ -198,6 +204,7 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     passes: (from, to) => media(from, to, true),
     blocked: (from, to) => media(from, to, false),
     raw: (from, packet) => ({ type: 'raw', from, packet }),
+    hears: (to, text) => ({ type: 'hears', to, text }),
     play,
     kernel: () => kernelState(topology),
   };
