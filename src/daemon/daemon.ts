@@ -13,6 +13,7 @@ import { type Platform, type PlatformModule, StartError } from './platform.ts';
 import { asUser, becomeUser, changeRoot, confineThread, packetUser, type User } from './privileges.ts';
 import { createReports, type Reports } from './reports.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
+import { statusSignals } from './signals.ts';
 import { type DataThread, startDataThread } from './thread.ts';
 
 export interface DaemonOptions extends ServeOptions {
@@ -105,7 +106,7 @@ function explain(error: Error & { code?: string }): never {
 
 /** Until they mean something, neither ends the process nor, as SIGUSR1 does in Node, opens a debugger. */
 function ignoreEarlySignals(): void {
-  for (const signal of ['SIGHUP', 'SIGUSR1'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGHUP', ...statusSignals()] as const) process.on(signal, () => {});
 }
 
 /** Root opens, the user goes on: in the order in which the platform needs it. */

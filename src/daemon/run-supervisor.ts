@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
 import { createClock } from './clock.ts';
@@ -9,6 +8,7 @@ import { endOrphan, writePidFile } from './pid-file.ts';
 import type { PlatformModule } from './platform.ts';
 import { packetUser } from './privileges.ts';
 import { notifyServiceManager } from './service-manager.ts';
+import { statusSignals } from './signals.ts';
 import { supervise } from './supervisor.ts';
 
 export interface RunSupervisorOptions {
@@ -59,9 +59,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
       log.reload(settings.log);
       supervisor.signal('SIGHUP');
     });
-    const status = () => supervisor.signal('SIGUSR1');
-    process.on('SIGUSR1', status);
-    if ('SIGINFO' in constants.signals) process.on('SIGINFO', status);
+    for (const signal of statusSignals()) process.on(signal, () => supervisor.signal(signal));
     return await supervisor.done;
   } finally {
     removeChildFile();

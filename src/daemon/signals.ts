@@ -1,5 +1,15 @@
 import { constants } from 'node:os';
 
+/**
+ * The signals that ask for a status line: SIGINFO where there is one, and SIGUSR1. Not the latter under Bun on
+ * FreeBSD, where the garbage collector stops threads by it: with a handler of ours it would wait for ever.
+ */
+export function statusSignals(): readonly NodeJS.Signals[] {
+  const all: NodeJS.Signals[] = 'SIGINFO' in constants.signals ? ['SIGINFO'] : [];
+  if (process.platform !== 'freebsd' || !('bun' in process.versions)) all.push('SIGUSR1');
+  return all;
+}
+
 export interface SignalActions {
   readonly stop: () => void;
   readonly reload: () => void;
@@ -7,7 +17,7 @@ export interface SignalActions {
   readonly supervised: boolean;
 }
 
-/** SIGTERM, SIGHUP, SIGUSR1 and, where there is one, SIGINFO. A terminal's SIGINT is the supervisor's to pass on. */
+/** SIGTERM, SIGHUP and those that ask for the status. A terminal's SIGINT is the supervisor's to pass on. */
 export function onSignals({ stop, reload, tellStatus, supervised }: SignalActions): {
   readonly end: () => void;
 } {
@@ -15,9 +25,8 @@ export function onSignals({ stop, reload, tellStatus, supervised }: SignalAction
     ['SIGTERM', stop],
     ['SIGINT', supervised ? () => {} : stop],
     ['SIGHUP', reload],
-    ['SIGUSR1', tellStatus],
   ];
-  if ('SIGINFO' in constants.signals) actions.push(['SIGINFO', tellStatus]);
+  for (const signal of statusSignals()) actions.push([signal, tellStatus]);
   for (const [signal, act] of actions) process.on(signal, act);
   return {
     end() {
