@@ -81,6 +81,8 @@ export interface PageFlow {
   readonly passed: number;
   readonly blocked: number;
   readonly kinds: Readonly<Record<string, number>>;
+  /** Which party it is for: 0 sent the first INVITE. Null when that is unknown. */
+  readonly side: 0 | 1 | null;
   readonly blocks: readonly PageBlock[];
   readonly density: {
     readonly from: number;

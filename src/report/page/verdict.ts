@@ -1,13 +1,6 @@
 import type { Cause, Level, PageCall, PageFlow, Verdict } from './model.ts';
 import { number, plural } from './text.ts';
 
-/** Towards which party media goes: 0 sent the first INVITE. Null: neither. */
-export function directionOf({ src, dst }: PageFlow, { parties }: PageCall): 0 | 1 | null {
-  if (parties.includes(dst)) return dst === parties[0] ? 0 : 1;
-  if (parties.includes(src)) return src === parties[0] ? 1 : 0;
-  return null;
-}
-
 interface Way {
   /** Whether packets of this direction would have been seen. */
   readonly watched: boolean;
@@ -18,6 +11,8 @@ interface Way {
 
 const NAMES = ['caller', 'callee'] as const;
 const MAX_CAUSES = 3;
+/** The share of lost packets that nobody hears. */
+const HARDLY = 0.01;
 
 /**
  * What became of the media of a call, in words that need no knowledge of SIP. A live call has no flows: there the
@@ -27,7 +22,7 @@ export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): Ve
   const ways: readonly [Way, Way] =
     flows === null
       ? [throughPinholes(call, 0), throughPinholes(call, 1)]
-      : [inFlows(call, flows, 0), inFlows(call, flows, 1)];
+      : [inFlows(flows, 0), inFlows(flows, 1)];
   const [level, headline] = judge(call, ways);
   return { level, headline, causes: causesOf(level, ways) };
 }
@@ -40,17 +35,17 @@ function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
 }
 
 /**
- * Without RTCP there is sound all the same, and ICE tries addresses that are not meant to answer: its checks count
- * only where nothing else came.
+ * Without RTCP there is sound all the same, and ICE tries addresses that are not meant to answer: its checks are no
+ * media, and that they are blocked counts only where nothing else came.
  */
-function inFlows(call: PageCall, all: readonly PageFlow[], side: 0 | 1): Way {
-  const own = all.filter((flow) => flow.src !== flow.dst && directionOf(flow, call) === side);
+function inFlows(all: readonly PageFlow[], side: 0 | 1): Way {
+  const own = all.filter((flow) => flow.src !== flow.dst && flow.side === side);
   const media = own.filter((flow) => !isOnly(flow, CHECKS));
   const flows = media.length > 0 ? media : own.filter((flow) => !isOnly(flow, REPORTS));
   return {
     watched: true,
     flows,
-    passed: flows.reduce((sum, flow) => sum + flow.passed, 0),
+    passed: media.reduce((sum, flow) => sum + flow.passed, 0),
     blocked: flows.reduce((sum, flow) => sum + flow.blocked, 0),
   };
 }
@@ -96,7 +91,11 @@ function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
     ];
   }
   const blocked = ways[0].blocked + ways[1].blocked;
-  if (blocked > 0) return ['partly', partly(ways, blocked, media)];
+  const total = blocked + ways[0].passed + ways[1].passed;
+  if (blocked > 0) {
+    const both = ways.every(({ passed }) => passed > 0);
+    return [both && blocked <= total * HARDLY ? 'passed' : 'partly', partly(ways, blocked, media)];
+  }
   if (isEmpty(ways[0]) && isEmpty(ways[1])) return withoutMedia(call, media);
   const silent = ([0, 1] as const).find((side) => ways[side].watched && isEmpty(ways[side]));
   if (silent === undefined) {

@@ -144,6 +144,7 @@ export function flowJson(flow: FlowReport, at: At, many: boolean) {
     kinds: flow.kinds,
     callId: flow.callId,
     leg: flow.leg,
+    side: flow.side,
     density: {
       from: seconds(flow.density.from),
       width: flow.density.width / 1000,

@@ -1,7 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
-import type { CloseReason, MediaKind } from '../../call/wanted.ts';
+import type { CloseReason, MediaKind, Side } from '../../call/wanted.ts';
 import type { MediaKind as PacketKind } from '../../packet/media.ts';
 import type { BlockReason } from './block-reasons.ts';
 import type { Density } from './density.ts';
@@ -149,6 +149,8 @@ export interface FlowReport {
   readonly callId: string | null;
   /** The leg's hash; null also when only a message of no leg announced it. */
   readonly leg: string | null;
+  /** Which party of the leg it is for: 0 sent the first INVITE. Null when that is unknown. */
+  readonly side: Side | null;
   /** Why packets were blocked, in the order it happened. */
   readonly blocks: readonly Block[];
   /** Passed for want of an inside destination alone. */

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import { type Network, networkSet } from '../../address/network.ts';
 import type { Refusal, RefusalReason } from '../../call/refusal.ts';
+import type { Side } from '../../call/wanted.ts';
 import { createModelFirewall } from '../../firewall/model.ts';
 import {
   createInspector,
@@ -337,15 +338,28 @@ export function createReplay(options: ReplayOptions): Replay {
   }
 
   /** From the pinhole that passed it, else from the announcement that names its destination, else its source. */
-  function callOf(flow: Flow): Pick<FlowReport, 'callId' | 'leg'> {
-    if (flow.pinhole !== null) {
-      const { call } = flow.pinhole;
-      return { callId: calls.byHash(call)?.callId ?? null, leg: call };
-    }
-    const named =
-      nearest(flow.destination, flow.destinationPort, flow.firstAt) ??
-      nearest(flow.source, flow.sourcePort, flow.firstAt);
-    return { callId: named?.callId ?? null, leg: named?.call ?? null };
+  function callOf(flow: Flow): Pick<FlowReport, 'callId' | 'leg' | 'side'> {
+    const to = nearest(flow.destination, flow.destinationPort, flow.firstAt);
+    const from = nearest(flow.source, flow.sourcePort, flow.firstAt);
+    const leg = flow.pinhole?.call ?? (to ?? from)?.call ?? null;
+    const call = leg === null ? null : calls.byHash(leg);
+    return {
+      callId: flow.pinhole === null ? ((to ?? from)?.callId ?? null) : (call?.callId ?? null),
+      leg,
+      side: call === null ? null : sideOf(call, [to?.owner, flow.destination], [from?.owner, flow.source]),
+    };
+  }
+
+  /** By who announced or is the destination, else by who announced or is the source. */
+  function sideOf(
+    { parties }: CallRecord,
+    to: readonly (Address | undefined)[],
+    from: readonly (Address | undefined)[],
+  ): Side | null {
+    const party = (host: Address | undefined) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
+    for (const host of to) if (party(host) !== null) return party(host);
+    for (const host of from) if (party(host) !== null) return party(host) === 0 ? 1 : 0;
+    return null;
   }
 
   function nearest(address: Address, port: number, time: number) {

@@ -1,7 +1,8 @@
 import type { CallPicture, PageMessage } from '../model.ts';
 import { partyName, readable, transport } from '../text.ts';
 import { svg, textWidth } from './dom.ts';
-import { edgeOf, mark, nameRow, placeOf, type Run, type Sheet, titleRow } from './sheet.ts';
+import type { TimeScale } from './scale.ts';
+import { edgeOf, MARGIN, mark, nameRow, placeOf, type Run, type Sheet, titleRow } from './sheet.ts';
 import { frame, offset } from './words.ts';
 
 /** Messages that are drawn; the rest stands in the list below the picture. */
@@ -37,6 +38,9 @@ export function drawLadder(sheet: Sheet, { call }: CallPicture): void {
     const flag = top - 4 - flags[index]! * FLAG;
     const arrow = arrowOf(message, place, from, to, flag);
     sheet.plot.append(arrow);
+    sheet.back.append(
+      svg('line', { class: 'stem', x1: place, x2: place, y1: flag - 2, y2: Math.min(from, to) }),
+    );
     mark(sheet, arrow, message.at, () => [
       readable(message.summary),
       `${transport(message.src, message.srcPort)} → ${transport(message.dst, message.dstPort)} (${message.transport})`,
@@ -73,20 +77,32 @@ function flagText({ summary, repeats: count }: PageMessage): string {
   return `${readable(summary, 40)}${count === 0 ? '' : ` ×${count + 1}`}`;
 }
 
+/** Pixels by which the words of the last messages stand out over the end of the scale and its margin. */
+export function flagsBeyond({ messages }: CallPicture['call'], scale: TimeScale): number {
+  const ends = messages.slice(0, MAX_ARROWS).map((one) => scale.x(one.at) + flagWidth(flagText(one)));
+  return Math.max(0, Math.ceil(Math.max(0, ...ends) - scale.width - MARGIN.right));
+}
+
+function flagWidth(text: string): number {
+  return textWidth(text, 'body') + 8;
+}
+
 /**
  * For each flag (a text that begins right of its stem) the row above the lanes: 0 is the lowest. A flag stands
- * above every later one whose stem is under it, so that no stem runs through a text; very long bursts begin anew.
+ * above every later one whose stem is under it, so that no stem runs through a text. In a burst that is too long
+ * for that, it takes the lowest row where no other text is.
  */
 function flagRows(flags: readonly (readonly [x: number, text: string])[]): number[] {
   const rows = flags.map(() => 0);
   for (let index = flags.length - 2; index >= 0; index--) {
     const [x, text] = flags[index]!;
-    const end = x + textWidth(text, 'body') + 10;
-    let row = 0;
-    for (let later = index + 1; later < flags.length && flags[later]![0] < end; later++) {
-      row = Math.max(row, rows[later]! + 1);
-    }
-    rows[index] = row % MAX_FLAGS;
+    const end = x + flagWidth(text);
+    const taken = new Set<number>();
+    for (let later = index + 1; later < flags.length && flags[later]![0] < end; later++)
+      taken.add(rows[later]!);
+    const above = Math.max(-1, ...taken) + 1;
+    const free = Array.from({ length: MAX_FLAGS }, (_, row) => row).find((row) => !taken.has(row));
+    rows[index] = above < MAX_FLAGS ? above : (free ?? 0);
   }
   return rows;
 }
@@ -105,7 +121,6 @@ function arrowOf(message: PageMessage, x: number, from: number, to: number, flag
     'g',
     { class: `arrow ${kind}` },
     svg('rect', { class: 'reach', x: x - 8, y: Math.min(from, to), width: 16, height: Math.abs(to - from) }),
-    svg('line', { class: 'stem', x1: x, x2: x, y1: flag - 2, y2: Math.min(from, to) }),
     svg('line', { class: 'shaft', x1: x, x2: x, y1: from, y2: base }),
     svg('path', { class: 'head', d: `M${x} ${tip}L${x - 4} ${base}H${x + 4}Z` }),
     sdp === null ? null : svg('circle', { class: 'sdp', cx: x, cy: from, r: 3.5 }),

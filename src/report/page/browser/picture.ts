@@ -1,7 +1,7 @@
 import type { CallPicture } from '../model.ts';
 import { drawAxis, drawRefusals, drawTurns } from './axis.ts';
 import { el, svg } from './dom.ts';
-import { drawLadder, MAX_ARROWS } from './ladder.ts';
+import { drawLadder, flagsBeyond, MAX_ARROWS } from './ladder.ts';
 import { pointing } from './pointing.ts';
 import { timeScale } from './scale.ts';
 import { createSheet, edgeOf, MARGIN, type Sheet } from './sheet.ts';
@@ -28,8 +28,11 @@ export function drawPicture(picture: CallPicture, width: number): HTMLElement {
     ...media.map(({ lastAt }) => lastAt),
   );
   const start = Math.min(call.startedAt, ...moments, ...media.map(({ firstAt }) => firstAt));
-  const scale = timeScale(moments, start, end, room, wide ? 26 : 19);
-  const sheet = createSheet(scale, gutter);
+  const gap = wide ? 26 : 19;
+  const first = timeScale(moments, start, end, room, gap);
+  const over = flagsBeyond(call, first);
+  const scale = over === 0 ? first : timeScale(moments, start, end, room - over, gap);
+  const sheet = createSheet(scale, gutter, MARGIN.right + over);
   drawLadder(sheet, picture);
   drawAxis(sheet);
   drawTurns(sheet, picture);

@@ -92,7 +92,10 @@ function summaryOf(calls: readonly CallRow[]): string {
   if (partly > 0) return `Some packets were blocked in ${number(partly)} ${of}.`;
   const silent = count('silent');
   if (silent > 0) return `Nothing was blocked; in ${number(silent)} ${of} one side sent nothing.`;
-  return 'Nothing was blocked.';
+  const lost = calls.some(({ blocked: some }) => some > 0);
+  return lost
+    ? 'No call lost more than a few packets.'
+    : `Nothing was blocked in ${plural(calls.length, 'call')}.`;
 }
 
 function loose(groups: readonly LooseGroup[]): Child[] {

@@ -15,6 +15,8 @@ export interface Sheet {
   readonly scale: TimeScale;
   /** Pixels beside the time axis for the names of rows; 0 when names stand above their rows. */
   readonly gutter: number;
+  /** Room right of the last moment, in pixels. */
+  readonly right: number;
   /** Behind everything, over the whole height. */
   readonly back: SVGGElement;
   readonly plot: SVGGElement;
@@ -24,12 +26,12 @@ export interface Sheet {
   y: number;
 }
 
-/** Room left of the first and right of the last moment, in pixels. */
+/** Room left of the first and at least right of the last moment, in pixels. */
 export const MARGIN = { left: 12, right: 16 } as const;
 const NAME_END = 14;
 
-export function createSheet(scale: TimeScale, gutter: number): Sheet {
-  return { scale, gutter, back: svg('g'), plot: svg('g'), names: svg('g'), marks: [], y: 0 };
+export function createSheet(scale: TimeScale, gutter: number, right: number): Sheet {
+  return { scale, gutter, right, back: svg('g'), plot: svg('g'), names: svg('g'), marks: [], y: 0 };
 }
 
 /** The place of a time on the plot. */
@@ -38,8 +40,8 @@ export function placeOf({ scale }: Sheet, time: number): number {
 }
 
 /** Right end of the plot. */
-export function edgeOf({ scale }: Sheet): number {
-  return MARGIN.left + scale.width + MARGIN.right;
+export function edgeOf({ scale, right }: Sheet): number {
+  return MARGIN.left + scale.width + right;
 }
 
 /** One run of text of a name. */

@@ -1,6 +1,5 @@
 import type { CallPicture, PageFlow, PagePinhole } from '../model.ts';
 import { number, plural, readable, transport } from '../text.ts';
-import { directionOf } from '../verdict.ts';
 import { svg, textWidth } from './dom.ts';
 import { edgeOf, mark, nameRow, placeOf, type Run, type Sheet, titleRow } from './sheet.ts';
 import { BLOCKED, frame, kindsOf, offset, span } from './words.ts';
@@ -45,7 +44,7 @@ function heading(sheet: Sheet, host: string, flows: readonly PageFlow[], { call 
   sheet.back.append(
     svg('line', { class: 'rule', x1: -sheet.gutter, x2: edgeOf(sheet), y1: sheet.y, y2: sheet.y }),
   );
-  const side = flows[0] === undefined ? null : directionOf(flows[0], call);
+  const side = flows[0]?.side ?? null;
   const names = ['the caller', 'the callee'] as const;
   const own = host === call.parties[0] ? names[0] : host === call.parties[1] ? names[1] : null;
   const role = own ?? (side === null ? 'another host' : `meant for ${names[side]}`);
