@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import type { Engine } from './engine.ts';
+import type { Engine } from './ffi.ts';
 import type { ArgumentType, Bound, ResultType } from './signatures.ts';
 
 /** As much of `ffi-napi` as is used; the package has no types of its own. */

@@ -1,5 +1,5 @@
 import { address, errno, type LibraryHandle, load } from 'koffi';
-import type { Engine } from './engine.ts';
+import type { Engine } from './ffi.ts';
 import type { ArgumentType, Bound, ResultType, Signature } from './signatures.ts';
 
 const types: Readonly<Record<ArgumentType | ResultType, string>> = {
