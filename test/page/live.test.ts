@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import type { CallPicture, LiveSnapshot } from '../../src/report/page/model.ts';
-import { replayPictures, rowOf } from '../../src/report/page/replay.ts';
+import { replayPictures, rowOf } from '../../src/report/page/pictures.ts';
 import { createWebServer, type WebServer } from '../../src/web/server.ts';
 import { launchChromium, watchedPage, withoutChromium } from './chromium.ts';
 import { replayed } from './reports.ts';

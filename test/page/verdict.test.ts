@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { PageFlow } from '../../src/report/page/model.ts';
-import { replayPictures, rowOf } from '../../src/report/page/replay.ts';
+import { livePicture, replayPictures, rowOf } from '../../src/report/page/pictures.ts';
 import { partyName, readable } from '../../src/report/page/text.ts';
 import { verdictOf } from '../../src/report/page/verdict.ts';
 import { replayed } from './reports.ts';
@@ -54,6 +54,17 @@ test('without flows, what the pinholes let through counts', () => {
   assert.equal(verdictOf(silent, null).level, 'silent');
 });
 
+test('a call of a running daemon has no frames and no media, and lasts until now', () => {
+  const [call] = replayed('lost-bye').calls;
+  const now = call!.startedAt + 60_000;
+  const picture = livePicture(call!, now);
+  assert.equal(picture.until, now / 1000);
+  assert.equal(picture.verdict.headline, 'Audio passed in both directions.');
+  assert.deepEqual(new Set(picture.call.messages.map(({ frame }) => frame)), new Set([0]));
+  assert.deepEqual(new Set(picture.call.pinholes.map(({ openedFrame }) => openedFrame)), new Set([0]));
+  assert.equal(rowOf(picture).endedAt, null);
+});
+
 test('nobody hears the loss of one packet in a hundred', () => {
   const { call, media } = pictureOf('basic-call');
   const losing = (lost: number) =>
@@ -65,6 +76,16 @@ test('nobody hears the loss of one packet in a hundred', () => {
   assert.equal(verdictOf(call, losing(1)).level, 'passed');
   assert.match(verdictOf(call, losing(1)).headline, /but 2 of 205 packets were blocked/);
   assert.equal(verdictOf(call, losing(5)).level, 'partly');
+});
+
+test('every flow is in the picture of a call or among those outside the calls', () => {
+  for (const capture of ['attack-answer-without-invite', 'attack-rtp-spray', 'forked', 'trunk-many-calls']) {
+    const report = replayed(capture);
+    const { page, pictures } = replayPictures(report);
+    const drawn = [...pictures()].reduce((sum, { media }) => sum + media.length, 0);
+    const outside = page.loose.reduce((sum, { flows }) => sum + flows, 0);
+    assert.equal(drawn + outside, report.media.length, capture);
+  }
 });
 
 test('strips show when packets came', () => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { VERSION } from '../../version.ts';
 import { assets } from './assets.ts';
 import type { Page } from './model.ts';
-import type { ReplayPictures } from './replay.ts';
+import type { ReplayPictures } from './pictures.ts';
 import { readable } from './text.ts';
 
 /** What the page's own script and style may do, and nothing else: Content Security Policy level 3. */

@@ -5,9 +5,12 @@
  */
 export interface CallPicture {
   readonly call: PageCall;
+  /** Of a running daemon none: it sees no media. */
   readonly media: readonly PageFlow[];
   /** Flows past the number that is kept. */
   readonly mediaOmitted: number;
+  /** Until when things are known: now, or the end of the capture. */
+  readonly until: number;
   readonly verdict: Verdict;
 }
 

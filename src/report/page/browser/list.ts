@@ -182,6 +182,8 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
     try {
       const picture = await load(row.hash);
       entry.panel ??= createPanel(picture);
+      entry.panel.element.id = `picture-${row.hash}`;
+      button.setAttribute('aria-controls', entry.panel.element.id);
       item.append(entry.panel.element);
       entry.panel.update(picture);
     } catch (error) {
@@ -249,7 +251,9 @@ function rowCells(row: CallRow): Child[] {
       el('span', {}, headline),
       el('small', { class: 'id' }, readable(row.callId, 80)),
     ),
-    stripOf(row),
+    /[^.]/.test(row.strips.join(''))
+      ? stripOf(row)
+      : el('span', { class: 'strip' }, el('small', {}, plural(row.pinholes, 'pinhole'))),
     svg(
       'svg',
       { class: 'arrowhead', viewBox: '0 0 12 12', 'aria-hidden': 'true' },

@@ -1,5 +1,5 @@
 import type { CallPicture, LiveSnapshot, Quantiles } from '../model.ts';
-import { number, readable } from '../text.ts';
+import { number, plural, readable } from '../text.ts';
 import { el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
@@ -60,7 +60,7 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
   if (now === undefined) return [brand, ...lost];
   const critical = now.alarms.some(({ severity }) => severity === 'critical');
   const level = now.alarms.length === 0 ? 'passed' : critical ? 'blocked' : 'partly';
-  const state = now.alarms.length === 0 ? 'Running, no alarms.' : readable(now.alarms[0]!.text);
+  const state = `Running, ${now.alarms.length === 0 ? 'no alarms' : `with ${plural(now.alarms.length, 'alarm')}`}.`;
   return [
     brand,
     ...lost,
@@ -126,7 +126,7 @@ function perSecond(rate: number): string {
 function latency(name: string, quantiles: Quantiles | null, curve: readonly number[]): HTMLElement {
   const value = quantiles === null ? '–' : microseconds(quantiles.p50);
   const more =
-    quantiles === null ? '' : `p99 ${microseconds(quantiles.p99)}, max ${microseconds(quantiles.max)}`;
+    quantiles === null ? '' : `p99 ${microseconds(quantiles.p99)} · max ${microseconds(quantiles.max)}`;
   return figure(name, value, curve, more);
 }
 

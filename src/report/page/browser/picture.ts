@@ -19,12 +19,12 @@ export function drawPicture(picture: CallPicture, width: number): HTMLElement {
   const wide = width >= WIDE;
   const gutter = wide ? GUTTER : 0;
   const room = Math.max(260, width - gutter - MARGIN.left - MARGIN.right);
-  const { call, media } = picture;
+  const { call, media, until } = picture;
   const moments = call.messages.slice(0, MAX_ARROWS).map(({ at }) => at);
   const end = Math.max(
     ...moments,
     call.endedAt ?? 0,
-    ...call.pinholes.map(({ openedAt, closedAt }) => closedAt ?? openedAt),
+    ...call.pinholes.map(({ closedAt }) => closedAt ?? until),
     ...media.map(({ lastAt }) => lastAt),
   );
   const start = Math.min(call.startedAt, ...moments, ...media.map(({ firstAt }) => firstAt));
@@ -49,14 +49,14 @@ function assembled(sheet: Sheet, { call }: CallPicture): HTMLElement {
   const cursor = svg('line', { class: 'cursor', x1: 0, x2: 0, y1: 0, y2: height });
   const drawing = svg('svg', { class: 'plot', ...size }, hatching(), back, plot, cursor);
   if (gutter === 0) drawing.append(names);
-  const scroller = el(
-    'div',
-    { class: 'scroller' },
-    gutter === 0
-      ? null
-      : svg('svg', { class: 'names', width: gutter, height, viewBox: `0 0 ${gutter} ${height}` }, names),
-    drawing,
-  );
+  const scroller = el('div', { class: 'scroller' }, drawing);
+  if (gutter > 0) {
+    const beside = { width: gutter, height, viewBox: `0 0 ${gutter} ${height}` };
+    scroller.prepend(svg('svg', { class: 'names', ...beside }, names));
+  }
+  for (const part of scroller.children) {
+    if (part instanceof SVGSVGElement) part.style.setProperty('--part', part.getAttribute('width'));
+  }
   const frame = el(
     'div',
     {

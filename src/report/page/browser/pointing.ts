@@ -49,14 +49,23 @@ export function pointing(
     active = null;
   }
 
-  drawing.addEventListener('pointermove', (event) => {
+  function point(event: PointerEvent): void {
     const x = event.clientX - drawing.getBoundingClientRect().left;
-    if (x < 0 || x > edgeOf(sheet)) return hide();
+    if (x < 0 || x > edgeOf(sheet)) {
+      hide();
+      return;
+    }
     const hit = event.target instanceof Element ? event.target.closest('[data-mark]') : null;
     const mark = hit === null ? null : (sheet.marks[Number(hit.getAttribute('data-mark'))] ?? null);
     show(mark, sheet.scale.time(x - MARGIN.left), x, event.clientY);
+  }
+
+  drawing.addEventListener('pointermove', point);
+  drawing.addEventListener('pointerdown', point);
+  // A finger that is lifted leaves, too: what it pointed at stays until it points elsewhere.
+  drawing.addEventListener('pointerleave', ({ pointerType }) => {
+    if (pointerType !== 'touch') hide();
   });
-  drawing.addEventListener('pointerleave', hide);
   frame.addEventListener('blur', hide);
   frame.addEventListener('keydown', (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, Home: -ordered.length, End: ordered.length }[event.key];

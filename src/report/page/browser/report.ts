@@ -8,7 +8,7 @@ import { date, span } from './words.ts';
 /** The page of a replay: everything is in the document already, pictures are parsed when they are opened. */
 export function showReport(page: ReplayPage, root: HTMLElement): void {
   const list = createCallList(async (hash) => pictureIn(document, hash));
-  root.classList.toggle('single', page.calls.length === 1);
+  root.classList.toggle('single', page.calls.length <= 1);
   root.append(header(page), list.element, ...loose(page.loose));
   list.update(page.calls);
   const [only] = page.calls;

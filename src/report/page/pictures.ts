@@ -21,14 +21,20 @@ export interface ReplayPictures {
 export function replayPictures(report: ReplayReport): ReplayPictures {
   const many = report.files.length > 1;
   const at = placeJson(many);
-  const legs = flowsByLeg(report);
+  const { legs, others } = flowsByLeg(report);
 
   function pictureOf(call: CallReport): CallPicture {
     const flows = legs.get(call.hash) ?? [];
     const kept = flows.length <= MAX_FLOWS ? flows : byWeight(flows).slice(0, MAX_FLOWS);
     const media: PageFlow[] = kept.map((flow) => flowJson(flow, at, many));
     const own: PageCall = callJson(call, at, many);
-    return { call: own, media, mediaOmitted: flows.length - kept.length, verdict: verdictOf(own, media) };
+    return {
+      call: own,
+      media,
+      mediaOmitted: flows.length - kept.length,
+      until: seconds(report.lastAt ?? call.startedAt),
+      verdict: verdictOf(own, media),
+    };
   }
 
   const { media, calls } = report;
@@ -50,10 +56,7 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
       refusals: rows.reduce((sum, { refusals }) => sum + refusals, 0) + report.refusals.length,
       notes: notesOf(report),
       calls: rows,
-      loose: [
-        ...looseMedia(media.filter(({ callId }) => callId === null).map((flow) => flowJson(flow, at, many))),
-        ...looseRefusals(report),
-      ],
+      loose: [...looseMedia(others.map((flow) => flowJson(flow, at, many))), ...looseRefusals(report)],
     },
     *pictures() {
       for (const call of calls) yield pictureOf(call);
@@ -61,16 +64,25 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
   };
 }
 
-/** Every flow under one leg: its own, or the first with its Call-ID. */
-function flowsByLeg({ calls, media }: ReplayReport): Map<string, FlowReport[]> {
+/** A call of a running daemon as it is at `now` (ms since the epoch, as all its times). */
+export function livePicture(call: CallReport, now: number): CallPicture {
+  const nowhere = { file: 0, frame: 0 };
+  const pinholes = call.pinholes.map((pinhole) => ({ ...pinhole, opened: nowhere, closed: null }));
+  const own: PageCall = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
+  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict: verdictOf(own, null) };
+}
+
+/** Every flow under one leg: its own, or the first with its Call-ID; the rest belongs to no call. */
+function flowsByLeg({ calls, media }: ReplayReport) {
   const legs = new Map<string, FlowReport[]>(calls.map(({ hash }) => [hash, []]));
+  const others: FlowReport[] = [];
   const first = new Map<string, string>();
   for (const { callId, hash } of calls) if (!first.has(callId)) first.set(callId, hash);
   for (const flow of media) {
     const own = legs.get(flow.leg ?? '') ?? legs.get(first.get(flow.callId ?? '') ?? '');
-    own?.push(flow);
+    (own ?? others).push(flow);
   }
-  return legs;
+  return { legs, others };
 }
 
 function byWeight(flows: readonly FlowReport[]): FlowReport[] {
