@@ -111,7 +111,7 @@ export function agree(
   const { oldPort, muxGrace } = timers();
   return changed(
     call,
-    before === null ? leaving('answered', muxGrace) : leaving('moved', oldPort, 0),
+    before === null ? leaving('answered', muxGrace) : leaving('moved', oldPort, 0, muxGrace),
     problems,
   );
 }

@@ -52,7 +52,12 @@ export function changed(
   return { call, departure, refusals };
 }
 
-/** Pinholes no longer wanted go at once, or after `linger` ms (of a stream that lives on, of one that is gone). */
-export function leaving(reason: CloseReason, movedLinger = 0, goneLinger = movedLinger): Departure {
-  return { reason, movedLinger, goneLinger };
+/** Pinholes no longer wanted go at once, or after so many ms (see Departure). */
+export function leaving(
+  reason: CloseReason,
+  movedLinger = 0,
+  goneLinger = movedLinger,
+  muxLinger = movedLinger,
+): Departure {
+  return { reason, movedLinger, goneLinger, muxLinger };
 }

@@ -43,6 +43,8 @@ export interface Departure {
   readonly movedLinger: number;
   /** ms that a pinhole stays whose stream is gone. */
   readonly goneLinger: number;
+  /** ms that a separate RTCP port stays which was offered and is not needed: both sides agreed on rtcp-mux. */
+  readonly muxLinger: number;
 }
 
 /**

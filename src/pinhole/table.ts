@@ -272,7 +272,7 @@ function leave(
   idle: CloseReason | undefined,
   departure: Departure,
 ): { reason: CloseReason; linger: number } {
-  const { reason, movedLinger, goneLinger } = departure;
+  const { reason, movedLinger, goneLinger, muxLinger } = departure;
   if (reason !== 'moved' && reason !== 'answered') {
     return { reason, linger: successors.length === 0 ? goneLinger : movedLinger };
   }
@@ -283,7 +283,7 @@ function leave(
   if (contained && one.agreed) return { reason: 'replaced', linger: 0 };
   if (contained || (!one.agreed && keepsPorts(one.pinhole, successors)))
     return { reason: 'answered', linger: 0 };
-  if (!one.agreed) return { reason: 'rtcp-mux', linger: movedLinger };
+  if (!one.agreed) return { reason: 'rtcp-mux', linger: muxLinger };
   return { reason: 'moved', linger: departure.movedLinger };
 }
 

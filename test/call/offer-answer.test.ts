@@ -339,6 +339,22 @@ describe('RTCP', () => {
     ]);
   });
 
+  test('rtcp-mux offered again: the fallback port goes with that answer, too', () => {
+    const scene = createScene();
+    for (const cseq of [1, 2]) {
+      const dialog = cseq === 1 ? {} : { to: 'b', cseq };
+      scene.send(phone, pbx, sip('INVITE', { ...dialog, body: mux('192.0.2.10', 40000) }));
+      assert.ok(scene.open().includes('udp 192.0.2.10:40000-40001 < 198.51.100.20'));
+      scene.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq, body: mux('198.51.100.20', 20000) }));
+      scene.send(phone, pbx, sip('ACK', { to: 'b', cseq }));
+      scene.wait(2_000);
+      assert.deepEqual(scene.open(), [
+        'udp 192.0.2.10:40000-40000 < 198.51.100.20',
+        'udp 198.51.100.20:20000-20000 < 192.0.2.10',
+      ]);
+    }
+  });
+
   test('rtcp-mux refused by the answer keeps the pair', () => {
     const scene = answered(createScene(), ANSWER, mux('192.0.2.10', 40000));
     scene.wait(2_000);
