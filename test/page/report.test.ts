@@ -98,6 +98,14 @@ test('ladder and pinholes share one time axis', { skip }, async () => {
   await close();
 });
 
+test('messages of one TCP segment have arrows of their own', { skip }, async () => {
+  const { page, close } = await opened('tcp-split');
+  const arrows = await places(page, '.arrow .shaft', 'x1');
+  assert.equal(arrows.length, 10);
+  for (const [index, x] of arrows.entries()) if (index > 0) assert.ok(x - arrows[index - 1]! >= 20);
+  await close();
+});
+
 test('arrows point from the sender to the receiver', { skip }, async () => {
   const { page, close } = await opened('basic-call');
   const from = await places(page, '.arrow .shaft', 'y1');

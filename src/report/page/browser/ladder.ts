@@ -13,11 +13,21 @@ const MAX_FLAGS = 7;
 const LANE = 66;
 const HEAD = 6;
 
+/** When each arrow stands: messages of one moment (in one TCP segment) follow each other by a microsecond. */
+export function arrowTimes({ messages }: CallPicture['call']): number[] {
+  let last = Number.NEGATIVE_INFINITY;
+  return messages.slice(0, MAX_ARROWS).map(({ at }) => {
+    last = at > last ? at : last + 1e-6;
+    return last;
+  });
+}
+
 /** The hosts as lines along the time axis, and between them an arrow for each message. */
 export function drawLadder(sheet: Sheet, { call }: CallPicture): void {
   const messages = call.messages.slice(0, MAX_ARROWS);
   const hosts = [...new Set([...call.parties, ...messages.flatMap(({ src, dst }) => [src, dst])])];
-  const flags = flagRows(messages.map((message) => [placeOf(sheet, message.at), flagText(message)]));
+  const arrows = arrowTimes(call).map((at) => placeOf(sheet, at));
+  const flags = flagRows(messages.map((message, index) => [arrows[index]!, flagText(message)]));
   const top = sheet.y + (Math.max(-1, ...flags) + 1) * FLAG + 4;
   sheet.y = top;
 
@@ -32,7 +42,7 @@ export function drawLadder(sheet: Sheet, { call }: CallPicture): void {
     sheet.plot.append(svg('line', { class: 'lane talking', x1, x2, y1: y, y2: y }));
   }
   for (const [index, message] of messages.entries()) {
-    const place = placeOf(sheet, message.at);
+    const place = arrows[index]!;
     const from = lanes.get(message.src)!;
     const to = lanes.get(message.dst)!;
     const flag = top - 4 - flags[index]! * FLAG;
@@ -78,8 +88,8 @@ function flagText({ summary, repeats: count }: PageMessage): string {
 }
 
 /** Pixels by which the words of the last messages stand out over the end of the scale and its margin. */
-export function flagsBeyond({ messages }: CallPicture['call'], scale: TimeScale): number {
-  const ends = messages.slice(0, MAX_ARROWS).map((one) => scale.x(one.at) + flagWidth(flagText(one)));
+export function flagsBeyond(call: CallPicture['call'], scale: TimeScale): number {
+  const ends = arrowTimes(call).map((at, index) => scale.x(at) + flagWidth(flagText(call.messages[index]!)));
   return Math.max(0, Math.ceil(Math.max(0, ...ends) - scale.width - MARGIN.right));
 }
 

@@ -1,7 +1,7 @@
 import type { CallPicture } from '../model.ts';
 import { drawAxis, drawRefusals, drawTurns } from './axis.ts';
 import { el, svg } from './dom.ts';
-import { drawLadder, flagsBeyond, MAX_ARROWS } from './ladder.ts';
+import { arrowTimes, drawLadder, flagsBeyond } from './ladder.ts';
 import { pointing } from './pointing.ts';
 import { timeScale } from './scale.ts';
 import { createSheet, edgeOf, MARGIN, type Sheet } from './sheet.ts';
@@ -20,7 +20,7 @@ export function drawPicture(picture: CallPicture, width: number): HTMLElement {
   const gutter = wide ? GUTTER : 0;
   const room = Math.max(260, width - gutter - MARGIN.left - MARGIN.right);
   const { call, media, until } = picture;
-  const moments = call.messages.slice(0, MAX_ARROWS).map(({ at }) => at);
+  const moments = arrowTimes(call);
   const end = Math.max(
     ...moments,
     call.endedAt ?? 0,

@@ -6,6 +6,8 @@ import { BLOCKED, frame, kindsOf, offset, span } from './words.ts';
 
 /** Flows that are drawn for one destination; the rest is counted. */
 const MAX_FLOWS = 12;
+/** Destinations that are drawn. */
+const MAX_HOSTS = 16;
 const BAR = 16;
 /** Height of the packets above and below the line of a flow. */
 const REACH = 17;
@@ -16,7 +18,8 @@ export function drawTracks(sheet: Sheet, picture: CallPicture): void {
   const named = [...call.pinholes.map(({ address }) => address), ...media.map(({ dst }) => dst)];
   const hosts = [...new Set(named)];
   const rank = (host: string) => (host === call.parties[0] ? 0 : host === call.parties[1] ? 1 : 2);
-  for (const host of hosts.sort((a, b) => rank(a) - rank(b))) {
+  hosts.sort((a, b) => rank(a) - rank(b));
+  for (const host of hosts.slice(0, MAX_HOSTS)) {
     const pinholes = call.pinholes.filter(({ address }) => address === host);
     const flows = media.filter(({ dst }) => dst === host);
     heading(sheet, host, flows, picture);
@@ -25,6 +28,11 @@ export function drawTracks(sheet: Sheet, picture: CallPicture): void {
     flows.sort(inOrder);
     for (const flow of flows.slice(0, MAX_FLOWS)) drawFlow(sheet, flow, call.startedAt);
     if (flows.length > MAX_FLOWS) drawRest(sheet, flows.slice(MAX_FLOWS));
+  }
+  const more = hosts.length - MAX_HOSTS;
+  if (more > 0) {
+    const text = `and ${more} more ${more === 1 ? 'address' : 'addresses'}, in words below`;
+    titleRow(sheet, 30, [{ text, font: 'small', tone: 'quiet' }]);
   }
 }
 
