@@ -1,0 +1,411 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { TransportAddress } from '../../src/address/address.ts';
+import { close, connect, expect, listen, pause, send, take, textsAt, udp, write } from '../linux/steps.ts';
+import { type SdpLine, sdp, sip } from '../scene.ts';
+import { type Actor, startActor } from './actors.ts';
+import { eventually, type GuestDaemon, loadRuleset, startDaemon } from './daemon.ts';
+import { ADDRESSES, type Guest, openGuest, withoutGuest } from './guest.ts';
+import { CONFIG, ruleset } from './ruleset.ts';
+
+/** A user agent: where its SIP and its media are. */
+interface Agent {
+  readonly actor: Actor;
+  readonly sip: TransportAddress;
+  readonly media: TransportAddress;
+  /** Names of its sockets. */
+  readonly sipSocket: string;
+  readonly mediaSocket: string;
+}
+
+const PATIENCE = 30_000;
+let calls = 0;
+
+describe('calls through FreeBSD', { skip: withoutGuest }, () => {
+  let guest: Guest;
+  let daemon: GuestDaemon;
+  let outside: Actor;
+  let inside: Actor;
+  let ports = 20_000;
+
+  before(async () => {
+    guest = await openGuest();
+    [outside, inside] = await Promise.all([
+      startActor(guest.namespaces.outside),
+      startActor(guest.namespaces.inside),
+    ]);
+    daemon = await startDaemon(guest, CONFIG, ruleset(guest));
+  });
+
+  after(async () => {
+    await daemon?.stop().catch(() => {});
+    outside?.close();
+    inside?.close();
+    await guest?.close();
+  });
+
+  /** A new pair of agents, caller outside; each test has its own sockets and ports. */
+  function agents(family: 4 | 6 = 4): { caller: Agent; callee: Agent } {
+    const agent = (actor: Actor, side: 'outside' | 'inside'): Agent => {
+      const address = ADDRESSES[side][family];
+      ports += 10;
+      const media = { address, port: ports };
+      return {
+        actor,
+        sip: { address, port: 5060 },
+        media,
+        sipSocket: `sip${media.port}`,
+        mediaSocket: `media${media.port}`,
+      };
+    };
+    return { caller: agent(outside, 'outside'), callee: agent(inside, 'inside') };
+  }
+
+  async function open({ actor, sip, media, sipSocket, mediaSocket }: Agent): Promise<void> {
+    await actor.run([udp(sipSocket, sip), udp(mediaSocket, media)]);
+  }
+
+  async function shut({ actor, sipSocket, mediaSocket }: Agent): Promise<void> {
+    await actor.run([close(sipSocket), close(mediaSocket)]);
+  }
+
+  /** A call that is up: INVITE, 200, ACK over UDP. Media goes ahead of the 200 and after it, both ways. */
+  async function setUp(caller: Agent, callee: Agent, headers: readonly string[] = []): Promise<Dialog> {
+    const callId = `call-${++calls}-${process.pid}@example.com`;
+    const invite = sip('INVITE', { callId, headers, body: describeMedia(caller.media) });
+    const ok = sip('200 INVITE', { callId, headers, to: 'b', body: describeMedia(callee.media) });
+    const ack = sip('ACK', { callId, to: 'b' });
+    await Promise.all([
+      callee.actor.run([
+        expect(callee.sipSocket, invite, PATIENCE),
+        send(callee.mediaSocket, caller.media, 'early'),
+        send(callee.sipSocket, caller.sip, ok),
+        expect(callee.sipSocket, ack, PATIENCE),
+      ]),
+      caller.actor.run([
+        send(caller.sipSocket, callee.sip, invite),
+        expect(caller.mediaSocket, 'early', PATIENCE),
+        expect(caller.sipSocket, ok, PATIENCE),
+        send(caller.mediaSocket, callee.media, 'first'),
+        send(caller.sipSocket, callee.sip, ack),
+      ]),
+    ]);
+    await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
+    return { callId, cseq: 1 };
+  }
+
+  async function hangUp(caller: Agent, callee: Agent, { callId, cseq }: Dialog): Promise<void> {
+    const bye = sip('BYE', { callId, to: 'b', cseq: cseq + 1 });
+    const ok = sip('200 BYE', { callId, to: 'b', cseq: cseq + 1 });
+    await Promise.all([
+      callee.actor.run([expect(callee.sipSocket, bye, PATIENCE), send(callee.sipSocket, caller.sip, ok)]),
+      caller.actor.run([send(caller.sipSocket, callee.sip, bye), expect(caller.sipSocket, ok, PATIENCE)]),
+    ]);
+  }
+
+  /** Whether a datagram from a socket of one agent gets to the media socket of the other. */
+  async function passes(from: Actor, socket: string, to: Agent, target = to.media): Promise<boolean> {
+    const text = `probe ${Math.random()}`;
+    await to.actor.run([take(to.mediaSocket)]);
+    await from.run([send(socket, target, text)]);
+    const arrivals = await to.actor.run([pause(1000), take(to.mediaSocket)]);
+    return textsAt(arrivals, to.mediaSocket).includes(text);
+  }
+
+  /** Both ways between two agents whose call is up. */
+  async function mediaPasses(a: Agent, b: Agent): Promise<boolean> {
+    return (await passes(a.actor, a.mediaSocket, b)) && (await passes(b.actor, b.mediaSocket, a));
+  }
+
+  /** pf's rules for pinholes, and its states on the ports of media. */
+  async function pinholes(): Promise<string[]> {
+    const text = await guest.run(
+      'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -sr; done 2>/dev/null; true',
+    );
+    return text.split('\n').filter((line) => line.startsWith('pass quick'));
+  }
+
+  async function mediaStates(...ofAgents: Agent[]): Promise<string[]> {
+    const text = await guest.run('pfctl -q -ss');
+    const wanted = ofAgents.map(({ media }) => new RegExp(`[:[]${media.port}\\b`));
+    return text.split('\n').filter((line) => wanted.some((pattern) => pattern.test(line)));
+  }
+
+  async function isClosed(...ofAgents: Agent[]): Promise<void> {
+    await eventually(async () => (await mediaStates(...ofAgents)).length === 0, 30_000);
+    const left = (await pinholes()).filter((rule) =>
+      ofAgents.some(({ media }) => rule.includes(`${media.port}`)),
+    );
+    assert.deepEqual(left, []);
+  }
+
+  for (const family of [4, 6] as const) {
+    it(`UDP over IPv${family}: media from the first packet on, nobody else, nothing left after BYE`, async () => {
+      const { caller, callee } = agents(family);
+      await Promise.all([open(caller), open(callee)]);
+      const dialog = await setUp(caller, callee);
+      assert.ok(await mediaPasses(caller, callee));
+      assert.equal((await mediaStates(caller, callee)).length, 2);
+      const neighbour = { address: callee.media.address, port: callee.media.port + 4 };
+      const other = { ...callee, media: neighbour, mediaSocket: `neighbour${neighbour.port}` };
+      await callee.actor.run([udp(other.mediaSocket, neighbour)]);
+      assert.equal(await passes(caller.actor, caller.mediaSocket, other), false);
+      if (family === 4) {
+        await outside.run([
+          udp('stranger', { address: ADDRESSES.outside.stranger, port: caller.media.port }),
+        ]);
+        assert.equal(await passes(outside, 'stranger', callee), false);
+        await outside.run([close('stranger')]);
+      }
+      await hangUp(caller, callee, dialog);
+      await isClosed(caller, callee);
+      assert.equal(await passes(caller.actor, caller.mediaSocket, callee), false);
+      assert.equal(await passes(callee.actor, callee.mediaSocket, caller), false);
+      await callee.actor.run([close(other.mediaSocket)]);
+      await Promise.all([shut(caller), shut(callee)]);
+    });
+
+    it(`TCP over IPv${family}`, async () => {
+      const { caller, callee } = agents(family);
+      const callId = `tcp-${family}-${process.pid}@example.com`;
+      const tcp = (text: string) => text.replace('SIP/2.0/UDP', 'SIP/2.0/TCP');
+      const invite = tcp(sip('INVITE', { callId, body: describeMedia(caller.media) }));
+      const ok = tcp(sip('200 INVITE', { callId, to: 'b', body: describeMedia(callee.media) }));
+      const ack = tcp(sip('ACK', { callId, to: 'b' }));
+      const bye = tcp(sip('BYE', { callId, to: 'b', cseq: 2 }));
+      const byeOk = tcp(sip('200 BYE', { callId, to: 'b', cseq: 2 }));
+      await callee.actor.run([listen('listener', callee.sip), udp(callee.mediaSocket, callee.media)]);
+      await Promise.all([
+        callee.actor.run([
+          { do: 'accept', socket: 'stream', on: 'listener', within: PATIENCE },
+          expect('stream', invite, PATIENCE),
+          send(callee.mediaSocket, caller.media, 'early'),
+          write('stream', ok),
+          expect('stream', ack, PATIENCE),
+        ]),
+        caller.actor.run([
+          udp(caller.mediaSocket, caller.media),
+          connect('stream', { ...caller.sip, port: caller.media.port + 5 }, callee.sip),
+          write('stream', invite.slice(0, 300)),
+          pause(50),
+          write('stream', invite.slice(300)),
+          expect(caller.mediaSocket, 'early', PATIENCE),
+          expect('stream', ok, PATIENCE),
+          send(caller.mediaSocket, callee.media, 'first'),
+          write('stream', ack),
+        ]),
+      ]);
+      await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
+      assert.ok(await mediaPasses(caller, callee));
+      await Promise.all([
+        callee.actor.run([expect('stream', bye, PATIENCE), write('stream', byeOk)]),
+        caller.actor.run([write('stream', bye), expect('stream', byeOk, PATIENCE)]),
+      ]);
+      await isClosed(caller, callee);
+      const sockets = ['stream', 'listener', callee.mediaSocket];
+      await callee.actor.run(sockets.map(close));
+      await caller.actor.run([close('stream'), close(caller.mediaSocket)]);
+    });
+
+    it(`INVITE and 200 in fragments over IPv${family}, byte for byte, and media`, async () => {
+      const { caller, callee } = agents(family);
+      await Promise.all([open(caller), open(callee)]);
+      const long = Array.from({ length: 40 }, (_, index) => `X-Padding-${index}: ${'x'.repeat(60)}`);
+      const dialog = await setUp(caller, callee, long);
+      assert.ok(await mediaPasses(caller, callee));
+      await hangUp(caller, callee, dialog);
+      await isClosed(caller, callee);
+      await Promise.all([shut(caller), shut(callee)]);
+    });
+
+    it(`INVITE in fragments from inside over IPv${family}`, async () => {
+      const { caller: callee, callee: caller } = agents(family);
+      await Promise.all([open(caller), open(callee)]);
+      const long = Array.from({ length: 40 }, (_, index) => `X-Padding-${index}: ${'x'.repeat(60)}`);
+      const dialog = await setUp(caller, callee, long);
+      assert.ok(await mediaPasses(caller, callee));
+      await hangUp(caller, callee, dialog);
+      await isClosed(caller, callee);
+      await Promise.all([shut(caller), shut(callee)]);
+    });
+  }
+
+  it('re-INVITE: the new port is open at once, the old one closes when media is on the new', async () => {
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const { callId } = await setUp(caller, callee);
+    const moved = {
+      ...caller,
+      media: { ...caller.media, port: caller.media.port + 2 },
+      mediaSocket: 'moved',
+    };
+    const invite = sip('INVITE', { callId, to: 'b', cseq: 2, body: describeMedia(moved.media, 2) });
+    const ok = sip('200 INVITE', { callId, to: 'b', cseq: 2, body: describeMedia(callee.media, 2) });
+    const ack = sip('ACK', { callId, to: 'b', cseq: 2 });
+    await caller.actor.run([udp('moved', moved.media)]);
+    await Promise.all([
+      callee.actor.run([
+        expect(callee.sipSocket, invite, PATIENCE),
+        send(callee.mediaSocket, moved.media, 'to the new port'),
+        send(callee.sipSocket, caller.sip, ok),
+        expect(callee.sipSocket, ack, PATIENCE),
+      ]),
+      caller.actor.run([
+        send(caller.sipSocket, callee.sip, invite),
+        expect('moved', 'to the new port', PATIENCE),
+        expect(caller.sipSocket, ok, PATIENCE),
+        send(caller.sipSocket, callee.sip, ack),
+      ]),
+    ]);
+    assert.ok(await mediaPasses(moved, callee));
+    await eventually(
+      async () => !(await pinholes()).some((rule) => rule.includes(` ${caller.media.port}:`)),
+      90_000,
+    );
+    await eventually(async () => (await mediaStates(caller)).length === 0, 30_000);
+    assert.ok(await mediaPasses(moved, callee));
+    await hangUp(caller, callee, { callId, cseq: 2 });
+    await isClosed(moved, callee);
+    await caller.actor.run([close('moved')]);
+    await Promise.all([shut(caller), shut(callee)]);
+  });
+
+  it('a ruleset loaded again, and loaded with other rules, under a call', async () => {
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const dialog = await setUp(caller, callee);
+    const before = await pinholes();
+    await loadRuleset(guest, ruleset(guest));
+    assert.deepEqual(await pinholes(), before);
+    assert.ok(await mediaPasses(caller, callee));
+    await loadRuleset(guest, ruleset(guest, { first: ['block quick proto tcp to port 12345'] }));
+    assert.deepEqual(await pinholes(), before);
+    assert.ok(await mediaPasses(caller, callee));
+    await hangUp(caller, callee, dialog);
+    await isClosed(caller, callee);
+    await loadRuleset(guest, ruleset(guest));
+    await Promise.all([shut(caller), shut(callee)]);
+  });
+
+  it('a flushed anchor is rebuilt within a second, and its calls go on', async () => {
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const dialog = await setUp(caller, callee);
+    const before = await pinholes();
+    const time = Number(
+      await guest.run(
+        `for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -F rules; done; pfctl -q -a pinholed -F rules; ` +
+          `t=$(date +%s%N); while [ "$(for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -sr; done 2>/dev/null | ` +
+          `grep -c "pass quick")" != ${before.length} ]; do :; done; echo $((($(date +%s%N) - t) / 1000000))`,
+      ),
+    );
+    assert.deepEqual((await pinholes()).sort(), [...before].sort());
+    assert.ok(time < 5000, `${time} ms, on an emulated machine`);
+    await guest.run('pfctl -q -F states');
+    assert.ok(await passes(caller.actor, caller.mediaSocket, callee));
+    assert.ok(await mediaPasses(caller, callee));
+    await hangUp(caller, callee, dialog);
+    await isClosed(caller, callee);
+    await Promise.all([shut(caller), shut(callee)]);
+  });
+
+  it('kill -9 of the data path under a call: media goes on, the call is taken up, BYE closes it', async () => {
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const dialog = await setUp(caller, callee);
+    const before = await pinholes();
+    await pauseFor(1500);
+    const { dataPath } = await daemon.pids();
+    await guest.run(`kill -9 ${dataPath}`);
+    assert.ok(await mediaPasses(caller, callee));
+    await daemon.said(/1 calls with \d+ pinholes taken up/);
+    assert.deepEqual((await pinholes()).sort(), [...before].sort());
+    assert.ok(await mediaPasses(caller, callee));
+    await hangUp(caller, callee, dialog);
+    await isClosed(caller, callee);
+    await Promise.all([shut(caller), shut(callee)]);
+  });
+
+  it('kill -9 of everything under a call, and a new start', async () => {
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const dialog = await setUp(caller, callee);
+    await pauseFor(1500);
+    const { dataPath, supervisor } = await daemon.pids();
+    await guest.run(`kill -9 ${supervisor} ${dataPath}`);
+    assert.ok(await mediaPasses(caller, callee));
+    await daemon.start();
+    await daemon.said(/1 calls with \d+ pinholes taken up/);
+    assert.ok(await mediaPasses(caller, callee));
+    await hangUp(caller, callee, dialog);
+    await isClosed(caller, callee);
+    await Promise.all([shut(caller), shut(callee)]);
+  });
+
+  it('nat and rdr on the outside: each packet comes once, media through rdr passes', async () => {
+    const { outside: device } = guest.interfaces;
+    const nat = [
+      `nat on ${device} inet proto udp from 192.0.2.0/24 to any -> 198.51.100.1 static-port`,
+      `rdr on ${device} inet proto udp to 198.51.100.1 port 5060 -> 192.0.2.10`,
+      `rdr on ${device} inet proto udp to 198.51.100.1 port 20000:40000 -> 192.0.2.10`,
+    ];
+    await loadRuleset(guest, ruleset(guest, { nat }));
+    await guest.run('pfctl -q -F states');
+    const { caller, callee } = agents();
+    await Promise.all([open(caller), open(callee)]);
+    const firewall = { sip: { address: '198.51.100.1', port: 5060 } };
+    const translated = { address: '198.51.100.1', port: callee.media.port };
+    const callId = `nat-${process.pid}@example.com`;
+    const invite = sip('INVITE', { callId, body: describeMedia(caller.media) });
+    const ok = sip('200 INVITE', { callId, to: 'b', body: describeMedia(callee.media) });
+    const ack = sip('ACK', { callId, to: 'b' });
+    const counted = Number(await guest.run("netstat -s -p divert | awk '/diverted successfully/{print $1}'"));
+    await Promise.all([
+      callee.actor.run([
+        expect(callee.sipSocket, invite, PATIENCE),
+        send(callee.mediaSocket, caller.media, 'early'),
+        send(callee.sipSocket, caller.sip, ok),
+        expect(callee.sipSocket, ack, PATIENCE),
+      ]),
+      caller.actor.run([
+        send(caller.sipSocket, firewall.sip, invite),
+        expect(caller.mediaSocket, 'early', PATIENCE),
+        expect(caller.sipSocket, ok, PATIENCE),
+        send(caller.mediaSocket, translated, 'first'),
+        send(caller.sipSocket, firewall.sip, ack),
+      ]),
+    ]);
+    await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
+    const now = Number(await guest.run("netstat -s -p divert | awk '/diverted successfully/{print $1}'"));
+    assert.equal(now - counted, 3);
+    assert.ok(await passes(caller.actor, caller.mediaSocket, callee, translated));
+    assert.ok(await passes(callee.actor, callee.mediaSocket, caller));
+    const bye = sip('BYE', { callId, to: 'b', cseq: 2 });
+    const byeOk = sip('200 BYE', { callId, to: 'b', cseq: 2 });
+    await Promise.all([
+      callee.actor.run([expect(callee.sipSocket, bye, PATIENCE), send(callee.sipSocket, caller.sip, byeOk)]),
+      caller.actor.run([
+        send(caller.sipSocket, firewall.sip, bye),
+        expect(caller.sipSocket, byeOk, PATIENCE),
+      ]),
+    ]);
+    await isClosed(caller, callee);
+    await Promise.all([shut(caller), shut(callee)]);
+    await loadRuleset(guest, ruleset(guest));
+    await guest.run('pfctl -q -F states');
+  });
+});
+
+interface Dialog {
+  readonly callId: string;
+  readonly cseq: number;
+}
+
+function describeMedia({ address, port }: TransportAddress, version = 1): string {
+  const line: SdpLine = { port };
+  return sdp(address, [line]).replace('o=- 1 1 ', `o=- 1 ${version} `);
+}
+
+function pauseFor(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,90 @@
+import { connect, type Socket } from 'node:net';
+
+/** A root shell on a serial console that qemu offers as a Unix socket. */
+export interface Console {
+  /** Runs a line of sh(1) and returns what it printed. Rejects with that when its status is not 0. */
+  run(command: string): Promise<string>;
+  close(): void;
+}
+
+const PROMPT = 'pinholed-test# ';
+
+/** Logs in as root (the official images have no password) once the machine is up, for at most `within` ms. */
+export async function openConsole(path: string, within: number): Promise<Console> {
+  const socket = await connected(path, within);
+  let text = '';
+  let wake = () => {};
+  socket.setEncoding('latin1');
+  socket.on('data', (part: string) => {
+    text += part;
+    wake();
+  });
+
+  /** Waits until `pattern` is in what came since the last call, and takes all up to its end. */
+  async function until(pattern: RegExp, ms: number): Promise<string> {
+    const deadline = Date.now() + ms;
+    for (;;) {
+      const found = pattern.exec(text);
+      if (found !== null) {
+        const end = found.index + found[0].length;
+        const taken = text.slice(0, end);
+        text = text.slice(end);
+        return taken;
+      }
+      const left = deadline - Date.now();
+      if (left <= 0)
+        throw new Error(`the console does not say ${pattern}; last it said:\n${text.slice(-2000)}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(left, 1000));
+        wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  await until(/login: /, within);
+  socket.write('root\n');
+  await until(/[#$%>] ?$/, 60_000);
+  socket.write('exec /bin/sh\n');
+  await until(/[#$%>] ?$/, 60_000);
+  socket.write(`stty -echo cols 10000; PS1='pinholed-''test# '; PS2=\n`);
+  await until(new RegExp(PROMPT), 60_000);
+  let before: Promise<unknown> = Promise.resolve();
+
+  async function runOne(command: string): Promise<string> {
+    socket.write(`{ ${command}\n} </dev/null 2>&1; echo "pinholed-""status $?"\n`);
+    const output = await until(/pinholed-status (\d+)\r?\n/, 600_000);
+    await until(new RegExp(PROMPT), 60_000);
+    const [, printed, status] = /^([\s\S]*?)pinholed-status (\d+)\r?\n$/.exec(output)!;
+    const clean = printed!.replaceAll('\r', '');
+    if (status !== '0') throw new Error(`${command}: status ${status}:\n${clean}`);
+    return clean;
+  }
+
+  return {
+    run(command) {
+      const result = before.then(() => runOne(command));
+      before = result.catch(() => {});
+      return result;
+    },
+    close: () => void socket.destroy(),
+  };
+}
+
+async function connected(path: string, within: number): Promise<Socket> {
+  const deadline = Date.now() + within;
+  for (;;) {
+    try {
+      return await new Promise<Socket>((resolve, reject) => {
+        const socket = connect(path);
+        socket.once('connect', () => resolve(socket));
+        socket.once('error', reject);
+      });
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}

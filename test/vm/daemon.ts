@@ -1,0 +1,96 @@
+import type { Guest } from './guest.ts';
+
+/** pinholed in the machine under test. */
+export interface GuestDaemon {
+  start(): Promise<void>;
+  /** SIGTERM, until it has ended. */
+  stop(): Promise<void>;
+  /** Process ids: the supervisor and the data path. */
+  pids(): Promise<{ readonly supervisor: number; readonly dataPath: number }>;
+  /** Waits for a line that matches, among those since the last start. */
+  said(pattern: RegExp): Promise<string>;
+  log(): Promise<string>;
+}
+
+const WITHIN = 60_000;
+/** `NAME=value` words for the daemon: BUN_JSC_useDFGJIT=0 makes it start faster on an emulated processor. */
+const ENVIRONMENT = process.env['PINHOLED_VM_ENVIRONMENT'] ?? '';
+/** Ends the daemon, when there is one, and waits until it has. */
+const STOP =
+  'if p=$(cat /var/run/pinholed.pid 2>/dev/null); then kill $p && for i in $(jot 150); do kill -0 $p 2>/dev/null || break; sleep 0.2; done; ! kill -0 $p 2>/dev/null; fi';
+
+/** Writes the configuration and the ruleset, and starts the daemon with them. */
+export async function startDaemon(
+  guest: Guest,
+  config: string,
+  ruleset: string,
+  flags = '',
+): Promise<GuestDaemon> {
+  const { run, files } = guest;
+  const log = `${files}/log`;
+  await write(guest, `${files}/pinholed.yaml`, config);
+  await loadRuleset(guest, ruleset);
+  await run(
+    'pw usershow _pinholed >/dev/null 2>&1 || pw useradd _pinholed -d /nonexistent -s /usr/sbin/nologin',
+  );
+  await run('pfctl -q -e 2>/dev/null; true');
+  await run(`${STOP}; rm -rf /var/db/pinholed`);
+
+  async function start(): Promise<void> {
+    await run(
+      `cd / && ${ENVIRONMENT} nohup ${files}/pinholed run --config ${files}/pinholed.yaml ${flags} >${log} 2>&1 &`,
+    );
+    await said(/taken up/);
+    // With `fail: open` the rules follow the first heartbeat.
+    await eventually(async () => (await run('sockstat | grep -c "div4.*8668" || true')).trim() !== '0');
+  }
+
+  async function said(pattern: RegExp): Promise<string> {
+    let found: string | undefined;
+    await eventually(async () => {
+      const text = await run(`cat ${log} 2>/dev/null || true`);
+      if (/^pinholed: /m.test(text)) throw new Error(text);
+      found = text.split('\n').find((line) => pattern.test(line));
+      return found !== undefined;
+    });
+    return found!;
+  }
+
+  async function pids() {
+    const supervisor = Number(await run('cat /var/run/pinholed.pid'));
+    const dataPath = Number(await run(`pgrep -P ${supervisor}`));
+    return { supervisor, dataPath };
+  }
+
+  await start();
+  return {
+    start,
+    said,
+    pids,
+    log: () => run(`cat ${log}`),
+    async stop() {
+      await run(
+        'p=$(cat /var/run/pinholed.pid) && kill $p && while kill -0 $p 2>/dev/null; do sleep 0.2; done',
+      );
+    },
+  };
+}
+
+/** Replaces the main ruleset, as an administrator does. */
+export async function loadRuleset(guest: Guest, ruleset: string): Promise<void> {
+  await write(guest, `${guest.files}/pf.conf`, ruleset);
+  await guest.run(`pfctl -q -f ${guest.files}/pf.conf`);
+}
+
+async function write({ run, files }: Guest, path: string, text: string): Promise<void> {
+  await run(`mkdir -p ${files} && cat > ${path} <<'END-OF-FILE'\n${text}\nEND-OF-FILE`);
+}
+
+/** Waits until it is so; rejects after a minute. */
+export async function eventually(look: () => Promise<boolean>, within = WITHIN): Promise<void> {
+  const until = Date.now() + within;
+  while (!(await look())) {
+    if (Date.now() > until) throw new Error(`not so within ${within} ms: ${look}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * The FreeBSD machine between two network namespaces:
+ *
+ *   namespace outside 198.51.100.10 ── outside interface [FreeBSD] inside interface ── 192.0.2.10 namespace inside
+ *                     2001:db8:1::10        .1 / ::1      pf            .1 / ::1      2001:db8:2::10
+ *
+ * It is booted from PINHOLED_VM_IMAGE, or is one that runs already, see docs/freebsd-vm.md.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { openConsole } from './console.ts';
+
+export interface Guest {
+  /** Runs a line of sh(1) as root and returns what it printed. Rejects when its status is not 0. */
+  run(command: string): Promise<string>;
+  /** Names of its interfaces. */
+  readonly interfaces: Readonly<Record<Side, string>>;
+  /** Names of the namespaces on the other side of them. */
+  readonly namespaces: Readonly<Record<Side, string>>;
+  /** Directory with what was brought along: the executable, `pinholed`. */
+  readonly files: string;
+  close(): Promise<void>;
+}
+
+export type Side = 'outside' | 'inside';
+export const SIDES = ['outside', 'inside'] as const;
+
+/** Why there is no machine to test on, or false. */
+export const withoutGuest: string | false =
+  process.env['PINHOLED_VM_IMAGE'] === undefined && process.env['PINHOLED_VM_SHELL'] === undefined
+    ? 'needs a FreeBSD machine: set PINHOLED_VM_IMAGE, see docs/freebsd-vm.md'
+    : process.geteuid?.() !== 0
+      ? 'needs root: it makes network namespaces'
+      : false;
+
+const MACS = { outside: '02:00:5e:00:00:01', inside: '02:00:5e:00:00:02' } as const;
+const BOOT_WITHIN = 600_000;
+const EXECUTABLE = fileURLToPath(new URL('../../build/freebsd/pinholed-amd64', import.meta.url));
+
+/** Addresses of the lab; the machine under test has `gateway` on each side. */
+export const ADDRESSES = {
+  outside: { 4: '198.51.100.10', 6: '2001:db8:1::10', stranger: '198.51.100.66' },
+  inside: { 4: '192.0.2.10', 6: '2001:db8:2::10', stranger: '192.0.2.66' },
+} as const;
+const GATEWAYS = {
+  outside: { 4: '198.51.100.1', 6: '2001:db8:1::1' },
+  inside: { 4: '192.0.2.1', 6: '2001:db8:2::1' },
+} as const;
+
+export async function openGuest(): Promise<Guest> {
+  const shell = process.env['PINHOLED_VM_SHELL'];
+  const guest = shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!) : await running(shell);
+  await address(guest);
+  return guest;
+}
+
+/** A machine that runs already, by a program that takes one line of sh(1) as its last argument. */
+async function running(shell: string): Promise<Guest> {
+  const [program, ...args] = shell.split(' ') as [string, ...string[]];
+  const place = (side: Side) => {
+    const given = process.env[`PINHOLED_VM_${side.toUpperCase()}`];
+    const [namespace, device] = given?.split(':') ?? [];
+    if (!namespace || !device)
+      throw new Error(`PINHOLED_VM_${side.toUpperCase()}: expected NAMESPACE:INTERFACE`);
+    return { namespace, device };
+  };
+  const [outside, inside] = [place('outside'), place('inside')];
+  const run = (command: string, input: Buffer | null = null) =>
+    runProgram(program, [...args, command], input);
+  const files = process.env['PINHOLED_VM_FILES'] ?? '/root/pinholed-test';
+  return {
+    run,
+    interfaces: { outside: outside.device, inside: inside.device },
+    namespaces: { outside: outside.namespace, inside: inside.namespace },
+    files,
+    close: async () => {},
+  };
+}
+
+function runProgram(program: string, args: readonly string[], input: Buffer | null): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: [input === null ? 'ignore' : 'pipe', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (part: Buffer) => {
+        output += part.toString('latin1');
+      });
+    }
+    child.on('error', reject);
+    child.on('close', (status) => {
+      if (status === 0) resolve(output);
+      else reject(new Error(`${args.at(-1)}: status ${status}:\n${output}`));
+    });
+    child.stdin?.end(input);
+  });
+}
+
+/** Boots the image, which stays as it is, with the executable on a second disk and a tap in each namespace. */
+async function boot(image: string): Promise<Guest> {
+  const directory = mkdtempSync(join(tmpdir(), 'pinholed-vm-'));
+  const own = process.pid % 10_000;
+  const namespaces = { outside: `pinvm-out-${own}`, inside: `pinvm-in-${own}` };
+  const taps = { outside: `pvo${own}`, inside: `pvi${own}` };
+  const luggage = join(directory, 'luggage.tar');
+  execFileSync('tar', [
+    '-cf',
+    luggage,
+    '--transform=s/.*/pinholed/',
+    '-C',
+    join(EXECUTABLE, '..'),
+    basename(EXECUTABLE),
+  ]);
+  for (const side of SIDES) {
+    command('ip', 'netns', 'add', namespaces[side]);
+    command('ip', 'tuntap', 'add', taps[side], 'mode', 'tap');
+  }
+  const serial = join(directory, 'serial');
+  const more = (process.env['PINHOLED_VM_QEMU'] ?? '').split(' ').filter((word) => word !== '');
+  const format = image.endsWith('.qcow2') ? 'qcow2' : 'raw';
+  const child = spawn(
+    process.env['PINHOLED_VM_PROGRAM'] ?? 'qemu-system-x86_64',
+    [
+      ...['-m', '2048', '-smp', '2', '-cpu', 'max', '-display', 'none', '-no-reboot'],
+      ...['-drive', `file=${image},format=${format},if=virtio,snapshot=on`],
+      ...['-drive', `file=${luggage},format=raw,if=virtio,readonly=on`],
+      ...['-chardev', `socket,id=serial,path=${serial},server=on,wait=off`, '-serial', 'chardev:serial'],
+      ...SIDES.flatMap((side) => [
+        ...['-netdev', `tap,id=${side},ifname=${taps[side]},script=no,downscript=no`],
+        ...['-device', `virtio-net-pci,netdev=${side},mac=${MACS[side]}`],
+      ]),
+      ...more.map((word) => word.replaceAll('%20', ' ')),
+    ],
+    { stdio: ['ignore', 'inherit', 'inherit'] },
+  );
+  const close = async () => {
+    await stopped(child);
+    for (const side of SIDES) command('ip', 'netns', 'del', namespaces[side]);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const shell = await openConsole(serial, BOOT_WITHIN);
+    for (const side of SIDES) {
+      command('ip', 'link', 'set', taps[side], 'netns', namespaces[side]);
+      command('ip', '-n', namespaces[side], 'link', 'set', taps[side], 'name', 'tap0');
+    }
+    await shell.run('mkdir -p /root/pinholed-test && tar -xf /dev/vtbd1 -C /root/pinholed-test');
+    const interfaces = {
+      outside: await byMac(shell.run, MACS.outside),
+      inside: await byMac(shell.run, MACS.inside),
+    };
+    return { run: shell.run, interfaces, namespaces, files: '/root/pinholed-test', close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function byMac(run: Guest['run'], mac: string): Promise<string> {
+  const found = await run(`for i in $(ifconfig -l); do ifconfig $i | grep -q ${mac} && echo $i; done; true`);
+  if (found.trim() === '') throw new Error(`the machine has no interface ${mac}`);
+  return found.trim();
+}
+
+function stopped(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill('SIGTERM');
+  });
+}
+
+/** Gives both sides of both links their addresses, and the machine the job of a router. */
+async function address({ run, interfaces, namespaces }: Guest): Promise<void> {
+  for (const side of SIDES) {
+    const own = ADDRESSES[side];
+    const gateway = GATEWAYS[side];
+    const inside = (...args: string[]) => command('ip', '-n', namespaces[side], ...args);
+    for (const key of ['accept_dad', 'accept_ra']) {
+      command('ip', 'netns', 'exec', namespaces[side], 'sysctl', '-qw', `net.ipv6.conf.tap0.${key}=0`);
+    }
+    inside('link', 'set', 'lo', 'up');
+    inside('link', 'set', 'tap0', 'up');
+    inside('address', 'flush', 'dev', 'tap0', 'scope', 'global');
+    for (const one of [own[4], own.stranger]) inside('address', 'add', `${one}/24`, 'dev', 'tap0');
+    inside('address', 'add', `${own[6]}/64`, 'dev', 'tap0', 'nodad');
+    inside('route', 'replace', 'default', 'via', gateway[4]);
+    inside('-6', 'route', 'replace', 'default', 'via', gateway[6]);
+    const name = interfaces[side];
+    await run(
+      `ifconfig ${name} inet ${gateway[4]}/24 -txcsum -rxcsum -txcsum6 -rxcsum6 -tso -lro up; ` +
+        `ifconfig ${name} inet6 ${gateway[6]} prefixlen 64 no_dad`,
+    );
+  }
+  await run('sysctl net.inet.ip.forwarding=1 net.inet6.ip6.forwarding=1 >/dev/null; kldload -nq pf ipdivert');
+}
+
+function command(program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}

@@ -1,0 +1,43 @@
+import type { Guest } from './guest.ts';
+
+export interface RulesetOptions {
+  /** Translation rules, before the filter rules. */
+  readonly nat?: readonly string[];
+  /** Rules before all others. */
+  readonly first?: readonly string[];
+  /** The daemon loads the divert rules itself. */
+  readonly failOpen?: boolean;
+  readonly anchor?: boolean;
+}
+
+/** The administrator's pf.conf: nothing passes but SIP, ICMP and what pinholes let through. */
+export function ruleset({ interfaces }: Guest, options: RulesetOptions = {}): string {
+  const { outside, inside } = interfaces;
+  const { nat = [], first = [], failOpen = false, anchor = true } = options;
+  const sip = 'proto { tcp udp } to port 5060';
+  return [
+    'set reassemble yes',
+    'set state-policy if-bound',
+    'set skip on lo0',
+    'set limit anchors 1024',
+    ...nat,
+    'block log all',
+    ...first,
+    'pass quick proto icmp',
+    'pass quick proto ipv6-icmp',
+    ...(failOpen ? ['anchor "pinholed/divert"'] : []),
+    `pass in quick on ${outside} ${sip}`,
+    `pass out quick on ${outside} ${sip}`,
+    `pass in quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
+    `pass out quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
+    ...(anchor ? ['anchor "pinholed" proto { tcp udp } to port 1024:65535'] : []),
+  ].join('\n');
+}
+
+/** Everybody but the stranger is inside, so that both ends of a call get pinholes. */
+export const CONFIG = `
+inside: [192.0.2.0/24, 198.51.100.10, '2001:db8:2::/64', '2001:db8:1::/64']
+caps: { calls-per-host: 100000, offers-per-second: 100000 }
+timers: { drain: 0, mux-grace: 0 }
+log: { level: info, rate: 100000 }
+`;
