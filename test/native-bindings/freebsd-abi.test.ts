@@ -11,7 +11,7 @@ import { abi, vectorBytes, withoutAbi } from './abi.ts';
 const structs = Object.values({ ...rules, ...requests, ...addresses });
 
 /** From headers that abi.json does not cover: sys/socket.h and netpfil/pf/pf.h of FreeBSD 15.1. */
-const elsewhere = { SO_RERROR: 0x20000, MSG_WAITFORONE: 0x80000, PF_REASS_ENABLED: 1 };
+const elsewhere = { SOCK_DGRAM: 2, SO_RERROR: 0x20000, MSG_WAITFORONE: 0x80000, PF_REASS_ENABLED: 1 };
 
 describe('FreeBSD ABI', { skip: withoutAbi }, () => {
   for (const { name, size, members } of structs) {
