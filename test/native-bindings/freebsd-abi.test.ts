@@ -10,8 +10,15 @@ import { abi, vectorBytes, withoutAbi } from './abi.ts';
 
 const structs = Object.values({ ...rules, ...requests, ...addresses });
 
-/** From headers that abi.json does not cover: sys/socket.h and netpfil/pf/pf.h of FreeBSD 15.1. */
-const elsewhere = { SOCK_DGRAM: 2, SO_RERROR: 0x20000, MSG_WAITFORONE: 0x80000, PF_REASS_ENABLED: 1 };
+/** From headers that abi.json does not cover: sys/socket.h, netinet/tcp.h and netpfil/pf/pf.h of FreeBSD 15.1. */
+const elsewhere = {
+  SOCK_DGRAM: 2,
+  SO_RERROR: 0x20000,
+  MSG_WAITFORONE: 0x80000,
+  TH_SYN: 0x02,
+  TH_ACK: 0x10,
+  PF_REASS_ENABLED: 1,
+};
 
 describe('FreeBSD ABI', { skip: withoutAbi }, () => {
   for (const { name, size, members } of structs) {
