@@ -26,6 +26,56 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
     ],
   },
   {
+    heading: 'The running daemon:',
+    commands: [
+      {
+        usage: 'status',
+        about: 'How it does: since when, in which mode, what it counted, and alarms',
+        load: async () => (await import('./commands/status.ts')).status,
+      },
+      {
+        usage: 'calls',
+        about: 'The calls there are: state, parties, age, idle time, next timer',
+        load: async () => (await import('./commands/calls.ts')).calls,
+      },
+      {
+        usage: 'pinholes',
+        about: 'The pinholes that are open: from where, to where, for how long',
+        load: async () => (await import('./commands/pinholes.ts')).pinholes,
+      },
+      {
+        usage: 'stats',
+        about: 'Counts by method and by refusal; how long packets and commits took',
+        load: async () => (await import('./commands/stats.ts')).stats,
+      },
+      {
+        usage: 'top',
+        about: 'Calls on a screen that goes on',
+        load: async () => (await import('./commands/top.ts')).top,
+      },
+      {
+        usage: 'explain <call>',
+        about: 'What happened in a call and why, also after its end',
+        load: async () => (await import('./commands/explain.ts')).explain,
+      },
+      {
+        usage: 'exposure',
+        about: 'What was reachable, beside a rule that opens a whole range of ports',
+        load: async () => (await import('./commands/exposure.ts')).exposure,
+      },
+      {
+        usage: 'close <call>',
+        about: 'Close the pinholes of one call',
+        load: async () => (await import('./commands/close.ts')).close,
+      },
+      {
+        usage: 'flush',
+        about: 'Close the pinholes of all calls',
+        load: async () => (await import('./commands/flush.ts')).flush,
+      },
+    ],
+  },
+  {
     heading: 'Captures:',
     commands: [
       {

@@ -94,11 +94,13 @@ function check(settings: Settings, { user, file }: Options): number {
 async function serve(settings: Settings, options: Options, supervised: boolean): Promise<number> {
   const { user, keep, file, platformModule } = options;
   const { runDaemon } = await import('../daemon/daemon.ts');
+  const { openControl } = await import('./services.ts');
   const reload = () => (file === null ? findConfig(undefined) : loadConfigFile(file));
   const status = await runDaemon({
     settings,
     reload,
     configFile: file,
+    services: [openControl],
     user,
     keep,
     supervised,

@@ -102,6 +102,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   let beatAt = Number.NEGATIVE_INFINITY;
   let stopped = false;
   let askedAt = Number.NEGATIVE_INFINITY;
+  let mayHaveOrders = false;
   const inspectionTimes = createHistogram();
   const commitTimes = createHistogram();
   const fidelity = createFidelityCheck();
@@ -126,6 +127,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     if (now >= repairAt) repair(now);
     outbox.flush(now, packets.length === 0);
     const order = nextOrder();
+    mayHaveOrders = order !== null;
     if (order !== null) obey(order);
     return !stopped;
   }
@@ -133,6 +135,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
   function longestWait(now: number): number {
     const due = Math.min(inspector.nextDeadline(), repairAt, checkAt, outbox.due(now));
+    if (mayHaveOrders) return 0;
     const most = now < askedAt + QUESTIONS_FOLLOW ? WAIT_AMONG_QUESTIONS : BEAT;
     return Math.ceil(Math.min(most, Math.max(0, due - now)));
   }

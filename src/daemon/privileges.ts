@@ -43,6 +43,17 @@ function adviceFor(name: string): string {
   return `(create it: ${add})`;
 }
 
+/** A group with the users that the system's databases name as its members. Null when there is none. */
+export function findGroup(
+  name: string,
+): { readonly gid: number; readonly members: ReadonlySet<number> } | null {
+  const entry = lookUp('group', name);
+  if (entry === null) return null;
+  const names = (entry[3] ?? '').split(',').filter((member) => member !== '');
+  const users = names.flatMap((member) => lookUp('passwd', member)?.[2] ?? []);
+  return { gid: Number(entry[2]), members: new Set(users.map(Number)) };
+}
+
 /** One entry of getent(1)'s database, split into its fields; null when there is none. */
 function lookUp(database: 'passwd' | 'group', name: string): string[] | null {
   try {

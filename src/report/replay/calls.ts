@@ -38,8 +38,11 @@ type Sip = ToldMessage['message'];
 export interface CallJournal {
   /** The record of a leg, made when it is seen first. */
   of(call: Leg): CallRecord;
-  /** Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. */
-  message(event: Occurrence, place: Place, at: number, description: string | null): void;
+  /**
+   * Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. Returns how
+   * many lines that made.
+   */
+  message(event: Occurrence, place: Place, at: number, description: string | null): number;
   refused(call: Leg, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
   /** Takes over what the leg has become. */
   update(call: Leg): void;
@@ -83,7 +86,8 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     for (const { toTag } of call.dialogs) noteTag(record, toTag);
   }
 
-  function message(event: Occurrence, place: Place, at: number, description: string | null): void {
+  function message(event: Occurrence, place: Place, at: number, description: string | null): number {
+    let added = 0;
     const { message: sip, packet, transport, calls } = event;
     const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
     const identity = identityOf(sip, packet.source, description);
@@ -110,8 +114,10 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
           repeats: 0,
           identity,
         });
+        added++;
       }
     }
+    return added;
   }
 
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */

@@ -1,0 +1,98 @@
+import type { Argv } from 'yargs';
+import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
+import { terminalStyle } from '../report/style.ts';
+import { writeAll } from '../report/write.ts';
+import { configOption, configured } from './configured.ts';
+
+/** What every command that asks the daemon takes. */
+export interface AskArguments {
+  readonly config: string | undefined;
+  readonly socket: string | undefined;
+  readonly json: boolean;
+}
+
+/** Exit statuses of the commands that ask the daemon. */
+export const STATUS = { ok: 0, failed: 1, alarms: 2, notRunning: 3 } as const;
+
+/** Declares the options that every command has which asks the daemon. */
+export function askOptions<T>(argv: Argv<T>): Argv<T & AskArguments> {
+  return argv
+    .option('config', configOption)
+    .option('socket', {
+      type: 'string',
+      requiresArg: true,
+      describe: 'Path of the control socket, in place of control.socket of the configuration',
+    })
+    .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+    .epilogue('Exit status: 0 well, 1 failed, 3 the daemon is not running.') as unknown as Argv<
+    T & AskArguments
+  >;
+}
+
+/** Connects, lets `act` ask and closes. What cannot be asked is a line on stderr and an exit status. */
+export async function withDaemon(
+  args: AskArguments,
+  act: (client: ControlClient) => Promise<number>,
+): Promise<number> {
+  const path = socketPath(args);
+  if (path === null) return STATUS.failed;
+  let client: ControlClient | null = null;
+  try {
+    client = await connectControl(path);
+    return await act(client);
+  } catch (error) {
+    return explainFailure(error);
+  } finally {
+    client?.close();
+  }
+}
+
+/** Path of the socket; null after the problems of the configuration were written to stderr. */
+export function socketPath({ socket, config }: AskArguments): string | null {
+  return socket ?? configured(config)?.settings.control.socket ?? null;
+}
+
+/** Writes why the daemon could not be asked, and answers the exit status. Throws what is another error. */
+export function explainFailure(error: unknown): number {
+  if (!(error instanceof ControlError)) throw error;
+  console.error(`pinholed: ${error.message}`);
+  return error.code === 'not-running' ? STATUS.notRunning : STATUS.failed;
+}
+
+/** Asks for one result and writes it, as JSON or as `text` makes it. */
+export async function show<T>(
+  client: ControlClient,
+  args: AskArguments,
+  request: Parameters<ControlClient['askOnce']>[0],
+  text: (result: T) => string,
+): Promise<T> {
+  const result = await client.askOnce<T>(request);
+  await print(args.json ? jsonText(result) : text(result));
+  return result;
+}
+
+/** All parts of an answer in one list. */
+export async function gather<Part, Item>(
+  client: ControlClient,
+  request: Parameters<ControlClient['ask']>[0],
+  items: (part: Part) => readonly Item[],
+): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const part of client.ask<Part>(request)) all.push(...items(part));
+  return all;
+}
+
+/** One JSON object, indented. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** Writes to standard output, waiting for a slow reader. */
+export function print(text: string): Promise<void> {
+  return writeAll(process.stdout, [text]);
+}
+
+/** The style of standard output. */
+export function style() {
+  return terminalStyle(process.stdout, process.env);
+}

@@ -1,0 +1,29 @@
+import { type ExplainResult, readExplained } from '../report/live/explain.ts';
+import { callText } from '../report/replay/text.ts';
+import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
+import { command } from './command.ts';
+
+/** `pinholed explain`: what happened in a call and why, also after its end. */
+export const explain = command(
+  (argv) =>
+    askOptions(argv).positional('call', {
+      type: 'string',
+      demandOption: true,
+      describe: 'Its Call-ID, or its name of 16 digits or the first of them',
+    }),
+  (args) =>
+    withDaemon(args, async (client) => {
+      const request = { request: 'explain', call: args.call } as const;
+      const legs = await gather<ExplainResult, ExplainResult>(client, request, (part) => [part]);
+      await print(args.json ? jsonText({ calls: legs }) : legs.map(legText).join(''));
+      return STATUS.ok;
+    }),
+);
+
+function legText(leg: ExplainResult): string {
+  const text = [...callText(readExplained(leg), style())].join('');
+  const notes = [`\n  leg ${leg.hash}; #n counts the packets that the daemon received\n`];
+  if (leg.adopted) notes.push('  taken up from the journal: what came before that start is not known\n');
+  if (leg.pinholesOmitted > 0) notes.push(`  and ${leg.pinholesOmitted} later pinholes\n`);
+  return text + notes.join('');
+}

@@ -1,0 +1,103 @@
+import { loadLibc } from '../../native-bindings/engine.ts';
+import type { Settings } from '../config/schema.ts';
+import { askDataPath, createCallReader, unknownCall } from '../control/calls.ts';
+import { listenUnix } from '../control/listen.ts';
+import { metricsText } from '../control/metrics.ts';
+import { openMetricsServer } from '../control/metrics-http.ts';
+import { mayConnect, peerOf } from '../control/peer.ts';
+import { type Request, RequestError, type RequestName } from '../control/protocol.ts';
+import { type Handler, startControlServer } from '../control/server.ts';
+import { createHandlers, textOf } from '../control/service.ts';
+import { StartError } from '../daemon/platform.ts';
+import { findGroup, type User } from '../daemon/privileges.ts';
+import type { RunningDaemon, Service } from '../daemon/serve.ts';
+import { type ExplainResult, explainCall } from '../report/live/explain.ts';
+import { createHistory, type History } from '../report/live/history.ts';
+
+/** Lost calls that the history may hold beyond those that there can be. */
+const HISTORY_SLACK = 1000;
+
+/** The control socket and the metrics: bound as root, served once packets are taken. Throws StartError. */
+export async function openControl(settings: Settings, user: User | null): Promise<Service> {
+  const libc = await loadLibc();
+  const { socket: path, mode, group: groupName } = settings.control;
+  const group = groupName === null ? null : findGroup(groupName);
+  if (groupName !== null && group === null) {
+    throw new StartError(`control.group: there is no group ${groupName}`);
+  }
+  const server = await listenUnix({ path, mode, gid: group?.gid ?? null });
+  const admission = { uid: user?.uid ?? libc.geteuid(), group };
+  let running: RunningDaemon | null = null;
+  let handlers: ReadonlyMap<RequestName, Handler> | null = null;
+  const metrics = settings.metrics === null ? null : await openMetricsServer(settings.metrics, measure);
+  const control = startControlServer({
+    server,
+    peerOf: (socket) => peerOf(libc, socket),
+    mayConnect: (peer) => mayConnect(peer, admission),
+    complain: (text) => running?.say('warn', text),
+    handlerOf(name) {
+      if (handlers === null) throw new RequestError('unavailable', 'the daemon is starting');
+      return handlers.get(name);
+    },
+  });
+
+  async function measure(): Promise<string> {
+    if (running === null) throw new RequestError('unavailable', 'the daemon is starting');
+    return await metricsText({
+      status: await askDataPath(running)({ type: 'status' }),
+      daemon: running,
+    });
+  }
+
+  return {
+    start(daemon) {
+      running = daemon;
+      const history = keepHistory(daemon);
+      const all: Record<RequestName, Handler> = {
+        ...createHandlers(daemon),
+        explain: (request) => explainNamed(request, daemon, history),
+        metrics: async () => ({ text: await measure() }),
+      };
+      handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
+    },
+    close() {
+      control.close();
+      metrics?.close();
+    },
+  };
+}
+
+/** The history of calls from now on; those that are there already are taken up as they stand. */
+export function keepHistory(daemon: RunningDaemon): History {
+  const history = createHistory({
+    endedCalls: () => daemon.settings().caps.history,
+    callsUnderWay: () => daemon.settings().caps.calls + HISTORY_SLACK,
+    trafficOf: daemon.trafficOf,
+  });
+  daemon.subscribe((_, told) => history.take(told));
+  if (daemon.about.adopted.calls > 0) {
+    createCallReader(daemon)
+      .all()
+      .then((calls) => calls.forEach(history.adopt))
+      .catch((error: Error) =>
+        daemon.say('warn', `calls of the journal are not in the history: ${error.message}`),
+      );
+  }
+  return history;
+}
+
+async function* explainNamed(
+  request: Request,
+  daemon: RunningDaemon,
+  history: History,
+): AsyncGenerator<ExplainResult> {
+  const name = textOf('call' in request ? request.call : undefined, 'call');
+  const epoch = Date.now() - daemon.clock();
+  const found = history.find(name).flatMap((hash) => history.get(hash) ?? []);
+  const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
+  if (isPrefix) {
+    throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);
+  }
+  if (found.length === 0) throw unknownCall(name);
+  for (const call of found) yield explainCall(call, epoch);
+}

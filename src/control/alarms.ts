@@ -1,0 +1,87 @@
+import type { DataPathStatus } from '../daemon/messages.ts';
+import type { Alarm } from './protocol.ts';
+
+/** Counters of the platforms that mean signalling was lost: divert(4)'s and NFQUEUE's. */
+const LOSSES: ReadonlySet<string> = new Set([
+  'queueFull',
+  'socketFull',
+  'lost-queue-full',
+  'dropped-looping',
+]);
+/** Refusals that are bounds of the configuration, by the setting to raise. */
+const BOUNDS = {
+  'calls-limit': 'caps.calls',
+  'calls-per-host-limit': 'caps.calls-per-host',
+  'offer-rate-limit': 'caps.offers-per-second',
+  'message-too-large': 'caps.message-bytes or caps.headers',
+} as const satisfies Record<string, string>;
+
+/** What people should look at, worst first. All of it is since the start of the daemon. */
+export function alarmsOf(status: DataPathStatus): Alarm[] {
+  const { counters, missing, fidelity, platform, inspector } = status;
+  const alarms: Alarm[] = [];
+  const raise = (name: string, text: string, advice: string) => alarms.push({ name, text, advice });
+  if (fidelity.modified > 0) {
+    raise(
+      'bytes-modified',
+      `${fidelity.modified} bytes of packets were changed inside the daemon and put back`,
+      'This must never happen: report it with the log.',
+    );
+  }
+  if (missing > 0) {
+    raise(
+      'pinholes-missing',
+      `${missing} pinholes are wanted and not open: the packet filter refuses them`,
+      'Run `pinholed doctor`: it says what is wrong with the packet filter.',
+    );
+  }
+  const lost = Object.entries(platform).reduce(
+    (sum, [name, count]) => sum + (LOSSES.has(name) ? count : 0),
+    0,
+  );
+  if (lost > 0) {
+    raise(
+      'packets-lost',
+      `${lost} packets were lost or passed unseen before the daemon could read them`,
+      'Signalling came faster than it was read: look at the load of the machine; on Linux raise linux.queue-length.',
+    );
+  }
+  if (counters.commitErrors > 0) {
+    raise(
+      'commit-errors',
+      `${counters.commitErrors} changes were refused by the packet filter, of ${counters.commits + counters.commitErrors}`,
+      'The log has the reasons; `pinholed doctor` checks the packet filter.',
+    );
+  }
+  if (counters.repairs > 0) {
+    raise(
+      'repairs',
+      `the rules of pinholes had to be put right ${times(counters.repairs)}`,
+      'Somebody else changes or flushes them: find out who reloads the packet filter.',
+    );
+  }
+  if (counters.exceptions > 0) {
+    raise(
+      'unexpected-errors',
+      `${counters.exceptions} unexpected errors; the packets went on all the same`,
+      'Report them with the lines of the log.',
+    );
+  }
+  for (const [reason, setting] of Object.entries(BOUNDS)) {
+    const count = inspector.refusals[reason] ?? 0;
+    if (count === 0) continue;
+    raise(reason, `${times(count)} refused for ${reason}`, `Raise ${setting} if the load is honest.`);
+  }
+  if (counters.eventsLost > 0) {
+    raise(
+      'events-lost',
+      `${counters.eventsLost} lines of the log or of histories were left out`,
+      'There was more to tell than could be told; calls were not affected.',
+    );
+  }
+  return alarms;
+}
+
+function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`;
+}

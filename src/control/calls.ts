@@ -1,0 +1,138 @@
+import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
+import type { RunningDaemon } from '../daemon/serve.ts';
+import type { Slice } from '../daemon/slices.ts';
+import type { Held } from '../pinhole/table.ts';
+import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
+import { seconds } from './units.ts';
+
+/** Answers what the data path is asked. Throws RequestError when it does not answer in time. */
+export const askDataPath: (daemon: Pick<RunningDaemon, 'ask'>) => RunningDaemon['ask'] =
+  (daemon) => async (question) => {
+    try {
+      return await daemon.ask(question);
+    } catch {
+      throw new RequestError('unavailable', 'the data path did not answer in time');
+    }
+  };
+
+export interface CallReader {
+  /** All calls, asked for in slices; not older than half a second. Throws RequestError. */
+  all(): Promise<readonly CallSummary[]>;
+  /** Those with this Call-ID, or the only one whose name begins so. Throws RequestError. */
+  named(name: string): Promise<readonly CallSummary[]>;
+  /** What was read is not true any more. */
+  forget(): void;
+}
+
+const FRESH = 500;
+const LEAST_DIGITS = 4;
+
+/** Reads the calls of the data path, once for all who ask at the same time. */
+export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): CallReader {
+  const ask = askDataPath(daemon);
+  let reading: Promise<readonly CallSummary[]> | null = null;
+  let readAt = Number.NEGATIVE_INFINITY;
+
+  async function read(): Promise<readonly CallSummary[]> {
+    const calls: CallSummary[] = [];
+    let cursor: number | null = null;
+    do {
+      const slice: Slice<CallSummary> | null = await ask({ type: 'calls', cursor, limit: MOST_PER_SLICE });
+      if (slice === null) throw new RequestError('unavailable', 'too many lists are read at a time');
+      calls.push(...slice.items);
+      cursor = slice.cursor;
+    } while (cursor !== null);
+    readAt = daemon.clock();
+    return calls;
+  }
+
+  function all(): Promise<readonly CallSummary[]> {
+    if (reading !== null && daemon.clock() - readAt < FRESH) return reading;
+    readAt = Number.POSITIVE_INFINITY;
+    reading = read();
+    reading.catch(() => {
+      reading = null;
+    });
+    return reading;
+  }
+
+  async function named(name: string): Promise<readonly CallSummary[]> {
+    const calls = await all();
+    const exact = calls.filter(({ leg }) => leg.callId === name || leg.hash === name);
+    if (exact.length > 0) return exact;
+    const isPrefix = name.length >= LEAST_DIGITS && /^[0-9a-f]{1,16}$/.test(name);
+    const similar = isPrefix ? calls.filter(({ leg }) => leg.hash.startsWith(name)) : [];
+    if (similar.length > 1) {
+      throw new RequestError('ambiguous-call', `${similar.length} calls have names that begin with ${name}`);
+    }
+    if (similar.length === 0) throw unknownCall(name);
+    return similar;
+  }
+
+  return {
+    all,
+    named,
+    forget() {
+      reading = null;
+    },
+  };
+}
+
+/** The error for a name that belongs to no call. */
+export function unknownCall(name: string): RequestError {
+  return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}`);
+}
+
+/** Makes results of what the data path answers: `now` in ms of its clock, results in seconds since the epoch. */
+export function createCallWriter({ trafficOf }: Pick<RunningDaemon, 'trafficOf'>, now: number) {
+  const epoch = Date.now() - now;
+  const date = (at: number) => seconds(epoch + at);
+
+  function pinhole(held: Held, calls: readonly string[]): PinholeResult {
+    const { pinhole: one, openedAt, agreed, until, reason } = held;
+    const { protocol, address, ports, sources, sourcePort, media, kind } = one;
+    const { packets, bytes } = trafficOf(one.id) ?? { packets: 0, bytes: 0 };
+    const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
+    return {
+      ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
+      ...{ media, kind, openedAt: date(openedAt), agreed, closing, packets, bytes },
+    };
+  }
+
+  function call({ leg, mediaAt, nextTimer, pinholes: held }: CallSummary): CallResult {
+    const { hash, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
+    const pinholes = held.map((one) => pinhole(one, [hash]));
+    return {
+      ...{ call: hash, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
+      answeredAt: answeredAt === null ? null : date(answeredAt),
+      endedAt: endedAt === null ? null : date(endedAt),
+      age: seconds((endedAt ?? now) - startedAt),
+      idle: seconds(Math.max(0, now - mediaAt)),
+      packets: pinholes.reduce((sum, one) => sum + one.packets, 0),
+      bytes: pinholes.reduce((sum, one) => sum + one.bytes, 0),
+      nextTimer: nextTimer && { name: nextTimer.name, in: seconds(Math.max(0, nextTimer.at - now)) },
+      pinholes,
+    };
+  }
+
+  return { call, pinhole, date };
+}
+
+/** Every pinhole once, with all the legs that hold it. */
+export function uniquePinholes(
+  calls: readonly CallSummary[],
+): { readonly held: Held; readonly calls: readonly string[] }[] {
+  const byId = new Map<string, { held: Held; readonly calls: string[] }>();
+  for (const { leg, pinholes } of calls) {
+    for (const held of pinholes) {
+      const known = byId.get(held.pinhole.id);
+      if (known === undefined) {
+        byId.set(held.pinhole.id, { held, calls: [leg.hash] });
+        continue;
+      }
+      known.calls.push(leg.hash);
+      if (held.until > known.held.until) known.held = { ...held, openedAt: known.held.openedAt };
+    }
+  }
+  return [...byId.values()];
+}

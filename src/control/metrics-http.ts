@@ -1,0 +1,73 @@
+import { createServer } from 'node:http';
+import type { TransportAddress } from '../address/address.ts';
+import { formatTransportAddress } from '../config/kinds.ts';
+import { StartError } from '../daemon/platform.ts';
+
+export interface MetricsServer {
+  /** Where it listens: the port is the one that was given, or any where that was 0. */
+  readonly port: number;
+  close(): void;
+}
+
+const PATH = '/metrics';
+const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
+const MAX_CONNECTIONS = 16;
+/** ms within which a request must have been sent. */
+const REQUEST_WITHIN = 5000;
+/** ms in which one answer serves for all who ask. */
+const FRESH = 1000;
+
+/** Serves the metrics over HTTP at `/metrics`, and nothing else. Throws StartError when the address is not to be had. */
+export async function openMetricsServer(
+  { address, port }: TransportAddress,
+  text: () => Promise<string>,
+): Promise<MetricsServer> {
+  const server = createServer({ requestTimeout: REQUEST_WITHIN, headersTimeout: REQUEST_WITHIN });
+  server.maxConnections = MAX_CONNECTIONS;
+  let kept: Promise<string> | null = null;
+
+  function current(): Promise<string> {
+    if (kept === null) {
+      kept = text();
+      setTimeout(() => {
+        kept = null;
+      }, FRESH).unref();
+    }
+    return kept;
+  }
+
+  server.on('request', async (request, response) => {
+    const { method, url = '' } = request;
+    const answer = (status: number, body: string) => {
+      response.writeHead(status, {
+        'content-type': status === 200 ? CONTENT_TYPE : 'text/plain; charset=utf-8',
+        'content-length': Buffer.byteLength(body),
+        'x-content-type-options': 'nosniff',
+      });
+      response.end(method === 'HEAD' ? undefined : body);
+    };
+    if (method !== 'GET' && method !== 'HEAD') return answer(405, 'expected GET\n');
+    if (url.split('?', 1)[0] !== PATH) return answer(404, `the metrics are at ${PATH}\n`);
+    try {
+      answer(200, await current());
+    } catch {
+      answer(503, 'the data path did not answer in time\n');
+    }
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const where = formatTransportAddress({ address, port });
+      reject(new StartError(`metrics: ${where}: ${error.message}`, error.code));
+    });
+    server.listen({ host: address, port }, resolve);
+  });
+  const bound = server.address();
+  return {
+    port: typeof bound === 'object' && bound !== null ? bound.port : port,
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

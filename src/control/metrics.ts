@@ -1,0 +1,242 @@
+import { type Metric, Registry } from 'prom-client';
+import { REFUSALS } from '../call/refusal.ts';
+import { BUCKET_BOUNDS, type Distribution } from '../daemon/histogram.ts';
+import type { DataPathStatus } from '../daemon/messages.ts';
+import type { RunningDaemon } from '../daemon/serve.ts';
+import { VERSION } from '../version.ts';
+import { alarmsOf } from './alarms.ts';
+import { runtimeName } from './service.ts';
+
+/** Everything that a metric can be made of, at one moment. */
+export interface Measured {
+  readonly status: DataPathStatus;
+  readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic'>;
+}
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Sample {
+  readonly value: number;
+  readonly labels?: Labels;
+  /** Where it is not the metric's own: `_bucket`, `_sum`, `_count`. */
+  readonly metricName?: string;
+}
+
+interface Definition {
+  /** By Prometheus' conventions: base units, `_total` for counters. */
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly samples: (measured: Measured) => readonly Sample[];
+}
+
+const counters = (
+  name: string,
+  help: string,
+  samples: (measured: Measured) => readonly Sample[],
+): Definition => ({ name, type: 'counter', help, samples });
+
+const counter = (name: string, help: string, value: (measured: Measured) => number): Definition =>
+  counters(name, help, (measured) => [{ value: value(measured) }]);
+
+const gauge = (name: string, help: string, value: (measured: Measured) => number): Definition => ({
+  ...{ name, type: 'gauge', help },
+  samples: (measured) => [{ value: value(measured) }],
+});
+
+const histogram = (name: string, help: string, of: (status: DataPathStatus) => Distribution): Definition => ({
+  name,
+  type: 'histogram',
+  help,
+  samples: ({ status }) => bucketSamples(name, of(status)),
+});
+
+function bucketSamples(name: string, { counts, count, sum }: Distribution): Sample[] {
+  const metricName = `${name}_bucket`;
+  let below = 0;
+  const buckets = BUCKET_BOUNDS.map((micros, index) => {
+    below += counts[index]!;
+    return { metricName, labels: { le: String(micros / 1e6) }, value: below };
+  });
+  return [
+    ...buckets,
+    { metricName, labels: { le: '+Inf' }, value: count },
+    { metricName: `${name}_sum`, value: sum / 1000 },
+    { metricName: `${name}_count`, value: count },
+  ];
+}
+
+function byLabel(label: string, values: Readonly<Record<string, number>>): Sample[] {
+  return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name }, value }));
+}
+
+function refusalCounts(counted: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.keys(REFUSALS).map((reason) => [reason, counted[reason] ?? 0]));
+}
+
+/** Every metric there is. */
+export const METRICS: readonly Definition[] = [
+  {
+    name: 'pinholed_build_info',
+    type: 'gauge',
+    help: 'Always 1; version, platform and runtime are labels.',
+    samples: ({ daemon }) => [
+      { value: 1, labels: { version: VERSION, platform: daemon.about.platform, runtime: runtimeName() } },
+    ],
+  },
+  gauge(
+    'process_start_time_seconds',
+    'When the process started, in seconds since the epoch.',
+    ({ daemon }) => daemon.about.startedAt / 1000,
+  ),
+  gauge('process_resident_memory_bytes', 'Memory of the process.', () => process.memoryUsage.rss()),
+  counter('process_cpu_seconds_total', 'Processor time of all threads, user and system.', () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  }),
+  gauge('pinholed_calls', 'Calls that have not ended.', ({ status }) => status.calls),
+  counter(
+    'pinholed_calls_started_total',
+    'Calls that were begun.',
+    ({ status }) => status.inspector.callsStarted,
+  ),
+  gauge('pinholed_pinholes', 'Pinholes that should be open.', ({ status }) => status.pinholes),
+  gauge(
+    'pinholed_pinholes_missing',
+    'Pinholes that the packet filter refused to open.',
+    ({ status }) => status.missing,
+  ),
+  gauge(
+    'pinholed_open_ports',
+    'Destination ports that pinholes open now.',
+    ({ status }) => status.exposure.ports,
+  ),
+  counter(
+    'pinholed_open_port_seconds_total',
+    'Ports that pinholes opened times the seconds they were open.',
+    ({ status }) => status.exposure.portTime / 1000,
+  ),
+  counter(
+    'pinholed_packets_received_total',
+    'Packets handed over by the packet filter.',
+    ({ status }) => status.counters.received,
+  ),
+  counter('pinholed_packets_released_total', 'Packets put back.', ({ status }) => status.counters.released),
+  counter(
+    'pinholed_packets_dropped_total',
+    'Packets dropped on purpose.',
+    ({ status }) => status.counters.dropped,
+  ),
+  counters(
+    'pinholed_packets_unreadable_total',
+    'Packets whose headers cannot be read, by what is wrong.',
+    ({ status }) => byLabel('reason', status.inspector.unreadable),
+  ),
+  counter(
+    'pinholed_packets_compared_total',
+    'Packets that were compared before their release with what was received.',
+    ({ status }) => status.fidelity.compared,
+  ),
+  counter(
+    'pinholed_bytes_modified_total',
+    'Bytes found changed in them; always 0.',
+    ({ status }) => status.fidelity.modified,
+  ),
+  counters(
+    'pinholed_platform_events_total',
+    'What divert(4) or NFQUEUE counts beside packets, losses above all.',
+    ({ status }) => byLabel('event', status.platform),
+  ),
+  counters('pinholed_sip_messages_total', 'SIP messages read.', ({ status }) =>
+    byLabel('transport', status.inspector.messages),
+  ),
+  counters(
+    'pinholed_sip_messages_by_method_total',
+    'The same by method; a response counts for the method it answers.',
+    ({ status }) => byLabel('method', status.inspector.methods),
+  ),
+  counter(
+    'pinholed_sip_malformed_total',
+    'Messages that look like SIP and cannot be read.',
+    ({ status }) => status.inspector.malformed,
+  ),
+  counter(
+    'pinholed_sip_keepalives_total',
+    'Keepalives between SIP endpoints.',
+    ({ status }) => status.inspector.keepalives,
+  ),
+  counter(
+    'pinholed_packets_not_sip_total',
+    'Packets that hold no SIP.',
+    ({ status }) => status.inspector.notSip,
+  ),
+  counters('pinholed_refusals_total', 'What got no pinhole, by reason: see docs/refusals.md.', ({ status }) =>
+    byLabel('reason', refusalCounts(status.inspector.refusals)),
+  ),
+  counter(
+    'pinholed_firewall_commits_total',
+    'Changes that the packet filter confirmed.',
+    ({ status }) => status.counters.commits,
+  ),
+  counter(
+    'pinholed_firewall_retries_total',
+    'Changes asked again because the packet filter was busy.',
+    ({ status }) => status.counters.retries,
+  ),
+  counter(
+    'pinholed_firewall_errors_total',
+    'Changes that the packet filter refused for good.',
+    ({ status }) => status.counters.commitErrors,
+  ),
+  counter(
+    'pinholed_firewall_repairs_total',
+    'Times that the rules of the packet filter were put right.',
+    ({ status }) => status.counters.repairs,
+  ),
+  counter(
+    'pinholed_unexpected_errors_total',
+    'Exceptions where there should be none; the packet went on.',
+    ({ status }) => status.counters.exceptions,
+  ),
+  counter(
+    'pinholed_events_lost_total',
+    'Lines of the log and of histories left out because there were too many.',
+    ({ status }) => status.counters.eventsLost,
+  ),
+  counter(
+    'pinholed_media_packets_total',
+    'Packets that pinholes passed.',
+    ({ daemon }) => daemon.traffic().packets,
+  ),
+  counter(
+    'pinholed_media_bytes_total',
+    'Bytes that pinholes passed.',
+    ({ daemon }) => daemon.traffic().bytes,
+  ),
+  histogram(
+    'pinholed_inspection_duration_seconds',
+    'From the receipt of a packet until it is known what it asks for.',
+    ({ inspection }) => inspection,
+  ),
+  histogram(
+    'pinholed_commit_duration_seconds',
+    'From a change to its confirmation by the packet filter.',
+    ({ commit }) => commit,
+  ),
+  gauge(
+    'pinholed_alarms',
+    'Things to look at: see `pinholed status`.',
+    ({ status }) => alarmsOf(status).length,
+  ),
+];
+
+/** Prometheus' text format of everything measured at this moment. */
+export async function metricsText(measured: Measured): Promise<string> {
+  const registry = new Registry();
+  for (const { name, type, help, samples } of METRICS) {
+    const values = samples(measured).map((sample) => ({ labels: {}, ...sample }));
+    const metric = { name, get: async () => ({ name, type, help, values, aggregator: 'sum' }) };
+    registry.registerMetric(metric as unknown as Metric);
+  }
+  return registry.metrics();
+}

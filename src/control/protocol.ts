@@ -1,0 +1,279 @@
+import type { NextTimer } from '../call/next-timer.ts';
+import type { DataPathCounters } from '../daemon/messages.ts';
+
+/**
+ * What is said on the control socket: docs/control.md in types. One JSON object a line. The daemon greets with
+ * `Greeting`; the client sends a `Request`; the daemon answers with one `Reply`, or with several of which all but
+ * the last have `more`. Times are seconds since the epoch, spans are seconds.
+ */
+
+/** Changes when an old client would misread a reply. */
+export const PROTOCOL = 1;
+
+/** Bytes of a request's line, without its end. */
+export const LONGEST_REQUEST = 4096;
+/** Bytes of a reply's line. */
+export const LONGEST_REPLY = 4 * 1024 * 1024;
+
+export interface Greeting {
+  /** The daemon's version. */
+  readonly pinholed: string;
+  readonly protocol: number;
+}
+
+export type Request = {
+  /** The protocol that the client speaks; checked where it is given. */
+  readonly protocol?: number;
+} & (
+  | { readonly request: 'status' | 'stats' | 'pinholes' | 'flush' | 'metrics' | 'watch' }
+  | { readonly request: 'calls'; readonly call?: string }
+  | {
+      readonly request: 'top';
+      readonly sort?: TopOrder;
+      /** Calls in each picture, 1 to 500. */
+      readonly limit?: number;
+      /** Seconds between two pictures, 0.5 to 60. */
+      readonly interval?: number;
+    }
+  | { readonly request: 'explain' | 'close'; readonly call: string }
+  /** `range`: the ports of the static rule that pinholes are compared with, such as `10000-20000`. */
+  | { readonly request: 'exposure'; readonly range?: string }
+);
+
+export type RequestName = Request['request'];
+
+/**
+ * The answer, or why there is none. An answer in parts is lines with `more`, and then one without a result.
+ */
+export type Reply =
+  | { readonly ok: true; readonly result?: unknown; readonly more?: true }
+  | { readonly ok: false; readonly error: ReplyError };
+
+export interface ReplyError {
+  readonly code: ErrorCode;
+  /** For people. */
+  readonly message: string;
+}
+
+export const ERROR_CODES = {
+  'bad-request': 'The line is no request: no JSON, too long, a field missing or wrong.',
+  'unknown-request': 'There is no request of this name.',
+  protocol: 'The client speaks another version of the protocol.',
+  forbidden: 'The user at the other end may not use the socket.',
+  busy: 'There are too many clients already.',
+  'unknown-call': 'There is no such call.',
+  'ambiguous-call': 'Several calls begin with these digits.',
+  unavailable: 'The data path did not answer in time.',
+  internal: 'The daemon made a mistake; its log has more.',
+} as const satisfies Record<string, string>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** A request that cannot be answered. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
+  readonly code: ErrorCode;
+  constructor(code: ErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface StatusResult {
+  readonly version: string;
+  readonly platform: string;
+  /** Name and release of the system. */
+  readonly system: string;
+  /** `node 20.20.2`. */
+  readonly runtime: string;
+  readonly pid: number;
+  readonly user: string;
+  readonly startedAt: number;
+  readonly uptime: number;
+  readonly mode: {
+    readonly fail: 'closed' | 'open';
+    readonly onFirewallError: 'pass' | 'drop';
+    readonly strict: boolean;
+    readonly supervised: boolean;
+    readonly journal: boolean;
+  };
+  /** What the platform found and set up. */
+  readonly description: readonly string[];
+  readonly calls: number;
+  readonly callsStarted: number;
+  readonly pinholes: number;
+  /** Pinholes that the packet filter refused to open. */
+  readonly pinholesMissing: number;
+  /** Taken up from the journal. */
+  readonly adopted: { readonly calls: number; readonly pinholes: number };
+  readonly counters: DataPathCounters;
+  /** Bytes found changed in the packets that were compared before their release; they were put back. */
+  readonly bytesModified: number;
+  readonly packetsCompared: number;
+  readonly messages: { readonly udp: number; readonly tcp: number };
+  readonly malformed: number;
+  readonly refused: number;
+  /** Passed by pinholes. */
+  readonly media: { readonly packets: number; readonly bytes: number };
+  readonly latency: { readonly inspection: Quantiles; readonly commit: Quantiles };
+  /** Counters of divert(4) or NFQUEUE. */
+  readonly platformCounters: Readonly<Record<string, number>>;
+  readonly alarms: readonly Alarm[];
+}
+
+/** Upper bounds in seconds, at most twice the truth; null when nothing was measured or it is beyond a second. */
+export interface Quantiles {
+  readonly median: number | null;
+  readonly p99: number | null;
+  readonly longest: number;
+}
+
+/** Something that people should look at. */
+export interface Alarm {
+  readonly name: string;
+  readonly text: string;
+  readonly advice: string;
+}
+
+export interface StatsResult {
+  readonly startedAt: number;
+  readonly packets: number;
+  readonly notSip: number;
+  readonly keepalives: number;
+  readonly malformed: number;
+  readonly messages: { readonly udp: number; readonly tcp: number };
+  /** Messages by method, responses by the method of their request. */
+  readonly methods: Readonly<Record<string, number>>;
+  /** Every reason there is. */
+  readonly refusals: Readonly<Record<string, number>>;
+  /** Packets whose headers cannot be read, by what is wrong. */
+  readonly unreadable: Readonly<Record<string, number>>;
+  readonly inspection: HistogramResult;
+  readonly commit: HistogramResult;
+}
+
+export interface HistogramResult {
+  /** How many took longer than the bucket before and at most `le` seconds; null: longer than all others. */
+  readonly buckets: readonly { readonly le: number | null; readonly count: number }[];
+  readonly count: number;
+  readonly sum: number;
+  readonly longest: number;
+}
+
+export interface CallResult {
+  /** Name of the leg, 16 hexadecimal digits. */
+  readonly call: string;
+  readonly callId: string;
+  readonly from: string;
+  readonly to: string;
+  /** Signalling addresses; the first sent the first INVITE. */
+  readonly parties: readonly [string, string];
+  readonly state: string;
+  readonly endReason: string | null;
+  readonly startedAt: number;
+  readonly answeredAt: number | null;
+  readonly endedAt: number | null;
+  /** From its start to its end, or until now. */
+  readonly age: number;
+  /** Since media was seen last or the pinholes changed. */
+  readonly idle: number;
+  /** Media that its pinholes have passed, as of the last count. */
+  readonly packets: number;
+  readonly bytes: number;
+  readonly nextTimer: { readonly name: NextTimer['name']; readonly in: number } | null;
+  readonly pinholes: readonly PinholeResult[];
+}
+
+export interface PinholeResult {
+  /** Legs that hold it. */
+  readonly calls: readonly string[];
+  readonly protocol: 'udp' | 'tcp';
+  readonly address: string;
+  readonly ports: readonly [first: number, last: number];
+  /** `any` alone where everyone may send. */
+  readonly sources: readonly string[];
+  readonly sourcePort: number | null;
+  readonly media: string;
+  readonly kind: string;
+  readonly openedAt: number;
+  /** The other party has answered for it. */
+  readonly agreed: boolean;
+  /** Why and in how many seconds it closes; null while it is wanted. */
+  readonly closing: { readonly reason: string; readonly in: number } | null;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** One line of the answer to `calls`. */
+export interface CallsResult {
+  readonly calls: readonly CallResult[];
+}
+
+/** One line of the answer to `pinholes`. */
+export interface PinholesResult {
+  readonly pinholes: readonly PinholeResult[];
+}
+
+export const TOP_ORDERS = ['age', 'idle', 'packets'] as const;
+export type TopOrder = (typeof TOP_ORDERS)[number];
+
+export interface TopResult {
+  readonly at: number;
+  readonly uptime: number;
+  readonly calls: number;
+  readonly pinholes: number;
+  readonly packets: number;
+  readonly alarms: readonly Alarm[];
+  /** The first ones in the order asked for. */
+  readonly top: readonly CallResult[];
+}
+
+export interface CloseResult {
+  /** Legs that were ended. */
+  readonly closed: readonly string[];
+}
+
+/** Several lines while it goes on. */
+export interface FlushResult {
+  readonly closed: number;
+  readonly calls: number;
+}
+
+export interface ExposureResult {
+  /** Seconds that were measured: since the daemon took its first packet. */
+  readonly span: number;
+  /** Ports of the static rule. */
+  readonly range: readonly [first: number, last: number];
+  /** Inside addresses that had a pinhole. */
+  readonly hosts: number;
+  /** There were more hosts or sources than are counted. */
+  readonly atLeast: boolean;
+  readonly static: {
+    readonly portSeconds: number;
+    /** Addresses that may send to each port: all of IPv4. */
+    readonly sources: number;
+    readonly sourcePortSeconds: number;
+  };
+  readonly pinholes: {
+    readonly portSeconds: number;
+    readonly portsNow: number;
+    /** Addresses that were let in at some time, each counted once. */
+    readonly sources: number;
+    readonly sourcePortSeconds: number;
+    /** The part of `portSeconds` in which any address might send. */
+    readonly anySourcePortSeconds: number;
+  };
+  /** Static by pinholes; null when nothing was open. */
+  readonly ratio: { readonly portSeconds: number | null; readonly sourcePortSeconds: number | null };
+}
+
+export interface MetricsResult {
+  /** Prometheus' text format. */
+  readonly text: string;
+}
+
+/** One line of `watch`: what happened since the line before, or how many events did not fit. */
+export interface WatchResult {
+  readonly events: readonly Readonly<Record<string, unknown>>[];
+  readonly lost: number;
+}

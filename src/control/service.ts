@@ -1,0 +1,286 @@
+import { release, type as systemName } from 'node:os';
+import { REFUSALS } from '../call/refusal.ts';
+import type { Settings } from '../config/schema.ts';
+import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
+import type { RunningDaemon } from '../daemon/serve.ts';
+import { VERSION } from '../version.ts';
+import { alarmsOf } from './alarms.ts';
+import { askDataPath, createCallReader, createCallWriter, uniquePinholes } from './calls.ts';
+import { exposureOf, histogramOf, quantilesOf } from './numbers.ts';
+import type { Peer } from './peer.ts';
+import {
+  type CallsResult,
+  type CloseResult,
+  type FlushResult,
+  type PinholesResult,
+  type Request,
+  RequestError,
+  type RequestName,
+  type StatsResult,
+  type StatusResult,
+  TOP_ORDERS,
+  type TopOrder,
+  type TopResult,
+  type WatchResult,
+} from './protocol.ts';
+import type { Handler } from './server.ts';
+import { seconds } from './units.ts';
+
+/** Calls or pinholes in one line. */
+const PER_LINE = 100;
+/** Questions that wait in the data path's queue at a time. */
+const AT_A_TIME = 16;
+const MAX_TOP = 500;
+const SHORTEST_INTERVAL = 0.5;
+const LONGEST_INTERVAL = 60;
+/** The data path is asked for all calls at most every so many times what that took. */
+const REST = 10;
+const WATCHED_EVENTS = 1000;
+const WATCH_EVERY = 200;
+const WATCH_BEAT = 10_000;
+/** What people open when they have no pinholes. */
+const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
+
+/** The answers that come from the running daemon alone. */
+export function createHandlers(
+  daemon: RunningDaemon,
+): Readonly<Record<Exclude<RequestName, 'explain' | 'metrics'>, Handler>> {
+  const ask = askDataPath(daemon);
+  const calls = createCallReader(daemon);
+
+  const writer = () => createCallWriter(daemon, daemon.clock());
+
+  async function* listCalls(request: Request): AsyncGenerator<CallsResult> {
+    const name = 'call' in request ? textOf(request.call, 'call') : null;
+    const list = name === null ? await calls.all() : await calls.named(name);
+    const write = writer();
+    for (const part of parts(list)) yield { calls: part.map(write.call) };
+  }
+
+  async function* listPinholes(): AsyncGenerator<PinholesResult> {
+    const list = uniquePinholes(await calls.all());
+    const write = writer();
+    for (const part of parts(list)) {
+      yield { pinholes: part.map(({ held, calls: holders }) => write.pinhole(held, holders)) };
+    }
+  }
+
+  async function* top(request: Request): AsyncGenerator<TopResult> {
+    const { sort, limit, interval } = topOptions(request);
+    for (;;) {
+      const before = daemon.clock();
+      const status = await ask({ type: 'status' });
+      const list = await calls.all();
+      const now = daemon.clock();
+      const write = writer();
+      yield {
+        at: seconds(Date.now()),
+        uptime: seconds(Date.now() - daemon.about.startedAt),
+        calls: status.calls,
+        pinholes: status.pinholes,
+        packets: status.counters.received,
+        alarms: alarmsOf(status),
+        top: firstOf(list, sort, limit, daemon).map(write.call),
+      };
+      await pause(Math.max(interval * 1000, (now - before) * REST));
+    }
+  }
+
+  async function close(request: Request, peer: Peer | null): Promise<CloseResult> {
+    const name = 'call' in request ? textOf(request.call, 'call') : '';
+    const named = await calls.named(name);
+    const closed = await endAll(named.map(({ leg }) => leg.hash));
+    daemon.say('info', `control: ${by(peer)} closed ${closed.length} legs: ${closed.join(', ')}`);
+    return { closed };
+  }
+
+  /** Those that were still under way. */
+  async function endAll(hashes: readonly string[]): Promise<string[]> {
+    const ended = await Promise.all(hashes.map((call) => ask({ type: 'end', call })));
+    calls.forget();
+    return hashes.filter((_, index) => ended[index]);
+  }
+
+  async function* flush(_: Request, peer: Peer | null): AsyncGenerator<FlushResult> {
+    const list = (await calls.all()).filter(({ leg }) => leg.state !== 'ended');
+    daemon.say('warn', `control: ${by(peer)} closes all ${list.length} calls`);
+    let closed = 0;
+    for (const part of parts(list, AT_A_TIME)) {
+      closed += (await endAll(part.map(({ leg }) => leg.hash))).length;
+      yield { closed, calls: list.length };
+    }
+    if (list.length === 0) yield { closed, calls: 0 };
+  }
+
+  async function* watch(): AsyncGenerator<WatchResult> {
+    let events: DaemonEvent[] = [];
+    let lost = 0;
+    const write = writer();
+    const end = daemon.subscribe((more) => {
+      const room = WATCHED_EVENTS - events.length;
+      events.push(...more.slice(0, room));
+      lost += Math.max(0, more.length - room);
+    });
+    try {
+      for (let silent = 0; ; silent += WATCH_EVERY) {
+        if (events.length > 0 || silent >= WATCH_BEAT) {
+          const result = { events: events.map((event) => eventJson(event, write.date)), lost };
+          events = [];
+          lost = 0;
+          silent = 0;
+          yield result;
+        }
+        await pause(WATCH_EVERY);
+      }
+    } finally {
+      end();
+    }
+  }
+
+  return {
+    status: async () => statusOf(daemon, await ask({ type: 'status' })),
+    stats: async () => statsOf(daemon, await ask({ type: 'status' })),
+    exposure: async (request) => exposureOf(await ask({ type: 'status' }), rangeOf(request)),
+    calls: listCalls,
+    pinholes: listPinholes,
+    top,
+    close,
+    flush,
+    watch,
+  };
+}
+
+function* parts<T>(list: readonly T[], size = PER_LINE): Generator<readonly T[]> {
+  for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function by(peer: Peer | null): string {
+  return peer === null ? 'somebody' : `user ${peer.uid}`;
+}
+
+function statusOf(daemon: RunningDaemon, status: DataPathStatus): StatusResult {
+  const { about, supervised } = daemon;
+  const { inspector, fidelity } = status;
+  return {
+    version: VERSION,
+    platform: about.platform,
+    system: `${systemName()} ${release()}`,
+    runtime: runtimeName(),
+    pid: process.pid,
+    user: about.user,
+    startedAt: seconds(about.startedAt),
+    uptime: seconds(Date.now() - about.startedAt),
+    mode: modeOf(daemon.settings(), supervised),
+    description: about.description,
+    calls: status.calls,
+    callsStarted: inspector.callsStarted,
+    pinholes: status.pinholes,
+    pinholesMissing: status.missing,
+    adopted: about.adopted,
+    counters: status.counters,
+    bytesModified: fidelity.modified,
+    packetsCompared: fidelity.compared,
+    messages: inspector.messages,
+    malformed: inspector.malformed,
+    refused: Object.values(inspector.refusals).reduce((sum, count) => sum + count, 0),
+    media: daemon.traffic(),
+    latency: { inspection: quantilesOf(status.inspection), commit: quantilesOf(status.commit) },
+    platformCounters: status.platform,
+    alarms: alarmsOf(status),
+  };
+}
+
+function modeOf(settings: Settings, supervised: boolean): StatusResult['mode'] {
+  const { fail, onFirewallError, strict, daemon } = settings;
+  return { fail, onFirewallError, strict, supervised, journal: daemon.journal !== null };
+}
+
+/** `node 20.20.2` or `bun 1.3.0`. */
+export function runtimeName(): string {
+  const { bun, node } = process.versions;
+  return bun === undefined ? `node ${node}` : `bun ${bun}`;
+}
+
+function statsOf(daemon: RunningDaemon, status: DataPathStatus): StatsResult {
+  const { packets, notSip, keepalives, malformed, messages, methods, refusals, unreadable } =
+    status.inspector;
+  const reasons = Object.keys(REFUSALS).map((reason) => [reason, refusals[reason] ?? 0] as const);
+  return {
+    startedAt: seconds(daemon.about.startedAt),
+    ...{ packets, notSip, keepalives, malformed, messages, methods, unreadable },
+    refusals: Object.fromEntries(reasons),
+    inspection: histogramOf(status.inspection),
+    commit: histogramOf(status.commit),
+  };
+}
+
+function firstOf(
+  calls: readonly CallSummary[],
+  order: TopOrder,
+  limit: number,
+  { trafficOf }: Pick<RunningDaemon, 'trafficOf'>,
+): CallSummary[] {
+  const rank: Readonly<Record<TopOrder, (call: CallSummary) => number>> = {
+    age: ({ leg }) => leg.startedAt,
+    idle: ({ mediaAt }) => mediaAt,
+    packets: ({ pinholes }) =>
+      -pinholes.reduce((sum, { pinhole }) => sum + (trafficOf(pinhole.id)?.packets ?? 0), 0),
+  };
+  return calls
+    .filter(({ leg }) => leg.state !== 'ended')
+    .map((call) => ({ call, rank: rank[order](call) }))
+    .sort((one, other) => one.rank - other.rank)
+    .slice(0, limit)
+    .map(({ call }) => call);
+}
+
+function topOptions(request: Request): { sort: TopOrder; limit: number; interval: number } {
+  const { sort = 'age', limit = 50, interval = 1 } = request as Record<string, unknown>;
+  const order = TOP_ORDERS.find((one) => one === sort);
+  if (order === undefined) {
+    throw new RequestError('bad-request', `sort: expected ${TOP_ORDERS.join(', ')}`);
+  }
+  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_TOP) {
+    throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${MAX_TOP}`);
+  }
+  const inRange =
+    typeof interval === 'number' && interval >= SHORTEST_INTERVAL && interval <= LONGEST_INTERVAL;
+  if (!inRange) {
+    throw new RequestError(
+      'bad-request',
+      `interval: expected seconds between ${SHORTEST_INTERVAL} and ${LONGEST_INTERVAL}`,
+    );
+  }
+  return { sort: order, limit, interval };
+}
+
+function rangeOf(request: Request): readonly [number, number] {
+  const { range } = request as Record<string, unknown>;
+  if (range === undefined) return USUAL_RANGE;
+  const match = /^([0-9]{1,5})-([0-9]{1,5})$/.exec(typeof range === 'string' ? range : '');
+  const [first, last] = [Number(match?.[1]), Number(match?.[2])];
+  if (match === null || first < 1 || last > 65_535 || first > last) {
+    throw new RequestError('bad-request', 'range: expected ports such as 10000-20000');
+  }
+  return [first, last];
+}
+
+/** A field of a request that has to be text. Throws RequestError. */
+export function textOf(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new RequestError('bad-request', `${field}: expected text`);
+}
+
+/** An event as JSON: times in seconds since the epoch. */
+function eventJson(event: DaemonEvent, date: (at: number) => number): Record<string, unknown> {
+  if (event.type === 'note') return event;
+  const { at, ...rest } = event;
+  const opened = 'openedAt' in rest ? { openedAt: date(rest.openedAt) } : {};
+  return { ...rest, ...opened, at: date(at) };
+}

@@ -1,0 +1,91 @@
+import { portsText, transportText } from '../../call/description.ts';
+import type { CallResult, PinholeResult } from '../../control/protocol.ts';
+import { printable } from '../../printable.ts';
+import type { Style } from '../style.ts';
+import { dateText } from '../time.ts';
+import { type Column, listLines, tableLines } from './table.ts';
+import { ageText, bytesText, countText } from './words.ts';
+
+/** Columns of a list of calls. */
+export const CALL_COLUMNS: readonly Column[] = [
+  { head: 'CALL' },
+  { head: 'STATE' },
+  { head: 'AGE', right: true },
+  { head: 'IDLE', right: true },
+  { head: 'PINHOLES', right: true },
+  { head: 'PACKETS', right: true },
+  { head: 'NEXT TIMER' },
+  { head: 'PARTIES' },
+  { head: 'CALL-ID' },
+];
+
+const LONGEST_CALL_ID = 48;
+
+/** The cells of one call under `CALL_COLUMNS`. */
+export function callCells(call: CallResult): string[] {
+  const { state, endReason, age, idle, pinholes, packets, parties } = call;
+  return [
+    call.call,
+    endReason === null ? state : `${state} (${endReason})`,
+    ageText(age),
+    ageText(idle),
+    String(pinholes.length),
+    countText(packets),
+    timerText(call),
+    `${parties[0]} > ${parties[1]}`,
+    printable(call.callId, LONGEST_CALL_ID),
+  ];
+}
+
+function timerText({ nextTimer }: CallResult): string {
+  return nextTimer === null ? '-' : `${nextTimer.name} ${ageText(nextTimer.in)}`;
+}
+
+/** `pinholed calls` for people. */
+export function callsText(calls: readonly CallResult[], style: Style): string {
+  if (calls.length === 0) return 'No calls.\n';
+  return `${tableLines(CALL_COLUMNS, calls.map(callCells), style.strong).join('\n')}\n`;
+}
+
+/** `pinholed calls -v`: each call with all that there is to say about it. */
+export function callsInFull(calls: readonly CallResult[], style: Style): string {
+  return calls.length === 0 ? 'No calls.\n' : calls.map((call) => callInFull(call, style)).join('\n');
+}
+
+function callInFull(call: CallResult, style: Style): string {
+  const date = (at: number | null) => (at === null ? '-' : `${dateText(at * 1000)} UTC`);
+  const pairs: [string, string][] = [
+    ['Call-ID', printable(call.callId, 256)],
+    ['from', printable(call.from, 256)],
+    ['to', printable(call.to, 256)],
+    ['parties', `${call.parties[0]} (caller), ${call.parties[1]}`],
+    ['state', call.endReason === null ? call.state : `${call.state}: ${call.endReason}`],
+    ['started', `${date(call.startedAt)}, ${ageText(call.age)} long`],
+    ['answered', date(call.answeredAt)],
+    ...(call.endedAt === null ? [] : [['ended', date(call.endedAt)] as [string, string]]),
+    ['idle', ageText(call.idle)],
+    ['media', `${countText(call.packets)} packets, ${bytesText(call.bytes)}`],
+    ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
+  ];
+  const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
+  return [`${style.strong(call.call)}`, ...listLines(pairs, '  '), ...pinholes, ''].join('\n');
+}
+
+/** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */
+export function pinholeText(pinhole: PinholeResult): string {
+  const { media, kind, protocol, closing, packets } = pinhole;
+  const leaves = closing === null ? '' : `, closes in ${ageText(closing.in)} (${closing.reason})`;
+  const target = `${protocol} ${targetText(pinhole)} from ${sourcesText(pinhole)}`;
+  const stage = pinhole.agreed ? '' : ', not agreed yet';
+  return `${printable(media, 16)} ${kind} ${target}, ${countText(packets)} packets${stage}${leaves}`;
+}
+
+/** Where a pinhole leads. */
+export function targetText({ address, ports }: PinholeResult): string {
+  return transportText(address, portsText(ports));
+}
+
+/** From where it may be used. */
+export function sourcesText({ sources, sourcePort }: PinholeResult): string {
+  return `${sources.join(', ')}${sourcePort === null ? '' : ` port ${sourcePort}`}`;
+}

@@ -1,0 +1,188 @@
+import type { CallSummary, Leg, Told } from '../../daemon/messages.ts';
+import type { Traffic } from '../../firewall/firewall.ts';
+import { type CallRecord, createCallJournal } from '../replay/calls.ts';
+import type { CallReport, Place } from '../replay/model.ts';
+import { createPinholeJournal, type PinholeRecord } from '../replay/pinholes.ts';
+
+export interface HistoryOptions {
+  /** Ended calls that are remembered. */
+  readonly endedCalls: () => number;
+  /** Calls under way that there can be; more than these were lost sight of. */
+  readonly callsUnderWay: () => number;
+  readonly trafficOf: (pinholeId: string) => Traffic | undefined;
+}
+
+/** A call with its ladder and every decision, in the shape that replay gives it. Times are in ms of the daemon's clock. */
+export interface RememberedCall {
+  readonly report: CallReport;
+  /** It was taken up from the journal: what came before is not known. */
+  readonly adopted: boolean;
+  /** Pinholes past the number that is kept. */
+  readonly pinholesOmitted: number;
+}
+
+/** What the daemon did, call by call: all calls under way, and the latest that ended. */
+export interface History {
+  take(told: readonly Told[]): void;
+  /** A call that was there before anything was told. */
+  adopt(summary: CallSummary): void;
+  /** By the leg's hash. */
+  get(hash: string): RememberedCall | null;
+  /** Hashes of the legs with this Call-ID, or whose hash begins so; oldest first. */
+  find(name: string): string[];
+  /** Latest first. */
+  ended(): Iterable<RememberedCall>;
+  readonly size: number;
+}
+
+const MAX_MESSAGES = 200;
+const MAX_PINHOLES = 256;
+/** Lines of all ladders together. */
+const MAX_LINES = 200_000;
+/** Fewer digits of a hash name no call. */
+const LEAST_DIGITS = 4;
+
+interface Entry {
+  adopted: boolean;
+  pinholesOmitted: number;
+}
+
+export function createHistory(options: HistoryOptions): History {
+  const calls = createCallJournal(MAX_MESSAGES);
+  const pinholes = createPinholeJournal();
+  const entries = new Map<string, Entry>();
+  const underWay = new Set<string>();
+  /** In the order in which they ended. */
+  const ended = new Set<string>();
+  let lines = 0;
+  let last: Place = { file: 0, frame: 0 };
+
+  function take(told: readonly Told[]): void {
+    for (const one of told) takeOne(one);
+    bound();
+  }
+
+  function takeOne({ packet, at, deadline, messages, legs, refusals, leaving, ...rest }: Told): void {
+    const place = { file: 0, frame: packet };
+    last = place;
+    const byHash = new Map<string, Leg>(legs.map((leg) => [leg.hash, leg]));
+    for (const leg of legs) note(leg);
+    for (const { calls: hashes, description, ...message } of messages) {
+      const concerned = hashes.map((hash) => byHash.get(hash)!);
+      if (lines >= MAX_LINES) continue;
+      lines += calls.message({ ...message, calls: concerned }, place, at, description);
+    }
+    for (const event of rest.pinholes) {
+      const full = event.type === 'opened' && pinholes.of(event.holder).length >= MAX_PINHOLES;
+      if (full) entries.get(event.holder)!.pinholesOmitted++;
+      else pinholes.take(event, deadline ? null : place, last);
+      if (event.type === 'closed') keepCount(event.holder, event.held.pinhole.id);
+    }
+    for (const { call, at: when, ...refusal } of refusals) {
+      calls.refused(byHash.get(call)!, refusal, null, place, when);
+    }
+    for (const hash of new Set(messages.flatMap((message) => message.calls))) {
+      for (const record of pinholes.of(hash)) {
+        if (record.held === null) continue;
+        const leaves = leaving.find((one) => one.call === hash && one.pinhole === record.id);
+        record.held.until = leaves?.until ?? Number.POSITIVE_INFINITY;
+        record.held.reason = leaves?.reason ?? null;
+      }
+      pinholes.caused(hash, place);
+    }
+  }
+
+  function note(leg: Leg): void {
+    const { hash } = leg;
+    calls.update(leg);
+    if (!entries.has(hash)) entries.set(hash, { adopted: false, pinholesOmitted: 0 });
+    underWay.delete(hash);
+    if (leg.state !== 'ended') {
+      underWay.add(hash);
+      ended.delete(hash);
+    } else if (!ended.has(hash)) {
+      ended.add(hash);
+    }
+  }
+
+  /** The filter's counter is gone soon after the pinhole. */
+  function keepCount(hash: string, id: string): void {
+    const record = pinholes.of(hash).findLast((one) => one.id === id);
+    if (record !== undefined) record.packets = options.trafficOf(id)?.packets ?? 0;
+  }
+
+  function bound(): void {
+    const most = options.endedCalls();
+    for (const hash of ended) {
+      if (ended.size <= most && lines < MAX_LINES) break;
+      forget(hash);
+    }
+    for (const hash of underWay) {
+      if (underWay.size <= options.callsUnderWay()) break;
+      forget(hash);
+    }
+  }
+
+  function forget(hash: string): void {
+    const record = calls.byHash(hash);
+    lines -= record?.messages.length ?? 0;
+    calls.forget(hash);
+    pinholes.forget(hash);
+    entries.delete(hash);
+    ended.delete(hash);
+    underWay.delete(hash);
+  }
+
+  function adopt({ leg, pinholes: held }: CallSummary): void {
+    if (entries.has(leg.hash)) return;
+    note(leg);
+    entries.get(leg.hash)!.adopted = true;
+    for (const one of held) {
+      const event = { type: 'opened', holder: leg.hash, held: one, reason: null, at: one.openedAt } as const;
+      pinholes.take(event, null, last);
+    }
+  }
+
+  function get(hash: string): RememberedCall | null {
+    const record = calls.byHash(hash);
+    const entry = entries.get(hash);
+    if (record === null || entry === undefined) return null;
+    return { ...entry, report: reportOf(record) };
+  }
+
+  function reportOf(record: CallRecord): CallReport {
+    return { ...record, pinholes: pinholes.of(record.hash).map(counted) };
+  }
+
+  function counted(record: PinholeRecord): PinholeRecord {
+    const packets = record.closedAt === null ? options.trafficOf(record.id)?.packets : undefined;
+    return { ...record, packets: packets ?? record.packets };
+  }
+
+  function find(name: string): string[] {
+    const isPrefix = name.length >= LEAST_DIGITS && /^[0-9a-f]{1,16}$/.test(name);
+    const found: string[] = [];
+    for (const { hash, callId } of calls.all()) {
+      if (callId === name || (isPrefix && hash.startsWith(name))) found.push(hash);
+    }
+    return found;
+  }
+
+  function* endedCalls(): Iterable<RememberedCall> {
+    for (const hash of [...ended].reverse()) {
+      const call = get(hash);
+      if (call !== null) yield call;
+    }
+  }
+
+  return {
+    take,
+    adopt,
+    get,
+    find,
+    ended: endedCalls,
+    get size() {
+      return entries.size;
+    },
+  };
+}

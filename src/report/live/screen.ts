@@ -1,0 +1,71 @@
+/** A terminal that one program has for itself. */
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+  /** Puts these lines on the screen from the top, in place of what was there. */
+  draw(lines: readonly string[]): void;
+  /** Gives the terminal back as it was. */
+  leave(): void;
+}
+
+export interface ScreenOptions {
+  readonly input: NodeJS.ReadStream;
+  readonly output: NodeJS.WriteStream;
+  /** A key that gives a character, or `\x03` for Ctrl-C. */
+  readonly onKey: (key: string) => void;
+  readonly onResize: () => void;
+}
+
+/** ECMA-48 and xterm: alternate screen, cursor, erase. */
+const ENTER = '\x1b[?1049h\x1b[?25l';
+const LEAVE = '\x1b[?25h\x1b[?1049l';
+const HOME = '\x1b[H';
+const ERASE_REST_OF_LINE = '\x1b[K';
+const ERASE_BELOW = '\x1b[J';
+
+/** Takes the terminal over: raw input, a screen of its own. Whatever ends the process gives it back. */
+export function openScreen({ input, output, onKey, onResize }: ScreenOptions): Screen {
+  let left = false;
+  const onData = (bytes: Buffer | string) => {
+    for (const key of keysOf(bytes.toString())) onKey(key);
+  };
+  const onExit = () => leave();
+
+  function leave(): void {
+    if (left) return;
+    left = true;
+    process.off('exit', onExit);
+    output.off('resize', onResize);
+    input.off('data', onData);
+    input.setRawMode(false);
+    input.pause();
+    output.write(LEAVE);
+  }
+
+  process.on('exit', onExit);
+  output.on('resize', onResize);
+  input.setRawMode(true);
+  input.on('data', onData);
+  input.resume();
+  output.write(ENTER);
+
+  return {
+    get columns() {
+      return output.columns || 80;
+    },
+    get rows() {
+      return output.rows || 24;
+    },
+    draw(lines) {
+      if (left) return;
+      const text = lines.map((line) => line + ERASE_REST_OF_LINE).join('\r\n');
+      output.write(`${HOME}${text}${ERASE_BELOW}`);
+    },
+    leave,
+  };
+}
+
+/** Single characters; what a function key sends (ESC [ ...) is left out. */
+export function keysOf(text: string): string[] {
+  return [...text.replace(/\x1b(?:[[O][0-9;]*.)?/g, '')];
+}

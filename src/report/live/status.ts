@@ -1,0 +1,83 @@
+import type { Alarm, Quantiles, StatusResult } from '../../control/protocol.ts';
+import { type Style, wrapText } from '../style.ts';
+import { dateText } from '../time.ts';
+import { listLines } from './table.ts';
+import { ageText, bytesText, countText, plural, shortSpanText } from './words.ts';
+
+/** `pinholed status` for people. */
+export function statusText(status: StatusResult, client: string, style: Style): string {
+  const { counters, media, messages, mode, adopted } = status;
+  const versions = status.version === client ? '' : ` (this program is ${client})`;
+  const missing = status.pinholesMissing === 0 ? '' : `, ${style.bad(`${status.pinholesMissing} missing`)}`;
+  const pairs: [string, string][] = [
+    ['version', `pinholed ${status.version}${versions} on ${status.system}, ${status.runtime}`],
+    ['up', `${ageText(status.uptime)}, since ${dateText(status.startedAt * 1000)} UTC`],
+    ['process', `pid ${status.pid}, user ${status.user}${mode.supervised ? ', supervised' : ''}`],
+    ['platform', status.platform],
+    ...status.description.map((line): [string, string] => ['', line]),
+    ['mode', modeText(mode)],
+    ['calls', `${countText(status.calls)} now, ${countText(status.callsStarted)} since the start`],
+    ['pinholes', `${countText(status.pinholes)} open${missing}`],
+    ...(adopted.calls === 0 ? [] : [adoptedPair(adopted)]),
+    [
+      'packets',
+      `${countText(counters.received)} received, ${countText(counters.released)} released, ${countText(counters.dropped)} dropped`,
+    ],
+    [
+      'messages',
+      `${countText(messages.udp)} UDP, ${countText(messages.tcp)} TCP, ${status.malformed} malformed`,
+    ],
+    ['bytes modified', `${status.bytesModified} (of ${plural(status.packetsCompared, 'packet')} compared)`],
+    ['refused', countText(status.refused)],
+    [
+      'commits',
+      `${countText(counters.commits)} confirmed, ${counters.retries} asked again, ${counters.commitErrors} failed, ${counters.repairs} repairs`,
+    ],
+    ['media passed', `${plural(media.packets, 'packet')}, ${bytesText(media.bytes)}`],
+    ['inspection', quantilesText(status.latency.inspection)],
+    ['commit', quantilesText(status.latency.commit)],
+    ['losses', lossesText(status.platformCounters)],
+  ];
+  return [...listLines(pairs), '', ...alarmLines(status.alarms, style), ''].join('\n');
+}
+
+function modeText({ fail, onFirewallError, strict, journal }: StatusResult['mode']): string {
+  const words = [`fail ${fail}`, `on a firewall error ${onFirewallError}`];
+  if (strict) words.push('strict');
+  words.push(journal ? 'with a journal' : 'without a journal');
+  return words.join(', ');
+}
+
+function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, string] {
+  return ['taken up', `${plural(calls, 'call')} with ${plural(pinholes, 'pinhole')} from the journal`];
+}
+
+function quantilesText({ median, p99, longest }: Quantiles): string {
+  if (longest === 0) return 'nothing measured yet';
+  const bound = (seconds: number | null) =>
+    seconds === null ? 'over 1 s' : `at most ${shortSpanText(seconds)}`;
+  return `half ${bound(median)}, 99% ${bound(p99)}, longest ${shortSpanText(longest)}`;
+}
+
+function lossesText(counters: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(counters);
+  return entries.length === 0
+    ? 'none'
+    : entries.map(([name, count]) => `${name} ${countText(count)}`).join(', ');
+}
+
+/** Every alarm with what to do about it. */
+export function alarmLines(alarms: readonly Alarm[], style: Style): string[] {
+  if (alarms.length === 0) return [style.good('No alarms.')];
+  return alarms.flatMap(({ text, advice }) => [
+    ...hanging(style.bad('ALARM'), text, 5, style.width),
+    ...hanging('  do', advice, 5, style.width),
+  ]);
+}
+
+function hanging(lead: string, text: string, columns: number, width: number): string[] {
+  return wrapText(text, width - columns - 2).map(
+    (line, index) =>
+      `${index === 0 ? lead : ' '.repeat(columns)}${index === 0 && lead.startsWith(' ') ? ' ' : ''}  ${line}`,
+  );
+}
