@@ -98,6 +98,16 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
         about: 'Print the settings in force and what each means',
         load: async () => (await import('./commands/config.ts')).config,
       },
+      {
+        usage: 'rules',
+        about: 'Print what pf.conf or nftables needs for this configuration',
+        load: async () => (await import('./commands/rules.ts')).rules,
+      },
+      {
+        usage: 'doctor',
+        about: 'Look at the system: what is as it has to be, and what to do about the rest',
+        load: async () => (await import('./commands/doctor.ts')).doctor,
+      },
     ],
   },
 ];
