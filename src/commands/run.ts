@@ -61,7 +61,8 @@ export const run = command(
     } catch (error) {
       if (!(error instanceof Error) || !SPOKEN.has(error.name)) throw error;
       console.error(`pinholed: ${error.message}`);
-      return 1;
+      // What was opened before the error, the control socket first, would keep the process.
+      process.exit(1);
     }
   },
 );
