@@ -8,16 +8,18 @@ import { mayConnect, peerOf } from '../control/peer.ts';
 import { type Request, RequestError, type RequestName } from '../control/protocol.ts';
 import { type Handler, startControlServer } from '../control/server.ts';
 import { createHandlers, textOf } from '../control/service.ts';
+import { createEpoch } from '../control/units.ts';
 import { StartError } from '../daemon/platform.ts';
 import { findGroup, type User } from '../daemon/privileges.ts';
 import type { RunningDaemon, Service } from '../daemon/serve.ts';
 import { type ExplainResult, explainCall } from '../report/live/explain.ts';
 import { createHistory, type History } from '../report/live/history.ts';
+import { openLivePage } from '../web/service.ts';
 
 /** Lost calls that the history may hold beyond those that there can be. */
 const HISTORY_SLACK = 1000;
 
-/** The control socket and the metrics: bound as root, served once packets are taken. Throws StartError. */
+/** The control socket, the metrics and the live page: bound as root, served once packets are taken. Throws StartError. */
 export async function openControl(settings: Settings, user: User | null): Promise<Service> {
   const libc = await loadLibc();
   const { socket: path, mode, group: groupName } = settings.control;
@@ -30,6 +32,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
   let running: RunningDaemon | null = null;
   let handlers: ReadonlyMap<RequestName, Handler> | null = null;
   const metrics = settings.metrics === null ? null : await openMetricsServer(settings.metrics, measure);
+  const web = await openLivePage(settings);
   const control = startControlServer({
     server,
     peerOf: (socket) => peerOf(libc, socket),
@@ -53,14 +56,18 @@ export async function openControl(settings: Settings, user: User | null): Promis
     start(daemon) {
       running = daemon;
       const history = keepHistory(daemon);
+      const epoch = createEpoch(daemon.clock);
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon),
-        explain: (request) => explainNamed(request, daemon, history),
+        explain: (request) => explainNamed(request, history, epoch()),
         metrics: async () => ({ text: await measure() }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
+      web.start(daemon, history);
     },
+    reload: web.reload,
     close() {
+      web.close();
       control.close();
       metrics?.close();
     },
@@ -88,11 +95,10 @@ export function keepHistory(daemon: RunningDaemon): History {
 
 async function* explainNamed(
   request: Request,
-  daemon: RunningDaemon,
   history: History,
+  epoch: number,
 ): AsyncGenerator<ExplainResult> {
   const name = textOf('call' in request ? request.call : undefined, 'call');
-  const epoch = Date.now() - daemon.clock();
   const found = history.find(name).flatMap((hash) => history.get(hash) ?? []);
   const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
   if (isPrefix) {

@@ -37,7 +37,14 @@ async function showOnce(path: string, sort: TopOrder, json: boolean): Promise<vo
   try {
     for await (const result of client.ask<TopResult>({ request: 'top', sort, limit: MOST_CALLS })) {
       const { strong, bad } = style();
-      const view = { sort, columns: Number.POSITIVE_INFINITY, rows: result.top.length + 5, strong, bad };
+      const view = {
+        sort,
+        columns: Number.POSITIVE_INFINITY,
+        rows: result.top.length + 5,
+        strong,
+        bad,
+        keys: false,
+      };
       await print(json ? `${JSON.stringify(result)}\n` : `${topLines(result, view).join('\n')}\n`);
       return;
     }
@@ -75,7 +82,7 @@ async function live(path: string, first: TopOrder, interval: number): Promise<vo
 
   function draw(): void {
     const { columns, rows } = screen;
-    if (latest !== null) screen.draw(topLines(latest, { sort, columns, rows, strong, bad }));
+    if (latest !== null) screen.draw(topLines(latest, { sort, columns, rows, strong, bad, keys: true }));
   }
 
   try {

@@ -83,9 +83,12 @@ export function unknownCall(name: string): RequestError {
   return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}`);
 }
 
-/** Makes results of what the data path answers: `now` in ms of its clock, results in seconds since the epoch. */
-export function createCallWriter({ trafficOf }: Pick<RunningDaemon, 'trafficOf'>, now: number) {
-  const epoch = Date.now() - now;
+/** Makes results of what the data path answers: `now` in ms of its clock, whose 0 is `epoch`. */
+export function createCallWriter(
+  { trafficOf }: Pick<RunningDaemon, 'trafficOf'>,
+  now: number,
+  epoch: number,
+) {
   const date = (at: number) => seconds(epoch + at);
 
   function pinhole(held: Held, calls: readonly string[]): PinholeResult {

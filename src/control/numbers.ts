@@ -8,7 +8,8 @@ import { microseconds, seconds } from './units.ts';
 export function quantilesOf(distribution: Distribution): Quantiles {
   const bound = (share: number) => {
     const micros = quantile(distribution, share);
-    return micros === null || micros === Number.POSITIVE_INFINITY ? null : microseconds(micros);
+    if (micros === null || micros === Number.POSITIVE_INFINITY) return null;
+    return Math.min(microseconds(micros), seconds(distribution.longest));
   };
   return { median: bound(0.5), p99: bound(0.99), longest: seconds(distribution.longest) };
 }

@@ -24,7 +24,7 @@ import {
   type WatchResult,
 } from './protocol.ts';
 import type { Handler } from './server.ts';
-import { seconds } from './units.ts';
+import { createEpoch, seconds } from './units.ts';
 
 /** Calls or pinholes in one line. */
 const PER_LINE = 100;
@@ -48,7 +48,8 @@ export function createHandlers(
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
 
-  const writer = () => createCallWriter(daemon, daemon.clock());
+  const epoch = createEpoch(daemon.clock);
+  const writer = () => createCallWriter(daemon, daemon.clock(), epoch());
 
   async function* listCalls(request: Request): AsyncGenerator<CallsResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : null;

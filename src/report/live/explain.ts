@@ -20,7 +20,8 @@ export function explainCall({ report, ...more }: RememberedCall, epoch: number):
   return { ...callJson(atEpoch(report, epoch), placeJson(false), false), ...more };
 }
 
-function atEpoch(report: CallReport, epoch: number): CallReport {
+/** The call with its times in ms since the epoch; `epoch` is that of the daemon's clock, in ms. */
+export function atEpoch(report: CallReport, epoch: number): CallReport {
   const date = <T extends { readonly at: number }>(one: T): T => ({ ...one, at: epoch + one.at });
   const dated = (at: number | null) => (at === null ? null : epoch + at);
   return {

@@ -30,7 +30,9 @@ export interface History {
   get(hash: string): RememberedCall | null;
   /** Hashes of the legs with this Call-ID, or whose hash begins so; oldest first. */
   find(name: string): string[];
-  /** Latest first. */
+  /** Those that started last first. */
+  underWay(): Iterable<RememberedCall>;
+  /** Those that ended last first. */
   ended(): Iterable<RememberedCall>;
   readonly size: number;
 }
@@ -168,11 +170,16 @@ export function createHistory(options: HistoryOptions): History {
     return found;
   }
 
-  function* endedCalls(): Iterable<RememberedCall> {
-    for (const hash of [...ended].reverse()) {
+  function* remembered(hashes: readonly string[]): Iterable<RememberedCall> {
+    for (const hash of hashes) {
       const call = get(hash);
       if (call !== null) yield call;
     }
+  }
+
+  function callsUnderWay(): string[] {
+    const hashes = calls.all().map(({ hash }) => hash);
+    return hashes.filter((hash) => underWay.has(hash)).reverse();
   }
 
   return {
@@ -180,7 +187,8 @@ export function createHistory(options: HistoryOptions): History {
     adopt,
     get,
     find,
-    ended: endedCalls,
+    underWay: () => remembered(callsUnderWay()),
+    ended: () => remembered([...ended].reverse()),
     get size() {
       return entries.size;
     },

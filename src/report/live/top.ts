@@ -9,13 +9,15 @@ export interface TopView {
   readonly rows: number;
   readonly strong: (text: string) => string;
   readonly bad: (text: string) => string;
+  /** Whether keys are taken. */
+  readonly keys: boolean;
 }
 
-const HELP = 'q quit   sort by: a age, i idle, p packets';
+const HELP = '   q quit   sort by: a age, i idle, p packets';
 
 /** The screen of `pinholed top`: exactly `rows` lines of at most `columns` columns. */
 export function topLines(result: TopResult, view: TopView): string[] {
-  const { sort, columns, rows, strong, bad } = view;
+  const { sort, columns, rows, strong, bad, keys } = view;
   const cut = (line: string) => line.slice(0, columns);
   const [alarm] = result.alarms;
   const head = [
@@ -23,7 +25,7 @@ export function topLines(result: TopResult, view: TopView): string[] {
       `pinholed up ${ageText(result.uptime)}: ${plural(result.calls, 'call')}, ${plural(result.pinholes, 'pinhole')}, ${plural(result.packets, 'packet')}`,
     ),
     alarm === undefined ? 'no alarms' : bad(cut(`ALARM ${alarm.text}${moreText(result.alarms.length - 1)}`)),
-    cut(`sorted by ${sort}   ${HELP}`),
+    cut(`sorted by ${sort}${keys ? HELP : ''}`),
     '',
   ];
   const [heads, ...calls] = tableLines(CALL_COLUMNS, result.top.map(callCells)).map(cut);
