@@ -1,5 +1,5 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,12 +9,16 @@ import type { Topology } from './topology.ts';
 export interface Daemon {
   /** Everything it said. */
   readonly lines: readonly string[];
-  /** Resolves with the first line from now on (or said already) that matches. */
-  said(pattern: RegExp): Promise<string>;
+  /** Resolves once the log has so many matches of a pattern with the flag `g`. */
+  said(pattern: RegExp, times?: number): Promise<void>;
+  /** Process id of the data path, under a supervisor. */
+  dataPathPid(): number;
+  /** Resolves when the process has ended. */
+  ended(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** Ends it in good order; what was open is closed. */
   stop(): Promise<void>;
-  /** Starts it anew, with the same journal. */
+  /** Starts it anew once it has ended, with the same files. */
   restart(): Promise<void>;
   /** Ends it and removes its files. */
   close(): Promise<void>;
@@ -27,7 +31,9 @@ media-hosts: [10.0.3.10, 10.0.2.11, 'fd00:0:0:3::10', 'fd00:0:0:2::11']
 caps: { calls-per-host: 100000, offers-per-second: 100000 }
 `;
 
-const RUNNING = /pinholes taken up/;
+const RUNNING = /pinholes taken up/g;
+/** ms; only waited for when a test fails. */
+const SPEAKS_WITHIN = 30_000;
 
 export interface DaemonOptions {
   /** YAML that replaces top-level keys of the tests' configuration. */
@@ -56,7 +62,7 @@ export async function startDaemon(
   writeFileSync(config, `${base.join('\n')}\n${changes}\n`);
 
   const lines: string[] = [];
-  let listeners: (() => void)[] = [];
+  const listeners: (() => void)[] = [];
   let child: ChildProcess;
 
   function launch(): void {
@@ -74,12 +80,16 @@ export async function startDaemon(
     });
   }
 
-  async function said(pattern: RegExp, from = 0): Promise<string> {
-    for (;;) {
-      const line = lines.slice(from).find((one) => pattern.test(one));
-      if (line !== undefined) return line;
-      if (child.exitCode !== null) throw new Error(`pinholed ended:\n${lines.join('\n')}`);
-      await new Promise<void>((resolve) => listeners.push(resolve));
+  async function said(pattern: RegExp, times = 1): Promise<void> {
+    const until = performance.now() + SPEAKS_WITHIN;
+    while ((lines.join('\n').match(pattern)?.length ?? 0) < times) {
+      if (child.exitCode !== null || performance.now() > until) {
+        throw new Error(`pinholed did not say ${pattern}:\n${lines.join('\n')}`);
+      }
+      await new Promise<void>((resolve) => {
+        listeners.push(resolve);
+        setTimeout(resolve, SPEAKS_WITHIN).unref();
+      });
     }
   }
 
@@ -93,23 +103,38 @@ export async function startDaemon(
     await ended();
   }
 
-  launch();
-  await said(RUNNING);
+  let starts = 0;
+  async function start(): Promise<void> {
+    launch();
+    await said(RUNNING, ++starts);
+  }
+
+  await start().catch((error) => {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  });
   return {
     lines,
     said,
+    ended,
+    dataPathPid: () => supervisedChild(child.pid!),
     signal: (signal) => child.kill(signal),
     stop,
     async restart() {
       await ended();
-      const from = lines.length;
-      listeners = [];
-      launch();
-      await said(RUNNING, from);
+      await start();
     },
     async close() {
       await stop();
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The child of a supervisor that reads packets. */
+function supervisedChild(supervisor: number): number {
+  const children = readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, 'utf8').trim().split(' ');
+  const found = children.find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('--supervised'));
+  if (found === undefined) throw new Error('no data path');
+  return Number(found);
 }

@@ -52,6 +52,8 @@ export interface TopologyOptions {
 }
 
 let count = 0;
+/** What ends a test that takes too long, or that somebody interrupts. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Makes the namespaces and an actor in each. They go when `close` is called, and when the process ends. */
 export async function createTopology({ rules = queueRules }: TopologyOptions = {}): Promise<Topology> {
@@ -63,7 +65,9 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
     for (const host of [...HOSTS, 'firewall'] as const)
       spawnSync('ip', ['netns', 'delete', namespaceOf(host)]);
   };
+  const interrupted = () => process.exit(1);
   process.once('exit', remove);
+  for (const signal of SIGNALS) process.once(signal, interrupted);
   const firewall = (program: string, ...args: readonly string[]) =>
     run('ip', 'netns', 'exec', namespaceOf('firewall'), program, ...args);
   const launch = (
@@ -102,6 +106,7 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
       },
       async close() {
         process.off('exit', remove);
+        for (const signal of SIGNALS) process.off(signal, interrupted);
         remove();
         await Promise.all(children.map(ended));
       },
