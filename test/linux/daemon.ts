@@ -1,8 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { eventually } from './kernel.ts';
 import type { Topology } from './topology.ts';
 
 /** A daemon on the firewall of a topology. */
@@ -16,6 +17,9 @@ export interface Daemon {
   /** Resolves when the process has ended. */
   ended(): Promise<void>;
   signal(signal: NodeJS.Signals): void;
+  /** Stops every thread of it where it is, until `thaw`. */
+  freeze(): Promise<void>;
+  thaw(): void;
   /** Ends it in good order; what was open is closed. */
   stop(): Promise<void>;
   /** Starts it anew once it has ended, with the same files. */
@@ -100,6 +104,7 @@ export async function startDaemon(
 
   async function stop(): Promise<void> {
     child.kill('SIGTERM');
+    child.kill('SIGCONT');
     await ended();
   }
 
@@ -119,6 +124,14 @@ export async function startDaemon(
     ended,
     dataPathPid: () => supervisedChild(child.pid!),
     signal: (signal) => child.kill(signal),
+    async freeze() {
+      child.kill('SIGSTOP');
+      await eventually(
+        () => threadStates(child.pid!),
+        (states) => states.every((state) => state === 'T'),
+      );
+    },
+    thaw: () => child.kill('SIGCONT'),
     stop,
     async restart() {
       await ended();
@@ -129,6 +142,13 @@ export async function startDaemon(
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** The state letters of proc(5) of a process' threads. */
+function threadStates(pid: number): string[] {
+  return readdirSync(`/proc/${pid}/task`).map(
+    (task) => /\) (\w)/.exec(readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8'))?.[1] ?? '',
+  );
 }
 
 /** The child of a supervisor that reads packets. */

@@ -133,9 +133,9 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
     const messages = Array.from({ length: sent }, (_, n) =>
       sip('OPTIONS', { callId: `flood-${n}@example.com` }),
     );
-    daemon.signal('SIGSTOP');
+    await daemon.freeze();
     await topology.actors.client.run(messages.map((message) => send('sip4', stage.server, message)));
-    daemon.signal('SIGCONT');
+    daemon.thaw();
     const arrivals = await topology.actors.server.run([
       expect('sip4', messages[length - 1]!),
       pause(200),
@@ -152,14 +152,15 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
 
   it('lets pass unread what does not fit a full queue, with fail: open', async () => {
     daemon = await startDaemon(topology, { changes: 'fail: open\nlinux: { queue-length: 64 }' });
+    await stage.play(stage.say('client', 'server', sip('OPTIONS', { callId: 'first@example.com' })));
     const messages = Array.from({ length: 100 }, (_, n) =>
       sip('OPTIONS', { callId: `open-${n}@example.com` }),
     );
-    daemon.signal('SIGSTOP');
+    await daemon.freeze();
     await topology.actors.client.run(messages.map((message) => send('sip4', stage.server, message)));
     const passed = await topology.actors.server.run([expect('sip4', messages.at(-1)!), take('sip4')]);
     assert.deepEqual(textsAt(passed, 'sip4'), messages.slice(64));
-    daemon.signal('SIGCONT');
+    daemon.thaw();
     const held = await topology.actors.server.run([expect('sip4', messages[63]!), take('sip4')]);
     assert.deepEqual(textsAt(held, 'sip4'), messages.slice(0, 64));
   });
