@@ -21,6 +21,9 @@ import {
 } from './lab.ts';
 import { CONFIG, ruleset } from './ruleset.ts';
 
+/** The daemon's line about rules that it put back. */
+const REPAIRED = /as it should be again/;
+
 describe('calls through FreeBSD', { skip: withoutGuest }, () => {
   let lab: Lab;
   let guest: Guest;
@@ -188,20 +191,27 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
     await Promise.all([shut(caller), shut(callee)]);
   });
 
-  it('a flushed anchor is rebuilt within a second, and its calls go on', async () => {
+  it('flushed anchors are filled again, and their calls go on', async (context) => {
     const { caller, callee } = agents();
     await Promise.all([open(caller), open(callee)]);
     const dialog = await setUp(caller, callee);
     const before = await lab.pinholes();
-    const time = Number(
+    const repaired = async () => (await daemon.log()).split('\n').filter((line) => REPAIRED.test(line));
+    const earlier = (await repaired()).length;
+    const filled = (
       await guest.run(
-        `for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -F rules; done; pfctl -q -a pinholed -F rules; ` +
-          `t=$(date +%s%N); while [ "$(for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -sr; done 2>/dev/null | ` +
-          `grep -c "pass quick")" != ${before.length} ]; do :; done; echo $((($(date +%s%N) - t) / 1000000))`,
-      ),
+        'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -sr 2>/dev/null | grep -q pass && echo $a; done; true',
+      )
+    ).trim();
+    const flushed = await guest.run(
+      `for a in ${filled.replaceAll('\n', ' ')} pinholed; do pfctl -q -a $a -F rules; done; date +%s%N`,
     );
+    await eventually(async () => (await repaired()).length > earlier);
+    const [at] = (await repaired()).at(-1)!.split(' ', 1);
+    const time = Date.parse(at!) - Number(flushed) / 1e6;
+    context.diagnostic(`rebuilt ${time.toFixed(0)} ms after the last flush`);
     assert.deepEqual((await lab.pinholes()).sort(), [...before].sort());
-    assert.ok(time < 5000, `${time} ms, on an emulated machine`);
+    assert.ok(time < 5000, `${time} ms, on a machine that may be emulated`);
     await guest.run('pfctl -q -F states');
     assert.ok(await passes(caller.actor, caller.mediaSocket, callee));
     assert.ok(await mediaPasses(caller, callee));
