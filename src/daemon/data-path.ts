@@ -297,6 +297,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   /** Whether somebody else has changed our rules. */
   function check(now: number): void {
     checkAt = now + INTACT_CHECK;
+    for (const text of ends.news?.() ?? []) outbox.say('warn', text);
     let intact = true;
     try {
       intact = ends.intact!();

@@ -34,6 +34,7 @@ function openDataPath(libc: Libc, settings: () => Settings): DataPathEnds {
     firewall,
     intact: () => firewall.verify() === 'intact',
     counters: interceptor.counters,
+    news: interceptor.news,
     describe: () => [
       `divert port ${freebsd.divertPort}: socket buffer ${interceptor.socket.receiveBuffer >> 10} KiB, ` +
         (interceptor.socket.reportsLoss

@@ -32,6 +32,8 @@ export interface DataPathEnds {
   readonly intact?: () => boolean;
   /** Counters for people, by name: packets lost in a full queue, errors on release. */
   readonly counters?: () => Readonly<Record<string, number>>;
+  /** Lines for the log about what went wrong since the last call. Asked as often as `intact`. */
+  readonly news?: () => readonly string[];
   /** Lines for the log about what was found and set up: buffer sizes, versions, missing rules. */
   readonly describe?: () => readonly string[];
 }

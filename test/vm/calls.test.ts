@@ -270,7 +270,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
     const invite = sip('INVITE', { callId, body: describeMedia(caller.media) });
     const ok = sip('200 INVITE', { callId, to: 'b', body: describeMedia(callee.media) });
     const ack = sip('ACK', { callId, to: 'b' });
-    const counted = Number(await guest.run("netstat -s -p divert | awk '/diverted successfully/{print $1}'"));
+    const counted = Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
     await Promise.all([
       callee.actor.run([
         expect(callee.sipSocket, invite, PATIENCE),
@@ -285,7 +285,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
       ]),
     ]);
     await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
-    const now = Number(await guest.run("netstat -s -p divert | awk '/diverted successfully/{print $1}'"));
+    const now = Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
     assert.equal(now - counted, 3);
     assert.ok(await passes(caller.actor, caller.mediaSocket, callee, translated));
     assert.ok(await passes(callee.actor, callee.mediaSocket, caller));

@@ -27,7 +27,7 @@ describe('fail: open', { skip: withoutGuest }, () => {
     (await lab.guest.run('pfctl -q -a pinholed/divert -sr 2>/dev/null; true')).match(/divert-to 8668/g)
       ?.length ?? 0;
   const diverted = async () =>
-    Number(await lab.guest.run("netstat -s -p divert | awk '/diverted successfully/{print $1}'"));
+    Number(await lab.guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
 
   /** One SIP request from outside to inside. */
   async function request(callId: string): Promise<void> {
