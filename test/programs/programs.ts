@@ -1,4 +1,5 @@
 /** SIP programs that nobody here wrote, on the hosts of the topology, and what tcpdump saw there. */
+import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -6,9 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type Datagram, readDatagrams } from '../../demo/inline/capture.ts';
-import { between, compareWay, type Way } from '../../demo/inline/result.ts';
+import { compareWay, type Way } from '../../demo/inline/result.ts';
 import type { Daemon } from '../linux/daemon.ts';
-import { addressOf, type HostName, type Topology } from '../linux/topology.ts';
+import type { HostName, Topology } from '../linux/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 /** Debian's package of each program. */
@@ -104,6 +105,8 @@ export function watch(child: ChildProcess): Program {
 }
 
 export interface Capture {
+  /** What there is so far. */
+  read(): Datagram[];
   /** Ends it and gives the UDP datagrams over IPv4, in order. Throws when tcpdump lost any. */
   stop(): Promise<Datagram[]>;
 }
@@ -119,6 +122,7 @@ export async function startCapture(topology: Topology, host: HostName): Promise<
   );
   await tcpdump.said(/listening on/);
   return {
+    read: () => readDatagrams(file),
     async stop() {
       await tcpdump.stop('SIGINT');
       const lost = tcpdump.lines.find((line) => /^[1-9][0-9]* packets? dropped/.test(line));
@@ -128,22 +132,35 @@ export async function startCapture(topology: Topology, host: HostName): Promise<
   };
 }
 
-/** What went between the client and another address, by the captures at both ends. */
+/** What went between one host and others, by the captures at both ends. */
 export interface Exchange {
-  readonly fromClient: Way;
-  readonly toClient: Way;
+  readonly out: Way;
+  readonly back: Way;
 }
 
+/** Compares what `address` sent and got with what another host, by any of its addresses, got and sent. */
 export function exchange(
-  atClient: readonly Datagram[],
+  address: string,
+  atHost: readonly Datagram[],
   atOther: readonly Datagram[],
-  other: string = addressOf('server'),
 ): Exchange {
-  const client = addressOf('client');
+  const from = ({ source }: Datagram) => source === address;
+  const to = ({ destination }: Datagram) => destination === address;
   return {
-    fromClient: compareWay(between(atClient, client, other), between(atOther, client, other)),
-    toClient: compareWay(between(atOther, other, client), between(atClient, other, client)),
+    out: compareWay(atHost.filter(from), atOther.filter(from)),
+    back: compareWay(atOther.filter(to), atHost.filter(to)),
   };
+}
+
+/** Nothing was lost on the way, the first media packets least of all, and no byte of SIP was changed. */
+export function assertWhole({ out, back }: Exchange, streams: number): void {
+  for (const { sip, media, streams: seen } of [out, back]) {
+    assert.equal(sip.modified, 0);
+    assert.equal(sip.received, sip.sent);
+    assert.equal(seen.firstLost, 0);
+    assert.equal(media.received, media.sent);
+    assert.ok(seen.all >= streams, `${seen.all} media streams`);
+  }
 }
 
 /** What the daemon opened since line `from` of its log, as it says it: `audio udp 10.0.1.10:4000-4001 from 10.0.2.10`. */
