@@ -7,6 +7,7 @@ import type { Journal } from './journal.ts';
 import { logLines } from './lines.ts';
 import type { Log } from './log.ts';
 import type { Batch, DaemonEvent, Told } from './messages.ts';
+import { abandonOutput } from './output.ts';
 import type { ControlEnds, Platform } from './platform.ts';
 import { reloadable } from './reloadable.ts';
 import type { FromThread, Reports } from './reports.ts';
@@ -112,8 +113,10 @@ export async function serve(serving: Serving): Promise<number> {
 
   function onReport(report: FromThread): void {
     if (report.type === 'batch') onBatch(report);
-    else if (report.type === 'orphaned') log.own.warn('the supervisor is gone: serving on without it');
-    else if (report.type === 'failed') {
+    else if (report.type === 'orphaned') {
+      log.own.warn('the supervisor is gone: serving on without it');
+      abandonOutput();
+    } else if (report.type === 'failed') {
       log.own.error(`the data path failed: ${report.message}`);
       finish(1);
     } else if (report.type === 'stopped') {
