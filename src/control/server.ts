@@ -15,9 +15,13 @@ import {
 
 /**
  * Answers a request, in one or in parts that are a line each and are sent as they come. Throws RequestError. Parts are
- * not asked for any more once the client has gone.
+ * not asked for any more once the client has gone, which `gone` says.
  */
-export type Handler = (request: Request, peer: Peer | null) => Promise<unknown> | AsyncIterable<unknown>;
+export type Handler = (
+  request: Request,
+  peer: Peer | null,
+  gone: AbortSignal,
+) => Promise<unknown> | AsyncIterable<unknown>;
 
 export interface ServerOptions {
   readonly server: Server;
@@ -92,18 +96,21 @@ export function startControlServer(options: ServerOptions): ControlServer {
 
   async function serve(socket: Socket): Promise<void> {
     const peer = peerIn(socket);
-    const gone = new Promise<void>((resolve) => {
-      socket.once('close', resolve);
-    });
+    const gone = new AbortController();
+    socket.once('close', () => gone.abort());
     const idleAfter = options.idleAfter ?? IDLE_AFTER;
     socket.on('timeout', () => socket.destroy());
     socket.setTimeout(idleAfter);
     await write(socket, greeting());
     try {
-      for await (const line of readLines(socket, LONGEST_REQUEST, true)) {
+      for await (const line of readLines(
+        socket.iterator({ destroyOnReturn: false }),
+        LONGEST_REQUEST,
+        true,
+      )) {
         if (line.trim() === '') continue;
         socket.setTimeout(0);
-        await answer(socket, line, peer, gone);
+        await answer(socket, line, peer, gone.signal);
         if (socket.destroyed) return;
         socket.setTimeout(idleAfter);
       }
@@ -111,17 +118,17 @@ export function startControlServer(options: ServerOptions): ControlServer {
       if (error instanceof LineTooLong) await write(socket, { ok: false, error: errorOf(error) });
       else if (!socket.destroyed) throw error;
     }
-    socket.end();
     socket.setTimeout(idleAfter);
+    socket.destroySoon();
   }
 
-  async function answer(socket: Socket, line: string, peer: Peer | null, gone: Promise<void>): Promise<void> {
+  async function answer(socket: Socket, line: string, peer: Peer | null, gone: AbortSignal): Promise<void> {
     try {
       const request = parseRequest(line);
       const handler = handlerOf(request.request);
       if (handler === undefined) throw unknownRequest(request.request);
-      const answering = handler(request, peer);
-      if (Symbol.asyncIterator in answering) await sendParts(socket, answering, gone);
+      const answering = handler(request, peer, gone);
+      if (Symbol.asyncIterator in answering) await sendParts(socket, answering);
       else await write(socket, { ok: true, result: await answering });
     } catch (error) {
       if (!(error instanceof RequestError)) {
@@ -131,21 +138,11 @@ export function startControlServer(options: ServerOptions): ControlServer {
     }
   }
 
-  async function sendParts(
-    socket: Socket,
-    parts: AsyncIterable<unknown>,
-    gone: Promise<void>,
-  ): Promise<void> {
-    const iterator = parts[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const next = await Promise.race([iterator.next(), gone]);
-        if (typeof next !== 'object' || socket.destroyed) return;
-        if (next.done === true) break;
-        await write(socket, { ok: true, result: next.value, more: true });
-      }
-    } finally {
-      void iterator.return?.().catch(() => {});
+  async function sendParts(socket: Socket, parts: AsyncIterable<unknown>): Promise<void> {
+    for await (const part of parts) {
+      if (socket.destroyed) return;
+      await write(socket, { ok: true, result: part, more: true });
+      if (socket.destroyed) return;
     }
     await write(socket, { ok: true });
   }

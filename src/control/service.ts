@@ -1,4 +1,5 @@
 import { release, type as systemName } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { REFUSALS } from '../call/refusal.ts';
 import type { Settings } from '../config/schema.ts';
 import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
@@ -66,9 +67,9 @@ export function createHandlers(
     }
   }
 
-  async function* top(request: Request): AsyncGenerator<TopResult> {
+  async function* top(request: Request, _: Peer | null, gone: AbortSignal): AsyncGenerator<TopResult> {
     const { sort, limit, interval } = topOptions(request);
-    for (;;) {
+    while (!gone.aborted) {
       const before = daemon.clock();
       const status = await ask({ type: 'status' });
       const list = await calls.all();
@@ -83,7 +84,7 @@ export function createHandlers(
         alarms: alarmsOf(status),
         top: firstOf(list, sort, limit, daemon).map(write.call),
       };
-      await pause(Math.max(interval * 1000, (now - before) * REST));
+      await pause(Math.max(interval * 1000, (now - before) * REST), gone);
     }
   }
 
@@ -113,7 +114,7 @@ export function createHandlers(
     if (list.length === 0) yield { closed, calls: 0 };
   }
 
-  async function* watch(): AsyncGenerator<WatchResult> {
+  async function* watch(_: Request, __: Peer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
     let events: DaemonEvent[] = [];
     let lost = 0;
     const write = writer();
@@ -123,7 +124,7 @@ export function createHandlers(
       lost += Math.max(0, more.length - room);
     });
     try {
-      for (let silent = 0; ; silent += WATCH_EVERY) {
+      for (let silent = 0; !gone.aborted; silent += WATCH_EVERY) {
         if (events.length > 0 || silent >= WATCH_BEAT) {
           const result = { events: events.map((event) => eventJson(event, write.date)), lost };
           events = [];
@@ -131,7 +132,7 @@ export function createHandlers(
           silent = 0;
           yield result;
         }
-        await pause(WATCH_EVERY);
+        await pause(WATCH_EVERY, gone);
       }
     } finally {
       end();
@@ -155,10 +156,9 @@ function* parts<T>(list: readonly T[], size = PER_LINE): Generator<readonly T[]>
   for (let at = 0; at < list.length; at += size) yield list.slice(at, at + size);
 }
 
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
+/** Waits, but not for a client that is gone. */
+async function pause(ms: number, gone: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { signal: gone }).catch(() => {});
 }
 
 function by(peer: Peer | null): string {

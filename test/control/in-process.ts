@@ -1,0 +1,163 @@
+import { defaults, type Settings } from '../../src/config/load.ts';
+import { createDataPath } from '../../src/daemon/data-path.ts';
+import type { Answers, DaemonEvent, Order, Question, Report, Told } from '../../src/daemon/messages.ts';
+import type { RunningDaemon } from '../../src/daemon/serve.ts';
+import type { Traffic } from '../../src/firewall/firewall.ts';
+import { createModelFirewall } from '../../src/firewall/model.ts';
+import { createInspector, type Inspector } from '../../src/inspector.ts';
+import type { HeldPacket } from '../../src/intercept/interceptor.ts';
+import { udpPacket } from '../packets.ts';
+import { type Host, host } from '../scene.ts';
+
+export const alice = host('192.0.2.1');
+export const bob = host('10.0.0.5');
+
+/** A daemon without threads: its data path turns when it is asked something or is sent a packet. */
+export interface InProcess {
+  readonly daemon: RunningDaemon;
+  readonly inspector: Inspector;
+  /** One SIP message. */
+  send(from: Host, to: Host, text: string): void;
+  wait(ms: number): void;
+  /** What each turn did: packets released, and calls that were looked at. */
+  readonly turns: { readonly released: number; readonly looked: number }[];
+  /** Packets that are waiting whenever the data path looks. */
+  load: number;
+  readonly said: string[];
+  readonly media: Map<string, Traffic>;
+  settings: Settings;
+  readonly now: number;
+  /** The data path does not answer. */
+  deaf: boolean;
+}
+
+export function startInProcess(changes: Partial<Settings> = {}): InProcess {
+  let now = 1_000_000;
+  let settings: Settings = {
+    ...defaults(),
+    ...changes,
+    caps: { ...defaults().caps, callsPerHost: 100_000, offersPerSecond: 100_000, calls: 100_000 },
+    timers: { ...defaults().timers, drain: 0 },
+  };
+  const orders: Order[] = [];
+  const waiting: HeldPacket[] = [];
+  const answers = new Map<number, unknown>();
+  const listeners = new Set<(events: readonly DaemonEvent[], told: readonly Told[]) => void>();
+  const media = new Map<string, Traffic>();
+  const turns: { released: number; looked: number }[] = [];
+  const said: string[] = [];
+  let released = 0;
+  let looked = 0;
+  let asked = 0;
+  const inner = createInspector(() => settings);
+  const inspector: Inspector = {
+    ...inner,
+    *calls() {
+      for (const call of inner.calls()) {
+        looked++;
+        yield call;
+      }
+    },
+  };
+  const filler = udpPacket(alice, bob, '\r\n\r\n');
+  const path = createDataPath({
+    ends: {
+      interceptor: {
+        receive: () => {
+          const packets = waiting.splice(0);
+          for (let one = 0; one < self.load; one++) packets.push({ bytes: filler, handle: 0 });
+          return packets;
+        },
+        release: () => {
+          released++;
+        },
+        drop() {},
+        close() {},
+      },
+      firewall: createModelFirewall(),
+      counters: () => ({ queueFull: 0 }),
+    },
+    inspector,
+    settings: () => settings,
+    changeSettings() {},
+    clock: () => now,
+    pause() {},
+    beat() {},
+    nextOrder: () => orders.shift() ?? null,
+    post(report: Report) {
+      if (report.type === 'answer') answers.set(report.id, structuredClone(report.answer));
+      if (report.type !== 'batch') return;
+      const { events, told } = structuredClone(report);
+      for (const listener of listeners) listener(events, told);
+    },
+  });
+  path.start([]);
+
+  function turn(): void {
+    const before = { released, looked };
+    path.turn();
+    turns.push({ released: released - before.released, looked: looked - before.looked });
+  }
+
+  async function ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]> {
+    await Promise.resolve();
+    if (self.deaf) throw new Error('the data path gave no answer');
+    const id = ++asked;
+    orders.push({ type: 'ask', id, question });
+    while (!answers.has(id)) turn();
+    return answers.get(id) as Answers[Q['type']];
+  }
+
+  const daemon: RunningDaemon = {
+    about: {
+      platform: 'linux',
+      description: ['NFQUEUE 0', 'nftables'],
+      user: '_pinholed',
+      startedAt: Date.now(),
+      adopted: { calls: 0, pinholes: 0 },
+    },
+    supervised: true,
+    clock: () => now,
+    settings: () => settings,
+    ask,
+    trafficOf: (id) => media.get(id),
+    traffic: () => ({ packets: 0, bytes: 0 }),
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    say: (level, text) => void said.push(`${level} ${text}`),
+    reload() {},
+    stop() {},
+  };
+
+  const self: InProcess = {
+    daemon,
+    inspector: inner,
+    send(from, to, text) {
+      now += 1;
+      waiting.push({ bytes: udpPacket(from, to, text), handle: 0 });
+      turn();
+    },
+    wait(ms) {
+      now += ms;
+      turn();
+      turn();
+    },
+    turns,
+    load: 0,
+    said,
+    media,
+    get settings() {
+      return settings;
+    },
+    set settings(next) {
+      settings = next;
+    },
+    get now() {
+      return now;
+    },
+    deaf: false,
+  };
+  return self;
+}
