@@ -114,7 +114,8 @@ function checkReassembly(pf: Pf, reass: number): Finding {
 
 function checkLimit(pf: Pf, { shards }: CheckOptions): Finding {
   const limit = anchorLimit(pf);
-  if (limit === null) return ok('this kernel sets no limit to anchors');
+  // Zero is no limit as well (pf_ioctl.c, pf_ioctl_set_limit).
+  if (limit === null || limit === 0) return ok('there is no limit to anchors');
   const used = countAnchors(pf, '', 0);
   const text = `anchors: ${used} in use of ${limit}`;
   return limit - used >= shards + 2 || used > shards
