@@ -50,6 +50,8 @@ export interface Stage {
   hears(to: HostName, text: string): Event;
   /** Plays events and checks that exactly what should arrive did, wherever it was sent to. */
   play(...events: readonly Event[]): Promise<void>;
+  /** Sends a media packet now. Does it arrive? */
+  probe(from: string, to: string): Promise<boolean>;
   kernel(): KernelState;
 }
 
@@ -183,6 +185,31 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     }
   }
 
+  async function probe(from: string, to: string): Promise<boolean> {
+    const event = media(from, to, true);
+    if (event.type !== 'media') return false;
+    const { from: sender, source, to: receiver, destination } = event;
+    const text = `probe ${++packets}`;
+    const fence = sip('OPTIONS', { callId: `fence-${++fences}@example.com` });
+    const socket = mediaSocket(destination);
+    await actors[sender].run([
+      ...opening(sender, mediaSocket(source), source),
+      ...opening(sender, sipSocket, at(sender)),
+    ]);
+    await actors[receiver].run([
+      ...opening(receiver, socket, destination),
+      ...opening(receiver, sipSocket, at(receiver)),
+    ]);
+    const [, arrivals] = await Promise.all([
+      actors[sender].run([
+        send(mediaSocket(source), destination, text),
+        send(sipSocket, at(receiver), fence),
+      ]),
+      actors[receiver].run([expect(sipSocket, fence), take(socket)]),
+    ]);
+    return textsAt(arrivals, socket).includes(text);
+  }
+
   function mediaSockets(host: HostName): string[] {
     return [...known]
       .filter((name) => name.startsWith(`${host} `))
@@ -206,6 +233,7 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     raw: (from, packet) => ({ type: 'raw', from, packet }),
     hears: (to, text) => ({ type: 'hears', to, text }),
     play,
+    probe,
     kernel: () => kernelState(topology),
   };
 }
