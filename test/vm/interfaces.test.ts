@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { type GuestDaemon, loadRuleset, startDaemon } from './daemon.ts';
+import { type Guest, withoutGuest } from './guest.ts';
+import { hangUp, type Lab, mediaPasses, open, openLab, setUp, shut } from './lab.ts';
+import { CONFIG, ruleset } from './ruleset.ts';
+
+/** A name that divert(4) cuts to another that there is. */
+const LONG = 'inside0.100';
+const CUT = LONG.slice(0, 7);
+const CUT_TO_TWO = 'lan0.100';
+const TWO = CUT_TO_TWO.slice(0, 7);
+
+describe('interfaces that divert(4) has trouble with', { skip: withoutGuest }, () => {
+  let lab: Lab;
+  let guest: Guest;
+  let daemon: GuestDaemon;
+
+  before(async () => {
+    lab = await openLab();
+    ({ guest } = lab);
+    daemon = await startDaemon(guest, CONFIG, ruleset(guest));
+  });
+
+  after(async () => {
+    await daemon?.stop().catch(() => {});
+    await lab?.close();
+  });
+
+  async function call(family: 4 | 6): Promise<void> {
+    for (const turned of [false, true]) {
+      const { caller, callee } = lab.agents(family);
+      const [from, to] = turned ? [callee, caller] : [caller, callee];
+      await Promise.all([open(from), open(to)]);
+      const dialog = await setUp(from, to);
+      assert.ok(await mediaPasses(from, to));
+      await hangUp(from, to, dialog);
+      await lab.isClosed(from, to);
+      await Promise.all([shut(from), shut(to)]);
+    }
+  }
+
+  /** Renames the inside interface while `body` runs, beside one that has the cut name. */
+  async function renamed(name: string, other: string, body: () => Promise<void>): Promise<void> {
+    const { inside } = guest.interfaces;
+    const pair = (await guest.run('kldload -nq if_epair; ifconfig epair create')).trim();
+    const partner = pair.replace(/a$/, 'b');
+    await guest.run(`ifconfig ${pair} name ${other}; ifconfig ${inside} name ${name}`);
+    // The daemon asks for the names every five seconds.
+    await new Promise((resolve) => setTimeout(resolve, 6000));
+    try {
+      await guest.run(`ifconfig ${other} inet 203.0.113.1/24 up`);
+      await loadRuleset(guest, ruleset({ ...guest, interfaces: { ...guest.interfaces, inside: name } }));
+      await body();
+    } finally {
+      await guest.run(
+        `ifconfig ${name} name ${inside}; ifconfig ${partner} destroy; ifconfig ${other} destroy; true`,
+      );
+      await loadRuleset(guest, ruleset(guest));
+    }
+  }
+
+  it(`calls through ${CUT_TO_TWO}, which comes as ${TWO}, which there is`, async () => {
+    await renamed(CUT_TO_TWO, TWO, () => call(4));
+  });
+
+  it(`calls through ${LONG}, which comes as ${CUT}, which there is`, async () => {
+    await renamed(LONG, CUT, () => call(4));
+  });
+
+  it('calls over IPv6 through an interface without IPv4', async () => {
+    const { inside } = guest.interfaces;
+    await guest.run(`ifconfig ${inside} inet 192.0.2.1 delete`);
+    try {
+      await call(6);
+    } finally {
+      await guest.run(`ifconfig ${inside} inet 192.0.2.1/24`);
+    }
+  });
+});
