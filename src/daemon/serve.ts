@@ -31,6 +31,8 @@ export interface ServeOptions {
 /** What serves people beside the packets: started once packets are taken, closed when no more are. */
 export interface Service {
   start(daemon: RunningDaemon): void;
+  /** The settings are these from now on. */
+  reload?(settings: Settings): void;
   close(): void;
 }
 
@@ -149,6 +151,7 @@ export async function serve(serving: Serving): Promise<number> {
     serving.changeSettings(next);
     log.reload(next.log);
     thread.send({ type: 'settings', settings: next });
+    for (const service of services) service.reload?.(next);
     for (const { key, from, to, reload: when } of changes) {
       const effect = when === 'restart' ? ' takes effect at a restart only' : '';
       log.own.info(`configuration: ${key}: ${from} to ${to}${effect}`);

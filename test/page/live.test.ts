@@ -40,7 +40,7 @@ function daemon() {
           refusals: 0,
           media: asked * 200,
         },
-        ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf) },
+        ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), rowsOmitted: 0 },
         latency: { inspection: { p50: 14, p99: 40, max: 900 }, commit: { p50: 1200, p99: 4000, max: 9000 } },
         refused: {},
       };

@@ -216,6 +216,8 @@ export interface LiveSnapshot {
   readonly calls: number;
   /** Calls under way and, for a while, those that ended; newest first. */
   readonly rows: readonly CallRow[];
+  /** Calls that are known and not in `rows`. */
+  readonly rowsOmitted: number;
   /** Microseconds; null when there was nothing to measure yet. */
   readonly latency: { readonly inspection: Quantiles | null; readonly commit: Quantiles | null };
   /** Refusals by reason since the start. */

@@ -7,8 +7,8 @@ import { clock, LEVELS, span } from './words.ts';
 
 export interface CallList {
   readonly element: HTMLElement;
-  /** Shows these calls from now on; those that are open stay open. */
-  update(rows: readonly CallRow[]): void;
+  /** Shows these calls from now on; those that are open stay open. `omitted`: how many more there are. */
+  update(rows: readonly CallRow[], omitted?: number): void;
   /** Opens a call and scrolls to it. */
   open(hash: string): void;
 }
@@ -51,6 +51,7 @@ const BATCH = 150;
 export function createCallList(load: (hash: string) => Promise<CallPicture>): CallList {
   const entries = new Map<string, Entry>();
   let all: readonly CallRow[] = [];
+  let more = 0;
   let filter = FILTERS[0]!;
   let order = ORDERS[0]!;
   let words: readonly string[] = [];
@@ -111,8 +112,9 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
     return entry;
   }
 
-  function update(rows: readonly CallRow[]): void {
+  function update(rows: readonly CallRow[], omitted = 0): void {
     all = rows;
+    more = omitted;
     const here = new Set(rows.map(({ hash }) => hash));
     for (const [hash, { panel }] of entries) {
       if (here.has(hash)) continue;
@@ -135,10 +137,11 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
     shown = order.compare === null ? found : found.sort((a, b) => order.compare!(a.row, b.row));
     if (fromTop) made = BATCH;
     grow(made);
-    count.textContent =
+    const total =
       shown.length === all.length
         ? plural(all.length, 'call')
         : `${number(shown.length)} of ${plural(all.length, 'call')}`;
+    count.textContent = more === 0 ? total : `${total}; ${number(more)} older ones are not listed`;
   }
 
   function chip(one: Filter, holding: number): HTMLButtonElement {

@@ -27,7 +27,7 @@ export function showLive(root: HTMLElement): void {
       history.push(snapshot);
       if (history.length > REMEMBERED) history.shift();
       failedAt = null;
-      list.update(snapshot.rows);
+      list.update(snapshot.rows, snapshot.rowsOmitted);
     } catch {
       failedAt ??= Date.now() / 1000;
     }
