@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { eventually } from './kernel.ts';
-import type { Topology } from './topology.ts';
+import { type Topology, typescript } from './topology.ts';
 
 /** A daemon on the firewall of a topology. */
 export interface Daemon {
@@ -45,12 +45,19 @@ export interface DaemonOptions {
   readonly flags?: readonly string[];
   /** What to start in place of pinholed, by its path from here. */
   readonly module?: string;
+  /** Words before the command, such as taskset(1)'s. */
+  readonly pinned?: readonly string[];
 }
 
 /** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
   topology: Topology,
-  { changes = '', flags = ['--no-supervisor'], module = '../../src/main.ts' }: DaemonOptions = {},
+  {
+    changes = '',
+    flags = ['--no-supervisor'],
+    module = '../../src/main.ts',
+    pinned = [],
+  }: DaemonOptions = {},
 ): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);
@@ -65,12 +72,13 @@ export async function startDaemon(
   ].filter((line) => !given.has(line.split(':', 1)[0]));
   writeFileSync(config, `${base.join('\n')}\n${changes}\n`);
 
+  const [prefix, ...words] = [...pinned, ...typescript(module)] as [string, ...string[]];
   const lines: string[] = [];
   const listeners: (() => void)[] = [];
   let child: ChildProcess;
 
   function launch(): void {
-    child = topology.start(module, ['run', '--config', config, ...flags]);
+    child = topology.start(prefix, ...words, 'run', '--config', config, ...flags);
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         lines.push(line);

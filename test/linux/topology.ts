@@ -38,8 +38,10 @@ export interface Topology {
   readonly actors: Readonly<Record<HostName, Actor>>;
   /** Runs a program on the firewall and returns what it printed. Throws what it complained of. */
   firewall(program: string, ...args: readonly string[]): string;
-  /** Starts a TypeScript module of this directory on the firewall. */
-  start(module: string, args: readonly string[], env?: NodeJS.ProcessEnv): ChildProcess;
+  /** Starts a program on the firewall. */
+  start(program: string, ...args: readonly string[]): ChildProcess;
+  /** The name of a host's namespace, for ip-netns(8). */
+  namespaceOf(host: HostName | 'firewall'): string;
   /** Starts any program there, with pipes for standard input, output and error. */
   spawn(host: HostName | 'firewall', program: string, ...args: readonly string[]): ChildProcess;
   /** Ends what was started, and removes the namespaces. */
@@ -70,35 +72,27 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
   for (const signal of SIGNALS) process.once(signal, interrupted);
   const firewall = (program: string, ...args: readonly string[]) =>
     run('ip', 'netns', 'exec', namespaceOf('firewall'), program, ...args);
-  const launch = (
-    host: HostName | 'firewall',
-    module: string,
-    args: readonly string[],
-    env?: NodeJS.ProcessEnv,
-  ) => {
-    const child = spawn(
-      'ip',
-      [
-        ...['netns', 'exec', namespaceOf(host), process.execPath, '--import', 'tsx'],
-        fileURLToPath(new URL(module, import.meta.url)),
-        ...args,
-      ],
-      { stdio: ['pipe', 'pipe', host === 'firewall' ? 'pipe' : 'inherit'], env: { ...process.env, ...env } },
-    );
+  const launch = (host: HostName | 'firewall', program: string, ...args: readonly string[]) => {
+    const child = spawn('ip', ['netns', 'exec', namespaceOf(host), program, ...args], {
+      stdio: ['pipe', 'pipe', host === 'firewall' ? 'pipe' : 'inherit'],
+    });
     children.push(child);
     return child;
   };
   try {
     connect(namespaceOf);
     rules(firewall);
-    const actors = await Promise.all(HOSTS.map((host) => createActor(launch(host, 'actor.ts', []))));
+    const actors = await Promise.all(
+      HOSTS.map((host) => createActor(launch(host, ...typescript('actor.ts')))),
+    );
     return {
       actors: Object.fromEntries(HOSTS.map((host, index) => [host, actors[index]!])) as Record<
         HostName,
         Actor
       >,
       firewall,
-      start: (module, args, env) => launch('firewall', module, args, env),
+      start: (program, ...args) => launch('firewall', program, ...args),
+      namespaceOf,
       spawn(host, ...words) {
         const child = spawn('ip', ['netns', 'exec', namespaceOf(host), ...words]);
         children.push(child);
@@ -115,6 +109,11 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
     remove();
     throw error;
   }
+}
+
+/** The command that runs a module, named by its path from this directory. */
+export function typescript(module: string): [string, ...string[]] {
+  return [process.execPath, '--import', 'tsx', fileURLToPath(new URL(module, import.meta.url))];
 }
 
 function connect(namespaceOf: (host: HostName | 'firewall') => string): void {
