@@ -1,5 +1,13 @@
 import { geteuid } from 'node:process';
-import { cautions, findConfig, loadConfigFile, type Settings } from '../config/load.ts';
+import {
+  cautions,
+  findConfig,
+  formatProblem,
+  type Loaded,
+  loadConfigFile,
+  type Settings,
+} from '../config/load.ts';
+import { beginWith } from '../daemon/inherited.ts';
 import { platformName, StartError } from '../daemon/platform.ts';
 import { packetUser } from '../daemon/privileges.ts';
 import { command } from './command.ts';
@@ -43,7 +51,7 @@ export const run = command(
       })
       .option('supervised', { type: 'boolean', default: false, hidden: true }),
   async (args) => {
-    const found = configured(args.config);
+    const found = args.supervised ? configuredAgain(args.config) : configured(args.config);
     if (found === null) return 1;
     const { file, settings } = found;
     const options = {
@@ -74,6 +82,20 @@ interface Options {
   readonly platformModule: string;
 }
 
+/** As `configured`, for a data path: a file that was broken since the supervisor has read it stops nothing. */
+function configuredAgain(named: string | undefined): ReturnType<typeof configured> {
+  const found = findConfig(named);
+  const { settings, problems } = beginWith(found);
+  for (const problem of problems) console.error(formatProblem(problem));
+  if (settings === null) return null;
+  if (problems.length > 0) console.error('pinholed: going on with the configuration as it was before');
+  return { settings, file: found.file };
+}
+
+function reloader(file: string | null): () => Loaded {
+  return () => (file === null ? findConfig(undefined) : loadConfigFile(file));
+}
+
 function extension(): 'ts' | 'js' {
   return import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 }
@@ -96,10 +118,9 @@ async function serve(settings: Settings, options: Options, supervised: boolean):
   const { user, keep, file, platformModule } = options;
   const { runDaemon } = await import('../daemon/daemon.ts');
   const { openControl } = await import('./services.ts');
-  const reload = () => (file === null ? findConfig(undefined) : loadConfigFile(file));
   const status = await runDaemon({
     settings,
-    reload,
+    reload: reloader(file),
     configFile: file,
     services: [openControl],
     user,
@@ -117,5 +138,5 @@ async function superviseDaemon(settings: Settings, options: Options): Promise<nu
   if (file !== null) args.push('--config', file);
   if (user !== null) args.push('--user', user);
   if (keep) args.push('--keep');
-  process.exit(await runSupervisor({ settings, user, args, platformModule }));
+  process.exit(await runSupervisor({ settings, reload: reloader(file), user, args, platformModule }));
 }

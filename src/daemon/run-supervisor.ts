@@ -1,18 +1,23 @@
 import { loadLibc } from '../../native-bindings/engine.ts';
+import type { Loaded } from '../config/load.ts';
 import type { Settings } from '../config/schema.ts';
 import { createClock } from './clock.ts';
+import { bequeath } from './inherited.ts';
 import { createLog } from './log.ts';
 import { openLogSink } from './log-sink.ts';
 import { ownCommand } from './own-command.ts';
 import { endOrphan, writePidFile } from './pid-file.ts';
 import type { PlatformModule } from './platform.ts';
 import { packetUser } from './privileges.ts';
+import { reloadable } from './reloadable.ts';
 import { notifyServiceManager } from './service-manager.ts';
 import { statusSignals } from './signals.ts';
 import { supervise } from './supervisor.ts';
 
 export interface RunSupervisorOptions {
   readonly settings: Settings;
+  /** Reads the configuration again. */
+  readonly reload: () => Loaded;
   /** Reads packets as this user in place of `daemon.user`; `root` keeps root. */
   readonly user: string | null;
   /** Arguments of this program that make it the data-path process. */
@@ -29,6 +34,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
   const childFile = pidFile === null ? null : `${pidFile}.child`;
   const removePidFile = pidFile === null ? () => {} : writePidFile(pidFile);
   let removeChildFile = () => {};
+  let current = settings;
   try {
     const sink = openLogSink(settings.log.destination, libc, user);
     const log = createLog(settings.log, sink, createClock(libc));
@@ -41,7 +47,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     const { NOTIFY_SOCKET: _, ...env } = process.env;
     const supervisor = supervise({
       command: ownCommand(args),
-      env,
+      env: () => ({ ...env, ...bequeath(current) }),
       failOpen,
       say: (level, text) => log.own[level](`supervisor: ${text}`),
       onStart: (pid) => {
@@ -56,7 +62,9 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
     process.on('SIGHUP', () => {
-      log.reload(settings.log);
+      const loaded = options.reload();
+      if ('settings' in loaded) current = reloadable(current, loaded.settings);
+      log.reload(current.log);
       supervisor.signal('SIGHUP');
     });
     for (const signal of statusSignals()) process.on(signal, () => supervisor.signal(signal));

@@ -7,7 +7,8 @@ import type { FailOpen } from './platform.ts';
 export interface SupervisorOptions {
   /** The data-path process: program and arguments. Its descriptor 3 is the heartbeat pipe. */
   readonly command: readonly [string, ...string[]];
-  readonly env?: NodeJS.ProcessEnv;
+  /** Its environment, asked for before each start; this process's own by default. */
+  readonly env?: () => NodeJS.ProcessEnv;
   /** The daemon's own rules, with `fail: open`; null leaves rules alone. */
   readonly failOpen: FailOpen | null;
   readonly say: (level: 'error' | 'warn' | 'info', text: string) => void;
@@ -75,7 +76,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     const [program, ...args] = command;
     const started = spawn(program, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-      ...(options.env && { env: options.env }),
+      ...(options.env && { env: options.env() }),
     });
     child = started;
     if (started.pid !== undefined) options.onStart?.(started.pid);

@@ -314,6 +314,23 @@ describe('daemon', () => {
     daemon.child.kill('SIGKILL');
   });
 
+  it('is restarted with the configuration of before when the file was broken meanwhile', async () => {
+    const daemon = start({ flags: ['--supervise'], config: 'denied-ports: [5000, 5060]' });
+    await daemon.said(isRunning);
+    const file = join(daemon.directory, 'config');
+    writeFileSync(file, configText(daemon.directory, 'denied-ports: [5002, 5060]'));
+    daemon.child.kill('SIGHUP');
+    await daemon.said(/configuration read again: 1 changes/);
+    writeFileSync(file, 'strict: perhaps\n');
+    process.kill(Number(/pid (\d+)/.exec(daemon.stderr())![1]), 'SIGKILL');
+    await daemon.said(isRunningAgain);
+    assert.match(daemon.stderr(), /config:1:9: strict: expected true or false/);
+    await pass(daemon.directory, invite('one'), answer('one', 5002), invite('two'), answer('two', 5000));
+    assert.deepEqual(daemon.rules(), [5000]);
+    daemon.child.kill('SIGTERM');
+    assert.equal(await daemon.exit, 0);
+  });
+
   it('tells its status on SIGUSR1', async () => {
     const daemon = start({ flags: ['--supervise'] });
     await daemon.said(isRunning);

@@ -1,14 +1,17 @@
 /** The program that daemon.test.ts runs: as `pinholed run`, over the platform double and without asking for root. */
-import { loadConfigFile } from '../../src/config/load.ts';
+import { formatProblem, loadConfigFile } from '../../src/config/load.ts';
 import { runDaemon } from '../../src/daemon/daemon.ts';
+import { beginWith } from '../../src/daemon/inherited.ts';
 import { runSupervisor } from '../../src/daemon/run-supervisor.ts';
 
 const [file, ...flags] = process.argv.slice(2) as [string, ...string[]];
-const loaded = loadConfigFile(file);
-if ('problems' in loaded) throw new Error(JSON.stringify(loaded.problems));
-const { settings } = loaded;
+const reload = () => loadConfigFile(file);
+const { settings, problems } = beginWith(reload());
+for (const problem of problems) console.error(formatProblem(problem));
+if (settings === null) process.exit(1);
 const common = {
   settings,
+  reload,
   user: process.geteuid?.() === 0 && !flags.includes('--drop') ? 'root' : null,
   platformModule: new URL('./platform-double.ts', import.meta.url).href,
 };
@@ -19,7 +22,6 @@ const status = flags.includes('--supervise')
     })
   : await runDaemon({
       ...common,
-      reload: () => loadConfigFile(file),
       configFile: file,
       keep: flags.includes('--keep'),
       supervised: flags.includes('--supervised'),
