@@ -71,6 +71,7 @@ export function createLiveSource(
 
   async function rows(): Promise<CallRow[]> {
     const made: CallRow[] = [];
+    const [zero, now] = [epoch(), Date.now()];
     const lists = [
       { calls: history.underWay(), most: MOST_UNDER_WAY },
       { calls: history.ended(), most: MOST_ENDED },
@@ -78,7 +79,7 @@ export function createLiveSource(
     for (const { calls, most } of lists) {
       let left = most;
       for (const { report } of calls) {
-        made.push(rowOf(livePicture(atEpoch(report, epoch()), Date.now())));
+        made.push(rowOf(livePicture(atEpoch(report, zero), now)));
         if (made.length % ROWS_AT_A_TIME === 0) await nextTurn();
         if (--left === 0) break;
       }

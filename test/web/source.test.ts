@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { afterEach, test } from 'node:test';
+import { defaults } from '../../src/config/schema.ts';
+import { createHistogram } from '../../src/daemon/histogram.ts';
+import type { CallSummary, DataPathStatus, Leg } from '../../src/daemon/messages.ts';
+import { createHistory } from '../../src/report/live/history.ts';
+import { createLiveSource, type LiveSource } from '../../src/web/source.ts';
+
+const CALLS = 10_000;
+const ENDED = 600;
+
+const leg = (number: number, endedAt: number | null): Leg => ({
+  hash: number.toString(16).padStart(16, '0'),
+  callId: `call-${number}`,
+  fromTag: 'a',
+  parties: ['192.0.2.1', '10.0.0.5'],
+  from: 'sip:a@example.com',
+  to: 'sip:b@example.com',
+  state: endedAt === null ? 'confirmed' : 'ended',
+  endReason: endedAt === null ? null : 'bye',
+  endStatus: 0,
+  startedAt: number,
+  answeredAt: number,
+  endedAt,
+  dialogs: [],
+});
+const summary = (one: Leg): CallSummary => ({ leg: one, mediaAt: 0, nextTimer: null, pinholes: [] });
+
+function status(missing = 0): DataPathStatus {
+  const commit = createHistogram();
+  for (const ms of [0.1, 0.1, 3000]) commit.record(ms);
+  return {
+    counters: {
+      ...{ received: 30, released: 30, dropped: 0, commits: 3, retries: 0, commitErrors: 0 },
+      ...{ repairs: 0, exceptions: 0, eventsLost: 0 },
+    },
+    inspector: {
+      ...{ packets: 30, notSip: 0, keepalives: 0, malformed: 0, unreadable: {}, callsStarted: CALLS },
+      messages: { udp: 20, tcp: 10 },
+      methods: {},
+      refusals: { 'not-inside': 7, 'port-denied': 2 },
+    },
+    inspection: createHistogram().read(),
+    commit: commit.read(),
+    fidelity: { modified: 0, compared: 30 } as DataPathStatus['fidelity'],
+    exposure: {} as DataPathStatus['exposure'],
+    ...{ calls: CALLS, pinholes: 2 * CALLS, missing, platform: {} },
+  };
+}
+
+let source: LiveSource;
+afterEach(() => source.close());
+
+function withCalls() {
+  const history = createHistory({
+    endedCalls: () => ENDED,
+    callsUnderWay: () => CALLS,
+    trafficOf: () => undefined,
+  });
+  for (let number = 0; number < CALLS; number++) history.adopt(summary(leg(number, null)));
+  for (let number = 0; number < ENDED; number++) {
+    history.adopt(summary(leg(CALLS + number, CALLS + 2 * ENDED - number)));
+  }
+  const questions: string[] = [];
+  const state = { missing: 0 };
+  source = createLiveSource(
+    {
+      about: {
+        platform: 'freebsd',
+        description: [],
+        user: 'x',
+        startedAt: 0,
+        adopted: { calls: 0, pinholes: 0 },
+      },
+      ask: (question) => {
+        questions.push(question.type);
+        return Promise.resolve(status(state.missing)) as never;
+      },
+      clock: () => 50_000,
+      settings: defaults,
+      supervised: true,
+      traffic: () => ({ packets: 5, bytes: 500 }),
+    },
+    history,
+  );
+  return { history, questions, state };
+}
+
+test('of ten thousand calls the newest and the last that ended are listed, and the rest is counted', async () => {
+  const { history, questions } = withCalls();
+  const live = await source.snapshot();
+  const underWay = live.rows.filter(({ endedAt }) => endedAt === null);
+  assert.deepEqual([underWay.length, live.rows.length - underWay.length], [500, 500]);
+  assert.deepEqual([live.rowsOmitted, live.calls], [history.size - 1000, CALLS]);
+  assert.deepEqual([underWay[0]?.callId, underWay.at(-1)?.callId], ['call-9999', 'call-9500']);
+  assert.ok(
+    live.rows.every(({ startedAt }, index) => startedAt <= (live.rows[index - 1]?.startedAt ?? Infinity)),
+  );
+  assert.deepEqual(questions, ['status'], 'the data path gives its counters and no calls');
+  assert.equal(source.call(leg(0, null).hash)?.call.callId, 'call-0', 'what is not listed has its picture');
+});
+
+test('others have their turn while rows are made, and one answer serves all', async () => {
+  const { questions } = withCalls();
+  let turns = 0;
+  let isMade = false;
+  const turn = () => {
+    turns++;
+    if (!isMade) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const [one, other] = await Promise.all([source.snapshot(), source.snapshot()]);
+  isMade = true;
+  assert.equal(one, other);
+  assert.deepEqual(questions, ['status']);
+  assert.ok(turns >= 10, `${turns} turns`);
+});
+
+test('latency is in µs and never beyond what was measured; usual refusals are no refusals', async () => {
+  withCalls();
+  const { latency, counters } = await source.snapshot();
+  assert.equal(latency.inspection, null);
+  // 100 µs is in the bucket up to 128, 3 s in that beyond the last bound.
+  assert.deepEqual(latency.commit, { p50: 128, p99: 3_000_000, max: 3_000_000 });
+  assert.deepEqual([counters.messages, counters.media, counters.refusals], [30, 5, 2]);
+});
+
+test('an alarm that puts calls at stake is critical', async () => {
+  const { state } = withCalls();
+  state.missing = 3;
+  const before = Date.now() / 1000;
+  const { alarms } = await source.snapshot();
+  assert.equal(alarms.length, 1);
+  assert.equal(alarms[0]!.severity, 'critical');
+  assert.match(alarms[0]!.text, /^3 pinholes are wanted/);
+  assert.ok(alarms[0]!.since >= before - 0.001 && alarms[0]!.since <= Date.now() / 1000);
+});
