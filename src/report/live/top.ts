@@ -24,7 +24,9 @@ export function topLines(result: TopResult, view: TopView): string[] {
     cut(
       `pinholed up ${ageText(result.uptime)}: ${plural(result.calls, 'call')}, ${plural(result.pinholes, 'pinhole')}, ${plural(result.packets, 'packet')}`,
     ),
-    alarm === undefined ? 'no alarms' : bad(cut(`ALARM ${alarm.text}${moreText(result.alarms.length - 1)}`)),
+    alarm === undefined
+      ? cut('no alarms')
+      : bad(cut(`ALARM ${alarm.text}${moreText(result.alarms.length - 1)}`)),
     cut(`sorted by ${sort}${keys ? HELP : ''}`),
     '',
   ];

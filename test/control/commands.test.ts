@@ -1,0 +1,295 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { StatusResult } from '../../src/control/protocol.ts';
+import { udpPacket } from '../packets.ts';
+import { type Host, host, sdp, sip } from '../scene.ts';
+import { scratch, until } from './socket.ts';
+
+const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const alice = host('192.0.2.1');
+const bob = host('10.0.0.5');
+const withoutTmux = spawnSync('tmux', ['-V']).status === 0 ? false : 'needs tmux';
+const withoutRoot = process.geteuid?.() === 0 ? false : 'needs root';
+
+interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface Daemon {
+  readonly directory: string;
+  readonly child: ChildProcess;
+  readonly stderr: () => string;
+  /** Runs a command against it. */
+  run(...words: string[]): Promise<Ran>;
+  send(from: Host, to: Host, text: string): Promise<void>;
+  stop(): Promise<void>;
+}
+
+function runCommand(words: readonly string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const ran = { stdout: '', stderr: '' };
+    const child = spawn(process.execPath, ['--import', 'tsx', program, ...words]);
+    child.stdout.on('data', (chunk) => {
+      ran.stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      ran.stderr += chunk;
+    });
+    child.on('close', (status) => resolve({ status, ...ran }));
+  });
+}
+
+/** The daemon over the platform made of files, with its control socket. */
+async function start(config = '', user?: string): Promise<Daemon> {
+  const { path: directory, remove } = scratch();
+  const file = join(directory, 'config');
+  const files = join(directory, 'files');
+  mkdirSync(files);
+  chmodSync(files, 0o777);
+  const lines = [
+    'inside: [10.0.0.0/8]',
+    'daemon: { pid-file: off, journal: off, user: nobody, group: nogroup }',
+    `control: { socket: ${join(directory, 'sock')} }`,
+    'timers: { drain: 0 }',
+    config,
+  ];
+  writeFileSync(file, lines.join('\n'));
+  const process_ = fileURLToPath(new URL('./process.ts', import.meta.url));
+  const words = ['--import', 'tsx', process_, file, ...(user === undefined ? [] : [user])];
+  const child = spawn(process.execPath, words, {
+    stdio: ['ignore', 'inherit', 'pipe'],
+    env: { ...process.env, PINHOLED_TEST_DIRECTORY: files },
+  });
+  let stderr = '';
+  child.stderr!.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  await until(() => /pinholes taken up/.test(stderr) || child.exitCode !== null);
+  assert.equal(child.exitCode, null, stderr);
+  const wire = createSocket('udp4');
+  const back = new Promise<void>((resolve) => wire.once('listening', resolve));
+  wire.bind(0, '127.0.0.1');
+  await back;
+  const port = Number(readFileSync(join(files, 'port'), 'utf8'));
+
+  return {
+    directory,
+    child,
+    stderr: () => stderr,
+    run: (...args) => runCommand([...args, '--socket', join(directory, 'sock')]),
+    async send(from, to, text) {
+      const released = new Promise<void>((resolve) => wire.once('message', () => resolve()));
+      wire.send(udpPacket(from, to, text), port, '127.0.0.1');
+      await released;
+    },
+    async stop() {
+      wire.close();
+      child.kill('SIGTERM');
+      await exited;
+      remove();
+    },
+  };
+}
+
+async function establish(daemon: Daemon, callId: string, port: number): Promise<void> {
+  await daemon.send(alice, bob, sip('INVITE', { callId, body: sdp(alice.address, [6000]) }));
+  await daemon.send(bob, alice, sip('200 INVITE', { callId, to: 'b', body: sdp(bob.address, [port]) }));
+  await daemon.send(alice, bob, sip('ACK', { callId, to: 'b' }));
+}
+
+describe('commands', () => {
+  let daemon: Daemon;
+  before(async () => {
+    daemon = await start();
+    await establish(daemon, 'one@pbx', 4000);
+    await establish(daemon, 'two@pbx', 4002);
+    await daemon.send(alice, bob, sip('BYE', { callId: 'two@pbx', to: 'b', cseq: 2 }));
+    await daemon.send(bob, alice, sip('200 BYE', { callId: 'two@pbx', to: 'b', cseq: 2 }));
+    // The history is told within a quarter of a second.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  });
+  after(() => daemon.stop());
+
+  it('status, in words and as the same JSON', async () => {
+    const words = await daemon.run('status');
+    assert.equal(words.status, 0, words.stderr);
+    assert.match(words.stdout, /^calls +1 now, 2 since the start$/m);
+    assert.match(words.stdout, /^bytes modified +0 \(of \d+ packets? compared\)$/m);
+    const json = JSON.parse((await daemon.run('status', '--json')).stdout) as StatusResult;
+    assert.deepEqual([json.calls, json.callsStarted, json.bytesModified], [1, 2, 0]);
+    assert.equal(json.pid, daemon.child.pid);
+    assert.deepEqual(json.description, ['made of files']);
+  });
+
+  it('calls, one of them in full', async () => {
+    assert.match(
+      (await daemon.run('calls')).stdout,
+      /^\w{16} +confirmed .* one@pbx\n\w{16} +ended \(bye\) .* two@pbx$/m,
+    );
+    const full = (await daemon.run('calls', '-v', '--call', 'one@pbx')).stdout;
+    assert.match(full, /udp 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1/);
+    const { calls } = JSON.parse((await daemon.run('calls', '--json')).stdout);
+    assert.deepEqual(
+      calls.map((call: { callId: string }) => call.callId),
+      ['one@pbx', 'two@pbx'],
+    );
+  });
+
+  it('pinholes, stats, exposure and top', async () => {
+    assert.match(
+      (await daemon.run('pinholes')).stdout,
+      /^udp +10\.0\.0\.5:4000-4001 +192\.0\.2\.1 +audio rtp\+rtcp/m,
+    );
+    assert.match((await daemon.run('stats')).stdout, /^INVITE +4$/m);
+    assert.match((await daemon.run('exposure', '--range', '16384-32767')).stdout, /STATIC RULE 16384-32767/);
+    const top = (await daemon.run('top')).stdout;
+    assert.match(top, /1 call, 1 pinhole, /);
+    assert.match(top, /sorted by age\n/);
+    assert.match(top, /one@pbx$/m);
+  });
+
+  it('explain, of a call under way and of one that is over', async () => {
+    const one = (await daemon.run('explain', 'one@pbx')).stdout;
+    assert.match(one, /end +confirmed now/);
+    assert.match(one, /#1 {2}A --> B {2}INVITE[\s\S]*#2 {2}A <-- B {2}200 Reason[\s\S]*#3 {2}A --> B {2}ACK/);
+    assert.match(one, /udp to 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1/);
+    const two = (await daemon.run('explain', 'two@pbx')).stdout;
+    assert.match(two, /end +bye after/);
+    assert.match(two, /\+\d\.\d{3} \(#5\) to \+\d\.\d{3} \(#8 bye\)/);
+    const { calls } = JSON.parse((await daemon.run('explain', 'two@pbx', '--json')).stdout);
+    assert.deepEqual(
+      calls[0].messages.map(({ summary }: { summary: string }) => summary),
+      ['INVITE', '200 Reason', 'ACK', 'BYE', '200 Reason (BYE)'],
+    );
+  });
+
+  it('say what is not there, and with what status', async () => {
+    for (const name of ['calls --call', 'explain', 'close']) {
+      const { status, stderr } = await daemon.run(...name.split(' '), 'nobody@nowhere');
+      assert.deepEqual([status, stderr], [1, 'pinholed: there is no call "nobody@nowhere"\n'], name);
+    }
+    const nothing = await runCommand(['status', '--socket', join(daemon.directory, 'none')]);
+    assert.equal(nothing.status, 3);
+    assert.match(nothing.stderr, /^pinholed: pinholed is not running \(.*none: there is no such socket\)\n$/);
+  });
+
+  it('close and flush', async () => {
+    await establish(daemon, 'three@pbx', 4004);
+    await establish(daemon, 'four@pbx', 4006);
+    assert.match((await daemon.run('close', 'three@pbx')).stdout, /^closed \w{16}\n$/);
+    assert.match((await daemon.run('calls', '--call', 'three@pbx')).stdout, /ended \(administrator\)/);
+    assert.equal((await daemon.run('flush')).stdout, 'closed 2 of 2 calls\n');
+    assert.equal((await daemon.run('pinholes')).stdout, 'No pinholes.\n');
+    assert.equal(readFileSync(join(daemon.directory, 'files', 'rules'), 'utf8'), '[]');
+    assert.match(daemon.stderr(), /control: user 0 closed 1 legs[\s\S]*control: user 0 closes all 2 calls/);
+  });
+
+  it('status says what is wrong by its status, too', async () => {
+    writeFileSync(join(daemon.directory, 'files', 'refuse'), '');
+    await establish(daemon, 'five@pbx', 4008);
+    const { status, stdout } = await daemon.run('status');
+    assert.equal(status, 2);
+    assert.match(stdout, /^pinholes +1 open, 1 missing$/m);
+    assert.match(stdout, /^ALARM {2}1 pinholes are wanted and not open/m);
+  });
+});
+
+describe('the socket of a daemon that gave up root', { skip: withoutRoot }, () => {
+  it('was made before, and admits the group of the settings', async () => {
+    const daemon = await start('', 'nobody');
+    try {
+      const { uid, mode } = lstatSync(join(daemon.directory, 'sock'));
+      assert.deepEqual([uid, mode & 0o777], [0, 0o600]);
+      const json = JSON.parse((await daemon.run('status', '--json')).stdout) as StatusResult;
+      assert.equal(json.user, 'nobody');
+    } finally {
+      await daemon.stop();
+    }
+  });
+});
+
+describe('pinholed top in a terminal', { skip: withoutTmux }, () => {
+  let daemon: Daemon;
+  let session: string;
+  const tmux = (...words: string[]) =>
+    execFileSync('tmux', ['-L', session, '-f', '/dev/null', ...words], { encoding: 'utf8' });
+  const shown = () => tmux('capture-pane', '-p', '-t', 'main');
+  const lines = () => shown().trimEnd().split('\n');
+
+  before(async () => {
+    daemon = await start();
+    session = `pinholed-${process.pid}`;
+    for (const [index, name] of ['alpha', 'beta', 'gamma'].entries()) {
+      await establish(daemon, `${name}@pbx`, 4000 + 2 * index);
+    }
+    const rules = JSON.parse(readFileSync(join(daemon.directory, 'files', 'rules'), 'utf8')) as {
+      id: string;
+    }[];
+    const counts = rules.map(({ id }, index) => [id, { packets: [100, 900, 500][index], bytes: 1 }]);
+    writeFileSync(join(daemon.directory, 'files', 'traffic'), JSON.stringify(counts));
+    const command = `${process.execPath} --import tsx ${program} top --socket ${join(daemon.directory, 'sock')}`;
+    tmux(
+      'new-session',
+      '-d',
+      '-s',
+      'main',
+      '-x',
+      '150',
+      '-y',
+      '20',
+      `${command}; echo left $?; exec sleep 60`,
+    );
+    await until(() => /pinholed up/.test(shown()));
+  });
+  after(async () => {
+    tmux('kill-server');
+    await daemon.stop();
+  });
+
+  const order = () => [...shown().matchAll(/(\w+)@pbx/g)].map(([, name]) => name);
+
+  it('shows the calls, the oldest first', () => {
+    assert.match(lines()[0]!, /^pinholed up \S+: 3 calls, 3 pinholes, 9 packets$/);
+    assert.match(lines()[2]!, /^sorted by age/);
+    assert.deepEqual(order(), ['alpha', 'beta', 'gamma']);
+  });
+
+  it('sorts by packets on p, by idle time on i, by age on a', async () => {
+    tmux('send-keys', '-t', 'main', 'p');
+    await until(() => /sorted by packets/.test(shown()) && order().join() === 'beta,gamma,alpha');
+    tmux('send-keys', '-t', 'main', 'i');
+    await until(() => /sorted by idle/.test(shown()));
+    tmux('send-keys', '-t', 'main', 'a');
+    await until(() => /sorted by age/.test(shown()) && order().join() === 'alpha,beta,gamma');
+  });
+
+  it('shows what is new by itself', async () => {
+    await establish(daemon, 'delta@pbx', 4006);
+    await until(() => order().join() === 'alpha,beta,gamma,delta');
+    assert.match(lines()[0]!, /4 calls, 4 pinholes/);
+  });
+
+  it('follows the size of the terminal', async () => {
+    tmux('resize-window', '-t', 'main', '-x', '60', '-y', '7');
+    await until(() => /^3 more/m.test(shown()));
+    assert.ok(lines().length <= 7);
+    assert.ok(lines().every((line) => line.length <= 60));
+    tmux('resize-window', '-t', 'main', '-x', '150', '-y', '20');
+    await until(() => order().length === 4);
+  });
+
+  it('gives the terminal back on q', async () => {
+    tmux('send-keys', '-t', 'main', 'q');
+    await until(() => /^left 0$/m.test(shown()));
+    assert.doesNotMatch(shown(), /pinholed up/);
+    assert.equal(tmux('display-message', '-p', '-t', 'main', '#{cursor_flag} #{alternate_on}').trim(), '1 0');
+  });
+});

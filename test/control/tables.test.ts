@@ -1,0 +1,445 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import type {
+  CallResult,
+  ExposureResult,
+  PinholeResult,
+  StatsResult,
+  StatusResult,
+  TopResult,
+} from '../../src/control/protocol.ts';
+import { callsInFull, callsText } from '../../src/report/live/calls.ts';
+import { exposureText } from '../../src/report/live/exposure.ts';
+import { pinholesText } from '../../src/report/live/pinholes.ts';
+import { keysOf } from '../../src/report/live/screen.ts';
+import { statsText } from '../../src/report/live/stats.ts';
+import { statusText } from '../../src/report/live/status.ts';
+import { listLines, tableLines } from '../../src/report/live/table.ts';
+import { topLines } from '../../src/report/live/top.ts';
+import { ageText, bytesText, countText, largeText, shortSpanText } from '../../src/report/live/words.ts';
+import { terminalStyle } from '../../src/report/style.ts';
+
+const plain = terminalStyle({}, {});
+
+const hole: PinholeResult = {
+  calls: ['00000000000000aa', '00000000000000bb'],
+  protocol: 'udp',
+  address: '10.0.0.5',
+  ports: [4000, 4001],
+  sources: ['192.0.2.1', '192.0.2.9'],
+  sourcePort: null,
+  media: 'audio',
+  kind: 'rtp+rtcp',
+  openedAt: 1_795_425_700,
+  agreed: true,
+  closing: null,
+  packets: 1500,
+  bytes: 258_000,
+};
+
+const call: CallResult = {
+  call: '00000000000000aa',
+  callId: 'abc@pbx.example',
+  from: '"Al" <sip:al@example.com>;tag=1',
+  to: '<sip:bo@example.com>',
+  parties: ['192.0.2.1', '10.0.0.5'],
+  state: 'confirmed',
+  endReason: null,
+  startedAt: 1_795_425_700,
+  answeredAt: 1_795_425_705,
+  endedAt: null,
+  age: 3725,
+  idle: 1.25,
+  packets: 1500,
+  bytes: 258_000,
+  nextTimer: { name: 'media-idle', in: 298.7 },
+  pinholes: [hole],
+};
+
+/** The cells of a table: columns begin where its heads begin, or end where they end. */
+function cells(text: string): Record<string, string>[] {
+  const [head, ...rows] = text.trimEnd().split('\n');
+  const heads = [...head!.matchAll(/\S+(?: \S+)*/g)];
+  return rows.map((row) => {
+    const found = [...row.matchAll(/\S+(?: \S+)*/g)];
+    assert.equal(found.length, heads.length, row);
+    return Object.fromEntries(
+      found.map((cell, index) => {
+        const [name, start] = [heads[index]![0], heads[index]!.index];
+        const end = start + name.length;
+        const aligned = cell.index === start || cell.index + cell[0].length === end;
+        assert.ok(aligned, `${cell[0]} stands under ${name}`);
+        return [name, cell[0]];
+      }),
+    );
+  });
+}
+
+describe('tables', () => {
+  it('have each column as wide as its widest cell, numbers to the right', () => {
+    const lines = tableLines(
+      [{ head: 'NAME' }, { head: 'N', right: true }, { head: 'END' }],
+      [
+        ['a', '1', 'x'],
+        ['longer', '1000', ''],
+      ],
+    );
+    assert.deepEqual(lines, ['NAME       N  END', 'a          1  x', 'longer  1000']);
+  });
+
+  it('line up whatever is in them', () => {
+    const row = fc.tuple(fc.stringMatching(/^[a-z]{1,12}$/), fc.stringMatching(/^[0-9]{1,9}$/));
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 10 }), (rows) => {
+        const lines = tableLines([{ head: 'TEXT' }, { head: 'NUMBER', right: true }], rows);
+        assert.equal(new Set(lines.map(({ length }) => length)).size, 1);
+      }),
+    );
+  });
+
+  it('of names and values have the values under each other', () => {
+    assert.deepEqual(
+      listLines(
+        [
+          ['a', '1'],
+          ['long', '2'],
+          ['', '3'],
+        ],
+        '  ',
+      ),
+      ['  a     1', '  long  2', '        3'],
+    );
+  });
+});
+
+describe('words for numbers', () => {
+  const AGES: readonly (readonly [number, string])[] = [
+    [0, '0.0s'],
+    [9.94, '9.9s'],
+    [59.9, '59s'],
+    [192, '3m12s'],
+    [3599, '59m59s'],
+    [3725, '1h02m'],
+    [86_399, '23h59m'],
+    [183_600, '2d03h'],
+  ];
+  for (const [seconds, text] of AGES)
+    it(`${seconds} s is ${text}`, () => assert.equal(ageText(seconds), text));
+  const SPANS: readonly (readonly [number, string])[] = [
+    [0.000016, '16 µs'],
+    [0.001024, '1.02 ms'],
+    [0.131072, '131 ms'],
+    [2.1, '2.10 s'],
+  ];
+  for (const [seconds, text] of SPANS)
+    it(`${seconds} s is ${text}`, () => assert.equal(shortSpanText(seconds), text));
+  it('counts have commas, sizes units, and what is too long an exponent', () => {
+    assert.deepEqual([0, 999, 1000, 1234567].map(countText), ['0', '999', '1,000', '1,234,567']);
+    assert.deepEqual([0, 1023, 1536, 20 * 2 ** 20, 2 ** 30].map(bytesText), [
+      '0 B',
+      '1023 B',
+      '1.5 KiB',
+      '20.0 MiB',
+      '1.0 GiB',
+    ]);
+    assert.deepEqual([12.4, 5e11, 4.294e13].map(largeText), ['12', '500,000,000,000', '4.29e+13']);
+  });
+});
+
+describe('pinholed calls', () => {
+  it('has a row for each call', () => {
+    const ended: CallResult = {
+      ...call,
+      ...{ call: '00000000000000bb', state: 'ended', endReason: 'bye', endedAt: 1_795_425_800, age: 100 },
+      ...{ idle: 42, packets: 7, pinholes: [], nextTimer: null, callId: 'x\x1b[31m y' },
+    };
+    assert.deepEqual(cells(callsText([call, ended], plain)), [
+      {
+        CALL: '00000000000000aa',
+        STATE: 'confirmed',
+        AGE: '1h02m',
+        IDLE: '1.3s',
+        PINHOLES: '1',
+        PACKETS: '1,500',
+        'NEXT TIMER': 'media-idle 4m58s',
+        PARTIES: '192.0.2.1 > 10.0.0.5',
+        'CALL-ID': 'abc@pbx.example',
+      },
+      {
+        CALL: '00000000000000bb',
+        STATE: 'ended (bye)',
+        AGE: '1m40s',
+        IDLE: '42s',
+        PINHOLES: '0',
+        PACKETS: '7',
+        'NEXT TIMER': '-',
+        PARTIES: '192.0.2.1 > 10.0.0.5',
+        'CALL-ID': 'x\\x1b[31m y',
+      },
+    ]);
+  });
+
+  it('with -v has all there is to say', () => {
+    const text = callsInFull([call], plain);
+    for (const line of [
+      /^ {2}Call-ID {5}abc@pbx\.example$/m,
+      /^ {2}from {8}"Al" <sip:al@example\.com>;tag=1$/m,
+      /^ {2}started {5}2026-11-23 09:21:40\.000 UTC, 1h02m long$/m,
+      /^ {2}answered {4}2026-11-23 09:21:45\.000 UTC$/m,
+      /^ {2}next timer {2}media-idle in 4m58s$/m,
+      /^ {2}audio rtp\+rtcp udp 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1, 192\.0\.2\.9, 1,500 packets$/m,
+    ]) {
+      assert.match(text, line);
+    }
+  });
+
+  it('says that there are none', () => {
+    assert.equal(callsText([], plain), 'No calls.\n');
+    assert.equal(callsInFull([], plain), 'No calls.\n');
+  });
+});
+
+describe('pinholed pinholes', () => {
+  it('has a row for each', () => {
+    const six: PinholeResult = {
+      ...hole,
+      ...{ calls: ['cc'], address: '2001:db8::5', ports: [5000, 5000], sources: ['any'], sourcePort: 7000 },
+      ...{
+        agreed: false,
+        closing: { reason: 'moved', in: 12.3 },
+        openedAt: 1_795_425_760,
+        packets: 0,
+        bytes: 0,
+      },
+    };
+    const rows = cells(pinholesText([hole, { ...hole, agreed: false }, six], 1_795_425_765, plain));
+    assert.deepEqual(rows[0], {
+      PROTO: 'udp',
+      TO: '10.0.0.5:4000-4001',
+      FROM: '192.0.2.1, 192.0.2.9',
+      MEDIA: 'audio rtp+rtcp',
+      OPEN: '1m05s',
+      PACKETS: '1,500',
+      BYTES: '252 KiB',
+      STAGE: 'agreed',
+      CALLS: '00000000000000aa 00000000000000bb',
+    });
+    assert.equal(rows[1]!['STAGE'], 'offered');
+    const { TO, FROM, OPEN, STAGE } = rows[2]!;
+    assert.deepEqual(
+      { TO, FROM, OPEN, STAGE },
+      {
+        ...{ TO: '[2001:db8::5]:5000', FROM: 'any port 7000', OPEN: '5.0s', STAGE: 'moved in 12s' },
+      },
+    );
+  });
+});
+
+const status: StatusResult = {
+  version: '0.1.0',
+  platform: 'freebsd',
+  system: 'FreeBSD 15.1-RELEASE',
+  runtime: 'node 20.20.2',
+  pid: 4711,
+  user: '_pinholed',
+  startedAt: 1_795_425_700,
+  uptime: 93_784,
+  mode: { fail: 'open', onFirewallError: 'drop', strict: true, supervised: true, journal: true },
+  description: ['divert port 8668: socket buffer 512 KiB', 'pf anchor pinholed'],
+  calls: 12,
+  callsStarted: 3456,
+  pinholes: 24,
+  pinholesMissing: 1,
+  adopted: { calls: 2, pinholes: 4 },
+  counters: {
+    ...{ received: 40_000, released: 39_990, dropped: 10, commits: 7000, retries: 3, commitErrors: 2 },
+    ...{ repairs: 1, exceptions: 0, eventsLost: 0 },
+  },
+  bytesModified: 0,
+  packetsCompared: 625,
+  messages: { udp: 39_000, tcp: 900 },
+  malformed: 5,
+  refused: 77,
+  media: { packets: 9_876_543, bytes: 1_700_000_000 },
+  latency: {
+    inspection: { median: 0.000032, p99: 0.000128, longest: 0.0021 },
+    commit: { median: 0.000512, p99: null, longest: 1.5 },
+  },
+  platformCounters: { 'lost-queue-full': 3 },
+  alarms: [{ name: 'packets-lost', text: '3 packets were lost', advice: 'Look at the load.' }],
+};
+
+describe('pinholed status', () => {
+  /** The value beside a name. */
+  const of = (text: string, name: string) =>
+    text
+      .split('\n')
+      .find((line) => line.startsWith(`${name}  `))
+      ?.slice(name.length)
+      .trim();
+
+  it('has everything beside its name', () => {
+    const text = statusText(status, '0.1.0', plain);
+    const expected: Record<string, string> = {
+      version: 'pinholed 0.1.0 on FreeBSD 15.1-RELEASE, node 20.20.2',
+      up: '1d02h, since 2026-11-23 09:21:40.000 UTC',
+      process: 'pid 4711, user _pinholed, supervised',
+      platform: 'freebsd',
+      mode: 'fail open, on a firewall error drop, strict, with a journal',
+      calls: '12 now, 3,456 since the start',
+      pinholes: '24 open, 1 missing',
+      'taken up': '2 calls with 4 pinholes from the journal',
+      packets: '40,000 received, 39,990 released, 10 dropped',
+      messages: '39,000 UDP, 900 TCP, 5 malformed',
+      'bytes modified': '0 (of 625 packets compared)',
+      refused: '77',
+      commits: '7,000 confirmed, 3 asked again, 2 failed, 1 repairs',
+      'media passed': '9,876,543 packets, 1.6 GiB',
+      inspection: 'half at most 32 µs, 99% at most 128 µs, longest 2.10 ms',
+      commit: 'half at most 512 µs, 99% over 1 s, longest 1.50 s',
+      losses: 'lost-queue-full 3',
+    };
+    for (const [name, value] of Object.entries(expected)) assert.equal(of(text, name), value, name);
+    assert.match(text, /^ +divert port 8668: socket buffer 512 KiB$/m);
+    assert.match(text, /^ALARM {2}3 packets were lost\n {2}do {3}Look at the load\.$/m);
+  });
+
+  it('says when the client is of another version, and that all is well', () => {
+    const text = statusText({ ...status, alarms: [] }, '0.2.0', plain);
+    assert.match(of(text, 'version')!, /^pinholed 0\.1\.0 \(this program is 0\.2\.0\) on/);
+    assert.match(text, /^No alarms\.$/m);
+  });
+});
+
+describe('pinholed stats', () => {
+  const stats: StatsResult = {
+    startedAt: 1_795_425_700,
+    ...{ packets: 100, notSip: 1, keepalives: 2, malformed: 3, messages: { udp: 90, tcp: 4 } },
+    methods: { ACK: 10, INVITE: 80, BYE: 0 },
+    refusals: { 'not-inside': 7, 'denied-port': 0, 'foreign-address': 9 },
+    unreadable: { 'ip-truncated': 2 },
+    inspection: {
+      buckets: [
+        { le: 0.000001, count: 0 },
+        { le: 0.000002, count: 10 },
+        { le: 0.000004, count: 0 },
+        { le: 0.000008, count: 30 },
+        { le: null, count: 0 },
+      ],
+      ...{ count: 40, sum: 0.0002, longest: 0.0000075 },
+    },
+    commit: { buckets: [], count: 0, sum: 0, longest: 0 },
+  };
+
+  it('has counts by method and by reason, the most first, without what never was', () => {
+    const text = statsText(stats, plain);
+    const tables = text.split('\n\n').map((part) => part.split('\n').map((line) => line.split(/ {2,}/)));
+    assert.deepEqual(tables[1], [
+      ['METHOD', 'MESSAGES'],
+      ['INVITE', '80'],
+      ['ACK', '10'],
+    ]);
+    assert.deepEqual(tables[2], [
+      ['REFUSED', 'TIMES'],
+      ['foreign-address', '9'],
+      ['not-inside', '7'],
+    ]);
+    assert.deepEqual(tables[3], [
+      ['UNREADABLE', 'PACKETS'],
+      ['ip-truncated', '2'],
+    ]);
+  });
+
+  it('has histograms from the first to the last that is not empty', () => {
+    const text = statsText(stats, plain);
+    const rows = [...text.matchAll(/^ +(\S+ µs) +(\d+) +(\S+%) *(#*)$/gm)].map(([, ...row]) => row);
+    assert.deepEqual(
+      rows.map(([bound, count, sum, bar]) => [bound, count, sum, bar!.length]),
+      [
+        ['2 µs', '10', '25.0%', 14],
+        ['4 µs', '0', '25.0%', 0],
+        ['8 µs', '30', '100.0%', 40],
+      ],
+    );
+    assert.match(text, /40 measured, mean 5 µs, longest 7\.50 µs/);
+    assert.match(text, /Commit: .*\n {2}nothing measured yet/);
+  });
+});
+
+describe('pinholed exposure', () => {
+  const exposure: ExposureResult = {
+    ...{ span: 3600, range: [10_000, 20_000], hosts: 2, atLeast: false },
+    static: { portSeconds: 72_007_200, sources: 4_294_967_296, sourcePortSeconds: 3.0927e17 },
+    pinholes: {
+      ...{ portSeconds: 7200, portsNow: 4, sources: 3, sourcePortSeconds: 9000, anySourcePortSeconds: 0 },
+    },
+    ratio: { portSeconds: 10_001, sourcePortSeconds: 3.436e13 },
+  };
+
+  it('has both numbers, their ratio and how they come about', () => {
+    const text = exposureText(exposure, terminalStyle({ columns: 200 }, {}));
+    assert.match(text, /^ports x seconds +72,007,200 +7,200 +10,001 to 1$/m);
+    assert.match(text, /^sources x ports x seconds +3\.09e\+17 +9,000 +3\.44e\+13 to 1$/m);
+    assert.match(text, /^source addresses let in +any of 4,294,967,296 +3$/m);
+    assert.match(text, /^ports open now +20,002 +4$/m);
+    assert.match(text.replace(/\n/g, ' '), /10,001 ports x 2 inside hosts that had a pinhole x 3600 s/);
+    assert.doesNotMatch(text, /open to any source/);
+  });
+
+  it('tells of what was open to everybody', () => {
+    const pinholes = { ...exposure.pinholes, anySourcePortSeconds: 12 };
+    const text = exposureText({ ...exposure, pinholes }, plain).replace(/\n/g, ' ');
+    assert.match(text, /12 of the port-seconds were open to any source/);
+  });
+});
+
+describe('pinholed top', () => {
+  const result: TopResult = {
+    ...{ at: 0, uptime: 3725, calls: 40, pinholes: 80, packets: 12_345, alarms: [] },
+    top: Array.from({ length: 40 }, (_, index) => ({ ...call, callId: `call-${index}` })),
+  };
+  const view = {
+    sort: 'age',
+    columns: 80,
+    rows: 12,
+    strong: plain.strong,
+    bad: plain.bad,
+    keys: true,
+  } as const;
+
+  it('fills the screen exactly', () => {
+    const lines = topLines(result, view);
+    assert.equal(lines.length, 12);
+    assert.ok(lines.every((line) => line.length <= 80));
+    assert.equal(lines[0], 'pinholed up 1h02m: 40 calls, 80 pinholes, 12,345 packets');
+    assert.equal(lines[1], 'no alarms');
+    assert.match(lines[2]!, /^sorted by age {3}q quit/);
+    assert.match(lines[4]!, /^CALL +STATE +AGE/);
+    assert.match(lines[5]!, /^00000000000000aa +confirmed/);
+    assert.equal(lines[11], '34 more');
+  });
+
+  it('fits any terminal', () => {
+    const size = fc.tuple(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 100 }));
+    fc.assert(
+      fc.property(size, fc.integer({ min: 0, max: 40 }), ([columns, rows], shown) => {
+        const some = { ...result, calls: shown, top: result.top.slice(0, shown) };
+        const lines = topLines(some, { ...view, columns, rows });
+        assert.equal(lines.length, rows);
+        assert.ok(lines.every((line) => line.length <= columns));
+      }),
+    );
+  });
+
+  it('shows the worst alarm', () => {
+    const alarms = [...status.alarms, ...status.alarms];
+    const line = topLines({ ...result, alarms }, view)[1];
+    assert.equal(line, 'ALARM 3 packets were lost (and 1 more: pinholed status)');
+  });
+
+  it('takes characters for keys, and nothing from function keys', () => {
+    assert.deepEqual(keysOf('q'), ['q']);
+    assert.deepEqual(keysOf('a\x1b[Ap\x1bOQ\x1b[15~i\x03'), ['a', 'p', 'i', '\x03']);
+  });
+});
