@@ -1,7 +1,7 @@
 import { VERSION } from '../../version.ts';
 import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
 import type { CallReport, FlowReport, ReplayReport } from '../replay/model.ts';
-import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage } from './model.ts';
+import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage, Verdict } from './model.ts';
 import { stripsOf } from './strip.ts';
 import { number, partyName, plural, readable, transport } from './text.ts';
 import { distinctCauses, verdictOf } from './verdict.ts';
@@ -10,6 +10,8 @@ import { distinctCauses, verdictOf } from './verdict.ts';
 const MAX_FLOWS = 200;
 const MAX_GROUPS = 100;
 const MAX_EXAMPLES = 8;
+/** ms after the answer within which media may not have come or been counted yet. */
+const COUNTED_WITHIN = 6000;
 
 export interface ReplayPictures {
   readonly page: ReplayPage;
@@ -69,7 +71,16 @@ export function livePicture(call: CallReport, now: number): CallPicture {
   const nowhere = { file: 0, frame: 0 };
   const pinholes = call.pinholes.map((pinhole) => ({ ...pinhole, opened: nowhere, closed: null }));
   const own: PageCall = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
-  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict: verdictOf(own, null) };
+  const verdict =
+    call.endedAt === null && call.answeredAt !== null && now - call.answeredAt < COUNTED_WITHIN
+      ? early(verdictOf(own, null))
+      : verdictOf(own, null);
+  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict };
+}
+
+/** What did not come yet may still come, or was not counted yet. */
+function early(verdict: Verdict): Verdict {
+  return verdict.level === 'silent' ? { level: 'none', headline: 'Answered just now.', causes: [] } : verdict;
 }
 
 /** Every flow under one leg: its own, or the first with its Call-ID; the rest belongs to no call. */

@@ -8,6 +8,8 @@ import { date, span } from './words.ts';
 /** How often the daemon is asked, in ms, and how many answers the small curves remember. */
 const EVERY = 2000;
 const REMEMBERED = 150;
+/** Answers that a small curve has room for from the start. */
+const ROOM = 30;
 /** An answer that takes longer is none, in ms. */
 const PATIENCE = 10_000;
 
@@ -146,12 +148,13 @@ function figure(name: string, value: string, curve: readonly number[], more = ''
 
 function sparkline(values: readonly number[]): SVGSVGElement {
   const top = Math.max(1e-9, ...values);
-  const left = REMEMBERED - values.length;
+  const room = Math.max(ROOM, values.length) - 1;
+  const left = room + 1 - values.length;
   const points = values.map((value, index) => `${left + index} ${(23 - (value / top) * 22).toFixed(1)}`);
   const line = points.length < 2 ? '' : `M${points.join('L')}`;
   return svg(
     'svg',
-    { class: 'spark', viewBox: `0 0 ${REMEMBERED} 24`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
+    { class: 'spark', viewBox: `0 0 ${room} 24`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     svg('path', { class: 'area', d: line === '' ? '' : `${line}V24H${left}Z` }),
     svg('path', { class: 'line', d: line }),
   );

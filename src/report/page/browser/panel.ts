@@ -20,7 +20,7 @@ export function createPanel(first: CallPicture): Panel {
   const head = el('div', { class: 'head' });
   const tables = el('div', { class: 'tables' });
   const details = el('details', { class: 'words' }, el('summary', {}, 'Everything in words'), tables);
-  const element = el('div', { class: 'panel' }, head, holder, legend(), details);
+  const element = el('div', { class: 'panel' }, head, holder, legend(first), details);
   let picture = first;
   let width = 0;
 
@@ -53,7 +53,7 @@ function headOf({ call, verdict, mediaOmitted }: CallPicture): Child[] {
     ['From', readable(call.from)],
     ['To', readable(call.to)],
     ['Start', `${date(call.startedAt)} UTC`],
-    ['End', endOf(call)],
+    [call.endedAt === null ? 'State' : 'End', endOf(call)],
   ];
   const notes = [];
   if (call.messages.length + call.messagesOmitted > MAX_ARROWS) {
@@ -92,13 +92,13 @@ function endOf({ state, startedAt, endedAt, endReason, endStatus }: CallPicture[
   return `${endReason}${endStatus === null ? '' : ` ${endStatus}`} after ${span(endedAt - startedAt)}`;
 }
 
-function legend(): HTMLElement {
+function legend({ media }: CallPicture): HTMLElement {
   const entry = (kind: string, text: string) => el('li', {}, el('i', { class: `swatch ${kind}` }), text);
   return el(
     'ul',
     { class: 'legend' },
-    entry('passed', 'packets that passed'),
-    entry('blocked', 'packets that were blocked'),
+    media.length === 0 ? null : entry('passed', 'packets that passed'),
+    media.length === 0 ? null : entry('blocked', 'packets that were blocked'),
     entry('pinhole', 'pinhole open'),
     entry('unused', 'pinhole that nothing came through'),
     entry('sdp', 'message with a session description'),
