@@ -3,7 +3,7 @@ import type { Settings } from '../config/schema.ts';
 import { askDataPath, createCallReader, unknownCall } from '../control/calls.ts';
 import { listenUnix } from '../control/listen.ts';
 import { metricsText } from '../control/metrics.ts';
-import { openMetricsServer } from '../control/metrics-http.ts';
+import { openMetrics } from '../control/metrics-http.ts';
 import { mayConnect, peerOf } from '../control/peer.ts';
 import { type Request, RequestError, type RequestName } from '../control/protocol.ts';
 import { type Handler, startControlServer } from '../control/server.ts';
@@ -31,8 +31,6 @@ export async function openControl(settings: Settings, user: User | null): Promis
   const admission = { uid: user?.uid ?? libc.geteuid(), group };
   let running: RunningDaemon | null = null;
   let handlers: ReadonlyMap<RequestName, Handler> | null = null;
-  const metrics = settings.metrics === null ? null : await openMetricsServer(settings.metrics, measure);
-  const web = await openLivePage(settings);
   const control = startControlServer({
     server,
     peerOf: (socket) => peerOf(libc, socket),
@@ -43,6 +41,9 @@ export async function openControl(settings: Settings, user: User | null): Promis
       return handlers.get(name);
     },
   });
+
+  const metrics = await openMetrics(settings.metrics, measure, (text) => running?.say('error', text));
+  const web = await openLivePage(settings);
 
   async function measure(): Promise<string> {
     if (running === null) throw new RequestError('unavailable', 'the daemon is starting');
@@ -65,11 +66,14 @@ export async function openControl(settings: Settings, user: User | null): Promis
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
       web.start(daemon, history);
     },
-    reload: web.reload,
+    reload(next) {
+      metrics.reload(next.metrics);
+      web.reload(next);
+    },
     close() {
       web.close();
       control.close();
-      metrics?.close();
+      metrics.close();
     },
   };
 }

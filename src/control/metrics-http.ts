@@ -71,3 +71,51 @@ export async function openMetricsServer(
     },
   };
 }
+
+/** The metrics over HTTP where the settings say, or nowhere. */
+export interface Metrics {
+  /** Goes where the settings say now. Where that cannot be had it stays where it is. */
+  reload(listen: TransportAddress | null): void;
+  close(): void;
+}
+
+/** Binds the address; null is none. Throws StartError. `complain` is told of a later one that is not to be had. */
+export async function openMetrics(
+  listen: TransportAddress | null,
+  text: () => Promise<string>,
+  complain: (text: string) => void,
+): Promise<Metrics> {
+  const open = async (at: TransportAddress | null) =>
+    at === null ? null : await openMetricsServer(at, text);
+  let server = await open(listen);
+  let current = listen;
+  let closed = false;
+  let reloaded = Promise.resolve();
+
+  async function goTo(next: TransportAddress | null): Promise<void> {
+    if (closed || written(next) === written(current)) return;
+    try {
+      const opened = await open(next);
+      server?.close();
+      server = opened;
+      current = next;
+    } catch (error) {
+      complain(`${(error as Error).message}; metrics stay ${written(current)}`);
+    }
+    if (closed) server?.close();
+  }
+
+  return {
+    reload(next) {
+      reloaded = reloaded.then(() => goTo(next));
+    },
+    close() {
+      closed = true;
+      server?.close();
+    },
+  };
+}
+
+function written(listen: TransportAddress | null): string {
+  return listen === null ? 'off' : `at ${formatTransportAddress(listen)}`;
+}

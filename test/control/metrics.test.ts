@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { describe, it } from 'node:test';
 import { REFUSALS } from '../../src/call/refusal.ts';
 import { METRICS, metricsText } from '../../src/control/metrics.ts';
-import { openMetricsServer } from '../../src/control/metrics-http.ts';
+import { openMetrics, openMetricsServer } from '../../src/control/metrics-http.ts';
 import { sdp, sip } from '../scene.ts';
 import { alice, bob, startInProcess } from './in-process.ts';
 
@@ -285,6 +285,41 @@ describe('metrics over HTTP', () => {
       await assert.rejects(taken, /metrics: 127\.0\.0\.1:\d+: .*EADDRINUSE/);
     } finally {
       server.close();
+    }
+  });
+
+  it('follow the settings, and stay where they are when that is not to be had', async () => {
+    const taken = await openMetricsServer(listen, async () => 'other');
+    const free = await openMetricsServer(listen, async () => '');
+    const { port } = free;
+    free.close();
+    const complaints: string[] = [];
+    const metrics = await openMetrics(
+      null,
+      async () => 'ours',
+      (text) => void complaints.push(text),
+    );
+    const settled = async (isSo: (body: string) => boolean) => {
+      for (;;) {
+        const body = await get(port, '/metrics').then(
+          (answer) => answer.body,
+          (error: Error) => error.message,
+        );
+        if (isSo(body)) return;
+      }
+    };
+    try {
+      metrics.reload({ address: '127.0.0.1', port });
+      await settled((body) => body === 'ours');
+      metrics.reload({ address: '127.0.0.1', port: taken.port });
+      while (complaints.length === 0) await get(port, '/metrics');
+      assert.match(complaints[0]!, /EADDRINUSE.*; metrics stay at 127\.0\.0\.1:\d+$/);
+      assert.equal((await get(port, '/metrics')).body, 'ours');
+      metrics.reload(null);
+      await settled((body) => /ECONNREFUSED/.test(body));
+    } finally {
+      metrics.close();
+      taken.close();
     }
   });
 });
