@@ -193,6 +193,27 @@ describe('who may connect', () => {
     }
   });
 
+  it('lets the group of the settings in, and nobody else', { skip: withoutRoot }, async () => {
+    const libc = await loadLibc();
+    const nobody = findUser('nobody', null);
+    const { gid } = nobody;
+    const admission = { uid: 0, group: { gid, members: new Set<number>() } };
+    const server = await serve(
+      { status: async () => 'welcome' },
+      { peerOf: (socket) => peerOf(libc, socket), mayConnect: (peer) => mayConnect(peer, admission) },
+      { mode: 0o660, gid },
+    );
+    try {
+      assert.match(await askAs(nobody.uid, gid, server.path), /welcome/);
+      assert.match(await askAs(1, gid, server.path), /welcome/, 'another user with the group');
+      assert.match(await askAs(1, 1, server.path), /^EACCES/);
+      chmodSync(server.path, 0o666);
+      assert.match(await askAs(1, 1, server.path), /forbidden/);
+    } finally {
+      server.stop();
+    }
+  });
+
   it('sends away whom it cannot ask the kernel about', async () => {
     const server = await serve(
       { status: async () => 'welcome' },

@@ -25,10 +25,11 @@ export interface TestServer {
 export async function serve(
   handlers: Readonly<Record<string, Handler>>,
   more: Partial<ServerOptions> = {},
+  { mode = 0o600, gid = null as number | null } = {},
 ): Promise<TestServer> {
   const directory = scratch();
   const path = join(directory.path, 'sock');
-  const server = await listenUnix({ path, mode: 0o600, gid: null });
+  const server = await listenUnix({ path, mode, gid });
   const complaints: string[] = [];
   const control = startControlServer({
     server,

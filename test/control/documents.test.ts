@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { ERROR_CODES, LONGEST_REQUEST, PROTOCOL } from '../../src/control/protocol.ts';
+import { createHandlers } from '../../src/control/service.ts';
+import { startInProcess } from './in-process.ts';
+
+const page = readFileSync(new URL('../../docs/control.md', import.meta.url), 'utf8');
+
+/** First cells of the rows under a heading, without backquotes. */
+function rows(heading: string): string[][] {
+  const [, rest] = page.split(`\n## ${heading}\n`);
+  assert.ok(rest, heading);
+  const [section] = rest.split('\n## ');
+  const lines = section!.split('\n### ')[0]!.split('\n');
+  return lines
+    .filter((line) => line.startsWith('| `'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim().replace(/^`|`$/g, '')),
+    );
+}
+
+describe('docs/control.md', () => {
+  it('has every error and what it means', () => {
+    assert.deepEqual(Object.fromEntries(rows('Errors').map(([code, means]) => [code, means])), ERROR_CODES);
+  });
+
+  it('has every request', () => {
+    const answered = [...Object.keys(createHandlers(startInProcess().daemon)), 'explain', 'metrics'];
+    assert.deepEqual(
+      rows('Requests')
+        .map(([name]) => name)
+        .sort(),
+      answered.sort(),
+    );
+  });
+
+  it('has the numbers that are in force', () => {
+    assert.ok(page.includes(`"protocol":${PROTOCOL}}`));
+    assert.ok(page.includes(`at most ${LONGEST_REQUEST} bytes`));
+  });
+});
