@@ -82,7 +82,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
   function remove(key: string): void {
     const nr = rules.findLastIndex((one) => one.key === key);
     if (nr < 0) return;
-    pf.removeRule(path, ticket, nr);
+    persist(() => pf.removeRule(path, ticket, nr));
     rules.splice(nr, 1);
     ticket = next(ticket);
   }
