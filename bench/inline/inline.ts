@@ -1,0 +1,174 @@
+/**
+ * What the way through the firewall costs a SIP message: without inspection, with nf_conntrack_sip, with the least
+ * program that an NFQUEUE can have, and with pinholed. Needs root, Linux and a C compiler; makes network namespaces.
+ * The firewall's program has one core, the load another.
+ *
+ *   node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed ...]
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { startDaemon } from '../../test/linux/daemon.ts';
+import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../test/linux/topology.ts';
+
+const HELPER = `
+table inet helper {
+  ct helper sip { type "sip" protocol udp; l3proto ip; }
+  chain prerouting {
+    type filter hook prerouting priority filter;
+    udp dport 5060 ct helper set "sip"
+  }
+}`;
+
+/** A core for each, before whatever else the machine does. */
+const FIREWALL_CORE = ['nice', '-n', '-20', 'taskset', '-c', '0'];
+const LOAD_CORE = ['nice', '-n', '-20', 'taskset', '-c', '1'];
+
+const directory = mkdtempSync(join(tmpdir(), 'pinholed-bench-'));
+const compiled = (name: string): string => {
+  const program = join(directory, name);
+  const source = fileURLToPath(new URL(`${name}.c`, import.meta.url));
+  execFileSync('cc', ['-O2', '-Wall', '-Wextra', '-o', program, source], { stdio: 'inherit' });
+  return program;
+};
+process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+const load = compiled('load');
+const floor = compiled('floor');
+
+interface Result {
+  readonly seconds: number;
+  readonly messages: number;
+  readonly lost: number;
+  /** Of each kind of message p50, p99 and the worst, in ns. */
+  readonly kinds: Readonly<Record<string, readonly [number, number, number]>>;
+}
+
+interface Way {
+  readonly name: string;
+  readonly start: () => Promise<{ readonly topology: Topology; readonly close: () => Promise<void> }>;
+}
+
+const ways: Readonly<Record<string, Way>> = {
+  none: {
+    name: 'no inspection',
+    start: () => plain((firewall) => void firewall('nft', ADMINISTRATOR)),
+  },
+  helper: {
+    name: 'nf_conntrack_sip',
+    start: () =>
+      plain((firewall) => {
+        firewall('nft', ADMINISTRATOR.replace('established', 'established,related'));
+        firewall('nft', HELPER);
+      }),
+  },
+  floor: {
+    name: 'minimal C program',
+    start: async () => {
+      const { topology, close } = await plain(queueRules);
+      const [command, ...words] = FIREWALL_CORE;
+      const child = topology.start(command!, ...words, floor, '0');
+      await new Promise((resolve) => child.stdout!.once('data', resolve));
+      return { topology, close };
+    },
+  },
+  pinholed: {
+    name: 'pinholed',
+    start: async () => {
+      const topology = await createTopology();
+      const changes = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
+      const daemon = await startDaemon(topology, { pinned: FIREWALL_CORE, changes });
+      return {
+        topology,
+        close: async () => {
+          await daemon.close();
+          await topology.close();
+        },
+      };
+    },
+  },
+};
+
+async function plain(rules: (firewall: Topology['firewall']) => void) {
+  const topology = await createTopology({ rules });
+  return { topology, close: topology.close };
+}
+
+let calls = 0;
+
+function run({ namespaceOf }: Topology, mode: string, count: number, pace: string, first?: number): Result {
+  const [command, ...words] = LOAD_CORE;
+  const from = first ?? calls;
+  if (first === undefined) calls += count;
+  const ends = [namespaceOf('client'), namespaceOf('server')];
+  const args = [...words, load, ...ends, mode, String(count), pace, String(from)];
+  return JSON.parse(execFileSync(command!, args, { encoding: 'utf8' })) as Result;
+}
+
+function micro(nanoseconds: number): string {
+  return (nanoseconds / 1000).toFixed(1);
+}
+
+/** Of several runs the one that was disturbed least. */
+function quietest(kind: string, runs: readonly Result[]): Result {
+  return [...runs].sort((a, b) => a.kinds[kind]![0] - b.kinds[kind]![0])[0]!;
+}
+
+function report(what: string, { kinds, lost }: Result, only: readonly string[]): void {
+  for (const kind of only) {
+    const [p50, p99, worst] = kinds[kind]!;
+    const text = `p50 ${micro(p50).padStart(7)}  p99 ${micro(p99).padStart(8)}  max ${micro(worst).padStart(9)} µs`;
+    console.log(`    ${`${kind}, ${what}`.padEnd(34)} ${text}${lost > 0 ? `  LOST ${lost}` : ''}`);
+  }
+}
+
+const CALL = ['INVITE', '200 INVITE'];
+
+function measure(topology: Topology): void {
+  const rounds = [0, 1, 2];
+  const repeat = (mode: string, count: number, pace: string) =>
+    rounds.map(() => run(topology, mode, count, pace));
+  run(topology, 'options', 3000, 'one');
+  run(topology, 'calls', 2000, 'one');
+  report('one at a time', quietest('OPTIONS', repeat('options', 10_000, 'one')), ['OPTIONS']);
+  report('500/s', quietest('OPTIONS', repeat('options', 1000, '500')), ['OPTIONS']);
+  report('one call at a time', quietest('INVITE', repeat('calls', 2000, 'one')), CALL);
+  report('100 calls/s', quietest('INVITE', repeat('calls', 300, '100')), CALL);
+  fastest('OPTIONS', repeat('options', 40_000, 'w64'), 1);
+  fastest('calls', repeat('calls', 6000, 'w32'), 5);
+}
+
+function fastest(what: string, runs: readonly Result[], perCall: number): void {
+  const best = [...runs].sort((a, b) => b.messages / b.seconds - a.messages / a.seconds)[0]!;
+  const rate = Math.round(best.messages / best.seconds);
+  const each = perCall === 1 ? '' : `, ${Math.round(rate / perCall)} calls/s`;
+  console.log(`    ${`${what}, as fast as it goes`.padEnd(34)} ${rate} messages/s${each}, lost ${best.lost}`);
+}
+
+try {
+  // Where the scheduler shares out by session, nice(1) has no say over the work of other sessions.
+  writeFileSync('/proc/self/autogroup', '-20');
+} catch {}
+
+const wanted = process.argv.slice(2);
+console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}`);
+for (const [key, way] of Object.entries(ways)) {
+  if (wanted.length > 0 && !wanted.includes(key)) continue;
+  const { topology, close } = await way.start();
+  try {
+    console.log(`\n${way.name}`);
+    measure(topology);
+    if (key === 'pinholed') {
+      const many = 10_000;
+      const first = calls;
+      const { seconds, lost } = run(topology, 'setup', many, 'w32');
+      console.log(`  ${many} calls set up in ${seconds.toFixed(1)} s, lost ${lost}; beside them`);
+      measure(topology);
+      const down = run(topology, 'teardown', many, 'w32', first);
+      console.log(`  torn down in ${down.seconds.toFixed(1)} s, lost ${down.lost}`);
+    }
+  } finally {
+    await close();
+  }
+}
