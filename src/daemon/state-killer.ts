@@ -8,8 +8,10 @@ export interface StateKiller {
   end(): void;
 }
 
-/** ms in which closed pinholes are gathered before their states are killed in one go. */
+/** Least ms in which closed pinholes are gathered before their states are killed in one go. */
 const KILL_AFTER = 20;
+/** How many times what the last killing took is waited before the next: it walks all states and takes a core. */
+const KILL_REST = 9;
 const KILL_AGAIN = 200;
 const KILL_TRIES = 10;
 
@@ -21,13 +23,16 @@ export function createStateKiller(
   let waiting: Pinhole[] = [];
   let tries = 0;
   let timer: NodeJS.Timeout | null = null;
+  let rest = KILL_AFTER;
 
   function flush(): void {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     if (waiting.length === 0) return;
     try {
+      const startedAt = performance.now();
       control.killStates(waiting);
+      rest = Math.max(KILL_AFTER, KILL_REST * (performance.now() - startedAt));
       waiting = [];
       tries = 0;
     } catch (error) {
@@ -45,7 +50,7 @@ export function createStateKiller(
     add(closed: readonly Pinhole[]) {
       if (closed.length === 0) return;
       waiting.push(...closed);
-      timer ??= setTimeout(flush, KILL_AFTER);
+      timer ??= setTimeout(flush, rest);
     },
     flush,
     end() {
