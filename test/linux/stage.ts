@@ -115,7 +115,18 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     return { type: 'media', from: host, source: own, to: target.host, destination: target.own, passes };
   }
 
+  /** What is to be blocked is over before what follows: a packet that passes would make it a reply. */
   async function play(...events: readonly Event[]): Promise<void> {
+    let begin = 0;
+    for (let end = 1; end <= events.length; end++) {
+      const next = events[end];
+      if (next !== undefined && (!isBlocked(events[end - 1]!) || isBlocked(next))) continue;
+      await perform(events.slice(begin, end));
+      begin = end;
+    }
+  }
+
+  async function perform(events: readonly Event[]): Promise<void> {
     const steps = Object.fromEntries(HOSTS.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
     const first = Object.fromEntries(HOSTS.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
     const due = new Map<string, string[]>();
@@ -270,3 +281,7 @@ export const splits: Readonly<Record<string, Split>> = {
   'in the m= line': (text) => cut(text, [text.indexOf('m=audio') + 10]),
   'before the last byte': (text) => cut(text, [text.length - 1]),
 };
+
+function isBlocked(event: Event): boolean {
+  return event.type === 'media' && !event.passes;
+}
