@@ -204,7 +204,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
       if (events.length === 0) return;
       outbox.note(events);
-      const told = teller.tell(events, { packet: counters.received, at, deadline });
+      const told = teller.tell(events, counters.received, at, deadline);
       if (told !== null) outbox.tell(told);
     } catch (error) {
       unexpected('a report', error);

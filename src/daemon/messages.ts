@@ -218,12 +218,25 @@ export interface Leg
   readonly dialogs: readonly { readonly toTag: string }[];
 }
 
-/** What is told of a call. */
+/** What is told of a call. Written out: it is done for each message, and a spread costs ten times as much. */
 export function legOf(call: Call): Leg {
-  const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
-  const { endReason, endStatus, answeredAt, endedAt } = call;
   return {
-    ...{ hash, callId, fromTag, parties, from, to, state, startedAt, endReason, endStatus },
-    ...{ answeredAt, endedAt, dialogs: call.dialogs.map(({ toTag }) => ({ toTag })) },
+    hash: call.hash,
+    callId: call.callId,
+    fromTag: call.fromTag,
+    parties: call.parties,
+    from: call.from,
+    to: call.to,
+    state: call.state,
+    endReason: call.endReason,
+    endStatus: call.endStatus,
+    startedAt: call.startedAt,
+    answeredAt: call.answeredAt,
+    endedAt: call.endedAt,
+    dialogs: call.dialogs.map(tagOf),
   };
+}
+
+function tagOf({ toTag }: { readonly toTag: string }): { readonly toTag: string } {
+  return { toTag };
 }

@@ -6,12 +6,12 @@ import type { HolderEvent } from '../pinhole/table.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
 import { legOf, type Told, type ToldMessage } from './messages.ts';
 
-/** When something happened: packets received so far, ms of the clock, and whether a deadline was the cause. */
-export type Occasion = Pick<Told, 'packet' | 'at' | 'deadline'>;
-
 export interface Teller {
-  /** What these events mean for calls, as plain data; null when no call is concerned. */
-  tell(events: readonly InspectorEvent[], occasion: Occasion): Told | null;
+  /**
+   * What these events mean for calls, as plain data; null when no call is concerned. `packet` counts the packets so
+   * far, `at` is in ms of the clock, `deadline` says that no packet was the cause.
+   */
+  tell(events: readonly InspectorEvent[], packet: number, at: number, deadline: boolean): Told | null;
   /** Messages with this Call-ID are told from now on. */
   know(callId: string): void;
 }
@@ -33,40 +33,56 @@ export function createTeller(inspector: Pick<Inspector, 'held'>, capacity: () =>
     }
   }
 
-  function tell(events: readonly InspectorEvent[], occasion: Occasion): Told | null {
-    const calls = new Set<Call>();
+  function tell(
+    events: readonly InspectorEvent[],
+    packet: number,
+    at: number,
+    deadline: boolean,
+  ): Told | null {
+    const calls: Call[] = [];
     const messages: ToldMessage[] = [];
     const pinholes: HolderEvent[] = [];
-    const refusals: (Refusal & { call: string; at: number })[] = [];
-    const leaving: Told['leaving'][number][] = [];
+    const refusals: Told['refusals'][number][] = [];
     for (const event of events) {
       if (event.type === 'message') {
         if (event.calls.length === 0 && !known.has(event.message.callId)) continue;
         messages.push(messageOf(event));
-        for (const call of event.calls) calls.add(call);
+        for (const call of event.calls) note(calls, call);
       } else if (event.type === 'pinhole') {
-        calls.add(event.call);
-        pinholes.push({ ...event.event, held: { ...event.event.held } });
+        note(calls, event.call);
+        pinholes.push(event.event);
       } else if (event.type === 'call') {
-        calls.add(event.call);
+        note(calls, event.call);
       } else if (event.type === 'refused' && event.call !== null) {
-        calls.add(event.call);
-        refusals.push({ ...event.refusal, call: event.call.hash, at: event.at });
+        note(calls, event.call);
+        const { reason, detail } = event.refusal;
+        refusals.push({ reason, detail, call: event.call.hash, at: event.at });
       }
     }
-    if (calls.size + messages.length === 0) return null;
+    if (calls.length + messages.length === 0) return null;
+    for (const { callId } of calls) know(callId);
+    const leaving = messages.length === 0 ? [] : leavingOf(calls);
+    return { packet, at, deadline, messages, legs: calls.map(legOf), pinholes, refusals, leaving };
+  }
+
+  /** Pinholes that are there still, and about to close. */
+  function leavingOf(calls: readonly Call[]): Told['leaving'] {
+    const leaving: Told['leaving'][number][] = [];
     for (const call of calls) {
-      know(call.callId);
-      if (messages.length === 0) continue;
       for (const { pinhole, until, reason } of inspector.held(call)) {
-        if (until !== Number.POSITIVE_INFINITY)
-          leaving.push({ call: call.hash, pinhole: pinhole.id, until, reason });
+        if (until === Number.POSITIVE_INFINITY) continue;
+        leaving.push({ call: call.hash, pinhole: pinhole.id, until, reason });
       }
     }
-    return { ...occasion, messages, legs: [...calls].map(legOf), pinholes, refusals, leaving };
+    return leaving;
   }
 
   return { tell, know };
+}
+
+/** A packet concerns few calls. */
+function note(calls: Call[], call: Call): void {
+  if (!calls.includes(call)) calls.push(call);
 }
 
 function messageOf({ message, transport, packet, calls, session }: MessageEvent): ToldMessage {
