@@ -12,6 +12,7 @@ export interface Daemon {
   readonly lines: readonly string[];
   /** Resolves once the log has so many matches of a pattern with the flag `g`. */
   said(pattern: RegExp, times?: number): Promise<void>;
+  pid(): number;
   /** Process id of the data path, under a supervisor. */
   dataPathPid(): number;
   /** Resolves when the process has ended. */
@@ -130,6 +131,7 @@ export async function startDaemon(
     lines,
     said,
     ended,
+    pid: () => child.pid!,
     dataPathPid: () => supervisedChild(child.pid!),
     signal: (signal) => child.kill(signal),
     async freeze() {
