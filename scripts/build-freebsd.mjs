@@ -39,6 +39,10 @@ if (!existsSync(bun)) {
   console.error('build-freebsd: no bun found: npm install --no-save bun, or set BUN to where it is');
   process.exit(2);
 }
+if (readFileSync(join(root, 'dist/src/report/page/assets.js'), 'utf8').includes('esbuild')) {
+  console.error('build-freebsd: dist is not whole: npm run build');
+  process.exit(2);
+}
 const bunVersion = run(bun, ['--version']).trim();
 
 for (const name of wanted.length > 0 ? wanted : Object.keys(ARCHITECTURES)) build(name);
