@@ -1,8 +1,8 @@
-import { loadLibc } from '../../native-bindings/engine.ts';
+import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
 import { openNftables, openNftablesControl } from '../firewall/nftables.ts';
-import { type NfqueueInterceptor, openNfqueue } from '../intercept/nfqueue.ts';
-import type { DataPathEnds, Platform } from './platform.ts';
+import { type NfqueueInterceptor, openLosses, openNfqueue } from '../intercept/nfqueue.ts';
+import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
 
 /** Packets from NFQUEUE, pinholes in nftables. */
 export async function openLinux(): Promise<Platform> {
@@ -33,9 +33,24 @@ export async function openLinux(): Promise<Platform> {
     name: 'linux',
     dataPathOpener: 'network-administrator',
     openDataPath,
-    openControl: async (settings) => openNftablesControl(libc, settings().linux),
+    openControl: async (settings) => openControl(libc, settings().linux),
     // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
     openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
+  };
+}
+
+/** The count of what the queue lost is opened here, as root: the data path's thread may not. */
+function openControl(libc: Libc, linux: Settings['linux']): ControlEnds {
+  const control = openNftablesControl(libc, linux);
+  const losses = openLosses(linux.queue);
+  if (losses === null) return control;
+  return {
+    ...control,
+    counters: () => ({ queueFull: losses.read() }),
+    close() {
+      losses.close();
+      control.close();
+    },
   };
 }
 

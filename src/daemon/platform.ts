@@ -38,7 +38,10 @@ export interface DataPathEnds {
   readonly describe?: () => readonly string[];
 }
 
-export type ControlEnds = Pick<Firewall, 'killStates' | 'traffic' | 'close'>;
+export type ControlEnds = Pick<Firewall, 'killStates' | 'traffic' | 'close'> & {
+  /** As those of the data path: counters that take root to open. */
+  readonly counters?: () => Readonly<Record<string, number>>;
+};
 
 /** The daemon's own rules that hand SIP to it, for as long as it takes packets. */
 export interface FailOpen {

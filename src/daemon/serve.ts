@@ -6,7 +6,7 @@ import type { Traffic } from '../firewall/firewall.ts';
 import type { Journal } from './journal.ts';
 import { logLines } from './lines.ts';
 import type { Log } from './log.ts';
-import type { Batch, DaemonEvent, Told } from './messages.ts';
+import type { Answers, Batch, DaemonEvent, DataPathStatus, Question, Told } from './messages.ts';
 import { abandonOutput } from './output.ts';
 import type { ControlEnds, Platform } from './platform.ts';
 import { reloadable } from './reloadable.ts';
@@ -160,9 +160,18 @@ export async function serve(serving: Serving): Promise<number> {
     log.own.info(`configuration read again: ${changes.length} changes`);
   }
 
+  /** The data path's answer; to its counters come those that this thread has. */
+  async function ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]> {
+    const answer = await thread.ask(question);
+    const more = control.counters?.();
+    if (question.type !== 'status' || more === undefined) return answer;
+    const status = answer as DataPathStatus;
+    return { ...status, platform: { ...status.platform, ...more } } as Answers[Q['type']];
+  }
+
   async function tellStatus(): Promise<void> {
     try {
-      log.own.info(statusLine(await thread.ask({ type: 'status' })));
+      log.own.info(statusLine(await ask({ type: 'status' })));
     } catch (error) {
       log.own.error(`no status: ${(error as Error).message}`);
     }
@@ -200,7 +209,7 @@ export async function serve(serving: Serving): Promise<number> {
     supervised: options.supervised,
     clock,
     settings,
-    ask: thread.ask,
+    ask,
     trafficOf: watch.last,
     traffic: () => watch.total,
     say: (level, text) => log.own[level](text),

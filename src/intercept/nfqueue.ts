@@ -146,13 +146,15 @@ function receiveBuffer(libc: Libc, fd: number): number {
   return libc.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, length) < 0 ? 0 : value.readInt32LE();
 }
 
-interface Losses {
+/** The kernel's count of what a queue lost. */
+export interface Losses {
   /** Packets that found the queue full, since somebody bound it. */
   read(): number;
   close(): void;
 }
 
-function openLosses(queue: number): Losses | null {
+/** Opens the count, which is for root to open; who has it open may read on. Null without that right. */
+export function openLosses(queue: number): Losses | null {
   let fd: number;
   try {
     fd = openSync(QUEUES, 'r');

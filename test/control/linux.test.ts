@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { type ControlClient, connectControl } from '../../src/control/client.ts';
+import type { CallsResult, Request, StatsResult, StatusResult } from '../../src/control/protocol.ts';
+import type { ExplainResult } from '../../src/report/live/explain.ts';
+import { type Daemon, startDaemon } from '../linux/daemon.ts';
+import { createDialog } from '../linux/dialog.ts';
+import { createStage, type Stage } from '../linux/stage.ts';
+import { createTopology, type Topology } from '../linux/topology.ts';
+import { withoutRoot } from '../native-bindings/namespace.ts';
+import { scratch } from './socket.ts';
+
+describe('the control socket of a daemon at work on Linux', { skip: withoutRoot }, () => {
+  let topology: Topology;
+  let stage: Stage;
+  let daemon: Daemon;
+  const directory = scratch();
+  const path = join(directory.path, 'sock');
+
+  before(async () => {
+    topology = await createTopology();
+    stage = await createStage(topology, { family: 4 });
+    daemon = await startDaemon(topology, { changes: `control: { socket: ${path} }`, flags: [] });
+  });
+  after(async () => {
+    await daemon?.close();
+    topology?.close();
+    directory.remove();
+  });
+
+  async function withClient<T>(act: (client: ControlClient) => Promise<T>): Promise<T> {
+    const client = await connectControl(path);
+    try {
+      return await act(client);
+    } finally {
+      client.close();
+    }
+  }
+
+  const askOnce = <T>(request: Request) => withClient((client) => client.askOnce<T>(request));
+
+  it('tells of the queue, of latency, and of media that the kernel counted', async () => {
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000));
+    const talk = [stage.passes('client:4000', 'server:6000'), stage.passes('server:6000', 'client:4000')];
+    await stage.play(...talk, ...talk, ...talk);
+    const status = await askOnce<StatusResult>({ request: 'status' });
+    assert.equal(status.platform, 'linux');
+    assert.equal(status.user, 'nobody', 'asked as root, while packets are read as nobody');
+    assert.deepEqual(status.mode.supervised, true);
+    assert.ok(status.description.some((line) => /^NFQUEUE \d+: \d+ packets/.test(line)));
+    assert.ok(status.description.some((line) => /^nftables: table inet pinholed/.test(line)));
+    for (const name of ['queueFull', 'socketFull', 'verdictErrors']) {
+      assert.equal(status.platformCounters[name], 0, name);
+    }
+    assert.deepEqual([status.calls, status.pinholes, status.pinholesMissing], [1, 2, 0]);
+    assert.equal(status.counters.received, status.counters.released);
+    assert.deepEqual(status.alarms, []);
+    const stats = await askOnce<StatsResult>({ request: 'stats' });
+    assert.equal(stats.inspection.count, status.counters.received);
+    assert.equal(stats.commit.count, status.counters.commits);
+    assert.ok(stats.commit.longest > 0 && stats.commit.sum >= stats.commit.longest);
+
+    // The kernel's counters are read every two seconds.
+    for (;;) {
+      const { calls } = await askOnce<CallsResult>({ request: 'calls' });
+      if (calls[0]!.packets > 0) {
+        assert.equal(calls[0]!.packets, 6);
+        break;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  });
+
+  it('is there again after a crash, with the calls that were taken up', async () => {
+    const pid = daemon.dataPathPid();
+    process.kill(pid, 'SIGKILL');
+    await daemon.said(/taken up/g, 2);
+    const status = await askOnce<StatusResult>({ request: 'status' });
+    assert.notEqual(status.pid, pid);
+    assert.deepEqual(status.adopted, { calls: 1, pinholes: 2 });
+    const { calls } = await askOnce<CallsResult>({ request: 'calls' });
+    const name = calls[0]!.call;
+    const explained = await askOnce<ExplainResult>({ request: 'explain', call: name });
+    assert.equal(explained.adopted, true);
+    assert.deepEqual(
+      explained.pinholes.map(({ ports, closedAt }) => [ports[0], closedAt]),
+      [
+        [4000, null],
+        [6000, null],
+      ],
+    );
+    assert.deepEqual(await askOnce({ request: 'close', call: name }), { closed: [name] });
+    assert.deepEqual(stage.kernel(), { elements: [], records: [] });
+  });
+});
