@@ -133,10 +133,14 @@ async function serve(settings: Settings, options: Options, supervised: boolean):
 
 async function superviseDaemon(settings: Settings, options: Options): Promise<number> {
   const { runSupervisor } = await import('../daemon/run-supervisor.ts');
+  const { removeStale } = await import('../control/listen.ts');
   const { user, keep, file, platformModule } = options;
   const args = ['run', '--supervised'];
   if (file !== null) args.push('--config', file);
   if (user !== null) args.push('--user', user);
   if (keep) args.push('--keep');
-  process.exit(await runSupervisor({ settings, reload: reloader(file), user, args, platformModule }));
+  const status = await runSupervisor({ settings, reload: reloader(file), user, args, platformModule });
+  // Whoever reads packets may not remove it.
+  await removeStale(settings.control.socket).catch(() => {});
+  process.exit(status);
 }

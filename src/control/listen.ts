@@ -67,8 +67,8 @@ function realDirectory(path: string): string {
   }
 }
 
-/** Removes a socket that nobody answers. */
-async function removeStale(path: string): Promise<void> {
+/** Removes a socket that nobody answers. Throws StartError where there is something else. */
+export async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
   if (!found.isSocket()) {

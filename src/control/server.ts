@@ -119,7 +119,7 @@ export function startControlServer(options: ServerOptions): ControlServer {
       else if (!socket.destroyed) throw error;
     }
     socket.setTimeout(idleAfter);
-    socket.destroySoon();
+    socket.end(() => socket.destroy());
   }
 
   async function answer(socket: Socket, line: string, peer: Peer | null, gone: AbortSignal): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type ControlClient, connectControl } from '../../src/control/client.ts';
@@ -93,5 +94,11 @@ describe('the control socket of a daemon at work on Linux', { skip: withoutRoot 
     );
     assert.deepEqual(await askOnce({ request: 'close', call: name }), { closed: [name] });
     assert.deepEqual(stage.kernel(), { elements: [], records: [] });
+  });
+
+  it('is removed when the daemon stops', async () => {
+    assert.ok(existsSync(path));
+    await daemon.stop();
+    assert.ok(!existsSync(path));
   });
 });
