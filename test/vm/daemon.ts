@@ -33,7 +33,8 @@ export async function startDaemon(
   await run(
     'pw usershow _pinholed >/dev/null 2>&1 || pw useradd _pinholed -d /nonexistent -s /usr/sbin/nologin',
   );
-  await run('pfctl -q -e 2>/dev/null; true');
+  // A state that SIP made under other rules would go on undiverted.
+  await run('pfctl -q -e 2>/dev/null; pfctl -q -F states');
   await run(`${STOP}; rm -rf /var/db/pinholed`);
 
   async function start(): Promise<void> {

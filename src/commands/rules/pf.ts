@@ -47,6 +47,8 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
     `anchor "${anchor}" proto ${tcpMedia ? '{ tcp udp }' : 'udp'} to port ${ports(mediaPorts)}`,
     ...tagged,
     '',
+    '# Flows that have a state already are not diverted: after the first load, pfctl -F states.',
+    '',
     '# On the outside SIP has to pass, with no divert-to there; whom you let in is up to you:',
     `# pass in quick on $outside ${sip}`,
     `# pass out quick on $outside ${sip}`,
