@@ -288,6 +288,20 @@ describe('calls through the firewall', { skip: withoutRoot }, () => {
         await nothingLeft(stage);
       });
 
+      it('reads messages that take several IP packets, and passes them whole', async () => {
+        const long = { headers: [`X-Filler: ${'f'.repeat(20_000)}`] };
+        const call = createDialog(stage);
+        await stage.play(
+          call.asks('INVITE', { ...long, body: call.offer([4000]) }),
+          stage.passes('server:6000', 'client:4000'),
+          call.answers('200 INVITE', { ...long, body: call.answer([6000]) }),
+          stage.passes('client:4000', 'server:6000'),
+          call.asks('ACK', { to: 'b' }),
+          ...call.hangUp(),
+        );
+        await nothingLeft(stage);
+      });
+
       for (const status of [404, 486, 503, 603]) {
         it(`closes after ${status}`, async () => {
           const call = createDialog(stage);

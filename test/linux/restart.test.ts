@@ -165,6 +165,22 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
     assert.deepEqual(textsAt(held, 'sip4'), messages.slice(0, 64));
   });
 
+  it('drops what is no SIP with strict, and passes it without', async () => {
+    const noise = 'INVITE of a kind that RFC 3261 does not know';
+    for (const strict of [false, true]) {
+      daemon = await startDaemon(topology, { changes: `strict: ${strict}` });
+      const fence = sip('OPTIONS', { callId: `strict-${strict}@example.com` });
+      await stage.play(stage.say('client', 'server', fence));
+      const [, arrivals] = await Promise.all([
+        topology.actors.client.run([send('sip4', stage.server, noise), send('sip4', stage.server, fence)]),
+        topology.actors.server.run([expect('sip4', fence), take('sip4')]),
+      ]);
+      assert.deepEqual(textsAt(arrivals, 'sip4'), strict ? [fence] : [noise, fence]);
+      await daemon.close();
+      daemon = undefined;
+    }
+  });
+
   it('refuses to start beside another, and says why', async () => {
     daemon = await startDaemon(topology);
     await assert.rejects(startDaemon(topology), /EPERM/);
