@@ -323,6 +323,8 @@ export function openNetlink(libc: Libc, bufferSize = SOCKET_BUFFER): NetlinkSock
           failure ??= error;
           acknowledged ||= error === undefined;
         });
+        // The last message asked for the acknowledgement, so it is the last answer.
+        if (acknowledged && failure === undefined) return;
       }
       if (failure !== undefined) throw failure;
       if (!acknowledged) throw new Error(`${call}: the kernel did not acknowledge it`);
