@@ -94,7 +94,7 @@ export async function connectControl(path: string, answerWithin = ANSWER_WITHIN)
 function explainConnect(path: string, { code, message }: NodeJS.ErrnoException): ControlError {
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
     const stale = code === 'ECONNREFUSED' ? 'nobody listens there any more' : 'there is no such socket';
-    return new ControlError('not-running', `pinholed is not running (${path}: ${stale})`);
+    return new ControlError('not-running', `the daemon is not running (${path}: ${stale})`);
   }
   if (code === 'EACCES' || code === 'EPERM') {
     return new ControlError(

@@ -178,7 +178,10 @@ describe('commands', () => {
     }
     const nothing = await runCommand(['status', '--socket', join(daemon.directory, 'none')]);
     assert.equal(nothing.status, 3);
-    assert.match(nothing.stderr, /^pinholed: pinholed is not running \(.*none: there is no such socket\)\n$/);
+    assert.match(
+      nothing.stderr,
+      /^pinholed: the daemon is not running \(.*none: there is no such socket\)\n$/,
+    );
   });
 
   it('close and flush', async () => {

@@ -243,7 +243,7 @@ describe('the client', () => {
   it('says that the daemon is not running', async () => {
     const nothing = await failure(path);
     assert.equal(nothing.code, 'not-running');
-    assert.match(nothing.message, /pinholed is not running .*: there is no such socket/);
+    assert.match(nothing.message, /the daemon is not running .*: there is no such socket/);
     await leaveStale();
     const stale = await failure(path);
     assert.equal(stale.code, 'not-running');

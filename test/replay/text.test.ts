@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { describeSession } from '../../src/report/description.ts';
+import { describeSession } from '../../src/call/description.ts';
 import { replayJson } from '../../src/report/replay/json.ts';
 import type { ReplayReport } from '../../src/report/replay/model.ts';
 import { replayText } from '../../src/report/replay/text.ts';

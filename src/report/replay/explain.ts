@@ -1,8 +1,8 @@
 import { type Address, familyOf } from '../../address/address.ts';
+import { portsText, transportText } from '../../call/description.ts';
 import { REFUSALS } from '../../call/refusal.ts';
 import type { CloseReason } from '../../call/wanted.ts';
 import { printable } from '../../printable.ts';
-import { portsText, transportText } from '../description.ts';
 import { type Announcement, type Announcements, isPrivate } from './announced.ts';
 import type { CallRecord } from './calls.ts';
 import type { Cause } from './cause.ts';

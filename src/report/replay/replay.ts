@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import { type Network, networkSet } from '../../address/network.ts';
+import { describeSession } from '../../call/description.ts';
 import type { Refusal, RefusalReason } from '../../call/refusal.ts';
 import type { Side } from '../../call/wanted.ts';
 import { createModelFirewall } from '../../firewall/model.ts';
@@ -16,7 +17,6 @@ import type { PacketView } from '../../packet/ip.ts';
 import { findPacket } from '../../packet/link.ts';
 import { createPacketReader } from '../../packet/reader.ts';
 import { printable } from '../../printable.ts';
-import { describeSession } from '../description.ts';
 import { createAnnouncements } from './announced.ts';
 import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
 import { createRefusalIndex, findCause } from './cause.ts';

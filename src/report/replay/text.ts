@@ -1,6 +1,6 @@
+import { portsText, transportText } from '../../call/description.ts';
 import { REFUSALS } from '../../call/refusal.ts';
 import { printable } from '../../printable.ts';
-import { portsText, transportText } from '../description.ts';
 import { columnsOf, type Style, wrapText } from '../style.ts';
 import { dateText, spanText } from '../time.ts';
 import type {

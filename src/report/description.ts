@@ -1,1 +1,0 @@
-export { describeSession, portsText, transportText } from '../call/description.ts';
