@@ -36,7 +36,7 @@ export interface Supervisor {
 
 const WATCH = 100;
 const HANG_AFTER = 1000;
-const START_WITHIN = 60_000;
+const START_WITHIN = 120_000;
 const STOP_WITHIN = 15_000;
 const RESTART_FIRST = 100;
 const RESTART_LAST = 10_000;
