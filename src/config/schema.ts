@@ -167,6 +167,7 @@ export const schema = {
     'What becomes of signalling while the daemon is down. `closed`: the rules that hand it over are yours, and the ' +
       'packet filter drops what nobody takes. `open`: the daemon loads those rules itself and its supervisor ' +
       'removes them when the daemon is gone, so that signalling passes unread and new calls get no pinholes. ' +
+      'On Linux the daemon loads none: the `bypass` flag of your queue rule does it. ' +
       'Media of calls that are up goes on in both cases.',
     'restart',
   ),
