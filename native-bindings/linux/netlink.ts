@@ -260,9 +260,10 @@ export interface NetlinkSocket {
   receive(buffer: Buffer): number;
   /**
    * Sends messages of which the last asks for an acknowledgement, and takes the answers. Throws SystemError with
-   * the first error the kernel reports: `call` as given, the kernel's own words as its subject.
+   * the first error the kernel reports: `call` as given, the kernel's own words as its subject. `visit` sees what
+   * the kernel says of messages with NLM_F_ECHO.
    */
-  transact(call: string, messages: Buffer): void;
+  transact(call: string, messages: Buffer, visit?: (message: Message) => void): void;
   /**
    * Sends a dump request and visits every message of the answer. Throws SystemError; EINTR when the table changed
    * under the dump, which is then incomplete.
@@ -304,7 +305,7 @@ export function openNetlink(libc: Libc, bufferSize = SOCKET_BUFFER): NetlinkSock
     sequence: () => ++sequence,
     send,
     receive,
-    transact(call, messages) {
+    transact(call, messages, visit = () => {}) {
       send(call, messages);
       let failure: SystemError | undefined;
       let acknowledged = false;
@@ -318,7 +319,7 @@ export function openNetlink(libc: Libc, bufferSize = SOCKET_BUFFER): NetlinkSock
           continue;
         }
         forEachMessage(answer.subarray(0, length), (message) => {
-          if (message.type !== NLMSG_ERROR) return;
+          if (message.type !== NLMSG_ERROR) return visit(message);
           const error = errorOf(libc, call, message);
           failure ??= error;
           acknowledged ||= error === undefined;

@@ -57,6 +57,7 @@ import {
   NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_DUMP,
+  NLM_F_ECHO,
   NLM_F_EXCL,
   NLM_F_REQUEST,
 } from './constants.ts';
@@ -65,6 +66,7 @@ import {
   attributes,
   attributeText,
   forEachAttribute,
+  type Message,
   type MessageWriter,
   messageWriter,
   NETFILTER_HEADER,
@@ -135,10 +137,13 @@ export interface NftBatch {
   addRule(table: string, chain: string, expressions: readonly Expression[]): void;
   /** EEXIST at commit for an element that is there already. */
   addElements(table: string, set: string, elements: readonly SetElement[]): void;
-  /** ENOENT at commit for an element that is not there. */
-  deleteElements(table: string, set: string, elements: readonly SetElement[]): void;
-  /** Makes the changes. When it returns the kernel has made all of them; SystemError: it has made none. */
-  commit(): void;
+  /** ENOENT at commit for an element that is not there. With `echo`, `commit` tells how each of them left. */
+  deleteElements(table: string, set: string, elements: readonly SetElement[], echo?: boolean): void;
+  /**
+   * Makes the changes. When it returns the kernel has made all of them; SystemError: it has made none. `deleted`
+   * is called with what is told of deleted elements: the set, and the element with its last count.
+   */
+  commit(deleted?: (set: string, element: SetElementReadBack) => void): void;
   /** Forgets the changes. */
   reset(): void;
 }
@@ -298,14 +303,16 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
     },
     addElements: (table, set, all) =>
       elements('NFT_MSG_NEWSETELEM', NFT_MSG_NEWSETELEM, NLM_F_CREATE | NLM_F_EXCL, table, set, all),
-    deleteElements: (table, set, all) =>
-      elements('NFT_MSG_DELSETELEM', NFT_MSG_DELSETELEM, 0, table, set, all),
-    commit() {
+    deleteElements: (table, set, all, echo = false) =>
+      elements('NFT_MSG_DELSETELEM', NFT_MSG_DELSETELEM, echo ? NLM_F_ECHO : 0, table, set, all),
+    commit(deleted = () => {}) {
       if (changes === 0) return;
       writer.addFlags(NLM_F_ACK);
       marker(NFNL_MSG_BATCH_END);
       try {
-        socket.transact(last, writer.contents());
+        socket.transact(last, writer.contents(), (message) => {
+          if (message.type === messageType(NFT_MSG_DELSETELEM)) eachElement(message, deleted);
+        });
       } finally {
         reset();
       }
@@ -412,20 +419,29 @@ export function readElements(
   writer.text(NFTA_SET_ELEM_LIST_SET, set);
   const found: SetElementReadBack[] = [];
   try {
-    socket.dump('NFT_MSG_GETSETELEM', writer.contents(), ({ bytes, start, end }) => {
-      const list = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end).get(
-        NFTA_SET_ELEM_LIST_ELEMENTS,
-      );
-      if (list === undefined) return;
-      forEachAttribute(list, 0, list.length, (_, from, to) => {
-        const each = readElement(list.subarray(from, to));
-        if (each !== undefined) found.push(each);
-      });
-    });
+    socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
+      eachElement(message, (_, element) => found.push(element)),
+    );
   } catch (error) {
     if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
   }
   return found;
+}
+
+/** Visits the elements in one message of the kernel, with the name of their set. */
+function eachElement(
+  { bytes, start, end }: Message,
+  visit: (set: string, element: SetElementReadBack) => void,
+): void {
+  const members = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end);
+  const set = members.get(NFTA_SET_ELEM_LIST_SET);
+  const list = members.get(NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (set === undefined || list === undefined) return;
+  const name = attributeText(set);
+  forEachAttribute(list, 0, list.length, (_, from, to) => {
+    const element = readElement(list.subarray(from, to));
+    if (element !== undefined) visit(name, element);
+  });
 }
 
 function readElement(bytes: Buffer): SetElementReadBack | undefined {

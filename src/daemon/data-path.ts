@@ -252,7 +252,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     const giveUpAt = startedAt + patience;
     for (;;) {
       try {
-        firewall.commit(change);
+        outbox.counted(firewall.commit(change));
         counters.commits++;
         const confirmedAt = clock();
         commitTimes.record(confirmedAt - startedAt);

@@ -70,27 +70,32 @@ function openedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
 function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLine {
   const { call, reason, at } = group[0]!;
   const seconds = (at - Math.min(...group.map(({ openedAt }) => openedAt))) / 1000;
-  let packets = 0;
-  let bytes = 0;
-  for (const { pinhole } of group) {
-    const traffic = options.trafficOf(pinhole.id);
-    packets += traffic?.packets ?? 0;
-    bytes += traffic?.bytes ?? 0;
-  }
+  const traffic = passedBy(group, options);
   const list = group.map(({ pinhole }) => describePinhole(pinhole));
-  const counted = `${packets} packets, ${bytes} bytes counted, ${seconds.toFixed(1)} s`;
+  const counted =
+    traffic === null ? 'not counted' : `${traffic.packets} packets, ${traffic.bytes} bytes counted`;
   return {
     severity: 'info',
-    text: `${nameOf(call, options)}: closed ${list.join('; ')}: ${reason}, ${counted}`,
+    text: `${nameOf(call, options)}: closed ${list.join('; ')}: ${reason}, ${counted}, ${seconds.toFixed(1)} s`,
     fields: {
       event: 'closed',
       ...fieldsOf(call, options),
       reason,
       seconds,
-      packets,
-      bytes,
+      packets: traffic?.packets ?? null,
+      bytes: traffic?.bytes ?? null,
       pinholes: group.map(({ pinhole }) => pinhole),
     },
+  };
+}
+
+/** Null when not one of them was ever counted. */
+function passedBy(group: readonly PinholeEvent[], { trafficOf }: LineOptions): Traffic | null {
+  const counts = group.flatMap(({ pinhole }) => trafficOf(pinhole.id) ?? []);
+  if (counts.length === 0) return null;
+  return {
+    packets: counts.reduce((sum, { packets }) => sum + packets, 0),
+    bytes: counts.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
 

@@ -2,6 +2,7 @@ import type { Call, EndReason } from '../call/call.ts';
 import type { NextTimer } from '../call/next-timer.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Settings } from '../config/schema.ts';
+import type { LastCounts } from '../firewall/firewall.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Held, HolderEvent } from '../pinhole/table.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
@@ -119,6 +120,8 @@ export interface Batch {
   readonly records: readonly JournalEntry[];
   /** Closed pinholes whose states are to be killed. */
   readonly closed: readonly Pinhole[];
+  /** What closed pinholes had passed, where the packet filter told. */
+  readonly counts: LastCounts;
   readonly events: readonly DaemonEvent[];
   readonly told: readonly Told[];
 }

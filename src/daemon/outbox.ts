@@ -1,5 +1,6 @@
 import { serialize } from 'node:v8';
 import type { Call } from '../call/call.ts';
+import type { LastCounts, Traffic } from '../firewall/firewall.ts';
 import type { Inspector, InspectorEvent } from '../inspector.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report, Told } from './messages.ts';
@@ -12,6 +13,8 @@ export interface Outbox {
   tell(told: Told): void;
   /** States of these pinholes are to be killed. */
   closed(pinholes: readonly Pinhole[]): void;
+  /** What closed pinholes had passed. */
+  counted(counts: LastCounts): void;
   say(level: 'error' | 'warn' | 'info', text: string): void;
   /** When `flush` should be called again, in ms of the clock: at once when it only waits for an idle moment. */
   due(now: number): number;
@@ -48,6 +51,7 @@ export function createOutbox(
 ): Outbox {
   const changed = new Set<Call>();
   let closedPinholes: Pinhole[] = [];
+  let counts = new Map<string, Traffic>();
   let events: DaemonEvent[] = [];
   let told: Told[] = [];
   let dueAt = Number.POSITIVE_INFINITY;
@@ -116,10 +120,12 @@ export function createOutbox(
       type: 'batch',
       records,
       closed: closedPinholes,
+      counts,
       events,
       told: told.slice(0, TOLD_SLICE),
     } as const;
     closedPinholes = [];
+    counts = new Map();
     events = [];
     told = told.slice(TOLD_SLICE);
     dueAt = changed.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
@@ -136,6 +142,9 @@ export function createOutbox(
     closed(pinholes) {
       closedPinholes.push(...pinholes);
       within(SOON);
+    },
+    counted(last) {
+      for (const [id, count] of last) counts.set(id, count);
     },
     say: (level, text) => add({ type: 'note', level, text }),
     due,

@@ -103,9 +103,10 @@ export async function serve(serving: Serving): Promise<number> {
     finish = resolve;
   });
 
-  function onBatch({ records, closed, events, told }: Batch): void {
+  function onBatch({ records, closed, counts, events, told }: Batch): void {
     journal?.append(records);
     killer.add(closed);
+    watch.closed(counts);
     const { callId } = settings().log;
     for (const { severity, text, fields } of logLines(events, { callId, trafficOf: watch.last })) {
       log.traffic(severity, text, fields);

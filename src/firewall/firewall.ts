@@ -7,6 +7,11 @@ export interface Traffic {
   readonly bytes: number;
 }
 
+/** What pinholes had passed when they were closed, by id. */
+export type LastCounts = ReadonlyMap<string, Traffic>;
+
+export const NOT_COUNTED: LastCounts = new Map();
+
 /**
  * The seam to a packet filter. `pf.ts`, `nftables.ts` and `model.ts` implement it; nothing above it knows which.
  * All of it is synchronous: when `commit` returns, the filter has confirmed the change.
@@ -15,8 +20,9 @@ export interface Firewall {
   /**
    * Opens and closes pinholes as one change. On error the filter is left as it was before, and FirewallError
    * says why. Rules of closed pinholes are gone when it returns; their states may live until `killStates`.
+   * Returns what closed pinholes had passed, by id, where the filter tells when it takes their rules out.
    */
-  commit(change: Change): void;
+  commit(change: Change): LastCounts;
   /** Removes the states (or conntrack entries) that these closed pinholes made. Returns how many. May take ms. */
   killStates(closed: readonly Pinhole[]): number;
   /** Pinholes as the filter itself lists them, read back from it. */

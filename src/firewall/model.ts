@@ -1,7 +1,7 @@
 import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
-import { type Firewall, FirewallError, type Traffic } from './firewall.ts';
+import { type Firewall, FirewallError, type LastCounts, type Traffic } from './firewall.ts';
 
 /** The five values a packet filter decides by. */
 export interface Flow {
@@ -44,7 +44,7 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
   const states = new Map<string, State>();
   const statesOf = new Map<string, Set<State>>();
 
-  function commit(change: Change): void {
+  function commit(change: Change): LastCounts {
     const added: Pinhole[] = [];
     for (const pinhole of change.open) {
       if (open.has(pinhole.id)) {
@@ -54,7 +54,14 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
       insert(pinhole);
       added.push(pinhole);
     }
-    for (const pinhole of change.close) remove(pinhole);
+    const counts = new Map<string, Traffic>();
+    for (const { id } of change.close) {
+      const closing = open.get(id);
+      if (closing === undefined) continue;
+      counts.set(id, { packets: closing.packets, bytes: closing.bytes });
+      remove(closing.pinhole);
+    }
+    return counts;
   }
 
   function insert(pinhole: Pinhole): void {

@@ -6,12 +6,18 @@ import type { Libc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '../../native-bindings/linux/constants.ts';
 import { type NetlinkSocket, openNetlink } from '../../native-bindings/linux/netlink.ts';
-import { hasElement, nftBatch, readTable, type SetElement } from '../../native-bindings/linux/nftables.ts';
+import {
+  hasElement,
+  nftBatch,
+  readTable,
+  type SetElement,
+  type SetElementReadBack,
+} from '../../native-bindings/linux/nftables.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import { deleteFlows, type Flow } from './conntrack.ts';
-import { type Firewall, FirewallError } from './firewall.ts';
-import { type Contents, readContents, recordOf, trafficOf } from './nftables/contents.ts';
+import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
+import { type Contents, countOf, readContents, recordOf, sumOf, trafficOf } from './nftables/contents.ts';
 import { type Element, elementOf, elementsOf, type SetName, strangerOf } from './nftables/elements.ts';
 import { addTable, RECORDS } from './nftables/table.ts';
 
@@ -38,6 +44,11 @@ interface Open {
 
 /** Others' transactions make a read incomplete; it is tried again so often. */
 const READS = 20;
+/**
+ * The kernel tells how many packets each deleted element had counted, at most so many of one commit: what it tells
+ * has to fit into the socket's buffer, 4 KiB an element before Linux 5.10.
+ */
+const MOST_TOLD = 256;
 const TRANSIENT = new Set(['EBUSY', 'EAGAIN', 'ENOBUFS', 'EINTR']);
 
 /**
@@ -78,7 +89,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     batch.commit();
   }
 
-  function commit(change: Change): void {
+  function commit(change: Change): LastCounts {
     const opening = change.open.map(opened);
     const after = new Map<string, number>();
     const count = ({ name }: Element): number | undefined => after.get(name) ?? holders.get(name);
@@ -105,9 +116,11 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     }
     for (const [set, elements] of added) batch.addElements(table, set, elements);
     for (const { parts } of opening) batch.addElements(table, RECORDS, parts);
-    for (const [set, elements] of deleted) batch.deleteElements(table, set, elements);
+    const left = new Map<string, Traffic>();
+    const told = [...deleted.values()].reduce((sum, elements) => sum + elements.length, 0) <= MOST_TOLD;
+    for (const [set, elements] of deleted) batch.deleteElements(table, set, elements, told);
     batch.deleteElements(table, RECORDS, gone);
-    guarded(batch.commit);
+    guarded(() => batch.commit((set, element) => left.set(...departed(set, element))));
     rubbish = [];
     for (const { id } of change.close) forget(id);
     for (const one of opening) remember(one);
@@ -115,6 +128,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       if (held === 0) holders.delete(name);
       else holders.set(name, held);
     }
+    return left.size === 0 ? NOT_COUNTED : lastCounts(change.close, left);
   }
 
   function opened(pinhole: Pinhole): Open {
@@ -208,6 +222,25 @@ function push(sets: Map<SetName, Element[]>, element: Element): void {
   const elements = sets.get(element.set);
   if (elements === undefined) sets.set(element.set, [element]);
   else elements.push(element);
+}
+
+/** A deleted element's key in its set, and what it had counted. */
+function departed(set: string, { key, traffic }: SetElementReadBack): [string, Traffic] {
+  return [`${set} ${latin1(key)}`, countOf(traffic)];
+}
+
+/** Of pinholes all of whose elements were deleted: an element that stays counts on, for whoever has it still. */
+function lastCounts(closed: readonly Pinhole[], left: ReadonlyMap<string, Traffic>): LastCounts {
+  const counts = new Map<string, Traffic>();
+  for (const pinhole of closed) {
+    const own = elementsOf(pinhole).map(({ set, key }) => left.get(`${set} ${latin1(key)}`));
+    if (own.every((one) => one !== undefined)) counts.set(pinhole.id, sumOf(own));
+  }
+  return counts;
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 function readTraffic(socket: NetlinkSocket, table: string) {

@@ -7,7 +7,7 @@ import { PF_RULESET_FILTER } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
-import { type Firewall, FirewallError } from './firewall.ts';
+import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED } from './firewall.ts';
 import { guarded, isInvalid, persist } from './pf/attempt.ts';
 import { layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
@@ -79,7 +79,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     for (const shard of shards) if (!shard.intact()) shard.read();
   }
 
-  function commit({ open: opening, close: closing }: Change): void {
+  function commit({ open: opening, close: closing }: Change): LastCounts {
     const { steps, opened, counts } = plan(opening, closing);
     guarded(() => {
       if (method === 'change') changeSingly(steps);
@@ -91,6 +91,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
       if (count === 0) holders.delete(key);
       else holders.set(key, count);
     }
+    return NOT_COUNTED;
   }
 
   /** Additions first. A rule is added for the first pinhole that has it and removed with the last. */

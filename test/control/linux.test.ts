@@ -96,6 +96,16 @@ describe('the control socket of a daemon at work on Linux', { skip: withoutRoot 
     assert.deepEqual(stage.kernel(), { elements: [], records: [] });
   });
 
+  it('has in its log every packet of a call that was over before anybody counted', async () => {
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4100, 6100));
+    await stage.play(stage.passes('client:4100', 'server:6100'), stage.passes('client:4100', 'server:6100'));
+    await stage.play(...call.hangUp());
+    await daemon.said(/closed audio udp 10\.0\.1\.10:4100-4101; audio udp 10\.0\.2\.10:6100-6101/g);
+    const line = daemon.lines.find((one) => one.includes('closed') && one.includes(':6100'));
+    assert.match(line!, /: bye, 2 packets, \d+ bytes counted, \d+\.\d s$/);
+  });
+
   it('is removed when the daemon stops', async () => {
     assert.ok(existsSync(path));
     await daemon.stop();

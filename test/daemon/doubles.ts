@@ -71,8 +71,9 @@ export function createFirewallDouble(log: string[]) {
     commit(change) {
       control.asked++;
       if (control.refuse !== null) throw control.refuse;
-      model.commit(change);
+      const counts = model.commit(change);
       log.push(`commit +[${portsOf(change.open)}] -[${portsOf(change.close)}]`);
+      return counts;
     },
     clear() {
       model.clear();

@@ -139,6 +139,12 @@ describe('lines about calls', () => {
     );
   });
 
+  it('do not say 0 of what nobody counted', () => {
+    const [line] = logLines([closed(4000)], { ...options, trafficOf: () => undefined });
+    assert.match(line!.text, /: bye, not counted, 65\.2 s$/);
+    assert.equal(line!.fields['packets'], null);
+  });
+
   it('keep calls apart', () => {
     const other = { ...opened(4002), call: { ...call, hash: '00000000000000bb' } } as DaemonEvent;
     assert.equal(logLines([opened(4000), other], options).length, 2);

@@ -7,7 +7,7 @@ import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } f
 import { join } from 'node:path';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Platform } from '../../src/daemon/platform.ts';
-import { type Firewall, FirewallError, type Traffic } from '../../src/firewall/firewall.ts';
+import { type Firewall, FirewallError, NOT_COUNTED, type Traffic } from '../../src/firewall/firewall.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../../src/intercept/interceptor.ts';
 import type { Pinhole } from '../../src/policy/pinhole.ts';
 
@@ -95,6 +95,7 @@ function openFirewall(): Firewall {
       const closed = new Set(close.map(({ id }) => id));
       write([...read().filter(({ id }) => !closed.has(id)), ...open]);
       note(`commit +[${ports(open)}] -[${ports(close)}]`);
+      return NOT_COUNTED;
     },
     killStates(closed) {
       note(`kill [${ports(closed)}]`);

@@ -194,6 +194,25 @@ describe('traffic watch', () => {
     watch.update(counters());
     assert.equal(watch.last('a'), undefined);
   });
+
+  it('takes the count of the moment in which a pinhole was closed', () => {
+    const watch = createTrafficWatch();
+    watch.update(counters(['a', 5], ['b', 1]));
+    watch.closed(counters(['a', 8], ['short', 3]));
+    assert.deepEqual(watch.last('a'), { packets: 8, bytes: 800 });
+    assert.deepEqual(watch.last('short'), { packets: 3, bytes: 300 });
+    assert.deepEqual(watch.total, { packets: 12, bytes: 1200 });
+    assert.deepEqual(watch.update(counters(['a', 2], ['b', 1])), ['a'], 'opened again');
+    assert.deepEqual(watch.total, { packets: 14, bytes: 1400 });
+  });
+
+  it('counts nothing twice when a pinhole was not read once', () => {
+    const watch = createTrafficWatch();
+    watch.update(counters(['a', 5]));
+    watch.update(counters());
+    assert.deepEqual(watch.update(counters(['a', 6])), ['a']);
+    assert.deepEqual(watch.total, { packets: 6, bytes: 600 });
+  });
 });
 
 describe('state killer', () => {

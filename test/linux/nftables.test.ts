@@ -109,7 +109,8 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     firewall.commit({ open: [wide], close: NONE });
     firewall.commit({ open: [narrow], close: NONE });
     assert.equal(elements('source4').length, 2);
-    firewall.commit({ open: NONE, close: [wide] });
+    const counts = firewall.commit({ open: NONE, close: [wide] });
+    assert.equal(counts.size, 0, 'one of its elements counts on for the other pinhole');
     assert.deepEqual(elements('source4'), ['udp . 198.51.100.1 . 192.0.2.10 . 4000']);
     firewall.commit({ open: [wide], close: [narrow] });
     assert.equal(elements('source4').length, 2);
@@ -304,7 +305,12 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
 
       known.send(source, 'answer');
       assert.equal(source.received(), 'answer');
-      firewall.commit({ open: NONE, close: rules.slice(0, 2) });
+      const closing = rules.slice(0, 2);
+      assert.deepEqual(
+        firewall.commit({ open: NONE, close: closing }),
+        new Map(closing.map(({ id }) => [id, counted.get(id)])),
+        'the counts of the moment in which the elements went',
+      );
       assert.equal(pass(source, known), true, 'its conntrack entry is still there');
       assert.equal(control.killStates(rules.slice(0, 2)), 3);
       assert.equal(pass(source, known), false);

@@ -1,6 +1,10 @@
 /** What is in the table, read back from the kernel. */
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
-import { readElements, type SetElement } from '../../../native-bindings/linux/nftables.ts';
+import {
+  readElements,
+  type SetElement,
+  type SetElementReadBack,
+} from '../../../native-bindings/linux/nftables.ts';
 import type { Pinhole } from '../../policy/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
 import { elementOf, elementsOf, type Match, readKey, setShapes } from './elements.ts';
@@ -48,9 +52,7 @@ export function readContents(socket: NetlinkSocket, table: string, evenIfChanged
     for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
       const match = readKey(shape, Buffer.from(key));
       if (match === null) continue;
-      const counted =
-        traffic === null ? NOTHING : { packets: Number(traffic.packets), bytes: Number(traffic.bytes) };
-      elements.set(elementOf(match).name, { match, traffic: counted });
+      elements.set(elementOf(match).name, { match, traffic: countOf(traffic) });
     }
   }
   return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
@@ -73,19 +75,31 @@ function readRecords(found: readonly SetElement[]): RecordRead[] {
   });
 }
 
-/** What each pinhole has passed. An element that several have in common counts for all of them. */
+/**
+ * What each pinhole has passed. An element that several have in common counts for all of them. A pinhole that was
+ * not read whole, because others changed the sets meanwhile, is left out.
+ */
 export function trafficOf({ elements, records }: Contents): Map<string, Traffic> {
   const traffic = new Map<string, Traffic>();
   for (const { pinhole } of records) {
     if (pinhole === null) continue;
-    let packets = 0;
-    let bytes = 0;
-    for (const { name } of elementsOf(pinhole)) {
-      const counted = elements.get(name)?.traffic ?? NOTHING;
-      packets += counted.packets;
-      bytes += counted.bytes;
-    }
-    traffic.set(pinhole.id, { packets, bytes });
+    const own = elementsOf(pinhole).map(({ name }) => elements.get(name)?.traffic);
+    if (own.every((count) => count !== undefined)) traffic.set(pinhole.id, sumOf(own));
   }
   return traffic;
+}
+
+/** An element's counter as it was read. */
+export function countOf(counter: SetElementReadBack['traffic']): Traffic {
+  if (counter === null) return NOTHING;
+  return { packets: Number(counter.packets), bytes: Number(counter.bytes) };
+}
+
+export function sumOf(counts: readonly Traffic[]): Traffic {
+  let [packets, bytes] = [0, 0];
+  for (const count of counts) {
+    packets += count.packets;
+    bytes += count.bytes;
+  }
+  return { packets, bytes };
 }
