@@ -59,7 +59,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const history = keepHistory(daemon);
       const epoch = createEpoch(daemon.clock);
       const all: Record<RequestName, Handler> = {
-        ...createHandlers(daemon),
+        ...createHandlers(daemon, history.passedBefore),
         explain: (request) => explainNamed(request, history, epoch()),
         metrics: async () => ({ text: await measure() }),
       };

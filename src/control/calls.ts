@@ -1,6 +1,7 @@
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { Slice } from '../daemon/slices.ts';
+import type { Traffic } from '../firewall/firewall.ts';
 import type { Held } from '../pinhole/table.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
@@ -83,12 +84,26 @@ export function unknownCall(name: string): RequestError {
   return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}`);
 }
 
+/** Where it is known what pinholes passed: those that are open, and those that a call held before. */
+export interface Passed {
+  readonly trafficOf: RunningDaemon['trafficOf'];
+  readonly passedBefore: (call: string) => Traffic;
+}
+
+/** What all pinholes of a call have passed so far. */
+export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): Traffic {
+  let { packets, bytes } = passedBefore(leg.hash);
+  for (const { pinhole } of pinholes) {
+    const traffic = trafficOf(pinhole.id);
+    packets += traffic?.packets ?? 0;
+    bytes += traffic?.bytes ?? 0;
+  }
+  return { packets, bytes };
+}
+
 /** Makes results of what the data path answers: `now` in ms of its clock, whose 0 is `epoch`. */
-export function createCallWriter(
-  { trafficOf }: Pick<RunningDaemon, 'trafficOf'>,
-  now: number,
-  epoch: number,
-) {
+export function createCallWriter(passed: Passed, now: number, epoch: number) {
+  const { trafficOf } = passed;
   const date = (at: number) => seconds(epoch + at);
 
   function pinhole(held: Held, calls: readonly string[]): PinholeResult {
@@ -102,7 +117,8 @@ export function createCallWriter(
     };
   }
 
-  function call({ leg, mediaAt, nextTimer, pinholes: held }: CallSummary): CallResult {
+  function call(summary: CallSummary): CallResult {
+    const { leg, mediaAt, nextTimer, pinholes: held } = summary;
     const { hash, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [hash]));
     return {
@@ -111,8 +127,7 @@ export function createCallWriter(
       endedAt: endedAt === null ? null : date(endedAt),
       age: seconds((endedAt ?? now) - startedAt),
       idle: seconds(Math.max(0, now - mediaAt)),
-      packets: pinholes.reduce((sum, one) => sum + one.packets, 0),
-      bytes: pinholes.reduce((sum, one) => sum + one.bytes, 0),
+      ...passedBy(summary, passed),
       nextTimer: nextTimer && { name: nextTimer.name, in: seconds(Math.max(0, nextTimer.at - now)) },
       pinholes,
     };

@@ -6,7 +6,14 @@ import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/message
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
-import { askDataPath, createCallReader, createCallWriter, uniquePinholes } from './calls.ts';
+import {
+  askDataPath,
+  createCallReader,
+  createCallWriter,
+  type Passed,
+  passedBy,
+  uniquePinholes,
+} from './calls.ts';
 import { exposureOf, histogramOf, quantilesOf } from './numbers.ts';
 import type { Peer } from './peer.ts';
 import {
@@ -42,15 +49,17 @@ const WATCH_BEAT = 10_000;
 /** What people open when they have no pinholes. */
 const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
 
-/** The answers that come from the running daemon alone. */
+/** The answers that come from the running daemon; what a call's closed pinholes had passed, others remember. */
 export function createHandlers(
   daemon: RunningDaemon,
+  passedBefore: Passed['passedBefore'],
 ): Readonly<Record<Exclude<RequestName, 'explain' | 'metrics'>, Handler>> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
 
   const epoch = createEpoch(daemon.clock);
-  const writer = () => createCallWriter(daemon, daemon.clock(), epoch());
+  const passed: Passed = { trafficOf: daemon.trafficOf, passedBefore };
+  const writer = () => createCallWriter(passed, daemon.clock(), epoch());
 
   async function* listCalls(request: Request): AsyncGenerator<CallsResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : null;
@@ -82,7 +91,7 @@ export function createHandlers(
         pinholes: status.pinholes,
         packets: status.counters.received,
         alarms: alarmsOf(status),
-        top: firstOf(list, sort, limit, daemon).map(write.call),
+        top: firstOf(list, sort, limit, passed).map(write.call),
       };
       await pause(Math.max(interval * 1000, (now - before) * REST), gone);
     }
@@ -225,13 +234,12 @@ function firstOf(
   calls: readonly CallSummary[],
   order: TopOrder,
   limit: number,
-  { trafficOf }: Pick<RunningDaemon, 'trafficOf'>,
+  passed: Passed,
 ): CallSummary[] {
   const rank: Readonly<Record<TopOrder, (call: CallSummary) => number>> = {
     age: ({ leg }) => leg.startedAt,
     idle: ({ mediaAt }) => mediaAt,
-    packets: ({ pinholes }) =>
-      -pinholes.reduce((sum, { pinhole }) => sum + (trafficOf(pinhole.id)?.packets ?? 0), 0),
+    packets: (call) => -passedBy(call, passed).packets,
   };
   return calls
     .filter(({ leg }) => leg.state !== 'ended')

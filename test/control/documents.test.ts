@@ -29,7 +29,11 @@ describe('docs/control.md', () => {
   });
 
   it('has every request', () => {
-    const answered = [...Object.keys(createHandlers(startInProcess().daemon)), 'explain', 'metrics'];
+    const answered = [
+      ...Object.keys(createHandlers(startInProcess().daemon, () => ({ packets: 0, bytes: 0 }))),
+      'explain',
+      'metrics',
+    ];
     assert.deepEqual(
       rows('Requests')
         .map(([name]) => name)

@@ -9,7 +9,7 @@ import { scratch, serve } from './socket.ts';
 describe('the running daemon, looked at by doctor', () => {
   it('is well, or what is wrong with it has advice', async () => {
     const run = startInProcess();
-    const server = await serve(createHandlers(run.daemon));
+    const server = await serve(createHandlers(run.daemon, () => ({ packets: 0, bytes: 0 })));
     const settings = { control: { socket: server.path, group: null, mode: 0o600 } };
     const [finding, ...more] = await examineDaemon(settings);
     assert.equal(finding!.level, 'ok');

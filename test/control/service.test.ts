@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { deadlineOf } from '../../src/call/expiry.ts';
 import { nextTimer } from '../../src/call/next-timer.ts';
+import { keepHistory } from '../../src/commands/services.ts';
 import type { ControlError } from '../../src/control/client.ts';
 import { connectControl } from '../../src/control/client.ts';
 import type {
@@ -37,7 +38,9 @@ function hangUp(run: InProcess, callId: string): void {
 
 /** Asks over a real socket. */
 async function ask<T>(run: InProcess, request: Request, most = Number.POSITIVE_INFINITY): Promise<T[]> {
-  const server = await serve(createHandlers(run.daemon), { peerOf: () => ({ uid: 7, gid: 7 }) });
+  const server = await serve(createHandlers(run.daemon, keepHistory(run.daemon).passedBefore), {
+    peerOf: () => ({ uid: 7, gid: 7 }),
+  });
   try {
     const client = await connectControl(server.path);
     const parts: T[] = [];
@@ -117,6 +120,23 @@ describe('what the daemon answers', () => {
       [bob.address, [4000, 4001], [alice.address]],
     );
     assert.deepEqual([open!.agreed, open!.closing], [true, null]);
+  });
+
+  it('calls: media stays counted when its pinhole has gone, to another port or with the call', async () => {
+    const run = startInProcess();
+    const server = await serve(createHandlers(run.daemon, keepHistory(run.daemon).passedBefore));
+    establish(run, 'one');
+    const [held] = run.inspector.held([...run.inspector.calls()][0]!);
+    run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
+    hangUp(run, 'one');
+    const client = await connectControl(server.path);
+    const { calls: list } = await client.askOnce<CallsResult>({ request: 'calls' });
+    client.close();
+    server.stop();
+    assert.deepEqual(
+      list.map(({ state, pinholes, packets, bytes }) => [state, pinholes.length, packets, bytes]),
+      [['ended', 0, 500, 86_000]],
+    );
   });
 
   it('one call by its Call-ID, its name or the first digits of it', async () => {
@@ -273,7 +293,7 @@ describe('ten thousand calls', () => {
     for (let one = 0; one < 500; one++) {
       run.send(alice, bob, sip('INVITE', { callId: `call-${one}`, body: sdp(alice.address, [6000]) }));
     }
-    const handlers = createHandlers(run.daemon);
+    const handlers = createHandlers(run.daemon, keepHistory(run.daemon).passedBefore);
     run.turns.length = 0;
     const read = async () => {
       let count = 0;

@@ -34,9 +34,12 @@ export interface History {
   underWay(): Iterable<RememberedCall>;
   /** Those that ended last first. */
   ended(): Iterable<RememberedCall>;
+  /** What the pinholes had passed that this call does not hold any more. */
+  passedBefore(hash: string): Traffic;
   readonly size: number;
 }
 
+const NOTHING: Traffic = { packets: 0, bytes: 0 };
 const MAX_MESSAGES = 200;
 const MAX_PINHOLES = 256;
 /** Lines of all ladders together. */
@@ -47,6 +50,8 @@ const LEAST_DIGITS = 4;
 interface Entry {
   adopted: boolean;
   pinholesOmitted: number;
+  /** Of pinholes that are closed, also of omitted ones. */
+  passed: Traffic;
 }
 
 export function createHistory(options: HistoryOptions): History {
@@ -97,7 +102,7 @@ export function createHistory(options: HistoryOptions): History {
   function note(leg: Leg): void {
     const { hash } = leg;
     calls.update(leg);
-    if (!entries.has(hash)) entries.set(hash, { adopted: false, pinholesOmitted: 0 });
+    if (!entries.has(hash)) entries.set(hash, { adopted: false, pinholesOmitted: 0, passed: NOTHING });
     underWay.delete(hash);
     if (leg.state !== 'ended') {
       underWay.add(hash);
@@ -109,8 +114,12 @@ export function createHistory(options: HistoryOptions): History {
 
   /** The filter's counter is gone soon after the pinhole. */
   function keepCount(hash: string, id: string): void {
+    const { packets, bytes } = options.trafficOf(id) ?? NOTHING;
     const record = pinholes.of(hash).findLast((one) => one.id === id);
-    if (record !== undefined) record.packets = options.trafficOf(id)?.packets ?? 0;
+    if (record !== undefined) record.packets = packets;
+    const entry = entries.get(hash);
+    if (entry === undefined) return;
+    entry.passed = { packets: entry.passed.packets + packets, bytes: entry.passed.bytes + bytes };
   }
 
   function bound(): void {
@@ -149,7 +158,8 @@ export function createHistory(options: HistoryOptions): History {
     const record = calls.byHash(hash);
     const entry = entries.get(hash);
     if (record === null || entry === undefined) return null;
-    return { ...entry, report: reportOf(record) };
+    const { adopted, pinholesOmitted } = entry;
+    return { adopted, pinholesOmitted, report: reportOf(record) };
   }
 
   function reportOf(record: CallRecord): CallReport {
@@ -189,6 +199,7 @@ export function createHistory(options: HistoryOptions): History {
     find,
     underWay: () => remembered(callsUnderWay()),
     ended: () => remembered([...ended].reverse()),
+    passedBefore: (hash) => entries.get(hash)?.passed ?? NOTHING,
     get size() {
       return entries.size;
     },
