@@ -150,13 +150,13 @@ function newSection(media: string, port: number, portCount: number, proto: strin
 
 function takeLine(walk: Walk, start: number, end: number): SdpError | null {
   if (walk.bytes[start + 1]! !== EQUALS) {
-    return walk.hasVersion ? null : malformed('expected v=0 first', walk, start, end);
+    return walk.hasVersion ? null : noVersion(walk, start, end);
   }
   const type = walk.bytes[start]!;
   if (!walk.hasVersion) {
     walk.hasVersion = true;
     const isVersion = type === 0x76 && decimal(walk.bytes, start + 2, end, 0) === 0;
-    return isVersion ? null : malformed('expected v=0 first', walk, start, end);
+    return isVersion ? null : noVersion(walk, start, end);
   }
   switch (type) {
     case 0x61: // a
@@ -342,6 +342,12 @@ function kindOfR(walk: Walk, start: number, end: number): number {
 
 function isFlag(walk: Walk, start: number, end: number, name: string): boolean {
   return end - start === name.length && walk.text.startsWith(name, start);
+}
+
+/** Names the line, without what may be a key. */
+function noVersion(walk: Walk, start: number, end: number): SdpError {
+  const [name = ''] = walk.text.slice(start, end).split(/[ :]/, 1);
+  return sdpError('malformed-sdp', `expected v=0 first, found "${printable(name, 20)}"`);
 }
 
 function malformed(problem: string, walk: Walk, start: number, end: number): SdpError {

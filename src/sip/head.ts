@@ -183,12 +183,13 @@ function endsInCrlf(bytes: Uint8Array, lineFeed: number): boolean {
 
 function bareLineFeed(text: string, start: number, lineFeed: number): SipError {
   const line = text.slice(start, lineFeed < 0 ? text.length : lineFeed);
-  return sipError('malformed-header', `expected CRLF at the end of "${printable(line)}"`);
+  const [name = ''] = line.split(':', 1);
+  return sipError('malformed-header', `expected CRLF at the end of the line "${printable(name)}"`);
 }
 
 function conflict(text: string, slot: number, other: string): SipError {
-  const first = printable(headerValue(text, slot));
-  return sipError('conflicting-header', `${NAMES[slot]} is "${first}" and also "${printable(other)}"`);
+  const [first, second] = [headerValue(text, slot), other].map((value) => printable(withoutPassword(value)));
+  return sipError('conflicting-header', `${NAMES[slot]} is "${first}" and also "${second}"`);
 }
 
 /** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
@@ -331,13 +332,13 @@ function badStartLine(bytes: Uint8Array, text: string, start: number, end: numbe
 }
 
 function lineOf(text: string, start: number, end: number): string {
-  return printable(text.slice(start, end));
+  return printable(withoutPassword(text.slice(start, Math.min(end, start + MAX_DISPLAY))));
 }
 
 function malformed(text: string, slot: number, expected: string): SipError {
   return sipError(
     'malformed-header',
-    `${NAMES[slot]}: expected ${expected}, found "${printable(headerValue(text, slot))}"`,
+    `${NAMES[slot]}: expected ${expected}, found "${printable(withoutPassword(headerValue(text, slot)))}"`,
   );
 }
 
@@ -471,9 +472,17 @@ function readRack(bytes: Uint8Array, text: string, start: number, end: number): 
 function displayText(text: string, slot: number): string {
   const start = starts[slot]!;
   const value = text.slice(start, Math.min(ends[slot]!, start + MAX_DISPLAY));
-  if (!value.includes('\n')) return value;
-  return value
-    .split('\n')
-    .map((line) => line.trim())
-    .join(' ');
+  if (!value.includes('\n')) return withoutPassword(value);
+  const lines = value.split('\n').map((line) => line.trim());
+  return withoutPassword(lines.join(' '));
+}
+
+const PASSWORD = /(\bsips?:[^:@\s<>]*):[^@\s<>]*@/gi;
+
+/** URIs without the password that one may have (RFC 3261 19.1.1): nobody reads it here, and it is no one's to read. */
+function withoutPassword(value: string): string {
+  const colon = value.lastIndexOf(':', value.lastIndexOf('@'));
+  // The colon after the scheme has none before it.
+  if (colon < 1 || value.lastIndexOf(':', colon - 1) < 0) return value;
+  return value.replace(PASSWORD, '$1:***@');
 }
