@@ -60,7 +60,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const epoch = createEpoch(daemon.clock);
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore),
-        explain: (request) => explainNamed(request, history, epoch()),
+        explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
         metrics: async () => ({ text: await measure() }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
@@ -97,10 +97,20 @@ export function keepHistory(daemon: RunningDaemon): History {
   return history;
 }
 
+/** The history is bounded: a call that is not there may have been. */
+function forgottenCall(name: string, remembered: number): RequestError {
+  const { code, message } = unknownCall(name);
+  return new RequestError(
+    code,
+    `${message}; the last ${remembered} that ended are remembered (caps.history)`,
+  );
+}
+
 async function* explainNamed(
   request: Request,
   history: History,
   epoch: number,
+  { caps }: Settings,
 ): AsyncGenerator<ExplainResult> {
   const name = textOf('call' in request ? request.call : undefined, 'call');
   const found = history.find(name).flatMap((hash) => history.get(hash) ?? []);
@@ -108,6 +118,6 @@ async function* explainNamed(
   if (isPrefix) {
     throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);
   }
-  if (found.length === 0) throw unknownCall(name);
+  if (found.length === 0) throw forgottenCall(name, caps.history);
   for (const call of found) yield explainCall(call, epoch);
 }

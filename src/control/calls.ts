@@ -81,7 +81,9 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
 
 /** The error for a name that belongs to no call. */
 export function unknownCall(name: string): RequestError {
-  return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}`);
+  const isShort = name.length < LEAST_DIGITS && /^[0-9a-f]+$/.test(name);
+  const hint = isShort ? ` (of the name of a leg, give ${LEAST_DIGITS} digits at least)` : '';
+  return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}${hint}`);
 }
 
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */

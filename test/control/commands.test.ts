@@ -172,7 +172,13 @@ describe('commands', () => {
   });
 
   it('say what is not there, and with what status', async () => {
-    for (const name of ['calls --call', 'explain', 'close']) {
+    const forgotten = await daemon.run('explain', 'abc');
+    assert.equal(
+      forgotten.stderr,
+      'pinholed: there is no call "abc" (of the name of a leg, give 4 digits at least); ' +
+        'the last 1000 that ended are remembered (caps.history)\n',
+    );
+    for (const name of ['calls --call', 'close']) {
       const { status, stderr } = await daemon.run(...name.split(' '), 'nobody@nowhere');
       assert.deepEqual([status, stderr], [1, 'pinholed: there is no call "nobody@nowhere"\n'], name);
     }
