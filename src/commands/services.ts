@@ -4,7 +4,7 @@ import { askDataPath, createCallReader, unknownCall } from '../control/calls.ts'
 import { listenUnix } from '../control/listen.ts';
 import { metricsText } from '../control/metrics.ts';
 import { openMetrics } from '../control/metrics-http.ts';
-import { mayConnect, peerOf } from '../control/peer.ts';
+import { mayConnect, peerOf, renewed } from '../control/peer.ts';
 import { type Request, RequestError, type RequestName } from '../control/protocol.ts';
 import { type Handler, startControlServer } from '../control/server.ts';
 import { createHandlers, textOf } from '../control/service.ts';
@@ -23,18 +23,18 @@ const HISTORY_SLACK = 1000;
 export async function openControl(settings: Settings, user: User | null): Promise<Service> {
   const libc = await loadLibc();
   const { socket: path, mode, group: groupName } = settings.control;
-  const group = groupName === null ? null : findGroup(groupName);
+  let group = groupName === null ? null : findGroup(groupName);
   if (groupName !== null && group === null) {
     throw new StartError(`control.group: there is no group ${groupName}`);
   }
   const server = await listenUnix({ path, mode, gid: group?.gid ?? null });
-  const admission = { uid: user?.uid ?? libc.geteuid(), group };
+  const uid = user?.uid ?? libc.geteuid();
   let running: RunningDaemon | null = null;
   let handlers: ReadonlyMap<RequestName, Handler> | null = null;
   const control = startControlServer({
     server,
     peerOf: (socket) => peerOf(libc, socket),
-    mayConnect: (peer) => mayConnect(peer, admission),
+    mayConnect: (peer) => mayConnect(peer, { uid, group }),
     complain: (text) => running?.say('warn', text),
     handlerOf(name) {
       if (handlers === null) throw new RequestError('unavailable', 'the daemon is starting');
@@ -67,6 +67,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       web.start(daemon, history);
     },
     reload(next) {
+      if (group !== null) group = renewed(group, findGroup(groupName!));
       metrics.reload(next.metrics);
       web.reload(next);
     },

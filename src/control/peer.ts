@@ -23,6 +23,14 @@ export interface Admission {
   readonly group: Group | null;
 }
 
+/**
+ * A group with the members it has now. One that cannot be looked up any more, as in a chroot, or that has another
+ * number than the socket was given, stays as it was.
+ */
+export function renewed(group: Group, found: Group | null): Group {
+  return found?.gid === group.gid ? found : group;
+}
+
 /** Root, the daemon's own user, and the members of the group that the socket was given. */
 export function mayConnect({ uid, gid }: Peer, admission: Admission): boolean {
   if (uid === 0 || uid === admission.uid) return true;

@@ -15,6 +15,8 @@ const alice = host('192.0.2.1');
 const bob = host('10.0.0.5');
 const withoutTmux = spawnSync('tmux', ['-V']).status === 0 ? false : 'needs tmux';
 const withoutRoot = process.geteuid?.() === 0 ? false : 'needs root';
+const withoutMounts =
+  withoutRoot || (spawnSync('unshare', ['--mount', 'true']).status === 0 ? false : 'needs mount namespaces');
 
 interface Ran {
   readonly status: number | null;
@@ -46,8 +48,16 @@ function runCommand(words: readonly string[]): Promise<Ran> {
   });
 }
 
+interface StartOptions {
+  readonly user?: string;
+  /** `control.group` */
+  readonly group?: string;
+  /** A command that starts it. */
+  readonly launcher?: readonly string[];
+}
+
 /** The daemon over the platform made of files, with its control socket. */
-async function start(config = '', user?: string): Promise<Daemon> {
+async function start({ user, group = 'off', launcher = [] }: StartOptions = {}): Promise<Daemon> {
   const { path: directory, remove } = scratch();
   const file = join(directory, 'config');
   const files = join(directory, 'files');
@@ -56,14 +66,14 @@ async function start(config = '', user?: string): Promise<Daemon> {
   const lines = [
     'inside: [10.0.0.0/8]',
     'daemon: { pid-file: off, journal: off, user: nobody, group: nogroup }',
-    `control: { socket: ${join(directory, 'sock')} }`,
+    `control: { socket: ${join(directory, 'sock')}, group: ${group} }`,
     'timers: { drain: 0 }',
-    config,
   ];
   writeFileSync(file, lines.join('\n'));
   const process_ = fileURLToPath(new URL('./process.ts', import.meta.url));
-  const words = ['--import', 'tsx', process_, file, ...(user === undefined ? [] : [user])];
-  const child = spawn(process.execPath, words, {
+  const own = [process.execPath, '--import', 'tsx', process_, file, ...(user === undefined ? [] : [user])];
+  const [command = '', ...words] = [...launcher, ...own];
+  const child = spawn(command, words, {
     stdio: ['ignore', 'inherit', 'pipe'],
     env: { ...process.env, PINHOLED_TEST_DIRECTORY: files },
   });
@@ -213,7 +223,7 @@ describe('commands', () => {
 
 describe('the socket of a daemon that gave up root', { skip: withoutRoot }, () => {
   it('was made before, and admits the group of the settings', async () => {
-    const daemon = await start('', 'nobody');
+    const daemon = await start({ user: 'nobody' });
     try {
       const { uid, mode } = lstatSync(join(daemon.directory, 'sock'));
       assert.deepEqual([uid, mode & 0o777], [0, 0o600]);
@@ -222,6 +232,52 @@ describe('the socket of a daemon that gave up root', { skip: withoutRoot }, () =
     } finally {
       await daemon.stop();
     }
+  });
+});
+
+describe('the group of the socket', { skip: withoutMounts }, () => {
+  const watcher = { uid: 4242, gid: 4242 };
+  const { path: databases, remove } = scratch();
+  let daemon: Daemon;
+
+  function writeGroups(members: string): void {
+    writeFileSync(join(databases, 'group'), `nogroup:x:65534:\nwatchers:x:4343:${members}\nothers:x:4344:\n`);
+  }
+
+  /** What the user is answered. */
+  function answerTo({ uid, gid }: typeof watcher): string {
+    const client = `
+      const socket = require('node:net').connect(process.argv[1]);
+      socket.write('{"request":"stats"}\\n');
+      socket.on('data', (data) => process.stdout.write(data) && /"ok"/.test(data) && process.exit());`;
+    const words = ['-e', client, join(daemon.directory, 'sock')];
+    return spawnSync(process.execPath, words, { uid, gid, encoding: 'utf8' }).stdout;
+  }
+
+  before(async () => {
+    const users = `nobody:x:65534:65534::/:/\nwatcher:x:${watcher.uid}:${watcher.gid}::/:/\n`;
+    writeFileSync(join(databases, 'passwd'), users);
+    writeGroups('');
+    const mounts = ['passwd', 'group'].map((name) => `mount --bind ${join(databases, name)} /etc/${name}`);
+    const launcher = ['unshare', '--mount', 'sh', '-ec', [...mounts, 'exec "$@"'].join('\n'), 'sh'];
+    daemon = await start({ group: 'watchers', launcher });
+    chmodSync(join(daemon.directory, 'sock'), 0o666);
+  });
+  after(async () => {
+    await daemon?.stop();
+    remove();
+  });
+
+  it('has the members that it has at a reload; another group needs a restart', async () => {
+    assert.match(answerTo(watcher), /"forbidden"/);
+    writeGroups('watcher');
+    assert.match(answerTo(watcher), /"forbidden"/);
+    const file = join(daemon.directory, 'config');
+    writeFileSync(file, readFileSync(file, 'utf8').replace('group: watchers', 'group: others'));
+    daemon.child.kill('SIGHUP');
+    await until(() => /configuration read again/.test(daemon.stderr()));
+    assert.match(daemon.stderr(), /control\.group: watchers to others takes effect at a restart only/);
+    assert.match(answerTo(watcher), /"ok":true/);
   });
 });
 

@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { ControlError, connectControl } from '../../src/control/client.ts';
 import { listenUnix } from '../../src/control/listen.ts';
-import { type Admission, mayConnect, peerOf } from '../../src/control/peer.ts';
+import { type Admission, mayConnect, peerOf, renewed } from '../../src/control/peer.ts';
 import { StartError } from '../../src/daemon/platform.ts';
 import { findGroup, findUser } from '../../src/daemon/privileges.ts';
 import { dial, scratch, serve } from './socket.ts';
@@ -211,6 +211,17 @@ describe('who may connect', () => {
       assert.match(await askAs(1, 1, server.path), /forbidden/);
     } finally {
       server.stop();
+    }
+  });
+
+  it('follows the members of its group, and keeps what it knew when that cannot be looked up', () => {
+    const before = { gid: 7, members: new Set([1001]) };
+    const now = { gid: 7, members: new Set([1002]) };
+    const peer = { uid: 1002, gid: 100 };
+    assert.equal(mayConnect(peer, { uid: 9, group: renewed(before, now) }), true);
+    assert.equal(mayConnect({ uid: 1001, gid: 100 }, { uid: 9, group: renewed(before, now) }), false);
+    for (const found of [null, { gid: 8, members: new Set([1002]) }]) {
+      assert.equal(mayConnect(peer, { uid: 9, group: renewed(before, found) }), false);
     }
   });
 
