@@ -129,6 +129,8 @@ export interface Inspector {
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
+  /** The call whose leg has this hash. */
+  call(hash: string): Call | null;
   held(call: Call): readonly Held[];
   /** Every pinhole that should be open now. */
   pinholes(): Iterable<Pinhole>;
@@ -450,6 +452,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       sdpCaps = sdpCapsOf(settings());
     },
     calls: () => tracker.calls(),
+    call: (hash) => callOf.get(hash) ?? null,
     held: (call) => table.held(call.hash),
     pinholes: () => table.open(),
     sizes: () => ({ calls: underWay.size, pinholes: table.size }),

@@ -431,14 +431,12 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function endCall(hash: string): boolean {
-    for (const call of inspector.calls()) {
-      if (call.hash !== hash || call.state === 'ended') continue;
-      const inspection = inspector.end(call, clock());
-      if (inspection.change !== null) commit(inspection.change);
-      afterwards(inspection, clock(), true);
-      return true;
-    }
-    return false;
+    const call = inspector.call(hash);
+    if (call === null || call.state === 'ended') return false;
+    const inspection = inspector.end(call, clock());
+    if (inspection.change !== null) commit(inspection.change);
+    afterwards(inspection, clock(), true);
+    return true;
   }
 
   function summary(call: Call): CallSummary {

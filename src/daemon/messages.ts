@@ -32,8 +32,8 @@ export type Question =
   /** Ends the call with this hash. */
   | { readonly type: 'end'; readonly call: string };
 
-/** What one answer holds at most, so that packets wait for it no longer than for a large SIP message. */
-export const MOST_PER_SLICE = 100;
+/** What one answer holds at most, so that packets wait for it no longer than for a large SIP message: `bench/watching.ts`. */
+export const MOST_PER_SLICE = 25;
 
 /** A value of `Answers` by the question's type. */
 export interface Answers {

@@ -1,3 +1,4 @@
+import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path.ts';
 import type { Answers, DaemonEvent, Order, Question, Report, Told } from '../../src/daemon/messages.ts';
@@ -12,6 +13,13 @@ import { type Host, host } from '../scene.ts';
 export const alice = host('192.0.2.1');
 export const bob = host('10.0.0.5');
 
+/** What the data path did in one go: packets released, calls that were looked at, and how long it took. */
+export interface Turn {
+  readonly released: number;
+  readonly looked: number;
+  readonly ms: number;
+}
+
 /** A daemon without threads: its data path turns when it is asked something or is sent a packet. */
 export interface InProcess {
   readonly daemon: RunningDaemon;
@@ -19,8 +27,7 @@ export interface InProcess {
   /** One SIP message. */
   send(from: Host, to: Host, text: string): void;
   wait(ms: number): void;
-  /** What each turn did: packets released, and calls that were looked at. */
-  readonly turns: { readonly released: number; readonly looked: number }[];
+  readonly turns: Turn[];
   /** Packets that are waiting whenever the data path looks. */
   load: number;
   readonly said: string[];
@@ -44,7 +51,8 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   const answers = new Map<number, unknown>();
   const listeners = new Set<(events: readonly DaemonEvent[], told: readonly Told[]) => void>();
   const media = new Map<string, Traffic>();
-  const turns: { released: number; looked: number }[] = [];
+  const turns: Turn[] = [];
+  const posted: Buffer[] = [];
   const said: string[] = [];
   let released = 0;
   let looked = 0;
@@ -85,18 +93,23 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     beat() {},
     nextOrder: () => orders.shift() ?? null,
     post(report: Report) {
-      if (report.type === 'answer') answers.set(report.id, structuredClone(report.answer));
-      if (report.type !== 'batch') return;
-      const { events, told } = structuredClone(report);
-      for (const listener of listeners) listener(events, told);
+      posted.push(serialize(report));
     },
   });
   path.start([]);
 
   function turn(): void {
-    const before = { released, looked };
+    const before = { released, looked, at: performance.now() };
     path.turn();
-    turns.push({ released: released - before.released, looked: looked - before.looked });
+    const ms = performance.now() - before.at;
+    turns.push({ released: released - before.released, looked: looked - before.looked, ms });
+    for (const report of posted.splice(0)) take(deserialize(report) as Report);
+  }
+
+  function take(report: Report): void {
+    if (report.type === 'answer') answers.set(report.id, report.answer);
+    if (report.type !== 'batch') return;
+    for (const listener of listeners) listener(report.events, report.told);
   }
 
   async function ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]> {

@@ -288,6 +288,20 @@ describe('ten thousand calls', () => {
     assert.ok(MOST_PER_SLICE <= 200);
   });
 
+  it('are not looked through for the one that is closed', async () => {
+    const run = startInProcess();
+    for (let one = 0; one < 100; one++) {
+      run.send(alice, bob, sip('INVITE', { callId: `call-${one}`, body: sdp(alice.address, [6000]) }));
+    }
+    run.turns.length = 0;
+    assert.deepEqual(await ask<FlushResult>(run, { request: 'flush' }, 1), [{ closed: 16, calls: 100 }]);
+    assert.equal(
+      run.turns.reduce((sum, { looked }) => sum + looked, 0),
+      100,
+      'once each, for the list',
+    );
+  });
+
   it('are read once for all who ask at the same time', async () => {
     const run = startInProcess();
     for (let one = 0; one < 500; one++) {

@@ -130,6 +130,7 @@ export function createInspectorDouble() {
       double.reloads++;
     },
     calls: () => adopted.map(({ call }) => call),
+    call: (hash) => adopted.find(({ call }) => call.hash === hash)?.call ?? null,
     held: (call) => [...heldBy(call.hash)],
     pinholes: () => open.values(),
     sizes: () => ({ calls: adopted.length, pinholes: open.size }),
