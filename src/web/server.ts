@@ -4,12 +4,13 @@ import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress, isLoopback } from '../config/kinds.ts';
 import { LIVE_POLICY, liveHtml } from '../report/page/html.ts';
 import type { CallPicture, LiveSnapshot } from '../report/page/model.ts';
+import { readSelection, type Selection } from '../report/page/selection.ts';
 
 export interface WebOptions {
   /** A loopback address; port 0 takes any that is free. */
   readonly listen: TransportAddress;
-  /** The daemon as it is now. */
-  readonly snapshot: () => LiveSnapshot | Promise<LiveSnapshot>;
+  /** The daemon as it is now, with the calls that are selected. */
+  readonly snapshot: (selection: Selection) => LiveSnapshot | Promise<LiveSnapshot>;
   /** One call with what is known of its media; null when there is no such call, or no longer. */
   readonly call: (hash: string) => CallPicture | null | Promise<CallPicture | null>;
   /** Told what went wrong while a request was answered; the client hears only that something did. */
@@ -44,8 +45,8 @@ interface Answer {
 }
 
 /**
- * The live page's HTTP server. It reads only: GET and HEAD of `/`, `/live.json` and `/call.json?hash=HASH`. A
- * request must name this very server in Host, so that a page of another site cannot reach it by pointing a name
+ * The live page's HTTP server. It reads only: GET and HEAD of `/`, `/live.json` (with a `Selection`) and
+ * `/call.json?hash=HASH`. A request must name this very server in Host, so that a page of another site cannot reach it by pointing a name
  * of its own here (DNS rebinding), and must not come from another site's page. Rejects when it cannot listen.
  */
 export async function createWebServer(options: WebOptions): Promise<WebServer> {
@@ -121,9 +122,10 @@ async function answerTo({ url = '' }: IncomingMessage, page: string, options: We
   const mark = url.indexOf('?');
   const path = mark < 0 ? url : url.slice(0, mark);
   if (path === '/') return { status: 200, type: 'text/html', body: page };
-  if (path === '/live.json') return json(await options.snapshot());
+  const query = mark < 0 ? '' : url.slice(mark + 1);
+  if (path === '/live.json') return json(await options.snapshot(readSelection(query)));
   if (path === '/call.json') {
-    const hash = new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)).get('hash') ?? '';
+    const hash = new URLSearchParams(query).get('hash') ?? '';
     const call = /^[0-9a-f]{1,32}$/.test(hash) ? await options.call(hash) : null;
     return call === null ? plain(404, 'No such call, or no longer.') : json(call);
   }

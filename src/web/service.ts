@@ -44,8 +44,8 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
     try {
       const server = await createWebServer({
         listen,
-        async snapshot() {
-          const snapshot = await running().snapshot();
+        async snapshot(selection) {
+          const snapshot = await running().snapshot(selection);
           isFailing = false;
           return snapshot;
         },

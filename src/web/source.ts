@@ -1,22 +1,35 @@
 import { release, type as systemName } from 'node:os';
-import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as rest } from 'node:timers/promises';
 import type { Settings } from '../config/schema.ts';
 import { alarmsOf } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
+import { RequestError } from '../control/protocol.ts';
 import { createEpoch, seconds } from '../control/units.ts';
 import { type Distribution, quantile } from '../daemon/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { atEpoch } from '../report/live/explain.ts';
-import type { History } from '../report/live/history.ts';
+import type { History, RememberedCall } from '../report/live/history.ts';
 import type { Alarm, CallPicture, CallRow, LiveSnapshot, Quantiles } from '../report/page/model.ts';
 import { livePicture, rowOf } from '../report/page/pictures.ts';
+import {
+  EVERYTHING,
+  FILTERS,
+  haystackOf,
+  ORDERS,
+  type Selection,
+  wordsOf,
+  writeSelection,
+} from '../report/page/selection.ts';
 import { VERSION } from '../version.ts';
 
 /** What the live page shows of a running daemon. */
 export interface LiveSource {
-  /** Throws RequestError when the data path does not answer in time. */
-  snapshot(): Promise<LiveSnapshot>;
+  /**
+   * With the calls that are selected, of all that are known. Throws RequestError when the data path does not answer in
+   * time, and when too many search at a time.
+   */
+  snapshot(selection?: Selection): Promise<LiveSnapshot>;
   /** A call under way, or one that is still remembered. */
   call(hash: string): CallPicture | null;
   /** Looks for alarms no more. */
@@ -26,10 +39,16 @@ export interface LiveSource {
 /** Calls that are listed: the newest under way, and those that ended last. */
 const MOST_UNDER_WAY = 500;
 const MOST_ENDED = 500;
+/** The same when some are selected. */
+const MOST_FOUND = MOST_UNDER_WAY + MOST_ENDED;
 /** Rows that are made before others have their turn. */
 const ROWS_AT_A_TIME = 50;
 /** ms in which one answer serves for all who ask. */
 const FRESH = 1000;
+/** Searches that are remembered or wait: each goes through all calls, one after the other. */
+const MOST_SEARCHES = 8;
+/** After a search the control thread has so many times its length for other things. */
+const REST = 3;
 /** How exactly, in ms, the page can say since when there is an alarm. */
 const ALARMS_EVERY = 10_000;
 /** Calls, or the promise that nothing else is let in, are at stake. */
@@ -40,6 +59,12 @@ const CRITICAL: ReadonlySet<string> = new Set([
   'commit-errors',
 ]);
 const MEANS = { freebsd: 'divert(4), pf', linux: 'NFQUEUE, nftables' } as const;
+
+/** Lines of the list, and how many more there would be. */
+interface Rows {
+  readonly rows: CallRow[];
+  readonly omitted: number;
+}
 
 /**
  * Answers from the history of calls. The data path is asked for its counters only, so that neither the number of
@@ -52,7 +77,8 @@ export function createLiveSource(
   const ask = askDataPath(daemon);
   const epoch = createEpoch(daemon.clock);
   const raisedAt = new Map<string, number>();
-  let kept: Promise<LiveSnapshot> | null = null;
+  const kept = new Map<string, Promise<LiveSnapshot>>();
+  let searching = Promise.resolve();
 
   function alarms(status: DataPathStatus): Alarm[] {
     const raised = alarmsOf(status);
@@ -69,28 +95,55 @@ export function createLiveSource(
     });
   }
 
-  async function rows(): Promise<CallRow[]> {
+  /** The newest under way, and those that ended last. */
+  async function newest(): Promise<Rows> {
     const made: CallRow[] = [];
-    const [zero, now] = [epoch(), Date.now()];
     const lists = [
       { calls: history.underWay(), most: MOST_UNDER_WAY },
       { calls: history.ended(), most: MOST_ENDED },
     ];
     for (const { calls, most } of lists) {
-      let left = most;
-      for (const { report } of calls) {
-        made.push(rowOf(livePicture(atEpoch(report, zero), now)));
-        if (made.length % ROWS_AT_A_TIME === 0) await nextTurn();
-        if (--left === 0) break;
-      }
+      const before = made.length;
+      for await (const row of rowsOf(calls)) if (made.push(row) - before === most) break;
     }
-    return withoutRepeats(made).sort((one, other) => other.startedAt - one.startedAt);
+    const rows = withoutRepeats(made).sort(ORDERS.newest);
+    return { rows, omitted: Math.max(0, history.size - rows.length) };
   }
 
-  async function look(): Promise<LiveSnapshot> {
+  /** The first of all that are selected. */
+  async function selected({ filter, order, search }: Selection): Promise<Rows> {
+    const words = wordsOf(search);
+    let found: CallRow[] = [];
+    let count = 0;
+    const keep = (most: number) => {
+      found = withoutRepeats(found).sort(ORDERS[order]).slice(0, most);
+    };
+    for (const calls of [history.underWay(), history.ended()]) {
+      for await (const row of rowsOf(calls)) {
+        if (!FILTERS[filter](row)) continue;
+        const haystack = words.length === 0 ? '' : haystackOf(row);
+        if (!words.every((word) => haystack.includes(word))) continue;
+        count++;
+        if (found.push(row) >= 2 * MOST_FOUND) keep(MOST_FOUND);
+      }
+    }
+    keep(MOST_FOUND);
+    return { rows: found, omitted: count <= MOST_FOUND ? 0 : count - found.length };
+  }
+
+  async function* rowsOf(calls: Iterable<RememberedCall>): AsyncGenerator<CallRow> {
+    const [zero, now] = [epoch(), Date.now()];
+    let made = 0;
+    for (const { report } of calls) {
+      yield rowOf(livePicture(atEpoch(report, zero), now));
+      if (++made % ROWS_AT_A_TIME === 0) await nextTurn();
+    }
+  }
+
+  async function look(choose: () => Promise<Rows>): Promise<LiveSnapshot> {
     const status = await ask({ type: 'status' });
     const { inspector, counters, inspection, commit } = status;
-    const listed = await rows();
+    const { rows, omitted } = await choose();
     return {
       version: VERSION,
       platform: `${systemName()} ${release()}, ${MEANS[daemon.about.platform]}`,
@@ -107,21 +160,39 @@ export function createLiveSource(
       },
       pinholes: status.pinholes,
       calls: status.calls,
-      rows: listed,
-      rowsOmitted: Math.max(0, history.size - listed.length),
+      rows,
+      rowsOmitted: omitted,
+      remembered: history.size,
       latency: { inspection: quantilesOf(inspection), commit: quantilesOf(commit) },
       refused: inspector.refusals,
     };
   }
 
-  function snapshot(): Promise<LiveSnapshot> {
-    if (kept === null) {
-      kept = look();
-      setTimeout(() => {
-        kept = null;
-      }, FRESH).unref();
+  function snapshot(selection: Selection = EVERYTHING): Promise<LiveSnapshot> {
+    const key = writeSelection(selection);
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    if (key !== '' && kept.size > MOST_SEARCHES) {
+      return Promise.reject(new RequestError('busy', 'too many searches at a time'));
     }
-    return kept;
+    const looking = key === '' ? look(newest) : inTurn(() => look(() => selected(selection)));
+    kept.set(key, looking);
+    const asked = Date.now();
+    void looking
+      .catch(() => {})
+      .then(() => setTimeout(() => kept.delete(key), Math.max(0, asked + FRESH - Date.now())).unref());
+    return looking;
+  }
+
+  /** Searches go one after the other, with a rest between them. */
+  function inTurn(search: () => Promise<LiveSnapshot>): Promise<LiveSnapshot> {
+    const found = searching.then(search);
+    searching = searching.then(async () => {
+      const start = Date.now();
+      await found.catch(() => {});
+      await rest((Date.now() - start) * REST);
+    });
+    return found;
   }
 
   const watch = setInterval(() => void daemon.ask({ type: 'status' }).then(alarms, () => {}), ALARMS_EVERY);

@@ -5,6 +5,7 @@ import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import type { CallPicture, LiveSnapshot } from '../../src/report/page/model.ts';
 import { replayPictures, rowOf } from '../../src/report/page/pictures.ts';
+import { isEverything, type Selection, writeSelection } from '../../src/report/page/selection.ts';
 import { createWebServer, type WebServer } from '../../src/web/server.ts';
 import { launchChromium, watchedPage, withoutChromium } from './chromium.ts';
 import { replayed } from './reports.ts';
@@ -21,14 +22,20 @@ function daemon() {
     shown: pictures.slice(0, 3),
     alarms: [] as LiveSnapshot['alarms'],
     failing: false,
+    /** Calls that are not listed unless somebody looks for them. */
+    others: [] as readonly CallPicture[],
+    selections: [] as string[],
     failures: [] as unknown[],
   };
   return {
     state,
-    snapshot(): LiveSnapshot {
+    snapshot(selection: Selection): LiveSnapshot {
       if (state.failing) throw new Error('secret detail');
       state.asked++;
-      const { asked, shown } = state;
+      state.selections.push(writeSelection(selection));
+      const { asked, others } = state;
+      const remembered = state.shown.length + others.length;
+      const shown = isEverything(selection) ? state.shown : others;
       return {
         ...{ version: '0.1.0', platform: 'model', mode: 'fail: open', startedAt: 1_782_900_000 },
         at: 1_782_900_000 + asked * 2,
@@ -40,7 +47,8 @@ function daemon() {
           refusals: 0,
           media: asked * 200,
         },
-        ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), rowsOmitted: 0 },
+        ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), remembered },
+        rowsOmitted: isEverything(selection) ? others.length : 0,
         latency: { inspection: { p50: 14, p99: 40, max: 900 }, commit: { p50: 1200, p99: 4000, max: 9000 } },
         refused: {},
       };
@@ -212,6 +220,45 @@ test('the live page keeps itself up to date', { skip: withoutChromium }, async (
 
   assert.deepEqual(complaints, []);
   assert.ok(requests.every((url) => url.startsWith(`${origin}/`)));
+  await close();
+});
+
+test('calls that are not listed are found by a search and a filter, and the page says that there are some', {
+  skip: withoutChromium,
+}, async () => {
+  const { state } = source;
+  const [wanted] = pictures.slice(-1);
+  state.shown = pictures.slice(0, 3);
+  state.others = [wanted!];
+  const { page, complaints, close } = await watchedPage(browser);
+  await page.goto(`http://127.0.0.1:${server.address.port}/`);
+  await page.locator('.calls > li').nth(2).waitFor();
+  const count = page.locator('.count');
+  assert.equal(
+    await count.textContent(),
+    'The newest 3 of 4 calls; search, filters and order go through all of them',
+  );
+  assert.equal(await page.locator('.chip b').count(), 0, 'nobody has counted');
+
+  state.selections.length = 0;
+  await page.locator('#search').fill(wanted!.call.callId);
+  assert.equal(await count.textContent(), 'Looking through 4 calls …');
+  await page.locator('.row .id', { hasText: wanted!.call.callId }).waitFor();
+  assert.equal(await count.textContent(), '1 of 4 calls');
+  const asked = `filter=all&order=newest&search=${encodeURIComponent(wanted!.call.callId)}`;
+  assert.deepEqual(new Set(state.selections), new Set([asked]));
+  await page.locator('.row').click();
+  await page.locator('.arrow').first().waitFor();
+
+  await page.locator('#search').fill('');
+  await page.locator('.calls > li').nth(2).waitFor();
+  await page.locator('.chip', { hasText: 'One way or none' }).click();
+  await page.locator('.row .id', { hasText: wanted!.call.callId }).waitFor();
+  assert.equal(state.selections.at(-1), 'filter=blocked&order=newest&search=');
+  state.others = [];
+  await page.locator('.chip', { hasText: 'All' }).click();
+  await page.locator('.chip b').first().waitFor();
+  assert.deepEqual(complaints, []);
   await close();
 });
 

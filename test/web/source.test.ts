@@ -4,6 +4,7 @@ import { defaults } from '../../src/config/schema.ts';
 import { createHistogram } from '../../src/daemon/histogram.ts';
 import type { CallSummary, DataPathStatus, Leg } from '../../src/daemon/messages.ts';
 import { createHistory } from '../../src/report/live/history.ts';
+import { EVERYTHING } from '../../src/report/page/selection.ts';
 import { createLiveSource, type LiveSource } from '../../src/web/source.ts';
 
 const CALLS = 10_000;
@@ -51,13 +52,13 @@ function status(missing = 0): DataPathStatus {
 let source: LiveSource;
 afterEach(() => source.close());
 
-function withCalls() {
+function withCalls(count = CALLS) {
   const history = createHistory({
     endedCalls: () => ENDED,
     callsUnderWay: () => CALLS,
     trafficOf: () => undefined,
   });
-  for (let number = 0; number < CALLS; number++) history.adopt(summary(leg(number, null)));
+  for (let number = 0; number < count; number++) history.adopt(summary(leg(number, null)));
   for (let number = 0; number < ENDED; number++) {
     history.adopt(summary(leg(CALLS + number, CALLS + 2 * ENDED - number)));
   }
@@ -114,6 +115,39 @@ test('others have their turn while rows are made, and one answer serves all', as
   assert.equal(one, other);
   assert.deepEqual(questions, ['status']);
   assert.ok(turns >= 10, `${turns} turns`);
+});
+
+test('a search, a filter and an order go through all calls, also those that are not listed', async () => {
+  const { history, questions } = withCalls();
+  const found = await source.snapshot({ ...EVERYTHING, search: ' CALL-77 192.0.2.1' });
+  const expected = Array.from({ length: CALLS }, (_, number) => `call-${number}`)
+    .filter((callId) => callId.includes('call-77'))
+    .reverse();
+  assert.deepEqual(
+    found.rows.map(({ callId }) => callId),
+    expected,
+  );
+  assert.deepEqual([found.rowsOmitted, found.remembered], [0, history.size]);
+
+  const longest = await source.snapshot({ ...EVERYTHING, order: 'longest' });
+  assert.deepEqual([longest.rows[0]?.callId, longest.rows[999]?.callId], ['call-0', 'call-999']);
+  assert.deepEqual([longest.rows.length, longest.rowsOmitted], [1000, history.size - 1000]);
+
+  const silent = await source.snapshot({ ...EVERYTHING, filter: 'silent' });
+  assert.deepEqual([silent.rows, silent.rowsOmitted], [[], 0]);
+  assert.deepEqual(new Set(questions), new Set(['status']));
+});
+
+test('searches wait for each other, and only so many', async () => {
+  withCalls(600);
+  const searches = Array.from({ length: 20 }, (_, number) =>
+    source.snapshot({ ...EVERYTHING, search: `call-${number}` }),
+  );
+  const results = await Promise.allSettled(searches);
+  const refused = results.filter(({ status }) => status === 'rejected');
+  assert.ok(refused.length > 0 && refused.length < 20, `${refused.length} refused`);
+  assert.ok(refused.every((one) => (one as PromiseRejectedResult).reason.code === 'busy'));
+  assert.equal((await source.snapshot()).rows.length, 1000, 'the list itself is there all the same');
 });
 
 test('latency is in µs and never beyond what was measured; usual refusals are no refusals', async () => {

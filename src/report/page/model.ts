@@ -214,10 +214,12 @@ export interface LiveSnapshot {
   readonly pinholes: number;
   /** Calls there are now; `rows` may hold fewer. */
   readonly calls: number;
-  /** Calls under way and, for a while, those that ended; newest first. */
+  /** Calls under way and, for a while, those that ended: those that were asked for, the first of them. */
   readonly rows: readonly CallRow[];
-  /** Calls that are known and not in `rows`. */
+  /** Calls that were asked for and are not in `rows`. */
   readonly rowsOmitted: number;
+  /** Calls that are known, whatever was asked for. */
+  readonly remembered: number;
   /** Microseconds; null when there was nothing to measure yet. */
   readonly latency: { readonly inspection: Quantiles | null; readonly commit: Quantiles | null };
   /** Refusals by reason since the start. */

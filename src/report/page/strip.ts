@@ -13,6 +13,7 @@ export function stripsOf(call: PageCall, flows: readonly PageFlow[]): Strip[] {
 }
 
 function stripOf(flows: readonly PageFlow[], start: number, end: number): Strip {
+  if (flows.length === 0) return '.'.repeat(PARTS);
   const marks = new Uint8Array(PARTS);
   const part = (time: number) =>
     Math.min(PARTS - 1, Math.max(0, Math.floor(((time - start) / (end - start || 1)) * PARTS)));

@@ -1,6 +1,9 @@
 /** Everything without a glyph of its own, and what turns the direction of the text around it. */
 const INVISIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;
 
+/** What is shown as it is: nearly all text that there is. */
+const PRINTABLE = /^[ -~]*$/;
+
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -8,6 +11,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * those that would write from right to left) become `\u{...}`, what is longer than `limit` is cut.
  */
 export function readable(text: string, limit = 200): string {
+  if (text.length <= limit && PRINTABLE.test(text)) return text;
   const cut = text.length > limit * 4 ? text.slice(0, limit * 4) : text;
   const shown = decoded(cut).replace(INVISIBLE, (one) => `\\u{${one.codePointAt(0)?.toString(16)}}`);
   const characters = [...shown];

@@ -1,4 +1,16 @@
-import type { CallPicture, CallRow, Level } from '../model.ts';
+import type { CallPicture, CallRow } from '../model.ts';
+import {
+  EVERYTHING,
+  FILTERS,
+  type FilterName,
+  haystackOf,
+  isEverything,
+  ORDERS,
+  type OrderName,
+  type Selection,
+  wordsOf,
+  writeSelection,
+} from '../selection.ts';
 import { number, plural, readable } from '../text.ts';
 import { type Child, el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
@@ -7,10 +19,20 @@ import { clock, LEVELS, span } from './words.ts';
 
 export interface CallList {
   readonly element: HTMLElement;
-  /** Shows these calls from now on; those that are open stay open. `omitted`: how many more there are. */
-  update(rows: readonly CallRow[], omitted?: number): void;
+  /** Shows these calls from now on; those that are open stay open. `more`: where there are calls beside these. */
+  update(rows: readonly CallRow[], more?: More): void;
   /** Opens a call and scrolls to it. */
   open(hash: string): void;
+}
+
+/** What a list knows that was given only a part of all calls. */
+export interface More {
+  /** What the rows were chosen by. */
+  readonly selection: Selection;
+  /** Calls that were chosen and are not among the rows. */
+  readonly omitted: number;
+  /** All there are. */
+  readonly calls: number;
 }
 
 interface Entry {
@@ -21,40 +43,36 @@ interface Entry {
   panel: Panel | null;
 }
 
-interface Filter {
-  readonly name: string;
-  readonly holds: (row: CallRow) => boolean;
-}
-
-const FILTERS: readonly Filter[] = [
-  { name: 'All', holds: () => true },
-  ...(['blocked', 'partly', 'silent', 'passed', 'none'] as const).map((level) => ({
-    name: LEVELS[level].filter,
-    holds: (row: CallRow) => row.level === level,
-  })),
-  { name: 'With refusals', holds: ({ refusals }) => refusals > 0 },
-];
-
-const ORDERS: readonly {
-  readonly name: string;
-  readonly compare: ((a: CallRow, b: CallRow) => number) | null;
-}[] = [
-  { name: 'in order', compare: null },
-  { name: 'worst first', compare: (a, b) => severity(a.level) - severity(b.level) || b.blocked - a.blocked },
-  { name: 'longest first', compare: (a, b) => lengthOf(b) - lengthOf(a) },
-];
+const FILTER_NAMES: Readonly<Record<FilterName, string>> = {
+  all: 'All',
+  blocked: LEVELS.blocked.filter,
+  partly: LEVELS.partly.filter,
+  silent: LEVELS.silent.filter,
+  passed: LEVELS.passed.filter,
+  none: LEVELS.none.filter,
+  refusals: 'With refusals',
+};
+const ORDER_NAMES: Readonly<Record<OrderName, string>> = {
+  newest: 'in order',
+  worst: 'worst first',
+  longest: 'longest first',
+};
 
 /** Rows that are made at a time; more follow when the reader comes near the end. */
 const BATCH = 150;
 
-/** The calls as a list that can be searched, filtered and ordered; a click opens the picture of one. */
-export function createCallList(load: (hash: string) => Promise<CallPicture>): CallList {
+/**
+ * The calls as a list that can be searched, filtered and ordered; a click opens the picture of one. `selected` is told
+ * what is wanted whenever that changes.
+ */
+export function createCallList(
+  load: (hash: string) => Promise<CallPicture>,
+  selected: (selection: Selection) => void = () => {},
+): CallList {
   const entries = new Map<string, Entry>();
   let all: readonly CallRow[] = [];
-  let more = 0;
-  let filter = FILTERS[0]!;
-  let order = ORDERS[0]!;
-  let words: readonly string[] = [];
+  let more: More | null = null;
+  let selection = EVERYTHING;
   let shown: readonly Entry[] = [];
   let made = BATCH;
 
@@ -67,7 +85,11 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
     spellcheck: 'false',
   });
   const chips = el('div', { class: 'chips', role: 'group', 'aria-label': 'Filter' });
-  const orders = el('select', { 'aria-label': 'Order' }, ...ORDERS.map(({ name }) => el('option', {}, name)));
+  const orders = el(
+    'select',
+    { 'aria-label': 'Order' },
+    ...Object.values(ORDER_NAMES).map((name) => el('option', {}, name)),
+  );
   const count = el('p', { class: 'count', role: 'status' });
   const list = el('ol', { class: 'calls' });
   const end = el('div', { class: 'end' });
@@ -75,12 +97,10 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
   const element = el('section', { class: 'list', 'aria-label': 'Calls' }, tools, count, list, end);
 
   search.addEventListener('input', () => {
-    words = search.value.toLowerCase().split(' ').filter(Boolean);
-    arrange(true);
+    select({ search: search.value });
   });
   orders.addEventListener('change', () => {
-    order = ORDERS[orders.selectedIndex]!;
-    arrange(true);
+    select({ order: (Object.keys(ORDER_NAMES) as OrderName[])[orders.selectedIndex]! });
   });
   document.addEventListener('keydown', (event) => {
     if (event.key !== '/' || event.target instanceof HTMLInputElement) return;
@@ -112,9 +132,15 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
     return entry;
   }
 
-  function update(rows: readonly CallRow[], omitted = 0): void {
+  function select(change: Partial<Selection>): void {
+    selection = { ...selection, ...change };
+    arrange(true);
+    selected(selection);
+  }
+
+  function update(rows: readonly CallRow[], beside?: More): void {
     all = rows;
-    more = omitted;
+    more = beside ?? null;
     const here = new Set(rows.map(({ hash }) => hash));
     for (const [hash, { panel }] of entries) {
       if (here.has(hash)) continue;
@@ -127,33 +153,46 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
 
   /** Puts what is wanted into the list, in the wanted order. */
   function arrange(fromTop: boolean): void {
-    const counts = FILTERS.map(({ holds }) => all.filter(holds).length);
-    const wanted = FILTERS.filter((one, index) => index === 0 || counts[index]! > 0 || one === filter);
-    chips.replaceChildren(...wanted.map((one) => chip(one, counts[FILTERS.indexOf(one)]!)));
+    const { filter, order, search } = selection;
+    chips.replaceChildren(...chipsOf(filter));
+    const words = wordsOf(search);
     const found = all
-      .filter(filter.holds)
+      .filter(FILTERS[filter])
       .map(entryOf)
       .filter(({ haystack }) => words.every((word) => haystack.includes(word)));
-    shown = order.compare === null ? found : found.sort((a, b) => order.compare!(a.row, b.row));
+    shown = order === 'newest' ? found : found.sort((a, b) => ORDERS[order](a.row, b.row));
     if (fromTop) made = BATCH;
     grow(made);
-    const total =
-      shown.length === all.length
-        ? plural(all.length, 'call')
-        : `${number(shown.length)} of ${plural(all.length, 'call')}`;
-    count.textContent = more === 0 ? total : `${total}; ${number(more)} older ones are not listed`;
+    count.textContent = more === null ? countOf(shown.length, all.length) : countAmong(more);
   }
 
-  function chip(one: Filter, holding: number): HTMLButtonElement {
+  function countAmong({ selection: answered, omitted, calls }: More): string {
+    const isAnswered = writeSelection(answered) === writeSelection(selection);
+    if (!isAnswered) return `Looking through ${plural(calls, 'call')} …`;
+    if (omitted === 0) return countOf(shown.length, calls);
+    if (isEverything(selection)) {
+      return `The newest ${number(shown.length)} of ${plural(calls, 'call')}; search, filters and order go through all of them`;
+    }
+    return `The first ${number(shown.length)} of ${plural(shown.length + omitted, 'call')} found, among ${number(calls)}`;
+  }
+
+  /** The filters; how many calls each lets through is known only where all calls are here. */
+  function chipsOf(current: FilterName): HTMLButtonElement[] {
+    return (Object.keys(FILTERS) as FilterName[]).flatMap((name) => {
+      const holding = more === null ? all.filter(FILTERS[name]).length : null;
+      return holding !== 0 || name === 'all' || name === current ? [chip(name, holding)] : [];
+    });
+  }
+
+  function chip(name: FilterName, holding: number | null): HTMLButtonElement {
     const button = el(
       'button',
-      { type: 'button', class: 'chip', 'aria-pressed': String(one === filter) },
-      one.name,
-      el('b', {}, number(holding)),
+      { type: 'button', class: 'chip', 'aria-pressed': String(name === selection.filter) },
+      FILTER_NAMES[name],
+      holding === null ? null : el('b', {}, number(holding)),
     );
     button.addEventListener('click', () => {
-      filter = one;
-      arrange(true);
+      select({ filter: name });
       chips.querySelector<HTMLElement>('[aria-pressed=true]')?.focus();
     });
     return button;
@@ -215,19 +254,8 @@ export function createCallList(load: (hash: string) => Promise<CallPicture>): Ca
   return { element, update, open };
 }
 
-const SEVERITY: readonly Level[] = ['blocked', 'partly', 'silent', 'none', 'passed'];
-
-function severity(level: Level): number {
-  return SEVERITY.indexOf(level);
-}
-
-function lengthOf({ startedAt, endedAt }: CallRow): number {
-  return endedAt === null ? Infinity : endedAt - startedAt;
-}
-
-function haystackOf({ callId, from, to, parties, outcome, headline, names }: CallRow): string {
-  const texts = [callId, from, to, ...parties, outcome, headline, ...names];
-  return texts.map((text) => readable(text).toLowerCase()).join(' ');
+function countOf(shown: number, all: number): string {
+  return shown === all ? plural(all, 'call') : `${number(shown)} of ${plural(all, 'call')}`;
 }
 
 function rowCells(row: CallRow): Child[] {

@@ -1,4 +1,5 @@
 import type { CallPicture, LiveSnapshot, Quantiles } from '../model.ts';
+import { EVERYTHING, type Selection, writeSelection } from '../selection.ts';
 import { number, plural, readable } from '../text.ts';
 import { el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
@@ -12,30 +13,61 @@ const REMEMBERED = 150;
 const ROOM = 30;
 /** An answer that takes longer is none, in ms. */
 const PATIENCE = 10_000;
+/** ms after the last key until a search is asked for. */
+const TYPING = 300;
 
 /** The page of a running daemon, which keeps itself up to date. */
 export function showLive(root: HTMLElement): void {
   const head = el('header', { class: 'top' });
-  const list = createCallList((hash) => ask<CallPicture>(`/call.json?hash=${encodeURIComponent(hash)}`));
+  const list = createCallList(
+    (hash) => ask<CallPicture>(`/call.json?hash=${encodeURIComponent(hash)}`),
+    seek,
+  );
   root.append(head, list.element);
   const history: LiveSnapshot[] = [];
   let failedAt: number | null = null;
+  let selection = EVERYTHING;
+  /** The daemon has more calls than it lists: it has to choose. */
+  let isPart = false;
+  let next = 0;
+  let polls = 0;
 
+  /** What was asked before the last question is not shown any more. */
   async function poll(): Promise<void> {
+    clearTimeout(next);
+    const [mine, wanted] = [++polls, isPart ? selection : EVERYTHING];
+    const query = writeSelection(wanted);
     try {
-      const snapshot = await ask<LiveSnapshot>('/live.json');
-      const last = history.at(-1);
-      if (last !== undefined && last.startedAt !== snapshot.startedAt) history.length = 0;
-      history.push(snapshot);
-      if (history.length > REMEMBERED) history.shift();
-      failedAt = null;
-      list.update(snapshot.rows, snapshot.rowsOmitted);
+      const snapshot = await ask<LiveSnapshot>(query === '' ? '/live.json' : `/live.json?${query}`);
+      if (mine !== polls) return;
+      take(snapshot, wanted);
     } catch {
+      if (mine !== polls) return;
       failedAt ??= Date.now() / 1000;
     }
     head.replaceChildren(...headOf(history, failedAt));
-    setTimeout(() => void poll(), EVERY);
+    next = setTimeout(() => void poll(), EVERY);
   }
+
+  function take(snapshot: LiveSnapshot, wanted: Selection): void {
+    const last = history.at(-1);
+    if (last !== undefined && last.startedAt !== snapshot.startedAt) history.length = 0;
+    history.push(snapshot);
+    if (history.length > REMEMBERED) history.shift();
+    failedAt = null;
+    const { rows, rowsOmitted: omitted, remembered: calls } = snapshot;
+    isPart = rows.length < calls;
+    list.update(rows, isPart ? { selection: wanted, omitted, calls } : undefined);
+  }
+
+  function seek(wanted: Selection): void {
+    selection = wanted;
+    if (!isPart) return;
+    polls++;
+    clearTimeout(next);
+    next = setTimeout(() => void poll(), TYPING);
+  }
+
   void poll();
 }
 

@@ -1,0 +1,75 @@
+/** Which calls are wanted, and in what order: the list of the page and the daemon that has more calls than it lists agree on it. */
+import type { CallRow, Level } from './model.ts';
+import { readable } from './text.ts';
+
+export type FilterName = 'all' | Level | 'refusals';
+export type OrderName = 'newest' | 'worst' | 'longest';
+
+export interface Selection {
+  readonly filter: FilterName;
+  readonly order: OrderName;
+  /** Words, all of which have to be found. */
+  readonly search: string;
+}
+
+type Order = (one: CallRow, other: CallRow) => number;
+
+export const EVERYTHING: Selection = { filter: 'all', order: 'newest', search: '' };
+/** Characters of a search that count. */
+export const LONGEST_SEARCH = 200;
+
+export const FILTERS: Readonly<Record<FilterName, (row: CallRow) => boolean>> = {
+  all: () => true,
+  blocked: ({ level }) => level === 'blocked',
+  partly: ({ level }) => level === 'partly',
+  silent: ({ level }) => level === 'silent',
+  passed: ({ level }) => level === 'passed',
+  none: ({ level }) => level === 'none',
+  refusals: ({ refusals }) => refusals > 0,
+};
+
+export const ORDERS: Readonly<Record<OrderName, Order>> = {
+  newest: (one, other) => other.startedAt - one.startedAt,
+  worst: (one, other) => severity(one.level) - severity(other.level) || other.blocked - one.blocked,
+  longest: (one, other) => lengthOf(other) - lengthOf(one) || one.startedAt - other.startedAt,
+};
+
+const SEVERITY: readonly Level[] = ['blocked', 'partly', 'silent', 'none', 'passed'];
+
+function severity(level: Level): number {
+  return SEVERITY.indexOf(level);
+}
+
+function lengthOf({ startedAt, endedAt }: CallRow): number {
+  return endedAt === null ? Number.POSITIVE_INFINITY : endedAt - startedAt;
+}
+
+export function wordsOf(search: string): string[] {
+  return search.slice(0, LONGEST_SEARCH).toLowerCase().split(' ').filter(Boolean);
+}
+
+/** What a search looks into. */
+export function haystackOf({ callId, from, to, parties, outcome, headline, names }: CallRow): string {
+  const texts = [callId, from, to, ...parties, outcome, headline, ...names];
+  return texts.map((text) => readable(text).toLowerCase()).join(' ');
+}
+
+export function isEverything({ filter, order, search }: Selection): boolean {
+  return filter === 'all' && order === 'newest' && wordsOf(search).length === 0;
+}
+
+/** As it stands in a URL; '' for everything. */
+export function writeSelection(selection: Selection): string {
+  return isEverything(selection) ? '' : String(new URLSearchParams({ ...selection }));
+}
+
+/** What is missing or not known selects everything. */
+export function readSelection(query: string): Selection {
+  const fields = new URLSearchParams(query);
+  const [filter, order] = [fields.get('filter') ?? '', fields.get('order') ?? ''];
+  return {
+    filter: Object.hasOwn(FILTERS, filter) ? (filter as FilterName) : EVERYTHING.filter,
+    order: Object.hasOwn(ORDERS, order) ? (order as OrderName) : EVERYTHING.order,
+    search: (fields.get('search') ?? '').slice(0, LONGEST_SEARCH),
+  };
+}
