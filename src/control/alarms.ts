@@ -24,14 +24,14 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
   if (fidelity.modified > 0) {
     raise(
       'bytes-modified',
-      `${fidelity.modified} bytes of packets were changed inside the daemon and put back`,
+      `${counted(fidelity.modified, 'byte of a packet was', 'bytes of packets were')} changed inside the daemon and put back`,
       'This must never happen: report it with the log.',
     );
   }
   if (missing > 0) {
     raise(
       'pinholes-missing',
-      `${missing} pinholes are wanted and not open: the packet filter refuses them`,
+      `${counted(missing, 'pinhole is', 'pinholes are')} wanted and not open: the packet filter refuses ${missing === 1 ? 'it' : 'them'}`,
       'Run `pinholed doctor`: it says what is wrong with the packet filter.',
     );
   }
@@ -42,14 +42,14 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
   if (lost > 0) {
     raise(
       'packets-lost',
-      `${lost} packets were lost or passed unseen before the daemon could read them`,
+      `${counted(lost, 'packet was', 'packets were')} lost or passed unseen before the daemon could read them`,
       'Signalling came faster than it was read: look at the load of the machine; on Linux raise linux.queue-length.',
     );
   }
   if (counters.commitErrors > 0) {
     raise(
       'commit-errors',
-      `${counters.commitErrors} changes were refused by the packet filter, of ${counters.commits + counters.commitErrors}`,
+      `${counted(counters.commitErrors, 'change was', 'changes were')} refused by the packet filter, of ${counters.commits + counters.commitErrors}`,
       'The log has the reasons; `pinholed doctor` checks the packet filter.',
     );
   }
@@ -63,7 +63,7 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
   if (counters.exceptions > 0) {
     raise(
       'unexpected-errors',
-      `${counters.exceptions} unexpected errors; the packets went on all the same`,
+      `${counted(counters.exceptions, 'unexpected error', 'unexpected errors')}; the packets went on all the same`,
       'Report them with the lines of the log.',
     );
   }
@@ -75,11 +75,15 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
   if (counters.eventsLost > 0) {
     raise(
       'events-lost',
-      `${counters.eventsLost} lines of the log or of histories were left out`,
+      `${counted(counters.eventsLost, 'line of the log or of a history was', 'lines of the log or of histories were')} left out`,
       'There was more to tell than could be told; calls were not affected.',
     );
   }
   return alarms;
+}
+
+function counted(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 function times(count: number): string {

@@ -101,7 +101,10 @@ export function createHandlers(
     const name = 'call' in request ? textOf(request.call, 'call') : '';
     const named = await calls.named(name);
     const closed = await endAll(named.map(({ leg }) => leg.hash));
-    daemon.say('info', `control: ${by(peer)} closed ${closed.length} legs: ${closed.join(', ')}`);
+    daemon.say(
+      'info',
+      `control: ${by(peer)} closed ${closed.length === 1 ? 'leg' : 'legs'} ${closed.join(', ')}`,
+    );
     return { closed };
   }
 

@@ -168,7 +168,7 @@ describe('commands', () => {
 
   it('explain, of a call under way and of one that is over', async () => {
     const one = (await daemon.run('explain', 'one@pbx')).stdout;
-    assert.match(one, /end +confirmed now/);
+    assert.match(one, /state +confirmed now/);
     assert.match(one, /#1 {2}A --> B {2}INVITE[\s\S]*#2 {2}A <-- B {2}200 Reason[\s\S]*#3 {2}A --> B {2}ACK/);
     assert.match(one, /udp to 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1/);
     const two = (await daemon.run('explain', 'two@pbx')).stdout;
@@ -208,7 +208,7 @@ describe('commands', () => {
     assert.equal((await daemon.run('flush')).stdout, 'closed 2 of 2 calls\n');
     assert.equal((await daemon.run('pinholes')).stdout, 'No pinholes.\n');
     assert.equal(readFileSync(join(daemon.directory, 'files', 'rules'), 'utf8'), '[]');
-    assert.match(daemon.stderr(), /control: user 0 closed 1 legs[\s\S]*control: user 0 closes all 2 calls/);
+    assert.match(daemon.stderr(), /control: user 0 closed leg [\s\S]*control: user 0 closes all 2 calls/);
   });
 
   it('status says what is wrong by its status, too', async () => {
@@ -217,7 +217,7 @@ describe('commands', () => {
     const { status, stdout } = await daemon.run('status');
     assert.equal(status, 2);
     assert.match(stdout, /^pinholes +1 open, 1 missing$/m);
-    assert.match(stdout, /^ALARM {2}1 pinholes are wanted and not open/m);
+    assert.match(stdout, /^ALARM {2}1 pinhole is wanted and not open/m);
   });
 });
 

@@ -183,7 +183,7 @@ describe('what the daemon answers', () => {
     const [call] = await calls(run);
     assert.deepEqual(result, { closed: [call!.call] });
     assert.deepEqual([call!.state, call!.endReason, call!.pinholes], ['ended', 'administrator', []]);
-    assert.deepEqual(run.said, [`info control: user 7 closed 1 legs: ${call!.call}`]);
+    assert.deepEqual(run.said, [`info control: user 7 closed leg ${call!.call}`]);
     assert.deepEqual(await ask<CloseResult>(run, { request: 'close', call: 'one' }), [{ closed: [] }]);
     await assert.rejects(ask(run, { request: 'close', call: 'two' }), { code: 'unknown-call' });
   });

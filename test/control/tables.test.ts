@@ -226,6 +226,8 @@ describe('pinholed pinholes', () => {
       CALLS: '00000000000000aa 00000000000000bb',
     });
     assert.equal(rows[1]!['STAGE'], 'offered');
+    const busy = cells(pinholesText([{ ...hole, calls: ['a', 'b', 'c', 'd', 'e'] }], 1_795_425_765, plain));
+    assert.equal(busy[0]!['CALLS'], 'a b c and 2 more');
     const { TO, FROM, OPEN, STAGE } = rows[2]!;
     assert.deepEqual(
       { TO, FROM, OPEN, STAGE },
@@ -418,6 +420,13 @@ describe('pinholed top', () => {
     assert.match(lines[4]!, /^CALL +STATE +AGE/);
     assert.match(lines[5]!, /^00000000000000aa +confirmed/);
     assert.equal(lines[11], '34 more');
+  });
+
+  it('tells on a narrow screen who talks to whom, before it tells of timers', () => {
+    const heads = (columns: number) => topLines(result, { ...view, columns })[4]!.split(/ {2,}/);
+    assert.deepEqual(heads(80), ['CALL', 'STATE', 'AGE', 'IDLE', 'PACKETS', 'PARTIES', 'CALL-ID']);
+    assert.deepEqual(heads(200).slice(4), ['PINHOLES', 'PACKETS', 'NEXT TIMER', 'PARTIES', 'CALL-ID']);
+    assert.match(topLines(result, view)[5]!, / 192\.0\.2\.1 > 10\.0\.0\.5( |$)/);
   });
 
   it('fits any terminal', () => {

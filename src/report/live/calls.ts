@@ -4,7 +4,7 @@ import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
 import { dateText } from '../time.ts';
 import { type Column, listLines, tableLines } from './table.ts';
-import { ageText, bytesText, countText } from './words.ts';
+import { ageText, bytesText, countText, plural } from './words.ts';
 
 /** Columns of a list of calls. */
 export const CALL_COLUMNS: readonly Column[] = [
@@ -64,7 +64,7 @@ function callInFull(call: CallResult, style: Style): string {
     ['answered', date(call.answeredAt)],
     ...(call.endedAt === null ? [] : [['ended', date(call.endedAt)] as [string, string]]),
     ['idle', ageText(call.idle)],
-    ['media', `${countText(call.packets)} packets, ${bytesText(call.bytes)}`],
+    ['media', `${plural(call.packets, 'packet')}, ${bytesText(call.bytes)}`],
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];
   const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
@@ -77,7 +77,7 @@ export function pinholeText(pinhole: PinholeResult): string {
   const leaves = closing === null ? '' : `, closes in ${ageText(closing.in)} (${closing.reason})`;
   const target = `${protocol} ${targetText(pinhole)} from ${sourcesText(pinhole)}`;
   const stage = pinhole.agreed ? '' : ', not agreed yet';
-  return `${printable(media, 16)} ${kind} ${target}, ${countText(packets)} packets${stage}${leaves}`;
+  return `${printable(media, 16)} ${kind} ${target}, ${plural(packets, 'packet')}${stage}${leaves}`;
 }
 
 /** Where a pinhole leads. */

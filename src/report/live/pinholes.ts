@@ -17,6 +17,8 @@ const COLUMNS: readonly Column[] = [
   { head: 'CALLS' },
 ];
 
+const MOST_CALLS = 3;
+
 /** `pinholed pinholes` for people; `now` in seconds since the epoch. */
 export function pinholesText(pinholes: readonly PinholeResult[], now: number, style: Style): string {
   if (pinholes.length === 0) return 'No pinholes.\n';
@@ -29,9 +31,15 @@ export function pinholesText(pinholes: readonly PinholeResult[], now: number, st
     countText(pinhole.packets),
     bytesText(pinhole.bytes),
     stageText(pinhole),
-    pinhole.calls.join(' '),
+    callsText(pinhole.calls),
   ]);
   return `${tableLines(COLUMNS, rows, style.strong).join('\n')}\n`;
+}
+
+/** Hosts that announce the same port in many calls have one pinhole for all of them. */
+function callsText(calls: readonly string[]): string {
+  const more = calls.length - MOST_CALLS;
+  return [...calls.slice(0, MOST_CALLS), ...(more > 0 ? [`and ${countText(more)} more`] : [])].join(' ');
 }
 
 function stageText({ agreed, closing }: PinholeResult): string {

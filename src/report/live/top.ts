@@ -13,6 +13,8 @@ export interface TopView {
   readonly keys: boolean;
 }
 
+/** Columns that a narrow screen goes without, the first first. The last of all is the Call-ID, which may be cut. */
+const LEAST_WANTED = ['NEXT TIMER', 'PINHOLES', 'IDLE'];
 const HELP = '   q quit   sort by: a age, i idle, p packets';
 
 /** The screen of `pinholed top`: exactly `rows` lines of at most `columns` columns. */
@@ -30,13 +32,28 @@ export function topLines(result: TopResult, view: TopView): string[] {
     cut(`sorted by ${sort}${keys ? HELP : ''}`),
     '',
   ];
-  const [heads, ...calls] = tableLines(CALL_COLUMNS, result.top.map(callCells)).map(cut);
+  const [heads, ...calls] = tableOf(result.top.map(callCells), columns).map(cut);
   const room = Math.max(0, rows - head.length - 1);
   const shown = calls.slice(0, room);
   const left = result.calls - shown.length;
   if (left > 0 && shown.length === room && room > 0) shown[room - 1] = cut(`${countText(left + 1)} more`);
   const lines = [...head, strong(heads!), ...shown].slice(0, rows);
   return [...lines, ...Array.from({ length: rows - lines.length }, () => '')];
+}
+
+/** The table without what can best be done without, until it is seen who talks to whom. */
+function tableOf(rows: readonly (readonly string[])[], columns: number): string[] {
+  let kept = CALL_COLUMNS.map((_, index) => index);
+  const table = (indexes: readonly number[]) =>
+    tableLines(
+      indexes.map((index) => CALL_COLUMNS[index]!),
+      rows.map((row) => indexes.map((index) => row[index]!)),
+    );
+  for (const head of LEAST_WANTED) {
+    if (table(kept.slice(0, -1)).every((line) => line.length <= columns)) break;
+    kept = kept.filter((index) => CALL_COLUMNS[index]!.head !== head);
+  }
+  return table(kept);
 }
 
 function moreText(count: number): string {

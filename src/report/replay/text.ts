@@ -132,7 +132,7 @@ function createPage({ files }: Pick<ReplayReport, 'files'>, style: Style, unfini
       `${parties[0]}, ${parties[1]}${messages.every(({ transport }) => transport === 'tcp') ? ' over TCP' : ''}`,
     );
     yield row('start', `${dateText(one.startedAt)} UTC`);
-    yield row('end', endOf(one));
+    yield one.endedAt === null ? row('state', `${one.state} ${unfinished.ended}`) : row('end', endOf(one));
     const media = parts === 'all' ? verdict(flows, one.answeredAt === null ? [] : pinholes) : '';
     if (media !== '') yield* hanging('  media', media, 10);
     yield '\n';
@@ -149,10 +149,9 @@ function createPage({ files }: Pick<ReplayReport, 'files'>, style: Style, unfini
       yield `\n${INDENT}${quiet(`${plural(usual, 'stream')} of the far end: nothing to open here`)}\n`;
   }
 
-  function endOf({ state, endedAt, endReason, endStatus, startedAt }: CallReport): string {
-    if (endedAt === null) return `${state} ${unfinished.ended}`;
+  function endOf({ endedAt, endReason, endStatus, startedAt }: CallReport): string {
     const status = endStatus === 0 ? '' : ` ${endStatus}`;
-    return `${endReason}${status} after ${spanText(endedAt - startedAt)}`;
+    return `${endReason}${status} after ${spanText(endedAt! - startedAt)}`;
   }
 
   /** What became of the media, by the host it goes to: the answer to "why is there no audio". */
