@@ -3,6 +3,7 @@ import { REFUSALS } from '../call/refusal.ts';
 import { BUCKET_BOUNDS, type Distribution } from '../daemon/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
+import { PACKET_ERRORS } from '../packet/ip.ts';
 import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
 import { runtimeName } from './service.ts';
@@ -70,8 +71,9 @@ function byLabel(label: string, values: Readonly<Record<string, number>>): Sampl
   return Object.entries(values).map(([name, value]) => ({ labels: { [label]: name }, value }));
 }
 
-function refusalCounts(counted: Readonly<Record<string, number>>): Record<string, number> {
-  return Object.fromEntries(Object.keys(REFUSALS).map((reason) => [reason, counted[reason] ?? 0]));
+/** A count for each of `all`: a counter that begins with its first event has no rate for it. */
+function fromZero(all: object, counted: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.keys(all).map((reason) => [reason, counted[reason] ?? 0]));
 }
 
 /** Every metric there is. */
@@ -130,7 +132,7 @@ export const METRICS: readonly Definition[] = [
   counters(
     'pinholed_packets_unreadable_total',
     'Packets whose headers cannot be read, by what is wrong.',
-    ({ status }) => byLabel('reason', status.inspector.unreadable),
+    ({ status }) => byLabel('reason', fromZero(PACKET_ERRORS, status.inspector.unreadable)),
   ),
   counter(
     'pinholed_packets_compared_total',
@@ -171,7 +173,7 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.inspector.notSip,
   ),
   counters('pinholed_refusals_total', 'What got no pinhole, by reason: see docs/refusals.md.', ({ status }) =>
-    byLabel('reason', refusalCounts(status.inspector.refusals)),
+    byLabel('reason', fromZero(REFUSALS, status.inspector.refusals)),
   ),
   counter(
     'pinholed_firewall_commits_total',

@@ -152,7 +152,8 @@ describe('the dashboard', () => {
   it('asks for nothing that does not exist, and for labels that do', async () => {
     const families = await measured();
     const names = new Set<string>();
-    for (const [name, { type }] of families) {
+    for (const [name, { type, samples }] of families) {
+      assert.ok(samples.length > 0, `${name} has a value from the start`);
       const ends = type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
       for (const end of ends) names.add(name + end);
     }
