@@ -96,7 +96,7 @@ export interface Passed {
 export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): Traffic {
   let { packets, bytes } = passedBefore(leg.hash);
   for (const { pinhole } of pinholes) {
-    const traffic = trafficOf(pinhole.id);
+    const traffic = trafficOf(pinhole.id, leg.hash);
     packets += traffic?.packets ?? 0;
     bytes += traffic?.bytes ?? 0;
   }
@@ -108,10 +108,11 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
   const { trafficOf } = passed;
   const date = (at: number) => seconds(epoch + at);
 
-  function pinhole(held: Held, calls: readonly string[]): PinholeResult {
+  /** With what it has passed for `call`, or for all. */
+  function pinhole(held: Held, calls: readonly string[], call?: string): PinholeResult {
     const { pinhole: one, openedAt, agreed, until, reason } = held;
     const { protocol, address, ports, sources, sourcePort, media, kind } = one;
-    const { packets, bytes } = trafficOf(one.id) ?? { packets: 0, bytes: 0 };
+    const { packets, bytes } = trafficOf(one.id, call) ?? { packets: 0, bytes: 0 };
     const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
     return {
       ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
@@ -122,7 +123,7 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
   function call(summary: CallSummary): CallResult {
     const { leg, mediaAt, nextTimer, pinholes: held } = summary;
     const { hash, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
-    const pinholes = held.map((one) => pinhole(one, [hash]));
+    const pinholes = held.map((one) => pinhole(one, [hash], hash));
     return {
       ...{ call: hash, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
       answeredAt: answeredAt === null ? null : date(answeredAt),

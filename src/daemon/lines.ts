@@ -14,8 +14,8 @@ export interface LogLine {
 
 export interface LineOptions {
   readonly callId: 'hashed' | 'plain';
-  /** What a pinhole has passed, as of the last count. */
-  readonly trafficOf: (pinholeId: string) => Traffic | undefined;
+  /** What a pinhole has passed for a call, as of the last count. */
+  readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
 }
 
 /** Seen in every call: of interest only to who looks for it. */
@@ -91,7 +91,7 @@ function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
 
 /** Null when not one of them was ever counted. */
 function passedBy(group: readonly PinholeEvent[], { trafficOf }: LineOptions): Traffic | null {
-  const counts = group.flatMap(({ pinhole }) => trafficOf(pinhole.id) ?? []);
+  const counts = group.flatMap(({ pinhole, call }) => trafficOf(pinhole.id, call.hash) ?? []);
   if (counts.length === 0) return null;
   return {
     packets: counts.reduce((sum, { packets }) => sum + packets, 0),

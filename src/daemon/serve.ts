@@ -15,7 +15,7 @@ import { onSignals } from './signals.ts';
 import { createStateKiller } from './state-killer.ts';
 import { statusLine } from './status-line.ts';
 import type { DataThread } from './thread.ts';
-import { createTrafficWatch } from './traffic.ts';
+import { createTrafficWatch, type TrafficWatch } from './traffic.ts';
 
 export interface ServeOptions {
   /** Reads the configuration again. */
@@ -57,8 +57,8 @@ export interface RunningDaemon {
   readonly clock: () => number;
   readonly settings: () => Settings;
   readonly ask: DataThread['ask'];
-  /** What a pinhole has passed, as of the last count; also of one closed a moment ago. */
-  readonly trafficOf: (pinholeId: string) => Traffic | undefined;
+  /** What a pinhole has passed (for a call: since it has had it), as of the last count; also of one closed a moment ago. */
+  readonly trafficOf: TrafficWatch['last'];
   /** What all pinholes have passed since the start. */
   readonly traffic: () => Traffic;
   /** Calls `listener` with what happens from now on; the result ends that. */
@@ -107,11 +107,14 @@ export async function serve(serving: Serving): Promise<number> {
     journal?.append(records);
     killer.add(closed);
     watch.closed(counts);
+    const changes = events.filter((event) => event.type === 'pinhole');
+    for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
     const { callId } = settings().log;
     for (const { severity, text, fields } of logLines(events, { callId, trafficOf: watch.last })) {
       log.traffic(severity, text, fields);
     }
     for (const listener of listeners) listener(events, told);
+    for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.hash);
   }
 
   function onReport(report: FromThread): void {

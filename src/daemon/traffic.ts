@@ -1,13 +1,20 @@
 import type { LastCounts, Traffic } from '../firewall/firewall.ts';
 
-/** Which pinholes have carried media since they were looked at last. */
+/** Which pinholes have carried media since they were looked at last, and for which call. */
 export interface TrafficWatch {
   /** Takes the filter's counters and returns the ids of the pinholes in which packets were counted since. */
   update(counters: ReadonlyMap<string, Traffic>): string[];
   /** Takes what pinholes had passed when they were closed: more than the last update saw, or all of it. */
   closed(counts: LastCounts): void;
-  /** The last count of a pinhole; also of one that was closed since the last update but one. */
-  last(id: string): Traffic | undefined;
+  /** From now on a call has the pinhole, maybe with others: what it passed before was not for this one. */
+  shared(id: string, call: string): void;
+  /** A call has it no more. */
+  left(id: string, call: string): void;
+  /**
+   * The last count of a pinhole; also of one that was closed since the last update but one. With a call, what was
+   * counted since the call has had it.
+   */
+  last(id: string, call?: string): Traffic | undefined;
   /** All that was counted since the start. */
   readonly total: Traffic;
 }
@@ -18,36 +25,75 @@ interface Known {
   readonly count: Traffic;
   /** Number of the update that saw it last. */
   readonly update: number;
+  /** It was closed: what is counted under its id from now on is another one's. */
+  readonly closed: boolean;
+}
+
+/** What calls share with others that had the pinhole before them. */
+interface Share {
+  readonly before: Traffic;
+  /** Number of the update after which the call had it no more. */
+  left: number | null;
 }
 
 /** Counters that went back belong to a new rule: they count from 0. */
 export function createTrafficWatch(): TrafficWatch {
   const known = new Map<string, Known>();
+  const shares = new Map<string, Map<string, Share>>();
   let updates = 0;
   let packets = 0;
   let bytes = 0;
 
   /** Whether anything came since the last count. */
-  function take(id: string, count: Traffic): boolean {
-    const before = known.get(id)?.count ?? NOTHING;
-    const since = count.packets < before.packets ? NOTHING : before;
+  function take(id: string, count: Traffic, closed: boolean): boolean {
+    const before = known.get(id);
+    const isNew = before === undefined || before.closed || count.packets < before.count.packets;
+    if (isNew) shares.delete(id);
+    const since = isNew ? NOTHING : before.count;
     packets += count.packets - since.packets;
     bytes += count.bytes - since.bytes;
-    known.set(id, { count, update: updates });
+    known.set(id, { count, update: updates, closed });
     return count.packets > since.packets;
+  }
+
+  function forget(): void {
+    for (const [id, { update }] of known) {
+      if (update >= updates - 1) continue;
+      known.delete(id);
+      shares.delete(id);
+    }
+    for (const [id, calls] of shares) {
+      for (const [call, { left }] of calls) if (left !== null && left < updates - 1) calls.delete(call);
+      if (calls.size === 0) shares.delete(id);
+    }
   }
 
   return {
     update(counters) {
       updates++;
-      const active = [...counters].filter(([id, count]) => take(id, count)).map(([id]) => id);
-      for (const [id, { update }] of known) if (update < updates - 1) known.delete(id);
+      const active = [...counters].filter(([id, count]) => take(id, count, false)).map(([id]) => id);
+      forget();
       return active;
     },
     closed(counts) {
-      for (const [id, count] of counts) take(id, count);
+      for (const [id, count] of counts) take(id, count, true);
     },
-    last: (id) => known.get(id)?.count,
+    shared(id, call) {
+      const so = known.get(id);
+      if (so === undefined || so.closed || so.count.packets === 0) return;
+      const calls = shares.get(id) ?? new Map<string, Share>();
+      shares.set(id, calls.set(call, { before: so.count, left: null }));
+    },
+    left(id, call) {
+      const share = shares.get(id)?.get(call);
+      if (share !== undefined) share.left = updates;
+    },
+    last(id, call) {
+      const count = known.get(id)?.count;
+      const share = call === undefined ? undefined : shares.get(id)?.get(call);
+      if (count === undefined || share === undefined) return count;
+      return { packets: count.packets - share.before.packets, bytes: count.bytes - share.before.bytes };
+    },
     get total() {
       return { packets, bytes };
     },

@@ -106,6 +106,23 @@ describe('the control socket of a daemon at work on Linux', { skip: withoutRoot 
     assert.match(line!, /: bye, 2 packets, \d+ bytes counted, \d+\.\d s$/);
   });
 
+  it('tells for a call what came since it has had a pinhole that another had before', async () => {
+    const [first, second] = [createDialog(stage), createDialog(stage)];
+    const packets = async (count: number) => {
+      for (;;) {
+        const { calls } = await askOnce<CallsResult>({ request: 'calls' });
+        const counted = calls.filter(({ state }) => state === 'confirmed').map((call) => call.packets);
+        if (counted.length === count && counted[0]! > 0) return counted;
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+    };
+    await stage.play(...first.establish(4200, 6200));
+    await stage.play(stage.passes('client:4200', 'server:6200'), stage.passes('client:4200', 'server:6200'));
+    assert.deepEqual(await packets(1), [2]);
+    await stage.play(...second.establish(4200, 6200));
+    assert.deepEqual(await packets(2), [2, 0]);
+  });
+
   it('is removed when the daemon stops', async () => {
     assert.ok(existsSync(path));
     await daemon.stop();

@@ -206,6 +206,35 @@ describe('traffic watch', () => {
     assert.deepEqual(watch.total, { packets: 14, bytes: 1400 });
   });
 
+  it('counts for a call what came since it has had a pinhole that others had before', () => {
+    const watch = createTrafficWatch();
+    watch.shared('a', 'first');
+    watch.update(counters(['a', 5]));
+    watch.shared('a', 'second');
+    watch.update(counters(['a', 12]));
+    assert.deepEqual(watch.last('a', 'first'), { packets: 12, bytes: 1200 });
+    assert.deepEqual(watch.last('a', 'second'), { packets: 7, bytes: 700 });
+    assert.deepEqual(watch.last('a'), { packets: 12, bytes: 1200 });
+    watch.left('a', 'second');
+    watch.update(counters(['a', 13]));
+    assert.deepEqual(watch.last('a', 'second'), { packets: 8, bytes: 800 }, 'who is told late is told');
+    watch.shared('a', 'second');
+    assert.deepEqual(watch.last('a', 'second'), { packets: 0, bytes: 0 }, 'it has it again');
+  });
+
+  it('counts for a call all that came, when the pinhole was closed before it was opened for it', () => {
+    const watch = createTrafficWatch();
+    watch.update(counters(['a', 5]));
+    watch.closed(counters(['a', 8]));
+    watch.shared('a', 'second');
+    watch.update(counters(['a', 9]));
+    assert.deepEqual(watch.last('a', 'second'), { packets: 9, bytes: 900 });
+    assert.equal(watch.total.packets, 17);
+    watch.shared('a', 'third');
+    watch.update(counters(['a', 3]));
+    assert.deepEqual(watch.last('a', 'third'), { packets: 3, bytes: 300 }, 'another rule counts from 0');
+  });
+
   it('counts nothing twice when a pinhole was not read once', () => {
     const watch = createTrafficWatch();
     watch.update(counters(['a', 5]));

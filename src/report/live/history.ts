@@ -9,7 +9,8 @@ export interface HistoryOptions {
   readonly endedCalls: () => number;
   /** Calls under way that there can be; more than these were lost sight of. */
   readonly callsUnderWay: () => number;
-  readonly trafficOf: (pinholeId: string) => Traffic | undefined;
+  /** What a pinhole has passed for a call. */
+  readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
 }
 
 /** A call with its ladder and every decision, in the shape that replay gives it. Times are in ms of the daemon's clock. */
@@ -114,7 +115,7 @@ export function createHistory(options: HistoryOptions): History {
 
   /** The filter's counter is gone soon after the pinhole. */
   function keepCount(hash: string, id: string): void {
-    const { packets, bytes } = options.trafficOf(id) ?? NOTHING;
+    const { packets, bytes } = options.trafficOf(id, hash) ?? NOTHING;
     const record = pinholes.of(hash).findLast((one) => one.id === id);
     if (record !== undefined) record.packets = packets;
     const entry = entries.get(hash);
@@ -163,11 +164,11 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   function reportOf(record: CallRecord): CallReport {
-    return { ...record, pinholes: pinholes.of(record.hash).map(counted) };
+    return { ...record, pinholes: pinholes.of(record.hash).map((one) => counted(one, record.hash)) };
   }
 
-  function counted(record: PinholeRecord): PinholeRecord {
-    const packets = record.closedAt === null ? options.trafficOf(record.id)?.packets : undefined;
+  function counted(record: PinholeRecord, hash: string): PinholeRecord {
+    const packets = record.closedAt === null ? options.trafficOf(record.id, hash)?.packets : undefined;
     return { ...record, packets: packets ?? record.packets };
   }
 
