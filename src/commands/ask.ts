@@ -1,5 +1,6 @@
 import type { Argv } from 'yargs';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
+import { printableJson } from '../printable.ts';
 import { terminalStyle } from '../report/style.ts';
 import { writeAll } from '../report/write.ts';
 import { configOption, configured } from './configured.ts';
@@ -84,7 +85,7 @@ export async function gather<Part, Item>(
 
 /** One JSON object, indented. */
 export function jsonText(value: unknown): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  return `${printableJson(JSON.stringify(value, null, 2))}\n`;
 }
 
 /** Writes to standard output, waiting for a slow reader. */

@@ -1,5 +1,6 @@
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
 import { TOP_ORDERS, type TopOrder, type TopResult } from '../control/protocol.ts';
+import { printableJson } from '../printable.ts';
 import { openScreen, type Screen } from '../report/live/screen.ts';
 import { topLines } from '../report/live/top.ts';
 import { askOptions, explainFailure, print, STATUS, socketPath, style } from './ask.ts';
@@ -45,7 +46,9 @@ async function showOnce(path: string, sort: TopOrder, json: boolean): Promise<vo
         bad,
         keys: false,
       };
-      await print(json ? `${JSON.stringify(result)}\n` : `${topLines(result, view).join('\n')}\n`);
+      await print(
+        json ? `${printableJson(JSON.stringify(result))}\n` : `${topLines(result, view).join('\n')}\n`,
+      );
       return;
     }
   } finally {

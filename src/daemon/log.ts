@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino';
 import type { Settings } from '../config/schema.ts';
+import { printableJson } from '../printable.ts';
 import type { LogSink, Severity } from './log-sink.ts';
 
 export type LogSettings = Settings['log'];
@@ -23,7 +24,10 @@ export function createLog(settings: LogSettings, sink: LogSink, clock: () => num
       write(json: string) {
         const line = JSON.parse(json) as Line;
         const severity = severityOf(line.level);
-        sink.write(format === 'json' ? json.trimEnd() : textLine(line, severity, sink.wantsTime), severity);
+        sink.write(
+          format === 'json' ? printableJson(json.trimEnd()) : textLine(line, severity, sink.wantsTime),
+          severity,
+        );
       },
     },
   );

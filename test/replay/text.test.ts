@@ -73,6 +73,13 @@ describe('text for people', () => {
     }
   });
 
+  it('holds none as JSON either, which says the same', () => {
+    const report = film().say(0, alice, bob, 'INVITE', { callId: 'x\x9b2J\x7f\xe4', body: '' }).run();
+    const json = [...replayJson(report)].join('');
+    assert.doesNotMatch(json, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+    assert.equal(JSON.parse(json).calls[0].callId, 'x\x9b2J\x7f\xe4');
+  });
+
   it('fits 80 columns', () => {
     const report = answeredCall(film(), alice, bob, A, { address: '10.0.0.1', port: 40000 })
       .talk(1, host(bob.address, 40000), host(alice.address, 49170), 3)

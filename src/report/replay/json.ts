@@ -1,3 +1,4 @@
+import { printableJson } from '../../printable.ts';
 import type { CallReport, FlowReport, PinholeReport, Place, ReplayReport } from './model.ts';
 
 /**
@@ -44,17 +45,21 @@ export function* replayJson(report: ReplayReport): Generator<string> {
     })),
   );
   yield member('refused', Object.fromEntries(report.refused));
-  yield `\n  "damage": ${JSON.stringify(report.damage)}\n}\n`;
+  yield `\n  "damage": ${text(report.damage)}\n}\n`;
+}
+
+function text(value: unknown): string {
+  return printableJson(JSON.stringify(value));
 }
 
 function member(name: string, value: unknown): string {
-  return `\n  ${JSON.stringify(name)}: ${JSON.stringify(value)},`;
+  return `\n  ${text(name)}: ${text(value)},`;
 }
 
 function* list(name: string, items: readonly (() => unknown)[]): Generator<string> {
-  yield `\n  ${JSON.stringify(name)}: [`;
+  yield `\n  ${text(name)}: [`;
   for (const [index, item] of items.entries()) {
-    yield `${index === 0 ? '' : ','}\n    ${JSON.stringify(item())}`;
+    yield `${index === 0 ? '' : ','}\n    ${text(item())}`;
   }
   yield items.length === 0 ? '],' : '\n  ],';
 }
