@@ -60,7 +60,8 @@ export function isEverything({ filter, order, search }: Selection): boolean {
 
 /** As it stands in a URL; '' for everything. */
 export function writeSelection(selection: Selection): string {
-  return isEverything(selection) ? '' : String(new URLSearchParams({ ...selection }));
+  const search = selection.search.slice(0, LONGEST_SEARCH);
+  return isEverything(selection) ? '' : String(new URLSearchParams({ ...selection, search }));
 }
 
 /** What is missing or not known selects everything. */
