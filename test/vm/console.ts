@@ -47,9 +47,10 @@ export async function openConsole(path: string, within: number): Promise<Console
   await until(/login: /, within);
   socket.write('root\n');
   await until(/[#$%>] ?$/, 60_000);
-  socket.write('exec /bin/sh\n');
+  socket.write('exec env ENV= /bin/sh\n');
   await until(/[#$%>] ?$/, 60_000);
-  socket.write(`stty -echo cols 10000; PS1='pinholed-''test# '; PS2=\n`);
+  // The shell's own line editing would echo all the same.
+  socket.write(`set +o emacs +o vi; stty -echo cols 10000; PS1='pinholed-''test# '; PS2=\n`);
   await until(new RegExp(PROMPT), 60_000);
   let before: Promise<unknown> = Promise.resolve();
 
