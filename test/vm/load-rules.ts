@@ -19,7 +19,7 @@ const open = () =>
       log: 'off',
       tag: null,
       queue: null,
-      statesPerRule: 1000,
+      statesPerRule: 10_000,
       udpFirst: 60_000,
       udpSingle: 30_000,
       udpMultiple: 60_000,

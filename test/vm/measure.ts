@@ -100,12 +100,8 @@ async function signalling(guest: Guest): Promise<void> {
   await run('C program');
   await guest.run(`kill $(cat ${guest.files}/divert-echo.pid); sleep 1`);
 
-  const config = `${CONFIG}log: { level: warn }\n`.replace(/log: \{ level: info.*\n/, '');
-  const daemon = await startDaemon(
-    guest,
-    config.replace('caps: {', 'caps: { calls: 100000, '),
-    ruleset(guest),
-  );
+  const config = CONFIG.replace(', rate: 100000', '').replace('caps: {', 'caps: { calls: 100000,');
+  const daemon = await startDaemon(guest, config, ruleset(guest));
   await guest.run('pfctl -q -F states');
   await run('daemon');
   await daemon.stop();
