@@ -1,3 +1,4 @@
+import { pfiocStatesV2 } from './pf-states.ts';
 import {
   pfiocLimit,
   pfiocNatlook,
@@ -31,6 +32,7 @@ export const pfIoctls = {
   DIOCXBEGIN: iowr('D', 81, pfiocTrans.size),
   DIOCXCOMMIT: iowr('D', 82, pfiocTrans.size),
   DIOCXROLLBACK: iowr('D', 83, pfiocTrans.size),
+  DIOCGETSTATESV2: iowr('D', 93, pfiocStatesV2.size),
 } as const;
 
 export type PfIoctl = keyof typeof pfIoctls;

@@ -18,6 +18,7 @@ import {
   statusFromReply,
 } from './pf-nv.ts';
 import type { PfRuleValues, pfPooladdr } from './pf-rule.ts';
+import { PF_STATE_VERSION, pfiocStatesV2, pfStateExport } from './pf-states.ts';
 import {
   pfiocLimit,
   pfiocNv,
@@ -91,6 +92,12 @@ export interface Pf {
   anchors(path: string): string[];
   /** DIOCKILLSTATESNV: how many states were killed. Walks the whole state table: milliseconds. */
   killStates(selector: StateSelector): number;
+  /**
+   * DIOCGETSTATESV2: every state, one struct pf_state_export after the other, or null when there are more than
+   * `most`. Costs about as much as `pfctl -s states`. The memory is good until the next call. ENODEV: this kernel
+   * does not know the request (FreeBSD 15 without COMPAT_FREEBSD14).
+   */
+  states(most: number): Buffer | null;
   /** DIOCGETSTATUSNV. */
   status(): PfStatus;
   /** DIOCGETLIMIT: the limit PF_LIMIT_. EINVAL: this kernel has no such limit. */
@@ -102,6 +109,8 @@ export interface Pf {
 
 const NV_SIZE = 16 * 1024;
 const NV_SIZE_MAX = 1024 * 1024;
+/** States that may come while they are counted and read. The kernel leaves out what has no room, and does not say so. */
+const STATES_TO_COME = 256;
 
 /** Opens `path` for reading and writing. Throws SystemError: EACCES without root, ENOENT without pf.ko. */
 export function openPf(libc: Libc, path = '/dev/pf'): Pf {
@@ -109,6 +118,7 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
   // Each kind of request has its own memory: nothing is allocated for a rule.
   const ruleMemory = Buffer.alloc(pfiocRule.size);
   const poolMemory = Buffer.alloc(pfiocPooladdr.size);
+  let stateMemory = Buffer.alloc(0);
 
   const request = (name: PfIoctl, memory: Buffer, subject: string): void => {
     libc.check(name, libc.ioctl(fd, pfIoctls[name], memory), subject);
@@ -142,6 +152,14 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
       ruleMemory,
     );
     request('DIOCCHANGERULE', ruleMemory, anchor);
+  };
+  const askStates = (into: Buffer): number => {
+    const memory = pfiocStatesV2.encode({
+      ps_len: into.length,
+      ps_req_version: PF_STATE_VERSION,
+      ps_buf: into.length === 0 ? 0n : libc.address(into),
+    });
+    return pfiocStatesV2.get('ps_len', ask('DIOCGETSTATESV2', memory, ''));
   };
   const transact = (name: PfIoctl, { memory, elements }: Transaction): void => {
     request(name, memory, elements.map(({ anchor }) => anchor).join(', '));
@@ -212,6 +230,16 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
     killStates(selector) {
       const packed = packNvList(killStatesRequest(selector));
       return nvNumber(askNv('DIOCKILLSTATESNV', packed, selector.label ?? ''), 'killed');
+    },
+    states(most) {
+      const room = STATES_TO_COME * pfStateExport.size;
+      for (;;) {
+        const wanted = askStates(Buffer.alloc(0));
+        if (wanted > most * pfStateExport.size) return null;
+        if (stateMemory.length < wanted + room) stateMemory = Buffer.alloc(wanted + 2 * room);
+        const length = askStates(stateMemory);
+        if (length + room / 2 < stateMemory.length) return stateMemory.subarray(0, length);
+      }
     },
     status: () => statusFromReply(askNv('DIOCGETSTATUSNV', packNvList({}), '')),
     limit: (index) =>

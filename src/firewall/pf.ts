@@ -8,7 +8,7 @@ import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED } from './firewall.ts';
-import { guarded, isInvalid, persist } from './pf/attempt.ts';
+import { guarded, isInvalid, isNotKnown, persist } from './pf/attempt.ts';
 import { layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
 import { assemble, encodeRule, type PinholeRule, type RuleStyle, rulesOf } from './pf/rule.ts';
@@ -49,9 +49,6 @@ interface Open {
   readonly pinhole: Pinhole;
   readonly rules: readonly PinholeRule[];
 }
-
-/** What a kernel says that does not know a request, or not for this. */
-const NOT_KNOWN = new Set(['ENOTTY', 'EOPNOTSUPP', 'ENODEV', 'ENOSYS']);
 
 /**
  * The firewall over an open /dev/pf, with its anchor rules loaded. Rules that are in the shards already stay, for
@@ -144,7 +141,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
       }
     } catch (error) {
       takeBack(done);
-      if (!(error instanceof SystemError) || !(NOT_KNOWN.has(error.code) || isInvalid(error))) throw error;
+      if (!isNotKnown(error) && !isInvalid(error)) throw error;
       recommit(steps);
       method = 'recommit';
     }

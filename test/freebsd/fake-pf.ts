@@ -8,6 +8,10 @@ import {
 import type { Pf, RuleRequest } from '../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack, StateSelector } from '../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+import { pfStateExport } from '../../native-bindings/freebsd/pf-states.ts';
+import type { ValuesOf } from '../../native-bindings/struct.ts';
+
+export type StateValues = ValuesOf<typeof pfStateExport>;
 
 interface FakeRule {
   readonly values: PfRuleValues;
@@ -39,8 +43,10 @@ export interface FakePf extends Pf {
   /** Requests so far, by name. */
   readonly calls: Map<string, number>;
   readonly kills: StateSelector[];
-  /** Counts packets for the rule at this place. */
+  /** Counts packets for the rule at this place, as many in as out. */
   pass(path: string, nr: number, packets: number): void;
+  /** What DIOCGETSTATESV2 tells; null: this kernel does not know it. */
+  stateTable: readonly StateValues[] | null;
   /** `label key` of every rule of an anchor. */
   contents(path: string): PfRuleReadBack[];
 }
@@ -231,6 +237,15 @@ export function createFakePf(): FakePf {
       kills.push(selector);
       return 2;
     },
+    stateTable: null,
+    states(most) {
+      enter('DIOCGETSTATESV2', '');
+      const { stateTable } = fake;
+      if (stateTable === null) throw failed('DIOCGETSTATESV2', 'ENODEV', '');
+      return stateTable.length > most
+        ? null
+        : Buffer.concat(stateTable.map((one) => pfStateExport.encode(one)));
+    },
     status: () => ({ running: true, states: 0, reass: 1, counters: new Map() }),
     limit(index) {
       if (index !== PF_LIMIT_ANCHORS) throw failed('DIOCGETLIMIT', 'EINVAL', '');
@@ -268,8 +283,8 @@ function readBack({ values, anchorCall, packets }: FakeRule, nr: number): PfRule
     tagname: values.tagname ?? '',
     match_tagname: values.match_tagname ?? '',
     evaluations: packets,
-    packets: [packets, 0n],
-    bytes: [packets * 200n, 0n],
+    packets: [packets, packets],
+    bytes: [packets * 200n, packets * 200n],
     rtableid: values.rtableid ?? 0,
     timeout: [...(values.timeout ?? [])],
     max_states: values.max_states ?? 0,

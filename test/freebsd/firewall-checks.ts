@@ -18,7 +18,7 @@ export interface FirewallCheck {
 
 export const ANCHOR = 'pinholed_check';
 
-const options: PfOptions = {
+export const options: PfOptions = {
   anchor: ANCHOR,
   shards: 4,
   mediaPorts: [[10_000, 20_000]],

@@ -4,20 +4,9 @@ import fc from 'fast-check';
 import { PF_OP_EQ } from '../../native-bindings/freebsd/constants.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
-import { openPfControl, openPfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
+import { openPfControl, openPfFirewall } from '../../src/firewall/pf.ts';
 import { createFakePf } from './fake-pf.ts';
-import { ANCHOR, firewallChecks, loaded, pinhole } from './firewall-checks.ts';
-
-const style = () => ({
-  log: 'off' as const,
-  tag: null,
-  queue: null,
-  statesPerRule: 8,
-  udpFirst: 60_000,
-  udpSingle: 30_000,
-  udpMultiple: 60_000,
-});
-const options: PfOptions = { anchor: ANCHOR, shards: 4, mediaPorts: [[10_000, 20_000]], style };
+import { ANCHOR, firewallChecks, loaded, options, pinhole } from './firewall-checks.ts';
 
 describe('pf firewall, in the fake', () => {
   for (const { name, run } of firewallChecks) {
@@ -127,7 +116,7 @@ describe('pf firewall, in the fake', () => {
       { label: 'pinholed:check:10010', proto: 17, dst: { port: [10_010, 10_011] }, translated: true },
     ]);
     pf.kills.length = 0;
-    const tagging = openPfControl(pf, { ...options, style: () => ({ ...style(), tag: 'voice' }) });
+    const tagging = openPfControl(pf, { ...options, style: () => ({ ...options.style(), tag: 'voice' }) });
     tagging.killStates([pinhole(10_000)]);
     const address = Uint8Array.of(192, 0, 2, 10);
     assert.deepEqual(pf.kills, [

@@ -35,7 +35,7 @@ export function fakeFreebsd(handlers: Handlers): FakeLibc {
     },
     error: (call, subject) => new SystemError('freebsd', call, freebsdErrno[errno]!, subject),
     address(bytes) {
-      next += 0x10_0000n;
+      next += 0x1000_0000n;
       given.set(next, bytes as Buffer);
       return next;
     },

@@ -23,6 +23,7 @@ import {
 } from '../../native-bindings/freebsd/kernel.ts';
 import { openPf, type Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+import { PF_STATE_VERSION, pfStateExport } from '../../native-bindings/freebsd/pf-states.ts';
 
 /** One thing to see on a running FreeBSD kernel, as root, with pf and ipdivert loaded. Throws what is not so. */
 export interface FreebsdCheck {
@@ -108,6 +109,21 @@ export const freebsdChecks: readonly FreebsdCheck[] = [
       assert.throws(() => openDivert(libc, 18_668), refused('EADDRINUSE'));
       socket.close();
       openDivert(libc, 18_668).close();
+    },
+  },
+  {
+    name: 'every state there is',
+    run(libc) {
+      withPf(libc, (pf) => {
+        const { size, members } = pfStateExport;
+        const states = pf.states(1_000_000)!;
+        assert.equal(states.length % size, 0);
+        assert.ok(Math.abs(states.length / size - pf.status().states) < 10);
+        for (let at = 0; at < states.length; at += size) {
+          assert.equal(states.readBigUInt64LE(at), PF_STATE_VERSION);
+          assert.ok([AF_INET, AF_INET6].includes(states[at + members.af.offset]!));
+        }
+      });
     },
   },
   {

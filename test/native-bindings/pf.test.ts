@@ -284,6 +284,32 @@ describe('pf requests', { skip: withoutAbi }, () => {
     assert.equal(status.counters.get('state-insert'), 2n);
   });
 
+  it('reads all states, also those that came since they were counted; none when there are too many', () => {
+    const size = abi.structs['pf_state_export']!.size;
+    const lengths: number[] = [];
+    let there = 2000;
+    const { pf } = recordingPf((name, memory, libc) => {
+      assert.equal(name, 'unknown');
+      assert.equal(memory.readBigUInt64LE(8), 20230404n);
+      const length = memory.readUInt32LE(0);
+      lengths.push(length);
+      if (length === 0) {
+        memory.writeUInt32LE(there * size, 0);
+        there = 3000;
+        return 0;
+      }
+      // The kernel fills in what has room.
+      const count = Math.min(there, Math.floor(length / size));
+      libc.at(memory.readBigUInt64LE(16)).fill(1, 0, count * size);
+      memory.writeUInt32LE(count * size, 0);
+      return 0;
+    });
+    assert.equal(pf.states(10_000)?.length, 3000 * size);
+    assert.equal(lengths.filter((length) => length === 0).length, 2);
+    there = 10_001;
+    assert.equal(pf.states(10_000), null);
+  });
+
   it('lists the anchors below a path', () => {
     const children = ['00', '01', 'divert'];
     const { pf, requests } = recordingPf((name, memory) => {

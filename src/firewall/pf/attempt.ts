@@ -14,6 +14,13 @@ export function isInvalid(error: unknown): boolean {
   return error instanceof SystemError && error.code === 'EINVAL';
 }
 
+const NOT_KNOWN = new Set(['ENOTTY', 'EOPNOTSUPP', 'ENODEV', 'ENOSYS']);
+
+/** What a kernel says that does not know a request, or not for this. */
+export function isNotKnown(error: unknown): boolean {
+  return error instanceof SystemError && NOT_KNOWN.has(error.code);
+}
+
 /** Does `act`, again and again while pf is busy, at most eight times. */
 export function persist<T>(act: () => T): T {
   for (let tries = 1; ; tries++) {

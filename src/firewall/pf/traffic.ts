@@ -1,17 +1,23 @@
-/** What passed through pinholes, from the counters of their rules. */
+/**
+ * What passed through pinholes, from the states of their flows. Where the kernel does not tell its states, or has too
+ * many, from the counters of the rules: see flows.ts for what those cannot tell.
+ */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
+import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
-import { isBusy, isInvalid } from './attempt.ts';
+import { isBusy, isNotKnown } from './attempt.ts';
+import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
 import { assemble, decodeRule, type PinholeRule } from './rule.ts';
+import { readRules } from './ruleset.ts';
 
 export interface TrafficCounter {
-  /** Counters by pinhole id. Reads every rule: some 0.1 ms for each. Throws SystemError. */
+  /** Counters by pinhole id. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
   count(): Map<string, Traffic>;
   /**
-   * Pinholes whose rule was made anew, and whose media does not pass by that rule: it has a state that the rule
-   * before it made, which counts for nobody. Without that state the next packet makes one that counts.
+   * Where rules count: pinholes whose rule was made anew, and whose media does not pass by that rule. It has a state
+   * that the rule before it made, which counts for nobody. Without that state the next packet makes one that counts.
    */
   uncounted(): Pinhole[];
 }
@@ -22,7 +28,16 @@ interface Counted {
   readonly bytes: number;
 }
 
-export function createTrafficCounter(pf: Pf, anchor: string): TrafficCounter {
+/** More states than this are not read: some 40 MB. */
+const MOST_STATES = 100_000;
+
+/** `clock` in ms. */
+export function createTrafficCounter(
+  pf: Pf,
+  anchor: string,
+  clock = () => performance.now(),
+): TrafficCounter {
+  const flows = createFlowCounter();
   let last = new Map<string, Counted>();
   /** Rules that were made anew, by key. */
   let restarted = new Set<string>();
@@ -31,6 +46,12 @@ export function createTrafficCounter(pf: Pf, anchor: string): TrafficCounter {
   function count(): Map<string, Traffic> {
     const now = new Map<string, Counted>();
     for (const name of shardNames(pf, anchor)) readShard(pf, `${anchor}/${name}`, now);
+    const states = statesOf(pf);
+    if (states !== null) {
+      stuck = [];
+      const rules = [...now.values()].map(({ rule }) => rule);
+      return byPinhole(rules, flows.count(rules, states, clock()));
+    }
     const again = new Set<string>();
     stuck = [];
     for (const [key, { rule, packets }] of now) {
@@ -39,31 +60,47 @@ export function createTrafficCounter(pf: Pf, anchor: string): TrafficCounter {
     }
     last = now;
     restarted = again;
-    return byPinhole(now);
+    return byPinhole(
+      [...now.values()].map(({ rule }) => rule),
+      now,
+    );
   }
 
   return { count, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
 }
 
-function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
+function statesOf(pf: Pf): Buffer | null {
   try {
-    const { count, ticket } = pf.rules(path);
-    for (let nr = 0; nr < count; nr++) {
-      const found = pf.rule(path, ticket, nr);
-      const rule = decodeRule(found);
-      if (rule === null) continue;
-      const packets = Number(found.packets[0]! + found.packets[1]!);
-      const bytes = Number(found.bytes[0]! + found.bytes[1]!);
-      const other = into.get(rule.key);
-      into.set(rule.key, {
-        rule,
-        packets: packets + (other?.packets ?? 0),
-        bytes: bytes + (other?.bytes ?? 0),
-      });
-    }
+    return pf.states(MOST_STATES);
   } catch (error) {
-    // The rules changed under the reader, or their anchor went: what it has seen counts, the rest next time.
-    if (!isBusy(error) && !isInvalid(error)) throw error;
+    if (!isNotKnown(error)) throw error;
+    return null;
+  }
+}
+
+function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
+  for (const found of readWhole(pf, path)) {
+    const rule = decodeRule(found);
+    if (rule === null) continue;
+    // A packet that is forwarded counts on its way in and on its way out.
+    const packets = Math.max(...found.packets.map(Number));
+    const bytes = Math.max(...found.bytes.map(Number));
+    const other = into.get(rule.key);
+    into.set(rule.key, {
+      rule,
+      packets: packets + (other?.packets ?? 0),
+      bytes: bytes + (other?.bytes ?? 0),
+    });
+  }
+}
+
+/** No rules where they go on changing under the reader: then the next time counts. */
+function readWhole(pf: Pf, path: string): PfRuleReadBack[] {
+  try {
+    return readRules(pf, path);
+  } catch (error) {
+    if (isBusy(error)) return [];
+    throw error;
   }
 }
 
@@ -71,9 +108,9 @@ function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
  * Sums the rules of each pinhole. Two pinholes of a stream may share rules, and the rules do not say how: each
  * source of several gets its own entry as well, so that whichever there is finds itself.
  */
-function byPinhole(counted: ReadonlyMap<string, Counted>): Map<string, Traffic> {
+function byPinhole(all: readonly PinholeRule[], counted: ReadonlyMap<string, Traffic>): Map<string, Traffic> {
   const result = new Map<string, Traffic>();
-  for (const { pinhole, rules } of assemble([...counted.values()].map(({ rule }) => rule))) {
+  for (const { pinhole, rules } of assemble(all)) {
     let packets = 0;
     let bytes = 0;
     for (const { key, source } of rules) {

@@ -1,0 +1,187 @@
+/**
+ * What passed by pinholes, from pf's states: each direction by itself, and whichever rule made the state.
+ *
+ * The counters of a rule cannot tell that. A state passes both directions of a flow, and both count for the rule that
+ * made it: of two pinholes of a stream one would have all the packets and the other none. With a ruleset that lets
+ * inside hosts send, media that begins inside has its state by that rule, and no pinhole would have any.
+ */
+import { IPPROTO_TCP, IPPROTO_UDP, PF_IN } from '../../../native-bindings/freebsd/constants.ts';
+import { type PfState, type StateEnd, statesWith } from '../../../native-bindings/freebsd/pf-states.ts';
+import { addressBytes } from '../../address/address.ts';
+import type { Traffic } from '../firewall.ts';
+import type { PinholeRule } from './rule.ts';
+
+export interface FlowCounter {
+  /**
+   * What came to where each of these rules lets it, since the rule is there, by the rule's key. `states` as `Pf.states`
+   * gives them; `now` in ms. What a state passed between the last count and its end is not seen.
+   */
+  count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic>;
+}
+
+/** A rule, with addresses as states have them. */
+interface Target {
+  readonly key: string;
+  readonly protocol: number;
+  readonly source: string | null;
+  readonly sourcePort: number | null;
+  readonly address: string;
+}
+
+/** One direction of a state: what it passed, and what of that was before there was the rule. */
+interface Passed {
+  readonly all: Traffic;
+  readonly before: Traffic;
+}
+
+/** A flow as one of the interfaces sees it: by the states there are, and by those there were. */
+interface Side {
+  ended: Traffic;
+  live: Map<string, Passed>;
+  /** `live` of the count that is under way. */
+  next: Map<string, Passed>;
+}
+
+/** From one transport address to another. A packet that is forwarded passes a state on its way in and one out. */
+interface Flow {
+  readonly in: Side;
+  readonly out: Side;
+}
+
+/** What came by one rule. */
+interface Arrivals {
+  /** Of flows that have no state any more. */
+  past: Traffic;
+  readonly flows: Map<string, Flow>;
+  /** How many counts it was not there for: its anchor may have been changed while it was read. Null: it is new. */
+  absent: number | null;
+}
+
+/** After as many counts without the rule it is forgotten. */
+const ABSENT = 3;
+
+const NOTHING: Traffic = { packets: 0, bytes: 0 };
+
+export function createFlowCounter(): FlowCounter {
+  const arrivals = new Map<string, Arrivals>();
+  let last: number | null = null;
+
+  function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic> {
+    const byPort = targetsByPort(rules);
+    const keys = new Set([...byPort.values()].flat().map(({ key }) => key));
+    for (const [key, came] of arrivals) {
+      if (!keys.has(key) && ++came.absent! === ABSENT) arrivals.delete(key);
+    }
+    for (const key of keys) {
+      if (!arrivals.has(key)) arrivals.set(key, { past: NOTHING, flows: new Map(), absent: null });
+    }
+    // In seconds. A state that is older was there before a rule that is new now.
+    const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
+    for (const state of statesWith(new Set(byPort.keys()), states)) {
+      const { protocol, source, destination } = state;
+      for (const way of WAYS) {
+        const [from, to] = way === 0 ? [source, destination] : [destination, source];
+        for (const target of byPort.get(to.port) ?? []) {
+          if (!lets(target, protocol, from, to)) continue;
+          const came = arrivals.get(target.key)!;
+          take(came, from, state, way, to, came.absent === null && state.age > old);
+        }
+      }
+    }
+    last = now;
+    return new Map([...keys].map((key) => [key, settle(arrivals.get(key)!)]));
+  }
+
+  return { count };
+}
+
+/** Along the state, and back. */
+const WAYS = [0, 1] as const;
+
+function take(
+  { flows }: Arrivals,
+  from: StateEnd,
+  state: PfState,
+  way: 0 | 1,
+  to: StateEnd,
+  wasBefore: boolean,
+): void {
+  const name = `${from.address}:${from.port}>${to.port}`;
+  const flow = flows.get(name) ?? { in: newSide(), out: newSide() };
+  flows.set(name, flow);
+  const side = (state.direction === PF_IN) === (way === 0) ? flow.in : flow.out;
+  const all = { packets: state.packets[way], bytes: state.bytes[way] };
+  const before = side.live.get(state.id)?.before ?? (wasBefore ? all : NOTHING);
+  side.next.set(state.id, { all, before });
+}
+
+/** Ends a count of what came by one rule, and returns the sum. */
+function settle(came: Arrivals): Traffic {
+  let sum = came.past;
+  for (const [name, { in: one, out }] of came.flows) {
+    const flow = larger(settleSide(one), settleSide(out));
+    sum = plus(sum, flow);
+    if (one.live.size > 0 || out.live.size > 0) continue;
+    came.past = plus(came.past, flow);
+    came.flows.delete(name);
+  }
+  came.absent = 0;
+  return sum;
+}
+
+function settleSide(side: Side): Traffic {
+  for (const [id, passed] of side.live) {
+    if (!side.next.has(id)) side.ended = plus(side.ended, since(passed));
+  }
+  side.live = side.next;
+  side.next = new Map();
+  return [...side.live.values()].map(since).reduce(plus, side.ended);
+}
+
+function newSide(): Side {
+  return { ended: NOTHING, live: new Map(), next: new Map() };
+}
+
+function targetsByPort(rules: Iterable<PinholeRule>): Map<number, Target[]> {
+  const byPort = new Map<number, Target[]>();
+  for (const { key, protocol, source, sourcePort, address, ports } of rules) {
+    const target = {
+      key,
+      protocol: protocol === 'udp' ? IPPROTO_UDP : IPPROTO_TCP,
+      source: source === null ? null : comparable(source),
+      sourcePort,
+      address: comparable(address),
+    };
+    for (let port = ports[0]; port <= ports[1]; port++) {
+      const others = byPort.get(port);
+      if (others === undefined) byPort.set(port, [target]);
+      else others.push(target);
+    }
+  }
+  return byPort;
+}
+
+function comparable(address: string): string {
+  return Buffer.from(addressBytes(address)).toString('latin1');
+}
+
+function lets(target: Target, protocol: number, from: StateEnd, to: StateEnd): boolean {
+  return (
+    target.protocol === protocol &&
+    target.address === to.address &&
+    (target.source === null || target.source === from.address) &&
+    (target.sourcePort === null || target.sourcePort === from.port)
+  );
+}
+
+function since({ all, before }: Passed): Traffic {
+  return { packets: all.packets - before.packets, bytes: all.bytes - before.bytes };
+}
+
+function plus(a: Traffic, b: Traffic): Traffic {
+  return { packets: a.packets + b.packets, bytes: a.bytes + b.bytes };
+}
+
+function larger(a: Traffic, b: Traffic): Traffic {
+  return a.packets >= b.packets ? a : b;
+}

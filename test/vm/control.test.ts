@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { send } from '../linux/steps.ts';
+import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
+import { type Guest, withoutGuest } from './guest.ts';
+import { type Agent, type Dialog, hangUp, type Lab, mediaPasses, open, openLab, setUp, shut } from './lab.ts';
+import { CONFIG, ruleset } from './ruleset.ts';
+
+const PAGE = '127.0.0.1:8480';
+const METRICS = '127.0.0.1:9477';
+
+interface PinholeReply {
+  readonly address: string;
+  readonly ports: readonly [number, number];
+  readonly sources: readonly string[];
+  readonly packets: number;
+}
+
+describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
+  let lab: Lab;
+  let guest: Guest;
+  let daemon: GuestDaemon;
+  let caller: Agent;
+  let callee: Agent;
+  let dialog: Dialog;
+
+  /** What a command prints, without colours. */
+  const pinholed = (words: string) =>
+    guest.run(`NO_COLOR=1 ${guest.files}/pinholed ${words} --config ${guest.files}/pinholed.yaml`);
+  const get = (url: string) => guest.run(`fetch -qo - http://${url}`);
+  async function pinholes(): Promise<readonly PinholeReply[]> {
+    const reply = JSON.parse(await pinholed('pinholes --json')) as { pinholes: PinholeReply[] };
+    return reply.pinholes;
+  }
+  /** Packets to this agent's media, as the daemon tells it. */
+  async function packetsTo({ media }: Agent): Promise<number> {
+    const there = await pinholes();
+    return there.find(({ address, ports }) => address === media.address && ports[0] === media.port)!.packets;
+  }
+
+  before(async () => {
+    lab = await openLab();
+    guest = lab.guest;
+    // Inside hosts may send where they like: as most rulesets have it.
+    const sending = `pass quick proto udp from 192.0.2.0/24 to any port 1024:65535`;
+    daemon = await startDaemon(
+      guest,
+      `${CONFIG}web: ${PAGE}\nmetrics: ${METRICS}\n`,
+      ruleset(guest, { first: [sending] }),
+    );
+    ({ caller, callee } = lab.agents());
+    await Promise.all([open(caller), open(callee)]);
+    dialog = await setUp(caller, callee);
+    assert.ok(await mediaPasses(caller, callee));
+  });
+
+  after(async () => {
+    await daemon?.stop().catch(() => {});
+    await lab?.close();
+  });
+
+  it('status', async () => {
+    const text = await pinholed('status');
+    assert.match(text, /^version +pinholed \S+ on FreeBSD \d+\.\d/m);
+    assert.match(text, /^process .*user _pinholed, supervised$/m);
+    assert.match(text, /^calls +1 now/m);
+    assert.match(text, /^pinholes +2 open/m);
+    assert.match(text, /^bytes modified +0 /m);
+    assert.match(text, /No alarms\./);
+  });
+
+  it('packets are counted once, each way by itself, whichever rule made the state', async () => {
+    // `early` and a probe from inside, whose state is that of the rule for inside hosts; `first` and a probe back.
+    await eventually(async () => (await packetsTo(caller)) === 2 && (await packetsTo(callee)) === 2);
+    const more = Array.from({ length: 5 }, (_, index) => send(caller.mediaSocket, callee.media, `${index}`));
+    await caller.actor.run(more);
+    await eventually(async () => (await packetsTo(callee)) === 7);
+    assert.equal(await packetsTo(caller), 2);
+  });
+
+  it('calls, stats, exposure, explain', async () => {
+    const calls = await pinholed('calls -v');
+    assert.match(calls, new RegExp(`Call-ID +${dialog.callId}`));
+    assert.match(calls, /state +confirmed/);
+    assert.match(calls, new RegExp(`${callee.media.address}:${callee.media.port}-\\d+ from .*, 7 packets`));
+    assert.match(await pinholed('stats'), /^INVITE +2$/m);
+    assert.match(await pinholed('exposure'), /^ports open now +\S+ +4$/m);
+    const story = await pinholed(`explain ${dialog.callId}`);
+    assert.match(story, /A --> B {2}INVITE[\s\S]*A <-- B {2}200[\s\S]*A --> B {2}ACK/);
+    assert.doesNotMatch(story, /nothing came/);
+  });
+
+  it('top, on a terminal', async () => {
+    const screen = await guest.run(
+      `(sleep 4; echo q) | script -q /dev/null ${guest.files}/pinholed top --config ${guest.files}/pinholed.yaml`,
+    );
+    assert.match(screen, /1 call/);
+  });
+
+  it('metrics and the live page, on their own addresses', async () => {
+    const metrics = await get(`${METRICS}/metrics`);
+    assert.match(metrics, /^pinholed_calls 1$/m);
+    assert.match(metrics, /^pinholed_media_packets_total 9$/m);
+    assert.match(await get(`${PAGE}/`), /<title>pinholed<\/title>/);
+    // DNS rebinding: the page answers to no other name.
+    await assert.rejects(get(`${PAGE.replace('127.0.0.1', 'localhost.example.com')}/`));
+  });
+
+  it('nobody else may ask', async () => {
+    await guest.run(`chmod 711 /root; chmod 755 ${guest.files}`);
+    const answer = await guest.run(
+      `su -m nobody -c '${guest.files}/pinholed status --socket /var/run/pinholed.sock'; true`,
+    );
+    assert.match(answer, /permission|may not/i);
+  });
+
+  it('close takes the rules out, and BYE goes through', async () => {
+    assert.match(await pinholed(`close ${dialog.callId}`), /^closed [0-9a-f]{16}$/m);
+    await eventually(async () => (await lab.pinholes()).length === 0);
+    await hangUp(caller, callee, dialog);
+    await Promise.all([shut(caller), shut(callee)]);
+    assert.deepEqual(await pinholes(), []);
+    assert.match(await daemon.log(), /closed audio .*: administrator, \d+ packets/);
+  });
+});
