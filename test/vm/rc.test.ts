@@ -79,6 +79,24 @@ describe('rc(8)', { skip: withoutGuest }, () => {
     await eventually(async () => (await said('taken up')) > before);
   });
 
+  it('restart, also with a data path whose supervisor was killed a moment ago', async () => {
+    for (const first of ['true', 'kill -9 $(cat /var/run/pinholed.pid)']) {
+      const before = await said('taken up');
+      await guest.run(`${first}; service pinholed restart 2>&1`);
+      await eventually(async () => (await said('taken up')) > before);
+      await eventually(isUp);
+      assert.equal((await guest.run('pgrep -f "run --supervised"')).trim().split('\n').length, 1);
+    }
+  });
+
+  it('stop right after the supervisor was killed leaves no process', async () => {
+    await guest.run('kill -9 $(cat /var/run/pinholed.pid); service pinholed stop 2>&1');
+    await eventually(async () => (await guest.run('pgrep -f "pinholed run" || true')) === '');
+    const before = await said('taken up');
+    await service('start');
+    await eventually(async () => (await said('taken up')) > before);
+  });
+
   it('stop leaves no process, no rule and no socket', async () => {
     await service('stop');
     await eventually(async () => !(await isUp()));
