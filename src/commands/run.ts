@@ -58,7 +58,7 @@ export const run = command(
       user: args.user ?? null,
       keep: args.keep,
       file,
-      platformModule: new URL(`../daemon/platform.${extension()}`, import.meta.url).href,
+      platformModule: new URL(`../daemon/open-platform.${extension()}`, import.meta.url).href,
     };
     try {
       if (args.check) return check(settings, options);

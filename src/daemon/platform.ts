@@ -51,7 +51,7 @@ export interface FailOpen {
   close(): void;
 }
 
-/** A module that can stand in for `openPlatform`, named by its URL: what both threads and the supervisor import. */
+/** `open-platform.ts`, or what stands in for it, named by its URL: what both threads and the supervisor import. */
 export interface PlatformModule {
   openPlatform(settings: Settings): Promise<Platform>;
 }
@@ -80,11 +80,4 @@ export function platformName(
     throw new StartError(`platform: ${platform} is configured, but this is ${running}`);
   }
   return running;
-}
-
-/** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
-export async function openPlatform(settings: Settings): Promise<Platform> {
-  const name = platformName(settings);
-  if (name === 'linux') return (await import('./platform-linux.ts')).openLinux();
-  return (await import('./platform-freebsd.ts')).openFreebsd();
 }
