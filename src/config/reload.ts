@@ -17,7 +17,12 @@ export interface SettingChange {
  * close nothing.
  */
 export function settingChanges(from: Settings, to: Settings): SettingChange[] {
-  return changes('', entries, writtenSettings(from), writtenSettings(to));
+  return writtenChanges(writtenSettings(from), writtenSettings(to));
+}
+
+/** The same of settings as a file has them. One that only one side knows is a change, too. */
+export function writtenChanges(from: WrittenSettings, to: WrittenSettings): SettingChange[] {
+  return changes('', entries, from, to);
 }
 
 function changes(path: string, nodes: Entries, from: WrittenSettings, to: WrittenSettings): SettingChange[] {

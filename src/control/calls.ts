@@ -3,6 +3,7 @@ import type { RunningDaemon } from '../daemon/serve.ts';
 import type { Slice } from '../daemon/slices.ts';
 import type { Traffic } from '../firewall/firewall.ts';
 import type { Held } from '../pinhole/table.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -21,6 +22,8 @@ export interface CallReader {
   all(): Promise<readonly CallSummary[]>;
   /** Those with this Call-ID, or the only one whose name begins so. Throws RequestError. */
   named(name: string): Promise<readonly CallSummary[]>;
+  /** All open pinholes as the data path has them, asked for in slices. Throws RequestError. */
+  pinholes(): Promise<readonly Pinhole[]>;
   /** What was read is not true any more. */
   forget(): void;
 }
@@ -35,14 +38,7 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
   let readAt = Number.NEGATIVE_INFINITY;
 
   async function read(): Promise<readonly CallSummary[]> {
-    const calls: CallSummary[] = [];
-    let cursor: number | null = null;
-    do {
-      const slice: Slice<CallSummary> | null = await ask({ type: 'calls', cursor, limit: MOST_PER_SLICE });
-      if (slice === null) throw new RequestError('unavailable', 'too many lists are read at a time');
-      calls.push(...slice.items);
-      cursor = slice.cursor;
-    } while (cursor !== null);
+    const calls = await whole((cursor) => ask({ type: 'calls', cursor, limit: MOST_PER_SLICE }));
     readAt = daemon.clock();
     return calls;
   }
@@ -73,10 +69,24 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
   return {
     all,
     named,
+    pinholes: () => whole((cursor) => ask({ type: 'pinholes', cursor, limit: MOST_PER_SLICE })),
     forget() {
       reading = null;
     },
   };
+}
+
+/** Takes slices until there are no more. Throws RequestError. */
+async function whole<T>(take: (cursor: number | null) => Promise<Slice<T> | null>): Promise<readonly T[]> {
+  const items: T[] = [];
+  let cursor: number | null = null;
+  do {
+    const slice: Slice<T> | null = await take(cursor);
+    if (slice === null) throw new RequestError('unavailable', 'too many lists are read at a time');
+    items.push(...slice.items);
+    cursor = slice.cursor;
+  } while (cursor !== null);
+  return items;
 }
 
 /** The error for a name that belongs to no call. */

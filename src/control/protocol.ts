@@ -1,4 +1,5 @@
 import type { NextTimer } from '../call/next-timer.ts';
+import type { WrittenSettings } from '../config/print.ts';
 import type { DataPathCounters } from '../daemon/messages.ts';
 
 /**
@@ -25,7 +26,17 @@ export type Request = {
   /** The protocol that the client speaks; checked where it is given. */
   readonly protocol?: number;
 } & (
-  | { readonly request: 'status' | 'stats' | 'pinholes' | 'flush' | 'metrics' | 'watch' }
+  | {
+      readonly request:
+        | 'status'
+        | 'stats'
+        | 'pinholes'
+        | 'verify'
+        | 'settings'
+        | 'flush'
+        | 'metrics'
+        | 'watch';
+    }
   | { readonly request: 'calls'; readonly call?: string }
   | {
       readonly request: 'top';
@@ -212,6 +223,25 @@ export interface CallsResult {
 /** One line of the answer to `pinholes`. */
 export interface PinholesResult {
   readonly pinholes: readonly PinholeResult[];
+}
+
+/** What the packet filter holds, read from the kernel and compared with what was committed. */
+export interface VerifyResult {
+  readonly pinholes: number;
+  /** Rules of pf, or elements of nftables, that there are. */
+  readonly rules: number;
+  /** Rules that should be there and are not, and those that should not be there. */
+  readonly missing: number;
+  readonly unexpected: number;
+  /** Some of both, a line each, with `-` and `+`. */
+  readonly examples: readonly string[];
+}
+
+export interface SettingsResult {
+  /** The file that they were read from at the start, and are at a reload; null: there is none. */
+  readonly file: string | null;
+  /** In force, as a file has them. */
+  readonly settings: WrittenSettings;
 }
 
 export const TOP_ORDERS = ['age', 'idle', 'packets'] as const;

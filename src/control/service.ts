@@ -1,9 +1,13 @@
 import { release, type as systemName } from 'node:os';
 import { setTimeout } from 'node:timers/promises';
 import { REFUSALS } from '../call/refusal.ts';
+import { writtenSettings } from '../config/print.ts';
 import type { Settings } from '../config/schema.ts';
 import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
+import { type Deviation, lasting } from '../firewall/deviation.ts';
+import { FirewallError } from '../firewall/firewall.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
 import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
 import {
@@ -24,11 +28,13 @@ import {
   type Request,
   RequestError,
   type RequestName,
+  type SettingsResult,
   type StatsResult,
   type StatusResult,
   TOP_ORDERS,
   type TopOrder,
   type TopResult,
+  type VerifyResult,
   type WatchResult,
 } from './protocol.ts';
 import type { Handler } from './server.ts';
@@ -43,6 +49,10 @@ const SHORTEST_INTERVAL = 0.5;
 const LONGEST_INTERVAL = 60;
 /** The data path is asked for all calls at most every so many times what that took. */
 const REST = 10;
+/** A difference is one that is seen each time, with so many ms between. */
+const COMPARE_AGAIN = 3;
+const COMPARE_EVERY = 100;
+const MOST_EXAMPLES = 20;
 const WATCHED_EVENTS = 1000;
 const WATCH_EVERY = 200;
 const WATCH_BEAT = 10_000;
@@ -73,6 +83,43 @@ export function createHandlers(
     const write = writer();
     for (const part of parts(list)) {
       yield { pinholes: part.map(({ held, calls: holders }) => write.pinhole(held, holders)) };
+    }
+  }
+
+  /** Asks again while there is a difference: pinholes come and go between the two readings of one comparison. */
+  async function verify(): Promise<VerifyResult> {
+    let pinholes = await calls.pinholes();
+    let found = compare(pinholes);
+    for (let again = 0; again < COMPARE_AGAIN && differs(found); again++) {
+      await setTimeout(COMPARE_EVERY);
+      pinholes = await calls.pinholes();
+      found = lasting(found, compare(pinholes));
+    }
+    const { held, missing, strange } = found;
+    const examples = [...missing.map((line) => `- ${line}`), ...strange.map((line) => `+ ${line}`)];
+    if (differs(found)) {
+      daemon.say(
+        'warn',
+        `control: of the rules of pinholes ${missing.length} are missing, ${strange.length} are not ours: ` +
+          'putting them right',
+      );
+      daemon.repair();
+    }
+    return {
+      pinholes: pinholes.length,
+      rules: held,
+      missing: missing.length,
+      unexpected: strange.length,
+      examples: examples.slice(0, MOST_EXAMPLES),
+    };
+  }
+
+  function compare(pinholes: readonly Pinhole[]): Deviation {
+    try {
+      return daemon.compare(pinholes);
+    } catch (error) {
+      if (!(error instanceof FirewallError)) throw error;
+      throw new RequestError('unavailable', `the packet filter cannot be read: ${error.message}`);
     }
   }
 
@@ -157,11 +204,20 @@ export function createHandlers(
     exposure: async (request) => exposureOf(await ask({ type: 'status' }), rangeOf(request)),
     calls: listCalls,
     pinholes: listPinholes,
+    verify,
+    settings: async (): Promise<SettingsResult> => ({
+      file: daemon.configFile,
+      settings: writtenSettings(daemon.settings()),
+    }),
     top,
     close,
     flush,
     watch,
   };
+}
+
+function differs({ missing, strange }: Deviation): boolean {
+  return missing.length + strange.length > 0;
 }
 
 function* parts<T>(list: readonly T[], size = PER_LINE): Generator<readonly T[]> {

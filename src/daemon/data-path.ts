@@ -368,6 +368,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);
         inspector.reload();
+      } else if (order.type === 'repair') {
+        repairAt = Math.min(repairAt, clock());
       } else if (order.type === 'ask') {
         askedAt = clock();
         post({ type: 'answer', id: order.id, answer: answer(order.question) });

@@ -21,6 +21,8 @@ export type Order =
   | { readonly type: 'settings'; readonly settings: Settings }
   /** Media was counted in these pinholes since the last such order. */
   | { readonly type: 'traffic'; readonly ids: readonly string[] }
+  /** The packet filter differs from what was committed: it is to be put right. */
+  | { readonly type: 'repair' }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
   | { readonly type: 'stop'; readonly keep: boolean };
 

@@ -1,5 +1,5 @@
 import type { Settings } from '../config/schema.ts';
-import type { Firewall } from '../firewall/firewall.ts';
+import type { Firewall, FirewallControl } from '../firewall/firewall.ts';
 import type { Interceptor } from '../intercept/interceptor.ts';
 
 /**
@@ -38,7 +38,7 @@ export interface DataPathEnds {
   readonly describe?: () => readonly string[];
 }
 
-export type ControlEnds = Pick<Firewall, 'killStates' | 'traffic' | 'close'> & {
+export type ControlEnds = FirewallControl & {
   /** As those of the data path: counters that take root to open. */
   readonly counters?: () => Readonly<Record<string, number>>;
 };

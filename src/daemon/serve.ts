@@ -2,7 +2,9 @@ import { accessSync, constants } from 'node:fs';
 import { cautions, formatProblem, type Loaded } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
+import type { Deviation } from '../firewall/deviation.ts';
 import type { Traffic } from '../firewall/firewall.ts';
+import type { Pinhole } from '../policy/pinhole.ts';
 import type { Journal } from './journal.ts';
 import { logLines } from './lines.ts';
 import type { Log } from './log.ts';
@@ -56,11 +58,17 @@ export interface RunningDaemon {
   /** ms of the clock that every time of the data path is of. */
   readonly clock: () => number;
   readonly settings: () => Settings;
+  /** The file that settings are read from, where there is one. */
+  readonly configFile: string | null;
   readonly ask: DataThread['ask'];
   /** What a pinhole has passed (for a call: since it has had it), as of the last count; also of one closed a moment ago. */
   readonly trafficOf: TrafficWatch['last'];
   /** What all pinholes have passed since the start. */
   readonly traffic: () => Traffic;
+  /** How the kernel's rules differ from those of these pinholes. Throws FirewallError. */
+  readonly compare: (intended: readonly Pinhole[]) => Deviation;
+  /** Has the packet filter made to hold what was committed. */
+  repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */
   subscribe(listener: (events: readonly DaemonEvent[], told: readonly Told[]) => void): () => void;
   /** Writes a line into the daemon's log. */
@@ -213,9 +221,12 @@ export async function serve(serving: Serving): Promise<number> {
     supervised: options.supervised,
     clock,
     settings,
+    configFile: file,
     ask,
     trafficOf: watch.last,
     traffic: () => watch.total,
+    compare: control.compare,
+    repair: () => thread.send({ type: 'repair' }),
     say: (level, text) => log.own[level](text),
     subscribe(listener) {
       listeners.add(listener);

@@ -1,5 +1,6 @@
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
+import type { Deviation } from './deviation.ts';
 
 /** Packets and bytes that a pinhole's rules have passed since it was opened. */
 export interface Traffic {
@@ -32,6 +33,12 @@ export interface Firewall {
   /** Removes every rule and state this daemon made. */
   clear(): void;
   close(): void;
+}
+
+/** What another thread does beside the one that commits: nothing that a packet waits for. */
+export interface FirewallControl extends Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
+  /** Reads all rules from the kernel, and compares them with those of these pinholes. Changes nothing. */
+  compare(intended: readonly Pinhole[]): Deviation;
 }
 
 /** A filter refused or could not be reached. `code` is the errno's symbol where there is one: EBUSY, EPERM. */

@@ -16,8 +16,25 @@ import {
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import { deleteFlows, type Flow } from './conntrack.ts';
-import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
-import { type Contents, countOf, readContents, recordOf, sumOf, trafficOf } from './nftables/contents.ts';
+import { deviationOf } from './deviation.ts';
+import {
+  type Firewall,
+  type FirewallControl,
+  FirewallError,
+  type LastCounts,
+  NOT_COUNTED,
+  type Traffic,
+} from './firewall.ts';
+import {
+  type Contents,
+  countOf,
+  readContents,
+  readLines,
+  recordOf,
+  sumOf,
+  trafficOf,
+  wantedLines,
+} from './nftables/contents.ts';
 import { type Element, elementOf, elementsOf, type SetName, strangerOf } from './nftables/elements.ts';
 import { addTable, RECORDS } from './nftables/table.ts';
 
@@ -153,7 +170,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   function list(): Pinhole[] {
     return guarded(() => {
       install();
-      return adopt(readWhole(socket, table));
+      return adopt(whole(() => readContents(socket, table, false)));
     });
   }
 
@@ -206,14 +223,18 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
 }
 
 /** The part that changes nothing in the table, with a socket of its own: for another thread or process. */
-export function openNftablesControl(
-  libc: Libc,
-  { table }: Pick<NftablesOptions, 'table'>,
-): Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
+export function openNftablesControl(libc: Libc, { table }: Pick<NftablesOptions, 'table'>): FirewallControl {
   const socket = guarded(() => openNetlink(libc));
   return {
     killStates: (closed) => killStates(socket, table, closed),
     traffic: () => readTraffic(socket, table),
+    compare: (intended) =>
+      guarded(() =>
+        deviationOf(
+          whole(() => readLines(socket, table)),
+          wantedLines(intended),
+        ),
+      ),
     close: socket.close,
   };
 }
@@ -266,10 +287,11 @@ function isOpen(socket: NetlinkSocket, table: string, flow: Flow): boolean {
   });
 }
 
-function readWhole(socket: NetlinkSocket, table: string): Contents {
+/** Reads until nobody has changed anything meanwhile. */
+function whole<T>(read: () => T): T {
   for (let reads = 1; ; reads++) {
     try {
-      return readContents(socket, table, false);
+      return read();
     } catch (error) {
       if (reads === READS || !(error instanceof SystemError) || error.code !== 'EINTR') throw error;
     }

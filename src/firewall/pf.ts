@@ -7,11 +7,19 @@ import { PF_RULESET_FILTER } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
-import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED } from './firewall.ts';
+import { type Deviation, deviationOf } from './deviation.ts';
+import {
+  type Firewall,
+  type FirewallControl,
+  FirewallError,
+  type LastCounts,
+  NOT_COUNTED,
+} from './firewall.ts';
 import { guarded, isInvalid, isNotKnown, persist } from './pf/attempt.ts';
-import { layOut } from './pf/layout.ts';
+import { type Layout, layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
-import { assemble, encodeRule, type PinholeRule, type RuleStyle, rulesOf } from './pf/rule.ts';
+import { assemble, decodeRule, encodeRule, type PinholeRule, type RuleStyle, rulesOf } from './pf/rule.ts';
+import { readRules } from './pf/ruleset.ts';
 import { createShard, type Placed, poolTicket, type Shard } from './pf/shard.ts';
 import { killStatesOf } from './pf/states.ts';
 import { createTrafficCounter } from './pf/traffic.ts';
@@ -294,10 +302,8 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 }
 
 /** What the control thread does with a /dev/pf of its own: nothing that a packet waits for. */
-export function openPfControl(
-  pf: Pf,
-  { anchor, style }: Pick<PfOptions, 'anchor' | 'style'>,
-): Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
+export function openPfControl(pf: Pf, { anchor, style, mediaPorts, shards }: PfOptions): FirewallControl {
+  const layout = layOut(mediaPorts, shards);
   const counter = createTrafficCounter(pf, anchor);
   const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, style().tag === null);
   return {
@@ -308,8 +314,28 @@ export function openPfControl(
         kill(counter.uncounted());
         return traffic;
       }),
+    compare: (intended) => guarded(() => compare(pf, anchor, layout, intended)),
     close: () => pf.close(),
   };
+}
+
+/** Every rule below the anchor, the rules that lead to the shards included. */
+function compare(pf: Pf, anchor: string, layout: Layout, intended: readonly Pinhole[]): Deviation {
+  const wanted = intended
+    .flatMap(rulesOf)
+    .flatMap(({ key, ports: [first, last] }) =>
+      layout.names
+        .slice(layout.shardOf(first), layout.shardOf(last) + 1)
+        .map((name) => `${anchor}/${name}: ${key}`),
+    );
+  const held = shardNames(pf, anchor).flatMap((name) =>
+    readRules(pf, `${anchor}/${name}`).map(
+      (rule, nr) => `${anchor}/${name}: ${decodeRule(rule)?.key ?? `not a pinhole's, at ${nr}`}`,
+    ),
+  );
+  const found = deviationOf(held, wanted);
+  if (createParent(pf, anchor, layout, poolTicket(pf)).isLoaded()) return found;
+  return { ...found, missing: [`${anchor}: the rules that lead to the shards`, ...found.missing] };
 }
 
 /** Leaves anchors without rules, in one transaction. */

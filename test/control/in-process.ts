@@ -3,10 +3,12 @@ import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path.ts';
 import type { Answers, DaemonEvent, Order, Question, Report, Told } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
-import type { Traffic } from '../../src/firewall/firewall.ts';
+import { deviationOf } from '../../src/firewall/deviation.ts';
+import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
+import type { Pinhole } from '../../src/policy/pinhole.ts';
 import { udpPacket } from '../packets.ts';
 import { type Host, host } from '../scene.ts';
 
@@ -24,6 +26,8 @@ export interface Turn {
 export interface InProcess {
   readonly daemon: RunningDaemon;
   readonly inspector: Inspector;
+  /** What the data path commits to. */
+  readonly firewall: Pick<Firewall, 'list' | 'commit'>;
   /** One SIP message. */
   send(from: Host, to: Host, text: string): void;
   wait(ms: number): void;
@@ -67,6 +71,8 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       }
     },
   };
+  const firewall = createModelFirewall();
+  const nameOf = ({ id }: Pinhole) => id;
   const filler = udpPacket(alice, bob, '\r\n\r\n');
   const path = createDataPath({
     ends: {
@@ -82,7 +88,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
         drop() {},
         close() {},
       },
-      firewall: createModelFirewall(),
+      firewall,
       counters: () => ({ queueFull: 0 }),
     },
     inspector,
@@ -132,9 +138,12 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     supervised: true,
     clock: () => now,
     settings: () => settings,
+    configFile: null,
     ask,
     trafficOf: (id) => media.get(id),
     traffic: () => ({ packets: 0, bytes: 0 }),
+    compare: (intended) => deviationOf(firewall.list().map(nameOf), intended.map(nameOf)),
+    repair: () => void orders.push({ type: 'repair' }),
     subscribe(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -147,6 +156,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   const self: InProcess = {
     daemon,
     inspector: inner,
+    firewall,
     send(from, to, text) {
       now += 1;
       waiting.push({ bytes: udpPacket(from, to, text), handle: 0 });

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { deadlineOf } from '../../src/call/expiry.ts';
 import { nextTimer } from '../../src/call/next-timer.ts';
 import { keepHistory } from '../../src/commands/services.ts';
+import { loadConfig } from '../../src/config/load.ts';
 import type { ControlError } from '../../src/control/client.ts';
 import { connectControl } from '../../src/control/client.ts';
 import type {
@@ -13,13 +14,16 @@ import type {
   FlushResult,
   PinholesResult,
   Request,
+  SettingsResult,
   StatsResult,
   StatusResult,
   TopResult,
+  VerifyResult,
   WatchResult,
 } from '../../src/control/protocol.ts';
 import { createHandlers } from '../../src/control/service.ts';
 import { MOST_PER_SLICE } from '../../src/daemon/messages.ts';
+import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { sdp, sip } from '../scene.ts';
 import { alice, bob, type InProcess, startInProcess } from './in-process.ts';
 import { serve } from './socket.ts';
@@ -259,6 +263,53 @@ describe('what the daemon answers', () => {
     );
     const now = Date.now() / 1000;
     assert.ok(first!.events.every(({ at }) => Math.abs((at as number) - now) < 60));
+  });
+
+  it('verify: what the packet filter holds, beside what was committed', async () => {
+    const run = startInProcess();
+    establish(run, 'one');
+    establish(run, 'two', 5000);
+    const verify = async () => (await ask<VerifyResult>(run, { request: 'verify' }))[0]!;
+    assert.deepEqual(await verify(), { pinholes: 2, rules: 2, missing: 0, unexpected: 0, examples: [] });
+    assert.deepEqual(run.said, []);
+    const [gone] = run.firewall.list();
+    const stranger = { ...gone!, id: 'a rule of somebody else' };
+    run.firewall.commit({ open: [stranger], close: [gone!] });
+    assert.deepEqual(await verify(), {
+      ...{ pinholes: 2, rules: 2, missing: 1, unexpected: 1 },
+      examples: [`- ${gone!.id}`, `+ ${stranger.id}`],
+    });
+    assert.match(run.said.join(), /1 are missing, 1 are not ours: putting them right/);
+    run.wait(1);
+    assert.deepEqual(await verify(), { pinholes: 2, rules: 2, missing: 0, unexpected: 0, examples: [] });
+  });
+
+  it('verify: a pinhole that opens while the filter is read is no difference', async () => {
+    const run = startInProcess();
+    establish(run, 'one');
+    const { compare } = run.daemon;
+    let compared = 0;
+    const daemon: RunningDaemon = {
+      ...run.daemon,
+      compare(intended) {
+        if (compared++ === 0) establish(run, 'two', 5000);
+        return compare(intended);
+      },
+      repair: () => assert.fail('there is nothing to put right'),
+    };
+    const [result] = await ask<VerifyResult>({ ...run, daemon }, { request: 'verify' });
+    assert.deepEqual(result, { pinholes: 2, rules: 2, missing: 0, unexpected: 0, examples: [] });
+    assert.equal(compared, 2);
+  });
+
+  it('settings: those in force, as a file has them', async () => {
+    const run = startInProcess({ strict: true });
+    const [{ file, settings }] = (await ask<SettingsResult>(run, { request: 'settings' })) as [
+      SettingsResult,
+    ];
+    assert.equal(file, null);
+    const loaded = loadConfig(JSON.stringify(settings), 'settings');
+    assert.deepEqual(loaded, { settings: run.settings });
   });
 
   it('unavailable, when the data path does not answer', async () => {

@@ -7,7 +7,14 @@ import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } f
 import { join } from 'node:path';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Platform } from '../../src/daemon/platform.ts';
-import { type Firewall, FirewallError, NOT_COUNTED, type Traffic } from '../../src/firewall/firewall.ts';
+import { deviationOf } from '../../src/firewall/deviation.ts';
+import {
+  type Firewall,
+  type FirewallControl,
+  FirewallError,
+  NOT_COUNTED,
+  type Traffic,
+} from '../../src/firewall/firewall.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../../src/intercept/interceptor.ts';
 import type { Pinhole } from '../../src/policy/pinhole.ts';
 
@@ -81,13 +88,14 @@ function openInterceptor(libc: Libc): Interceptor {
   };
 }
 
-function openFirewall(): Firewall {
+function openFirewall(): Firewall & FirewallControl {
   const read = (): Pinhole[] =>
     existsSync(file('rules')) ? (JSON.parse(readFileSync(file('rules'), 'utf8')) as Pinhole[]) : [];
   const write = (rules: readonly Pinhole[]) => {
     writeFileSync(file('rules.draft'), JSON.stringify(rules));
     renameSync(file('rules.draft'), file('rules'));
   };
+  const nameOf = ({ id }: Pinhole) => id;
   const ports = (pinholes: readonly Pinhole[]) => pinholes.map((one) => one.ports[0]).join(' ');
   return {
     commit({ open, close }) {
@@ -102,6 +110,7 @@ function openFirewall(): Firewall {
       return closed.length;
     },
     list: read,
+    compare: (intended) => deviationOf(read().map(nameOf), intended.map(nameOf)),
     traffic: () =>
       new Map<string, Traffic>(
         existsSync(file('traffic'))

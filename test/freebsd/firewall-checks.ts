@@ -4,7 +4,7 @@ import type { PfRuleReadBack } from '../../native-bindings/freebsd/pf-nv.ts';
 import { createDivertRules } from '../../src/firewall/pf/divert-rules.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { readRules } from '../../src/firewall/pf/ruleset.ts';
-import { openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
+import { openPfControl, openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
 import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
 
 /** What another program does to our anchors: `pfctl -a path -F rules`. */
@@ -88,6 +88,34 @@ function withFirewall(pf: Pf, body: (firewall: PfFirewall) => void, more: Partia
 const ids = (pinholes: readonly Pinhole[]) => pinholes.map(({ id }) => id).sort();
 
 export const firewallChecks: readonly FirewallCheck[] = [
+  {
+    name: 'the rules are compared one by one with those of the pinholes, and nothing is changed',
+    run(pf, flush) {
+      withFirewall(pf, (firewall) => {
+        const one = pinhole(10_000, { sources: ['198.51.100.20', '203.0.113.5'] });
+        const two = pinhole(12_600);
+        // Both have this rule. It is in two shards: the second begins at 12,500.
+        const wide = pinhole(12_498, { ports: [12_498, 12_501] });
+        firewall.commit({ open: [one, two, wide], close: [] });
+        const { compare } = openPfControl(pf, options);
+        assert.deepEqual(compare([wide, two, one]), { held: 5, missing: [], strange: [] });
+        const before = loaded(pf);
+        const { held, missing, strange } = compare([one, pinhole(14_000)]);
+        assert.equal(held, 5);
+        assert.deepEqual(missing, [
+          `${ANCHOR}/01: 198.51.100.20 pinholed:check:14000 udp :* > 192.0.2.10 14000-14001`,
+        ]);
+        assert.deepEqual(strange.map((line) => line.split(' ').at(-1)).sort(), [
+          ...['12498-12501', '12498-12501', '12600-12601'],
+        ]);
+        assert.deepEqual(loaded(pf), before);
+        flush(`${ANCHOR}/00`);
+        assert.equal(compare([one, two, wide]).missing.length, 3);
+        flush(ANCHOR);
+        assert.equal(compare([one, two, wide]).missing[0], `${ANCHOR}: the rules that lead to the shards`);
+      });
+    },
+  },
   {
     name: 'the parent has one anchor rule for each shard, protocol and family',
     run(pf) {

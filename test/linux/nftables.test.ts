@@ -215,6 +215,37 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     assert.deepEqual(firewall.list(), []);
   });
 
+  it('is compared, element by element, with what it should hold', () => {
+    const one = pinhole({
+      address: '192.0.2.10',
+      ports: [4000, 4001],
+      sources: ['198.51.100.2', '203.0.113.5'],
+    });
+    const two = pinhole({ address: '2001:db8::10', ports: [6000, 6000], sourcePort: 7000 });
+    const control = openNftablesControl(libc, OPTIONS);
+    assert.deepEqual(control.compare(NONE), { held: 0, missing: [], strange: [] });
+    firewall.commit({ open: [one, two], close: [] });
+    // Four elements and one, and a record of each.
+    assert.deepEqual(control.compare([two, one]), { held: 7, missing: [], strange: [] });
+    const three = pinhole({ address: '192.0.2.11', ports: [4000, 4000] });
+    const before = listed();
+    assert.deepEqual(control.compare([one, three]), {
+      held: 7,
+      missing: [
+        'udp * :* > 192.0.2.11 4000',
+        'pinholed:00c0ffee:0.0 rtp+rtcp audio udp any - 192.0.2.11 4000-4000',
+      ],
+      strange: [
+        'udp * :7000 > 2001:db8::10 6000',
+        'pinholed:00c0ffee:0.0 rtp+rtcp audio udp any 7000 2001:db8::10 6000-6000',
+      ],
+    });
+    assert.equal(listed(), before, 'nothing was changed');
+    firewall.clear();
+    assert.deepEqual(control.compare([three]).missing.length, 2, 'there is no table');
+    control.close();
+  });
+
   it('reads every pinhole back as it was', () => {
     const all = [
       pinhole({ address: '192.0.2.10', ports: [4000, 4015], sources: ['198.51.100.1', '203.0.113.9'] }),

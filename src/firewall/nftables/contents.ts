@@ -1,4 +1,6 @@
 /** What is in the table, read back from the kernel. */
+
+import { SystemError } from '../../../native-bindings/errno.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import {
   readElements,
@@ -102,4 +104,43 @@ export function sumOf(counts: readonly Traffic[]): Traffic {
     bytes += count.bytes;
   }
   return { packets, bytes };
+}
+
+/** What there is in the table for these pinholes: elements, each once, and the line that tells of each pinhole. */
+export function wantedLines(pinholes: readonly Pinhole[]): Set<string> {
+  return new Set(
+    pinholes.flatMap((pinhole) => [
+      ...elementsOf(pinhole).map(({ name }) => elementLine(name)),
+      formatRecord(pinhole),
+    ]),
+  );
+}
+
+/** What is in the table, in the same words; nothing where there is no table. Throws as `readContents` does. */
+export function readLines(socket: NetlinkSocket, table: string): string[] {
+  try {
+    const elements = setShapes.flatMap((shape) =>
+      readElements(socket, table, shape.name).map(({ key }) => {
+        const match = readKey(shape, Buffer.from(key));
+        return match === null
+          ? `an element of set ${shape.name} that no pinhole has`
+          : elementLine(elementOf(match).name);
+      }),
+    );
+    const records = readRecords(readElements(socket, table, RECORDS)).map(({ pinhole }) =>
+      pinhole === null ? `an element of set ${RECORDS} that tells of no pinhole` : formatRecord(pinhole),
+    );
+    return [...elements, ...records];
+  } catch (error) {
+    if (error instanceof SystemError && error.code === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** `udp 198.51.100.2 :* > 10.0.0.10 4000` */
+function elementLine(name: string): string {
+  const [protocol, source, port, destination, to] = name
+    .split(' ')
+    .map((field) => (field === 'null' ? '*' : field));
+  return `${protocol} ${source} :${port} > ${destination} ${to}`;
 }

@@ -50,6 +50,8 @@ export interface Parent {
   /** Loads the anchor rules in one transaction, unless they are what the kernel has. Shards are not touched. */
   install(): void;
   intact(): boolean;
+  /** Whether the kernel has exactly these rules, each of them read. */
+  isLoaded(): boolean;
   /** Removes them. Shards with rules stay, but no packet comes there. */
   remove(): void;
 }
@@ -89,6 +91,7 @@ export function createParent(pf: Pf, anchor: string, layout: Layout, pool: PoolT
   }
 
   return {
+    isLoaded,
     install() {
       pool.renew();
       if (!isLoaded()) load(wanted);
