@@ -1,45 +1,89 @@
-import { cautions, type Settings } from '../config/load.ts';
+import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
+import { examineDaemon, isDaemonThere } from '../control/examine.ts';
+import { examineSystem } from '../daemon/examine.ts';
 import { platformName, StartError } from '../daemon/platform.ts';
+import { packetUser } from '../daemon/privileges.ts';
+import { CHECKS, caution, type Finding, fault, ok, unknown } from '../finding.ts';
+import { doctorText, reportOf } from '../report/live/doctor.ts';
+import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
-import { configOption, configured } from './configured.ts';
+import { configOption } from './configured.ts';
 
-/** One thing that was looked at. */
-interface Line {
-  readonly level: 'ok' | 'caution' | 'fault';
-  readonly text: string;
-  /** What to do about it; empty when all is well. */
-  readonly advice: string;
-}
+/** Exit statuses of `pinholed doctor`. */
+const STATUS = { well: 0, faults: 1, unknown: 2 } as const;
 
-const SPOKEN = new Set(['StartError', 'SystemError', 'FirewallError', 'PlatformError']);
-
-/** `pinholed doctor`: what an installation needs, each with what to do. Exit status 1 when something is missing. */
+/** `pinholed doctor`: what an installation needs, and what to do about what it lacks. */
 export const doctor = command(
-  (argv) => argv.option('config', configOption),
-  async ({ config }) => {
-    const found = configured(config);
-    if (found === null) return 1;
-    try {
-      const lines = await examine(found.settings);
-      for (const { level, text, advice } of lines) {
-        console.log(`${level.padEnd(7)}  ${text}${advice === '' ? '' : `\n         ${advice}`}`);
-      }
-      return lines.some(({ level }) => level === 'fault') ? 1 : 0;
-    } catch (error) {
-      if (!(error instanceof Error) || !SPOKEN.has(error.name)) throw error;
-      console.error(`pinholed: ${error.message}`);
-      return 1;
-    }
+  (argv) =>
+    argv
+      .option('config', configOption)
+      .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+      .epilogue(
+        'Exit status: 0 no fault (there may be cautions), 1 faults, 2 no fault found, but something could not be ' +
+          'looked at. docs/doctor.md lists every check.',
+      ),
+  async ({ config, json }) => {
+    const found = findConfig(config);
+    const settings = 'settings' in found ? found.settings : null;
+    const findings = await examine(found);
+    const report = reportOf(process.platform, found.file, findings);
+    await print(json ? jsonText(report) : doctorText(report, style()));
+    if (report.faults > 0 || settings === null) return STATUS.faults;
+    return report.unknown > 0 ? STATUS.unknown : STATUS.well;
   },
 );
 
-async function examine(settings: Settings): Promise<Line[]> {
-  const configuration = cautions(settings).map((text): Line => ({ level: 'caution', text, advice: '' }));
-  if (platformName(settings) !== 'freebsd') {
-    throw new StartError(
-      'doctor: there is nothing to look at on this system yet; "pinholed run" says what it misses',
-    );
+/** All sections, in the order in which they are shown. One that cannot be looked at stops no other. */
+async function examine(found: ReturnType<typeof findConfig>): Promise<Finding[]> {
+  const settings = 'settings' in found ? found.settings : null;
+  const isRunning = settings !== null && (await isDaemonThere(settings));
+  const machine = await system(settings, isRunning);
+  // After the rules were read: the daemon puts right what it finds wrong.
+  const daemon = settings === null ? [] : await examineDaemon(settings);
+  const all = [...machine, ...configuration(found), ...daemon];
+  const order = Object.keys(CHECKS);
+  return all.toSorted((one, other) => order.indexOf(one.check) - order.indexOf(other.check));
+}
+
+async function system(settings: Settings | null, isRunning: boolean): Promise<Finding[]> {
+  try {
+    return await examineSystem(platformName(settings ?? { platform: 'auto' }), settings, { isRunning });
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return [fault('configuration', error.message, 'set platform: auto')];
   }
-  const { examineFreebsd } = await import('../daemon/platform-freebsd.ts');
-  return [...configuration, ...(await examineFreebsd(settings))];
+}
+
+function configuration(found: ReturnType<typeof findConfig>): Finding[] {
+  if ('problems' in found) {
+    return [
+      ...found.problems.map((problem) =>
+        fault('configuration', formatProblem(problem), 'the daemon does not start with it'),
+      ),
+      unknown(
+        'configuration',
+        'what depends on the settings was not looked at',
+        'put the configuration right first',
+      ),
+    ];
+  }
+  const { file, settings } = found;
+  return [
+    ok(
+      'configuration',
+      file === null ? `no ${defaultConfigPath()}: the defaults are in force` : `${file} has no errors`,
+    ),
+    ...cautions(settings).map((text) => caution('configuration', text, 'leave it only if that is meant')),
+    userOf(settings),
+  ];
+}
+
+function userOf(settings: Settings): Finding {
+  try {
+    const user = packetUser(settings, null);
+    return ok('user', user === null ? 'packets are read as root' : `packets are read as ${user.name}`);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return fault('user', error.message, 'create it, or name another');
+  }
 }

@@ -2,7 +2,8 @@ import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { hasModule, loadModule } from '../../native-bindings/freebsd/kernel.ts';
 import { openPf, type Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Settings } from '../config/schema.ts';
-import { checkKernel, checkPf, divertsIPv6, type Finding } from '../firewall/pf/checks.ts';
+import type { Finding } from '../finding.ts';
+import { checkKernel, checkPf, divertsIPv6 } from '../firewall/pf/checks.ts';
 import { createDivertRules } from '../firewall/pf/divert-rules.ts';
 import { openPfControl, openPfFirewall, type PfOptions } from '../firewall/pf.ts';
 import { openDivertInterceptor } from '../intercept/divert.ts';
@@ -46,19 +47,8 @@ function openDataPath(libc: Libc, settings: () => Settings): DataPathEnds {
   };
 }
 
-/** What has to be so, for `pinholed doctor` and the start. Needs root for what concerns pf. */
-export async function examineFreebsd(settings: Settings): Promise<Finding[]> {
-  const libc = await loadLibc();
-  const kernel = checkKernel(libc, settings.freebsd);
-  const pf = openDevPf(libc);
-  try {
-    return [...kernel, ...checkPf(pf, checkOptions(settings))];
-  } finally {
-    pf.close();
-  }
-}
-
-function checkOptions({ freebsd, fail }: Settings) {
+/** What the checks of pf have to know. */
+export function checkOptions({ freebsd, fail }: Settings) {
   const { anchor, shards, divertPort, anyRelease } = freebsd;
   return { anchor, shards, divertPort, anyRelease, failOpen: fail === 'open' };
 }

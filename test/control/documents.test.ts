@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { ERROR_CODES, LONGEST_REQUEST, PROTOCOL } from '../../src/control/protocol.ts';
 import { createHandlers } from '../../src/control/service.ts';
+import { CHECKS } from '../../src/finding.ts';
 import { startInProcess } from './in-process.ts';
 
-const page = readFileSync(new URL('../../docs/control.md', import.meta.url), 'utf8');
+const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+const page = read('control.md');
 
-/** First cells of the rows under a heading, without backquotes. */
-function rows(heading: string): string[][] {
-  const [, rest] = page.split(`\n## ${heading}\n`);
+/** Cells of the rows under a heading, without backquotes. */
+function rows(heading: string, text = page): string[][] {
+  const [, rest] = text.split(`\n## ${heading}\n`);
   assert.ok(rest, heading);
   const [section] = rest.split('\n## ');
   const lines = section!.split('\n### ')[0]!.split('\n');
@@ -45,5 +47,12 @@ describe('docs/control.md', () => {
   it('has the numbers that are in force', () => {
     assert.ok(page.includes(`"protocol":${PROTOCOL}}`));
     assert.ok(page.includes(`at most ${LONGEST_REQUEST} bytes`));
+  });
+});
+
+describe('docs/doctor.md', () => {
+  it('has every check and its section, in the order in which they are shown', () => {
+    const listed = rows('Checks', read('doctor.md')).map(([check, section]) => [check, section]);
+    assert.deepEqual(listed, Object.entries(CHECKS));
   });
 });

@@ -115,7 +115,9 @@ export function createFakePf(): FakePf {
   function checked(call: string, into: readonly FakeRule[], request: RuleRequest): FakeRule {
     const rule = { values: request.rule, anchorCall: request.anchorCall ?? '', packets: 0n };
     if (into.some((one) => identity(one) === identity(rule))) throw failed(call, 'EEXIST', request.anchor);
-    if (rule.anchorCall !== '') make(`${request.anchor}/${rule.anchorCall}`);
+    if (rule.anchorCall !== '') {
+      make(request.anchor === '' ? rule.anchorCall : `${request.anchor}/${rule.anchorCall}`);
+    }
     return rule;
   }
 

@@ -8,6 +8,8 @@ import { type Topology, typescript } from './topology.ts';
 
 /** A daemon on the firewall of a topology. */
 export interface Daemon {
+  /** Path of its configuration. */
+  readonly config: string;
   /** Everything it said. */
   readonly lines: readonly string[];
   /** Resolves once the log has so many matches of a pattern with the flag `g`. */
@@ -128,6 +130,7 @@ export async function startDaemon(
     throw error;
   });
   return {
+    config,
     lines,
     said,
     ended,

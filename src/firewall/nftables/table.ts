@@ -38,7 +38,7 @@ const CHAINS = [
 ] as const;
 
 /** Just before a ruleset's own `filter` chains, which then find the mark. */
-const PRIORITY = -1;
+export const PRIORITY = -1;
 
 /**
  * Puts everything but elements into a batch. What is there already stays as it is, elements above all; the rules

@@ -1,3 +1,4 @@
+import { modeText } from '../../control/mode.ts';
 import type { Alarm, Quantiles, StatusResult } from '../../control/protocol.ts';
 import { type Style, wrapText } from '../style.ts';
 import { dateText } from '../time.ts';
@@ -39,13 +40,6 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ['losses', lossesText(status.platformCounters)],
   ];
   return [...listLines(pairs), '', ...alarmLines(status.alarms, style), ''].join('\n');
-}
-
-function modeText({ fail, onFirewallError, strict, journal }: StatusResult['mode']): string {
-  const words = [`fail ${fail}`, `on a firewall error ${onFirewallError}`];
-  if (strict) words.push('strict');
-  words.push(journal ? 'with a journal' : 'without a journal');
-  return words.join(', ');
 }
 
 function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, string] {
