@@ -31,7 +31,7 @@ export interface StreamSettings {
 
 /** A stream for which no pinhole can even be asked. */
 export interface Unusable {
-  readonly reason: 'unknown-transport' | 'extra-stream' | 'tcp-media';
+  readonly reason: 'unknown-transport' | 'extra-stream' | 'tcp-media' | 'too-many-streams';
   readonly detail: string;
 }
 
@@ -42,11 +42,21 @@ export interface WantedStreams {
   readonly unusable: readonly Unusable[];
 }
 
+/**
+ * Transports of one side that are looked at, those of all forks together. What a call costs is bounded by this:
+ * its parties may answer one INVITE with 32 forks of 32 streams with 8 candidates each.
+ */
+const MAX_TRANSPORTS = 512;
+/** Addresses from which one transport may be reached: those of eight forks with seven candidates each. */
+const MAX_SOURCES = 64;
+
 /** What `wantedStreams` gathers on its way through a call. */
 interface Gathering {
   readonly call: Call;
   readonly settings: StreamSettings;
   readonly wanted: Wanted[];
+  /** Transports looked at, by side. */
+  readonly looked: [number, number];
   idleSlots: Map<string, 'stream-disabled' | 'bundled'> | null;
   readonly unusable: Unusable[];
 }
@@ -73,13 +83,13 @@ const NO_CANDIDATES: readonly Trickled[] = [];
  * twice gives the same, so a retransmission changes nothing and a refused offer leaves what was there.
  */
 export function wantedStreams(call: Call, settings: StreamSettings): WantedStreams {
-  const gathering: Gathering = { call, settings, wanted: [], idleSlots: null, unusable: [] };
+  const gathering: Gathering = { call, settings, wanted: [], looked: [0, 0], idleSlots: null, unusable: [] };
   if (call.state !== 'ended' && !call.idle) {
     const { invite } = call;
     if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
       addOffer(gathering, invite.offer, 0, null);
     }
-    for (const dialog of call.dialogs) {
+    for (const dialog of confirmedFirst(call.dialogs)) {
       if (dialog.agreed !== null) addAgreement(gathering, dialog, dialog.agreed);
       for (const side of SIDES) {
         const pending = dialog.offers[side];
@@ -87,8 +97,18 @@ export function wantedStreams(call: Call, settings: StreamSettings): WantedStrea
       }
     }
   }
-  const { wanted, idleSlots, unusable } = gathering;
+  const { wanted, looked, idleSlots, unusable } = gathering;
+  if (Math.max(...looked) > MAX_TRANSPORTS) {
+    const detail = `more than ${MAX_TRANSPORTS} transports of one party`;
+    unusable.push({ reason: 'too-many-streams', detail });
+  }
   return { wanted, idleSlots: idleSlots ?? NO_SLOTS, unusable };
+}
+
+/** Those that carry the call come before forks that ring, should there be too much to look at. */
+function confirmedFirst(dialogs: readonly Dialog[]): readonly Dialog[] {
+  if (dialogs.length < 2) return dialogs;
+  return [...dialogs].sort((a, b) => Number(b.confirmed) - Number(a.confirmed));
 }
 
 /** The first offer stands as long as no fork has answered it, or one that rings has not. */
@@ -145,6 +165,7 @@ function leaveIdle(gathering: Gathering, index: number, how: 'stream-disabled' |
 function addStream(gathering: Gathering, place: Place): void {
   const { settings } = gathering;
   const { side, stream, peer, dialog } = place;
+  if (gathering.looked[side] > MAX_TRANSPORTS) return;
   if (transportClass(stream.proto) === null) {
     const detail = `m=${printable(stream.media, 20)} ${stream.port} ${printable(stream.proto, 40)}`;
     gathering.unusable.push({ reason: 'unknown-transport', detail });
@@ -164,14 +185,17 @@ function addStream(gathering: Gathering, place: Place): void {
   }
 }
 
-function addEndpoint({ call, settings, wanted }: Gathering, place: Place, endpoint: Endpoint): void {
+function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): void {
+  const { call, settings, wanted, unusable, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
+  if (++looked[side] > MAX_TRANSPORTS) return;
   const entry: Wanted = {
     slot: `${side}:${index}`,
     media: stream.media,
     kind: endpoint.kind,
     protocol: endpoint.protocol,
     owner,
+    peer: call.parties[otherSide(side)],
     connection: endpoint.connection,
     ports: endpoint.ports,
     sources: sourcesOf(call, settings, place, endpoint),
@@ -180,8 +204,16 @@ function addEndpoint({ call, settings, wanted }: Gathering, place: Place, endpoi
     agreed: peer !== null,
   };
   const same = wanted.findIndex((one) => isSamePlace(one, entry));
-  if (same < 0) wanted.push(entry);
-  else wanted[same] = merge(wanted[same]!, entry);
+  if (same < 0) {
+    wanted.push(entry);
+    return;
+  }
+  const both = merge(wanted[same]!, entry);
+  wanted[same] = both;
+  if (both.sources.length === MAX_SOURCES) {
+    const detail = `m=${printable(stream.media, 20)}: ${MAX_SOURCES} addresses to be reached from, no more are let in`;
+    unusable.push({ reason: 'too-many-streams', detail });
+  }
 }
 
 /** Where media for this endpoint may come from: addresses of its own family only, sorted. */
@@ -232,9 +264,14 @@ function isSamePlace(a: Wanted, b: Wanted): boolean {
 
 /** Two forks that lead to the same transport share one entry that lets both in. */
 function merge(a: Wanted, b: Wanted): Wanted {
-  const sources =
-    a.sources === 'any' || b.sources === 'any' ? 'any' : [...new Set([...a.sources, ...b.sources])].sort();
+  const sources = a.sources === 'any' || b.sources === 'any' ? 'any' : joined(a.sources, b.sources);
   return { ...a, sources, agreed: a.agreed || b.agreed, candidate: a.candidate && b.candidate };
+}
+
+/** The addresses of both, sorted, as far as there is room for those of `b`. */
+function joined(a: readonly Address[], b: readonly Address[]): readonly Address[] {
+  const more = b.filter((address) => !a.includes(address));
+  return more.length === 0 ? a : [...a, ...more].slice(0, MAX_SOURCES).sort();
 }
 
 /** RFC 4145: `active` connects and listens nowhere; port 9 is the sign of it. */

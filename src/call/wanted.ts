@@ -25,6 +25,8 @@ export interface Wanted {
   readonly protocol: 'udp' | 'tcp';
   /** Packet source of the message that announced it: the host that says "send to me here". */
   readonly owner: Address;
+  /** Signalling address of the other party. What that party announces as its media address says nothing of it. */
+  readonly peer: Address;
   readonly connection: Connection;
   readonly ports: readonly [first: number, last: number];
   /** Addresses the media may come from; 'any' only before the answer and by configuration. May be empty. */

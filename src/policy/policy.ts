@@ -71,11 +71,11 @@ export function createPolicy(settings: PolicySettings): Policy {
     if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
     const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
     if (denied !== undefined) return refused('denied-port', wanted);
+    if (!isInside(wanted.peer) && !isPeer(wanted.peer)) {
+      return refused('peer-not-allowed', wanted, `from ${wanted.peer}`);
+    }
     const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
     if (sources.length === 0) return refused('no-source', wanted);
-    if (sources !== 'any' && !sources.some((source) => isInside(source) || isPeer(source))) {
-      return refused('peer-not-allowed', wanted, `from ${sources.join(', ')}`);
-    }
     const { protocol, sourcePort, kind, media } = wanted;
     const id = pinholeId({ protocol, sources, sourcePort, address, ports });
     const label = `pinholed:${hash}:${wanted.slot.replace(':', '.')}`;
