@@ -8,9 +8,9 @@ import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { createTracker } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
+import { createTcpReader } from './inspector/tcp.ts';
 import type { PacketError, PacketView } from './packet/ip.ts';
 import { createPacketReader } from './packet/reader.ts';
-import { createStreamTable, type Stream } from './packet/stream.ts';
 import type { Change } from './pinhole/change.ts';
 import {
   createPinholeTable,
@@ -27,7 +27,6 @@ import type { SdpError, Session } from './sdp/session.ts';
 import type { SipError, SipMessage, Transport } from './sip/message.ts';
 import { readSip, type SipLimits } from './sip/read.ts';
 import { isKeepalive, looksLikeSip } from './sip/recognise.ts';
-import { createSipFramer, type SipFramer } from './sip/stream.ts';
 
 /** Everything the inspector is told; all of it can change while it runs. */
 export interface InspectorSettings extends PolicySettings, StreamSettings {
@@ -149,17 +148,6 @@ const KNOWN_METHODS = [
   ),
 ];
 const MAX_REFUSALS_OF_CALL = 64;
-/** ms of silence on a TCP stream after which a segment with a whole header block may start a message anew. */
-const RESYNC_SILENCE = 1000;
-
-/** What the inspector keeps of one direction of a TCP connection. */
-interface Signalling {
-  readonly framer: SipFramer;
-  /** When its last segment came. */
-  lastAt: number;
-  /** Copies of its bytes differed: nobody can say what the receiver reads. */
-  frozen: boolean;
-}
 
 /**
  * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
@@ -172,7 +160,10 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     (address: Address) => policy.isInside(address),
   );
   const tracker = createTracker(() => settings().timers, admission);
-  const table = createPinholeTable(() => settings().timers.iceUnused);
+  const table = createPinholeTable(() => ({
+    unusedAfter: settings().timers.iceUnused,
+    most: settings().caps.pinholesPerCall,
+  }));
   const deadlines = createDeadlines<Call>();
   const callOf = new Map<string, Call>();
   const refusedBefore = new WeakMap<Call, Set<string>>();
@@ -181,11 +172,15 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const { caps, timers } = settings();
   let limits = limitsOf(settings());
   let sdpCaps = sdpCapsOf(settings());
-  const reader = createPacketReader({ maxBytes: caps.reassemblyBytes });
-  const streams = createStreamTable<Signalling>({
-    maxStreams: caps.tcpConnections * 2,
-    maxBytes: caps.reassemblyBytes,
-    bufferIdleMs: timers.tcpPartial,
+  /** Of fragments, of segments and of messages that are not complete: each may have a third. */
+  const share = Math.floor(caps.reassemblyBytes / 3);
+  const reader = createPacketReader({ maxBytes: share });
+  const tcp = createTcpReader({
+    maxConnections: caps.tcpConnections,
+    maxBytes: share,
+    partialIdleMs: timers.tcpPartial,
+    limits: () => limits,
+    trustMidstream: () => settings().trustMidstream === true,
   });
   const stats: InspectorStats = {
     packets: 0,
@@ -243,34 +238,14 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function inspectSegment(work: Work, packet: PacketView): void {
-    const delivery = streams.push(packet, work.now);
-    if (delivery === null) return;
-    const { stream, bytes } = delivery;
-    stream.user ??= newSignalling(stream, packet.payload);
-    const { user } = stream;
-    if (stream.conflict && !user.frozen) {
-      user.frozen = true;
-      const detail = `${ends(stream)}: two copies of a byte differ`;
-      refuse(work, null, { reason: 'stream-unusable', detail });
-    }
-    if (delivery.gap) {
-      user.framer.lose();
-      refuse(work, null, { reason: 'stream-unusable', detail: `${ends(stream)}: bytes are missing` });
-    }
-    const silence = work.now - user.lastAt;
-    user.lastAt = work.now;
-    if (bytes === null || user.frozen) return;
-    for (const item of user.framer.push(bytes, silence >= RESYNC_SILENCE)) {
+    const { items, lost, unread } = tcp.push(packet, work.now);
+    for (const detail of lost) refuse(work, null, { reason: 'stream-unusable', detail });
+    for (const item of items) {
       if ('error' in item) malformed(work, packet, item);
       else message(work, packet, item, 'tcp');
     }
-    if (user.framer.stopped !== null) streams.ignore(stream);
-  }
-
-  function newSignalling({ midstream }: Stream<Signalling>, first: Buffer): Signalling {
-    const isStart = settings().trustMidstream === true && looksLikeSip(first);
-    const framer = createSipFramer({ ...limits, resync: midstream && !isStart });
-    return { framer, lastAt: Number.POSITIVE_INFINITY, frozen: false };
+    // Also what follows and what is sent again: else the same bytes would pass the second time.
+    if (unread) unreadable(work);
   }
 
   function message(work: Work, packet: PacketView, read: SipMessage, transport: Transport): void {
@@ -283,12 +258,11 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       destination: { address: destination, port: destinationPort },
       now: work.now,
     };
-    const before = tracker.size;
     const outcomes = tracker.handle(read, arrival, bodies);
     const calls: Call[] = [];
-    for (const { call } of outcomes) if (call !== null) calls.push(call);
+    for (const { call, bystander } of outcomes) if (call !== null && !bystander) calls.push(call);
     emit(work, { type: 'message', message: read, transport, packet, calls, session: bodies.session });
-    if (tracker.size > before) register(work, calls[0]!);
+    if (read.method === 'INVITE') for (const call of calls) if (!callOf.has(call.hash)) register(work, call);
     for (const outcome of outcomes) apply(work, outcome, work.now);
   }
 
@@ -494,10 +468,6 @@ function countMethod(methods: Map<string, number>, name: string): void {
 
 function sdpCapsOf({ caps }: InspectorSettings): { streams: number; candidates: number } {
   return { streams: caps.streams, candidates: caps.candidates };
-}
-
-function ends({ source, sourcePort, destination, destinationPort }: Stream<Signalling>): string {
-  return `TCP ${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }
 
 function refusalOf({ error }: SipError): RefusalReason {

@@ -99,6 +99,8 @@ export interface Call {
   invite: Transaction | null;
   inviteCseq: number;
   dialogs: Dialog[];
+  /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
+  pastTags: string[];
   transactions: Transaction[];
   /** When what is known now ends the call: no response, ringing too long, CANCEL or BYE unanswered. */
   cancelled: boolean;

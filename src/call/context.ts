@@ -27,6 +27,8 @@ export interface Admission {
   offer(source: Address, now: number): Refusal | null;
   /** Counts a call that is there already, whatever the bounds. */
   adopt(source: Address, destination: Address): void;
+  /** Whether what this host announces may be opened. */
+  isInside(address: Address): boolean;
   /** The call counted by `call` or `adopt` is over. */
   release(source: Address, destination: Address): void;
 }

@@ -3,6 +3,7 @@ import type { Call, Dialog, EndReason, Offer } from './call.ts';
 import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
+import { dropDialogs } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;
@@ -46,9 +47,8 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
     const waiting = call.state === 'calling' ? 'no-response' : 'ringing-timeout';
     return endCall(context, call, call.cancelled ? 'cancel-timeout' : waiting, now);
   }
-  const over = call.dialogs.filter((dialog) => now >= dialog.endsAt);
-  if (over.length > 0) {
-    call.dialogs = call.dialogs.filter((dialog) => now < dialog.endsAt);
+  if (call.dialogs.some((dialog) => now >= dialog.endsAt)) {
+    const over = dropDialogs(call, (dialog) => now >= dialog.endsAt);
     if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
     return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
   }
@@ -102,6 +102,11 @@ export function endCall({ timers, admission }: Context, call: Call, reason: EndR
   call.endedAt = now;
   call.invite = null;
   call.dialogs = [];
+  // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come.
+  for (const transaction of call.transactions) {
+    transaction.offer = null;
+    transaction.replaced = null;
+  }
   admission.release(call.parties[0], call.parties[1]);
   const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
   return changed(call, leaving(CLOSE_REASONS[reason], known ? timers().drain : 0));

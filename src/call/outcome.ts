@@ -33,6 +33,8 @@ export interface Outcome {
   /** Not null when what the call wants may have changed: how the pinholes no longer wanted leave. */
   readonly departure: Departure | null;
   readonly refusals: readonly Refusal[];
+  /** The call is not the message's: it was given up to make room for one that is. */
+  readonly bystander?: true;
 }
 
 const NO_REFUSALS: readonly Refusal[] = [];

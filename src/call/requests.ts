@@ -21,6 +21,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.state = 'calling';
   call.inviteCseq = message.cseq;
   call.dialogs = [];
+  call.pastTags = [];
   call.idle = false;
   call.cancelled = false;
   call.mediaAt = arrival.now;
@@ -37,7 +38,7 @@ export function onOffer(context: Context, { call, side, dialog }: Match, incomin
   const { message, arrival } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
   const theirs = dialog.offers[otherSide(side)];
-  if (message.method === 'PRACK' && theirs !== null) {
+  if (message.method === 'PRACK' && theirs?.transaction.method === 'INVITE') {
     addTransaction(context, call, message, arrival, side, null);
     const answer = describeAnswer(incoming);
     return agree(context, call, dialog, theirs.description, otherSide(side), answer, true, arrival.now);

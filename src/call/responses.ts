@@ -4,7 +4,7 @@ import type { Context } from './context.ts';
 import { endCall, isOver, refreshSession } from './expiry.ts';
 import { agree, describeAnswer, dropOffer, placeOffer } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
-import { dialogTag, findOrAddDialog } from './transactions.ts';
+import { dialogTag, dropDialogs, findOrAddDialog } from './transactions.ts';
 
 /** A response to a request that was seen from the other side. */
 export function onResponse(
@@ -44,7 +44,12 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
   const forks = call.dialogs.length;
   const dialog = findOrAddDialog(call, message.toTag);
   if (dialog === null) return unchanged(call);
-  let departure = forks > 0 && call.dialogs.length > forks ? leaving('answered') : null;
+  const isNew = call.dialogs.length > forks;
+  // A fork that is heard of only after another one has answered has lost as well.
+  if (isNew && message.status < 200 && call.answeredAt !== null) {
+    dialog.endsAt = arrival.now + context.timers().forks;
+  }
+  let departure = forks > 0 && isNew ? leaving('answered') : null;
   if (message.status >= 200) {
     const repeated = dialog.confirmed;
     confirm(context, call, dialog, message, arrival.now);
@@ -75,9 +80,9 @@ function onInviteFailure(
 
 function keepRinging({ timers }: Context, call: Call, now: number): void {
   if (call.state !== 'calling' && call.state !== 'ringing') return;
-  const { afterCancel, ringing } = timers();
   call.state = 'ringing';
-  call.signallingDeadline = Math.min(now + (call.cancelled ? afterCancel : ringing), call.inviteExpires);
+  // RFC 3261 9.1: after a CANCEL the end is 64*T1 away at most, whatever still rings.
+  if (!call.cancelled) call.signallingDeadline = Math.min(now + timers().ringing, call.inviteExpires);
 }
 
 function confirm(context: Context, call: Call, dialog: Dialog, message: SipMessage, now: number): void {
@@ -133,11 +138,14 @@ function onByeResponse(
   transaction.final = message.status;
   const tag = dialogTag(transaction, message);
   if (message.status === 401 || message.status === 407) {
-    for (const dialog of call.dialogs) if (dialog.toTag === tag) dialog.endsAt = Number.POSITIVE_INFINITY;
-    if (call.state === 'terminating') call.state = 'confirmed';
+    const answered = call.answeredAt !== null;
+    for (const dialog of call.dialogs) {
+      if (dialog.toTag === tag && (dialog.confirmed || !answered)) dialog.endsAt = Number.POSITIVE_INFINITY;
+    }
+    if (call.state === 'terminating') call.state = answered ? 'confirmed' : 'ringing';
     return unchanged(call);
   }
-  call.dialogs = call.dialogs.filter((dialog) => dialog.toTag !== tag);
+  dropDialogs(call, (dialog) => dialog.toTag === tag);
   if (isOver(call)) return endCall(context, call, 'bye', now);
   return changed(call, leaving('bye', context.timers().drain));
 }

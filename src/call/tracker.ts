@@ -1,11 +1,13 @@
+import type { Address } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Call, callCount, callHash, type EndReason, otherSide } from './call.ts';
 import type { Admission, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall } from './expiry.ts';
 import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
+import type { Refusal } from './refusal.ts';
 import { type Match, onAck, onBye, onCancel, onOffer, onTrickle, startAttempt } from './requests.ts';
 import { onResponse } from './responses.ts';
-import { answeredTransaction } from './transactions.ts';
+import { answeredTransaction, isRetransmission } from './transactions.ts';
 
 export interface Tracker {
   /** What one message does to the legs it belongs to; usually one, none when it is of no INVITE dialog. */
@@ -20,7 +22,6 @@ export interface Tracker {
   /** Takes up a call from a journal; false when a leg of its name is there already. */
   adopt(call: Call): boolean;
   calls(): Iterable<Call>;
-  readonly size: number;
 }
 
 const NONE: readonly Outcome[] = [];
@@ -33,7 +34,8 @@ const NO_CALLS: readonly Call[] = [];
 export function createTracker(timers: () => CallTimers, admission: Admission): Tracker {
   const context: Context = { timers, admission };
   const byCallId = new Map<string, Call[]>();
-  let size = 0;
+  /** Calls from outside that got no response of any kind yet, by the host that was called, oldest first. */
+  const unanswered = new Map<Address, Set<Call>>();
   let nextCount = 1;
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
@@ -41,7 +43,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     if (message.status !== 0) return takeResponse(incoming);
     switch (message.method) {
       case 'INVITE':
-        return message.toTag === '' ? [takeInvite(incoming)] : inDialog(incoming, onOffer);
+        return message.toTag === '' ? takeInvite(incoming) : inDialog(incoming, onOffer);
       case 'ACK':
         return inDialog(incoming, onAck);
       case 'PRACK':
@@ -58,41 +60,90 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     }
   }
 
-  function takeInvite(incoming: Incoming): Outcome {
+  /**
+   * An INVITE outside a dialog: a retransmission; another attempt of a leg that failed (after 401, 407 or 3xx, or a
+   * proxy that tries one contact after the other); or a leg of its own. A proxy that forks sends the same Call-ID,
+   * tag and CSeq several times, told apart by the branch alone, and perhaps to one and the same address.
+   */
+  function takeInvite(incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
-    const { source, destination, now } = arrival;
-    const known = byCallId
-      .get(message.callId)
-      ?.find(
-        (call) =>
-          call.fromTag === message.fromTag &&
-          call.parties[0] === source.address &&
-          call.parties[1] === destination.address,
-      );
-    if (known !== undefined) return takeRepeatedInvite(known, incoming);
-    const refused = admission.call(source.address, destination.address, now);
-    if (refused !== null) return unchanged(null, [refused]);
-    const call = newCall(message, arrival);
-    remember(call);
-    return startAttempt(context, call, incoming);
+    const legs = (byCallId.get(message.callId) ?? NO_CALLS).filter(
+      ({ fromTag, parties }) =>
+        fromTag === message.fromTag &&
+        parties[0] === arrival.source.address &&
+        parties[1] === arrival.destination.address,
+    );
+    const same = legs.find((call) => isRetransmission(call, message, 0) || message.cseq < call.inviteCseq);
+    if (same !== undefined) return [unchanged(same)];
+    const failed = legs.find((call) => mayTryAgain(call, message));
+    if (failed !== undefined && failed.state !== 'ended') {
+      startAnew(failed, arrival);
+      return [startAttempt(context, failed, incoming)];
+    }
+    const { refused, madeRoom } = admit(arrival);
+    if (refused !== null) return [unchanged(failed ?? null, [refused]), ...madeRoom];
+    const call = failed ?? newCall(message, arrival);
+    if (failed === undefined) remember(call);
+    else startAnew(failed, arrival);
+    const outcome = startAttempt(context, call, incoming);
+    wait(call);
+    return [outcome, ...madeRoom];
   }
 
-  /** Same Call-ID, tag and addresses again: a retransmission, or a new attempt after 401, 407 or 3xx. */
-  function takeRepeatedInvite(call: Call, incoming: Incoming): Outcome {
-    const { message, arrival } = incoming;
-    const { source, destination, now } = arrival;
-    const repeated = call.transactions.some(
-      (one) => one.method === 'INVITE' && one.branch === message.branch,
-    );
-    if (repeated || message.cseq <= call.inviteCseq || call.state === 'confirmed') return unchanged(call);
-    if (call.state === 'ended') {
-      const refused = admission.call(source.address, destination.address, now);
-      if (refused !== null) return unchanged(call, [refused]);
-      call.endedAt = null;
-      call.endReason = null;
-      call.endStatus = 0;
+  /** The response that ended the attempt before may have gone another way. */
+  function mayTryAgain(call: Call, { cseq }: SipMessage): boolean {
+    if (call.state === 'ended') return true;
+    return (call.state === 'calling' || call.state === 'ringing') && cseq > call.inviteCseq;
+  }
+
+  function startAnew(call: Call, { now }: Arrival): void {
+    call.endedAt = null;
+    call.endReason = null;
+    call.endStatus = 0;
+    call.answeredAt = null;
+    call.sessionDeadline = Number.POSITIVE_INFINITY;
+    call.hardDeadline = hardDeadline(now);
+  }
+
+  function hardDeadline(now: number): number {
+    const { maxCall } = timers();
+    return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Counts a new call. Where there are too many, one from outside that nobody has answered in any way makes room:
+   * it holds no pinhole, and a handful of INVITEs a second must not be enough to leave a host without any.
+   */
+  function admit({ source, destination, now }: Arrival): { refused: Refusal | null; madeRoom: Outcome[] } {
+    const madeRoom: Outcome[] = [];
+    let refused = admission.call(source.address, destination.address, now);
+    if (refused === null) return { refused, madeRoom };
+    const hosts =
+      refused.reason === 'calls-limit' ? unanswered.keys() : [source.address, destination.address];
+    for (const host of hosts) {
+      const [oldest] = unanswered.get(host) ?? [];
+      if (oldest === undefined) continue;
+      madeRoom.push({ ...endCall(context, oldest, 'no-response', now), bystander: true });
+      settle(oldest);
+      refused = admission.call(source.address, destination.address, now);
+      if (refused === null) break;
     }
-    return startAttempt(context, call, incoming);
+    return { refused, madeRoom };
+  }
+
+  /** A call from outside waits for a first sign of the host that was called. */
+  function wait(call: Call): void {
+    const [source, destination] = call.parties;
+    if (call.state !== 'calling' || admission.isInside(source)) return;
+    const calls = unanswered.get(destination);
+    if (calls === undefined) unanswered.set(destination, new Set([call]));
+    else calls.add(call);
+  }
+
+  function settle(call: Call): void {
+    if (call.state === 'calling') return;
+    const calls = unanswered.get(call.parties[1]);
+    if (calls?.delete(call) && calls.size === 0) unanswered.delete(call.parties[1]);
   }
 
   /**
@@ -146,7 +197,9 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const outcomes: Outcome[] = [];
     for (const call of legs) {
       const transaction = answeredTransaction(call, message, arrival);
-      if (transaction !== undefined) outcomes.push(onResponse(context, call, transaction, incoming));
+      if (transaction === undefined) continue;
+      outcomes.push(onResponse(context, call, transaction, incoming));
+      settle(call);
     }
     if (outcomes.length > 0 || message.sdp.kind === 'none') return outcomes;
     const detail = `${message.status} to ${method} from ${arrival.source.address} with a session description`;
@@ -154,7 +207,6 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   }
 
   function newCall(message: SipMessage, { source, destination, now }: Arrival): Call {
-    const { maxCall } = timers();
     return {
       hash: callHash(message.callId, nextCount++),
       callId: message.callId,
@@ -171,12 +223,13 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       invite: null,
       inviteCseq: message.cseq,
       dialogs: [],
+      pastTags: [],
       transactions: [],
       cancelled: false,
       inviteExpires: Number.POSITIVE_INFINITY,
       signallingDeadline: Number.POSITIVE_INFINITY,
       sessionDeadline: Number.POSITIVE_INFINITY,
-      hardDeadline: maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY,
+      hardDeadline: hardDeadline(now),
       mediaAt: now,
       held: false,
       armedAt: Number.POSITIVE_INFINITY,
@@ -185,7 +238,11 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   }
 
   function expire(call: Call, now: number): Outcome {
-    if (call.state !== 'ended') return expireCall(context, call, now);
+    if (call.state !== 'ended') {
+      const outcome = expireCall(context, call, now);
+      settle(call);
+      return outcome;
+    }
     if (now >= deadlineOf(context, call)) forget(call);
     return unchanged(call);
   }
@@ -197,6 +254,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);
     if (call.state !== 'ended') admission.adopt(call.parties[0], call.parties[1]);
+    wait(call);
     return true;
   }
 
@@ -204,13 +262,11 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     const legs = byCallId.get(call.callId);
     if (legs === undefined) byCallId.set(call.callId, [call]);
     else legs.push(call);
-    size++;
   }
 
   function forget(call: Call): void {
     const legs = byCallId.get(call.callId);
     if (legs === undefined || !legs.includes(call)) return;
-    size--;
     if (legs.length === 1) byCallId.delete(call.callId);
     else legs.splice(legs.indexOf(call), 1);
   }
@@ -226,11 +282,12 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     media: (call, now) => {
       call.mediaAt = now;
     },
-    end: (call, reason, now) => endCall(context, call, reason, now),
+    end: (call, reason, now) => {
+      const outcome = endCall(context, call, reason, now);
+      settle(call);
+      return outcome;
+    },
     adopt,
     calls,
-    get size() {
-      return size;
-    },
   };
 }

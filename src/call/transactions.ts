@@ -70,14 +70,22 @@ export function answeredTransaction(
   );
 }
 
-/** The dialog with this To-tag, made when it is new (RFC 3261 12.1.2); null when the call has too many. */
+/** The dialog with this To-tag, made when it is new (RFC 3261 12.1.2); null when it is over or one too many. */
 export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
   const known = call.dialogs.find((dialog) => dialog.toTag === toTag);
   if (known !== undefined) return known;
-  if (call.dialogs.length >= MAX_DIALOGS) return null;
+  if (call.dialogs.length >= MAX_DIALOGS || call.pastTags.includes(toTag)) return null;
   const dialog = newDialog(toTag);
   call.dialogs.push(dialog);
   return dialog;
+}
+
+/** Takes dialogs out for good. */
+export function dropDialogs(call: Call, isOver: (dialog: Dialog) => boolean): readonly Dialog[] {
+  const over = call.dialogs.filter(isOver);
+  call.dialogs = call.dialogs.filter((dialog) => !over.includes(dialog));
+  call.pastTags = [...call.pastTags, ...over.map(({ toTag }) => toTag)].slice(-MAX_DIALOGS);
+  return over;
 }
 
 /** The callee's tag, which names the dialog: in the request's To when the caller sent it, else in its From. */

@@ -68,12 +68,18 @@ export interface PinholeTable {
 
 const NOTHING: TableResult = { change: null, events: [] };
 
+export interface TableSettings {
+  /** How long, in ms, an ICE candidate may stay without traffic once it is agreed. */
+  readonly unusedAfter: number;
+  /** Pinholes of one holder, those that are leaving included. */
+  readonly most: number;
+}
+
 /**
  * Every open pinhole with the calls that hold it. Two calls may hold the same one (a B2BUA's legs, forks): the
- * firewall hears only of the first to come and the last to go. `unusedAfter` is how long, in ms, an ICE
- * candidate may stay without traffic once it is agreed.
+ * firewall hears only of the first to come and the last to go.
  */
-export function createPinholeTable(unusedAfter: () => number): PinholeTable {
+export function createPinholeTable(settings: () => TableSettings): PinholeTable {
   const holders = new Map<string, Held[]>();
   const rules = new Map<string, { readonly pinhole: Pinhole; readonly holders: string[] }>();
   /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
@@ -115,7 +121,20 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
       }
     }
     if (entries.length === 0) retired.delete(holder);
+    shed(work);
     return work.result();
+  }
+
+  /**
+   * A party that moves its media again and again leaves a trail of pinholes that would each stay for a while: over
+   * the bound those that are to go first go now.
+   */
+  function shed({ held, close }: ReturnType<typeof createWork>): void {
+    const surplus = held.length - settings().most;
+    if (surplus <= 0) return;
+    const leaving = held.filter((one) => one.reason !== null && one.reason !== 'unused-candidate');
+    leaving.sort((a, b) => a.until - b.until);
+    for (const one of leaving.slice(0, surplus)) close(one, one.reason!);
   }
 
   function expire(holder: string, now: number): TableResult {
@@ -133,7 +152,7 @@ export function createPinholeTable(unusedAfter: () => number): PinholeTable {
   /** A pinhole is wanted (again): an agreed candidate for a while on trial, everything else without end. */
   function keep(one: Held, now: number): void {
     const onTrial = one.candidate && one.agreed && one.trafficAt === null;
-    one.until = onTrial ? now + unusedAfter() : Number.POSITIVE_INFINITY;
+    one.until = onTrial ? now + settings().unusedAfter : Number.POSITIVE_INFINITY;
     one.reason = onTrial ? 'unused-candidate' : null;
   }
 

@@ -76,5 +76,5 @@ export function createAdmission(
       : { reason: 'offer-rate-limit', detail: `${source} makes more than ${rate} offers a second` };
   }
 
-  return { call, adopt, release, offer };
+  return { call, adopt, isInside, release, offer };
 }

@@ -31,6 +31,8 @@ export interface SipFramer {
   lose(): void;
   /** Bytes held for a message that is not complete. */
   readonly held: number;
+  /** Bytes of memory that this takes. */
+  readonly memory: number;
   /** Why the stream is not read any more, null while it is. */
   readonly stopped: SipErrorReason | null;
 }
@@ -82,6 +84,9 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
     lose: () => lose(stream),
     get held() {
       return stream.size;
+    },
+    get memory() {
+      return stream.buffer.length;
     },
     get stopped() {
       return stream.stopped;

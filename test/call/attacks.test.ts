@@ -76,6 +76,23 @@ describe('who may open what', () => {
     const scene = offered(sdp('192.0.2.10', [40000]), { ...protectedNet, peers: networks('203.0.113.1') });
     assert.deepEqual(scene.refusals(), ['peer-not-allowed']);
   });
+
+  for (const named of ['203.0.113.1', '192.0.2.11']) {
+    test(`a peer that is not in \`peers\` gets none by announcing ${named} as its media address`, () => {
+      const scene = createScene({ ...protectedNet, peers: networks('203.0.113.1') });
+      scene.send(outside, inside, sip('INVITE', { body: sdp(named, [40000]) }));
+      scene.send(inside, outside, sip('200 INVITE', { to: 'b', body: sdp('192.0.2.10', [20000]) }));
+      assert.deepEqual(scene.open(), []);
+      assert.ok(scene.refusals().includes('peer-not-allowed'));
+    });
+  }
+
+  test('a peer that is in `peers` may have its media come from elsewhere', () => {
+    const scene = createScene({ ...protectedNet, peers: networks('198.51.100.20') });
+    scene.send(outside, inside, sip('INVITE', { body: sdp('203.0.113.9', [40000]) }));
+    scene.send(inside, outside, sip('200 INVITE', { to: 'b', body: sdp('192.0.2.10', [20000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:20000-20001 < 198.51.100.20,203.0.113.9']);
+  });
 });
 
 describe('responses', () => {
@@ -204,6 +221,115 @@ describe('floods', () => {
     assert.ok(scene.open().includes('udp 192.0.2.10:30000-30001 < 198.51.100.20'));
   });
 
+  test('unanswered INVITEs from outside do not keep an inside host from calling', () => {
+    const scene = createScene({ ...protectedNet, caps: { callsPerHost: 10 } });
+    for (let i = 0; i < 30; i++) {
+      scene.send(
+        stranger,
+        inside,
+        sip('INVITE', { callId: `flood-${i}`, body: sdp('203.0.113.66', [40000]) }),
+      );
+    }
+    scene.send(inside, outside, sip('INVITE', { callId: 'out', body: sdp('192.0.2.10', [40000]) }));
+    scene.send(outside, inside, sip('INVITE', { callId: 'in', body: sdp('198.51.100.20', [20000]) }));
+    scene.send(
+      inside,
+      outside,
+      sip('200 INVITE', { callId: 'in', to: 'b', body: sdp('192.0.2.10', [41000]) }),
+    );
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 198.51.100.20',
+      'udp 192.0.2.10:41000-41001 < 198.51.100.20',
+    ]);
+    const given = [...scene.inspector.calls()].filter(({ state }) => state === 'ended');
+    assert.ok(given.length > 0 && given.every(({ callId }) => callId.startsWith('flood-')));
+    assert.ok(!scene.refusals().includes('calls-per-host-limit'));
+  });
+
+  test('nor do they keep others from calling when all calls are counted', () => {
+    const scene = createScene({ ...protectedNet, caps: { calls: 10 } });
+    for (let i = 0; i < 30; i++) {
+      const victim = host(`192.0.2.${100 + i}`);
+      scene.send(
+        stranger,
+        victim,
+        sip('INVITE', { callId: `flood-${i}`, body: sdp('203.0.113.66', [40000]) }),
+      );
+    }
+    scene.send(inside, outside, sip('INVITE', { callId: 'out', body: sdp('192.0.2.10', [40000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('a call that was answered in any way is not given up for another', () => {
+    const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
+    scene.send(outside, inside, sip('INVITE', { callId: 'first', body: sdp('198.51.100.20', [20000]) }));
+    scene.send(inside, outside, sip('100 INVITE', { callId: 'first' }));
+    scene.send(stranger, inside, sip('INVITE', { callId: 'second', body: sdp('203.0.113.66', [40000]) }));
+    assert.deepEqual(scene.refusals(), ['not-inside', 'calls-per-host-limit']);
+    scene.send(
+      inside,
+      outside,
+      sip('200 INVITE', { callId: 'first', to: 'b', body: sdp('192.0.2.10', [40000]) }),
+    );
+    assert.equal(scene.open().length, 1);
+  });
+
+  test('an answer that changes all the time leaves no trail of pinholes', () => {
+    const scene = createScene({ ...protectedNet, caps: { pinholesPerCall: 8 } });
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    for (let i = 1; i < 200; i++) {
+      scene.send(outside, inside, sip('183 INVITE', { to: 'b', body: sdp(`203.0.113.${i}`, [20000]) }));
+      assert.ok(scene.open().length <= 8, `${scene.open().length} after ${i}`);
+    }
+    assert.ok(scene.open().includes('udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.199'));
+  });
+
+  test('32 forks of 32 streams with 8 candidates each are bounded, in pinholes and in sources', () => {
+    const scene = createScene(protectedNet);
+    const lines = (address: (candidate: number) => string) =>
+      Array.from({ length: 32 }, (_, line) => ({
+        port: 20_000 + 20 * line,
+        attributes: Array.from(
+          { length: 8 },
+          (_, i) => `candidate:${i} 1 udp 1 ${address(i)} ${30_000 + 20 * line + i} typ host`,
+        ),
+      }));
+    scene.send(
+      inside,
+      outside,
+      sip('INVITE', {
+        body: sdp(
+          '192.0.2.10',
+          lines(() => '192.0.2.10'),
+        ),
+      }),
+    );
+    for (let fork = 0; fork < 32; fork++) {
+      const answer = sdp(
+        `203.0.113.${fork}`,
+        lines((i) => `198.18.${fork}.${i}`),
+      );
+      scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
+    }
+    assert.ok(scene.open().length <= 64);
+    for (const { sources } of scene.inspector.pinholes()) assert.ok(sources.length <= 64);
+    assert.ok(scene.refusals().includes('too-many-streams'));
+  });
+
+  test('32 forks that answer one stream are sources up to a bound', () => {
+    const scene = createScene(protectedNet);
+    const candidates = (fork: number) =>
+      Array.from({ length: 8 }, (_, i) => `candidate:${i} 1 udp 1 198.18.${fork}.${i} 30000 typ host`);
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    for (let fork = 0; fork < 32; fork++) {
+      const answer = sdp(`203.0.113.${fork}`, [{ port: 20_000, attributes: candidates(fork) }]);
+      scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
+    }
+    const [pinhole] = scene.inspector.pinholes();
+    assert.equal(pinhole?.sources.length, 64);
+    assert.ok(scene.refusals().includes('too-many-streams'));
+  });
+
   test('calls of one inside host are bounded', () => {
     const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
     for (const callId of ['1', '2']) {
@@ -277,6 +403,55 @@ describe('TCP', () => {
     segment(invite.slice(invite.length - 10), start + invite.length - 10);
     assert.deepEqual([...inspector.pinholes()], []);
     assert.equal(inspector.stats.refusals.get('stream-unusable'), 1);
+  });
+
+  test('messages that never end take no more than their share of memory, whole ones go on (A17)', () => {
+    const small = settingsWith({ ...protectedNet, caps: { reassemblyBytes: 3 << 20 } });
+    const inspector = createInspector(() => small);
+    const lost: string[] = [];
+    const begin = `INVITE sip:bob@example.com SIP/2.0\r\nX: ${'a'.repeat(1_000)}`;
+    for (let port = 10_000; port < 14_000; port++) {
+      const from = host('203.0.113.66', port);
+      inspector.inspect(tcpPacket(from, inside, { seq: 1, flags: 2 }), 1);
+      const { events } = inspector.inspect(tcpPacket(from, inside, { seq: 2, payload: begin }), 1);
+      for (const event of events) if (event.type === 'refused') lost.push(event.refusal.detail);
+      inspector.inspect(tcpPacket(inside, from, { seq: 1, ack: 2 + begin.length, flags: 16 }), 1);
+    }
+    assert.ok(lost.length > 2_000, `${lost.length}`);
+    assert.match(lost[0]!, /^TCP 203\.0\.113\.66 10000 > 192\.0\.2\.10 5060: too many messages/);
+    inspector.inspect(tcpPacket(inside, outside, { seq: 1, flags: 2 }), 2);
+    inspector.inspect(tcpPacket(inside, outside, { seq: 2, payload: invite.slice(0, 200) }), 2);
+    inspector.inspect(tcpPacket(inside, outside, { seq: 202, payload: invite.slice(200) }), 2);
+    assert.equal([...inspector.pinholes()].length, 1);
+  });
+
+  test('a message that does not go on for 30 s is given up (A17)', () => {
+    const inspector = createInspector(() => settings);
+    const send = (from: typeof inside, seq: number, payload: string, now: number) =>
+      inspector.inspect(tcpPacket(from, outside, seq === 1 ? { seq, flags: 2 } : { seq, payload }), now);
+    send(inside, 1, '', 0);
+    send(inside, 2, invite.slice(0, 200), 0);
+    const other = host('192.0.2.11');
+    send(other, 1, '', 29_999);
+    assert.deepEqual(send(other, 2, sip('OPTIONS'), 29_999).events.length, 1);
+    send(inside, 202, invite.slice(200), 30_000);
+    assert.deepEqual([...inspector.pinholes()], []);
+    assert.equal(inspector.stats.refusals.get('stream-unusable'), 1);
+  });
+
+  test('strict: what is sent again of a stream that is not read is dropped as well', () => {
+    const strict = settingsWith({ ...protectedNet, strict: true });
+    const inspector = createInspector(() => strict);
+    const text = 'POST / HTTP/1.1\r\nHost: example.com\r\n\r\n';
+    const segment = { seq: 2, payload: text };
+    assert.equal(inspector.inspect(tcpPacket(inside, outside, { seq: 1, flags: 2 }), 1).verdict, 'release');
+    for (let now = 2; now < 5; now++) {
+      assert.equal(inspector.inspect(tcpPacket(inside, outside, segment), now).verdict, 'drop');
+    }
+    const next = { seq: 2 + text.length, payload: invite };
+    assert.equal(inspector.inspect(tcpPacket(inside, outside, next), 6).verdict, 'drop');
+    const fin = { seq: 2 + text.length, flags: 17 };
+    assert.equal(inspector.inspect(tcpPacket(inside, outside, fin), 7).verdict, 'release');
   });
 
   for (const length of ['4294967328', '-1', '12abc', '99999999999999999999']) {

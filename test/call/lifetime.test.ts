@@ -158,6 +158,89 @@ describe('a call that does not come about', () => {
     assert.equal([...scene.inspector.calls()].length, 1);
   });
 
+  test('407: an authenticated INVITE with the branch of the first one is another attempt, too', () => {
+    const branch = 'z9hG4bK-always-the-same';
+    const scene = createScene();
+    scene.send(phone, pbx, sip('INVITE', { branch, body: OFFER }));
+    scene.send(pbx, phone, sip('407 INVITE', { branch, to: 'x' }));
+    scene.send(phone, pbx, sip('INVITE', { branch, cseq: 2, body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { branch, to: 'b', cseq: 2, body: ANSWER }));
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('a proxy that tries one contact after the other sends the same CSeq with another branch', () => {
+    const scene = createScene();
+    scene.send(phone, pbx, sip('INVITE', { branch: 'z9hG4bK-1', body: OFFER }));
+    scene.send(pbx, phone, sip('486 INVITE', { branch: 'z9hG4bK-1', to: 'x' }));
+    scene.wait(2_000);
+    scene.send(phone, pbx, sip('INVITE', { branch: 'z9hG4bK-2', body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { branch: 'z9hG4bK-2', to: 'b', body: ANSWER }));
+    assert.equal(scene.open().length, 2);
+    scene.wait(60_000);
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('a proxy that forks to two phones behind one address: the one that answers has the call', () => {
+    const scene = createScene();
+    for (const branch of ['z9hG4bK-1', 'z9hG4bK-2']) {
+      scene.send(phone, pbx, sip('INVITE', { branch, body: OFFER }));
+      scene.send(pbx, phone, sip('180 INVITE', { branch, to: branch }));
+    }
+    scene.send(pbx, phone, sip('200 INVITE', { branch: 'z9hG4bK-2', to: 'z9hG4bK-2', body: ANSWER }));
+    scene.send(phone, pbx, sip('CANCEL', { branch: 'z9hG4bK-1' }));
+    scene.send(pbx, phone, sip('487 INVITE', { branch: 'z9hG4bK-1', to: 'z9hG4bK-1' }));
+    scene.wait(2_000);
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 198.51.100.20',
+      'udp 198.51.100.20:20000-20001 < 192.0.2.10',
+    ]);
+    scene.send(phone, pbx, sip('BYE', { to: 'z9hG4bK-2', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'z9hG4bK-2', cseq: 2 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.deepEqual(scene.refusals(), []);
+  });
+
+  test('a call that was over and is tried again has the timers of a new one', () => {
+    const scene = createScene({ timers: { maxCall: 600_000 } });
+    answered(scene, ['Session-Expires: 90']);
+    scene.wait(10_000);
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.send(phone, pbx, sip('INVITE', { cseq: 3, body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { cseq: 3, to: 'c', body: ANSWER }));
+    for (let minutes = 0; minutes < 9; minutes++) {
+      scene.media('198.51.100.20', 20000, '192.0.2.10', 40000);
+      scene.wait(60_000);
+    }
+    assert.equal(scene.open().length, 2);
+  });
+
+  test('1xx after the CANCEL does not put the end off', () => {
+    const scene = invited();
+    scene.send(phone, pbx, sip('CANCEL'));
+    for (let i = 0; i < 3; i++) {
+      scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+      scene.wait(10_000);
+    }
+    assert.equal(scene.open().length, 1);
+    scene.wait(2_000);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'cancel-timeout');
+  });
+
+  test('a BYE in the early dialog that is challenged leaves a call that rings', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('407 BYE', { to: 'b', cseq: 2 }));
+    assert.equal([...scene.inspector.calls()][0]?.state, 'ringing');
+    scene.wait(100_000);
+    assert.equal(scene.open().length, 1);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    assert.equal(scene.open().length, 2);
+  });
+
   test('CANCEL only marks; 487 closes', () => {
     const scene = invited();
     scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));

@@ -521,4 +521,37 @@ describe('forks', () => {
       'udp 198.51.100.32:20000-20001 < 192.0.2.10',
     ]);
   });
+
+  test('a 2xx sent again does not bring back the dialog that its BYE has ended', () => {
+    const scene = createScene({ mediaHosts: networks('198.51.100.0/24') });
+    const second = sip('200 INVITE', { to: 'b2', body: sdp('198.51.100.32', [20000]) });
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b1', body: sdp('198.51.100.31', [20000]) }));
+    scene.send(pbx, phone, second);
+    scene.send(phone, pbx, sip('BYE', { to: 'b2', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b2', cseq: 2 }));
+    scene.send(pbx, phone, second);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.31',
+      'udp 198.51.100.31:20000-20001 < 192.0.2.10',
+    ]);
+    scene.send(phone, pbx, sip('BYE', { to: 'b1', cseq: 3 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b1', cseq: 3 }));
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('a fork that rings after another has answered has lost as well', () => {
+    const scene = createScene({ mediaHosts: networks('198.51.100.0/24') });
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b1', body: sdp('198.51.100.31', [20000]) }));
+    const late = sip('183 INVITE', { to: 'b2', body: sdp('198.51.100.32', [20000]) });
+    scene.send(pbx, phone, late);
+    assert.equal(scene.open().length, 3);
+    scene.wait(33_000);
+    assert.equal(scene.open().length, 2);
+    scene.send(pbx, phone, late);
+    assert.equal(scene.open().length, 2);
+  });
 });

@@ -86,6 +86,7 @@ function callOf(callId: string): Call {
     invite: null,
     inviteCseq: 1,
     dialogs: [],
+    pastTags: [],
     transactions: [],
     cancelled: false,
     inviteExpires: Number.POSITIVE_INFINITY,
