@@ -100,7 +100,7 @@ export interface Call {
   inviteCseq: number;
   dialogs: Dialog[];
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
-  pastTags: string[];
+  readonly pastTags: string[];
   transactions: Transaction[];
   /** When what is known now ends the call: no response, ringing too long, CANCEL or BYE unanswered. */
   cancelled: boolean;

@@ -21,7 +21,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.state = 'calling';
   call.inviteCseq = message.cseq;
   call.dialogs = [];
-  call.pastTags = [];
+  call.pastTags.length = 0;
   call.idle = false;
   call.cancelled = false;
   call.mediaAt = arrival.now;

@@ -82,9 +82,12 @@ export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
 
 /** Takes dialogs out for good. */
 export function dropDialogs(call: Call, isOver: (dialog: Dialog) => boolean): readonly Dialog[] {
-  const over = call.dialogs.filter(isOver);
-  call.dialogs = call.dialogs.filter((dialog) => !over.includes(dialog));
-  call.pastTags = [...call.pastTags, ...over.map(({ toTag }) => toTag)].slice(-MAX_DIALOGS);
+  const over: Dialog[] = [];
+  const left: Dialog[] = [];
+  for (const dialog of call.dialogs) (isOver(dialog) ? over : left).push(dialog);
+  call.dialogs = left;
+  for (const { toTag } of over) call.pastTags.push(toTag);
+  if (call.pastTags.length > MAX_DIALOGS) call.pastTags.splice(0, call.pastTags.length - MAX_DIALOGS);
   return over;
 }
 
