@@ -1,5 +1,4 @@
 import { closeSync, constants, fchownSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import type { Libc } from '../../native-bindings/engine.ts';
 import { connectUnixDatagram, type UnixDatagram } from '../../native-bindings/unix-datagram.ts';
 import type { LogDestination } from '../config/kinds.ts';
@@ -33,11 +32,11 @@ const SOCKETS = { freebsd: ['/var/run/log'], linux: ['/dev/log', '/run/systemd/j
 export function openLogSink(destination: LogDestination, libc: Libc, owner: User | null): LogSink {
   if (destination === 'stderr') return openDescriptor(() => 2, false);
   if (destination === 'syslog') return openSyslog(libc);
-  return openDescriptor((first) => openFile(destination, first ? owner : null), true);
+  return openDescriptor(() => openFile(destination, owner), true);
 }
 
-function openDescriptor(open: (first: boolean) => number, isFile: boolean): LogSink {
-  let descriptor = open(true);
+function openDescriptor(open: () => number, isFile: boolean): LogSink {
+  let descriptor = open();
   let lost = 0;
 
   function put(text: string): boolean {
@@ -60,7 +59,7 @@ function openDescriptor(open: (first: boolean) => number, isFile: boolean): LogS
       if (!isFile) return;
       const old = descriptor;
       try {
-        descriptor = open(false);
+        descriptor = open();
         closeSync(old);
       } catch (error) {
         put(`the log file cannot be opened again, going on with the old one: ${String(error)}\n`);
@@ -79,7 +78,7 @@ function openFile(path: string, owner: User | null): number {
   try {
     try {
       descriptor = openSync(path, flags | O_CREAT | O_EXCL, 0o640);
-      if (owner !== null && userInfo().uid === 0) fchownSync(descriptor, owner.uid, owner.gid);
+      if (owner !== null && process.geteuid?.() === 0) fchownSync(descriptor, owner.uid, owner.gid);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
       descriptor = openSync(path, flags);
@@ -87,9 +86,17 @@ function openFile(path: string, owner: User | null): number {
   } catch (error) {
     throw new StartError(`log.destination: ${path} cannot be opened: ${(error as Error).message}`);
   }
-  if ((fstatSync(descriptor).mode & S_IFMT) === S_IFREG) return descriptor;
+  const { mode, nlink } = fstatSync(descriptor);
+  // A second name may be somebody's link to a file that only root may write.
+  const fault =
+    (mode & S_IFMT) !== S_IFREG
+      ? 'expected a regular file'
+      : nlink !== 1
+        ? `expected one name for it, found ${nlink} links`
+        : null;
+  if (fault === null) return descriptor;
   closeSync(descriptor);
-  throw new StartError(`log.destination: ${path}: expected a regular file`);
+  throw new StartError(`log.destination: ${path}: ${fault}`);
 }
 
 /** syslogd's datagram socket. While nobody listens, lines are lost and counted; each line tries again. */

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -193,6 +202,31 @@ describe('log destinations', () => {
       /log\.destination: .*link\.log cannot be opened: ELOOP/,
     );
     assert.throws(() => openLogSink('/dev/null', libc, null), /expected a regular file/);
+  });
+
+  it('are not a second name of a file, which may be one that only root may write', async () => {
+    const libc = await loadLibc();
+    const file = join(directory, 'precious');
+    writeFileSync(file, 'before\n');
+    const name = join(directory, 'second-name.log');
+    linkSync(file, name);
+    assert.throws(
+      () => openLogSink(name as `/${string}`, libc, null),
+      /expected one name for it, found 2 links/,
+    );
+    assert.equal(readFileSync(file, 'utf8'), 'before\n');
+  });
+
+  it('are made for the one who goes on writing, after a rotation too', {
+    skip: process.geteuid?.() !== 0,
+  }, async () => {
+    const libc = await loadLibc();
+    const file = join(directory, 'rotated.log');
+    const sink = openLogSink(file as `/${string}`, libc, { name: 'nobody', uid: 65534, gid: 65534 });
+    renameSync(file, `${file}.0`);
+    sink.reopen();
+    sink.close();
+    assert.deepEqual([statSync(`${file}.0`).uid, statSync(file).uid], [65534, 65534]);
   });
 
   it('write syslog lines as RFC 3164 has them', () => {
