@@ -10,6 +10,7 @@ import type { Pinhole } from '../policy/pinhole.ts';
 import { createExposureMeter } from './exposure.ts';
 import { createFidelityCheck } from './fidelity.ts';
 import { createHistogram } from './histogram.ts';
+import { createLeftovers } from './leftovers.ts';
 import {
   type Answers,
   type CallSummary,
@@ -65,6 +66,7 @@ export interface DataPath {
 /** ms between two heartbeats, and the longest wait for packets. */
 export const BEAT = 100;
 const INTACT_CHECK = 500;
+const LEFTOVERS_CHECK = 1000;
 const REPAIR_FIRST = 100;
 const REPAIR_LAST = 5000;
 /** Packets and ms that a stop waits for what is in the queue already. */
@@ -95,6 +97,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const outbox = createOutbox(inspector, clock, post, counters, deps.backlog);
   /** Pinholes that the packet filter refused to open. */
   const missing = new Map<string, Pinhole>();
+  const leftovers = createLeftovers();
+  let leftoversAt = Number.POSITIVE_INFINITY;
   /** When the filter is to be compared with the intended set; Infinity while there is no reason to doubt it. */
   let repairAt = Number.POSITIVE_INFINITY;
   let repairDelay = REPAIR_FIRST;
@@ -108,7 +112,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const fidelity = createFidelityCheck();
   const exposure = createExposureMeter();
   const callSlices = createSlices(() => inspector.calls());
-  const pinholeSlices = createSlices(() => inspector.pinholes());
+  const pinholeSlices = createSlices(allPinholes);
   const teller = createTeller(inspector, () => settings().caps.calls + settings().caps.history);
 
   function beat(now: number): void {
@@ -125,6 +129,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     beat(now);
     if (now >= checkAt) check(now);
     if (now >= repairAt) repair(now);
+    if (now >= leftoversAt) closeLeftovers(now);
     outbox.flush(now, packets.length === 0);
     const order = nextOrder();
     mayHaveOrders = order !== null;
@@ -177,6 +182,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       return inspector.inspect(packet.bytes, now);
     } catch (error) {
       unexpected('the inspector', error);
+      doubt(now);
       return null;
     }
   }
@@ -204,6 +210,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
       if (events.length === 0) return;
       outbox.note(events);
+      if (leftovers.size > 0) leftovers.note(events);
       const told = teller.tell(events, counters.received, at, deadline);
       if (told !== null) outbox.tell(told);
     } catch (error) {
@@ -219,7 +226,16 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       beat(clock());
     } catch (error) {
       unexpected('a deadline', error);
+      doubt(now);
     }
+  }
+
+  /**
+   * What was decided before the error was not committed. The comparison reads the whole filter, so that an error
+   * that comes with every packet must not bring it on each time.
+   */
+  function doubt(now: number): void {
+    if (repairAt === Number.POSITIVE_INFINITY) repairAt = now + REPAIR_LAST;
   }
 
   function unexpected(where: string, error: unknown): void {
@@ -230,6 +246,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
 
   /** Commits, asking a busy filter again. On failure the change is done later, as far as it is still wanted. */
   function commit(change: Change): boolean {
+    if (leftovers.size > 0 && change.open.length > 0) {
+      const close = leftovers.handOver(change);
+      if (close.length > 0) tryCommit({ open: NO_PINHOLES, close });
+    }
     const effective = missing.size === 0 ? change : withoutMissing(change);
     if (effective === null) return true;
     const error = tryCommit(effective);
@@ -328,7 +348,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   function compare(): { opened: number; removed: number } {
     let opened = 0;
     let removed = 0;
-    for (const change of differences(firewall.list(), inspector.pinholes())) {
+    for (const change of differences(firewall.list(), allPinholes())) {
       const error = tryCommit(change);
       if (error !== null) throw error;
       for (const { id } of change.open) missing.delete(id);
@@ -340,13 +360,41 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     return { opened, removed };
   }
 
+  /** Everything that the filter is to hold. */
+  function* allPinholes(): Iterable<Pinhole> {
+    yield* inspector.pinholes();
+    yield* leftovers.pinholes();
+  }
+
+  /** Before what is due in the calls is done: what that closes is not left over. */
+  function takeLeftovers(records: readonly CallRecord[]): void {
+    const now = clock();
+    leftovers.take(firewall.list(), records, now);
+    if (leftovers.size === 0) return;
+    leftoversAt = now + LEFTOVERS_CHECK;
+    outbox.say(
+      'warn',
+      `${leftovers.size} pinholes of live calls that the journal does not know stay as long as media uses them`,
+    );
+  }
+
+  function closeLeftovers(now: number): void {
+    const { mediaIdle, maxCall } = settings().timers;
+    const close = leftovers.expire(now, mediaIdle, maxCall);
+    leftoversAt = leftovers.size > 0 ? now + LEFTOVERS_CHECK : Number.POSITIVE_INFINITY;
+    if (close.length === 0) return;
+    if (commit({ open: NO_PINHOLES, close })) outbox.closed(close);
+  }
+
   function start(records: readonly CallRecord[]): void {
+    takeLeftovers(records);
     let calls = 0;
     for (const record of records) {
       try {
         const inspection = inspector.adopt([record], clock());
         if (inspection.change !== null) outbox.closed(inspection.change.close);
         outbox.note(inspection.events);
+        leftovers.note(inspection.events);
         calls++;
       } catch (error) {
         unexpected('a call of the journal', error);
@@ -354,7 +402,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       beat(clock());
     }
     const { removed } = compare();
-    exposure.start(inspector.pinholes(), clock());
+    exposure.start(allPinholes(), clock());
     for (const { callId } of inspector.calls()) teller.know(callId);
     const { pinholes } = inspector.sizes();
     post({ type: 'running', calls, pinholes, removed });
@@ -364,7 +412,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     try {
       if (order.type === 'traffic') {
         const now = clock();
-        for (const id of order.ids) inspector.traffic(id, now);
+        for (const id of order.ids) {
+          inspector.traffic(id, now);
+          if (leftovers.size > 0) leftovers.traffic(id, now);
+        }
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);
         inspector.reload();

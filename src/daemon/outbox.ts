@@ -24,8 +24,11 @@ export interface Outbox {
   empty(): void;
 }
 
-/** Longest wait in ms for what should be in the journal soon: opened pinholes, closed ones, lines for the log. */
-const SOON = 50;
+/**
+ * Longest wait in ms for what should be in the journal soon: opened pinholes, closed ones, lines for the log. What
+ * a killed daemon had not written down of a call is lost to the next one.
+ */
+const SOON = 5;
 /** The same for calls that changed in other ways. */
 const LATER = 1000;
 /** The same for the history of calls. */

@@ -211,7 +211,12 @@ describe('daemon', () => {
     await until(() => journalText(daemon.directory).includes('4000'));
     const pid = Number(/pid (\d+)/.exec(daemon.stderr())![1]);
     const rules = JSON.parse(readFileSync(join(daemon.directory, 'rules'), 'utf8')) as Pinhole[];
-    const stranger = { ...rules[0]!, id: 'stranger', ports: [9000, 9001] };
+    const stranger = {
+      ...rules[0]!,
+      id: 'stranger',
+      ports: [9000, 9001],
+      label: 'pinholed:ffffffffffffffff:0',
+    };
     writeFileSync(join(daemon.directory, 'rules'), JSON.stringify([...rules, stranger]));
     process.kill(pid, 'SIGKILL');
     await daemon.said(/: 1 calls with 1 pinholes taken up, 1 other rules removed/);

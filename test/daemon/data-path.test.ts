@@ -371,6 +371,23 @@ describe('data path: what must not happen', () => {
     assert.equal(path.counters.exceptions, 1);
   });
 
+  it('compares the filter with what should be open after an error in the middle of a packet', () => {
+    const { path, source, inspector, filter, clock } = setUp();
+    inspector.opens('invite', 4000);
+    source.arrive('invite');
+    path.turn();
+    inspector.on('broken', () => {
+      filter.model.commit({ open: [], close: [pinhole(4000)] });
+      throw new TypeError('boom');
+    });
+    source.arrive('broken');
+    path.turn();
+    assert.deepEqual(filter.model.list(), []);
+    clock.pass(5_000);
+    path.turn();
+    assert.deepEqual(filter.model.list(), [pinhole(4000)]);
+  });
+
   it('survives a deadline that throws', () => {
     const { path, inspector, clock } = setUp();
     inspector.double.deadline = clock.now();
@@ -532,6 +549,78 @@ describe('data path: start', () => {
       batches(post.reports).flatMap(({ closed }) => closed),
       [pinhole(9000)],
     );
+  });
+
+  const answered = (call: ReturnType<typeof record>) => ({
+    ...pinhole(4010),
+    label: `pinholed:${call.call.hash}:1.0`,
+  });
+
+  it('keeps a rule of a live call that is newer than its journal, until media is silent', () => {
+    const { path, filter, clock, post } = setUp();
+    const call = record('a', 4000);
+    const late = answered(call);
+    filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
+    path.start([call]);
+    assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 1, removed: 0 });
+    clock.pass(299_000);
+    post.orders.push({ type: 'traffic', ids: [late.id] });
+    path.turn();
+    clock.pass(299_000);
+    path.turn();
+    assert.equal(filter.model.list().length, 2);
+    clock.pass(1_000);
+    path.turn();
+    assert.deepEqual(filter.model.list(), [call.held[0]!.pinhole]);
+    path.turn();
+    assert.deepEqual(
+      batches(post.reports).flatMap(({ closed }) => closed),
+      [late],
+    );
+  });
+
+  it('closes such a rule within a second of the end of its call', () => {
+    const { path, source, inspector, filter, clock, post } = setUp();
+    const call = record('a');
+    filter.model.commit({ open: [answered(call)], close: [] });
+    path.start([call]);
+    inspector.on('bye', () => ({
+      events: [{ type: 'call', what: 'ended', call: call.call, at: clock.now() }],
+    }));
+    source.arrive('bye');
+    path.turn();
+    post.orders.push({ type: 'traffic', ids: [answered(call).id] });
+    path.turn();
+    assert.equal(filter.model.list().length, 1);
+    clock.pass(1_000);
+    path.turn();
+    assert.deepEqual(filter.model.list(), []);
+  });
+
+  it('hands such a rule over when its call asks for it', () => {
+    const { path, source, inspector, filter, clock } = setUp();
+    const call = record('a', 4000);
+    const late = answered(call);
+    filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
+    path.start([call]);
+    inspector.opens('200', 4010);
+    source.arrive('200');
+    path.turn();
+    assert.equal(path.counters.commitErrors, 0);
+    clock.pass(400_000);
+    path.turn();
+    assert.deepEqual(
+      filter.model.list().map(({ label }) => label),
+      [call.held[0]!.pinhole.label, pinhole(4010).label],
+    );
+  });
+
+  it('removes a rule whose call the journal knows as ended', () => {
+    const { path, filter } = setUp();
+    const call = record('a');
+    filter.model.commit({ open: [answered(call)], close: [] });
+    path.start([{ ...call, call: { ...call.call, state: 'ended' } }]);
+    assert.deepEqual(filter.model.list(), []);
   });
 
   it('does nothing to a filter that holds exactly what it should', () => {
