@@ -48,6 +48,7 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
       `${CONFIG}web: ${PAGE}\nmetrics: ${METRICS}\n`,
       ruleset(guest, { first: [sending] }),
     );
+    await guest.run(`chmod 711 /root; chmod 755 ${guest.files}`);
     ({ caller, callee } = lab.agents());
     await Promise.all([open(caller), open(callee)]);
     dialog = await setUp(caller, callee);
@@ -90,6 +91,16 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
     assert.doesNotMatch(story, /nothing came/);
   });
 
+  it('doctor: the kernel, pf, the ruleset, the daemon, and its rules one by one', async () => {
+    const text = await pinholed('doctor');
+    assert.match(text, /ok +pf is enabled/);
+    assert.match(text, /ok +4 rules divert to port 8668/);
+    assert.match(text, /ok +2 pinholes are open, and the packet filter holds exactly their 2\s+rules/);
+    assert.doesNotMatch(text, /fault/);
+    const asNobody = await guest.run(`su -m nobody -c '${guest.files}/pinholed doctor'; true`);
+    assert.match(asNobody, /pf is for root to see/);
+  });
+
   it('top, on a terminal', async () => {
     const screen = await guest.run(
       `(sleep 4; echo q) | script -q /dev/null ${guest.files}/pinholed top --config ${guest.files}/pinholed.yaml`,
@@ -107,7 +118,6 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
   });
 
   it('nobody else may ask', async () => {
-    await guest.run(`chmod 711 /root; chmod 755 ${guest.files}`);
     const answer = await guest.run(
       `su -m nobody -c '${guest.files}/pinholed status --socket /var/run/pinholed.sock'; true`,
     );
