@@ -22,7 +22,6 @@ import {
 } from '../firewall/netfilter/listing.ts';
 import { checkRules, RULE_CHECKS, type RulesChecked } from '../firewall/netfilter/rule-checks.ts';
 import { checkTable } from '../firewall/netfilter/table-check.ts';
-import type { ExamineOptions } from './examine.ts';
 
 /** linux/capability.h: what the start needs, by the number of the capability. */
 const RIGHTS = new Map([
@@ -32,6 +31,12 @@ const RIGHTS = new Map([
 ]);
 
 const NOT_LOOKED_AT = `not looked at are ${[...RULE_CHECKS, 'table'].join(', ')}`;
+
+/** What is known beside the settings. */
+export interface ExamineOptions {
+  /** Whether the daemon runs, as far as its control socket tells. */
+  readonly isRunning: boolean;
+}
 
 export interface LinuxSystem {
   readonly read: ReadFile;

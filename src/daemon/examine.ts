@@ -1,12 +1,7 @@
 import type { Settings } from '../config/schema.ts';
 import type { Finding } from '../finding.ts';
+import type { ExamineOptions } from './examine-linux.ts';
 import type { Platform } from './platform.ts';
-
-/** What is looked at beside the settings. */
-export interface ExamineOptions {
-  /** Whether the daemon runs, as far as its control socket tells. */
-  readonly isRunning: boolean;
-}
 
 /**
  * What a system has and lacks for the daemon, with only the platform's own code loaded: the sections `system` and
