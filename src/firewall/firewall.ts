@@ -28,8 +28,11 @@ export interface Firewall {
   killStates(closed: readonly Pinhole[]): number;
   /** Pinholes as the filter itself lists them, read back from it. */
   list(): Pinhole[];
-  /** Counters by pinhole id. */
-  traffic(): Map<string, Traffic>;
+  /**
+   * Counters by pinhole id; where states count, also of pinholes that were `closed` a moment ago and whose states are
+   * still there.
+   */
+  traffic(closed?: readonly Pinhole[]): Map<string, Traffic>;
   /** Removes every rule and state this daemon made. */
   clear(): void;
   close(): void;

@@ -293,7 +293,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     commit,
     killStates: (closed) => guarded(() => killStatesOf(pf, closed, style().tag === null)),
     list,
-    traffic: () => guarded(counter.count),
+    traffic: (closed) => guarded(() => counter.count(closed)),
     clear,
     close: () => pf.close(),
     verify,
@@ -308,9 +308,9 @@ export function openPfControl(pf: Pf, { anchor, style, mediaPorts, shards }: PfO
   const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, style().tag === null);
   return {
     killStates: (closed) => guarded(() => kill(closed)),
-    traffic: () =>
+    traffic: (closed) =>
       guarded(() => {
-        const traffic = counter.count();
+        const traffic = counter.count(closed);
         kill(counter.uncounted());
         return traffic;
       }),

@@ -130,6 +130,17 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
     await hangUp(caller, callee, dialog);
     await Promise.all([shut(caller), shut(callee)]);
     assert.deepEqual(await pinholes(), []);
-    assert.match(await daemon.log(), /closed audio .*: administrator, \d+ packets/);
+    assert.match(await daemon.log(), /closed audio .*: administrator, 9 packets/);
+  });
+
+  it('a call of a moment: every packet is in its closing line', async () => {
+    const { caller: one, callee: two } = lab.agents();
+    await Promise.all([open(one), open(two)]);
+    const short = await setUp(one, two);
+    await hangUp(one, two, short);
+    const line = await daemon.said(new RegExp(`closed audio .*:${one.media.port}.*: bye`));
+    assert.match(line, /: bye, 2 packets/);
+    await eventually(async () => (await lab.pinholes()).length === 0);
+    await Promise.all([shut(one), shut(two)]);
   });
 });

@@ -53,28 +53,22 @@ interface Arrivals {
   /** Of flows that have no state any more. */
   past: Traffic;
   readonly flows: Map<string, Flow>;
-  /** How many counts it was not there for: its anchor may have been changed while it was read. Null: it is new. */
-  absent: number | null;
+  /** Whether the last count had the rule. */
+  known: boolean;
 }
-
-/** After as many counts without the rule it is forgotten. */
-const ABSENT = 3;
 
 const NOTHING: Traffic = { packets: 0, bytes: 0 };
 
 export function createFlowCounter(): FlowCounter {
-  const arrivals = new Map<string, Arrivals>();
+  let arrivals = new Map<string, Arrivals>();
   let last: number | null = null;
 
   function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic> {
     const byPort = targetsByPort(rules);
     const keys = new Set([...byPort.values()].flat().map(({ key }) => key));
-    for (const [key, came] of arrivals) {
-      if (!keys.has(key) && ++came.absent! === ABSENT) arrivals.delete(key);
-    }
-    for (const key of keys) {
-      if (!arrivals.has(key)) arrivals.set(key, { past: NOTHING, flows: new Map(), absent: null });
-    }
+    arrivals = new Map(
+      [...keys].map((key) => [key, arrivals.get(key) ?? { past: NOTHING, flows: new Map(), known: false }]),
+    );
     // In seconds. A state that is older was there before a rule that is new now.
     const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
     for (const state of statesWith(new Set(byPort.keys()), states)) {
@@ -84,12 +78,12 @@ export function createFlowCounter(): FlowCounter {
         for (const target of byPort.get(to.port) ?? []) {
           if (!lets(target, protocol, from, to)) continue;
           const came = arrivals.get(target.key)!;
-          take(came, from, state, way, to, came.absent === null && state.age > old);
+          take(came, from, state, way, to, !came.known && state.age > old);
         }
       }
     }
     last = now;
-    return new Map([...keys].map((key) => [key, settle(arrivals.get(key)!)]));
+    return new Map([...arrivals].map(([key, came]) => [key, settle(came)]));
   }
 
   return { count };
@@ -125,7 +119,7 @@ function settle(came: Arrivals): Traffic {
     came.past = plus(came.past, flow);
     came.flows.delete(name);
   }
-  came.absent = 0;
+  came.known = true;
   return sum;
 }
 

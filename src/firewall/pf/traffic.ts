@@ -9,12 +9,12 @@ import type { Traffic } from '../firewall.ts';
 import { isBusy, isNotKnown } from './attempt.ts';
 import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
-import { assemble, decodeRule, type PinholeRule } from './rule.ts';
+import { assemble, decodeRule, type PinholeRule, rulesOf } from './rule.ts';
 import { readRules } from './ruleset.ts';
 
 export interface TrafficCounter {
-  /** Counters by pinhole id. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
-  count(): Map<string, Traffic>;
+  /** Counters by pinhole id; from states, also of those that were `closed` a moment ago. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
+  count(closed?: readonly Pinhole[]): Map<string, Traffic>;
   /**
    * Where rules count: pinholes whose rule was made anew, and whose media does not pass by that rule. It has a state
    * that the rule before it made, which counts for nobody. Without that state the next packet makes one that counts.
@@ -31,6 +31,9 @@ interface Counted {
 /** More states than this are not read: some 40 MB. */
 const MOST_STATES = 100_000;
 
+/** For as many counts a rule that was not read is counted: its anchor may have changed meanwhile. */
+const ABSENT = 2;
+
 /** `clock` in ms. */
 export function createTrafficCounter(
   pf: Pf,
@@ -38,18 +41,20 @@ export function createTrafficCounter(
   clock = () => performance.now(),
 ): TrafficCounter {
   const flows = createFlowCounter();
+  /** Rules of which flows are counted, and for how many counts they have been gone. */
+  const watched = new Map<string, { rule: PinholeRule; absent: number }>();
   let last = new Map<string, Counted>();
   /** Rules that were made anew, by key. */
   let restarted = new Set<string>();
   let stuck: PinholeRule[] = [];
 
-  function count(): Map<string, Traffic> {
+  function count(closed: readonly Pinhole[] = []): Map<string, Traffic> {
     const now = new Map<string, Counted>();
     for (const name of shardNames(pf, anchor)) readShard(pf, `${anchor}/${name}`, now);
     const states = statesOf(pf);
     if (states !== null) {
       stuck = [];
-      const rules = [...now.values()].map(({ rule }) => rule);
+      const rules = watch([...[...now.values()].map(({ rule }) => rule), ...closed.flatMap(rulesOf)]);
       return byPinhole(rules, flows.count(rules, states, clock()));
     }
     const again = new Set<string>();
@@ -64,6 +69,13 @@ export function createTrafficCounter(
       [...now.values()].map(({ rule }) => rule),
       now,
     );
+  }
+
+  /** These rules, and for a while those that were there before. */
+  function watch(rules: readonly PinholeRule[]): PinholeRule[] {
+    for (const [key, one] of watched) if (++one.absent > ABSENT) watched.delete(key);
+    for (const rule of rules) watched.set(rule.key, { rule, absent: 0 });
+    return [...watched.values()].map(({ rule }) => rule);
   }
 
   return { count, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
