@@ -3,7 +3,7 @@ import { cautions, formatProblem, type Loaded } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
-import type { Traffic } from '../firewall/firewall.ts';
+import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import type { Journal } from './journal.ts';
 import { logLines } from './lines.ts';
@@ -80,6 +80,8 @@ export interface RunningDaemon {
 /** Least ms between two looks at the filter's counters, and how many times their cost. */
 const TRAFFIC_EVERY = 2000;
 const TRAFFIC_REST = 20;
+/** The same for closed pinholes. */
+const LAST_COUNTS_REST = 4;
 const IDS_PER_ORDER = 256;
 /** ms in which the data path must have stopped. */
 const STOP_WITHIN = 10_000;
@@ -113,9 +115,8 @@ export async function serve(serving: Serving): Promise<number> {
 
   function onBatch({ records, closed, counts, events, told }: Batch): void {
     journal?.append(records);
-    if (closed.some(({ id }) => !counts.has(id))) counting.now(closed);
+    watch.closed(counts.size > 0 || closed.length === 0 ? counts : lastCounts(closed));
     killer.add(closed);
-    watch.closed(counts);
     const changes = events.filter((event) => event.type === 'pinhole');
     for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
     const { callId } = settings().log;
@@ -190,15 +191,28 @@ export async function serve(serving: Serving): Promise<number> {
     }
   }
 
-  function countTraffic(): { readonly now: (closed: Batch['closed']) => void; readonly end: () => void } {
+  let lastCountsFree = 0;
+  /** What pf does not tell when it takes rules out, unless asking for it takes too much of the time. */
+  function lastCounts(closed: Batch['closed']): LastCounts {
+    const before = clock();
+    if (control.lastCounts === undefined || before < lastCountsFree) return NOT_COUNTED;
+    try {
+      return control.lastCounts(closed);
+    } catch (error) {
+      log.own.warn(`media of closed pinholes cannot be counted: ${(error as Error).message}`);
+      return NOT_COUNTED;
+    } finally {
+      lastCountsFree = clock() + (clock() - before) * LAST_COUNTS_REST;
+    }
+  }
+
+  function countTraffic(): { readonly end: () => void } {
     let complained = false;
-    let cost = 0;
-    let countedAt = clock();
-    let timer = setTimeout(inTurn, TRAFFIC_EVERY);
-    function count(closed: Batch['closed'] = []): void {
+    let timer = setTimeout(count, TRAFFIC_EVERY);
+    function count(): void {
       const before = clock();
       try {
-        const active = watch.update(control.traffic(closed));
+        const active = watch.update(control.traffic());
         for (let at = 0; at < active.length; at += IDS_PER_ORDER) {
           thread.send({ type: 'traffic', ids: active.slice(at, at + IDS_PER_ORDER) });
         }
@@ -207,20 +221,9 @@ export async function serve(serving: Serving): Promise<number> {
         if (!complained) log.own.error(`media cannot be counted: ${(error as Error).message}`);
         complained = true;
       }
-      countedAt = clock();
-      cost = countedAt - before;
+      timer = setTimeout(count, Math.max(TRAFFIC_EVERY, (clock() - before) * TRAFFIC_REST));
     }
-    function inTurn(): void {
-      count();
-      timer = setTimeout(inTurn, Math.max(TRAFFIC_EVERY, cost * TRAFFIC_REST));
-    }
-    return {
-      /** Where the filter does not tell what closed pinholes had passed: before their states go, unless it is dear. */
-      now(closed) {
-        if (clock() - countedAt >= cost * TRAFFIC_REST) count(closed);
-      },
-      end: () => clearTimeout(timer),
-    };
+    return { end: () => clearTimeout(timer) };
   }
 
   const signals = onSignals({ stop, reload, tellStatus, supervised: options.supervised });

@@ -28,11 +28,8 @@ export interface Firewall {
   killStates(closed: readonly Pinhole[]): number;
   /** Pinholes as the filter itself lists them, read back from it. */
   list(): Pinhole[];
-  /**
-   * Counters by pinhole id; where states count, also of pinholes that were `closed` a moment ago and whose states are
-   * still there.
-   */
-  traffic(closed?: readonly Pinhole[]): Map<string, Traffic>;
+  /** Counters by pinhole id. */
+  traffic(): Map<string, Traffic>;
   /** Removes every rule and state this daemon made. */
   clear(): void;
   close(): void;
@@ -42,6 +39,8 @@ export interface Firewall {
 export interface FirewallControl extends Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
   /** Reads all rules from the kernel, and compares them with those of these pinholes. Changes nothing. */
   compare(intended: readonly Pinhole[]): Deviation;
+  /** Where `commit` does not tell: what pinholes had passed that were closed a moment ago, before their states go. */
+  lastCounts?(closed: readonly Pinhole[]): LastCounts;
 }
 
 /** A filter refused or could not be reached. `code` is the errno's symbol where there is one: EBUSY, EPERM. */

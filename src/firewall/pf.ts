@@ -293,7 +293,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     commit,
     killStates: (closed) => guarded(() => killStatesOf(pf, closed, style().tag === null)),
     list,
-    traffic: (closed) => guarded(() => counter.count(closed)),
+    traffic: () => guarded(counter.count),
     clear,
     close: () => pf.close(),
     verify,
@@ -308,9 +308,10 @@ export function openPfControl(pf: Pf, { anchor, style, mediaPorts, shards }: PfO
   const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, style().tag === null);
   return {
     killStates: (closed) => guarded(() => kill(closed)),
-    traffic: (closed) =>
+    lastCounts: (closed) => guarded(() => counter.last(closed)),
+    traffic: () =>
       guarded(() => {
-        const traffic = counter.count(closed);
+        const traffic = counter.count();
         kill(counter.uncounted());
         return traffic;
       }),

@@ -17,6 +17,8 @@ export interface FlowCounter {
    * gives them; `now` in ms. What a state passed between the last count and its end is not seen.
    */
   count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic>;
+  /** Forgets all rules but these, by key: a rule that comes later is new, and was not there at `now`. */
+  keep(keys: { has(key: string): boolean }, now: number): void;
 }
 
 /** A rule, with addresses as states have them. */
@@ -60,15 +62,15 @@ interface Arrivals {
 const NOTHING: Traffic = { packets: 0, bytes: 0 };
 
 export function createFlowCounter(): FlowCounter {
-  let arrivals = new Map<string, Arrivals>();
+  const arrivals = new Map<string, Arrivals>();
   let last: number | null = null;
 
   function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic> {
     const byPort = targetsByPort(rules);
     const keys = new Set([...byPort.values()].flat().map(({ key }) => key));
-    arrivals = new Map(
-      [...keys].map((key) => [key, arrivals.get(key) ?? { past: NOTHING, flows: new Map(), known: false }]),
-    );
+    for (const key of keys) {
+      if (!arrivals.has(key)) arrivals.set(key, { past: NOTHING, flows: new Map(), known: false });
+    }
     // In seconds. A state that is older was there before a rule that is new now.
     const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
     for (const state of statesWith(new Set(byPort.keys()), states)) {
@@ -82,11 +84,16 @@ export function createFlowCounter(): FlowCounter {
         }
       }
     }
-    last = now;
-    return new Map([...arrivals].map(([key, came]) => [key, settle(came)]));
+    return new Map([...keys].map((key) => [key, settle(arrivals.get(key)!)]));
   }
 
-  return { count };
+  return {
+    count,
+    keep(keys, now) {
+      for (const key of arrivals.keys()) if (!keys.has(key)) arrivals.delete(key);
+      last = now;
+    },
+  };
 }
 
 /** Along the state, and back. */

@@ -13,8 +13,10 @@ import { assemble, decodeRule, type PinholeRule, rulesOf } from './rule.ts';
 import { readRules } from './ruleset.ts';
 
 export interface TrafficCounter {
-  /** Counters by pinhole id; from states, also of those that were `closed` a moment ago. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
-  count(closed?: readonly Pinhole[]): Map<string, Traffic>;
+  /** Counters by pinhole id. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
+  count(): Map<string, Traffic>;
+  /** What these had passed, which were closed a moment ago, as long as their states are there. Reads every state. */
+  last(closed: readonly Pinhole[]): Map<string, Traffic>;
   /**
    * Where rules count: pinholes whose rule was made anew, and whose media does not pass by that rule. It has a state
    * that the rule before it made, which counts for nobody. Without that state the next packet makes one that counts.
@@ -43,27 +45,29 @@ export function createTrafficCounter(
   const flows = createFlowCounter();
   /** Rules of which flows are counted, and for how many counts they have been gone. */
   const watched = new Map<string, { rule: PinholeRule; absent: number }>();
-  let last = new Map<string, Counted>();
+  let before = new Map<string, Counted>();
   /** Rules that were made anew, by key. */
   let restarted = new Set<string>();
   let stuck: PinholeRule[] = [];
 
-  function count(closed: readonly Pinhole[] = []): Map<string, Traffic> {
+  function count(): Map<string, Traffic> {
     const now = new Map<string, Counted>();
     for (const name of shardNames(pf, anchor)) readShard(pf, `${anchor}/${name}`, now);
     const states = statesOf(pf);
     if (states !== null) {
       stuck = [];
-      const rules = watch([...[...now.values()].map(({ rule }) => rule), ...closed.flatMap(rulesOf)]);
-      return byPinhole(rules, flows.count(rules, states, clock()));
+      const rules = watch(now);
+      const counted = flows.count(rules, states, clock());
+      flows.keep(watched, clock());
+      return byPinhole(rules, counted);
     }
     const again = new Set<string>();
     stuck = [];
     for (const [key, { rule, packets }] of now) {
-      if (packets < (last.get(key)?.packets ?? 0)) again.add(key);
+      if (packets < (before.get(key)?.packets ?? 0)) again.add(key);
       else if (packets === 0 && restarted.has(key) && rule.protocol === 'udp') stuck.push(rule);
     }
-    last = now;
+    before = now;
     restarted = again;
     return byPinhole(
       [...now.values()].map(({ rule }) => rule),
@@ -71,14 +75,23 @@ export function createTrafficCounter(
     );
   }
 
-  /** These rules, and for a while those that were there before. */
-  function watch(rules: readonly PinholeRule[]): PinholeRule[] {
+  /** The rules there are, and for a while those that were there before. */
+  function watch(now: ReadonlyMap<string, Counted>): PinholeRule[] {
     for (const [key, one] of watched) if (++one.absent > ABSENT) watched.delete(key);
-    for (const rule of rules) watched.set(rule.key, { rule, absent: 0 });
+    for (const [key, { rule }] of now) watched.set(key, { rule, absent: 0 });
     return [...watched.values()].map(({ rule }) => rule);
   }
 
-  return { count, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
+  function last(closed: readonly Pinhole[]): Map<string, Traffic> {
+    const states = statesOf(pf);
+    if (states === null) return new Map();
+    const rules = new Map(closed.flatMap(rulesOf).map((rule) => [rule.key, rule]));
+    const counted = flows.count(rules.values(), states, clock());
+    for (const key of rules.keys()) watched.delete(key);
+    return new Map(closed.map((pinhole) => [pinhole.id, total(rulesOf(pinhole), counted)]));
+  }
+
+  return { count, last, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
 }
 
 function statesOf(pf: Pf): Buffer | null {
@@ -123,17 +136,20 @@ function readWhole(pf: Pf, path: string): PfRuleReadBack[] {
 function byPinhole(all: readonly PinholeRule[], counted: ReadonlyMap<string, Traffic>): Map<string, Traffic> {
   const result = new Map<string, Traffic>();
   for (const { pinhole, rules } of assemble(all)) {
-    let packets = 0;
-    let bytes = 0;
-    for (const { key, source } of rules) {
-      const own = counted.get(key)!;
-      packets += own.packets;
-      bytes += own.bytes;
-      if (rules.length > 1 && source !== null) {
-        result.set(pinholeId({ ...pinhole, sources: [source] }), { packets: own.packets, bytes: own.bytes });
-      }
+    for (const rule of rules) {
+      if (rules.length === 1 || rule.source === null) continue;
+      result.set(pinholeId({ ...pinhole, sources: [rule.source] }), total([rule], counted));
     }
-    result.set(pinhole.id, { packets, bytes });
+    result.set(pinhole.id, total(rules, counted));
   }
   return result;
+}
+
+function total(rules: readonly PinholeRule[], counted: ReadonlyMap<string, Traffic>): Traffic {
+  let [packets, bytes] = [0, 0];
+  for (const { key } of rules) {
+    packets += counted.get(key)?.packets ?? 0;
+    bytes += counted.get(key)?.bytes ?? 0;
+  }
+  return { packets, bytes };
 }
