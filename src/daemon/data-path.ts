@@ -139,7 +139,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
 
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
   function longestWait(now: number): number {
-    const due = Math.min(inspector.nextDeadline(), repairAt, checkAt, outbox.due(now));
+    const due = Math.min(inspector.nextDeadline(), repairAt, checkAt, outbox.due());
     if (mayHaveOrders) return 0;
     const most = now < askedAt + QUESTIONS_FOLLOW ? WAIT_AMONG_QUESTIONS : BEAT;
     return Math.ceil(Math.min(most, Math.max(0, due - now)));

@@ -16,9 +16,12 @@ export interface Outbox {
   /** What closed pinholes had passed. */
   counted(counts: LastCounts): void;
   say(level: 'error' | 'warn' | 'info', text: string): void;
-  /** When `flush` should be called again, in ms of the clock: at once when it only waits for an idle moment. */
-  due(now: number): number;
-  /** Sends a slice of what there is, if it is due at `now` or `idle` leaves the time. Returns whether it did. */
+  /** When `flush` should be called again if no packet comes, in ms of the clock. */
+  due(): number;
+  /**
+   * Sends a slice of what there is, if it is due at `now`, or was noted a few ms ago and `idle` says that no packet
+   * came. Returns whether it did.
+   */
   flush(now: number, idle: boolean): boolean;
   /** Sends everything. */
   empty(): void;
@@ -28,7 +31,9 @@ export interface Outbox {
  * Longest wait in ms for what should be in the journal soon: opened pinholes, closed ones, lines for the log. What
  * a killed daemon had not written down of a call is lost to the next one.
  */
-const SOON = 5;
+export const SOON = 50;
+/** It is sent before, once this many ms are quiet: the answer to a packet is often on its way already. */
+export const QUIET = 2;
 /** The same for calls that changed in other ways. */
 const LATER = 1000;
 /** The same for the history of calls. */
@@ -58,6 +63,13 @@ export function createOutbox(
   let events: DaemonEvent[] = [];
   let told: Told[] = [];
   let dueAt = Number.POSITIVE_INFINITY;
+  /** When what should be sent soon may be, if no packet comes. */
+  let quietAt = Number.POSITIVE_INFINITY;
+
+  function soon(): void {
+    within(SOON);
+    quietAt = clock() + QUIET;
+  }
 
   function within(ms: number): void {
     dueAt = Math.min(dueAt, clock() + ms);
@@ -66,7 +78,7 @@ export function createOutbox(
   function add(event: DaemonEvent): void {
     if (events.length < MOST_EVENTS) events.push(event);
     else counters.eventsLost++;
-    within(SOON);
+    soon();
   }
 
   function note(happened: readonly InspectorEvent[]): void {
@@ -94,18 +106,11 @@ export function createOutbox(
     if (dueAt === Number.POSITIVE_INFINITY) within(LATER);
   }
 
-  function isSoon(): boolean {
-    return closedPinholes.length > 0 || events.length > 0;
-  }
-
-  function due(now: number): number {
-    return isSoon() && backlog() <= MOST_BACKLOG ? now : dueAt;
-  }
-
   function flush(now: number, idle: boolean): boolean {
-    if (now < dueAt && !(idle && isSoon())) return false;
+    if (now < (idle ? Math.min(dueAt, quietAt) : dueAt)) return false;
     if (backlog() > MOST_BACKLOG) {
       dueAt = now + SOON;
+      quietAt = Number.POSITIVE_INFINITY;
       return false;
     }
     send();
@@ -131,6 +136,7 @@ export function createOutbox(
     counts = new Map();
     events = [];
     told = told.slice(TOLD_SLICE);
+    quietAt = Number.POSITIVE_INFINITY;
     dueAt = changed.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
     post(batch);
   }
@@ -144,13 +150,13 @@ export function createOutbox(
     },
     closed(pinholes) {
       closedPinholes.push(...pinholes);
-      within(SOON);
+      soon();
     },
     counted(last) {
       for (const [id, count] of last) counts.set(id, count);
     },
     say: (level, text) => add({ type: 'note', level, text }),
-    due,
+    due: () => Math.min(dueAt, quietAt),
     flush,
     empty() {
       while (dueAt !== Number.POSITIVE_INFINITY) send();

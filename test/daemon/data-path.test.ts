@@ -5,6 +5,7 @@ import { callHash } from '../../src/call/call.ts';
 import type { Settings } from '../../src/config/load.ts';
 import { BEAT, createDataPath } from '../../src/daemon/data-path.ts';
 import type { Batch, Report } from '../../src/daemon/messages.ts';
+import { QUIET, SOON } from '../../src/daemon/outbox.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import type { InspectorEvent } from '../../src/inspector.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
@@ -100,6 +101,14 @@ function callOf(callId: string): Call {
   };
 }
 
+const REFUSED: InspectorEvent = {
+  type: 'refused',
+  call: null,
+  refusal: { reason: 'malformed-sip', detail: '' },
+  wanted: null,
+  at: 1,
+};
+
 /** A message event as far as the loop looks at it. */
 function messageOf(call: Call): InspectorEvent {
   return { type: 'message', calls: [call] } as unknown as InspectorEvent;
@@ -133,13 +142,14 @@ describe('data path: order of things', () => {
   });
 
   it('tells of closed pinholes only after the packet has gone', () => {
-    const { path, source, inspector, post, log } = setUp();
+    const { path, source, inspector, post, log, clock } = setUp();
     inspector.opens('invite', 4000);
     inspector.on('bye', () => ({ change: changeOf([], [4000]) }));
     source.arrive('invite');
     source.arrive('bye');
     path.turn();
     path.turn();
+    clock.pass(QUIET);
     path.turn();
     assert.deepEqual(log.slice(-2), ['commit +[] -[4000]', 'release bye']);
     assert.deepEqual(
@@ -183,27 +193,33 @@ describe('data path: waiting', () => {
     assert.ok(Math.max(...gaps) <= 250, `longest silence ${Math.max(...gaps)} ms`);
   });
 
-  it('does not wait while it has something to tell', () => {
-    const { path, source, inspector, post } = setUp();
-    inspector.on('invite', () => ({
-      events: [
-        {
-          type: 'refused',
-          call: null,
-          refusal: { reason: 'malformed-sip', detail: '' },
-          wanted: null,
-          at: 1,
-        },
-      ],
-    }));
+  it('tells what happened once no packet has come for a moment', () => {
+    const { path, source, inspector, post, clock } = setUp();
+    inspector.on('invite', () => ({ events: [REFUSED] }));
     source.arrive('invite');
     path.turn();
-    assert.equal(batches(post.reports).length, 0);
+    clock.pass(QUIET / 2);
     path.turn();
-    assert.equal(source.timeouts[1], 0);
+    assert.equal(source.timeouts[1], QUIET / 2);
+    assert.equal(batches(post.reports).length, 0);
+    clock.pass(QUIET / 2);
+    path.turn();
     assert.equal(batches(post.reports).length, 1);
     path.turn();
-    assert.equal(source.timeouts[2], BEAT);
+    assert.equal(source.timeouts[3], BEAT);
+  });
+
+  it('tells it late, but not too late, while packets keep coming', () => {
+    const { path, source, inspector, post, clock } = setUp();
+    inspector.on('invite', () => ({ events: [REFUSED] }));
+    const began = clock.now();
+    while (batches(post.reports).length === 0) {
+      source.arrive('invite');
+      path.turn();
+      clock.pass(1);
+    }
+    assert.equal(clock.now() - began, SOON + 1);
+    assert.equal(batches(post.reports)[0]!.events.length, SOON + 1);
   });
 });
 
@@ -349,12 +365,13 @@ describe('data path: a filter that refuses', () => {
 
 describe('data path: what must not happen', () => {
   it('releases a packet over which the inspector threw, and goes on', () => {
-    const { path, source, inspector, log, post } = setUp();
+    const { path, source, inspector, log, post, clock } = setUp();
     inspector.on('poison', () => {
       throw new TypeError('cannot read properties');
     });
     source.arrive('poison', 'fine');
     assert.equal(path.turn(), true);
+    clock.pass(QUIET);
     path.turn();
     assert.deepEqual(log, ['release poison', 'release fine']);
     assert.equal(path.counters.exceptions, 1);
@@ -418,18 +435,8 @@ describe('data path: what must not happen', () => {
 
   it('keeps a bounded number of lines when the control thread does not take them', () => {
     let backlog = 0;
-    const { path, source, inspector, post } = setUp({}, { backlog: () => backlog });
-    inspector.on('junk', () => ({
-      events: [
-        {
-          type: 'refused',
-          call: null,
-          refusal: { reason: 'malformed-sip', detail: '' },
-          wanted: null,
-          at: 1,
-        },
-      ],
-    }));
+    const { path, source, inspector, post, clock } = setUp({}, { backlog: () => backlog });
+    inspector.on('junk', () => ({ events: [REFUSED] }));
     backlog = 1000;
     for (let turn = 0; turn < 100; turn++) {
       source.arrive(...Array.from({ length: 100 }, () => 'junk'));
@@ -437,6 +444,7 @@ describe('data path: what must not happen', () => {
     }
     assert.equal(post.reports.length, 0);
     backlog = 0;
+    clock.pass(QUIET);
     path.turn();
     const kept = batches(post.reports).flatMap(({ events }) => events).length;
     assert.ok(kept < 5000);
@@ -534,7 +542,7 @@ describe('data path: start', () => {
   };
 
   it('keeps the rules that are there, adds those that are missing, removes strangers', () => {
-    const { path, filter, log, post } = setUp();
+    const { path, filter, log, post, clock } = setUp();
     const call = record('a', 4000, 4002);
     filter.model.commit({ open: [call.held[0]!.pinhole, pinhole(9000)], close: [] });
     path.start([call]);
@@ -544,6 +552,7 @@ describe('data path: start', () => {
       [4000, 4002],
     );
     assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 2, removed: 1 });
+    clock.pass(QUIET);
     path.turn();
     assert.deepEqual(
       batches(post.reports).flatMap(({ closed }) => closed),
@@ -572,6 +581,7 @@ describe('data path: start', () => {
     clock.pass(1_000);
     path.turn();
     assert.deepEqual(filter.model.list(), [call.held[0]!.pinhole]);
+    clock.pass(QUIET);
     path.turn();
     assert.deepEqual(
       batches(post.reports).flatMap(({ closed }) => closed),
