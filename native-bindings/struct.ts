@@ -66,13 +66,17 @@ export function struct<const M extends Members>(name: string, size: number, memb
     field,
     path: `${name}.${member}`,
   }));
+  const entries = new Map(table.map((entry) => [entry.member, entry]));
 
+  /** Looks only at the members there are: rules have fifty, of which ten are given. */
   const write = (buffer: Buffer, offset: number, values: Encoded<M>): void => {
     if (offset < 0 || offset + size > buffer.length) throw outside(name, size, buffer, offset);
     buffer.fill(0, offset, offset + size);
-    for (const entry of table) {
-      const value = values[entry.member];
-      if (value !== undefined) entry.field.write(buffer, offset + entry.offset, value as never, entry.path);
+    for (const member in values) {
+      const value = values[member];
+      const entry = entries.get(member);
+      if (value === undefined || entry === undefined) continue;
+      entry.field.write(buffer, offset + entry.offset, value as never, entry.path);
     }
   };
   const read = (buffer: Buffer, offset: number): Decoded<M> => {
@@ -220,9 +224,9 @@ export function array<In, Out>(field: Field<In, Out>, count: number): Field<read
       if (values.length > count) {
         throw new RangeError(`${name} has ${values.length} elements: expected at most ${count}`);
       }
-      values.forEach((value, index) => {
-        field.write(buffer, offset + index * field.size, value, `${name}[${index}]`);
-      });
+      for (let index = 0; index < values.length; index++) {
+        field.write(buffer, offset + index * field.size, values[index]!, name);
+      }
     },
     read: (buffer, offset) =>
       Array.from({ length: count }, (_, index) => field.read(buffer, offset + index * field.size)),

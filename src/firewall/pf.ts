@@ -169,7 +169,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 
   function applyStep({ shard, add, rule }: Step): void {
     if (!add) shard.remove(rule.key);
-    else if (!shard.rules.some(({ key }) => key === rule.key)) shard.add(rule, style());
+    else if (!shard.has(rule.key)) shard.add(rule, style());
   }
 
   function takeBack(done: readonly Step[]): void {
@@ -246,8 +246,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     for (const shard of shards) {
       for (const { rule } of shard.rules) if (rule !== null) there.set(rule.key, rule);
     }
-    const complete = (rule: PinholeRule) =>
-      shardsOf(rule).every((shard) => shard.rules.some(({ key }) => key === rule.key));
+    const complete = (rule: PinholeRule) => shardsOf(rule).every((shard) => shard.has(rule.key));
     const known = [...open.values()].filter(({ rules }) => rules.every(({ key }) => there.has(key)));
     const spoken = new Set(known.flatMap(({ rules }) => rules.map(({ key }) => key)));
     const rest = [...there.values()].filter(({ key }) => !spoken.has(key));

@@ -46,6 +46,9 @@ export interface PinholeRule {
   readonly ports: readonly [first: number, last: number];
 }
 
+const LOG = { off: 0, first: PF_LOG, all: PF_LOG | PF_LOG_ALL } as const;
+/** PFTM_UDP_FIRST_PACKET follows the six of TCP. */
+const NO_TCP_TIMEOUTS = [0, 0, 0, 0, 0, 0];
 const FULL = new Uint8Array(16).fill(0xff);
 
 /** The rules of a pinhole: one for each of its sources. */
@@ -84,14 +87,19 @@ export function encodeRule(rule: PinholeRule, style: RuleStyle): PfRuleValues {
     },
     label: rule.label,
     rtableid: -1,
-    timeout: tcp
-      ? []
-      : [0, 0, 0, 0, 0, 0, ...[style.udpFirst, style.udpSingle, style.udpMultiple].map(seconds)],
+    ...(!tcp && {
+      timeout: [
+        ...NO_TCP_TIMEOUTS,
+        seconds(style.udpFirst),
+        seconds(style.udpSingle),
+        seconds(style.udpMultiple),
+      ],
+    }),
     action: PF_PASS,
-    log: { off: 0, first: PF_LOG, all: PF_LOG | PF_LOG_ALL }[style.log],
+    log: LOG[style.log],
     quick: style.tag === null ? 1 : 0,
-    tagname: style.tag ?? '',
-    qname: style.queue ?? '',
+    ...(style.tag !== null && { tagname: style.tag }),
+    ...(style.queue !== null && { qname: style.queue }),
     keep_state: PF_STATE_NORMAL,
     max_states: style.statesPerRule,
     flags: tcp ? TH_SYN : 0,

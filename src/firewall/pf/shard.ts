@@ -15,6 +15,7 @@ export interface Shard {
   readonly path: string;
   /** The rules in the kernel's order. */
   readonly rules: readonly Placed[];
+  has(key: string): boolean;
   /** Whether the kernel has these rules still: one ioctl. */
   intact(): boolean;
   /**
@@ -53,12 +54,26 @@ export function poolTicket(pf: Pf): PoolTicket {
  */
 export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
   let rules: Placed[] = [];
+  /** Of `rules`, how many have this key: others may have put one there twice. */
+  let counts = new Map<string, number>();
   let ticket = -1;
+
+  function know(those: Placed[]): void {
+    rules = those;
+    counts = new Map();
+    for (const { key } of those) count(key, 1);
+  }
+
+  function count(key: string, change: 1 | -1): void {
+    const number = (counts.get(key) ?? 0) + change;
+    if (number === 0) counts.delete(key);
+    else counts.set(key, number);
+  }
 
   function read(): void {
     persist(() => {
       const found = pf.rules(path);
-      rules = Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr));
+      know(Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr)));
       ticket = found.ticket;
     });
   }
@@ -76,6 +91,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
       }
     }
     rules.push({ key: rule.key, rule });
+    count(rule.key, 1);
     ticket = next(ticket);
   }
 
@@ -84,6 +100,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
     if (nr < 0) return;
     persist(() => pf.removeRule(path, ticket, nr));
     rules.splice(nr, 1);
+    count(key, -1);
     ticket = next(ticket);
   }
 
@@ -92,6 +109,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
     get rules() {
       return rules;
     },
+    has: (key) => counts.has(key),
     intact() {
       try {
         const found = pf.rules(path);
@@ -105,7 +123,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
     add,
     remove,
     replaced(those) {
-      rules = [...those];
+      know([...those]);
       ticket = pf.rules(path).ticket;
     },
   };
