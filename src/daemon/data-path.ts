@@ -423,6 +423,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
         repairAt = Math.min(repairAt, clock());
       } else if (order.type === 'ask') {
         askedAt = clock();
+        outbox.catchUp();
         post({ type: 'answer', id: order.id, answer: answer(order.question) });
       } else if (order.type === 'stop') {
         stop(order.keep);

@@ -23,6 +23,8 @@ export interface Outbox {
    * came. Returns whether it did.
    */
   flush(now: number, idle: boolean): boolean;
+  /** Sends what is to be sent soon, before an answer that it belongs to. */
+  catchUp(): void;
   /** Sends everything. */
   empty(): void;
 }
@@ -158,6 +160,9 @@ export function createOutbox(
     say: (level, text) => add({ type: 'note', level, text }),
     due: () => Math.min(dueAt, quietAt),
     flush,
+    catchUp() {
+      if (quietAt !== Number.POSITIVE_INFINITY && backlog() <= MOST_BACKLOG) send();
+    },
     empty() {
       while (dueAt !== Number.POSITIVE_INFINITY) send();
     },
