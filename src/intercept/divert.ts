@@ -65,9 +65,9 @@ export function createDivertInterceptor(
     return ready > 0;
   }
 
-  function drain(): HeldPacket[] {
+  function take(most: number): HeldPacket[] {
     const packets: HeldPacket[] = [];
-    for (let tries = 0; tries < BATCH; tries++) {
+    for (let tries = 0; tries < most; tries++) {
       const handle = packets.length;
       const slot = slots[handle]!;
       const length = socket.receive(slot, addresses[handle]!);
@@ -111,9 +111,10 @@ export function createDivertInterceptor(
   return {
     socket,
     receive(timeout) {
-      const packets = drain();
+      const packets = take(BATCH);
       if (packets.length > 0 || timeout === 0) return packets;
-      return wait(timeout) ? drain() : packets;
+      // What ends a wait goes on at once: to ask whether there is more would keep it.
+      return wait(timeout) ? take(1) : packets;
     },
     release,
     drop() {},
