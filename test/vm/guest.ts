@@ -10,10 +10,16 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openConsole } from './console.ts';
 
-export interface Guest {
+export interface Guest extends Machine {
+  /** Its FreeBSD, as a whole number: 14 or 15. */
+  readonly release: number;
+}
+
+interface Machine {
   /** Runs a line of sh(1) as root and returns what it printed. Rejects when its status is not 0. */
   run(command: string): Promise<string>;
   /** Names of its interfaces. */
@@ -27,6 +33,13 @@ export interface Guest {
 
 export type Side = 'outside' | 'inside';
 export const SIDES = ['outside', 'inside'] as const;
+
+/** Skips a test of IPv6 where divert-to does nothing for it; whether it did. */
+export function skipsIPv6(context: TestContext, { release }: Guest): boolean {
+  if (release >= 15) return false;
+  context.skip('before FreeBSD 15 divert-to does nothing for IPv6');
+  return true;
+}
 
 /** Why there is no machine to test on, or false. */
 export const withoutGuest: string | false =
@@ -52,13 +65,13 @@ const GATEWAYS = {
 
 export async function openGuest(): Promise<Guest> {
   const shell = process.env['PINHOLED_VM_SHELL'];
-  const guest = shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!) : await running(shell);
-  await address(guest);
-  return guest;
+  const machine = shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!) : await running(shell);
+  await address(machine);
+  return { ...machine, release: Number.parseInt(await machine.run('uname -r'), 10) };
 }
 
 /** A machine that runs already, by a program that takes one line of sh(1) as its last argument. */
-async function running(shell: string): Promise<Guest> {
+async function running(shell: string): Promise<Machine> {
   const [program, ...args] = shell.split(' ') as [string, ...string[]];
   const place = (side: Side) => {
     const given = process.env[`PINHOLED_VM_${side.toUpperCase()}`];
@@ -99,7 +112,7 @@ function runProgram(program: string, args: readonly string[], input: Buffer | nu
 }
 
 /** Boots the image, which stays as it is, with the executable on a second disk and a tap in each namespace. */
-async function boot(image: string): Promise<Guest> {
+async function boot(image: string): Promise<Machine> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-vm-'));
   const own = process.pid % 10_000;
   const namespaces = { outside: `pinvm-out-${own}`, inside: `pinvm-in-${own}` };
@@ -173,7 +186,7 @@ function stopped(child: ChildProcess): Promise<void> {
 }
 
 /** Gives both sides of both links their addresses, and the machine the job of a router. */
-async function address({ run, interfaces, namespaces }: Guest): Promise<void> {
+async function address({ run, interfaces, namespaces }: Machine): Promise<void> {
   for (const side of SIDES) {
     const own = ADDRESSES[side];
     const gateway = GATEWAYS[side];
