@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A root shell on a serial console that qemu offers as a Unix socket. */
 export interface Console {
@@ -8,6 +9,11 @@ export interface Console {
 }
 
 const PROMPT = 'pinholed-test# ';
+/** What the shell says while a command goes on in the next line. */
+const MORE = 'pinholed-more> ';
+/** Characters at once, and ms before the next: uart(4) keeps 384 and loses what is over. */
+const CHUNK = 200;
+const BETWEEN_CHUNKS = 50;
 
 /** Logs in as root (the official images have no password) once the machine is up, for at most `within` ms. */
 export async function openConsole(path: string, within: number): Promise<Console> {
@@ -50,12 +56,26 @@ export async function openConsole(path: string, within: number): Promise<Console
   socket.write('exec env ENV= /bin/sh\n');
   await until(/[#$%>] ?$/, 60_000);
   // The shell's own line editing would echo all the same.
-  socket.write(`set +o emacs +o vi; stty -echo cols 10000; PS1='pinholed-''test# '; PS2=\n`);
+  socket.write(
+    `set +o emacs +o vi; stty -echo cols 10000; PS1='pinholed-''test# '; PS2='pinholed-''more> '\n`,
+  );
   await until(new RegExp(PROMPT), 60_000);
   let before: Promise<unknown> = Promise.resolve();
 
+  /** Line by line, each when the one before was read. */
+  async function type(command: string): Promise<void> {
+    for (const [row, line] of command.split('\n').entries()) {
+      if (row > 0) await until(new RegExp(MORE), 60_000);
+      for (let at = 0; at < line.length; at += CHUNK) {
+        if (at > 0) await sleep(BETWEEN_CHUNKS);
+        socket.write(line.slice(at, at + CHUNK));
+      }
+      socket.write('\n');
+    }
+  }
+
   async function runOne(command: string): Promise<string> {
-    socket.write(`{ ${command}\n} </dev/null 2>&1; echo "pinholed-""status $?"\n`);
+    await type(`{ ${command}\n} </dev/null 2>&1; echo "pinholed-""status $?"`);
     const output = await until(/pinholed-status (\d+)\r?\n/, 600_000);
     await until(new RegExp(PROMPT), 60_000);
     const [, printed, status] = /^([\s\S]*?)pinholed-status (\d+)\r?\n$/.exec(output)!;
