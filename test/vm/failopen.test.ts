@@ -16,7 +16,7 @@ describe('fail: open', { skip: withoutGuest }, () => {
   before(async () => {
     lab = await openLab();
     const { guest } = lab;
-    allRules = guest.release < 15 ? 4 : 8;
+    allRules = guest.before15 ? 4 : 8;
     const config = `${CONFIG}fail: open\nfreebsd: { inside-interfaces: [${guest.interfaces.inside}] }\n`;
     daemon = await startDaemon(guest, config, ruleset(guest, { failOpen: true }));
   });

@@ -11,15 +11,15 @@ export interface RulesetOptions {
 }
 
 /** The administrator's pf.conf: nothing passes but SIP, ICMP and what pinholes let through. */
-export function ruleset({ interfaces, release }: Guest, options: RulesetOptions = {}): string {
+export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions = {}): string {
   const { outside, inside } = interfaces;
   const { nat = [], first = [], failOpen = false, anchor = true } = options;
-  const sip = `${release < 15 ? 'inet ' : ''}proto { tcp udp } to port 5060`;
+  const sip = `${before15 ? 'inet ' : ''}proto { tcp udp } to port 5060`;
   return [
     'set reassemble yes',
     'set state-policy if-bound',
     'set skip on lo0',
-    ...(release < 15 ? [] : ['set limit anchors 1024']),
+    ...(before15 ? [] : ['set limit anchors 1024']),
     ...nat,
     'block log all',
     ...first,
