@@ -8,8 +8,8 @@
 import { metricsText } from '../src/control/metrics.ts';
 import type { RequestName } from '../src/control/protocol.ts';
 import { createHandlers } from '../src/control/service.ts';
+import type { Slice } from '../src/daemon/data-path/slices.ts';
 import { type Answers, type CallSummary, MOST_PER_SLICE, type Question } from '../src/daemon/messages.ts';
-import type { Slice } from '../src/daemon/slices.ts';
 import { explainCall } from '../src/report/live/explain.ts';
 import { createHistory } from '../src/report/live/history.ts';
 import { createLiveSource } from '../src/web/source.ts';

@@ -1,9 +1,9 @@
+import { examineSystem } from '../checks/examine.ts';
+import { CHECKS, caution, type Finding, fault, ok, unknown } from '../checks/finding.ts';
 import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
 import { examineDaemon, isDaemonThere } from '../control/examine.ts';
-import { examineSystem } from '../daemon/examine.ts';
-import { platformName, StartError } from '../daemon/platform.ts';
-import { packetUser } from '../daemon/privileges.ts';
-import { CHECKS, caution, type Finding, fault, ok, unknown } from '../finding.ts';
+import { platformName, StartError } from '../daemon/platform/platform.ts';
+import { packetUser } from '../daemon/process/privileges.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { networkSet } from '../address/network.ts';
 import type { Settings } from '../config/load.ts';
-import { platformName, StartError } from '../daemon/platform.ts';
+import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { nftablesRules } from './rules/nftables.ts';

@@ -7,9 +7,9 @@ import {
   loadConfigFile,
   type Settings,
 } from '../config/load.ts';
-import { beginWith } from '../daemon/inherited.ts';
-import { platformName, StartError } from '../daemon/platform.ts';
-import { packetUser } from '../daemon/privileges.ts';
+import { platformName, StartError } from '../daemon/platform/platform.ts';
+import { beginWith } from '../daemon/process/inherited.ts';
+import { packetUser } from '../daemon/process/privileges.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 
@@ -58,7 +58,7 @@ export const run = command(
       user: args.user ?? null,
       keep: args.keep,
       file,
-      platformModule: new URL(`../daemon/open-platform.${extension()}`, import.meta.url).href,
+      platformModule: new URL(`../daemon/platform/open.${extension()}`, import.meta.url).href,
     };
     try {
       if (args.check) return check(settings, options);
@@ -117,7 +117,7 @@ function check(settings: Settings, { user, file }: Options): number {
 async function serve(settings: Settings, options: Options, supervised: boolean): Promise<number> {
   const { user, keep, file, platformModule } = options;
   const { runDaemon } = await import('../daemon/daemon.ts');
-  const { openControl } = await import('./services.ts');
+  const { openControl } = await import('./run/services.ts');
   const status = await runDaemon({
     settings,
     reload: reloader(file),
@@ -132,7 +132,7 @@ async function serve(settings: Settings, options: Options, supervised: boolean):
 }
 
 async function superviseDaemon(settings: Settings, options: Options): Promise<number> {
-  const { runSupervisor } = await import('../daemon/run-supervisor.ts');
+  const { runSupervisor } = await import('../daemon/process/run-supervisor.ts');
   const { removeStale } = await import('../control/listen.ts');
   const { user, keep, file, platformModule } = options;
   const args = ['run', '--supervised'];

@@ -1,6 +1,6 @@
+import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
-import type { Slice } from '../daemon/slices.ts';
 import type { Traffic } from '../firewall/firewall.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { Pinhole } from '../policy/pinhole.ts';

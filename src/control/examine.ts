@@ -1,7 +1,7 @@
+import { caution, type Finding, fault, ok, unknown } from '../checks/finding.ts';
 import { writtenSettings } from '../config/print.ts';
 import { writtenChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
-import { caution, type Finding, fault, ok, unknown } from '../finding.ts';
 import { VERSION } from '../version.ts';
 import { ControlError, connectControl } from './client.ts';
 import { modeText } from './mode.ts';

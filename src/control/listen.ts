@@ -1,7 +1,7 @@
 import { chmodSync, lchownSync, lstatSync, realpathSync, unlinkSync } from 'node:fs';
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
-import { StartError } from '../daemon/platform.ts';
+import { StartError } from '../daemon/platform/platform.ts';
 
 export interface ListenOptions {
   readonly path: string;

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress } from '../config/kinds.ts';
-import { StartError } from '../daemon/platform.ts';
+import { StartError } from '../daemon/platform/platform.ts';
 
 export interface MetricsServer {
   /** Where it listens: the port is the one that was given, or any where that was 0. */

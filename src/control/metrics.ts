@@ -1,6 +1,6 @@
 import { type Metric, Registry } from 'prom-client';
 import { REFUSALS } from '../call/refusal.ts';
-import { BUCKET_BOUNDS, type Distribution } from '../daemon/histogram.ts';
+import { BUCKET_BOUNDS, type Distribution } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { PACKET_ERRORS } from '../packet/ip.ts';

@@ -1,5 +1,5 @@
-import type { Distribution } from '../daemon/histogram.ts';
-import { BUCKET_BOUNDS, quantile } from '../daemon/histogram.ts';
+import type { Distribution } from '../daemon/data-path/histogram.ts';
+import { BUCKET_BOUNDS, quantile } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { ExposureResult, HistogramResult, Quantiles } from './protocol.ts';
 import { microseconds, seconds } from './units.ts';

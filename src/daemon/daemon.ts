@@ -5,15 +5,22 @@ import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
 import { VERSION } from '../version.ts';
 import { bootId, createClock } from './clock.ts';
-import { HEARTBEAT_DESCRIPTOR } from './heartbeat.ts';
-import { type Journal, openJournal, openJournalFiles } from './journal.ts';
-import { createLog } from './log.ts';
-import { openLogSink } from './log-sink.ts';
-import { type Platform, type PlatformModule, StartError } from './platform.ts';
-import { asUser, becomeUser, changeRoot, confineThread, packetUser, type User } from './privileges.ts';
+import { type Journal, openJournal, openJournalFiles } from './journal/journal.ts';
+import { createLog } from './log/log.ts';
+import { openLogSink } from './log/sink.ts';
+import { type Platform, type PlatformModule, StartError } from './platform/platform.ts';
+import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
+import {
+  asUser,
+  becomeUser,
+  changeRoot,
+  confineThread,
+  packetUser,
+  type User,
+} from './process/privileges.ts';
+import { statusSignals } from './process/signals.ts';
 import { createReports, type Reports } from './reports.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
-import { statusSignals } from './signals.ts';
 import { type DataThread, startDataThread } from './thread.ts';
 
 export interface DaemonOptions extends ServeOptions {

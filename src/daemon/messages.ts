@@ -7,10 +7,10 @@ import type { PacketView } from '../packet/ip.ts';
 import type { Held, HolderEvent } from '../pinhole/table.ts';
 import type { Pinhole } from '../policy/pinhole.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
-import type { Exposure } from './exposure.ts';
-import type { Fidelity } from './fidelity.ts';
-import type { Distribution } from './histogram.ts';
-import type { Slice } from './slices.ts';
+import type { Exposure } from './data-path/exposure.ts';
+import type { Fidelity } from './data-path/fidelity.ts';
+import type { Distribution } from './data-path/histogram.ts';
+import type { Slice } from './data-path/slices.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
 

@@ -1,5 +1,5 @@
 import type { Report } from './messages.ts';
-import { StartError } from './platform.ts';
+import { StartError } from './platform/platform.ts';
 
 export type FromThread = Exclude<Report, { type: 'answer' }>;
 

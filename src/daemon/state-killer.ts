@@ -1,5 +1,5 @@
 import type { Pinhole } from '../policy/pinhole.ts';
-import type { ControlEnds } from './platform.ts';
+import type { ControlEnds } from './platform/platform.ts';
 
 export interface StateKiller {
   add(closed: readonly Pinhole[]): void;

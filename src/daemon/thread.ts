@@ -1,6 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Settings } from '../config/schema.ts';
-import type { ThreadData } from './data-thread.ts';
+import type { ThreadData } from './data-path/data-thread.ts';
 import type { Answers, Order, Question, Report } from './messages.ts';
 
 /** The data-path thread as the control thread sees it. */
@@ -72,8 +72,8 @@ export function startDataThread(options: ThreadOptions): DataThread {
 
 /** The thread's module, beside this one: compiled, or as source when this one is. */
 function threadModule(): URL {
-  if (!import.meta.url.endsWith('.ts')) return new URL('./data-thread.js', import.meta.url);
-  const source = new URL('./data-thread.ts', import.meta.url);
+  if (!import.meta.url.endsWith('.ts')) return new URL('./data-path/data-thread.js', import.meta.url);
+  const source = new URL('./data-path/data-thread.ts', import.meta.url);
   return process.execArgv.includes('tsx') ? withLoader(source) : source;
 }
 

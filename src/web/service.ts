@@ -1,7 +1,7 @@
 import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/schema.ts';
-import { StartError } from '../daemon/platform.ts';
+import { StartError } from '../daemon/platform/platform.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../report/live/history.ts';
 import { createWebServer, type WebServer } from './server.ts';

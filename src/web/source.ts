@@ -5,7 +5,7 @@ import { alarmsOf } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
 import { RequestError } from '../control/protocol.ts';
 import { createEpoch, seconds } from '../control/units.ts';
-import { type Distribution, quantile } from '../daemon/histogram.ts';
+import { type Distribution, quantile } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { atEpoch } from '../report/live/explain.ts';

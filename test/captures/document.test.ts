@@ -4,6 +4,6 @@ import { it } from 'node:test';
 import { withoutShared } from '../shared.ts';
 import { captureDocument, DOCUMENT } from './document.ts';
 
-it('docs/captures.md says what a replay finds today', { skip: withoutShared }, () => {
+it('docs/evidence/captures.md says what a replay finds today', { skip: withoutShared }, () => {
   assert.equal(readFileSync(DOCUMENT, 'utf8'), captureDocument());
 });

@@ -6,10 +6,10 @@ import { EXCEPTIONS } from './exceptions.ts';
 import { captureRows, type Row, type Truth, truths } from './manifest.ts';
 import { replayFiles } from './replayed.ts';
 
-/** docs/captures.md. Written anew by `node --import tsx test/captures/document.ts`; a test holds it in sync. */
-export const DOCUMENT = fileURLToPath(new URL('../../docs/captures.md', import.meta.url));
+/** docs/evidence/captures.md. Written anew by `node --import tsx test/captures/document.ts`; a test holds it in sync. */
+export const DOCUMENT = fileURLToPath(new URL('../../docs/evidence/captures.md', import.meta.url));
 
-/** The text of docs/captures.md, from replaying every public capture. */
+/** The text of docs/evidence/captures.md, from replaying every public capture. */
 export function captureDocument(): string {
   const all = truths();
   const rows = captureRows();

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { CHECKS } from '../../src/checks/finding.ts';
 import { ERROR_CODES, LONGEST_REQUEST, PROTOCOL } from '../../src/control/protocol.ts';
 import { createHandlers } from '../../src/control/service.ts';
-import { CHECKS } from '../../src/finding.ts';
 import { startInProcess } from './in-process.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');

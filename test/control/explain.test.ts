@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { defaults, type Settings } from '../../src/config/load.ts';
-import { createDataPath } from '../../src/daemon/data-path.ts';
+import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import type { Order, Report, Told } from '../../src/daemon/messages.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector, type InspectorSettings } from '../../src/inspector.ts';

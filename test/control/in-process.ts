@@ -1,6 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
-import { createDataPath } from '../../src/daemon/data-path.ts';
+import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import type { Answers, DaemonEvent, Order, Question, Report, Told } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';

@@ -4,11 +4,11 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { exposureOf, histogramOf, quantilesOf } from '../../src/control/numbers.ts';
 import { createEpoch } from '../../src/control/units.ts';
-import { createExposureMeter } from '../../src/daemon/exposure.ts';
-import { createFidelityCheck } from '../../src/daemon/fidelity.ts';
-import { BUCKET_BOUNDS, createHistogram, quantile } from '../../src/daemon/histogram.ts';
+import { createExposureMeter } from '../../src/daemon/data-path/exposure.ts';
+import { createFidelityCheck } from '../../src/daemon/data-path/fidelity.ts';
+import { BUCKET_BOUNDS, createHistogram, quantile } from '../../src/daemon/data-path/histogram.ts';
+import { createSlices } from '../../src/daemon/data-path/slices.ts';
 import type { DataPathStatus } from '../../src/daemon/messages.ts';
-import { createSlices } from '../../src/daemon/slices.ts';
 import type { Pinhole } from '../../src/policy/pinhole.ts';
 import { pinhole } from '../daemon/doubles.ts';
 

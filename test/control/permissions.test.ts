@@ -17,8 +17,8 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { ControlError, connectControl } from '../../src/control/client.ts';
 import { listenUnix } from '../../src/control/listen.ts';
 import { type Admission, mayConnect, peerOf, renewed } from '../../src/control/peer.ts';
-import { StartError } from '../../src/daemon/platform.ts';
-import { findGroup, findUser } from '../../src/daemon/privileges.ts';
+import { StartError } from '../../src/daemon/platform/platform.ts';
+import { findGroup, findUser } from '../../src/daemon/process/privileges.ts';
 import { dial, scratch, serve } from './socket.ts';
 
 const withoutRoot = process.geteuid?.() === 0 ? false : 'needs root';

@@ -1,5 +1,5 @@
 /** The daemon with its control socket over the platform made of files, without asking for root. */
-import { openControl } from '../../src/commands/services.ts';
+import { openControl } from '../../src/commands/run/services.ts';
 import { loadConfigFile } from '../../src/config/load.ts';
 import { runDaemon } from '../../src/daemon/daemon.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { keepHistory } from '../../src/commands/services.ts';
+import { keepHistory } from '../../src/commands/run/services.ts';
 import { createCallReader, createCallWriter } from '../../src/control/calls.ts';
 import { metricsText } from '../../src/control/metrics.ts';
-import { logLines } from '../../src/daemon/lines.ts';
+import { logLines } from '../../src/daemon/log/lines.ts';
 import type { DaemonEvent } from '../../src/daemon/messages.ts';
 import { explainCall } from '../../src/report/live/explain.ts';
 import type { History } from '../../src/report/live/history.ts';

@@ -15,8 +15,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { crc32 as zlibCrc32 } from 'node:zlib';
-import { crc32 } from '../../src/daemon/crc32.ts';
-import { JournalError, openJournal, openJournalFiles, type Writer } from '../../src/daemon/journal.ts';
+import { crc32 } from '../../src/daemon/journal/crc32.ts';
+import {
+  JournalError,
+  openJournal,
+  openJournalFiles,
+  type Writer,
+} from '../../src/daemon/journal/journal.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-journal-'));
 after(() => rmSync(directory, { recursive: true }));

@@ -16,9 +16,9 @@ import { after, describe, it } from 'node:test';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { connectUnixDatagram, unixAddress } from '../../native-bindings/unix-datagram.ts';
 import { defaults } from '../../src/config/load.ts';
-import { logLines } from '../../src/daemon/lines.ts';
-import { createLog, type Log, type LogSettings } from '../../src/daemon/log.ts';
-import { type LogSink, openLogSink, type Severity, syslogLine } from '../../src/daemon/log-sink.ts';
+import { logLines } from '../../src/daemon/log/lines.ts';
+import { createLog, type Log, type LogSettings } from '../../src/daemon/log/log.ts';
+import { type LogSink, openLogSink, type Severity, syslogLine } from '../../src/daemon/log/sink.ts';
 import type { DaemonEvent } from '../../src/daemon/messages.ts';
 import { createClockDouble, pinhole } from './doubles.ts';
 
@@ -238,7 +238,7 @@ describe('log destinations', () => {
   it('do without a reader of stderr', async () => {
     const module = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
     const script = `
-      import { openLogSink } from ${module('../../src/daemon/log-sink.ts')};
+      import { openLogSink } from ${module('../../src/daemon/log/sink.ts')};
       import { loadLibc } from ${module('../../native-bindings/engine.ts')};
       const sink = openLogSink('stderr', await loadLibc(), null);
       process.stdin.once('end', () => {

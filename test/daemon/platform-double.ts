@@ -6,7 +6,7 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
-import type { Platform } from '../../src/daemon/platform.ts';
+import type { Platform } from '../../src/daemon/platform/platform.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import {
   type Firewall,

@@ -1,8 +1,8 @@
 /** The program that daemon.test.ts runs: as `pinholed run`, over the platform double and without asking for root. */
 import { formatProblem, loadConfigFile } from '../../src/config/load.ts';
 import { runDaemon } from '../../src/daemon/daemon.ts';
-import { beginWith } from '../../src/daemon/inherited.ts';
-import { runSupervisor } from '../../src/daemon/run-supervisor.ts';
+import { beginWith } from '../../src/daemon/process/inherited.ts';
+import { runSupervisor } from '../../src/daemon/process/run-supervisor.ts';
 
 const [file, ...flags] = process.argv.slice(2) as [string, ...string[]];
 const reload = () => loadConfigFile(file);

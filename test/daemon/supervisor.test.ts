@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { after, describe, it } from 'node:test';
-import type { FailOpen } from '../../src/daemon/platform.ts';
-import { type Supervisor, type SupervisorOptions, supervise } from '../../src/daemon/supervisor.ts';
+import type { FailOpen } from '../../src/daemon/platform/platform.ts';
+import { type Supervisor, type SupervisorOptions, supervise } from '../../src/daemon/process/supervisor.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-supervisor-'));
@@ -212,7 +212,7 @@ describe('heartbeat', () => {
         'tsx',
         '--input-type=module',
         '-e',
-        `import { createHeartbeat } from ${module('../../src/daemon/heartbeat.ts')};
+        `import { createHeartbeat } from ${module('../../src/daemon/process/heartbeat.ts')};
          import { setNonBlocking } from ${module('../../native-bindings/descriptor.ts')};
          import { loadLibc } from ${module('../../native-bindings/engine.ts')};
          setNonBlocking(await loadLibc(), 3);

@@ -10,8 +10,8 @@ import {
   PF_RULESET_FILTER,
 } from '../../native-bindings/freebsd/constants.ts';
 import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+import { examinePf } from '../../src/checks/examine-freebsd.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
-import { examinePf } from '../../src/daemon/examine-freebsd.ts';
 import { createFakePf, type FakePf } from './fake-pf.ts';
 
 const settings = defaults();

@@ -3,36 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { LEAVES, ROOMS, type Room } from './rooms.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Rooms in the order in which data walks through them; each may import from those named. */
-const ROOMS: Readonly<Record<string, readonly string[]>> = {
-  'native-bindings': [],
-  'src/address': [],
-  'src/packet': [],
-  'src/sip': [],
-  'src/sdp': [],
-  'src/call': ['src/sip', 'src/sdp'],
-  'src/policy': ['src/call'],
-  'src/pinhole': ['src/policy', 'src/call'],
-  'src/inspector': ['src/packet', 'src/sip', 'src/sdp', 'src/call', 'src/policy', 'src/pinhole'],
-  'src/inspector.ts': [
-    'src/inspector',
-    'src/packet',
-    'src/sip',
-    'src/sdp',
-    'src/call',
-    'src/policy',
-    'src/pinhole',
-  ],
-  'src/intercept': ['native-bindings', 'src/packet'],
-  'src/firewall': ['native-bindings', 'src/policy', 'src/pinhole'],
-  'src/config': [],
-};
-
-/** Leaves that every room may use. */
-const LEAVES = ['src/address', 'src/finding.ts', 'src/printable.ts', 'src/scan.ts', 'src/version.ts'];
+const read = (path: string) => readFileSync(join(root, path), 'utf8');
 
 function filesOf(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true })
@@ -40,43 +15,95 @@ function filesOf(folder: string): string[] {
     .filter((path) => path.endsWith('.ts'));
 }
 
-/** Relative imports of a file, as paths from the root. */
-function importsOf(file: string): string[] {
-  const text = readFileSync(join(root, file), 'utf8');
-  const found = [...text.matchAll(/(?:from|import\()\s*'(\.[^']+)'/g)];
-  return found.map((match) => normalize(join(dirname(file), match[1]!)));
+const FILES = [...filesOf('native-bindings'), ...filesOf('src')];
+
+/** What a file imports: paths from the root for its own kind, the names of npm packages. */
+function importsOf(file: string): { readonly paths: string[]; readonly packages: string[] } {
+  const paths: string[] = [];
+  const packages: string[] = [];
+  const statements = /^(?:(?:import|export)\b[^'"`;]*?from |import )'([^']+)';|\bimport\('([^']+)'\)/gm;
+  for (const [, quoted, called] of read(file).matchAll(statements)) {
+    const target = (quoted ?? called)!;
+    if (target.startsWith('.')) paths.push(normalize(join(dirname(file), target)));
+    else if (!target.startsWith('node:')) packages.push(packageOf(target));
+  }
+  return { paths, packages };
 }
 
-function inside(path: string, room: string): boolean {
+function packageOf(target: string): string {
+  return target
+    .split('/')
+    .slice(0, target.startsWith('@') ? 2 : 1)
+    .join('/');
+}
+
+function isIn(path: string, room: string): boolean {
   return path === room || path.startsWith(`${room}/`);
 }
 
+function roomOf(file: string): Room | null {
+  const fitting = ROOMS.filter(({ path }) => isIn(file, path));
+  fitting.sort((a, b) => b.path.length - a.path.length);
+  return fitting[0] ?? null;
+}
+
+test('every file of the program has a room', () => {
+  assert.deepEqual(
+    FILES.filter((file) => roomOf(file) === null),
+    [],
+  );
+});
+
 test('nothing imports against the order of the rooms', () => {
   const wrong: string[] = [];
-  for (const [room, allowed] of Object.entries(ROOMS)) {
-    const files = room.endsWith('.ts') ? [room] : filesOf(room);
-    for (const file of files) {
-      for (const target of importsOf(file)) {
-        const fine = [room, ...allowed, ...LEAVES].some((one) => inside(target, one));
-        if (!fine) wrong.push(`${file} imports ${target}`);
-      }
+  for (const file of FILES) {
+    const room = roomOf(file)!;
+    for (const target of importsOf(file).paths) {
+      if (![room.path, ...room.imports, ...LEAVES].some((one) => isIn(target, one)))
+        wrong.push(`${file} imports ${target}`);
     }
   }
   assert.deepEqual(wrong, []);
 });
 
-test('only native-bindings knows FFI', () => {
-  const wrong = filesOf('src').filter((file) =>
-    /from '(koffi|ffi-napi|ref-napi)'/.test(readFileSync(join(root, file), 'utf8')),
-  );
+test('a room uses the npm packages that are its own and no other', () => {
+  const wrong: string[] = [];
+  for (const file of FILES) {
+    const { packages = [] } = roomOf(file)!;
+    for (const name of importsOf(file).packages) {
+      if (!packages.includes(name)) wrong.push(`${file} imports ${name}`);
+    }
+  }
   assert.deepEqual(wrong, []);
+});
+
+test('a room imports from those before it in the table', () => {
+  const wrong: string[] = [];
+  for (const [at, { path, imports }] of ROOMS.entries()) {
+    const before = ROOMS.slice(0, at).map((room) => room.path);
+    for (const one of imports) if (!before.includes(one)) wrong.push(`${path} names ${one}`);
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('CONTRIBUTING.md has a row for every room', () => {
+  const rows = read('CONTRIBUTING.md')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .flatMap((line) => [...line.split('|')[1]!.matchAll(/`([^`]+)`/g)].map(([, name]) => name));
+  const missing = ROOMS.map(({ path }) => (path.endsWith('.ts') ? path : `${path}/`)).filter(
+    (name) => name !== 'src/main.ts' && !rows.includes(name),
+  );
+  assert.deepEqual(missing, []);
 });
 
 test('no room but the capture reader and the commands reads files, no room above the daemon opens sockets', () => {
   const pure = ['src/packet', 'src/sip', 'src/sdp', 'src/call', 'src/policy', 'src/pinhole', 'src/address'];
-  const wrong = [...pure.flatMap(filesOf), 'src/inspector.ts'].filter((file) =>
+  const wrong = FILES.filter((file) =>
+    [...pure, 'src/inspector', 'src/inspector.ts'].some((room) => isIn(file, room)),
+  ).filter((file) =>
     /from 'node:(fs|net|dgram|child_process|timers|worker_threads)|Date\.now|performance\.now|hrtime/.test(
-      readFileSync(join(root, file), 'utf8'),
+      read(file),
     ),
   );
   assert.deepEqual(wrong, []);

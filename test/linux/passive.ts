@@ -6,7 +6,7 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { MSG_DONTWAIT, POLLIN, SOL_SOCKET } from '../../native-bindings/linux/constants.ts';
 import { pollfd } from '../../native-bindings/poll.ts';
 import { loadConfigFile } from '../../src/config/load.ts';
-import { createDataPath } from '../../src/daemon/data-path.ts';
+import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import { openNftables } from '../../src/firewall/nftables.ts';
 import { createInspector } from '../../src/inspector.ts';
 import type { HeldPacket, Interceptor } from '../../src/intercept/interceptor.ts';

@@ -28,7 +28,7 @@ function expectedErrors(collection: string): Set<string> {
   );
 }
 
-const LIBERAL = 'RFC 4475 leaves the choice; nothing that we use is ambiguous (docs/rfc4475.md)';
+const LIBERAL = 'RFC 4475 leaves the choice; nothing that we use is ambiguous (docs/evidence/rfc4475.md)';
 const NOT_OURS = 'the error is in a header or in the meaning of a URI, neither of which we read';
 
 /** Where the source expects a refusal and we read the message: why. */
@@ -57,7 +57,7 @@ const REFUSED_ALL_THE_SAME: Readonly<Record<string, string>> = {
   '338.sip':
     'a copy of noreason in which "<hex>20</hex>" stands for the space: "100<hex>20</hex>" is no status',
   '366.sip':
-    'two different Call-ID, CSeq, From and To: two readers would see two calls (docs/rfc4475.md, multi01)',
+    'two different Call-ID, CSeq, From and To: two readers would see two calls (docs/evidence/rfc4475.md, multi01)',
 };
 
 describe('jain-sip torture messages', { skip: withoutShared }, () => {

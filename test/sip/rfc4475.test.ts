@@ -59,7 +59,7 @@ function load(name: string): Buffer {
   return readFileSync(`${sharedDir}/captures/messages/rfc4475/${name}.dat`);
 }
 
-/** An answer in the words of docs/rfc4475.md. */
+/** An answer in the words of docs/evidence/rfc4475.md. */
 function outcomeOf(answer: SipMessage | SipError): string {
   if ('error' in answer) return `refused: \`${answer.error}\``;
   const quote = answer.method.includes('`') ? '``' : '`';
@@ -79,7 +79,7 @@ interface Row {
 }
 
 function documentedRows(): readonly Row[] {
-  const document = readFileSync(new URL('../../docs/rfc4475.md', import.meta.url), 'utf8');
+  const document = readFileSync(new URL('../../docs/evidence/rfc4475.md', import.meta.url), 'utf8');
   return document
     .split('\n')
     .map((line) => line.split('|').map((cell) => cell.trim()))
@@ -100,7 +100,7 @@ describe('RFC 4475 torture messages', { skip: withoutShared }, () => {
     for (const name of MUST_REFUSE) assert.match(outcomeOf(readSip(load(name))), /^refused/, name);
   });
 
-  it('docs/rfc4475.md has all 49 messages, the verdict of the RFC, and what the reader does', () => {
+  it('docs/evidence/rfc4475.md has all 49 messages, the verdict of the RFC, and what the reader does', () => {
     const rows = documentedRows();
     assert.equal(rows.length, 49);
     const verdicts = { valid: MUST_READ, invalid: MUST_REFUSE, either: EITHER };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
-import { createHistogram } from '../../src/daemon/histogram.ts';
+import { createHistogram } from '../../src/daemon/data-path/histogram.ts';
 import type { CallSummary, DataPathStatus, Leg } from '../../src/daemon/messages.ts';
 import { createHistory } from '../../src/report/live/history.ts';
 import { EVERYTHING } from '../../src/report/page/selection.ts';

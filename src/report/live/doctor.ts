@@ -1,4 +1,4 @@
-import { CHECKS, type Finding, SECTIONS, type Section } from '../../finding.ts';
+import { CHECKS, type Finding, SECTIONS, type Section } from '../../checks/finding.ts';
 import { VERSION } from '../../version.ts';
 import { type Style, wrapText } from '../style.ts';
 

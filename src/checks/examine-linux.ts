@@ -1,0 +1,151 @@
+import { readFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
+import { effectiveCapabilities } from '../../native-bindings/linux/privileges.ts';
+import type { Settings } from '../config/schema.ts';
+import { type Finding, fault, ok, unknown } from './finding.ts';
+import {
+  checkKernel,
+  checkListener,
+  forwardedFamilies,
+  NEEDS_ROOT,
+  type ReadFile,
+} from './netfilter/kernel-checks.ts';
+import {
+  type Listing,
+  ListingError,
+  listRules,
+  nftQueues,
+  type Run,
+  runProgram,
+} from './netfilter/listing.ts';
+import { checkRules, RULE_CHECKS, type RulesChecked } from './netfilter/rule-checks.ts';
+import { checkTable } from './netfilter/table-check.ts';
+
+/** linux/capability.h: what the start needs, by the number of the capability. */
+const RIGHTS = new Map([
+  [6, 'CAP_SETGID'],
+  [7, 'CAP_SETUID'],
+  [CAP_NET_ADMIN, 'CAP_NET_ADMIN'],
+]);
+
+const NOT_LOOKED_AT = `not looked at are ${[...RULE_CHECKS, 'table'].join(', ')}`;
+
+/** What is known beside the settings. */
+export interface ExamineOptions {
+  /** Whether the daemon runs, as far as its control socket tells. */
+  readonly isRunning: boolean;
+}
+
+export interface LinuxSystem {
+  readonly read: ReadFile;
+  readonly run: Run;
+  readonly release: string;
+  readonly isRoot: boolean;
+  /** Numbers of those in effect. */
+  readonly capabilities: readonly number[];
+}
+
+/** The kernel and the rules of this machine. Some of it needs root. */
+export async function examineLinux(settings: Settings | null, options: ExamineOptions): Promise<Finding[]> {
+  const libc = await loadLibc();
+  return examineLinuxSystem(settings, options, {
+    read: readFile,
+    run: runProgram,
+    release: release(),
+    isRoot: libc.geteuid() === 0,
+    capabilities: effectiveCapabilities(libc),
+  });
+}
+
+/** The same of any system: for tests. */
+export function examineLinuxSystem(
+  settings: Settings | null,
+  { isRunning }: ExamineOptions,
+  system: LinuxSystem,
+): Finding[] {
+  const { read, run, release } = system;
+  const listed = list(system);
+  const listing = 'chains' in listed ? listed : null;
+  const rules = settings === null || listing === null ? null : checkChains(listing, settings, read, run);
+  const found = [
+    checkRights(system),
+    ...checkKernel(read, {
+      release,
+      helpers: listing && helpersOf(listing),
+      isLocal: rules?.isLocal ?? false,
+    }),
+    'chains' in listed ? described(listed) : listed,
+  ];
+  if (settings === null) return found;
+  const { linux, fail } = settings;
+  return [
+    ...found,
+    ...(rules?.findings ?? []),
+    checkListener(read, { queue: linux.queue, failOpen: fail === 'open', isRunning }),
+    ...(listing === null ? [] : [checkTable(listing.tables, { ...linux, isRunning })]),
+  ];
+}
+
+function checkChains({ chains }: Listing, settings: Settings, read: ReadFile, run: Run): RulesChecked {
+  const { linux, sipPorts, fail } = settings;
+  const others = chains.filter(({ table }) => table !== `inet ${linux.table}`);
+  return checkRules(others, {
+    ...linux,
+    sipPorts,
+    failOpen: fail === 'open',
+    forwarded: forwardedOrBoth(read),
+    nftQueues: () => nftQueues(run),
+  });
+}
+
+function helpersOf({ chains }: Listing): string[] {
+  const verdicts = chains.flatMap(({ rules }) => rules.map(({ verdict }) => verdict));
+  return verdicts.flatMap((verdict) => (verdict.type === 'helper' ? [verdict.name] : []));
+}
+
+function described({ chains }: Listing): Finding {
+  const tables = new Set(chains.map(({ table }) => table));
+  return ok('ruleset', `all rules were read: ${chains.length} chains of ${tables.size} tables`);
+}
+
+function list(system: LinuxSystem): Listing | Finding {
+  if (!system.capabilities.includes(CAP_NET_ADMIN)) {
+    return unknown('ruleset', `the rules are for root to see: ${NOT_LOOKED_AT}`, NEEDS_ROOT);
+  }
+  try {
+    return listRules(system.run, system.read);
+  } catch (error) {
+    if (!(error instanceof ListingError)) throw error;
+    return unknown('ruleset', `the rules cannot be listed: ${NOT_LOOKED_AT}`, error.message);
+  }
+}
+
+/** Where nothing is forwarded yet, rules for both families are as good as needed. */
+function forwardedOrBoth(read: ReadFile) {
+  const families = forwardedFamilies(read);
+  return families.length === 0 ? ([4, 6] as const) : families;
+}
+
+function checkRights({ isRoot, capabilities }: LinuxSystem): Finding {
+  if (!isRoot) {
+    return unknown('rights', 'not run as root: what needs it says so below', 'sudo pinholed doctor');
+  }
+  const missing = [...RIGHTS].filter(([number]) => !capabilities.includes(number)).map(([, name]) => name);
+  return missing.length === 0
+    ? ok('rights', 'root, with the capabilities that the start needs')
+    : fault(
+        'rights',
+        `root without ${missing.join(', ')}: the daemon cannot start here`,
+        'in a container: give them to it (--cap-add NET_ADMIN)',
+      );
+}
+
+const readFile: ReadFile = (path) => {
+  try {
+    return { text: readFileSync(path, 'latin1') };
+  } catch (error) {
+    return { code: (error as NodeJS.ErrnoException).code ?? 'EIO' };
+  }
+};

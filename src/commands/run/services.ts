@@ -1,0 +1,124 @@
+import { loadLibc } from '../../../native-bindings/engine.ts';
+import type { Settings } from '../../config/schema.ts';
+import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
+import { listenUnix } from '../../control/listen.ts';
+import { metricsText } from '../../control/metrics.ts';
+import { openMetrics } from '../../control/metrics-http.ts';
+import { mayConnect, peerOf, renewed } from '../../control/peer.ts';
+import { type Request, RequestError, type RequestName } from '../../control/protocol.ts';
+import { type Handler, startControlServer } from '../../control/server.ts';
+import { createHandlers, textOf } from '../../control/service.ts';
+import { createEpoch } from '../../control/units.ts';
+import { StartError } from '../../daemon/platform/platform.ts';
+import { findGroup, type User } from '../../daemon/process/privileges.ts';
+import type { RunningDaemon, Service } from '../../daemon/serve.ts';
+import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
+import { createHistory, type History } from '../../report/live/history.ts';
+import { openLivePage } from '../../web/service.ts';
+
+/** Lost calls that the history may hold beyond those that there can be. */
+const HISTORY_SLACK = 1000;
+
+/** The control socket, the metrics and the live page: bound as root, served once packets are taken. Throws StartError. */
+export async function openControl(settings: Settings, user: User | null): Promise<Service> {
+  const libc = await loadLibc();
+  const { socket: path, mode, group: groupName } = settings.control;
+  let group = groupName === null ? null : findGroup(groupName);
+  if (groupName !== null && group === null) {
+    throw new StartError(`control.group: there is no group ${groupName}`);
+  }
+  const server = await listenUnix({ path, mode, gid: group?.gid ?? null });
+  const uid = user?.uid ?? libc.geteuid();
+  let running: RunningDaemon | null = null;
+  let handlers: ReadonlyMap<RequestName, Handler> | null = null;
+  const control = startControlServer({
+    server,
+    peerOf: (socket) => peerOf(libc, socket),
+    mayConnect: (peer) => mayConnect(peer, { uid, group }),
+    complain: (text) => running?.say('warn', text),
+    handlerOf(name) {
+      if (handlers === null) throw new RequestError('unavailable', 'the daemon is starting');
+      return handlers.get(name);
+    },
+  });
+
+  const metrics = await openMetrics(settings.metrics, measure, (text) => running?.say('error', text));
+  const web = await openLivePage(settings);
+
+  async function measure(): Promise<string> {
+    if (running === null) throw new RequestError('unavailable', 'the daemon is starting');
+    return await metricsText({
+      status: await askDataPath(running)({ type: 'status' }),
+      daemon: running,
+    });
+  }
+
+  return {
+    start(daemon) {
+      running = daemon;
+      const history = keepHistory(daemon);
+      const epoch = createEpoch(daemon.clock);
+      const all: Record<RequestName, Handler> = {
+        ...createHandlers(daemon, history.passedBefore),
+        explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
+        metrics: async () => ({ text: await measure() }),
+      };
+      handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
+      web.start(daemon, history);
+    },
+    reload(next) {
+      if (group !== null) group = renewed(group, findGroup(groupName!));
+      metrics.reload(next.metrics);
+      web.reload(next);
+    },
+    close() {
+      web.close();
+      control.close();
+      metrics.close();
+    },
+  };
+}
+
+/** The history of calls from now on; those that are there already are taken up as they stand. */
+export function keepHistory(daemon: RunningDaemon): History {
+  const history = createHistory({
+    endedCalls: () => daemon.settings().caps.history,
+    callsUnderWay: () => daemon.settings().caps.calls + HISTORY_SLACK,
+    trafficOf: daemon.trafficOf,
+  });
+  daemon.subscribe((_, told) => history.take(told));
+  if (daemon.about.adopted.calls > 0) {
+    createCallReader(daemon)
+      .all()
+      .then((calls) => calls.forEach(history.adopt))
+      .catch((error: Error) =>
+        daemon.say('warn', `calls of the journal are not in the history: ${error.message}`),
+      );
+  }
+  return history;
+}
+
+/** The history is bounded: a call that is not there may have been. */
+function forgottenCall(name: string, remembered: number): RequestError {
+  const { code, message } = unknownCall(name);
+  return new RequestError(
+    code,
+    `${message}; the last ${remembered} that ended are remembered (caps.history)`,
+  );
+}
+
+async function* explainNamed(
+  request: Request,
+  history: History,
+  epoch: number,
+  { caps }: Settings,
+): AsyncGenerator<ExplainResult> {
+  const name = textOf('call' in request ? request.call : undefined, 'call');
+  const found = history.find(name).flatMap((hash) => history.get(hash) ?? []);
+  const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
+  if (isPrefix) {
+    throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);
+  }
+  if (found.length === 0) throw forgottenCall(name, caps.history);
+  for (const call of found) yield explainCall(call, epoch);
+}

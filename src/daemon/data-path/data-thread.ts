@@ -1,0 +1,118 @@
+import { deserialize } from 'node:v8';
+import { isMainThread, type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import type { Settings } from '../../config/schema.ts';
+import { type CallRecord, createInspector } from '../../inspector.ts';
+import { createClock } from '../clock.ts';
+import type { Order, Report } from '../messages.ts';
+import type { PlatformModule } from '../platform/platform.ts';
+import { createHeartbeat } from '../process/heartbeat.ts';
+import { confineThread } from '../process/privileges.ts';
+import { createDataPath } from './data-path.ts';
+
+/** What the control thread starts this one with. */
+export interface ThreadData {
+  readonly port: MessagePort;
+  readonly settings: Settings;
+  /** URL of the module with `openPlatform`. */
+  readonly platformModule: string;
+  /** Descriptor of the pipe to the supervisor, already non-blocking; null when there is none. */
+  readonly heartbeat: number | null;
+  /** Counts the reports that the control thread has taken. */
+  readonly taken: Int32Array;
+  /** Whether packets may be read as root. */
+  readonly mayBeRoot: boolean;
+}
+
+/** ms between two looks for the order to start. */
+const START_POLL = 2;
+
+/**
+ * The data-path thread. Opens its ends, says so, waits until the process has given up root, and then never
+ * returns to its event loop until it is told to stop.
+ */
+async function runThread(data: ThreadData): Promise<void> {
+  const { port } = data;
+  let posted = 0;
+  const post = (report: Report) => {
+    posted++;
+    port.postMessage(report);
+  };
+  try {
+    const libc = await loadLibc();
+    let settings = data.settings;
+    const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
+    const platform = await openPlatform(settings);
+    const ends = await platform.openDataPath(() => settings);
+    post({ type: 'opened', description: ends.describe?.() ?? [] });
+
+    const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
+    const records = waitForStart(nextOrder);
+    confineThread(libc);
+    refuseRoot(libc, data.mayBeRoot);
+    const heartbeat = data.heartbeat === null ? null : createHeartbeat(data.heartbeat);
+    const clock = createClock(libc);
+    let supervised = heartbeat !== null;
+    const path = createDataPath({
+      ends,
+      inspector: createInspector(() => settings),
+      settings: () => settings,
+      changeSettings: (next) => {
+        settings = next;
+      },
+      clock,
+      pause,
+      beat: () => {
+        if (!supervised || heartbeat?.beat() !== false) return;
+        supervised = false;
+        post({ type: 'orphaned' });
+      },
+      nextOrder,
+      post,
+      backlog: () => posted - Atomics.load(data.taken, 0),
+    });
+    path.start(records);
+    heartbeat?.ready();
+    try {
+      while (path.turn());
+    } catch (error) {
+      path.flush();
+      throw error;
+    }
+  } catch (error) {
+    const { message, code = '' } = error as Error & { code?: string };
+    post({ type: 'failed', message, code });
+  } finally {
+    port.close();
+  }
+}
+
+function waitForStart(nextOrder: () => Order | null): CallRecord[] {
+  for (;;) {
+    const order = nextOrder();
+    if (order?.type === 'start') return order.records.flatMap(readRecord);
+    pause(START_POLL);
+  }
+}
+
+/** The journal has checked the bytes; what can still be wrong is a record from another version of the runtime. */
+function readRecord(bytes: Uint8Array): CallRecord[] {
+  try {
+    return [deserialize(bytes) as CallRecord];
+  } catch {
+    return [];
+  }
+}
+
+/** Packets come from anybody: they are not read with rights over the whole system. */
+function refuseRoot(libc: Libc, mayBeRoot: boolean): void {
+  if (libc.geteuid() === 0 && !mayBeRoot) throw new Error('refusing to read packets as root');
+}
+
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+function pause(ms: number): void {
+  Atomics.wait(sleeper, 0, 0, ms);
+}
+
+if (!isMainThread) await runThread(workerData as ThreadData);

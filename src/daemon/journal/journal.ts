@@ -1,0 +1,421 @@
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import type { JournalEntry } from '../messages.ts';
+import { crc32 } from './crc32.ts';
+
+/**
+ * The journal keeps every call with its pinholes where a killed daemon finds them again. It is for the time
+ * between two processes, not between two boots: nothing is synced to disk, and what another boot wrote is void.
+ *
+ * It is two files of frames, of which one is written at a time. When that has grown, all live calls are copied
+ * to the other; a frame at the end of the copy makes it the valid one. So the journal is whole at every moment,
+ * and neither a rename nor a right to write the directory is needed once the files are open.
+ *
+ * A file is `PINHOLED`, then frames: length of the payload (u32), CRC-32 of kind and payload (u32), kind (u8),
+ * payload; little endian.
+ */
+export interface Journal {
+  /** Writes down how these calls are now. Errors are told through `complain` and made up for by a later write. */
+  append(entries: readonly JournalEntry[]): void;
+  /** Forgets every call: an orderly stop that left nothing open. */
+  clear(): void;
+  close(): void;
+}
+
+export interface OpenedJournal {
+  readonly journal: Journal;
+  /** The calls as they were last written, serialized. */
+  readonly records: readonly Uint8Array[];
+}
+
+/** Who writes a journal; one written by another cannot be taken up. */
+export interface Writer {
+  /** Changes with every boot; null where the system has no such thing. */
+  readonly bootId: string | null;
+  /** ms since the epoch at which the monotonic clock was 0. */
+  readonly bootedAt: number;
+  /** The monotonic clock, in ms. */
+  readonly now: () => number;
+  /** Names the encoding of the records: the runtime, and a number that changes with their shape. */
+  readonly encoding: string;
+}
+
+export interface JournalFiles {
+  readonly path: string;
+  /** Descriptors of the two files, open for reading and writing. */
+  readonly descriptors: readonly [number, number];
+}
+
+/** A journal that must not be used: a link, somebody else's file. The message is the line to print. */
+export class JournalError extends Error {
+  override readonly name = 'JournalError';
+}
+
+const MAGIC = Buffer.from('PINHOLED');
+const FRAME_HEAD = 9;
+const LARGEST_FRAME = 4 * 1024 * 1024;
+const HASH_LENGTH = 16;
+/** The payload of a call: its hash, when it ended (f64 ms, NaN while it has not), the record. */
+const CALL_HEAD = HASH_LENGTH + 8;
+const KIND = { head: 1, call: 2, complete: 3 } as const;
+/** Bytes that a file may have before it is worth copying. */
+const COMPACT_FROM = 4 * 1024 * 1024;
+/** ms that an ended call is kept, for retransmissions that come late. */
+const ENDED_KEPT = 5 * 60_000;
+/** Bytes kept in memory for a disk that takes none. */
+const MOST_WAITING = 16 * 1024 * 1024;
+/** How far two measurements of the time of boot may lie apart, in ms, where there is no boot id. */
+const BOOT_TOLERANCE = 120_000;
+
+/**
+ * Opens the two files of the journal at `path` (`path` and `path.1`), mode 0600, as the user that the process is
+ * at the moment. Never through a symbolic link; throws JournalError when a file is not plain and its owner's alone.
+ */
+export function openJournalFiles(path: string): JournalFiles {
+  const first = openFile(path);
+  try {
+    return { path, descriptors: [first, openFile(`${path}.1`)] };
+  } catch (error) {
+    closeSync(first);
+    throw error;
+  }
+}
+
+function openFile(path: string): number {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
+  } catch (error) {
+    throw new JournalError(`journal ${path} cannot be opened: ${errorText(error)}`);
+  }
+  const fault = fileFault(descriptor);
+  if (fault === null) return descriptor;
+  closeSync(descriptor);
+  throw new JournalError(`journal ${path} is not used: ${fault}`);
+}
+
+function fileFault(descriptor: number): string | null {
+  const { mode, nlink, uid } = fstatSync(descriptor);
+  if ((mode & constants.S_IFMT) !== constants.S_IFREG) return 'expected a regular file';
+  if (nlink !== 1) return `expected one name for it, found ${nlink} links`;
+  if (uid !== process.geteuid?.()) {
+    return `expected user ${process.geteuid?.()} to own it, found ${uid} (remove it to begin a new one)`;
+  }
+  if ((mode & 0o077) !== 0) return `expected mode 0600, found 0${(mode & 0o777).toString(8)}`;
+  return null;
+}
+
+/**
+ * Reads what is there and makes a fresh copy of it to go on from. What is damaged is left out and `complain` is
+ * told; whatever the bytes, the daemon starts.
+ */
+export function openJournal(
+  { path, descriptors }: JournalFiles,
+  writer: Writer,
+  complain: (text: string) => void,
+): OpenedJournal {
+  const readings = descriptors.map((descriptor) => readJournal(descriptor));
+  const valid = readings.filter((reading) => reading.head !== null);
+  valid.sort((a, b) => Number(b.complete) - Number(a.complete) || b.head!.generation - a.head!.generation);
+  const reading = valid[0];
+  let entries: readonly JournalEntry[] = [];
+  if (reading !== undefined) {
+    const fault = voidBecause(reading.head!, writer);
+    if (fault !== null) complain(`journal ${path}: nothing is taken up: ${fault}`);
+    else entries = [...reading.calls.values()].filter((entry) => isWorthKeeping(entry, writer.now()));
+  }
+  for (const { damage } of reading === undefined ? readings : [reading]) {
+    if (damage !== null)
+      complain(`journal ${path}: ${damage}; ${entries.length} calls before it are taken up`);
+  }
+  const active = reading !== undefined && readings.indexOf(reading) === 1 ? 1 : 0;
+  const generation = reading?.head?.generation ?? 0;
+  const journal = createWriter(path, descriptors, active, generation, entries, writer, complain);
+  return { journal, records: entries.map(({ bytes }) => bytes) };
+}
+
+function isWorthKeeping({ endedAt }: Pick<JournalEntry, 'endedAt'>, now: number): boolean {
+  return endedAt === null || endedAt >= now - ENDED_KEPT;
+}
+
+interface Head {
+  readonly generation: number;
+  readonly bootId: string | null;
+  readonly bootedAt: number;
+  readonly now: number;
+  readonly encoding: string;
+}
+
+interface Reading {
+  /** Null: not a journal at all. */
+  readonly head: Head | null;
+  readonly complete: boolean;
+  readonly calls: ReadonlyMap<string, JournalEntry>;
+  /** Where the file cannot be read any further and why; null when it was read to its end. */
+  readonly damage: string | null;
+}
+
+function voidBecause(head: Head, writer: Writer): string | null {
+  if (head.encoding !== writer.encoding) {
+    return `expected encoding ${writer.encoding}, found ${JSON.stringify(head.encoding.slice(0, 40))}`;
+  }
+  const sameBoot =
+    head.bootId !== null && writer.bootId !== null
+      ? head.bootId === writer.bootId
+      : Math.abs(head.bootedAt - writer.bootedAt) <= BOOT_TOLERANCE;
+  return sameBoot && head.now <= writer.now() ? null : 'it was written before the system was started';
+}
+
+function readJournal(descriptor: number): Reading {
+  const file = readWhole(descriptor);
+  const calls = new Map<string, JournalEntry>();
+  let head: Head | null = null;
+  let complete = false;
+  if (file.length === 0) return { head, complete, calls, damage: null };
+  if (!file.subarray(0, MAGIC.length).equals(MAGIC)) {
+    return { head, complete, calls, damage: 'offset 0: expected PINHOLED, found something else' };
+  }
+  let offset = MAGIC.length;
+  let damage: string | null = null;
+  while (offset < file.length) {
+    const frame = readFrame(file, offset);
+    if ('expected' in frame) {
+      damage = `offset ${offset}: expected ${frame.expected}`;
+      break;
+    }
+    const { kind, payload } = frame;
+    if (head === null) {
+      head = kind === KIND.head ? readHead(payload) : null;
+      if (head === null) {
+        damage = `offset ${offset}: expected a head`;
+        break;
+      }
+    } else if (kind === KIND.call && payload.length >= CALL_HEAD) {
+      const entry = readEntry(payload);
+      calls.set(entry.hash, entry);
+    } else if (kind === KIND.complete) {
+      complete = true;
+    }
+    offset += FRAME_HEAD + payload.length;
+  }
+  return { head, complete, calls, damage };
+}
+
+function readFrame(
+  file: Buffer,
+  offset: number,
+): { readonly kind: number; readonly payload: Buffer } | { readonly expected: string } {
+  if (offset + FRAME_HEAD > file.length) return { expected: 'a whole frame, the file ends' };
+  const length = file.readUInt32LE(offset);
+  const end = offset + FRAME_HEAD + length;
+  if (length > LARGEST_FRAME)
+    return { expected: `a frame of at most ${LARGEST_FRAME} bytes, found ${length}` };
+  if (end > file.length) return { expected: 'a whole frame, the file ends' };
+  if (crc32(file.subarray(offset + 8, end)) !== file.readUInt32LE(offset + 4)) {
+    return { expected: 'a frame with the right checksum' };
+  }
+  return { kind: file[offset + 8]!, payload: file.subarray(offset + FRAME_HEAD, end) };
+}
+
+function readHead(payload: Buffer): Head | null {
+  try {
+    const head = JSON.parse(payload.toString('utf8')) as Head;
+    const sound =
+      Number.isSafeInteger(head.generation) &&
+      typeof head.bootedAt === 'number' &&
+      typeof head.now === 'number' &&
+      typeof head.encoding === 'string';
+    return sound ? head : null;
+  } catch {
+    return null;
+  }
+}
+
+function readWhole(descriptor: number): Buffer {
+  const file = Buffer.alloc(fstatSync(descriptor).size);
+  let length = 0;
+  for (let count = -1; count !== 0 && length < file.length; length += count) {
+    count = readSync(descriptor, file, length, file.length - length, length);
+  }
+  return file.subarray(0, length);
+}
+
+function frame(kind: number, ...parts: readonly Uint8Array[]): Buffer {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const bytes = Buffer.allocUnsafe(FRAME_HEAD + length);
+  bytes.writeUInt32LE(length, 0);
+  bytes[8] = kind;
+  let at = FRAME_HEAD;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
+  return bytes;
+}
+
+function callFrame({ hash, endedAt, bytes }: JournalEntry): Buffer {
+  const head = Buffer.alloc(CALL_HEAD);
+  head.write(hash, 'latin1');
+  head.writeDoubleLE(endedAt ?? Number.NaN, HASH_LENGTH);
+  return frame(KIND.call, head, bytes);
+}
+
+function readEntry(payload: Buffer): JournalEntry {
+  const endedAt = payload.readDoubleLE(HASH_LENGTH);
+  return {
+    hash: payload.toString('latin1', 0, HASH_LENGTH),
+    endedAt: Number.isNaN(endedAt) ? null : endedAt,
+    bytes: payload.subarray(CALL_HEAD),
+  };
+}
+
+/** A call as it goes into the file. */
+interface CallFrame {
+  readonly hash: string;
+  readonly endedAt: number | null;
+  readonly frame: Buffer;
+}
+
+/** Where a call lies in the active file, as it was last written. */
+interface Place {
+  readonly offset: number;
+  readonly length: number;
+  readonly endedAt: number | null;
+}
+
+function createWriter(
+  path: string,
+  descriptors: readonly [number, number],
+  last: 0 | 1,
+  lastGeneration: number,
+  initial: readonly JournalEntry[],
+  writer: Writer,
+  complain: (text: string) => void,
+): Journal {
+  let active = last;
+  let generation = lastGeneration;
+  /** Whether the active file is one of ours already. */
+  let begun = false;
+  let size = 0;
+  let copyFrom = COMPACT_FROM;
+  let places = new Map<string, Place>();
+  /** What the disk did not take yet. */
+  let waiting: CallFrame[] = [];
+  let waitingBytes = 0;
+  let failing = false;
+
+  /** Writes these calls into the other file and goes on there. */
+  function startFile(frames: readonly CallFrame[]): void {
+    const target = active === 0 ? 1 : 0;
+    const { bootId, bootedAt, now, encoding } = writer;
+    const head: Head = { generation: generation + 1, bootId, bootedAt, now: now(), encoding };
+    const parts = [MAGIC, frame(KIND.head, Buffer.from(JSON.stringify(head)))];
+    let offset = parts[0]!.length + parts[1]!.length;
+    const next = new Map<string, Place>();
+    for (const { hash, endedAt, frame: bytes } of frames) {
+      next.set(hash, { offset, length: bytes.length, endedAt });
+      parts.push(bytes);
+      offset += bytes.length;
+    }
+    parts.push(frame(KIND.complete));
+    ftruncateSync(descriptors[target], 0);
+    const whole = Buffer.concat(parts);
+    writeAll(descriptors[target], whole, 0);
+    ftruncateSync(descriptors[active], 0);
+    active = target;
+    generation++;
+    places = next;
+    size = whole.length;
+    copyFrom = Math.max(COMPACT_FROM, size * 2);
+  }
+
+  function compact(): void {
+    copyFrom = size * 2;
+    const now = writer.now();
+    const frames: CallFrame[] = [];
+    for (const [hash, { offset, length, endedAt }] of places) {
+      if (!isWorthKeeping({ endedAt }, now)) continue;
+      const bytes = Buffer.allocUnsafe(length);
+      if (readSync(descriptors[active], bytes, 0, length, offset) === length) {
+        frames.push({ hash, endedAt, frame: bytes });
+      }
+    }
+    startFile(frames);
+  }
+
+  function add(entry: JournalEntry): void {
+    const made = callFrame(entry);
+    if (made.length > LARGEST_FRAME) return;
+    waiting.push({ hash: entry.hash, endedAt: entry.endedAt, frame: made });
+    waitingBytes += made.length;
+  }
+
+  function attempt(): void {
+    try {
+      if (begun) write();
+      else startFile(lastOfEach(waiting));
+      begun = true;
+      waiting = [];
+      waitingBytes = 0;
+      if (size >= copyFrom) compact();
+      if (failing) complain(`journal ${path}: written again`);
+      failing = false;
+    } catch (error) {
+      if (!failing) {
+        complain(`journal ${path} cannot be written, calls would not outlive a restart: ${errorText(error)}`);
+      }
+      failing = true;
+      if (waitingBytes > MOST_WAITING) {
+        waiting = lastOfEach(waiting);
+        waitingBytes = waiting.reduce((sum, one) => sum + one.frame.length, 0);
+      }
+    }
+  }
+
+  function write(): void {
+    try {
+      writeAll(descriptors[active], Buffer.concat(waiting.map((one) => one.frame)), size);
+    } catch (error) {
+      ftruncateSync(descriptors[active], size);
+      throw error;
+    }
+    for (const { hash, endedAt, frame: bytes } of waiting) {
+      places.set(hash, { offset: size, length: bytes.length, endedAt });
+      size += bytes.length;
+    }
+  }
+
+  for (const entry of initial) add(entry);
+  attempt();
+
+  return {
+    append(entries) {
+      for (const entry of entries) add(entry);
+      if (waiting.length > 0) attempt();
+    },
+    clear() {
+      waiting = [];
+      waitingBytes = 0;
+      begun = false;
+      attempt();
+    },
+    close() {
+      for (const descriptor of descriptors) closeSync(descriptor);
+    },
+  };
+}
+
+function lastOfEach(frames: readonly CallFrame[]): CallFrame[] {
+  return [...new Map(frames.map((one) => [one.hash, one])).values()];
+}
+
+function writeAll(descriptor: number, bytes: Buffer, position: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(descriptor, bytes, done, bytes.length - done, position + done);
+  }
+}
+
+function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

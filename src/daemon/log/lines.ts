@@ -1,0 +1,137 @@
+import type { RefusalReason } from '../../call/refusal.ts';
+import type { Traffic } from '../../firewall/firewall.ts';
+import type { Pinhole } from '../../policy/pinhole.ts';
+import { printable } from '../../printable.ts';
+import type { CallName, DaemonEvent } from '../messages.ts';
+import type { Severity } from './sink.ts';
+
+/** One line for the log: words for people, fields for machines. */
+export interface LogLine {
+  readonly severity: Severity;
+  readonly text: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface LineOptions {
+  readonly callId: 'hashed' | 'plain';
+  /** What a pinhole has passed for a call, as of the last count. */
+  readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
+}
+
+/** Seen in every call: of interest only to who looks for it. */
+const USUAL: ReadonlySet<RefusalReason> = new Set(['not-inside', 'on-hold', 'no-source', 'fewer-streams']);
+/** Somebody may be up to something, or a limit is too low. */
+const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
+  'foreign-address',
+  'denied-port',
+  'conflicting-header',
+  'stream-unusable',
+  'calls-limit',
+  'calls-per-host-limit',
+  'offer-rate-limit',
+  'firewall-error',
+]);
+
+/** What happened, as lines: the pinholes that one call opened or closed together are one line. */
+export function logLines(events: readonly DaemonEvent[], options: LineOptions): LogLine[] {
+  const lines: LogLine[] = [];
+  for (let at = 0; at < events.length; at++) {
+    const event = events[at]!;
+    if (event.type !== 'pinhole') {
+      lines.push(simpleLine(event, options));
+      continue;
+    }
+    const group = [event];
+    for (let next = events[at + 1]; next?.type === 'pinhole' && belongs(next, event); next = events[at + 1]) {
+      group.push(next);
+      at++;
+    }
+    lines.push(event.what === 'opened' ? openedLine(group, options) : closedLine(group, options));
+  }
+  return lines;
+}
+
+type PinholeEvent = Extract<DaemonEvent, { type: 'pinhole' }>;
+
+function belongs(next: PinholeEvent, first: PinholeEvent): boolean {
+  return next.what === first.what && next.call.hash === first.call.hash && next.reason === first.reason;
+}
+
+function openedLine(group: readonly PinholeEvent[], options: LineOptions): LogLine {
+  const { call } = group[0]!;
+  const list = group.map(({ pinhole }) => `${describePinhole(pinhole)} from ${sourcesOf(pinhole)}`);
+  return {
+    severity: 'info',
+    text: `${nameOf(call, options)}: opened ${list.join('; ')}`,
+    fields: { event: 'opened', ...fieldsOf(call, options), pinholes: group.map(({ pinhole }) => pinhole) },
+  };
+}
+
+function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLine {
+  const { call, reason, at } = group[0]!;
+  const seconds = (at - Math.min(...group.map(({ openedAt }) => openedAt))) / 1000;
+  const traffic = passedBy(group, options);
+  const list = group.map(({ pinhole }) => describePinhole(pinhole));
+  const counted =
+    traffic === null ? 'not counted' : `${traffic.packets} packets, ${traffic.bytes} bytes counted`;
+  return {
+    severity: 'info',
+    text: `${nameOf(call, options)}: closed ${list.join('; ')}: ${reason}, ${counted}, ${seconds.toFixed(1)} s`,
+    fields: {
+      event: 'closed',
+      ...fieldsOf(call, options),
+      reason,
+      seconds,
+      packets: traffic?.packets ?? null,
+      bytes: traffic?.bytes ?? null,
+      pinholes: group.map(({ pinhole }) => pinhole),
+    },
+  };
+}
+
+/** Null when not one of them was ever counted. */
+function passedBy(group: readonly PinholeEvent[], { trafficOf }: LineOptions): Traffic | null {
+  const counts = group.flatMap(({ pinhole, call }) => trafficOf(pinhole.id, call.hash) ?? []);
+  if (counts.length === 0) return null;
+  return {
+    packets: counts.reduce((sum, { packets }) => sum + packets, 0),
+    bytes: counts.reduce((sum, { bytes }) => sum + bytes, 0),
+  };
+}
+
+function simpleLine(event: Exclude<DaemonEvent, PinholeEvent>, options: LineOptions): LogLine {
+  if (event.type === 'note') return { severity: event.level, text: event.text, fields: {} };
+  if (event.type === 'refused') {
+    const { call, reason, detail } = event;
+    return {
+      severity: USUAL.has(reason) ? 'debug' : SUSPICIOUS.has(reason) ? 'warn' : 'info',
+      text: `${call === null ? '' : `${nameOf(call, options)}: `}refused (${reason}): ${detail}`,
+      fields: { event: 'refused', ...(call !== null && fieldsOf(call, options)), reason, detail },
+    };
+  }
+  const { what, call, reason } = event;
+  return {
+    severity: 'debug',
+    text: `${nameOf(call, options)}: ${what} ${call.parties.join(' to ')}${reason === null ? '' : `, ${reason}`}`,
+    fields: { event: `call-${what}`, ...fieldsOf(call, options), reason },
+  };
+}
+
+function nameOf({ hash, callId }: CallName, options: LineOptions): string {
+  return options.callId === 'plain' ? `call ${hash} (${printable(callId, 128)})` : `call ${hash}`;
+}
+
+function fieldsOf({ hash, callId }: CallName, options: LineOptions): Record<string, unknown> {
+  return options.callId === 'plain' ? { call: hash, callId } : { call: hash };
+}
+
+/** `audio udp 192.0.2.10:49170-49171`, `[2001:db8::1]:49170` for IPv6. */
+export function describePinhole({ media, protocol, address, ports: [first, last] }: Pinhole): string {
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${printable(media, 16)} ${protocol} ${host}:${first === last ? first : `${first}-${last}`}`;
+}
+
+function sourcesOf({ sources, sourcePort }: Pinhole): string {
+  const from = sources === 'any' ? 'any' : sources.join(', ');
+  return sourcePort === null ? from : `${from} port ${sourcePort}`;
+}

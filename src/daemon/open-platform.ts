@@ -1,9 +1,0 @@
-import type { Settings } from '../config/schema.ts';
-import { type Platform, platformName } from './platform.ts';
-
-/** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
-export async function openPlatform(settings: Settings): Promise<Platform> {
-  const name = platformName(settings);
-  if (name === 'linux') return (await import('./platform-linux.ts')).openLinux();
-  return (await import('./platform-freebsd.ts')).openFreebsd();
-}

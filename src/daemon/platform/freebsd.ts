@@ -1,0 +1,94 @@
+import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import { hasModule, loadModule } from '../../../native-bindings/freebsd/kernel.ts';
+import { openPf, type Pf } from '../../../native-bindings/freebsd/pf.ts';
+import type { Finding } from '../../checks/finding.ts';
+import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf.ts';
+import type { Settings } from '../../config/schema.ts';
+import { createDivertRules } from '../../firewall/pf/divert-rules.ts';
+import { openPfControl, openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
+import { openDivertInterceptor } from '../../intercept/divert.ts';
+import { type ControlEnds, type DataPathEnds, type FailOpen, type Platform, StartError } from './platform.ts';
+
+/** Packets from divert(4), pinholes in pf. Everything is opened as root and needs no right afterwards. */
+export async function openFreebsd(): Promise<Platform> {
+  const libc = await loadLibc();
+  return {
+    name: 'freebsd',
+    dataPathOpener: 'root',
+    openDataPath: async (settings) => openDataPath(libc, settings),
+    openControl: async (settings): Promise<ControlEnds> =>
+      openPfControl(openDevPf(libc), pfOptions(settings)),
+    openFailOpen: async (settings) => openFailOpen(libc, settings),
+  };
+}
+
+function openDataPath(libc: Libc, settings: () => Settings): DataPathEnds {
+  loadIpdivert(libc);
+  const { freebsd } = settings();
+  refuse(checkKernel(libc, freebsd));
+  const pf = openDevPf(libc);
+  const findings = checkPf(pf, checkOptions(settings()));
+  const firewall = openPfFirewall(pf, pfOptions(settings));
+  const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort });
+  return {
+    interceptor,
+    firewall,
+    intact: () => firewall.verify() === 'intact',
+    counters: interceptor.counters,
+    news: interceptor.news,
+    describe: () => [
+      `divert port ${freebsd.divertPort}: socket buffer ${interceptor.socket.receiveBuffer >> 10} KiB, ` +
+        (interceptor.socket.reportsLoss
+          ? 'packets lost for want of room are counted'
+          : 'loss is not reported'),
+      `pf anchor ${freebsd.anchor}`,
+      ...findings.flatMap(complaint),
+    ],
+  };
+}
+
+function pfOptions(settings: () => Settings): PfOptions {
+  const { freebsd, mediaPorts } = settings();
+  const { anchor, shards } = freebsd;
+  return { anchor, shards, mediaPorts, style: () => settings().freebsd };
+}
+
+function openFailOpen(libc: Libc, settings: Settings): FailOpen {
+  const { anchor, divertPort: port, insideInterfaces: interfaces } = settings.freebsd;
+  if (interfaces.length === 0) {
+    throw new StartError('fail: open needs freebsd.inside-interfaces: where the divert rules are to stand');
+  }
+  const { sipPorts } = settings;
+  return createDivertRules(openDevPf(libc), { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) });
+}
+
+function openDevPf(libc: Libc): Pf {
+  try {
+    return openPf(libc);
+  } catch (error) {
+    const { code } = error as { code?: string };
+    if (code === 'ENOENT')
+      throw new StartError('there is no /dev/pf: load pf (sysrc pf_enable=YES && service pf start)');
+    if (code === 'EACCES') throw new StartError('/dev/pf cannot be opened: expected to be root');
+    throw error;
+  }
+}
+
+/** Where rc(8) has not loaded it (`required_modules`). In a jail that fails, and the host has to. */
+function loadIpdivert(libc: Libc): void {
+  if (hasModule(libc, 'ipdivert')) return;
+  try {
+    loadModule(libc, 'ipdivert');
+  } catch (error) {
+    throw new StartError(`ipdivert cannot be loaded: ${(error as Error).message}`);
+  }
+}
+
+function refuse(findings: readonly Finding[]): void {
+  const wrong = findings.find(({ level }) => level === 'fault');
+  if (wrong !== undefined) throw new StartError(`${wrong.text}: ${wrong.advice}`);
+}
+
+function complaint({ level, text, advice }: Finding): string[] {
+  return level === 'ok' ? [] : [`${level}: ${text}: ${advice}`];
+}

@@ -1,0 +1,60 @@
+import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import type { Settings } from '../../config/schema.ts';
+import { openNftables, openNftablesControl } from '../../firewall/nftables.ts';
+import { type NfqueueInterceptor, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
+import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
+
+/** Packets from NFQUEUE, pinholes in nftables. */
+export async function openLinux(): Promise<Platform> {
+  const libc = await loadLibc();
+
+  async function openDataPath(settings: () => Settings): Promise<DataPathEnds> {
+    const { linux, fail } = settings();
+    const { queue, queueLength: length, table, mark } = linux;
+    const firewall = openNftables(libc, { table, mark });
+    const interceptor = openNfqueue(libc, { queue, length, failOpen: fail === 'open' });
+    return {
+      interceptor,
+      firewall,
+      intact: firewall.intact,
+      counters: () => numbers(interceptor),
+      describe: () => [
+        `NFQUEUE ${queue}: ${length} packets, socket buffer ${interceptor.bufferSize >> 10} KiB`,
+        `nftables: table inet ${table}, mark 0x${mark.toString(16)}, ${
+          firewall.owned()
+            ? 'which nobody else can change'
+            : 'which others can change (the kernel lets it have no owner)'
+        }`,
+      ],
+    };
+  }
+
+  return {
+    name: 'linux',
+    dataPathOpener: 'network-administrator',
+    openDataPath,
+    openControl: async (settings) => openControl(libc, settings().linux),
+    // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
+    openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
+  };
+}
+
+/** The count of what the queue lost is opened here, as root: the data path's thread may not. */
+function openControl(libc: Libc, linux: Settings['linux']): ControlEnds {
+  const control = openNftablesControl(libc, linux);
+  const losses = openLosses(linux.queue);
+  if (losses === null) return control;
+  return {
+    ...control,
+    counters: () => ({ queueFull: losses.read() }),
+    close() {
+      losses.close();
+      control.close();
+    },
+  };
+}
+
+function numbers(interceptor: NfqueueInterceptor): Record<string, number> {
+  const { queueFull, ...others } = interceptor.counters();
+  return queueFull === null ? others : { queueFull, ...others };
+}

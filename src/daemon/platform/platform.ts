@@ -1,0 +1,83 @@
+import type { Settings } from '../../config/schema.ts';
+import type { Firewall, FirewallControl } from '../../firewall/firewall.ts';
+import type { Interceptor } from '../../intercept/interceptor.ts';
+
+/**
+ * What a platform is to the daemon. Each part is opened in the thread or process that uses it, and goes on
+ * working when that is an unprivileged user (on Linux with CAP_NET_ADMIN). `settings` is asked again whenever a
+ * value is needed, so that a reload takes effect.
+ */
+export interface Platform {
+  readonly name: 'freebsd' | 'linux';
+  /**
+   * Who may open the data path: `root`, after which nothing more is needed (divert(4), /dev/pf), or whoever has
+   * CAP_NET_ADMIN (netlink), which on Linux is all that is left by then. The other parts are opened as root.
+   */
+  readonly dataPathOpener: 'root' | 'network-administrator';
+  /** For the data-path thread. Throws InterceptError or FirewallError. */
+  openDataPath(settings: () => Settings): Promise<DataPathEnds>;
+  /** For the control thread, with descriptors of its own: what takes long and holds up no packet. */
+  openControl(settings: () => Settings): Promise<ControlEnds>;
+  /** For the supervisor, with `fail: open` only. */
+  openFailOpen(settings: Settings): Promise<FailOpen>;
+}
+
+export interface DataPathEnds {
+  readonly interceptor: Interceptor;
+  readonly firewall: Firewall;
+  /**
+   * Whether the packet filter still holds what was committed. Asked twice a second, so it must cost less than a
+   * millisecond; false leads to a comparison rule by rule. Absent where there is no cheap way to tell.
+   */
+  readonly intact?: () => boolean;
+  /** Counters for people, by name: packets lost in a full queue, errors on release. */
+  readonly counters?: () => Readonly<Record<string, number>>;
+  /** Lines for the log about what went wrong since the last call. Asked as often as `intact`. */
+  readonly news?: () => readonly string[];
+  /** Lines for the log about what was found and set up: buffer sizes, versions, missing rules. */
+  readonly describe?: () => readonly string[];
+}
+
+export type ControlEnds = FirewallControl & {
+  /** As those of the data path: counters that take root to open. */
+  readonly counters?: () => Readonly<Record<string, number>>;
+};
+
+/** The daemon's own rules that hand SIP to it, for as long as it takes packets. */
+export interface FailOpen {
+  install(): void;
+  /** Removes the rules and their states, so that signalling passes unread. Does nothing when they are gone. */
+  remove(): void;
+  close(): void;
+}
+
+/** `open.ts`, or what stands in for it, named by its URL: what both threads and the supervisor import. */
+export interface PlatformModule {
+  openPlatform(settings: Settings): Promise<Platform>;
+}
+
+/** A start that cannot succeed; the message is the line to print. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+  /** The symbol of the errno behind it; '' when there is none. */
+  readonly code: string;
+  constructor(message: string, code = '') {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The system the settings ask for. Throws StartError where that is not the one we run on. */
+export function platformName(
+  settings: Pick<Settings, 'platform'>,
+  running: string = process.platform,
+): Platform['name'] {
+  const { platform } = settings;
+  if (running !== 'freebsd' && running !== 'linux') {
+    throw new StartError(`platform ${running} is not supported: expected freebsd or linux`);
+  }
+  if (platform !== 'auto' && platform !== running) {
+    throw new StartError(`platform: ${platform} is configured, but this is ${running}`);
+  }
+  return running;
+}

@@ -1,0 +1,58 @@
+/** A room of the house: what it may import from the others, and the npm packages it may use. */
+export interface Room {
+  readonly path: string;
+  readonly imports: readonly string[];
+  readonly packages?: readonly string[];
+}
+
+/** Leaves that every room may use. */
+export const LEAVES: readonly string[] = ['src/address', 'src/printable.ts', 'src/scan.ts', 'src/version.ts'];
+
+const DECIDING = ['src/packet', 'src/sip', 'src/sdp', 'src/call', 'src/policy', 'src/pinhole'];
+const ENDS = ['native-bindings', 'src/intercept', 'src/firewall', 'src/checks', 'src/config'];
+
+/**
+ * Rooms in the order in which data walks through them. Every file of the program lies in exactly one: the one whose
+ * path is the longest that fits. CONTRIBUTING.md shows the same table.
+ */
+export const ROOMS: readonly Room[] = [
+  { path: 'native-bindings', imports: [], packages: ['koffi'] },
+  { path: 'src/address', imports: [] },
+  { path: 'src/printable.ts', imports: [] },
+  { path: 'src/scan.ts', imports: [] },
+  { path: 'src/version.ts', imports: [] },
+  { path: 'src/packet', imports: [] },
+  { path: 'src/sip', imports: [] },
+  { path: 'src/sdp', imports: [], packages: ['sdp-transform'] },
+  { path: 'src/call', imports: ['src/sip', 'src/sdp'] },
+  { path: 'src/policy', imports: ['src/call'] },
+  { path: 'src/pinhole', imports: ['src/call', 'src/policy'] },
+  { path: 'src/inspector', imports: DECIDING },
+  { path: 'src/inspector.ts', imports: ['src/inspector', ...DECIDING] },
+  { path: 'src/intercept', imports: ['native-bindings', 'src/packet'] },
+  { path: 'src/firewall', imports: ['native-bindings', 'src/policy', 'src/pinhole'] },
+  { path: 'src/config', imports: [], packages: ['yaml'] },
+  { path: 'src/checks', imports: ['native-bindings', 'src/firewall', 'src/config'] },
+  {
+    path: 'src/daemon',
+    imports: ['src/inspector.ts', 'src/inspector', ...DECIDING, ...ENDS],
+    packages: ['pino'],
+  },
+  {
+    path: 'src/control',
+    imports: ['src/daemon', ...DECIDING, ...ENDS],
+    packages: ['prom-client'],
+  },
+  {
+    path: 'src/report',
+    imports: ['src/control', 'src/daemon', 'src/inspector.ts', ...DECIDING, ...ENDS],
+    packages: ['esbuild'],
+  },
+  { path: 'src/web', imports: ['src/control', 'src/daemon', 'src/report', 'src/config'] },
+  {
+    path: 'src/commands',
+    imports: ['src/web', 'src/control', 'src/daemon', 'src/report', 'src/inspector.ts', ...DECIDING, ...ENDS],
+    packages: ['yargs'],
+  },
+  { path: 'src/main.ts', imports: ['src/commands', 'src/config'], packages: ['yargs'] },
+];
