@@ -157,7 +157,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   let policy: Policy = createPolicy(settings());
   const admission = createAdmission(
     () => settings().caps,
-    (address: Address) => policy.isInside(address),
+    () => policy,
   );
   const tracker = createTracker(() => settings().timers, admission);
   const table = createPinholeTable(() => ({
@@ -310,7 +310,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function update(work: Work, call: Call, departure: Departure, at: number): TableResult {
-    const { wanted, idleSlots, unusable } = wantedStreams(call, settings());
+    const { wanted, idleSlots, unusable } = wantedStreams(call, streamSettings);
     for (const refusal of unusable) refuse(work, call, refusal, at);
     const entries: Entry[] = [];
     const most = settings().caps.pinholesPerCall;
@@ -321,6 +321,16 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       else refuse(work, call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
     }
     return table.replace(call.hash, entries, idleSlots, departure, at);
+  }
+
+  /** Where media may come from in a call with this peer. */
+  function streamSettings(peer: Address): StreamSettings {
+    const general = settings();
+    const own = policy.peerOf(peer);
+    if (own === null) return general;
+    const { ice, symmetric } = general;
+    const earlyMediaSource = own.earlyMediaSource ?? general.earlyMediaSource;
+    return { ice, symmetric, earlyMediaSource, mediaSource: own.mediaSource ?? general.mediaSource };
   }
 
   function take(work: Work, call: Call, { change, events }: TableResult): void {

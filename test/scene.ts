@@ -9,6 +9,7 @@ import {
   type InspectorEvent,
   type InspectorSettings,
 } from '../src/inspector.ts';
+import type { Peer } from '../src/policy/peers.ts';
 import { udpPacket } from './packets.ts';
 
 /** A SIP user agent, proxy or stranger: where its packets come from. */
@@ -104,6 +105,24 @@ export function networks(...texts: string[]) {
     assert.ok(network, text);
     return network;
   });
+}
+
+/** Peers as a file would list them: networks alone. */
+export function peerNetworks(...texts: string[]): InspectorSettings['peers'] {
+  return networks(...texts).map((network) => peer(null, { networks: [network] }));
+}
+
+/** One peer of `peers`, with what is not given as the general settings say. */
+export function peer(name: string | null, given: Partial<Peer> & Pick<Peer, 'networks'>): Peer {
+  return {
+    name,
+    calls: null,
+    offersPerSecond: null,
+    earlyMediaSource: null,
+    mediaSource: null,
+    mediaPorts: null,
+    ...given,
+  };
 }
 
 export interface Scene {

@@ -124,6 +124,10 @@ export const REFUSALS = {
     means: 'The host has caps.calls-per-host calls already.',
     advice: 'Raise caps.calls-per-host for a busy PBX.',
   },
+  'calls-per-peer-limit': {
+    means: 'The named peer has as many calls already as `calls` of its entry in `peers` says.',
+    advice: 'Raise `calls` of that peer, or find out who makes so many calls.',
+  },
   'offer-rate-limit': {
     means: 'The host makes more than caps.offers-per-second offers.',
     advice: 'Raise caps.offers-per-second for a busy trunk, or look for a flood.',

@@ -53,7 +53,8 @@ const MAX_SOURCES = 64;
 /** What `wantedStreams` gathers on its way through a call. */
 interface Gathering {
   readonly call: Call;
-  readonly settings: StreamSettings;
+  /** What holds for the streams of each side, by its peer. */
+  readonly settings: readonly [StreamSettings, StreamSettings];
   readonly wanted: Wanted[];
   /** Transports looked at, by side. */
   readonly looked: [number, number];
@@ -82,7 +83,8 @@ const NO_CANDIDATES: readonly Trickled[] = [];
  * Everything a call needs to be reachable right now, worked out afresh from its offers and answers. Asking
  * twice gives the same, so a retransmission changes nothing and a refused offer leaves what was there.
  */
-export function wantedStreams(call: Call, settings: StreamSettings): WantedStreams {
+export function wantedStreams(call: Call, settingsFor: (peer: Address) => StreamSettings): WantedStreams {
+  const settings = [settingsFor(call.parties[1]), settingsFor(call.parties[0])] as const;
   const gathering: Gathering = { call, settings, wanted: [], looked: [0, 0], idleSlots: null, unusable: [] };
   if (call.state !== 'ended' && !call.idle) {
     const { invite } = call;
@@ -163,8 +165,8 @@ function leaveIdle(gathering: Gathering, index: number, how: 'stream-disabled' |
 }
 
 function addStream(gathering: Gathering, place: Place): void {
-  const { settings } = gathering;
   const { side, stream, peer, dialog } = place;
+  const settings = gathering.settings[side];
   if (gathering.looked[side] > MAX_TRANSPORTS) return;
   if (transportClass(stream.proto) === null) {
     const detail = `m=${printable(stream.media, 20)} ${stream.port} ${printable(stream.proto, 40)}`;
@@ -186,8 +188,9 @@ function addStream(gathering: Gathering, place: Place): void {
 }
 
 function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): void {
-  const { call, settings, wanted, unusable, looked } = gathering;
+  const { call, wanted, unusable, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
+  const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
   const entry: Wanted = {
     slot: `${side}:${index}`,

@@ -1,4 +1,5 @@
 import { defaultText } from './print.ts';
+import type { AnyField } from './records.ts';
 import { type Entries, entries, kebab, type Leaf } from './schema.ts';
 
 const HEAD = `# Configuration
@@ -32,7 +33,10 @@ export function configurationMarkdown(): string {
   const sections = Object.entries(entries).flatMap(([name, node]) =>
     node.node === 'section' ? [`## \`${kebab(name)}\`\n\n${node.about}\n\n${table(node.entries)}`] : [],
   );
-  return [HEAD, `## Settings\n\n${table(entries)}`, ...sections].join('\n');
+  const records = Object.entries(entries).flatMap(([name, node]) =>
+    node.node === 'records' ? [recordsSection(kebab(name), node.kind.fields)] : [],
+  );
+  return [HEAD, `## Settings\n\n${table(entries)}`, ...records, ...sections].join('\n');
 }
 
 function table(nodes: Entries): string {
@@ -42,9 +46,27 @@ function table(nodes: Entries): string {
   return ['| Setting | Default | Expected | Meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
 }
 
+/** What a mapping in the list may hold. */
+function recordsSection(key: string, fields: Readonly<Record<string, AnyField>>): string {
+  const rows = Object.entries(fields).map(([name, { kind, about, required }]) =>
+    cells([`\`${kebab(name)}\``, `${kind.expected}${required ? ' (*required*)' : ''}`, about]),
+  );
+  return [
+    `## A mapping in \`${key}\``,
+    '',
+    '| Key | Expected | Meaning |',
+    '|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
 function row(key: string, node: Leaf): string {
   const initial = defaultText(node);
   const expected = `${node.kind.expected}${node.reload === 'restart' ? ' (*restart*)' : ''}`;
-  const cells = [`\`${key}\``, initial === '' ? 'none' : `\`${initial}\``, expected, node.about];
-  return `| ${cells.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
+  return cells([`\`${key}\``, initial === '' ? 'none' : `\`${initial}\``, expected, node.about]);
+}
+
+function cells(texts: readonly string[]): string {
+  return `| ${texts.map((text) => text.replaceAll('|', '\\|')).join(' | ')} |`;
 }

@@ -1,4 +1,5 @@
 import { defaultText } from './print.ts';
+import type { AnyField } from './records.ts';
 import { type Entries, entries, kebab, type SchemaNode } from './schema.ts';
 
 /** The settings as a list in mdoc(7), sections as lists inside it: the middle part of pinholed.yaml(5). */
@@ -16,7 +17,17 @@ function describe(node: SchemaNode): string[] {
   const initial = defaultText(node);
   const restart = node.reload === 'restart' ? ' A change needs a restart.' : '';
   const shape = `Expected: ${node.kind.expected}; default: ${initial === '' ? 'none' : `\`${initial}\``}.${restart}`;
-  return [...prose(node.about), ...prose(shape)];
+  const fields = node.node === 'records' ? fieldList(node.kind.fields) : [];
+  return [...prose(node.about), ...prose(shape), ...fields];
+}
+
+function fieldList(fields: Readonly<Record<string, AnyField>>): string[] {
+  const items = Object.entries(fields).flatMap(([name, { kind, about, required }]) => [
+    `.It Ic ${kebab(name)}`,
+    ...prose(about),
+    ...prose(`Expected: ${kind.expected}${required ? '; required' : ''}.`),
+  ]);
+  return ['A mapping may hold:', '.Bl -tag -width Ds', ...items, '.El'];
 }
 
 const WIDTH = 78;

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import type { Written } from './kinds.ts';
+import { type AnyField, type WrittenRecord, writtenItem } from './records.ts';
 import {
   defaults,
   type Entries,
@@ -12,8 +13,11 @@ import {
 
 /** Settings as a file has them: kebab-case keys, each value in its canonical notation. */
 export interface WrittenSettings {
-  readonly [key: string]: Written | readonly Written[] | WrittenSettings;
+  readonly [key: string]: WrittenValue | WrittenSettings;
 }
+
+/** One value as a file has it. */
+export type WrittenValue = Written | readonly (Written | WrittenRecord)[];
 
 /** Settings back to what a file would hold. Loading it gives the same settings. */
 export function writtenSettings(settings: Settings): WrittenSettings {
@@ -34,7 +38,10 @@ function written(nodes: Entries, values: Values): WrittenSettings {
 }
 
 /** One value as a file would hold it. */
-export function writtenValue(node: Leaf, value: unknown): Written | readonly Written[] {
+export function writtenValue(node: Leaf, value: unknown): WrittenValue {
+  if (node.node === 'records') {
+    return (value as readonly unknown[]).map((item) => writtenItem(node.kind, item, kebab));
+  }
   return node.node === 'list'
     ? (value as readonly unknown[]).map((item) => node.kind.item.write(item))
     : node.kind.write(value);
@@ -42,7 +49,7 @@ export function writtenValue(node: Leaf, value: unknown): Written | readonly Wri
 
 /** A default for a sentence: `10.0.0.0/8, fc00::/7`; '' for an empty list. */
 export function defaultText(node: Leaf): string {
-  return node.node === 'list' ? node.initial.join(', ') : String(node.initial);
+  return node.node === 'setting' ? String(node.initial) : node.initial.join(', ');
 }
 
 /** All settings as YAML, with what each means, what it may be and its default as comments. */
@@ -75,13 +82,13 @@ function section(values: WrittenSettings, nodes: Entries, indent: string, prefix
       const inner = section(values[key] as WrittenSettings, node.entries, `${indent}  `, prefix);
       lines.push(`${prefix}${indent}${key}:`, ...inner.slice(0, -1));
     } else {
-      lines.push(`${prefix}${indent}${key}: ${inline(values[key] as Written | readonly Written[])}`);
+      lines.push(`${prefix}${indent}${key}: ${inline(values[key] as WrittenValue)}`);
     }
   }
   return [...lines, ''];
 }
 
-function inline(value: Written | readonly Written[]): string {
+function inline(value: WrittenValue): string {
   return stringify(value, { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
 }
 
@@ -89,9 +96,20 @@ function comment(node: SchemaNode, indent: string): string[] {
   const paragraphs = [node.about.replaceAll('`', '')];
   if (node.node !== 'section') {
     const restart = node.reload === 'restart' ? '; a change needs a restart' : '';
+    if (node.node === 'records') paragraphs.push(fieldsText(node.kind.fields));
     paragraphs.push(`Expected: ${node.kind.expected}; default: ${defaultText(node) || 'none'}${restart}.`);
   }
   return paragraphs.flatMap((text) => wrap(text, 100 - indent.length)).map((line) => `${indent}# ${line}`);
+}
+
+/** `A mapping has name, networks; it may have calls, media-source.` */
+function fieldsText(fields: Readonly<Record<string, AnyField>>): string {
+  const names = (isRequired: boolean) =>
+    Object.entries(fields)
+      .filter(([, { required }]) => required === isRequired)
+      .map(([name]) => kebab(name))
+      .join(', ');
+  return `A mapping has ${names(true)}; it may have ${names(false)}.`;
 }
 
 function wrap(text: string, width: number): string[] {

@@ -1,8 +1,17 @@
 import { isAlias, isMap, isScalar, isSeq, type Node, type ParsedNode, Scalar as YamlScalar } from 'yaml';
 import type { Kind, ListKind, Scalar } from './kinds.ts';
 import { nearest, quote } from './problem.ts';
+import type { AnyField, RecordsKind } from './records.ts';
 import { rules } from './rules.ts';
-import { type Entries, entries, initialValue, kebab, type SchemaNode, type Settings } from './schema.ts';
+import {
+  type Entries,
+  entries,
+  initialValue,
+  kebab,
+  type Leaf,
+  type SchemaNode,
+  type Settings,
+} from './schema.ts';
 import { offsetOf, type Report } from './yaml.ts';
 
 interface Reader {
@@ -44,11 +53,14 @@ function readNode(key: string, schemaNode: SchemaNode, given: Given, reader: Rea
   const { node } = given;
   reader.places.set(key, given.offset);
   if (schemaNode.node === 'section') return readSection(key, schemaNode.entries, node, reader);
-  const value =
-    schemaNode.node === 'list'
-      ? readList(key, schemaNode.kind, given, reader)
-      : readScalar(key, schemaNode.kind, given, reader);
+  const value = readLeaf(key, schemaNode, given, reader);
   return value === undefined ? initialValue(key, schemaNode) : value;
+}
+
+function readLeaf(key: string, leaf: Leaf, given: Given, reader: Reader): unknown {
+  if (leaf.node === 'list') return readList(key, leaf.kind, given, reader);
+  if (leaf.node === 'records') return readRecords(key, leaf.kind, given, reader);
+  return readScalar(key, leaf.kind, given, reader);
 }
 
 function readSection(
@@ -58,28 +70,10 @@ function readSection(
   reader: Reader,
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
-  const given = new Map<string, Given>();
-  if (isMap<Node, Node | null>(node)) {
-    const names = new Map(Object.keys(wanted).map((name) => [kebab(name), name]));
-    for (const { key, value } of node.items) {
-      const offset = offsetOf(key);
-      const text = keyText(key);
-      if (text === null) {
-        if (!isAlias(key)) reader.report(offset, path, `expected the name of a setting, found ${found(key)}`);
-      } else if (!names.has(text)) {
-        reader.report(offset, join(path, printable(text)), () => unknownKey(text, path, [...names.keys()]));
-      } else if (given.has(text)) {
-        reader.report(offset, join(path, text), 'expected once, found a second time');
-      } else {
-        given.set(text, {
-          node: value,
-          offset: value === null || isNothing(value) ? offset : offsetOf(value),
-        });
-      }
-    }
-  } else if (node !== null && !isNothing(node) && !isAlias(node)) {
+  if (node !== null && !isMap(node) && !isNothing(node) && !isAlias(node)) {
     reader.report(offsetOf(node), path, `expected a mapping of settings, found ${found(node)}`);
   }
+  const given = readKeys(path, Object.keys(wanted).map(kebab), node, reader);
   for (const [name, schemaNode] of Object.entries(wanted)) {
     const entry = given.get(kebab(name));
     const key = join(path, kebab(name));
@@ -87,6 +81,34 @@ function readSection(
       entry === undefined ? initialValue(key, schemaNode) : readNode(key, schemaNode, entry, reader);
   }
   return values;
+}
+
+/** What a mapping gives, by key; nothing when `node` is none. */
+function readKeys(
+  path: string,
+  names: readonly string[],
+  node: Node | null,
+  reader: Reader,
+): ReadonlyMap<string, Given> {
+  const given = new Map<string, Given>();
+  if (!isMap<Node, Node | null>(node)) return given;
+  for (const { key, value } of node.items) {
+    const offset = offsetOf(key);
+    const text = keyText(key);
+    if (text === null) {
+      if (!isAlias(key)) reader.report(offset, path, `expected the name of a setting, found ${found(key)}`);
+    } else if (!names.includes(text)) {
+      reader.report(offset, join(path, printable(text)), () => unknownKey(text, path, names));
+    } else if (given.has(text)) {
+      reader.report(offset, join(path, text), 'expected once, found a second time');
+    } else {
+      given.set(text, {
+        node: value,
+        offset: value === null || isNothing(value) ? offset : offsetOf(value),
+      });
+    }
+  }
+  return given;
 }
 
 function readScalar(key: string, kind: Kind<unknown>, { node, offset }: Given, reader: Reader): unknown {
@@ -97,11 +119,29 @@ function readScalar(key: string, kind: Kind<unknown>, { node, offset }: Given, r
   return undefined;
 }
 
-function readList(
+function readList(key: string, kind: ListKind<unknown>, given: Given, reader: Reader): unknown[] | undefined {
+  return readItems(key, kind, given, reader, (path, item) => readScalar(path, kind.item, item, reader));
+}
+
+function readRecords(
   key: string,
-  kind: ListKind<unknown>,
+  kind: RecordsKind<unknown>,
+  given: Given,
+  reader: Reader,
+): unknown[] | undefined {
+  return readItems(key, { ...kind, least: 0 }, given, reader, (path, item) => {
+    if (kind.short !== null && isScalar(item.node)) return readScalar(path, kind.short.kind, item, reader);
+    return readRecord(path, kind.fields, item, reader);
+  });
+}
+
+/** The items of a list, as far as they are right by themselves and beside each other. */
+function readItems(
+  key: string,
+  kind: Pick<ListKind<unknown>, 'expected' | 'least' | 'most' | 'collide'>,
   { node, offset }: Given,
   reader: Reader,
+  read: (path: string, item: Given) => unknown,
 ): unknown[] | undefined {
   if (isAlias(node)) return undefined;
   if (!isSeq<Node | null>(node)) {
@@ -117,13 +157,49 @@ function readList(
   for (const [index, item] of node.items.entries()) {
     const path = `${key}[${index}]`;
     const place = { node: item, offset: item === null ? offset : offsetOf(item) };
-    const value = readScalar(path, kind.item, place, reader);
+    const value = read(path, place);
     if (value === undefined) continue;
     const clash = values.map((other) => kind.collide(value, other)).find((text) => text !== null);
     if (clash === undefined) values.push(value);
     else reader.report(place.offset, path, `expected ${clash}, found ${found(item)}`);
   }
   return values;
+}
+
+/** A mapping to its fields, null for those left out; undefined when a field is missing or at fault. */
+function readRecord(
+  path: string,
+  fields: Readonly<Record<string, AnyField>>,
+  { node, offset }: Given,
+  reader: Reader,
+): Record<string, unknown> | undefined {
+  if (isAlias(node)) return undefined;
+  const names = Object.keys(fields).map(kebab);
+  if (!isMap(node)) {
+    reader.report(offset, path, `expected a mapping with ${names.join(', ')}, found ${found(node)}`);
+    return undefined;
+  }
+  const given = readKeys(path, names, node, reader);
+  const values: Record<string, unknown> = {};
+  let whole = true;
+  for (const [name, one] of Object.entries(fields)) {
+    const key = `${path}.${kebab(name)}`;
+    const entry = given.get(kebab(name));
+    if (entry === undefined) {
+      values[name] = null;
+      if (!one.required) continue;
+      reader.report(offset, key, `expected ${one.kind.expected}, found nothing`);
+      whole = false;
+      continue;
+    }
+    reader.places.set(key, entry.offset);
+    const value = one.many
+      ? readList(key, one.kind, entry, reader)
+      : readScalar(key, one.kind, entry, reader);
+    if (value === undefined) whole = false;
+    else values[name] = value;
+  }
+  return whole ? values : undefined;
 }
 
 function keyText(key: Node): string | null {

@@ -1,4 +1,4 @@
-import { formatTransportAddress, isLoopback, type PortRange } from './kinds.ts';
+import { formatTransportAddress, isLoopback, type PortRange, portRange } from './kinds.ts';
 import type { Settings } from './schema.ts';
 
 /** A condition over several settings. */
@@ -33,6 +33,16 @@ export const rules: readonly Rule[] = [
     },
   },
   {
+    keys: ['peers', 'media-ports'],
+    breach: ({ peers, mediaPorts }) => {
+      const wide = peers.find((peer) => peer.mediaPorts?.some((range) => !isWithin(range, mediaPorts)));
+      return wide === undefined
+        ? null
+        : `expected the media-ports of ${wide.name} inside the general media-ports ` +
+            `(${mediaPorts.map(portRange.write).join(', ')})`;
+    },
+  },
+  {
     keys: ['control.mode', 'control.group'],
     breach: ({ control }) =>
       (control.mode & 0o060) !== 0 && control.group === null
@@ -40,6 +50,13 @@ export const rules: readonly Rule[] = [
         : null,
   },
 ];
+
+/** Whether every port of the range is in one of the others, which do not overlap. */
+function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {
+  let covered = 0;
+  for (const [from, to] of ranges) covered += Math.max(0, Math.min(last, to) - Math.max(first, from) + 1);
+  return covered === last - first + 1;
+}
 
 function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): number | null {
   const has = (ranges: readonly PortRange[], port: number) =>

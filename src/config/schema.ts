@@ -24,6 +24,8 @@ import {
   size,
   type Written,
 } from './kinds.ts';
+import { type PeerSettings, peers } from './peers.ts';
+import type { RecordsKind } from './records.ts';
 
 export type { LogDestination, PortRange } from './kinds.ts';
 
@@ -49,6 +51,15 @@ export interface ListSetting<T> {
   readonly reload: Reload;
 }
 
+/** A setting whose value is a list of mappings. It is empty by default. */
+export interface RecordsSetting<Item> {
+  readonly node: 'records';
+  readonly kind: RecordsKind<Item>;
+  readonly initial: readonly [];
+  readonly about: string;
+  readonly reload: Reload;
+}
+
 export interface Section<Entries> {
   readonly node: 'section';
   readonly about: string;
@@ -60,9 +71,11 @@ type ValuesOf<Entries> = {
     ? T
     : Entries[Key] extends ListSetting<infer T>
       ? readonly T[]
-      : Entries[Key] extends Section<infer Inner>
-        ? ValuesOf<Inner>
-        : never;
+      : Entries[Key] extends RecordsSetting<infer Item>
+        ? readonly Item[]
+        : Entries[Key] extends Section<infer Inner>
+          ? ValuesOf<Inner>
+          : never;
 };
 
 function setting<T>(kind: Kind<T>, initial: Written, about: string, reload: Reload = 'reload'): Setting<T> {
@@ -76,6 +89,14 @@ function list<T>(
   reload: Reload = 'reload',
 ): ListSetting<T> {
   return { node: 'list', kind, initial, about, reload };
+}
+
+function records<Item>(
+  kind: RecordsKind<Item>,
+  about: string,
+  reload: Reload = 'reload',
+): RecordsSetting<Item> {
+  return { node: 'records', kind, initial: [], about, reload };
 }
 
 function section<Entries>(about: string, entries: Entries): Section<Entries> {
@@ -105,10 +126,11 @@ export const schema = {
     'Hosts that an inside host may name in its SDP in place of itself: media gateways, relays, ' +
       'phones behind a PBX that lets media go direct. They need not be inside.',
   ),
-  peers: list(
-    networks(0),
-    [],
-    'Outside parties with whom calls may open pinholes: your SIP provider, your SBC. An empty list means all.',
+  peers: records<PeerSettings>(
+    peers,
+    'Outside parties with whom calls may open pinholes: your SIP provider, your SBC. An empty list means all. A ' +
+      'network alone admits its addresses; a mapping with a name also makes them one party, with settings of its ' +
+      'own. To name a peer and admit everybody, add `0.0.0.0/0` and `::/0`.',
   ),
   mediaPorts: list(
     portRanges(1),
@@ -434,7 +456,7 @@ export const schema = {
 export type Settings = ValuesOf<typeof schema>;
 
 /** Any entry of the table, for code that walks it. */
-export type Leaf = Setting<unknown> | ListSetting<unknown>;
+export type Leaf = Setting<unknown> | ListSetting<unknown> | RecordsSetting<unknown>;
 export type SchemaNode = Leaf | Section<Entries>;
 export type Entries = { readonly [key: string]: SchemaNode };
 
@@ -458,6 +480,7 @@ function initialValues(nodes: Entries): Record<string, unknown> {
 /** The default of a setting, a list or a whole section. */
 export function initialValue(key: string, node: SchemaNode): unknown {
   if (node.node === 'section') return initialValues(node.entries);
+  if (node.node === 'records') return [];
   if (node.node === 'list') return node.initial.map((written) => readInitial(key, node.kind.item, written));
   return readInitial(key, node.kind, node.initial);
 }

@@ -1,6 +1,8 @@
 import type { Address } from '../address/address.ts';
 import type { Admission } from '../call/context.ts';
 import type { Refusal } from '../call/refusal.ts';
+import type { NamedPeer } from './peers.ts';
+import type { Policy } from './policy.ts';
 
 export interface AdmissionCaps {
   readonly calls: number;
@@ -12,22 +14,31 @@ export interface AdmissionCaps {
 const MAX_BUCKETS = 8192;
 
 /**
- * Bounds what calls may use: calls at a time, in all and for one inside host, and offers a second from one
- * source (a token bucket that holds one second's worth).
+ * Bounds what calls may use: calls at a time, in all, for one inside host and for one named peer, and offers a
+ * second from one source (a token bucket that holds one second's worth).
  */
 export function createAdmission(
   caps: () => AdmissionCaps,
-  isInside: (address: Address) => boolean,
+  policy: () => Pick<Policy, 'isInside' | 'peerOf'>,
 ): Admission {
   let calls = 0;
   const callsOfHost = new Map<Address, number>();
-  const buckets = new Map<Address, { tokens: number; at: number }>();
+  const callsOfPeer = new Map<string, number>();
+  const buckets = new Map<string, { tokens: number; at: number }>();
 
   function hostsOf(source: Address, destination: Address): Address[] {
+    const { isInside } = policy();
     const hosts: Address[] = [];
     if (isInside(source)) hosts.push(source);
     if (destination !== source && isInside(destination)) hosts.push(destination);
     return hosts;
+  }
+
+  function peersOf(source: Address, destination: Address): NamedPeer[] {
+    const { peerOf } = policy();
+    const [one, other] = [peerOf(source), peerOf(destination)];
+    if (one === null) return other === null ? [] : [other];
+    return other === null || other.name === one.name ? [one] : [one, other];
   }
 
   function call(source: Address, destination: Address): Refusal | null {
@@ -43,38 +54,49 @@ export function createAdmission(
         };
       }
     }
+    for (const { name, calls: most } of peersOf(source, destination)) {
+      const count = callsOfPeer.get(name) ?? 0;
+      if (most !== null && count >= most) {
+        return { reason: 'calls-per-peer-limit', detail: `${name} has ${count} calls, at most ${most}` };
+      }
+    }
     adopt(source, destination);
     return null;
   }
 
   function adopt(source: Address, destination: Address): void {
     calls++;
-    for (const host of hostsOf(source, destination)) {
-      callsOfHost.set(host, (callsOfHost.get(host) ?? 0) + 1);
-    }
+    for (const host of hostsOf(source, destination)) count(callsOfHost, host, 1);
+    for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, 1);
   }
 
   function release(source: Address, destination: Address): void {
     calls--;
-    for (const host of hostsOf(source, destination)) {
-      const count = (callsOfHost.get(host) ?? 1) - 1;
-      if (count > 0) callsOfHost.set(host, count);
-      else callsOfHost.delete(host);
-    }
+    for (const host of hostsOf(source, destination)) count(callsOfHost, host, -1);
+    for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, -1);
   }
 
   function offer(source: Address, now: number): Refusal | null {
-    const rate = caps().offersPerSecond;
-    const bucket = buckets.get(source) ?? { tokens: rate, at: now };
+    const peer = policy().peerOf(source);
+    const rate = peer?.offersPerSecond ?? caps().offersPerSecond;
+    const who = peer?.name ?? source;
+    const bucket = buckets.get(who) ?? { tokens: rate, at: now };
     const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
-    buckets.delete(source);
+    buckets.delete(who);
     if (buckets.size >= MAX_BUCKETS) buckets.delete(buckets.keys().next().value!);
     const granted = tokens >= 1;
-    buckets.set(source, { tokens: granted ? tokens - 1 : tokens, at: now });
+    buckets.set(who, { tokens: granted ? tokens - 1 : tokens, at: now });
     return granted
       ? null
-      : { reason: 'offer-rate-limit', detail: `${source} makes more than ${rate} offers a second` };
+      : { reason: 'offer-rate-limit', detail: `${who} makes more than ${rate} offers a second` };
   }
 
-  return { call, adopt, isInside, release, offer };
+  return { call, adopt, isInside: (address) => policy().isInside(address), release, offer };
+}
+
+/** Counts up or down; what comes to nothing is forgotten. */
+function count<Key>(counts: Map<Key, number>, key: Key, by: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + by;
+  if (sum > 0) counts.set(key, sum);
+  else counts.delete(key);
 }

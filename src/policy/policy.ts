@@ -3,6 +3,7 @@ import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { printable } from '../printable.ts';
+import { createPeers, type Peer, type Peers } from './peers.ts';
 import { type Pinhole, pinholeId } from './pinhole.ts';
 
 type PortRange = readonly [first: number, last: number];
@@ -12,7 +13,7 @@ export interface PolicySettings {
   readonly inside: readonly Network[] | 'any';
   readonly mediaHosts: readonly Network[];
   /** Signalling peers outside with whom calls may open pinholes; empty: all. */
-  readonly peers: readonly Network[];
+  readonly peers: readonly Peer[];
   readonly mediaPorts: readonly PortRange[];
   readonly deniedPorts: readonly PortRange[];
   readonly tcpMedia: boolean;
@@ -22,6 +23,8 @@ export interface Policy {
   /** The pinhole for a wanted transport of the call named `hash`, or why there is none. */
   decide(wanted: Wanted, hash: string): Pinhole | Refusal;
   isInside(address: Address): boolean;
+  /** The named peer that the address is of, whose addresses are one party; null when there is none. */
+  readonly peerOf: Peers['peerOf'];
 }
 
 /** Addresses to which no peer can send, or which are no single host (RFC 6890). */
@@ -47,9 +50,7 @@ export function createPolicy(settings: PolicySettings): Policy {
   const { inside } = settings;
   const isInside = inside === 'any' ? () => true : networkSet(inside);
   const isMediaHost = networkSet(settings.mediaHosts);
-  const isPeer = settings.peers.length === 0 ? () => true : networkSet(settings.peers);
-
-  const mediaPorts = [...settings.mediaPorts].sort((a, b) => a[0] - b[0]);
+  const { isAllowed, peerOf } = createPeers(settings.peers);
 
   function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
     const { connection, ports, owner } = wanted;
@@ -68,10 +69,11 @@ export function createPolicy(settings: PolicySettings): Policy {
       return refused('foreign-address', wanted, `announced by ${owner}`);
     }
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
+    const mediaPorts = peerOf(wanted.peer)?.mediaPorts ?? settings.mediaPorts;
     if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
     const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
     if (denied !== undefined) return refused('denied-port', wanted);
-    if (!isInside(wanted.peer) && !isPeer(wanted.peer)) {
+    if (!isInside(wanted.peer) && !isAllowed(wanted.peer)) {
       return refused('peer-not-allowed', wanted, `from ${wanted.peer}`);
     }
     const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
@@ -82,21 +84,22 @@ export function createPolicy(settings: PolicySettings): Policy {
     return { id, protocol, sources, sourcePort, address, ports, kind, media, label };
   }
 
-  return { decide, isInside };
+  return { decide, isInside, peerOf };
 }
 
 function isPossibleSource(address: Address): boolean {
   return !UNUSABLE(address);
 }
 
-/** Whether every port of the range lies in one of the allowed ranges, which are in order. */
+/** Whether every port of the range lies in one of the allowed ranges. */
 function covered(ports: PortRange, allowed: readonly PortRange[]): boolean {
   let next = ports[0];
-  for (const [first, last] of allowed) {
-    if (first <= next && next <= last) next = last + 1;
-    if (next > ports[1]) return true;
+  while (next <= ports[1]) {
+    const range = allowed.find(([first, last]) => first <= next && next <= last);
+    if (range === undefined) return false;
+    next = range[1] + 1;
   }
-  return false;
+  return true;
 }
 
 function refused(reason: RefusalReason, wanted: Wanted, more = ''): Refusal {

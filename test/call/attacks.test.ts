@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createInspector } from '../../src/inspector.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
-import { createScene, host, networks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
+import { createScene, host, networks, peerNetworks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
 
 const inside = host('192.0.2.10');
 const outside = host('198.51.100.20');
@@ -73,13 +73,16 @@ describe('who may open what', () => {
   });
 
   test('a peer that is not in `peers` gets no pinhole', () => {
-    const scene = offered(sdp('192.0.2.10', [40000]), { ...protectedNet, peers: networks('203.0.113.1') });
+    const scene = offered(sdp('192.0.2.10', [40000]), {
+      ...protectedNet,
+      peers: peerNetworks('203.0.113.1'),
+    });
     assert.deepEqual(scene.refusals(), ['peer-not-allowed']);
   });
 
   for (const named of ['203.0.113.1', '192.0.2.11']) {
     test(`a peer that is not in \`peers\` gets none by announcing ${named} as its media address`, () => {
-      const scene = createScene({ ...protectedNet, peers: networks('203.0.113.1') });
+      const scene = createScene({ ...protectedNet, peers: peerNetworks('203.0.113.1') });
       scene.send(outside, inside, sip('INVITE', { body: sdp(named, [40000]) }));
       scene.send(inside, outside, sip('200 INVITE', { to: 'b', body: sdp('192.0.2.10', [20000]) }));
       assert.deepEqual(scene.open(), []);
@@ -88,7 +91,7 @@ describe('who may open what', () => {
   }
 
   test('a peer that is in `peers` may have its media come from elsewhere', () => {
-    const scene = createScene({ ...protectedNet, peers: networks('198.51.100.20') });
+    const scene = createScene({ ...protectedNet, peers: peerNetworks('198.51.100.20') });
     scene.send(outside, inside, sip('INVITE', { body: sdp('203.0.113.9', [40000]) }));
     scene.send(inside, outside, sip('200 INVITE', { to: 'b', body: sdp('192.0.2.10', [20000]) }));
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:20000-20001 < 198.51.100.20,203.0.113.9']);

@@ -94,6 +94,62 @@ log: {destination: /var/log/pinholed.log}
   }
 });
 
+describe('peers', () => {
+  it('are networks, or mappings with a name and settings of their own', () => {
+    const { peers } = settingsOf(`
+peers:
+  - 198.51.100.7
+  - {name: itsp, networks: [203.0.113.0/28, 2001:db8::/64], calls: 60, media-source: any}
+  - name: sbc
+    networks: [198.51.100.0/28]
+    early-media-source: any
+    offers-per-second: 500
+    media-ports: [16384-32767]
+`);
+    const seen = peers.map(({ networks, ...rest }) => ({
+      networks: networks.map(({ text }) => text),
+      ...rest,
+    }));
+    const none = {
+      name: null,
+      calls: null,
+      offersPerSecond: null,
+      earlyMediaSource: null,
+      mediaSource: null,
+      mediaPorts: null,
+    };
+    assert.deepEqual(seen, [
+      { ...none, networks: ['198.51.100.7/32'] },
+      { ...none, name: 'itsp', networks: ['203.0.113.0/28', '2001:db8::/64'], calls: 60, mediaSource: 'any' },
+      {
+        ...none,
+        name: 'sbc',
+        networks: ['198.51.100.0/28'],
+        earlyMediaSource: 'any',
+        offersPerSecond: 500,
+        mediaPorts: [[16384, 32767]],
+      },
+    ]);
+  });
+
+  it('may be networks alone, as they were before names', () => {
+    const { peers } = settingsOf('peers: [203.0.113.0/28, 2001:db8::1]');
+    assert.deepEqual(
+      peers.map(({ name, networks }) => [name, networks.length]),
+      [
+        [null, 1],
+        [null, 1],
+      ],
+    );
+  });
+
+  it('may have ports of their own inside several ranges of media-ports', () => {
+    settingsOf(
+      'media-ports: [20000-29999, 10000-19999]\npeers: [{name: a, networks: [192.0.2.1], media-ports: [15000-25000]}]',
+    );
+  });
+});
+
 describe('settings that depend on each other', () => {
   it('need no denied port outside media-ports', () => {
     const settings = settingsOf('denied-ports: []\nmedia-ports: [10000-20000]\nsip-ports: [5060, 20001]');
@@ -199,6 +255,51 @@ describe('a configuration that is wrong is told where and what was expected', ()
       'f.yaml:1:10: inside[0]: expected a network such as 192.0.2.0/24 or 2001:db8::/32, or an address, found a mapping',
     ],
     ['a value for a section', 'log: debug', 'f.yaml:1:6: log: expected a mapping of settings, found "debug"'],
+    [
+      'a peer without networks',
+      'peers:\n  - 192.0.2.1\n  - name: itsp',
+      'f.yaml:3:5: peers[1].networks: expected a list of networks, found nothing',
+    ],
+    [
+      'a peer whose key is near one',
+      'peers: [{name: itsp, network: [192.0.2.1], networks: [192.0.2.2]}]',
+      'f.yaml:1:22: peers[0].network: unknown key, did you mean networks?',
+    ],
+    [
+      'a value of a peer',
+      'peers: [{name: itsp, networks: [192.0.2.0/24], calls: 0}]',
+      'f.yaml:1:55: peers[0].calls: expected a whole number between 1 and 1000000, found "0"',
+    ],
+    [
+      'a network of a peer',
+      'peers: [{name: itsp, networks: [192.0.2.1/24]}]',
+      'f.yaml:1:33: peers[0].networks[0]: expected a network without host bits (192.0.2.0/24) or a single address (192.0.2.1), found "192.0.2.1/24"',
+    ],
+    [
+      'a list in the place of a peer',
+      'peers: [[192.0.2.1]]',
+      'f.yaml:1:9: peers[0]: expected a mapping with name, networks, calls, offers-per-second, early-media-source, media-source, media-ports, found a list',
+    ],
+    [
+      'two peers of one name',
+      'peers: [{name: a, networks: [192.0.2.1]}, {name: a, networks: [192.0.2.2]}]',
+      'f.yaml:1:43: peers[1]: expected each name once, found a mapping',
+    ],
+    [
+      'two peers with one network',
+      'peers: [{name: a, networks: [192.0.2.1]}, {name: b, networks: [192.0.2.1/32]}]',
+      'f.yaml:1:43: peers[1]: expected networks that are not of a (192.0.2.1/32), found a mapping',
+    ],
+    [
+      'a peer network twice',
+      'peers: [192.0.2.1, 192.0.2.1/32]',
+      'f.yaml:1:20: peers[1]: expected each item once, found "192.0.2.1/32"',
+    ],
+    [
+      'ports of a peer that the general ones do not have',
+      'media-ports: [10000-20000]\npeers: [{name: a, networks: [192.0.2.1], media-ports: [15000-25000]}]',
+      'f.yaml:2:8: peers: expected the media-ports of a inside the general media-ports (10000-20000)',
+    ],
     [
       'an empty range',
       'media-ports: [20000-10000]',

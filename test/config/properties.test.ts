@@ -99,6 +99,19 @@ describe('any text', () => {
           .uniqueArray(fc.integer({ min: 1, max: 65535 }), { minLength: 2, maxLength: 8 })
           .map((ports) => ports.sort((a, b) => a - b))
           .map((ports) => ports.flatMap((port, i) => (i % 2 === 1 ? [`${ports[i - 1]}-${port}`] : []))),
+        peers: fc.uniqueArray(v4, { minLength: 2, maxLength: 6 }).chain(([first, ...others]) =>
+          fc
+            .record(
+              {
+                name: fc.stringMatching(/^[a-z_][a-z0-9-]{0,8}$/),
+                networks: fc.constant(others),
+                calls: fc.integer({ min: 1, max: 1000 }),
+                'media-source': fc.constantFrom('exact', 'signalling-peer', 'any'),
+              },
+              { requiredKeys: ['name', 'networks'] },
+            )
+            .map((named) => [first, named]),
+        ),
         symmetric: fc.boolean(),
         fail: fc.constantFrom('open', 'closed'),
         timers: fc.record(

@@ -1,0 +1,61 @@
+import type { Address } from '../address/address.ts';
+import { type Network, networkHas, networkSet } from '../address/network.ts';
+
+/** Outside parties with whom calls may open pinholes. What is null holds as the general settings say. */
+export interface Peer {
+  /** Null for a network that only admits its addresses. */
+  readonly name: string | null;
+  readonly networks: readonly Network[];
+  /** Calls at a time with all of its addresses together. */
+  readonly calls: number | null;
+  /** Offers a second from all of its addresses together. */
+  readonly offersPerSecond: number | null;
+  readonly earlyMediaSource: 'signalling-peer' | 'any' | null;
+  readonly mediaSource: 'exact' | 'signalling-peer' | 'any' | null;
+  /** Destination ports, inside the general ones. */
+  readonly mediaPorts: readonly (readonly [first: number, last: number])[] | null;
+}
+
+/** A peer whose addresses are one party. */
+export interface NamedPeer extends Peer {
+  readonly name: string;
+}
+
+export interface Peers {
+  /** Whether calls with this outside address may open pinholes: it is of a peer, or no peers are given. */
+  isAllowed(address: Address): boolean;
+  /** The named peer that the address is of; null for one of none, or of a network without a name. */
+  peerOf(address: Address): NamedPeer | null;
+}
+
+/** Addresses whose peer is remembered. */
+const MAX_KNOWN = 4096;
+
+/**
+ * Who the configured peers are. Of several named peers that have an address the one with the narrowest network
+ * counts. A question takes time linear in the number of networks, or none when it was asked lately.
+ */
+export function createPeers(peers: readonly Peer[]): Peers {
+  const isListed = networkSet(peers.flatMap(({ networks }) => networks));
+  const named = peers
+    .filter(isNamed)
+    .flatMap((peer) => peer.networks.map((network) => ({ peer, network })))
+    .sort((a, b) => b.network.prefix - a.network.prefix);
+  const known = new Map<Address, NamedPeer | null>();
+
+  function peerOf(address: Address): NamedPeer | null {
+    if (named.length === 0) return null;
+    const before = known.get(address);
+    if (before !== undefined) return before;
+    const peer = named.find(({ network }) => networkHas(network, address))?.peer ?? null;
+    if (known.size >= MAX_KNOWN) known.clear();
+    known.set(address, peer);
+    return peer;
+  }
+
+  return { isAllowed: (address) => peers.length === 0 || isListed(address), peerOf };
+}
+
+function isNamed(peer: Peer): peer is NamedPeer {
+  return peer.name !== null;
+}
