@@ -14,5 +14,10 @@ if (files.length === 0) {
   console.error(`no test file matches ${wanted.join(' ')}`);
   process.exit(1);
 }
-const run = spawnSync(process.execPath, ['--import', 'tsx', '--test', ...files], { stdio: 'inherit' });
+const reporter = new URL('./reporter.mjs', import.meta.url).href;
+const run = spawnSync(
+  process.execPath,
+  ['--import', 'tsx', '--test', `--test-reporter=${reporter}`, ...files],
+  { stdio: 'inherit' },
+);
 process.exit(run.status ?? 1);

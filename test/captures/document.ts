@@ -1,12 +1,13 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { withoutShared } from '../shared.ts';
 import { compare } from './compare.ts';
 import { COUNTED_OTHERWISE } from './counted-otherwise.ts';
 import { EXCEPTIONS } from './exceptions.ts';
 import { captureRows, type Row, type Truth, truths } from './manifest.ts';
 import { replayFiles } from './replayed.ts';
 
-/** docs/evidence/captures.md. Written anew by `node --import tsx test/captures/document.ts`; a test holds it in sync. */
+/** docs/evidence/captures.md. Written anew by `npm run docs`; a test holds it in sync. */
 export const DOCUMENT = fileURLToPath(new URL('../../docs/evidence/captures.md', import.meta.url));
 
 /** The text of docs/evidence/captures.md, from replaying every public capture. */
@@ -75,4 +76,5 @@ function tableRow(row: Row, truth: Truth | undefined): string {
   return `| ${cells.join(' | ')} |`;
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(DOCUMENT, captureDocument());
+if (process.argv[1] === fileURLToPath(import.meta.url) && withoutShared === false)
+  writeFileSync(DOCUMENT, captureDocument());

@@ -24,11 +24,6 @@ describe('manual pages', () => {
     });
   }
 
-  it('pinholed.yaml.5 has the settings there are', () => {
-    const made = spawnSync(process.execPath, ['scripts/man.mjs', '--print'], { cwd: root, encoding: 'utf8' });
-    assert.equal(page('pinholed.yaml.5'), made.stdout);
-  });
-
   it('the example of pinholed.yaml.5 is a configuration', () => {
     const [, example] = /^A PBX at .*\n\.Bd [^\n]*\n([\s\S]*?)\.Ed$/m.exec(page('pinholed.yaml.5'))!;
     assert.ok('settings' in loadConfig(example!, 'example'));

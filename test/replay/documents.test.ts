@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { documents } from '../../scripts/docs/main.ts';
 import { REFUSALS } from '../../src/call/refusal.ts';
 import { formatDuration } from '../../src/config/kinds.ts';
 import { defaults, kebab } from '../../src/config/schema.ts';
 import { BLOCK_REASONS } from '../../src/report/replay/block-reasons.ts';
-import { documents } from './documents.ts';
 
 describe('generated pages', () => {
   for (const { path, text } of documents) {

@@ -1,9 +1,6 @@
-/** Writes packaging/man/pinholed.yaml.5: its frame is here, its middle follows from the table of settings. */
-import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { configurationMdoc } from '../../src/config/mdoc.ts';
 
-const HEAD = `.\\" Made by scripts/man.mjs from the table of settings: change it there.
+const HEAD = `.\\" Made by "npm run docs" from the table of settings: its frame is in scripts/docs/man.ts.
 .Dd November 23, 2026
 .Dt PINHOLED.YAML 5
 .Os
@@ -56,12 +53,7 @@ freebsd:
 .Xr pinholed 8
 `;
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const settings = execFileSync(
-  process.execPath,
-  ['--import', 'tsx', 'src/main.ts', 'config', '--format', 'mdoc'],
-  { cwd: root, encoding: 'utf8' },
-);
-const page = `${HEAD}${settings}${TAIL}`;
-if (process.argv[2] === '--print') process.stdout.write(page);
-else writeFileSync(new URL('../packaging/man/pinholed.yaml.5', import.meta.url), page);
+/** pinholed.yaml(5): its frame is here, its middle follows from the table of settings. */
+export function manPage(): string {
+  return `${HEAD}${configurationMdoc()}${TAIL}`;
+}

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { assets } from './assets.ts';
+import { assets } from '../src/report/page/assets.ts';
 
 // Part of the build: writes code and style of the page as text over the compiled assets module that is named.
 const [target] = process.argv.slice(2);

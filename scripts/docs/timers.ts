@@ -1,6 +1,6 @@
-import { defaultText } from '../config/print.ts';
-import { kebab, type Leaf, type Settings, schema } from '../config/schema.ts';
-import { table } from './refusals-markdown.ts';
+import { defaultText } from '../../src/config/print.ts';
+import { kebab, type Leaf, type Settings, schema } from '../../src/config/schema.ts';
+import { table } from './refusals.ts';
 
 /** Where each deadline comes from. T1 is 500 ms (RFC 3261 17.1.1.1), so 64*T1 is 32 s. */
 const SOURCES: Readonly<Record<keyof Settings['timers'], string>> = {
@@ -36,7 +36,7 @@ const STATE_TIMEOUTS = {
 
 const HEAD = `# Timers
 
-<!-- Generated from src/config/schema.ts and src/report/timers-markdown.ts: node --import tsx test/replay/documents.ts -->
+<!-- Generated from src/config/schema.ts and scripts/docs/timers.ts: npm run docs -->
 
 Every deadline after which something closes or is forgotten, with the setting that changes it. Inline they run on a
 monotonic clock, in \`pinholed replay\` on the times of the capture; a step of the wall clock changes none of them.

@@ -1,9 +1,9 @@
-import { REFUSALS } from '../call/refusal.ts';
-import { BLOCK_REASONS } from './replay/block-reasons.ts';
+import { REFUSALS } from '../../src/call/refusal.ts';
+import { BLOCK_REASONS } from '../../src/report/replay/block-reasons.ts';
 
 const HEAD = `# Refusals
 
-<!-- Generated from src/call/refusal.ts and src/report/replay/block-reasons.ts: node --import tsx test/replay/documents.ts -->
+<!-- Generated from src/call/refusal.ts and src/report/replay/block-reasons.ts: npm run docs -->
 
 A stream that gets no pinhole gets a reason, always, and it is one of this list. The signalling itself passes all the
 same (but see \`strict\`). The reason is in the log, is counted in the statistics and is shown by \`pinholed replay\`,
