@@ -12,6 +12,7 @@ import { createTcpReader } from './inspector/tcp.ts';
 import type { PacketError, PacketView } from './packet/ip.ts';
 import { createPacketReader } from './packet/reader.ts';
 import type { Change } from './pinhole/change.ts';
+import type { Pinhole } from './pinhole/pinhole.ts';
 import {
   createPinholeTable,
   type Entry,
@@ -20,7 +21,6 @@ import {
   type TableResult,
 } from './pinhole/table.ts';
 import { type AdmissionCaps, createAdmission } from './policy/admission.ts';
-import type { Pinhole } from './policy/pinhole.ts';
 import { createPolicy, type Policy, type PolicySettings } from './policy/policy.ts';
 import { readSdp, readSdpFragment } from './sdp/read.ts';
 import type { SdpError, Session } from './sdp/session.ts';

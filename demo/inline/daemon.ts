@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { ADDRESSES, type Network, SIP_PORTS } from './network.ts';
 
 /** What the daemon logged of a call. */

@@ -2,8 +2,8 @@ import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { Traffic } from '../firewall/firewall.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -126,7 +126,7 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
     const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
     return {
       ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
-      ...{ media, kind, openedAt: date(openedAt), agreed, closing, packets, bytes },
+      ...{ media, kind: kind ?? protocol, openedAt: date(openedAt), agreed, closing, packets, bytes },
     };
   }
 

@@ -7,7 +7,7 @@ import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/message
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { type Deviation, lasting } from '../firewall/deviation.ts';
 import { FirewallError } from '../firewall/firewall.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
 import {

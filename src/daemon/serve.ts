@@ -4,7 +4,7 @@ import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
 import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Journal } from './journal/journal.ts';
 import { logLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';

@@ -1,4 +1,4 @@
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { ControlEnds } from './platform/platform.ts';
 
 export interface StateKiller {

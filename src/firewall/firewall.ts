@@ -1,5 +1,5 @@
 import type { Change } from '../pinhole/change.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Deviation } from './deviation.ts';
 
 /** Packets and bytes that a pinhole's rules have passed since it was opened. */

@@ -1,16 +1,7 @@
-import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
+import { createOpeningIndex, type Flow } from '../pinhole/opening.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import { type Firewall, FirewallError, type LastCounts, type Traffic } from './firewall.ts';
-
-/** The five values a packet filter decides by. */
-export interface Flow {
-  readonly protocol: 'udp' | 'tcp';
-  readonly source: Address;
-  readonly sourcePort: number;
-  readonly destination: Address;
-  readonly destinationPort: number;
-}
 
 export interface Answer {
   readonly passes: boolean;
@@ -39,8 +30,7 @@ const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
  */
 export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
   const open = new Map<string, { pinhole: Pinhole; packets: number; bytes: number }>();
-  /** Pinhole ids by destination and port: a pinhole has few ports. */
-  const byPort = new Map<string, Set<string>>();
+  const index = createOpeningIndex<Pinhole>();
   const states = new Map<string, State>();
   const statesOf = new Map<string, Set<State>>();
 
@@ -66,20 +56,14 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
 
   function insert(pinhole: Pinhole): void {
     open.set(pinhole.id, { pinhole, packets: 0, bytes: 0 });
-    for (const key of portKeys(pinhole)) {
-      const ids = byPort.get(key);
-      if (ids === undefined) byPort.set(key, new Set([pinhole.id]));
-      else ids.add(pinhole.id);
-    }
+    index.add(pinhole);
   }
 
-  function remove(pinhole: Pinhole): void {
-    if (!open.delete(pinhole.id)) return;
-    for (const key of portKeys(pinhole)) {
-      const ids = byPort.get(key)!;
-      ids.delete(pinhole.id);
-      if (ids.size === 0) byPort.delete(key);
-    }
+  function remove({ id }: Pinhole): void {
+    const known = open.get(id);
+    if (known === undefined) return;
+    open.delete(id);
+    index.remove(known.pinhole);
   }
 
   function ask(flow: Flow, bytes: number, now: number): Answer {
@@ -93,7 +77,7 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
       }
       drop(state);
     }
-    const pinhole = match(flow);
+    const pinhole = index.find(flow);
     if (pinhole === null) return BLOCKED;
     const back = `${flow.protocol} ${flow.destination} ${flow.destinationPort} ${flow.source} ${flow.sourcePort}`;
     const made: State = { pinhole: pinhole.id, keys: [forward, back], seenAt: now };
@@ -104,15 +88,6 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
     else siblings.add(made);
     count(pinhole.id, bytes);
     return { passes: true, pinhole: pinhole.id, by: 'rule' };
-  }
-
-  function match(flow: Flow): Pinhole | null {
-    for (const id of byPort.get(`${flow.protocol} ${flow.destination} ${flow.destinationPort}`) ?? []) {
-      const { pinhole } = open.get(id)!;
-      const known = pinhole.sources === 'any' || pinhole.sources.includes(flow.source);
-      if (known && (pinhole.sourcePort ?? flow.sourcePort) === flow.sourcePort) return pinhole;
-    }
-    return null;
   }
 
   function count(id: string, bytes: number): void {
@@ -141,7 +116,7 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
 
   function clear(): void {
     open.clear();
-    byPort.clear();
+    index.clear();
     states.clear();
     statesOf.clear();
   }
@@ -156,10 +131,4 @@ export function createModelFirewall(stateTimeout = 60_000): ModelFirewall {
     clear,
     close: clear,
   };
-}
-
-function portKeys({ protocol, address, ports }: Pinhole): string[] {
-  const keys: string[] = [];
-  for (let port = ports[0]; port <= ports[1]; port++) keys.push(`${protocol} ${address} ${port}`);
-  return keys;
 }

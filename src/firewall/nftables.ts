@@ -14,8 +14,9 @@ import {
   type SetElementReadBack,
 } from '../../native-bindings/linux/nftables.ts';
 import type { Change } from '../pinhole/change.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
-import { deleteFlows, type Flow } from './conntrack.ts';
+import type { Flow } from '../pinhole/opening.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
+import { deleteFlows } from './conntrack.ts';
 import { deviationOf } from './deviation.ts';
 import {
   type Firewall,

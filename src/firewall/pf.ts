@@ -6,7 +6,7 @@ import { SystemError } from '../../native-bindings/errno.ts';
 import { PF_RULESET_FILTER } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import { type Deviation, deviationOf } from './deviation.ts';
 import {
   type Firewall,

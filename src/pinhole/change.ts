@@ -1,4 +1,4 @@
-import type { Pinhole } from '../policy/pinhole.ts';
+import type { Pinhole } from './pinhole.ts';
 
 /**
  * What one packet or one deadline asks of the firewall, to be done as one: everything in `open` exists and

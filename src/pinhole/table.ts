@@ -1,6 +1,7 @@
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
-import type { Pinhole } from '../policy/pinhole.ts';
 import type { Change } from './change.ts';
+import { contains } from './opening.ts';
+import type { Pinhole } from './pinhole.ts';
 
 /** A pinhole that a call wants, as policy made it. */
 export interface Entry {
@@ -304,15 +305,6 @@ function leave(
     return { reason: 'answered', linger: 0 };
   if (!one.agreed) return { reason: 'rtcp-mux', linger: muxLinger };
   return { reason: 'moved', linger: departure.movedLinger };
-}
-
-/** Whether everything that `inner` lets through passes `outer` as well. */
-function contains(outer: Pinhole, inner: Pinhole): boolean {
-  if (outer.protocol !== inner.protocol || outer.address !== inner.address) return false;
-  if (outer.ports[0] > inner.ports[0] || outer.ports[1] < inner.ports[1]) return false;
-  if (outer.sourcePort !== null && outer.sourcePort !== inner.sourcePort) return false;
-  if (outer.sources === 'any') return true;
-  return inner.sources !== 'any' && inner.sources.every((source) => outer.sources.includes(source));
 }
 
 /** Whether every port of the pinhole stays open to somebody. */

@@ -2,9 +2,10 @@ import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
+import { type Opening, openingId } from '../pinhole/opening.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
 import { createPeers, type Peer, type Peers } from './peers.ts';
-import { type Pinhole, pinholeId } from './pinhole.ts';
 
 type PortRange = readonly [first: number, last: number];
 
@@ -79,9 +80,17 @@ export function createPolicy(settings: PolicySettings): Policy {
     const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
     if (sources.length === 0) return refused('no-source', wanted);
     const { protocol, sourcePort, kind, media } = wanted;
-    const id = pinholeId({ protocol, sources, sourcePort, address, ports });
+    const opening: Opening = {
+      direction: 'in',
+      protocol,
+      sources,
+      sourcePort,
+      address,
+      ports,
+      translation: null,
+    };
     const label = `pinholed:${hash}:${wanted.slot.replace(':', '.')}`;
-    return { id, protocol, sources, sourcePort, address, ports, kind, media, label };
+    return { ...opening, id: openingId(opening), kind, media, label };
   }
 
   return { decide, isInside, peerOf };

@@ -8,7 +8,7 @@ import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { udpPacket } from '../packets.ts';
 import { type Host, host } from '../scene.ts';
 

@@ -9,7 +9,7 @@ import { createFidelityCheck } from '../../src/daemon/data-path/fidelity.ts';
 import { BUCKET_BOUNDS, createHistogram, quantile } from '../../src/daemon/data-path/histogram.ts';
 import { createSlices } from '../../src/daemon/data-path/slices.ts';
 import type { DataPathStatus } from '../../src/daemon/messages.ts';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { pinhole } from '../daemon/doubles.ts';
 
 describe('latency histogram', () => {

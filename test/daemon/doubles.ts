@@ -5,17 +5,19 @@ import { createModelFirewall } from '../../src/firewall/model.ts';
 import type { CallRecord, Inspection, Inspector } from '../../src/inspector.ts';
 import type { HeldPacket, Interceptor } from '../../src/intercept/interceptor.ts';
 import type { Change } from '../../src/pinhole/change.ts';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 /** A pinhole towards 192.0.2.10 on `port`, of call `hash`. */
 export function pinhole(port: number, hash = '00000000000000aa'): Pinhole {
   return {
     id: `udp 198.51.100.1 192.0.2.10 ${port}`,
+    direction: 'in',
     protocol: 'udp',
     sources: ['198.51.100.1'],
     sourcePort: null,
     address: '192.0.2.10',
     ports: [port, port + 1],
+    translation: null,
     kind: 'rtp+rtcp',
     media: 'audio',
     label: `pinholed:${hash}:0`,

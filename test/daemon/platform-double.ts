@@ -16,7 +16,7 @@ import {
   type Traffic,
 } from '../../src/firewall/firewall.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../../src/intercept/interceptor.ts';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 const directory = process.env['PINHOLED_TEST_DIRECTORY']!;
 const file = (name: string) => join(directory, name);

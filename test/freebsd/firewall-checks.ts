@@ -5,7 +5,8 @@ import { createDivertRules } from '../../src/firewall/pf/divert-rules.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { readRules } from '../../src/firewall/pf/ruleset.ts';
 import { openPfControl, openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
-import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
+import { openingId } from '../../src/pinhole/opening.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 /** What another program does to our anchors: `pfctl -a path -F rules`. */
 export type Flush = (path: string) => void;
@@ -35,11 +36,13 @@ export const options: PfOptions = {
 
 export function pinhole(port: number, more: Partial<Pinhole> = {}): Pinhole {
   const match = {
+    direction: 'in',
     protocol: 'udp',
     sources: ['198.51.100.20'],
     sourcePort: null,
     address: '192.0.2.10',
     ports: [port, port + 1],
+    translation: null,
     ...more,
   } as const;
   return {
@@ -47,7 +50,7 @@ export function pinhole(port: number, more: Partial<Pinhole> = {}): Pinhole {
     media: 'audio',
     label: `pinholed:check:${port}`,
     ...match,
-    id: pinholeId(match),
+    id: openingId(match),
   };
 }
 

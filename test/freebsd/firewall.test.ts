@@ -63,7 +63,7 @@ describe('pf firewall, in the fake', () => {
     pf.refuse = () => null;
     assert.equal(firewall.verify(), 'lost');
     const listed = firewall.list();
-    assert.deepEqual(listed, [{ ...pinhole(10_000), kind: 'udp', media: '' }]);
+    assert.deepEqual(listed, [{ ...pinhole(10_000), kind: null, media: '' }]);
     firewall.commit({ open: [], close: listed });
     assert.deepEqual(loaded(pf), []);
     assert.equal(firewall.verify(), 'intact');

@@ -4,7 +4,7 @@ import { AF_INET, AF_INET6, IPPROTO_UDP, PF_IN, PF_OUT } from '../../native-bind
 import { type Address, addressBytes, familyOf } from '../../src/address/address.ts';
 import { createTrafficCounter } from '../../src/firewall/pf/traffic.ts';
 import { openPfFirewall } from '../../src/firewall/pf.ts';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { createFakePf, type FakePf, type StateValues } from './fake-pf.ts';
 import { ANCHOR, options, pinhole } from './firewall-checks.ts';
 

@@ -4,7 +4,8 @@ import { before, beforeEach, describe, it } from 'node:test';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
 import { type NftablesFirewall, openNftables, openNftablesControl } from '../../src/firewall/nftables.ts';
-import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
+import { openingId } from '../../src/pinhole/opening.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
 import { openUdp, type UdpSocket } from './udp.ts';
 
@@ -13,8 +14,15 @@ const NONE: readonly Pinhole[] = [];
 let libc: Libc;
 
 function pinhole(rule: Partial<Pinhole> & Pick<Pinhole, 'address' | 'ports'>): Pinhole {
-  const whole = { protocol: 'udp', sources: 'any', sourcePort: null, ...rule } as const;
-  return { kind: 'rtp+rtcp', media: 'audio', label: 'pinholed:00c0ffee:0.0', ...whole, id: pinholeId(whole) };
+  const opening = {
+    direction: 'in',
+    protocol: 'udp',
+    sources: 'any',
+    sourcePort: null,
+    translation: null,
+  } as const;
+  const whole = { ...opening, ...rule };
+  return { kind: 'rtp+rtcp', media: 'audio', label: 'pinholed:00c0ffee:0.0', ...whole, id: openingId(whole) };
 }
 
 function listed(): string {

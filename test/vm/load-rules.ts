@@ -5,7 +5,8 @@
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { openPf } from '../../native-bindings/freebsd/pf.ts';
 import { openPfFirewall } from '../../src/firewall/pf.ts';
-import { type Pinhole, pinholeId } from '../../src/policy/pinhole.ts';
+import { type Opening, openingId } from '../../src/pinhole/opening.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 const ROUNDS = 300;
 const count = Number(process.argv[2]);
@@ -27,14 +28,16 @@ const open = () =>
   });
 
 function pinhole(index: number, port: number, address = '192.0.2.10'): Pinhole {
-  const match = {
+  const match: Opening = {
+    direction: 'in',
     protocol: 'udp',
     sources: ['198.51.100.10'],
     sourcePort: null,
     address,
     ports: [port, port + 1],
-  } as const;
-  return { ...match, id: pinholeId(match), kind: 'rtp+rtcp', media: 'audio', label: `pinholed:${index}:0.0` };
+    translation: null,
+  };
+  return { ...match, id: openingId(match), kind: 'rtp+rtcp', media: 'audio', label: `pinholed:${index}:0.0` };
 }
 
 open().clear();

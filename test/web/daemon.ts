@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Pinhole } from '../../src/policy/pinhole.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 const program = fileURLToPath(new URL('../control/process.ts', import.meta.url));
 /** ms; only waited for when a test fails. */

@@ -5,8 +5,8 @@ import { FirewallError } from '../../firewall/firewall.ts';
 import type { CallRecord, Inspection, Inspector, InspectorEvent } from '../../inspector.ts';
 import type { HeldPacket } from '../../intercept/interceptor.ts';
 import type { Change } from '../../pinhole/change.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Held } from '../../pinhole/table.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
 import {
   type Answers,
   type CallSummary,

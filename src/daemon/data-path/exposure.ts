@@ -1,6 +1,6 @@
 import type { Address } from '../../address/address.ts';
 import type { Change } from '../../pinhole/change.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 /** How much was open for how long since the data path took its first packet; sums in ms. */
 export interface Exposure {

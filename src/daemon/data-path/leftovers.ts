@@ -1,6 +1,6 @@
 import type { CallRecord, InspectorEvent } from '../../inspector.ts';
 import type { Change } from '../../pinhole/change.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 /**
  * Rules that a killed daemon left behind and its journal does not know: what was opened in the last moments before.

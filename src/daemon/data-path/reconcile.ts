@@ -1,5 +1,5 @@
 import type { Change } from '../../pinhole/change.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 /** Pinholes in one commit of a repair: small enough that a heartbeat comes between two of them. */
 const CHUNK = 64;

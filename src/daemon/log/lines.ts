@@ -1,6 +1,6 @@
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { Traffic } from '../../firewall/firewall.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 import { printable } from '../../printable.ts';
 import type { CallName, DaemonEvent } from '../messages.ts';
 import type { Severity } from './sink.ts';

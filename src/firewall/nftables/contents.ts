@@ -7,7 +7,7 @@ import {
   type SetElement,
   type SetElementReadBack,
 } from '../../../native-bindings/linux/nftables.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
 import { elementOf, elementsOf, type Match, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';

@@ -1,6 +1,7 @@
 /** Pinholes as elements of sets: what the kernel compares packets with, and how it is read back. */
 import { type Address, addressBytes, formatIPv4, formatIPv6 } from '../../address/address.ts';
-import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
+import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 /** One set for each family and for each way a source can be known. The destination and its port always are. */
 export type SetName =
@@ -29,12 +30,9 @@ export const setShapes: readonly SetShape[] = ([4, 6] as const).flatMap((family)
 ]);
 
 /** What one element lets through. Null: any. Ports are in host order. */
-export interface Match {
-  readonly protocol: 'udp' | 'tcp';
+export interface Match extends Pick<Flow, 'protocol' | 'destination' | 'destinationPort'> {
   readonly source: Address | null;
   readonly sourcePort: number | null;
-  readonly destination: Address;
-  readonly port: number;
 }
 
 export interface Element {
@@ -63,7 +61,7 @@ function bytesOf(address: Address): Uint8Array {
 /** Bytes of a protocol or a port in a concatenated key. */
 const SMALL = 4;
 
-export function elementOf({ protocol, source, sourcePort, destination, port }: Match): Element {
+export function elementOf({ protocol, source, sourcePort, destination, destinationPort }: Match): Element {
   const to = bytesOf(destination);
   const sourceSize = source === null ? 0 : to.length;
   const key = Buffer.alloc(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
@@ -76,9 +74,9 @@ export function elementOf({ protocol, source, sourcePort, destination, port }: M
     at += SMALL;
   }
   key.set(to, at);
-  key.writeUInt16BE(port, at + to.length);
+  key.writeUInt16BE(destinationPort, at + to.length);
   const set = setOf(to.length === 4 ? 4 : 6, source !== null, sourcePort !== null);
-  return { set, key, name: `${protocol} ${source} ${sourcePort} ${destination} ${port}` };
+  return { set, key, name: `${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}` };
 }
 
 function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
@@ -86,12 +84,12 @@ function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
   return sourcePort ? `any_port${family}` : `any${family}`;
 }
 
-/** The elements of a pinhole: one for each source and port. */
-export function elementsOf({ protocol, sources, sourcePort, address, ports }: Pinhole): Element[] {
+/** The elements of an opening: one for each source and port. */
+export function elementsOf({ protocol, sources, sourcePort, address, ports }: Opening): Element[] {
   const elements: Element[] = [];
   for (const source of sources === 'any' ? [null] : sources) {
-    for (let port = ports[0]; port <= ports[1]; port++) {
-      elements.push(elementOf({ protocol, source, sourcePort, destination: address, port }));
+    for (let destinationPort = ports[0]; destinationPort <= ports[1]; destinationPort++) {
+      elements.push(elementOf({ protocol, source, sourcePort, destination: address, destinationPort }));
     }
   }
   return elements;
@@ -110,18 +108,26 @@ export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): 
     source: source ? format(key, SMALL) : null,
     sourcePort: sourcePort ? key.readUInt16BE(sourcePortAt) : null,
     destination: format(key, destinationAt),
-    port: key.readUInt16BE(destinationAt + size),
+    destinationPort: key.readUInt16BE(destinationAt + size),
   };
 }
 
 /** An element that belongs to no pinhole we know, as a pinhole that can be closed. */
-export function strangerOf({ protocol, source, sourcePort, destination, port }: Match): Pinhole {
-  const rule = {
+export function strangerOf({
+  protocol,
+  source,
+  sourcePort,
+  destination,
+  destinationPort: port,
+}: Match): Pinhole {
+  const opening: Opening = {
+    direction: 'in',
     protocol,
-    sources: source === null ? ('any' as const) : [source],
+    sources: source === null ? 'any' : [source],
     sourcePort,
     address: destination,
-    ports: [port, port] as const,
+    ports: [port, port],
+    translation: null,
   };
-  return { ...rule, id: pinholeId(rule), kind: protocol, media: '', label: '' };
+  return { ...opening, id: openingId(opening), kind: null, media: '', label: '' };
 }

@@ -3,23 +3,8 @@
  * read it with nft(8), and a daemon that starts again learns from it what it had opened.
  */
 import { parseAddress } from '../../address/address.ts';
-import { type MediaKind, type Pinhole, pinholeId } from '../../policy/pinhole.ts';
-
-const KINDS: Readonly<Record<MediaKind, true>> = {
-  rtp: true,
-  rtcp: true,
-  'rtp+rtcp': true,
-  udptl: true,
-  datachannel: true,
-  udp: true,
-  msrp: true,
-  bfcp: true,
-  tcp: true,
-};
-
-function isMediaKind(text: string): text is MediaKind {
-  return Object.hasOwn(KINDS, text);
-}
+import { type Opening, openingId, parseWay, wayWords } from '../../pinhole/opening.ts';
+import { isMediaKind, type Pinhole } from '../../pinhole/pinhole.ts';
 
 const LONGEST_MEDIA = 32;
 
@@ -28,7 +13,8 @@ export function formatRecord(pinhole: Pinhole): string {
   const { label, kind, media, protocol, sources, sourcePort, address, ports } = pinhole;
   const from = sources === 'any' ? 'any' : sources.join(',');
   const fromPort = sourcePort ?? '-';
-  return `${label} ${kind} ${word(media)} ${protocol} ${from} ${fromPort} ${address} ${ports[0]}-${ports[1]}`;
+  const text = `${label} ${kind ?? '?'} ${word(media)} ${protocol} ${from} ${fromPort} ${address} ${ports[0]}-${ports[1]}`;
+  return [text, ...wayWords(pinhole)].join(' ');
 }
 
 /** A media type is whatever the description says; a character that would break the line becomes a `?`. */
@@ -38,19 +24,21 @@ function word(media: string): string {
 
 /** The pinhole of a line, or null when it is none that `formatRecord` wrote. */
 export function parseRecord(text: string): Pinhole | null {
-  const [label, kind, media, protocol, from, fromPort, address, range, ...more] = text.split(' ');
+  const [label, kind, media, protocol, from, fromPort, address, range, ...words] = text.split(' ');
   if (label === undefined || kind === undefined || media === undefined || from === undefined) return null;
-  if (fromPort === undefined || address === undefined || range === undefined || more.length > 0) return null;
+  if (fromPort === undefined || address === undefined || range === undefined) return null;
   if (protocol !== 'udp' && protocol !== 'tcp') return null;
-  if (!isMediaKind(kind) || !isAddress(address)) return null;
+  if ((kind !== '?' && !isMediaKind(kind)) || !isAddress(address)) return null;
   const sources = from === 'any' ? from : from.split(',');
   if (sources !== 'any' && !sources.every(isAddress)) return null;
   const sourcePort = fromPort === '-' ? null : parsePort(fromPort);
   const ports = range.split('-').map(parsePort);
   const [first, last] = ports;
   if (Number.isNaN(sourcePort) || ports.length !== 2 || !(first! <= last!)) return null;
-  const rule = { protocol, sources, sourcePort, address, ports: [first!, last!] } as const;
-  return { ...rule, id: pinholeId(rule), kind, media, label };
+  const way = parseWay(words);
+  if (way === null) return null;
+  const opening: Opening = { ...way, protocol, sources, sourcePort, address, ports: [first!, last!] };
+  return { ...opening, id: openingId(opening), kind: kind === '?' ? null : kind, media, label };
 }
 
 function isAddress(text: string): boolean {

@@ -7,9 +7,10 @@
  */
 import { IPPROTO_TCP, IPPROTO_UDP, PF_IN } from '../../../native-bindings/freebsd/constants.ts';
 import { type PfState, type StateEnd, statesWith } from '../../../native-bindings/freebsd/pf-states.ts';
-import { addressBytes } from '../../address/address.ts';
+import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import { lets, type Opening, type Flow as PacketFlow } from '../../pinhole/opening.ts';
 import type { Traffic } from '../firewall.ts';
-import type { PinholeRule } from './rule.ts';
+import { openingOf, type PinholeRule } from './rule.ts';
 
 export interface FlowCounter {
   /**
@@ -21,13 +22,9 @@ export interface FlowCounter {
   keep(keys: { has(key: string): boolean }, now: number): void;
 }
 
-/** A rule, with addresses as states have them. */
 interface Target {
   readonly key: string;
-  readonly protocol: number;
-  readonly source: string | null;
-  readonly sourcePort: number | null;
-  readonly address: string;
+  readonly opening: Opening;
 }
 
 /** One direction of a state: what it passed, and what of that was before there was the rule. */
@@ -74,11 +71,16 @@ export function createFlowCounter(): FlowCounter {
     // In seconds. A state that is older was there before a rule that is new now.
     const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
     for (const state of statesWith(new Set(byPort.keys()), states)) {
-      const { protocol, source, destination } = state;
+      const { source, destination } = state;
+      const protocol = PROTOCOLS[state.protocol];
+      if (protocol === undefined) continue;
       for (const way of WAYS) {
         const [from, to] = way === 0 ? [source, destination] : [destination, source];
-        for (const target of byPort.get(to.port) ?? []) {
-          if (!lets(target, protocol, from, to)) continue;
+        const targets = byPort.get(to.port);
+        if (targets === undefined) continue;
+        const flow = packetFlow(protocol, from, to);
+        for (const target of targets) {
+          if (!lets(target.opening, flow)) continue;
           const came = arrivals.get(target.key)!;
           take(came, from, state, way, to, !came.known && state.age > old);
         }
@@ -98,6 +100,23 @@ export function createFlowCounter(): FlowCounter {
 
 /** Along the state, and back. */
 const WAYS = [0, 1] as const;
+
+const PROTOCOLS: Readonly<Record<number, 'udp' | 'tcp'>> = { [IPPROTO_UDP]: 'udp', [IPPROTO_TCP]: 'tcp' };
+
+function packetFlow(protocol: 'udp' | 'tcp', from: StateEnd, to: StateEnd): PacketFlow {
+  return {
+    protocol,
+    source: format(from),
+    sourcePort: from.port,
+    destination: format(to),
+    destinationPort: to.port,
+  };
+}
+
+function format({ address }: StateEnd): Address {
+  const bytes = Buffer.from(address, 'latin1');
+  return bytes.length === 4 ? formatIPv4(bytes, 0) : formatIPv6(bytes, 0);
+}
 
 function take(
   { flows }: Arrivals,
@@ -145,14 +164,9 @@ function newSide(): Side {
 
 function targetsByPort(rules: Iterable<PinholeRule>): Map<number, Target[]> {
   const byPort = new Map<number, Target[]>();
-  for (const { key, protocol, source, sourcePort, address, ports } of rules) {
-    const target = {
-      key,
-      protocol: protocol === 'udp' ? IPPROTO_UDP : IPPROTO_TCP,
-      source: source === null ? null : comparable(source),
-      sourcePort,
-      address: comparable(address),
-    };
+  for (const rule of rules) {
+    const { key, ports } = rule;
+    const target = { key, opening: openingOf(rule) };
     for (let port = ports[0]; port <= ports[1]; port++) {
       const others = byPort.get(port);
       if (others === undefined) byPort.set(port, [target]);
@@ -160,19 +174,6 @@ function targetsByPort(rules: Iterable<PinholeRule>): Map<number, Target[]> {
     }
   }
   return byPort;
-}
-
-function comparable(address: string): string {
-  return Buffer.from(addressBytes(address)).toString('latin1');
-}
-
-function lets(target: Target, protocol: number, from: StateEnd, to: StateEnd): boolean {
-  return (
-    target.protocol === protocol &&
-    target.address === to.address &&
-    (target.source === null || target.source === from.address) &&
-    (target.sourcePort === null || target.sourcePort === from.port)
-  );
 }
 
 function since({ all, before }: Passed): Traffic {

@@ -18,7 +18,8 @@ import {
 import type { PfRuleReadBack, RuleEnd } from '../../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
 import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../../address/address.ts';
-import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
+import { type Opening, openingId } from '../../pinhole/opening.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 /** What all pinhole rules have in common, from the settings. */
 export interface RuleStyle {
@@ -56,6 +57,12 @@ export function rulesOf(pinhole: Pinhole): PinholeRule[] {
   const { label, protocol, sources, sourcePort, address, ports } = pinhole;
   const each = sources === 'any' ? [null] : sources;
   return each.map((source) => ruleWith({ label, protocol, source, sourcePort, address, ports }));
+}
+
+/** What this one rule lets through. */
+export function openingOf({ protocol, source, sourcePort, address, ports }: PinholeRule): Opening {
+  const sources = source === null ? ('any' as const) : [source];
+  return { direction: 'in', protocol, sources, sourcePort, address, ports, translation: null };
 }
 
 function ruleWith(rule: Omit<PinholeRule, 'key'>): PinholeRule {
@@ -151,7 +158,7 @@ function portsOf({ port, port_op }: RuleEnd): readonly [number, number] | null {
   return port_op === PF_OP_RRG ? [port[0]!, port[1]!] : null;
 }
 
-/** A pinhole put together from its rules. What it carries the rules do not say: its kind is its protocol. */
+/** A pinhole put together from its rules. What it carries the rules do not say. */
 export interface Assembled {
   readonly pinhole: Pinhole;
   readonly rules: readonly PinholeRule[];
@@ -177,14 +184,7 @@ export function assemble(rules: Iterable<PinholeRule>): Assembled[] {
 }
 
 function pinholeOf(rules: readonly PinholeRule[]): Pinhole {
-  const { label, protocol, sourcePort, address, ports } = rules[0]!;
   const sources = rules.flatMap(({ source }) => source ?? []).sort();
-  const match = {
-    protocol,
-    sources: sources.length === 0 ? ('any' as const) : sources,
-    sourcePort,
-    address,
-    ports,
-  };
-  return { ...match, id: pinholeId(match), kind: protocol, media: '', label };
+  const opening: Opening = { ...openingOf(rules[0]!), sources: sources.length === 0 ? 'any' : sources };
+  return { ...opening, id: openingId(opening), kind: null, media: '', label: rules[0]!.label };
 }

@@ -3,7 +3,7 @@ import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../../../native-bin
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { StateSelector } from '../../../native-bindings/freebsd/pf-nv.ts';
 import { addressBytes, familyOf } from '../../address/address.ts';
-import type { Pinhole } from '../../policy/pinhole.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 
 type Killed = Pick<Pinhole, 'label' | 'protocol' | 'address' | 'ports'>;
 

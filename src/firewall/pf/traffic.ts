@@ -4,7 +4,8 @@
  */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
-import { type Pinhole, pinholeId } from '../../policy/pinhole.ts';
+import { openingId } from '../../pinhole/opening.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
 import { isBusy, isNotKnown } from './attempt.ts';
 import { createFlowCounter } from './flows.ts';
@@ -138,7 +139,7 @@ function byPinhole(all: readonly PinholeRule[], counted: ReadonlyMap<string, Tra
   for (const { pinhole, rules } of assemble(all)) {
     for (const rule of rules) {
       if (rules.length === 1 || rule.source === null) continue;
-      result.set(pinholeId({ ...pinhole, sources: [rule.source] }), total([rule], counted));
+      result.set(openingId({ ...pinhole, sources: [rule.source] }), total([rule], counted));
     }
     result.set(pinhole.id, total(rules, counted));
   }

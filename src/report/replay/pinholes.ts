@@ -51,7 +51,7 @@ export function createPinholeJournal(): PinholeJournal {
     if (type === 'opened') {
       const { id, protocol, sources, sourcePort, address, ports, kind, media } = held.pinhole;
       const record: PinholeRecord = {
-        ...{ id, protocol, sources, sourcePort, address, ports, kind, media },
+        ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
         ...{ call: holder, slot: held.slot, held, opened: place ?? last, openedAt: at },
         ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: null },
       };
