@@ -5,10 +5,10 @@
  *   node --import tsx bench/inline/comparison.ts
  */
 
-import { startDaemon } from '../../test/linux/daemon.ts';
+import { startDaemon } from '../../lab/daemon.ts';
+import { createStage, type Stage, type StageOptions, splits } from '../../lab/stage.ts';
+import { ADMINISTRATOR, createTopology } from '../../lab/topology.ts';
 import { createDialog, type Dialog } from '../../test/linux/dialog.ts';
-import { createStage, type Stage, type StageOptions, splits } from '../../test/linux/stage.ts';
-import { ADMINISTRATOR, createTopology } from '../../test/linux/topology.ts';
 import { sdp, sip } from '../../test/scene.ts';
 
 /** One question: a media packet that should arrive (true) or not, and whether it did. */

@@ -10,8 +10,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startDaemon } from '../../test/linux/daemon.ts';
-import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../test/linux/topology.ts';
+import { startDaemon } from '../../lab/daemon.ts';
+import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../lab/topology.ts';
 
 const HELPER = `
 table inet helper {

@@ -5,9 +5,9 @@
  *
  *   node --import tsx bench/inline/race.ts [CALLS]
  */
-import { startDaemon } from '../../test/linux/daemon.ts';
-import { type RaceOptions, type RaceResult, race } from '../../test/linux/race.ts';
-import { ADMINISTRATOR, createTopology, type TopologyOptions } from '../../test/linux/topology.ts';
+import { startDaemon } from '../../lab/daemon.ts';
+import { type RaceOptions, type RaceResult, race } from '../../lab/race.ts';
+import { ADMINISTRATOR, createTopology, type TopologyOptions } from '../../lab/topology.ts';
 
 const calls = Number(process.argv[2] ?? 2000);
 
@@ -36,8 +36,8 @@ function daemonWay(module: string, changes: string, options: TopologyOptions): W
   };
 }
 
-const pinholed = daemonWay('../../src/main.ts', '', {});
-const anySource = daemonWay('../../src/main.ts', 'early-media-source: any', {});
+const pinholed = daemonWay('../src/main.ts', '', {});
+const anySource = daemonWay('../src/main.ts', 'early-media-source: any', {});
 const listener = daemonWay('passive.ts', '', { rules: (firewall) => void firewall('nft', ADMINISTRATOR) });
 const helper: Way = async (raceOptions) => {
   const topology = await createTopology({

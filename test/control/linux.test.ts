@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { createStage, type Stage } from '../../lab/stage.ts';
+import { createTopology, type Topology } from '../../lab/topology.ts';
 import { type ControlClient, connectControl } from '../../src/control/client.ts';
 import type { CallsResult, Request, StatsResult, StatusResult } from '../../src/control/protocol.ts';
 import type { ExplainResult } from '../../src/report/live/explain.ts';
-import { type Daemon, startDaemon } from '../linux/daemon.ts';
 import { createDialog } from '../linux/dialog.ts';
-import { createStage, type Stage } from '../linux/stage.ts';
-import { createTopology, type Topology } from '../linux/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 import { scratch } from './socket.ts';
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { createStage, type Stage, type StageOptions, splits } from '../../lab/stage.ts';
+import { createTopology, type HostName, type Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 import { sdp } from '../scene.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
 import { createDialog } from './dialog.ts';
-import { eventually, kernelState, mediaFlows } from './kernel.ts';
-import { createStage, type Stage, type StageOptions, splits } from './stage.ts';
-import { createTopology, type HostName, type Topology } from './topology.ts';
 
 const WAYS: readonly (readonly [name: string, options: StageOptions])[] = [
   ['UDP over IPv4', { family: 4 }],

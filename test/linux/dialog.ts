@@ -1,6 +1,6 @@
+import type { Event, Stage } from '../../lab/stage.ts';
+import type { HostName } from '../../lab/topology.ts';
 import { sdp, sip } from '../scene.ts';
-import type { Event, Stage } from './stage.ts';
-import type { HostName } from './topology.ts';
 
 type SipOptions = NonNullable<Parameters<typeof sip>[1]>;
 type Lines = Parameters<typeof sdp>[1];

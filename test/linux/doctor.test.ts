@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
+import { typescript } from '../../lab/actors.ts';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually } from '../../lab/kernel.ts';
+import { createStage } from '../../lab/stage.ts';
+import { createTopology, type Topology } from '../../lab/topology.ts';
 import { nftablesRules } from '../../src/commands/rules/nftables.ts';
 import { defaults } from '../../src/config/schema.ts';
 import type { DoctorReport } from '../../src/report/live/doctor.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
 import { createDialog } from './dialog.ts';
-import { eventually } from './kernel.ts';
-import { createStage } from './stage.ts';
-import { createTopology, type Topology, typescript } from './topology.ts';
 
 /** What `pinholed rules` prints for iptables, and for a chain of the administrator's that drops. */
 const printed = nftablesRules(defaults(), null).split('\n');
@@ -49,7 +50,7 @@ describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }
   });
 
   function run(words: readonly string[], ...args: readonly string[]) {
-    const [program, ...rest] = [...words, ...typescript('../../src/main.ts')] as [string, ...string[]];
+    const [program, ...rest] = [...words, ...typescript('../src/main.ts')] as [string, ...string[]];
     const line = ['netns', 'exec', topology.namespaceOf('firewall'), program, ...rest, 'doctor', ...args];
     return spawnSync('ip', line, { encoding: 'utf8' });
   }

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
+import { openUdp } from '../../lab/udp.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
 import { setCapabilities } from '../../native-bindings/linux/privileges.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
 import { openNfqueue } from '../../src/intercept/nfqueue.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
-import { openUdp } from './udp.ts';
 
 const OPTIONS = { queue: 3, length: 1024, failOpen: false };
 const PORT = 5060;

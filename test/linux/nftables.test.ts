@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { before, beforeEach, describe, it } from 'node:test';
+import { openUdp, type UdpSocket } from '../../lab/udp.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
 import { type NftablesFirewall, openNftables, openNftablesControl } from '../../src/firewall/nftables.ts';
 import { openingId } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
-import { openUdp, type UdpSocket } from './udp.ts';
 
 const OPTIONS = { table: 'pinholed_t', mark: 0x700000 };
 const NONE: readonly Pinhole[] = [];

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { race } from '../../lab/race.ts';
+import { createTopology, type Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
-import { eventually, kernelState, mediaFlows } from './kernel.ts';
-import { race } from './race.ts';
-import { createTopology, type Topology } from './topology.ts';
 
 const CALLS = 2000;
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { createStage, type Stage } from '../../lab/stage.ts';
+import { expect, pause, send, take, textsAt } from '../../lab/steps.ts';
+import { createTopology, type Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 import { sip } from '../scene.ts';
-import { type Daemon, startDaemon } from './daemon.ts';
 import { createDialog } from './dialog.ts';
-import { eventually, kernelState, mediaFlows } from './kernel.ts';
-import { createStage, type Stage } from './stage.ts';
-import { expect, pause, send, take, textsAt } from './steps.ts';
-import { createTopology, type Topology } from './topology.ts';
 
 /** One pinhole in the line of a call. A call is written down before it is told. */
 const OPENED = /udp [\d.:-]+ from [\d.]+/g;

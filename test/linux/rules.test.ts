@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
+import { startDaemon } from '../../lab/daemon.ts';
+import { createStage } from '../../lab/stage.ts';
+import { createTopology, type Topology } from '../../lab/topology.ts';
 import { nftablesRules } from '../../src/commands/rules/nftables.ts';
 import { defaults } from '../../src/config/schema.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { startDaemon } from './daemon.ts';
 import { createDialog } from './dialog.ts';
-import { createStage } from './stage.ts';
-import { createTopology, type Topology } from './topology.ts';
 
 /** Lines that are comments of the printed rules because they go somewhere else. */
 function commented(text: string, pattern: RegExp): string[] {

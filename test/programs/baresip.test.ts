@@ -1,9 +1,9 @@
 /** Phones on both sides: what they do to each other by themselves, in the order and at the time they choose. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { type Daemon, startDaemon } from '../linux/daemon.ts';
-import { eventually, kernelState, mediaFlows } from '../linux/kernel.ts';
-import { addressOf, createTopology, type HostName, type Topology } from '../linux/topology.ts';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { addressOf, createTopology, type HostName, type Topology } from '../../lab/topology.ts';
 import {
   announcedBy,
   answers,

@@ -1,8 +1,8 @@
 /** baresip(1), a phone: its configuration, and its menu by standard input. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Datagram } from '../../demo/inline/capture.ts';
-import { addressOf, type HostName, type Topology } from '../linux/topology.ts';
+import type { Datagram } from '../../lab/demo/capture.ts';
+import { addressOf, type HostName, type Topology } from '../../lab/topology.ts';
 import { type Program, temporaryDirectory, watch } from './programs.ts';
 
 export interface PhoneOptions {

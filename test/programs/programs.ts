@@ -6,10 +6,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { type Datagram, readDatagrams } from '../../demo/inline/capture.ts';
-import { compareWay, type Way } from '../../demo/inline/result.ts';
-import type { Daemon } from '../linux/daemon.ts';
-import type { HostName, Topology } from '../linux/topology.ts';
+import type { Daemon } from '../../lab/daemon.ts';
+import { type Datagram, readDatagrams } from '../../lab/demo/capture.ts';
+import { compareWay, type Way } from '../../lab/demo/result.ts';
+import type { HostName, Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 /** Debian's package of each program. */

@@ -8,9 +8,9 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { type Daemon, startDaemon } from '../linux/daemon.ts';
-import { eventually, kernelState, mediaFlows } from '../linux/kernel.ts';
-import { addressOf, createTopology, relayAddress, type Topology } from '../linux/topology.ts';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { addressOf, createTopology, relayAddress, type Topology } from '../../lab/topology.ts';
 import { announcedBy, answers, elementsBetween, type PhoneOptions, startPhone } from './baresip.ts';
 import { assertWhole, exchange, type Program, startCapture, without } from './programs.ts';
 import { startProxy } from './proxy.ts';

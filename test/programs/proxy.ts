@@ -1,7 +1,7 @@
 /** kamailio(8), a proxy that stays in the call, with rtpengine(8) as a media relay on an address of its own. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { addressOf, relayAddress, type Topology } from '../linux/topology.ts';
+import { addressOf, relayAddress, type Topology } from '../../lab/topology.ts';
 import { type Program, temporaryDirectory, watch } from './programs.ts';
 
 const CONTROL = '127.0.0.1:2223';

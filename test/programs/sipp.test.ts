@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { beginningOf } from '../../demo/inline/capture.ts';
-import { scenarios, xml } from '../../demo/inline/scenarios.ts';
-import { type Daemon, startDaemon } from '../linux/daemon.ts';
-import { eventually, kernelState, mediaFlows } from '../linux/kernel.ts';
-import { addressOf, createTopology, type HostName, type Topology } from '../linux/topology.ts';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { beginningOf } from '../../lab/demo/capture.ts';
+import { scenarios, xml } from '../../lab/demo/scenarios.ts';
+import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { addressOf, createTopology, type HostName, type Topology } from '../../lab/topology.ts';
 import {
   assertWhole,
   type Exchange,

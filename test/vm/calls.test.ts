@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { close, connect, expect, listen, pause, send, udp, write } from '../linux/steps.ts';
+import type { Actor } from '../../lab/actors.ts';
+import { close, connect, expect, listen, pause, send, udp, write } from '../../lab/steps.ts';
 import { sip } from '../scene.ts';
-import type { Actor } from './actors.ts';
 import { eventually, type GuestDaemon, loadRuleset, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, skipsIPv6, withoutGuest } from './guest.ts';
 import {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { send } from '../linux/steps.ts';
+import { send } from '../../lab/steps.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { type Guest, withoutGuest } from './guest.ts';
 import { type Agent, type Dialog, hangUp, type Lab, mediaPasses, open, openLab, setUp, shut } from './lab.ts';

@@ -5,10 +5,10 @@
  * come back; with `fresh` each message leaves from a port of its own.
  */
 import { createInterface } from 'node:readline';
+import { sockaddr } from '../../lab/udp.ts';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { MSG_DONTWAIT, POLLIN } from '../../native-bindings/linux/constants.ts';
 import { pollfd } from '../../native-bindings/poll.ts';
-import { sockaddr } from '../linux/udp.ts';
 
 const SOCK_DGRAM = 2;
 const WAIT = 2000;

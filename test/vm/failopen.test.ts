@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { close, expect, send, udp } from '../linux/steps.ts';
+import { close, expect, send, udp } from '../../lab/steps.ts';
 import { sip } from '../scene.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, withoutGuest } from './guest.ts';

@@ -1,9 +1,9 @@
 /** Two user agents, one on each side of the FreeBSD machine, and what calls between them are made of. */
 import assert from 'node:assert/strict';
+import { type Actor, startActor } from '../../lab/actors.ts';
+import { close, expect, pause, send, take, textsAt, udp } from '../../lab/steps.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
-import { close, expect, pause, send, take, textsAt, udp } from '../linux/steps.ts';
 import { type SdpLine, sdp, sip } from '../scene.ts';
-import { type Actor, startActor } from './actors.ts';
 import { eventually } from './daemon.ts';
 import { ADDRESSES, type Guest, openGuest } from './guest.ts';
 

@@ -1,4 +1,4 @@
-import type { Address, TransportAddress } from '../../src/address/address.ts';
+import type { Address, TransportAddress } from '../src/address/address.ts';
 
 /** What a host of the topology does. `data` is base64; waits are in ms. */
 export type Step =

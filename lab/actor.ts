@@ -4,10 +4,10 @@
  * that follow each other.
  */
 import koffi from 'koffi';
-import { loadLibc } from '../../native-bindings/engine.ts';
-import { AF_INET, AF_INET6, MSG_DONTWAIT, POLLIN } from '../../native-bindings/linux/constants.ts';
-import { pollfd } from '../../native-bindings/poll.ts';
-import { formatIPv4, formatIPv6 } from '../../src/address/address.ts';
+import { loadLibc } from '../native-bindings/engine.ts';
+import { AF_INET, AF_INET6, MSG_DONTWAIT, POLLIN } from '../native-bindings/linux/constants.ts';
+import { pollfd } from '../native-bindings/poll.ts';
+import { formatIPv4, formatIPv6 } from '../src/address/address.ts';
 import type { Arrival, Report, Request, Step } from './steps.ts';
 import { sockaddr } from './udp.ts';
 

@@ -3,8 +3,9 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { typescript } from './actors.ts';
 import { eventually } from './kernel.ts';
-import { type Topology, typescript } from './topology.ts';
+import type { Topology } from './topology.ts';
 
 /** A daemon on the firewall of a topology. */
 export interface Daemon {
@@ -55,12 +56,7 @@ export interface DaemonOptions {
 /** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
   topology: Topology,
-  {
-    changes = '',
-    flags = ['--no-supervisor'],
-    module = '../../src/main.ts',
-    pinned = [],
-  }: DaemonOptions = {},
+  { changes = '', flags = ['--no-supervisor'], module = '../src/main.ts', pinned = [] }: DaemonOptions = {},
 ): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);

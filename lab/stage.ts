@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import type { Address, TransportAddress } from '../../src/address/address.ts';
-import { sip } from '../scene.ts';
+import type { Address, TransportAddress } from '../src/address/address.ts';
+import { sip } from '../test/scene.ts';
 import { type KernelState, kernelState } from './kernel.ts';
 import {
   type Arrival,

@@ -8,14 +8,12 @@
  * Five network namespaces on one machine. The firewall forwards SIP (port 5060, UDP and TCP), what bears the mark
  * of a pinhole, answers to both, and nothing else. Neighbours are known, so that no packet waits for an ARP.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import type { Address } from '../../src/address/address.ts';
-import type { Arrival, Report, Step } from './steps.ts';
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Address } from '../src/address/address.ts';
+import { type Actor, startActor } from './actors.ts';
+import { ended, execute, link, removeNamespace, within } from './namespaces.ts';
 
 export const HOSTS = ['client', 'server', 'gateway', 'stranger'] as const;
-const families = [4, 6] as const;
 export type HostName = (typeof HOSTS)[number];
 
 /** Addresses of a host; the firewall has .1 and ::1 on each link. */
@@ -27,11 +25,6 @@ export function addressOf(host: HostName, family: 4 | 6 = 4): Address {
 /** The server's second address, from which a media relay on it sends. */
 export function relayAddress(family: 4 | 6 = 4): Address {
   return family === 4 ? '10.0.2.11' : 'fd00:0:0:2::11';
-}
-
-export interface Actor {
-  /** Does the steps and returns what arrived. Rejects when one of them could not be done. */
-  run(steps: readonly Step[]): Promise<readonly Arrival[]>;
 }
 
 export interface Topology {
@@ -64,18 +57,16 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
   const namespaceOf = (host: HostName | 'firewall') => `${prefix}-${host}`;
   const remove = () => {
     for (const child of children) child.kill('SIGKILL');
-    for (const host of [...HOSTS, 'firewall'] as const)
-      spawnSync('ip', ['netns', 'delete', namespaceOf(host)]);
+    for (const host of [...HOSTS, 'firewall'] as const) removeNamespace(namespaceOf(host));
   };
   const interrupted = () => process.exit(1);
   process.once('exit', remove);
   for (const signal of SIGNALS) process.once(signal, interrupted);
   const firewall = (program: string, ...args: readonly string[]) =>
-    run('ip', 'netns', 'exec', namespaceOf('firewall'), program, ...args);
-  const launch = (host: HostName | 'firewall', program: string, ...args: readonly string[]) => {
-    const child = spawn('ip', ['netns', 'exec', namespaceOf(host), program, ...args], {
-      stdio: ['pipe', 'pipe', host === 'firewall' ? 'pipe' : 'inherit'],
-    });
+    execute(...within(namespaceOf('firewall'), program, ...args));
+  const start = (host: HostName | 'firewall', ...words: readonly string[]) => {
+    const [program = '', ...args] = within(namespaceOf(host), ...words);
+    const child = spawn(program, args);
     children.push(child);
     return child;
   };
@@ -83,7 +74,7 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
     connect(namespaceOf);
     rules(firewall);
     const actors = await Promise.all(
-      HOSTS.map((host) => createActor(launch(host, ...typescript('actor.ts')))),
+      HOSTS.map((host) => startActor(namespaceOf(host), (child) => children.push(child))),
     );
     return {
       actors: Object.fromEntries(HOSTS.map((host, index) => [host, actors[index]!])) as Record<
@@ -91,13 +82,9 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
         Actor
       >,
       firewall,
-      start: (program, ...args) => launch('firewall', program, ...args),
+      start: (program, ...args) => start('firewall', program, ...args),
       namespaceOf,
-      spawn(host, ...words) {
-        const child = spawn('ip', ['netns', 'exec', namespaceOf(host), ...words]);
-        children.push(child);
-        return child;
-      },
+      spawn: start,
       async close() {
         process.off('exit', remove);
         for (const signal of SIGNALS) process.off(signal, interrupted);
@@ -111,41 +98,25 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
   }
 }
 
-/** The command that runs a module, named by its path from this directory. */
-export function typescript(module: string): [string, ...string[]] {
-  return [process.execPath, '--import', 'tsx', fileURLToPath(new URL(module, import.meta.url))];
-}
-
 function connect(namespaceOf: (host: HostName | 'firewall') => string): void {
   const firewall = namespaceOf('firewall');
-  run('ip', 'netns', 'add', firewall);
-  const inFirewall = (...args: string[]) => run('ip', 'netns', 'exec', firewall, ...args);
+  execute('ip', 'netns', 'add', firewall);
   for (const [index, host] of HOSTS.entries()) {
-    const name = namespaceOf(host);
-    const inHost = (...args: string[]) => run('ip', 'netns', 'exec', name, ...args);
-    const macs = { host: `02:00:00:00:00:${index + 1}0`, firewall: `02:00:00:00:00:${index + 1}1` };
-    run('ip', 'netns', 'add', name);
-    inHost('sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.all.accept_dad=0');
-    inFirewall('sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', 'net.ipv6.conf.all.accept_dad=0');
-    run(
-      ...['ip', '-n', name, 'link', 'add', 'eth0', 'address', macs.host, 'type', 'veth', 'peer'],
-      ...['name', host, 'address', macs.firewall, 'netns', firewall],
-    );
-    inHost('ip', 'link', 'set', 'lo', 'up');
-    inHost('ip', 'link', 'set', 'eth0', 'up');
-    inFirewall('ip', 'link', 'set', host, 'up');
-    for (const family of families) {
-      const bits = family === 4 ? 24 : 64;
-      const gateway = family === 4 ? `10.0.${index + 1}.1` : `fd00:0:0:${index + 1}::1`;
-      inFirewall('ip', 'address', 'add', `${gateway}/${bits}`, 'dev', host);
-      for (const own of [addressOf(host, family), ...(host === 'server' ? [relayAddress(family)] : [])]) {
-        inHost('ip', 'address', 'add', `${own}/${bits}`, 'dev', 'eth0');
-        inFirewall('ip', 'neighbour', 'replace', own, 'lladdr', macs.host, 'dev', host);
-      }
-      inHost('ip', 'neighbour', 'replace', gateway, 'lladdr', macs.firewall, 'dev', 'eth0');
-      inHost('ip', `-${family}`, 'route', 'add', 'default', 'via', gateway);
-    }
+    const number = index + 1;
+    execute('ip', 'netns', 'add', namespaceOf(host));
+    const addresses = (family: 4 | 6) => [
+      addressOf(host, family),
+      ...(host === 'server' ? [relayAddress(family)] : []),
+    ];
+    link({
+      ...{ host: namespaceOf(host), firewall, device: host, number },
+      nets: [
+        { gateway: `10.0.${number}.1`, addresses: addresses(4), prefixLength: 24 },
+        { gateway: `fd00:0:0:${number}::1`, addresses: addresses(6), prefixLength: 64 },
+      ],
+    });
   }
+  const inFirewall = (...args: string[]) => execute(...within(firewall, ...args));
   inFirewall('sysctl', '-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1');
   inFirewall('sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=0', 'net.ipv4.conf.default.rp_filter=0');
 }
@@ -175,46 +146,4 @@ export function queueRules(firewall: (program: string, ...args: readonly string[
     }
   }
   firewall('nft', ADMINISTRATOR);
-}
-
-async function createActor(child: ChildProcess): Promise<Actor> {
-  const waiting = new Map<number, (report: Report) => void>();
-  let requests = 0;
-  let ready: () => void = () => {};
-  const isReady = new Promise<void>((resolve, reject) => {
-    ready = resolve;
-    child.once('exit', (code) => reject(new Error(`an actor ended with status ${code}`)));
-  });
-  createInterface({ input: child.stdout! }).on('line', (line) => {
-    const message = JSON.parse(line) as Report | { readonly ready: true };
-    if ('ready' in message) {
-      ready();
-      return;
-    }
-    waiting.get(message.id)?.(message);
-    waiting.delete(message.id);
-  });
-  await isReady;
-  return {
-    run: (steps) =>
-      new Promise((resolve, reject) => {
-        const id = ++requests;
-        waiting.set(id, ({ arrivals, failure }) => {
-          if (failure === null) resolve(arrivals);
-          else reject(new Error(failure));
-        });
-        child.stdin!.write(`${JSON.stringify({ id, steps })}\n`);
-      }),
-  };
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => child.once('exit', () => resolve()));
-}
-
-function run(program: string, ...args: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr}`);
-  return stdout;
 }

@@ -6,8 +6,9 @@
  * Four network namespaces. The firewall drops whatever is not SIP between client and server, answers, or marked as
  * matching a pinhole.
  */
-import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { execute, link, removeNamespace, within } from '../namespaces.ts';
 
 export const ADDRESSES = {
   client: '192.0.2.10',
@@ -78,7 +79,7 @@ export function createNetwork(): Network {
   removeLeftovers();
   const nameOf = (host: Host | 'firewall') => `${PREFIX}-${process.pid}-${host}`;
   const all = [...HOSTS, 'firewall'] as const;
-  const run: Network['run'] = (host, ...words) => execute('ip', 'netns', 'exec', nameOf(host), ...words);
+  const run: Network['run'] = (host, ...words) => execute(...within(nameOf(host), ...words));
   const remove = () => {
     for (const host of all) removeNamespace(nameOf(host));
   };
@@ -115,21 +116,11 @@ function addQueue(run: Network['run']): Network['queue'] {
 }
 
 function connect(host: Host, name: string, firewall: string): void {
-  const gateway = ADDRESSES[host].replace(/\d+$/, '1');
-  const number = HOSTS.indexOf(host) + 1;
-  const macs = { host: `02:00:00:00:00:${number}0`, firewall: `02:00:00:00:00:${number}1` };
-  execute(
-    ...['ip', '-n', name, 'link', 'add', 'eth0', 'address', macs.host, 'type', 'veth'],
-    ...['peer', 'name', host, 'address', macs.firewall, 'netns', firewall],
-  );
-  execute('ip', '-n', name, 'address', 'add', `${ADDRESSES[host]}/24`, 'dev', 'eth0');
-  execute('ip', '-n', firewall, 'address', 'add', `${gateway}/24`, 'dev', host);
-  for (const device of ['lo', 'eth0']) execute('ip', '-n', name, 'link', 'set', device, 'up');
-  execute('ip', '-n', firewall, 'link', 'set', host, 'up');
-  execute('ip', '-n', name, 'route', 'add', 'default', 'via', gateway);
-  // Neighbours are known, so that no packet waits for ARP.
-  execute('ip', '-n', name, 'neighbour', 'replace', gateway, 'lladdr', macs.firewall, 'dev', 'eth0');
-  execute('ip', '-n', firewall, 'neighbour', 'replace', ADDRESSES[host], 'lladdr', macs.host, 'dev', host);
+  const address = ADDRESSES[host];
+  link({
+    ...{ host: name, firewall, device: host, number: HOSTS.indexOf(host) + 1 },
+    nets: [{ gateway: address.replace(/\d+$/, '1'), addresses: [address], prefixLength: 24 }],
+  });
 }
 
 function removeLeftovers(): void {
@@ -138,21 +129,4 @@ function removeLeftovers(): void {
     const match = new RegExp(`^${PREFIX}-([0-9]+)-[a-z]+$`).exec(name);
     if (match !== null && !existsSync(`/proc/${match[1]}`)) removeNamespace(name);
   }
-}
-
-function removeNamespace(name: string): void {
-  const { stdout, status } = spawnSync('ip', ['netns', 'pids', name], { encoding: 'utf8' });
-  if (status !== 0) return;
-  for (const pid of stdout.split('\n').filter(Boolean)) {
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch {}
-  }
-  spawnSync('ip', ['netns', 'delete', name]);
-}
-
-function execute(...[program = '', ...args]: readonly string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${error?.message ?? stderr.trim()}`);
-  return stdout;
 }

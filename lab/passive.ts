@@ -2,14 +2,14 @@
  * The other design, to compare with: a listener that sees copies of SIP from a packet socket and opens the same
  * pinholes by the same code, while the firewall forwards SIP without waiting. Started as pinholed is: run --config FILE.
  */
-import { loadLibc } from '../../native-bindings/engine.ts';
-import { MSG_DONTWAIT, POLLIN, SOL_SOCKET } from '../../native-bindings/linux/constants.ts';
-import { pollfd } from '../../native-bindings/poll.ts';
-import { loadConfigFile } from '../../src/config/load.ts';
-import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
-import { openNftables } from '../../src/firewall/nftables.ts';
-import { createInspector } from '../../src/inspector.ts';
-import type { HeldPacket, Interceptor } from '../../src/intercept/interceptor.ts';
+import { loadLibc } from '../native-bindings/engine.ts';
+import { MSG_DONTWAIT, POLLIN, SOL_SOCKET } from '../native-bindings/linux/constants.ts';
+import { pollfd } from '../native-bindings/poll.ts';
+import { loadConfigFile } from '../src/config/load.ts';
+import { createDataPath } from '../src/daemon/data-path/data-path.ts';
+import { openNftables } from '../src/firewall/nftables.ts';
+import { createInspector } from '../src/inspector.ts';
+import type { HeldPacket, Interceptor } from '../src/intercept/interceptor.ts';
 
 const AF_PACKET = 17;
 const SOCK_DGRAM = 2;

@@ -36,4 +36,4 @@ if [ ! -d node_modules/tsx ]; then
   echo 'demo: npm ci'
   npm ci --no-audit --no-fund --loglevel=error
 fi
-exec node --import tsx demo/inline/main.ts
+exec node --import tsx lab/demo/main.ts

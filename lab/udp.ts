@@ -1,6 +1,6 @@
-import type { Libc } from '../../native-bindings/engine.ts';
-import { AF_INET, AF_INET6, MSG_DONTWAIT } from '../../native-bindings/linux/constants.ts';
-import { type Address, addressBytes } from '../../src/address/address.ts';
+import type { Libc } from '../native-bindings/engine.ts';
+import { AF_INET, AF_INET6, MSG_DONTWAIT } from '../native-bindings/linux/constants.ts';
+import { type Address, addressBytes } from '../src/address/address.ts';
 
 /** A UDP socket in the namespace of the test's own thread. */
 export interface UdpSocket {

@@ -1,4 +1,4 @@
-import { sdp, sip } from '../scene.ts';
+import { sdp, sip } from '../test/scene.ts';
 import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
 import { addressOf, relayAddress, type Topology } from './topology.ts';
 
