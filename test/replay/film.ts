@@ -19,6 +19,8 @@ export interface Film {
   talk(at: number, from: Host, to: Host, count?: number): Film;
   /** Any datagram. */
   send(at: number, from: Host, to: Host, payload: Buffer | string): Film;
+  /** Any IP packet. */
+  packet(at: number, bytes: Buffer): Film;
   frames(): readonly Frame[];
   run(settings?: Partial<InspectorSettings>, options?: Partial<ReplayOptions>): ReplayReport;
 }
@@ -29,7 +31,10 @@ export function film(): Film {
   let sequence = 0;
 
   function send(at: number, from: Host, to: Host, payload: Buffer | string): Film {
-    const bytes = udpPacket(from, to, payload);
+    return packet(at, udpPacket(from, to, payload));
+  }
+
+  function packet(at: number, bytes: Buffer): Film {
     const micros = Math.round(at * 1e6);
     const seconds = START + Math.floor(micros / 1e6);
     frames.push(
@@ -40,6 +45,7 @@ export function film(): Film {
 
   const self: Film = {
     send,
+    packet,
     say: (at, from, to, start, message) => send(at, from, to, sip(start, message)),
     talk: (at, from, to, count = 1) => {
       for (let i = 0; i < count; i++) send(at + i * 0.02, from, to, rtp(sequence++));

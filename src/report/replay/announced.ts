@@ -35,6 +35,8 @@ export interface Announcements {
   at(address: Address, port: number): readonly Announcement[];
   /** The latest one of this address before `time` (ms), whatever its port; else the first after. */
   near(address: Address, time: number): Announcement | null;
+  /** Those of this address that are kept, oldest first: the first and the latest ones. */
+  of(address: Address): readonly Announcement[];
   /** The latest one that this host made for this port of some other address. */
   ownedElsewhere(owner: Address, port: number): Announcement | null;
   /** The latest one of this port at any address. */
@@ -129,6 +131,7 @@ export function createAnnouncements(): Announcements {
     add,
     at: (address, port) => byPort.get(`${address} ${port}`) ?? [],
     near,
+    of: (address) => byAddress.get(address) ?? [],
     ownedElsewhere: (owner, port) => byOwner.get(`${owner} ${port}`) ?? null,
     ofPort: (port) => latest.get(port) ?? null,
     names: (address) => byAddress.has(address),

@@ -172,7 +172,7 @@ function noteTag(record: CallRecord, tag: string): void {
 }
 
 /** A part of a message is a window on all of its text: what is kept for long is copied. */
-function ownCopy(text: string): string {
+export function ownCopy(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
 

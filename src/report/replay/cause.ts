@@ -23,19 +23,42 @@ export type Cause = { readonly key: string } & (
 /** What was refused, by the transport address or the message it was about. */
 export interface RefusalIndex {
   add(refusal: Refusal, wanted: Wanted | null, place: Place): void;
+  /** The refusal for which nothing was opened for this port of an announcement. */
   of(announcement: Announcement, address: Address, port: number): Refusal | null;
+  /** The refusal of the whole message. */
+  ofMessage(place: Place): Refusal | null;
 }
 
 /** More ports of one refused transport are not looked at one by one. */
 const MAX_PORTS = 32;
+/** Refusals of one message that are kept. */
+const MAX_OF_MESSAGE = 16;
+
+/** Refusals of one stream, or of one line, of a description whose other streams may well be open. */
+const OF_STREAM: ReadonlySet<Refusal['reason']> = new Set([
+  'no-address',
+  'hostname-address',
+  'on-hold',
+  'unusable-address',
+  'unknown-transport',
+  'tcp-media',
+  'extra-stream',
+  'fewer-streams',
+  'too-many-streams',
+]);
+/** Said beside a message, not instead of what it asks for. */
+const BESIDE: ReadonlySet<Refusal['reason']> = new Set(['missing-ack', 'not-inside']);
 
 export function createRefusalIndex(): RefusalIndex {
   const byPort = new Map<string, Refusal>();
-  const byMessage = new Map<string, Refusal>();
+  const byMessage = new Map<string, Refusal[]>();
 
   function add(refusal: Refusal, wanted: Wanted | null, place: Place): void {
     if (wanted === null) {
-      byMessage.set(`${place.file} ${place.frame}`, refusal);
+      const key = `${place.file} ${place.frame}`;
+      const list = byMessage.get(key);
+      if (list === undefined) byMessage.set(key, [refusal]);
+      else if (list.length < MAX_OF_MESSAGE) list.push(refusal);
     } else if (wanted.connection.kind === 'address') {
       const [first, last] = wanted.ports;
       for (let port = first; port <= last && port < first + MAX_PORTS; port++) {
@@ -44,11 +67,27 @@ export function createRefusalIndex(): RefusalIndex {
     }
   }
 
-  return {
-    add,
-    of: ({ place, owner }, address, port) =>
-      byMessage.get(`${place.file} ${place.frame}`) ?? byPort.get(`${address} ${port} ${owner}`) ?? null,
-  };
+  function refusalsAt({ file, frame }: Place): readonly Refusal[] {
+    return byMessage.get(`${file} ${frame}`) ?? [];
+  }
+
+  function ofMessage(place: Place): Refusal | null {
+    return refusalsAt(place).find(({ reason }) => !OF_STREAM.has(reason) && !BESIDE.has(reason)) ?? null;
+  }
+
+  function of({ place, owner, media, ports }: Announcement, address: Address, port: number): Refusal | null {
+    const own = ofMessage(place) ?? byPort.get(`${address} ${port} ${owner}`);
+    if (own !== undefined) return own;
+    const some = refusalsAt(place).filter(({ reason }) => OF_STREAM.has(reason));
+    return (
+      some.find(({ detail }) => detail.includes(`m=${media} ${ports[0]}`)) ??
+      some.find(({ detail }) => detail.includes(`m=${media}`)) ??
+      some.find(({ reason }) => reason === 'fewer-streams' || reason === 'too-many-streams') ??
+      null
+    );
+  }
+
+  return { add, of, ofMessage };
 }
 
 /** The cause for which a packet to this destination is blocked right now. */

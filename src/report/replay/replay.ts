@@ -21,7 +21,8 @@ import { createAnnouncements } from './announced.ts';
 import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
 import { createRefusalIndex, findCause } from './cause.ts';
 import { countPacket } from './density.ts';
-import { explain, type Knowledge } from './explain.ts';
+import { explain } from './explain/explain.ts';
+import type { Knowledge } from './explain/knowledge.ts';
 import { createFlowTable, type Flow, noteContent } from './flows.ts';
 import type {
   CallReport,
@@ -33,6 +34,7 @@ import type {
   Window,
 } from './model.ts';
 import { createPinholeJournal } from './pinholes.ts';
+import { createSignallingLog } from './signalling.ts';
 
 export interface ReplayOptions {
   /** Names of the files, in the order of `Place.file`. */
@@ -55,6 +57,7 @@ export interface Replay {
 const MAX_SPELLS = 8;
 const MAX_LOOSE_REFUSALS = 1000;
 const MAX_METHODS = 32;
+const MAX_HOSTS = 100_000;
 
 /**
  * Runs captured frames through the inspector and a model firewall, as the data path does it inline: deadlines
@@ -71,6 +74,8 @@ export function createReplay(options: ReplayOptions): Replay {
   const pinholes = createPinholeJournal();
   const announcements = createAnnouncements();
   const refusalIndex = createRefusalIndex();
+  const signalling = createSignallingLog();
+  const seenHosts = new Set<Address>();
   const flows = createFlowTable((flow) => flow.proven || isAnnounced(flow));
   const fileIndex = new Map(files.map((name, index) => [name, index]));
   const sipHosts = new Set<Address>();
@@ -103,11 +108,13 @@ export function createReplay(options: ReplayOptions): Replay {
     if (one.truncated) truncated++;
     const packet = packetIn(one);
     if (packet === null || packet.protocol === 'other') return;
+    if (seenHosts.size < MAX_HOSTS) seenHosts.add(packet.source).add(packet.destination);
     if (sipPorts === null || isOn(sipPorts, packet)) {
       const inspection = inspector.inspectPacket(packet, now);
       apply(inspection, place);
       if (inspection.events.some(({ type }) => type === 'message' || type === 'malformed')) return;
     }
+    signalling.other(packet, place, now);
     if (packet.protocol === 'udp') ask(packet, one.time);
   }
 
@@ -146,6 +153,9 @@ export function createReplay(options: ReplayOptions): Replay {
         break;
       case 'malformed':
         sip.malformed++;
+        epoch++;
+        sipHosts.add(event.packet.source).add(event.packet.destination);
+        signalling.malformed(event.packet, event.error.detail, place, now);
         break;
       case 'call':
         calls.update(event.call);
@@ -156,7 +166,10 @@ export function createReplay(options: ReplayOptions): Replay {
       case 'refused': {
         const { call, refusal, wanted } = event;
         epoch++;
-        refusalIndex.add(refusal, wanted, place);
+        if (at !== null) {
+          refusalIndex.add(refusal, wanted, place);
+          signalling.refused(refusal, place);
+        }
         refused.set(refusal.reason, (refused.get(refusal.reason) ?? 0) + 1);
         if (call === null) refuseLoosely(refusal, event.at);
         else calls.refused(call, refusal, wanted, place, event.at);
@@ -176,17 +189,21 @@ export function createReplay(options: ReplayOptions): Replay {
       sipEndpoints.add(`${packet.destination} ${packet.destinationPort}`);
     }
     const session = event.session();
+    const summary = summaryOf(read);
+    signalling.message(read, session, packet, summary, place, now);
     let description: string | null = null;
     if (session !== null && 'streams' in session) {
       description = describeSession(session);
-      announcements.add(session, {
+      const origin = {
         owner: packet.source,
         callId: event.calls[0]?.callId ?? Buffer.from(read.callId, 'latin1').toString('latin1'),
         call: event.calls[0]?.hash ?? null,
-        summary: summaryOf(read),
+        summary,
         place,
         at: now,
-      });
+      };
+      announcements.add(session, origin);
+      signalling.streams(session, origin);
       epoch++;
     } else if (session !== null) {
       description = `unusable SDP: ${session.detail}`;
@@ -303,7 +320,11 @@ export function createReplay(options: ReplayOptions): Replay {
     const byKey = new Map(listed.map((flow) => [flowKey(flow), flow]));
     const knowledge: Knowledge = {
       announcements,
+      signalling,
       call: calls.byHash,
+      refusalOf: refusalIndex.ofMessage,
+      isSeen: (address) => seenHosts.has(address),
+      isInsideKnown: settings.inside !== 'any',
       pinholesOf: pinholes.of,
       reverse: (flow) => byKey.get(reverseKey(flow)) ?? null,
       speaksSip: (address) => sipHosts.has(address),

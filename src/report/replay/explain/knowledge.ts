@@ -1,0 +1,59 @@
+import type { Address } from '../../../address/address.ts';
+import { transportText } from '../../../call/description.ts';
+import type { Refusal } from '../../../call/refusal.ts';
+import type { Announcements } from '../announced.ts';
+import type { CallRecord } from '../calls.ts';
+import type { Flow } from '../flows.ts';
+import type { Block, Place } from '../model.ts';
+import type { PinholeRecord } from '../pinholes.ts';
+import type { SignallingLog } from '../signalling.ts';
+
+/** Everything that is known at the end of the capture. */
+export interface Knowledge {
+  readonly announcements: Announcements;
+  readonly signalling: SignallingLog;
+  readonly call: (hash: string) => CallRecord | null;
+  readonly pinholesOf: (call: string) => readonly PinholeRecord[];
+  /** The refusal of a whole message. */
+  readonly refusalOf: (place: Place) => Refusal | null;
+  /** The flow the other way round. */
+  readonly reverse: (flow: Flow) => Flow | null;
+  /** Whether a host of this address sent or received SIP. */
+  readonly speaksSip: (address: Address) => boolean;
+  /** Whether any packet of the capture came from this address, or went to it. */
+  readonly isSeen: (address: Address) => boolean;
+  /** Whether it was said which hosts are inside. */
+  readonly isInsideKnown: boolean;
+  /** `frame 12`, and of which file where there are several. */
+  readonly frame: (place: Place) => string;
+}
+
+export type Explanation = Pick<Block, 'reason' | 'text' | 'advice'>;
+
+export function destinationOf({ destination, destinationPort }: Flow): string {
+  return transportText(destination, destinationPort);
+}
+
+/** `a`, `a and b`, `a, b and c`; `nobody` without any. */
+export function list(words: readonly string[]): string {
+  return words.length < 2 ? (words[0] ?? 'nobody') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
+/** `0.020 s`, `3.4 s`, `125 s`. */
+export function seconds(ms: number): string {
+  const value = ms / 1000;
+  return `${value < 1 ? value.toFixed(3) : value < 60 ? value.toFixed(1) : value.toFixed(0)} s`;
+}
+
+/** `frame 3 (200 OK)`. */
+export function said(
+  { place, summary }: { readonly place: Place; readonly summary: string },
+  { frame }: Knowledge,
+): string {
+  return summary === '' ? frame(place) : `${frame(place)} (${summary})`;
+}
+
+/** With a capital, to begin a sentence. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

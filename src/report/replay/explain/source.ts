@@ -1,0 +1,180 @@
+import type { Address } from '../../../address/address.ts';
+import { portsText, transportText } from '../../../call/description.ts';
+import { REFUSALS } from '../../../call/refusal.ts';
+import { printable } from '../../../printable.ts';
+import { type Announcement, isPrivate } from '../announced.ts';
+import type { BlockedSpell, Flow } from '../flows.ts';
+import type { PinholeRecord } from '../pinholes.ts';
+import {
+  capital,
+  destinationOf,
+  type Explanation,
+  type Knowledge,
+  list,
+  said,
+  seconds,
+} from './knowledge.ts';
+import { whyNoRequest } from './response.ts';
+
+/** There was a pinhole for its destination, but not for where it came from. */
+export function explainSource(
+  flow: Flow,
+  { firstAt }: BlockedSpell,
+  pinholes: readonly PinholeRecord[],
+  agreed: boolean,
+  known: Knowledge,
+): Explanation {
+  const { source, sourcePort } = flow;
+  const to = destinationOf(flow);
+  const pinhole = pinholes[0]!;
+  const where = `${to} (${printable(pinhole.media, 20)}, announced in ${known.frame(pinhole.opened)})`;
+  const right = pinholes.find(({ sources }) => sources === 'any' || sources.includes(source));
+  if (right !== undefined) {
+    return {
+      reason: 'wrong-source',
+      text: `It came from port ${sourcePort} of ${source}, but only its port ${right.sourcePort} may send to ${where}.`,
+      advice: 'The device does not send from the port it receives on: set symmetric: false.',
+    };
+  }
+  const allowed = [...new Set(pinholes.flatMap(({ sources }) => (sources === 'any' ? [] : sources)))];
+  const signalling = pinholes.map((one) => signallingPeer(one, known));
+  const named = allowed.map((address) =>
+    signalling.includes(address)
+      ? `${address} (the signalling peer)`
+      : `${address} (announced as its media address)`,
+  );
+  const reason = agreed ? 'wrong-source' : 'early-media';
+  const announced = announcementOf(source, pinholes, firstAt, known);
+  if (announced !== null && announced.at <= firstAt) {
+    return explainAnnounced({ source, where, allowed: list(named), reason }, pinhole, announced, known);
+  }
+  if (!agreed) {
+    return {
+      reason,
+      text: `It came from ${source} before the call was answered, when only ${list(named)} may send to ${where}.`,
+      advice:
+        announced === null
+          ? 'Early media from another host than the one that signals: set early-media-source: any, or let that host announce its address in a 183.'
+          : `${capital(said(announced, known))} announces ${source} only ${seconds(announced.at - firstAt)} later: set early-media-source: any to let it in before.`,
+    };
+  }
+  const unresolved = hostNameOf(pinholes, known);
+  if (unresolved !== null) {
+    return {
+      reason: 'wrong-source',
+      text: `It came from ${source}. The peer announced the host name ${unresolved.name} as its media address in ${unresolved.where}, and names are never resolved in the packet path, so only ${list(named)} may send to ${where}.`,
+      advice: `If ${source} is ${unresolved.name}, let the peer announce its IP address, or set media-source: any.`,
+    };
+  }
+  const hidden = allowed.find((address) => isPrivate(address) && !signalling.includes(address));
+  if (hidden !== undefined && !isPrivate(source)) {
+    return {
+      reason: 'nat',
+      text: `It came from ${source}, but the peer announced the private address ${hidden}: it sits behind NAT, and its media leaves from another address than its signalling. Only ${list(named)} may send to ${where}.`,
+      advice: `If ${source} is the peer's, let it announce that address (STUN, external address setting), or set media-source: any.`,
+    };
+  }
+  const unnamed = known.announcements.names(source) ? '' : 'which no SDP in the capture names, ';
+  return {
+    reason: 'wrong-source',
+    text: `It came from ${source}, ${unnamed}but only ${list(named)} may send to ${where}.`,
+    advice: `If ${source} belongs to the peer, let the peer announce it, or set media-source: any. If it does not, it was blocked rightly.`,
+  };
+}
+
+/** Where the other party's signalling comes from. */
+function signallingPeer({ call, slot }: PinholeRecord, known: Knowledge): Address | null {
+  const parties = known.call(call)?.parties;
+  return parties?.[slot.startsWith('0:') ? 1 : 0] ?? null;
+}
+
+/** What names the source in a call of these pinholes: the latest before `time`, else the first after. */
+function announcementOf(
+  source: Address,
+  pinholes: readonly PinholeRecord[],
+  time: number,
+  known: Knowledge,
+): Announcement | null {
+  const callIds = new Set(pinholes.map(({ call }) => known.call(call)?.callId));
+  const all = known.announcements.of(source).filter(({ callId }) => callIds.has(callId));
+  return all.findLast(({ at }) => at <= time) ?? all[0] ?? null;
+}
+
+interface Blocked {
+  readonly source: Address;
+  /** Where it went to, in words. */
+  readonly where: string;
+  /** Who may send there, in words. */
+  readonly allowed: string;
+  readonly reason: 'wrong-source' | 'early-media';
+}
+
+/** Its address was announced in this call, and the announcement lets it send elsewhere or nowhere. */
+function explainAnnounced(
+  { source, where, allowed, reason }: Blocked,
+  pinhole: PinholeRecord,
+  announcement: Announcement,
+  known: Knowledge,
+): Explanation {
+  const { owner, place, candidate, summary, at } = announcement;
+  const what = `It came from ${source}, which ${owner} announced${candidate === null ? '' : ' as an ICE candidate'} in ${said(announcement, known)}`;
+  const only = `only ${allowed} may send to ${where}`;
+  const refusal = known.refusalOf(place);
+  const response = known.signalling.responseAt(place);
+  if (response !== null) {
+    const { text, advice } = whyNoRequest(response, known);
+    return {
+      reason,
+      text: `${what}, but that was refused (response-without-request), so ${only}. ${text}`,
+      advice,
+    };
+  }
+  if (refusal !== null) {
+    return {
+      reason,
+      text: `${what}, but that was refused (${refusal.reason}: ${refusal.detail}), so ${only}.`,
+      advice: REFUSALS[refusal.reason].advice,
+    };
+  }
+  const own = known
+    .pinholesOf(pinhole.call)
+    .findLast(
+      ({ sources, media }) => media === pinhole.media && sources !== 'any' && sources.includes(source),
+    );
+  if (own !== undefined) {
+    const target = transportText(own.address, portsText(own.ports));
+    return {
+      reason,
+      text: `${what}, which lets it send to ${target} (announced in ${known.frame(own.opened)}): ${only}.`,
+      advice: 'The device sends to a port that was not announced to it, or not any more.',
+    };
+  }
+  const answeredAt = known.call(pinhole.call)?.answeredAt ?? null;
+  if (summary.startsWith('1') && answeredAt !== null && at < answeredAt) {
+    return {
+      reason,
+      text: `${what}, but the call was answered with another description, by another of its branches: ${only}.`,
+      advice: '',
+    };
+  }
+  return {
+    reason,
+    text: `${what}, but that description is not in force: ${only}.`,
+    advice:
+      'Look at the ladder of the call: was that description answered, refused, or put out of force by a later one?',
+  };
+}
+
+/** The host name that the peer of one of these pinholes announced. */
+function hostNameOf(
+  pinholes: readonly PinholeRecord[],
+  known: Knowledge,
+): { readonly name: string; readonly where: string } | null {
+  for (const { call, address } of pinholes) {
+    for (const one of known.signalling.unaddressedIn(call)) {
+      if (one.connection.kind !== 'hostname' || one.owner === address) continue;
+      return { name: printable(one.connection.name, 80), where: said(one, known) };
+    }
+  }
+  return null;
+}
