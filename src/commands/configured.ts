@@ -1,4 +1,4 @@
-import { defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
+import { defaultConfigPath, findConfig, formatProblem, type Machine, type Settings } from '../config/load.ts';
 
 /** The `--config` option, the same for every command that reads a configuration. */
 export const configOption = {
@@ -14,12 +14,13 @@ export const configOption = {
 
 /**
  * The settings from the file of `--config` (null: there is none, these are the defaults), or null after every
- * problem was written to stderr.
+ * problem was written to stderr. With `machine`, what the file names there has to be.
  */
 export function configured(
   named: string | undefined,
+  machine: Machine | null = null,
 ): { readonly settings: Settings; readonly file: string | null } | null {
-  const found = findConfig(named);
+  const found = findConfig(named, machine);
   if ('settings' in found) return found;
   for (const problem of found.problems) console.error(formatProblem(problem));
   return null;

@@ -8,6 +8,7 @@ import { doctorText, reportOf } from '../report/live/doctor.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
 import { configOption } from './configured.ts';
+import { thisMachine } from './machine.ts';
 
 /** Exit statuses of `pinholed doctor`. */
 const STATUS = { well: 0, faults: 1, unknown: 2 } as const;
@@ -23,7 +24,7 @@ export const doctor = command(
           'looked at. docs/doctor.md lists every check.',
       ),
   async ({ config, json }) => {
-    const found = findConfig(config);
+    const found = findConfig(config, await thisMachine());
     const settings = 'settings' in found ? found.settings : null;
     const findings = await examine(found);
     const report = reportOf(process.platform, found.file, findings);

@@ -12,6 +12,7 @@ import { beginWith } from '../daemon/process/inherited.ts';
 import { packetUser } from '../daemon/process/privileges.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
+import { thisMachine } from './machine.ts';
 
 /** Errors whose message is the line to print; of any other the stack is wanted. */
 const SPOKEN = new Set([
@@ -51,7 +52,9 @@ export const run = command(
       })
       .option('supervised', { type: 'boolean', default: false, hidden: true }),
   async (args) => {
-    const found = args.supervised ? configuredAgain(args.config) : configured(args.config);
+    const found = args.supervised
+      ? configuredAgain(args.config)
+      : configured(args.config, await thisMachine());
     if (found === null) return 1;
     const { file, settings } = found;
     const options = {

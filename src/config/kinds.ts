@@ -166,6 +166,16 @@ export const network: Kind<Network> = {
   write: (value) => value.text,
 };
 
+/** One address, not that of everybody or nobody. */
+export const address: Kind<Address> = kind<string>(
+  'an address such as 192.0.2.1 or 2001:db8::1',
+  ({ text }) => {
+    const value = parseAddress(text);
+    return value === null || wildcard(value) ? undefined : value;
+  },
+  (value) => value,
+);
+
 /** One port or `first-last`, inclusive. */
 export const portRange: Kind<PortRange> = {
   expected: 'a port between 1 and 65535, or a range such as 10000-20000',
@@ -194,6 +204,18 @@ export function name(what: string, longest: number): Kind<string> {
     (value) => value,
   );
 }
+
+/** The path of a pf anchor: names with `/` between them, such as `userrules/pinholed`. */
+export const anchorPath: Kind<string> = kind(
+  'an anchor name, or a path of them such as userrules/pinholed, of at most 63 letters, digits, _, - and / in all',
+  ({ value }) =>
+    typeof value === 'string' &&
+    value.length <= 63 &&
+    /^[A-Za-z_][A-Za-z0-9_-]*(?:\/[A-Za-z_][A-Za-z0-9_-]*)*$/.test(value)
+      ? value
+      : undefined,
+  (value) => value,
+);
 
 /** `kind`, or the word `off`, which is null. */
 export function orOff<T>(inner: Kind<T>): Kind<T | null> {

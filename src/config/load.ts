@@ -2,11 +2,12 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { LineCounter } from 'yaml';
 import type { Problem } from './problem.ts';
 import { readSettings } from './read.ts';
+import type { Machine } from './rules.ts';
 import { defaults, type Settings } from './schema.ts';
 import { parseYaml, type Report } from './yaml.ts';
 
 export { formatProblem, type Problem } from './problem.ts';
-export { cautions } from './rules.ts';
+export { cautions, type Machine } from './rules.ts';
 export { defaults, type Settings } from './schema.ts';
 
 /** Settings, or everything that is wrong with a configuration, in the order of the file; then never empty. */
@@ -23,20 +24,23 @@ export function defaultConfigPath(platform: NodeJS.Platform = process.platform):
 
 /**
  * The configuration that a command is to use: the file named, which has to be there, or else the one in its
- * usual place, or else the defaults. `file` is null for the latter.
+ * usual place, or else the defaults. `file` is null for the latter. With `machine`, what it names there has to be.
  */
-export function findConfig(named: string | undefined): Loaded & { readonly file: string | null } {
+export function findConfig(
+  named: string | undefined,
+  machine: Machine | null = null,
+): Loaded & { readonly file: string | null } {
   const file = named ?? defaultConfigPath();
   const bytes = readFile(file);
   if (named === undefined && 'code' in bytes && bytes.code === 'ENOENT') {
     return { settings: defaults(), file: null };
   }
-  return { ...loadBytes(bytes, file), file };
+  return { ...loadBytes(bytes, file, machine), file };
 }
 
 /** As `loadConfig`, from a file. That it cannot be read is a problem, too, never an exception. */
-export function loadConfigFile(path: string): Loaded {
-  return loadBytes(readFile(path), path);
+export function loadConfigFile(path: string, machine: Machine | null = null): Loaded {
+  return loadBytes(readFile(path), path, machine);
 }
 
 /**
@@ -44,7 +48,7 @@ export function loadConfigFile(path: string): Loaded {
  * text does not mention has its default. Anchors, aliases, tags and second documents are refused. Never throws;
  * work is bounded by the size of the text, and that by 256 KiB.
  */
-export function loadConfig(text: string, fileName: string): Loaded {
+export function loadConfig(text: string, fileName: string, machine: Machine | null = null): Loaded {
   if (text.length > LARGEST_FILE) return whole(fileName, TOO_LARGE);
   const lines = new LineCounter();
   const faults: {
@@ -56,7 +60,7 @@ export function loadConfig(text: string, fileName: string): Loaded {
     faults.push({ offset, key, message });
   };
   const document = parseYaml(text, lines, report);
-  const settings = document === null ? defaults() : readSettings(document.contents, report);
+  const settings = document === null ? defaults() : readSettings(document.contents, report, machine);
   if (faults.length === 0) return { settings };
   faults.sort((one, other) => one.offset - other.offset);
   const problems = faults.slice(0, MOST_PROBLEMS).map(({ offset, key, message }): Problem => {
@@ -77,9 +81,11 @@ function whole(file: string, message: string): { readonly problems: readonly Pro
   return { problems: [{ file, at: null, key: '', message }] };
 }
 
-function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string): Loaded {
+function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string, machine: Machine | null): Loaded {
   if (!Buffer.isBuffer(bytes)) return whole(path, `cannot be read: ${reason(bytes)}`);
-  return bytes.length > LARGEST_FILE ? whole(path, TOO_LARGE) : loadConfig(bytes.toString('utf8'), path);
+  return bytes.length > LARGEST_FILE
+    ? whole(path, TOO_LARGE)
+    : loadConfig(bytes.toString('utf8'), path, machine);
 }
 
 /** At most one byte more than is allowed, so that a device or a pipe cannot fill the memory; or the error. */

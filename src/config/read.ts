@@ -2,7 +2,7 @@ import { isAlias, isMap, isScalar, isSeq, type Node, type ParsedNode, Scalar as 
 import type { Kind, ListKind, Scalar } from './kinds.ts';
 import { nearest, quote } from './problem.ts';
 import type { AnyField, RecordsKind } from './records.ts';
-import { rules } from './rules.ts';
+import { type Machine, placedFaults, rules } from './rules.ts';
 import {
   type Entries,
   entries,
@@ -24,7 +24,7 @@ interface Reader {
  * A document's content to settings. Every fault is reported with its place; what is missing or at fault has its
  * default in what is returned, which is to be used only if nothing was reported.
  */
-export function readSettings(contents: ParsedNode | null, report: Report): Settings {
+export function readSettings(contents: ParsedNode | null, report: Report, machine: Machine | null): Settings {
   const wrong = new Set<string>();
   const reader: Reader = {
     places: new Map(),
@@ -38,6 +38,10 @@ export function readSettings(contents: ParsedNode | null, report: Report): Setti
     const message = keys.some((key) => wrong.has(key)) ? null : breach(settings);
     if (message === null) continue;
     const key = keys.find((candidate) => reader.places.has(candidate)) ?? keys[0];
+    report(reader.places.get(key) ?? 0, key, message);
+  }
+  if (['inside', 'nat', 'uplinks'].some((key) => wrong.has(key))) return settings;
+  for (const { key, message } of placedFaults(settings, machine)) {
     report(reader.places.get(key) ?? 0, key, message);
   }
   return settings;
@@ -157,6 +161,7 @@ function readItems(
   for (const [index, item] of node.items.entries()) {
     const path = `${key}[${index}]`;
     const place = { node: item, offset: item === null ? offset : offsetOf(item) };
+    reader.places.set(path, place.offset);
     const value = read(path, place);
     if (value === undefined) continue;
     const clash = values.map((other) => kind.collide(value, other)).find((text) => text !== null);

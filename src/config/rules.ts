@@ -1,4 +1,5 @@
 import { formatTransportAddress, isLoopback, type PortRange, portRange } from './kinds.ts';
+import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
 
 /** A condition over several settings. */
@@ -50,6 +51,39 @@ export const rules: readonly Rule[] = [
         : null,
   },
 ];
+
+/** What is known of the machine that a configuration is for. */
+export interface Machine {
+  readonly hasInterface: (name: string) => boolean;
+}
+
+/** A fault of one item in a list. */
+export interface PlacedFault {
+  /** As in a file: `nat[0].hosts[1]`. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** What is wrong with single items beside other settings, and beside the machine where one is given. */
+export function placedFaults({ nat, uplinks, inside }: Settings, machine: Machine | null): PlacedFault[] {
+  const faults = natFaults(nat, inside).map(({ index, at, expected }) => ({
+    key: `nat[${index}].${at}`,
+    message: `expected ${expected}`,
+  }));
+  if (machine === null) return faults;
+  const named = [
+    ...nat.map(({ external }, index) => ({
+      key: `nat[${index}].external`,
+      name: 'interface' in external ? external.interface : null,
+    })),
+    ...uplinks.map(({ interface: name }, index) => ({ key: `uplinks[${index}].interface`, name })),
+  ];
+  for (const { key, name } of named) {
+    if (name === null || machine.hasInterface(name)) continue;
+    faults.push({ key, message: `expected an interface of this machine, found ${name}` });
+  }
+  return faults;
+}
 
 /** Whether every port of the range is in one of the others, which do not overlap. */
 function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {

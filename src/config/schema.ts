@@ -1,5 +1,6 @@
 import type { Network } from '../address/network.ts';
 import {
+  anchorPath,
   choice,
   duration,
   fileMode,
@@ -24,6 +25,7 @@ import {
   size,
   type Written,
 } from './kinds.ts';
+import { type NatSettings, nat, type UplinkSettings, uplinks } from './nat.ts';
 import { type PeerSettings, peers } from './peers.ts';
 import type { RecordsKind } from './records.ts';
 
@@ -183,6 +185,22 @@ export const schema = {
     false,
     'Drop what arrives as SIP but cannot be read as SIP. Otherwise it passes and opens nothing.',
   ),
+  nat: records<NatSettings>(
+    nat,
+    'External addresses and the inside hosts that they stand for: a PBX behind NAT that announces its public address. ' +
+      'Such a host has announced itself, and media-hosts may be named in the same way. docs/nat.md shows the usual set-ups.',
+  ),
+  uplinks: records<UplinkSettings>(
+    uplinks,
+    'Where there is more than one way out: what comes in by one of these interfaces is answered by it (`reply-to`; FreeBSD).',
+    'restart',
+  ),
+  outbound: setting(
+    flag,
+    false,
+    'Also open the way out to what an outside party announces, for the inside party of that call alone: for firewalls ' +
+      'that let inside hosts send only what is allowed.',
+  ),
   fail: setting(
     choice('closed', 'open'),
     'closed',
@@ -341,10 +359,17 @@ export const schema = {
         'prints rules for them; `fail: open` needs them.',
       'restart',
     ),
-    anchor: setting(
-      name('an anchor name', 32),
+    anchor: setting(anchorPath, 'pinholed', 'The pf anchor that belongs to the daemon.', 'restart'),
+    rdrAnchor: setting(
+      anchorPath,
       'pinholed',
-      'The pf anchor that belongs to the daemon.',
+      'Its rdr-anchor, for `nat` mappings with `translation: pinhole`: packets to the external address.',
+      'restart',
+    ),
+    binatAnchor: setting(
+      anchorPath,
+      'pinholed',
+      'Its binat-anchor, for the same: packets from the inside hosts.',
       'restart',
     ),
     shards: setting(
