@@ -120,6 +120,7 @@ export function cautions(settings: Settings): string[] {
   for (const { text } of everywhere) {
     found.push(`inside: ${text} is everybody: outside hosts may have pinholes opened towards themselves`);
   }
+  if (settings.mode === 'observe') found.push('mode: observe: not one pinhole is opened');
   if (settings.earlyMediaSource === 'any') {
     found.push('early-media-source: any lets everybody send to an offered port until the answer');
   }

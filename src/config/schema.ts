@@ -201,6 +201,14 @@ export const schema = {
     'Also open the way out to what an outside party announces, for the inside party of that call alone: for firewalls ' +
       'that let inside hosts send only what is allowed.',
   ),
+  mode: setting(
+    choice('enforce', 'observe'),
+    'enforce',
+    '`observe`: packets are read, calls followed, and everything is told as usual, but not one pinhole is opened: the ' +
+      'log says which would be. For trying out beside the rules there are now. Media is not counted, so that no ' +
+      'call ends for want of it.',
+    'restart',
+  ),
   fail: setting(
     choice('closed', 'open'),
     'closed',

@@ -102,6 +102,8 @@ export interface StatusResult {
   readonly startedAt: number;
   readonly uptime: number;
   readonly mode: {
+    /** Nothing is opened: `mode: observe`. */
+    readonly observes: boolean;
     readonly fail: 'closed' | 'open';
     readonly onFirewallError: 'pass' | 'drop';
     readonly strict: boolean;

@@ -266,8 +266,15 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus): StatusResult {
 }
 
 function modeOf(settings: Settings, supervised: boolean): StatusResult['mode'] {
-  const { fail, onFirewallError, strict, daemon } = settings;
-  return { fail, onFirewallError, strict, supervised, journal: daemon.journal !== null };
+  const { mode, fail, onFirewallError, strict, daemon } = settings;
+  return {
+    observes: mode === 'observe',
+    fail,
+    onFirewallError,
+    strict,
+    supervised,
+    journal: daemon.journal !== null,
+  };
 }
 
 /** `node 20.20.2` or `bun 1.3.0`. */

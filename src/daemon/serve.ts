@@ -6,7 +6,7 @@ import type { Deviation } from '../firewall/deviation.ts';
 import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Journal } from './journal/journal.ts';
-import { logLines } from './log/lines.ts';
+import { type LineOptions, logLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
 import { statusLine } from './log/status-line.ts';
 import type { Answers, Batch, DaemonEvent, DataPathStatus, Question, Told } from './messages.ts';
@@ -119,8 +119,13 @@ export async function serve(serving: Serving): Promise<number> {
     killer.add(closed);
     const changes = events.filter((event) => event.type === 'pinhole');
     for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
-    const { callId } = settings().log;
-    for (const { severity, text, fields } of logLines(events, { callId, trafficOf: watch.last })) {
+    const { log: logging, mode } = settings();
+    const wording: LineOptions = {
+      callId: logging.callId,
+      observes: mode === 'observe',
+      trafficOf: watch.last,
+    };
+    for (const { severity, text, fields } of logLines(events, wording)) {
       log.traffic(severity, text, fields);
     }
     for (const listener of listeners) listener(events, told);

@@ -48,7 +48,7 @@ async function everything(
   events: readonly DaemonEvent[],
 ): Promise<string> {
   const { daemon, history } = run;
-  const lines = logLines(events, { callId: 'plain', trafficOf: daemon.trafficOf });
+  const lines = logLines(events, { callId: 'plain', observes: false, trafficOf: daemon.trafficOf });
   const summaries = await createCallReader(daemon).all();
   const write = createCallWriter({ ...daemon, passedBefore: history.passedBefore }, 0, 0);
   const remembered = summaries.flatMap(({ leg }) => history.get(leg.hash) ?? []);

@@ -78,7 +78,14 @@ describe('what the daemon answers', () => {
       },
     );
     assert.deepEqual(mode, {
-      ...{ fail: 'closed', onFirewallError: 'pass', strict: false, supervised: true, journal: true },
+      ...{
+        observes: false,
+        fail: 'closed',
+        onFirewallError: 'pass',
+        strict: false,
+        supervised: true,
+        journal: true,
+      },
     });
     assert.deepEqual(status!.counters.received, 3);
     assert.deepEqual(status!.counters.commits, 1);

@@ -129,7 +129,11 @@ describe('lines about calls', () => {
     openedAt: 1000,
     at: 66_200,
   });
-  const options = { callId: 'hashed', trafficOf: () => ({ packets: 1500, bytes: 258_000 }) } as const;
+  const options = {
+    callId: 'hashed',
+    observes: false,
+    trafficOf: () => ({ packets: 1500, bytes: 258_000 }),
+  } as const;
 
   it('are one for what a call opens at a time, one for what it closes', () => {
     const lines = logLines([opened(4000), opened(4002), closed(4000), closed(4002)], options);
@@ -152,6 +156,18 @@ describe('lines about calls', () => {
     const [line] = logLines([closed(4000)], { ...options, trafficOf: () => undefined });
     assert.match(line!.text, /: bye, not counted, 65\.2 s$/);
     assert.equal(line!.fields['packets'], null);
+  });
+
+  it('say what would be, where nothing is opened', () => {
+    const observing = { ...options, observes: true, trafficOf: () => undefined };
+    const lines = logLines([opened(4000), closed(4000)], observing);
+    assert.deepEqual(
+      lines.map(({ text }) => text),
+      [
+        'call 00000000000000aa: would open audio udp 192.0.2.10:4000-4001 from 198.51.100.1',
+        'call 00000000000000aa: would close audio udp 192.0.2.10:4000-4001: bye, not counted, 65.2 s',
+      ],
+    );
   });
 
   it('keep calls apart', () => {

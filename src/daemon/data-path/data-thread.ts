@@ -5,6 +5,7 @@ import type { Settings } from '../../config/schema.ts';
 import { type CallRecord, createInspector } from '../../inspector.ts';
 import { createClock } from '../clock.ts';
 import type { Order, Report } from '../messages.ts';
+import { followed } from '../platform/observing.ts';
 import type { PlatformModule } from '../platform/platform.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
@@ -55,7 +56,7 @@ async function runThread(data: ThreadData): Promise<void> {
     let supervised = heartbeat !== null;
     const path = createDataPath({
       ends,
-      inspector: createInspector(() => settings),
+      inspector: createInspector(() => followed(settings)),
       settings: () => settings,
       changeSettings: (next) => {
         settings = next;

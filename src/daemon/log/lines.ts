@@ -14,6 +14,8 @@ export interface LogLine {
 
 export interface LineOptions {
   readonly callId: 'hashed' | 'plain';
+  /** `mode: observe`: pinholes would be opened, and are not. */
+  readonly observes: boolean;
   /** What a pinhole has passed for a call, as of the last count. */
   readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
 }
@@ -62,7 +64,7 @@ function openedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
   const list = group.map(({ pinhole }) => `${describePinhole(pinhole)} from ${sourcesOf(pinhole)}`);
   return {
     severity: 'info',
-    text: `${nameOf(call, options)}: opened ${list.join('; ')}`,
+    text: `${nameOf(call, options)}: ${verb('opened', options)} ${list.join('; ')}`,
     fields: { event: 'opened', ...fieldsOf(call, options), pinholes: group.map(({ pinhole }) => pinhole) },
   };
 }
@@ -76,7 +78,7 @@ function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
     traffic === null ? 'not counted' : `${traffic.packets} packets, ${traffic.bytes} bytes counted`;
   return {
     severity: 'info',
-    text: `${nameOf(call, options)}: closed ${list.join('; ')}: ${reason}, ${counted}, ${seconds.toFixed(1)} s`,
+    text: `${nameOf(call, options)}: ${verb('closed', options)} ${list.join('; ')}: ${reason}, ${counted}, ${seconds.toFixed(1)} s`,
     fields: {
       event: 'closed',
       ...fieldsOf(call, options),
@@ -87,6 +89,11 @@ function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
       pinholes: group.map(({ pinhole }) => pinhole),
     },
   };
+}
+
+function verb(done: 'opened' | 'closed', { observes }: LineOptions): string {
+  if (!observes) return done;
+  return done === 'opened' ? 'would open' : 'would close';
 }
 
 /** Null when not one of them was ever counted. */

@@ -1,9 +1,12 @@
 import type { Settings } from '../../config/schema.ts';
+import { observing } from './observing.ts';
 import { type Platform, platformName } from './platform.ts';
 
 /** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
 export async function openPlatform(settings: Settings): Promise<Platform> {
   const name = platformName(settings);
-  if (name === 'linux') return (await import('./linux.ts')).openLinux();
-  return (await import('./freebsd.ts')).openFreebsd();
+  const platform = await (name === 'linux'
+    ? (await import('./linux.ts')).openLinux()
+    : (await import('./freebsd.ts')).openFreebsd());
+  return settings.mode === 'observe' ? observing(platform) : platform;
 }

@@ -1,0 +1,60 @@
+import type { Settings } from '../../config/schema.ts';
+import { deviationOf } from '../../firewall/deviation.ts';
+import { type Firewall, NOT_COUNTED } from '../../firewall/firewall.ts';
+import type { Pinhole } from '../../pinhole/pinhole.ts';
+import type { Platform } from './platform.ts';
+
+/**
+ * The platform for `mode: observe`: packets come and go as ever, and every change is confirmed without anybody asking
+ * the packet filter for it. What an earlier daemon left in the filter is removed at the start, tables and anchors too.
+ */
+export function observing(platform: Platform): Platform {
+  return {
+    ...platform,
+    async openDataPath(settings) {
+      const { firewall, intact: _, ...ends } = await platform.openDataPath(settings);
+      firewall.clear();
+      firewall.close();
+      return { ...ends, firewall: openNotebook(), describe: () => [OBSERVES] };
+    },
+    async openControl(settings) {
+      const control = await platform.openControl(settings);
+      return {
+        killStates: () => 0,
+        traffic: () => new Map(),
+        compare: () => deviationOf([], []),
+        ...(control.counters !== undefined && { counters: control.counters }),
+        close: () => control.close(),
+      };
+    },
+  };
+}
+
+const OBSERVES = 'mode: observe: not one pinhole is opened; the log says which would be';
+
+/** A packet filter that only remembers what it was asked for. */
+function openNotebook(): Firewall {
+  const open = new Map<string, Pinhole>();
+  return {
+    commit(change) {
+      for (const { id } of change.close) open.delete(id);
+      for (const pinhole of change.open) open.set(pinhole.id, pinhole);
+      return NOT_COUNTED;
+    },
+    killStates: () => 0,
+    list: () => [...open.values()],
+    traffic: () => new Map(),
+    clear: () => open.clear(),
+    close: () => {},
+  };
+}
+
+/**
+ * The settings by which calls are followed: with `mode: observe` nobody counts media, so that no call may end, and no
+ * candidate go, for want of it.
+ */
+export function followed(settings: Settings): Settings {
+  if (settings.mode !== 'observe') return settings;
+  const { timers } = settings;
+  return { ...settings, timers: { ...timers, mediaIdle: timers.maxCall, iceUnused: timers.maxCall } };
+}
