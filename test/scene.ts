@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type Address, familyOf, type TransportAddress } from '../src/address/address.ts';
 import { parseNetwork } from '../src/address/network.ts';
 import { defaults } from '../src/config/schema.ts';
-import { createModelFirewall } from '../src/firewall/model.ts';
+import { createModelFirewall, type ModelOptions } from '../src/firewall/model.ts';
 import {
   createInspector,
   type Inspection,
@@ -141,10 +141,11 @@ export interface Scene {
   apply(inspection: Inspection): void;
 }
 
-export function createScene(overrides: Overrides = {}): Scene {
+/** `model`: what the administrator's ruleset lets pass beside. */
+export function createScene(overrides: Overrides = {}, model: ModelOptions = {}): Scene {
   const settings = settingsWith(overrides);
   const inspector = createInspector(() => settings);
-  const firewall = createModelFirewall();
+  const firewall = createModelFirewall(model);
   const events: InspectorEvent[] = [];
   let now = 1_000_000;
   let commits = 0;

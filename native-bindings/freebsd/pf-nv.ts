@@ -2,6 +2,7 @@ import type { ContentsOf } from '../struct.ts';
 import { PF_OP_EQ, PF_OP_NONE, PF_OP_RRG } from './constants.ts';
 import { type NvList, NvListError, type NvValue } from './nvlist.ts';
 import type { pfRule, pfRuleAddr } from './pf-rule.ts';
+import type { StateHandle } from './pf-states.ts';
 
 /** One end of the states to kill: the initiator (`src`) or the responder (`dst`). */
 export interface StateEnd {
@@ -15,6 +16,8 @@ export interface StateEnd {
 
 /** Which states DIOCKILLSTATESNV kills: those that match all that is given. */
 export interface StateSelector {
+  /** This one, found at once, whatever else is given; without it pf walks all its states. */
+  readonly state?: StateHandle;
   /** Label of the rule that made the state, also after the rule is gone. */
   readonly label?: string;
   /** AF_INET or AF_INET6. */
@@ -55,7 +58,7 @@ function stateEnd({ address, mask, port }: StateEnd = {}): NvList {
 /** The request of DIOCKILLSTATESNV (pf_nv.c, pf_nvstate_kill_to_kstate_kill). */
 export function killStatesRequest(selector: StateSelector): NvList {
   return {
-    cmp: { id: 0, creatorid: 0, direction: 0 },
+    cmp: { id: selector.state?.id ?? 0, creatorid: selector.state?.creatorid ?? 0, direction: 0 },
     af: selector.af ?? 0,
     proto: selector.proto ?? 0,
     src: stateEnd(selector.src),

@@ -1,5 +1,5 @@
 /** pf's states, as DIOCGETSTATESV2 tells them (net/pfvar.h, netpfil/pf/pf_ioctl.c, pf_state_export). */
-import { array, at, be16, be32, bytes, pointer, struct, u8, u32, u64 } from '../struct.ts';
+import { array, at, be16, be32, bytes, type ContentsOf, pointer, struct, u8, u32, u64 } from '../struct.ts';
 import { AF_INET, PF_IN } from './constants.ts';
 
 /** PF_STATE_VERSION: the layout below, FreeBSD 14 and later. */
@@ -32,44 +32,63 @@ export const pfStateExport = struct('pf_state_export', 384, {
   direction: at(266, u8),
 });
 
-/** One end of a state as the machine has it: the address of a host behind nat or rdr, not that of the firewall. */
+/** What tells a state from all others, for DIOCKILLSTATESNV. */
+export interface StateHandle {
+  readonly id: bigint;
+  readonly creatorid: number;
+}
+
+/** One end of a state. */
 export interface StateEnd {
   /** 4 or 16 bytes, as Latin-1 text: to be compared. */
   readonly address: string;
   readonly port: number;
 }
 
-/** Packets and bytes from the end that began it, and back. */
-export interface PfState {
-  /** Its own among all states there ever are. */
-  readonly id: string;
+/** From the end that began it to the other. */
+export interface StateEnds {
+  readonly source: StateEnd;
+  readonly destination: StateEnd;
+}
+
+/**
+ * A state, its ends as the machine has them: the address of a host behind nat or rdr, not that of the firewall.
+ * Packets and bytes are from the end that began it, and back.
+ */
+export interface PfState extends StateEnds {
+  readonly handle: StateHandle;
+  /** Its ends as they are on the wire of its interface; the same object where nothing is translated. */
+  readonly wire: StateEnds;
   readonly protocol: number;
   /** PF_IN or PF_OUT: which way it began through its interface. */
   readonly direction: number;
-  readonly source: StateEnd;
-  readonly destination: StateEnd;
   readonly packets: readonly [along: number, back: number];
   readonly bytes: readonly [along: number, back: number];
   /** Seconds since it was made. */
   readonly age: number;
 }
 
-const STACK = pfStateExport.members.key.offset + pfStateKey.size;
-const STACK_PORTS = STACK + pfStateKey.members.port.offset;
+const WIRE = pfStateExport.members.key.offset;
+const STACK = WIRE + pfStateKey.size;
+const PORTS = pfStateKey.members.port.offset;
 
-/** The states among `memory`, structs one after the other, that have one of these ports at one end. */
+/** The states among `memory`, structs one after the other, that have one of these ports at one end, translated or not. */
 export function* statesWith(ports: ReadonlySet<number>, memory: Buffer): Generator<PfState> {
   for (let offset = 0; offset + pfStateExport.size <= memory.length; offset += pfStateExport.size) {
-    const first = memory.readUInt16BE(offset + STACK_PORTS);
-    const second = memory.readUInt16BE(offset + STACK_PORTS + 2);
-    if (ports.has(first) || ports.has(second)) yield stateAt(memory, offset);
+    if (hasPort(ports, memory, offset + STACK) || hasPort(ports, memory, offset + WIRE)) {
+      yield stateAt(memory, offset);
+    }
   }
+}
+
+function hasPort(ports: ReadonlySet<number>, memory: Buffer, key: number): boolean {
+  return ports.has(memory.readUInt16BE(key + PORTS)) || ports.has(memory.readUInt16BE(key + PORTS + 2));
 }
 
 function stateAt(memory: Buffer, offset: number): PfState {
   const {
     id,
-    key,
+    key: [wire, stack],
     creation,
     packets,
     bytes: octets,
@@ -78,22 +97,34 @@ function stateAt(memory: Buffer, offset: number): PfState {
     proto,
     direction,
   } = pfStateExport.decode(memory, offset);
-  const { addr, port } = key[1]!;
   const size = af === AF_INET ? 4 : 16;
+  const isSame =
+    memory.compare(
+      memory,
+      offset + WIRE,
+      offset + STACK,
+      offset + STACK,
+      offset + STACK + pfStateKey.size,
+    ) === 0;
+  const ends = endsOf(stack!, size, direction);
+  return {
+    ...ends,
+    wire: isSame ? ends : endsOf(wire!, size, direction),
+    handle: { id, creatorid },
+    protocol: proto,
+    direction,
+    packets: [Number(packets[0]), Number(packets[1])],
+    bytes: [Number(octets[0]), Number(octets[1])],
+    age: creation,
+  };
+}
+
+function endsOf({ addr, port }: ContentsOf<typeof pfStateKey>, size: number, direction: number): StateEnds {
   const end = (index: number): StateEnd => ({
     address: addr.toString('latin1', index * 16, index * 16 + size),
     port: port[index]!,
   });
   // pf_setup_pdesc: the source is at index 0 on the way in, at index 1 on the way out.
   const source = direction === PF_IN ? 0 : 1;
-  return {
-    id: `${id}/${creatorid}`,
-    protocol: proto,
-    direction,
-    source: end(source),
-    destination: end(1 - source),
-    packets: [Number(packets[0]), Number(packets[1])],
-    bytes: [Number(octets[0]), Number(octets[1])],
-    age: creation,
-  };
+  return { source: end(source), destination: end(1 - source) };
 }

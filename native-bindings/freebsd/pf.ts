@@ -90,7 +90,7 @@ export interface Pf {
   rule(anchor: string, ticket: number, nr: number, action?: number): PfRuleReadBack;
   /** DIOCGETRULESETS and DIOCGETRULESET: names of the anchors below `path`. ENOENT: no such anchor. */
   anchors(path: string): string[];
-  /** DIOCKILLSTATESNV: how many states were killed. Walks the whole state table: milliseconds. */
+  /** DIOCKILLSTATESNV: how many states were killed. Without `state` it walks the whole state table: milliseconds. */
   killStates(selector: StateSelector): number;
   /**
    * DIOCGETSTATESV2: every state, one struct pf_state_export after the other, or null when there are more than

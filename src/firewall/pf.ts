@@ -6,6 +6,7 @@ import { SystemError } from '../../native-bindings/errno.ts';
 import { PF_RULESET_FILTER } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
+import { createOpeningIndex, type Flow, type Opening, type OpeningIndex } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { type Deviation, deviationOf } from './deviation.ts';
 import {
@@ -18,8 +19,16 @@ import {
 import { guarded, isInvalid, isNotKnown, persist } from './pf/attempt.ts';
 import { type Layout, layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
-import { assemble, decodeRule, encodeRule, type PinholeRule, type RuleStyle, rulesOf } from './pf/rule.ts';
-import { readRules } from './pf/ruleset.ts';
+import {
+  assemble,
+  decodeRule,
+  encodeRule,
+  openingOf,
+  type PinholeRule,
+  type RuleStyle,
+  rulesOf,
+} from './pf/rule.ts';
+import { readRules, readWhole } from './pf/ruleset.ts';
 import { createShard, type Placed, poolTicket, type Shard } from './pf/shard.ts';
 import { killStatesOf } from './pf/states.ts';
 import { createTrafficCounter } from './pf/traffic.ts';
@@ -282,7 +291,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
       });
       open.clear();
       holders.clear();
-      killStatesOf(pf, made, style().tag === null);
+      killStatesOf(pf, made);
     });
   }
 
@@ -290,7 +299,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
   const counter = createTrafficCounter(pf, anchor);
   return {
     commit,
-    killStates: (closed) => guarded(() => killStatesOf(pf, closed, style().tag === null)),
+    killStates: (closed) => guarded(() => killStatesOf(pf, closed, openNow(pf, anchor, layout))),
     list,
     traffic: () => guarded(counter.count),
     clear,
@@ -301,21 +310,36 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 }
 
 /** What the control thread does with a /dev/pf of its own: nothing that a packet waits for. */
-export function openPfControl(pf: Pf, { anchor, style, mediaPorts, shards }: PfOptions): FirewallControl {
+export function openPfControl(pf: Pf, { anchor, mediaPorts, shards }: PfOptions): FirewallControl {
   const layout = layOut(mediaPorts, shards);
   const counter = createTrafficCounter(pf, anchor);
-  const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, style().tag === null);
+  const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, openNow(pf, anchor, layout));
   return {
     killStates: (closed) => guarded(() => kill(closed)),
     lastCounts: (closed) => guarded(() => counter.last(closed)),
     traffic: () =>
       guarded(() => {
         const traffic = counter.count();
-        kill(counter.uncounted());
+        killStatesOf(pf, counter.uncounted());
         return traffic;
       }),
     compare: (intended) => guarded(() => compare(pf, anchor, layout, intended)),
     close: () => pf.close(),
+  };
+}
+
+/** Whether the kernel has a rule that lets packets of a flow pass. Reads a shard at most once. */
+function openNow(pf: Pf, anchor: string, layout: Layout): (flow: Flow) => boolean {
+  const read = new Map<string, OpeningIndex<Opening>>();
+  return (flow) => {
+    const name = layout.names[layout.shardOf(flow.destinationPort)]!;
+    let index = read.get(name);
+    if (index === undefined) {
+      const rules = readWhole(pf, `${anchor}/${name}`).map(decodeRule);
+      index = createOpeningIndex(rules.flatMap((rule) => (rule === null ? [] : openingOf(rule))));
+      read.set(name, index);
+    }
+    return index.find(flow) !== null;
   };
 }
 

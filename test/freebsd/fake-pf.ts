@@ -1,6 +1,7 @@
 import { freebsdErrno, SystemError } from '../../native-bindings/errno.ts';
 import {
   PF_CHANGE_ADD_TAIL,
+  PF_IN,
   PF_LIMIT_ANCHORS,
   PF_PASS,
   PF_RULESET_FILTER,
@@ -237,7 +238,10 @@ export function createFakePf(): FakePf {
     killStates(selector) {
       enter('DIOCKILLSTATESNV', selector.label ?? '');
       kills.push(selector);
-      return 2;
+      const before = fake.stateTable ?? [];
+      const after = before.filter((one) => !isSelected(one, selector));
+      if (fake.stateTable !== null) fake.stateTable = after;
+      return before.length - after.length;
     },
     stateTable: null,
     states(most) {
@@ -261,6 +265,31 @@ export function createFakePf(): FakePf {
     contents: (path) => (anchors.get(path)?.active ?? []).map(readBack),
   };
   return fake;
+}
+
+/** pf_killstates and pf_killstates_row, for what the firewall asks: one state, or by the ends of the stack key. */
+function isSelected(state: StateValues, selector: StateSelector): boolean {
+  if (selector.state !== undefined) {
+    return state.id === selector.state.id && (state.creatorid ?? 0) === selector.state.creatorid;
+  }
+  if (selector.label !== undefined || selector.translated !== true) return false;
+  if (selector.af !== state.af || selector.proto !== state.proto) return false;
+  const { addr, port } = state.key![1]!;
+  const source = state.direction === PF_IN ? 0 : 1;
+  return (
+    [
+      ['src', source],
+      ['dst', 1 - source],
+    ] as const
+  ).every(([name, index]) => {
+    const { address, port: wanted } = selector[name] ?? {};
+    const own = addr!.subarray(index * 16, index * 16 + (address?.length ?? 0));
+    const [first, last] = typeof wanted === 'object' ? wanted : [wanted, wanted];
+    return (
+      (address === undefined || Buffer.from(address).equals(own)) &&
+      (first === undefined || (first <= port![index]! && port![index]! <= last!))
+    );
+  });
 }
 
 /** As DIOCGETRULENV tells it. */

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { PF_OP_EQ } from '../../native-bindings/freebsd/constants.ts';
+import { PF_OP_EQ, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { openPfControl, openPfFirewall } from '../../src/firewall/pf.ts';
-import { createFakePf } from './fake-pf.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
+import { createFakePf, type StateValues } from './fake-pf.ts';
 import { ANCHOR, firewallChecks, loaded, options, pinhole } from './firewall-checks.ts';
+import { type End, forwarded, PHONE, PUBLIC, state, TRUNK } from './states.ts';
 
 describe('pf firewall, in the fake', () => {
   for (const { name, run } of firewallChecks) {
@@ -106,22 +108,71 @@ describe('pf firewall, in the fake', () => {
     assert.equal(loaded(pf).length, 1);
   });
 
-  it('kills states by label and ports, and by address and ports where rules only tag', () => {
-    const pf = createFakePf();
-    const control = openPfControl(pf, options);
-    const twice = pinhole(10_000, { sources: 'any' });
-    assert.equal(control.killStates([pinhole(10_000), twice, pinhole(10_010)]), 4);
-    assert.deepEqual(pf.kills, [
-      { label: 'pinholed:check:10000', proto: 17, dst: { port: [10_000, 10_001] }, translated: true },
-      { label: 'pinholed:check:10010', proto: 17, dst: { port: [10_010, 10_011] }, translated: true },
-    ]);
-    pf.kills.length = 0;
-    const tagging = openPfControl(pf, { ...options, style: () => ({ ...options.style(), tag: 'voice' }) });
-    tagging.killStates([pinhole(10_000)]);
-    const address = Uint8Array.of(192, 0, 2, 10);
-    assert.deepEqual(pf.kills, [
-      { af: 2, proto: 17, dst: { address, port: [10_000, 10_001] }, translated: true },
-    ]);
+  describe('the states of closed pinholes', () => {
+    const STRANGER: End = ['198.51.100.66', 40_000];
+    const toPhone = pinhole(12_000, { sources: ['198.51.100.20'] });
+    const packets = [3, 3] as const;
+    const inbound = forwarded({ from: TRUNK, to: PHONE, packets });
+    const outbound = forwarded({ from: PHONE, to: TRUNK, packets });
+    const translated = forwarded({ from: PHONE, to: TRUNK, packets, nat: PUBLIC });
+    const others = [
+      ...forwarded({ from: PHONE, to: STRANGER, packets }),
+      ...forwarded({ from: ['192.0.2.10', 12_002], to: TRUNK, packets }),
+      ...forwarded({ from: ['192.0.2.11', 12_000], to: TRUNK, packets }),
+    ];
+
+    function kill(states: readonly StateValues[], ...open: Pinhole[]) {
+      const pf = createFakePf();
+      openPfFirewall(pf, options).commit({ open, close: [] });
+      pf.stateTable = states;
+      const killed = openPfControl(pf, options).killStates([toPhone]);
+      return { killed, left: pf.stateTable, kills: pf.kills };
+    }
+
+    for (const [name, states] of Object.entries({ inbound, outbound, translated })) {
+      it(`are killed one by one, both of an ${name} flow, and no other`, () => {
+        const { killed, left, kills } = kill([...others.slice(0, 3), ...states, ...others.slice(3)]);
+        assert.equal(killed, 2);
+        assert.deepEqual(left, others);
+        assert.deepEqual(
+          kills,
+          states.map(({ id }) => ({ state: { id, creatorid: 0 } })),
+        );
+      });
+    }
+
+    it('are told by the wire where the machine itself has another address', () => {
+      const behind: End = ['10.0.0.9', 7000];
+      const { left } = kill([state(PF_OUT, { from: behind, to: TRUNK, packets, nat: PHONE })]);
+      assert.deepEqual(left, []);
+    });
+
+    it('stay where another pinhole lets the same packets pass', () => {
+      const other = pinhole(12_000, { sources: 'any', label: 'pinholed:another' });
+      const { killed, left } = kill([...inbound, ...outbound], other);
+      assert.equal(killed, 0);
+      assert.deepEqual(left, [...inbound, ...outbound]);
+    });
+
+    it('are killed by both ends, either way round, where pf does not tell its states', () => {
+      const pf = createFakePf();
+      openPfControl(pf, options).killStates([toPhone]);
+      const near = { address: Uint8Array.of(192, 0, 2, 10), port: [12_000, 12_001] as const };
+      const far = { address: Uint8Array.of(198, 51, 100, 20) };
+      const common = { af: 2, proto: 17, translated: true };
+      assert.deepEqual(pf.kills, [
+        { ...common, src: far, dst: near },
+        { ...common, src: near, dst: far },
+      ]);
+    });
+
+    it('are killed so too where there are too many to read', () => {
+      const pf = createFakePf();
+      pf.stateTable = [...others, ...outbound];
+      const many = { ...pf, states: () => null };
+      assert.equal(openPfControl(many, options).killStates([toPhone]), 2);
+      assert.deepEqual(pf.stateTable, others);
+    });
   });
 
   it('counts what passes, by pinhole', () => {
@@ -150,14 +201,17 @@ describe('pf firewall, in the fake', () => {
     firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] });
     control.traffic();
     pf.pass(`${ANCHOR}/00`, 1, 1);
-    assert.deepEqual(pf.kills, []);
+    assert.equal(pf.kills.length, 0);
     control.traffic();
     assert.deepEqual(
-      pf.kills.map(({ label }) => label),
-      ['pinholed:check:10000'],
+      pf.kills.map(({ src, dst }) => [src?.port, dst?.port]),
+      [
+        [undefined, [10_000, 10_001]],
+        [[10_000, 10_001], undefined],
+      ],
     );
     control.traffic();
-    assert.equal(pf.kills.length, 1);
+    assert.equal(pf.kills.length, 2);
   });
 
   it('holds exactly what was committed, whatever others do in between', () => {

@@ -1,54 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { AF_INET, AF_INET6, IPPROTO_UDP, PF_IN, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
-import { type Address, addressBytes, familyOf } from '../../src/address/address.ts';
+import { PF_IN, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
 import { createTrafficCounter } from '../../src/firewall/pf/traffic.ts';
 import { openPfFirewall } from '../../src/firewall/pf.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
-import { createFakePf, type FakePf, type StateValues } from './fake-pf.ts';
+import { createFakePf, type FakePf } from './fake-pf.ts';
 import { ANCHOR, options, pinhole } from './firewall-checks.ts';
-
-type End = readonly [address: Address, port: number];
-
-const PHONE: End = ['192.0.2.10', 12_000];
-const TRUNK: End = ['198.51.100.20', 30_000];
-const PUBLIC: End = ['203.0.113.1', 54_321];
-let ids = 0n;
-
-interface Flow {
-  readonly id?: bigint;
-  readonly from: End;
-  readonly to: End;
-  readonly packets: readonly [along: number, back: number];
-  readonly age?: number;
-  /** Source on the wire where that is another. */
-  readonly nat?: End;
-}
-
-/** The state of a flow on one interface, as pf_state_export fills it: 100 bytes a packet. */
-function state(direction: number, { id = ++ids, from, to, packets, age = 0, nat = from }: Flow): StateValues {
-  const key = (source: End, destination: End) => {
-    const ends = direction === PF_IN ? [source, destination] : [destination, source];
-    const addr = Buffer.alloc(32);
-    for (const [index, [address]] of ends.entries()) addr.set(addressBytes(address), index * 16);
-    return { addr, port: ends.map(([, port]) => port) };
-  };
-  return {
-    id,
-    key: [key(nat, to), key(from, to)],
-    creation: age,
-    packets: packets.map(BigInt),
-    bytes: packets.map((count) => BigInt(count * 100)),
-    af: familyOf(to[0]) === 4 ? AF_INET : AF_INET6,
-    proto: IPPROTO_UDP,
-    direction,
-  };
-}
-
-/** A packet that is forwarded passes two states. */
-function forwarded(flow: Flow): StateValues[] {
-  return [state(PF_IN, { ...flow, nat: flow.from }), state(PF_OUT, flow)];
-}
+import { type End, forwarded, newId, PHONE, PUBLIC, state, TRUNK } from './states.ts';
 
 const toPhone = pinhole(12_000, { sources: ['198.51.100.20'] });
 const toTrunk: Pinhole = pinhole(30_000, { address: '198.51.100.20', sources: ['192.0.2.10'] });
@@ -119,7 +77,7 @@ describe('media counted from pf states', () => {
     pf.stateTable = [];
     count(2);
     openPfFirewall(pf, options).commit({ open: [toPhone], close: [] });
-    const [incoming, outgoing] = [++ids, ++ids];
+    const [incoming, outgoing] = [newId(), newId()];
     const grown = (packets: number, age: number) => [
       state(PF_IN, { id: incoming, from: TRUNK, to: PHONE, packets: [packets, 0], age }),
       state(PF_OUT, { id: outgoing, from: TRUNK, to: PHONE, packets: [packets, 0], age }),
@@ -145,7 +103,7 @@ describe('media counted from pf states', () => {
       const pf = createFakePf();
       const firewall = openPfFirewall(pf, options);
       const counter = createTrafficCounter(pf, ANCHOR, () => 0);
-      const id = ++ids;
+      const id = newId();
       const grown = (packets: number) => [
         state(PF_IN, { id, from: TRUNK, to: PHONE, packets: [packets, 0] }),
       ];

@@ -5,12 +5,12 @@
  * made it: of two pinholes of a stream one would have all the packets and the other none. With a ruleset that lets
  * inside hosts send, media that begins inside has its state by that rule, and no pinhole would have any.
  */
-import { IPPROTO_TCP, IPPROTO_UDP, PF_IN } from '../../../native-bindings/freebsd/constants.ts';
+import { PF_IN } from '../../../native-bindings/freebsd/constants.ts';
 import { type PfState, type StateEnd, statesWith } from '../../../native-bindings/freebsd/pf-states.ts';
-import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
-import { lets, type Opening, type Flow as PacketFlow } from '../../pinhole/opening.ts';
+import { lets, type Opening } from '../../pinhole/opening.ts';
 import type { Traffic } from '../firewall.ts';
 import { openingOf, type PinholeRule } from './rule.ts';
+import { flowOf } from './states.ts';
 
 export interface FlowCounter {
   /**
@@ -72,13 +72,12 @@ export function createFlowCounter(): FlowCounter {
     const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
     for (const state of statesWith(new Set(byPort.keys()), states)) {
       const { source, destination } = state;
-      const protocol = PROTOCOLS[state.protocol];
-      if (protocol === undefined) continue;
       for (const way of WAYS) {
         const [from, to] = way === 0 ? [source, destination] : [destination, source];
         const targets = byPort.get(to.port);
         if (targets === undefined) continue;
-        const flow = packetFlow(protocol, from, to);
+        const flow = flowOf(state, from, to);
+        if (flow === null) continue;
         for (const target of targets) {
           if (!lets(target.opening, flow)) continue;
           const came = arrivals.get(target.key)!;
@@ -101,23 +100,6 @@ export function createFlowCounter(): FlowCounter {
 /** Along the state, and back. */
 const WAYS = [0, 1] as const;
 
-const PROTOCOLS: Readonly<Record<number, 'udp' | 'tcp'>> = { [IPPROTO_UDP]: 'udp', [IPPROTO_TCP]: 'tcp' };
-
-function packetFlow(protocol: 'udp' | 'tcp', from: StateEnd, to: StateEnd): PacketFlow {
-  return {
-    protocol,
-    source: format(from),
-    sourcePort: from.port,
-    destination: format(to),
-    destinationPort: to.port,
-  };
-}
-
-function format({ address }: StateEnd): Address {
-  const bytes = Buffer.from(address, 'latin1');
-  return bytes.length === 4 ? formatIPv4(bytes, 0) : formatIPv6(bytes, 0);
-}
-
 function take(
   { flows }: Arrivals,
   from: StateEnd,
@@ -131,8 +113,10 @@ function take(
   flows.set(name, flow);
   const side = (state.direction === PF_IN) === (way === 0) ? flow.in : flow.out;
   const all = { packets: state.packets[way], bytes: state.bytes[way] };
-  const before = side.live.get(state.id)?.before ?? (wasBefore ? all : NOTHING);
-  side.next.set(state.id, { all, before });
+  const { id, creatorid } = state.handle;
+  const key = `${id}/${creatorid}`;
+  const before = side.live.get(key)?.before ?? (wasBefore ? all : NOTHING);
+  side.next.set(key, { all, before });
 }
 
 /** Ends a count of what came by one rule, and returns the sum. */

@@ -1,7 +1,7 @@
 /** The administrator's ruleset as the kernel holds it. */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
-import { isInvalid, persist } from './attempt.ts';
+import { isBusy, isInvalid, persist } from './attempt.ts';
 
 /** A rule and the anchor it stands in; the main ruleset's path is empty. */
 export interface RuleInPlace {
@@ -20,6 +20,16 @@ export function readRules(pf: Pf, path: string, ruleset?: number): PfRuleReadBac
     });
   } catch (error) {
     if (isInvalid(error)) return [];
+    throw error;
+  }
+}
+
+/** As `readRules`; no rules where they go on changing under the reader. */
+export function readWhole(pf: Pf, path: string): PfRuleReadBack[] {
+  try {
+    return readRules(pf, path);
+  } catch (error) {
+    if (isBusy(error)) return [];
     throw error;
   }
 }

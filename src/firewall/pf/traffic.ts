@@ -3,15 +3,14 @@
  * many, from the counters of the rules: see flows.ts for what those cannot tell.
  */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
-import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import { openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
-import { isBusy, isNotKnown } from './attempt.ts';
 import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
 import { assemble, decodeRule, type PinholeRule, rulesOf } from './rule.ts';
-import { readRules } from './ruleset.ts';
+import { readWhole } from './ruleset.ts';
+import { readStates } from './states.ts';
 
 export interface TrafficCounter {
   /** Counters by pinhole id. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
@@ -30,9 +29,6 @@ interface Counted {
   readonly packets: number;
   readonly bytes: number;
 }
-
-/** More states than this are not read: some 40 MB. */
-const MOST_STATES = 100_000;
 
 /** For as many counts a rule that was not read is counted: its anchor may have changed meanwhile. */
 const ABSENT = 2;
@@ -54,7 +50,7 @@ export function createTrafficCounter(
   function count(): Map<string, Traffic> {
     const now = new Map<string, Counted>();
     for (const name of shardNames(pf, anchor)) readShard(pf, `${anchor}/${name}`, now);
-    const states = statesOf(pf);
+    const states = readStates(pf);
     if (states !== null) {
       stuck = [];
       const rules = watch(now);
@@ -84,7 +80,7 @@ export function createTrafficCounter(
   }
 
   function last(closed: readonly Pinhole[]): Map<string, Traffic> {
-    const states = statesOf(pf);
+    const states = readStates(pf);
     if (states === null) return new Map();
     const rules = new Map(closed.flatMap(rulesOf).map((rule) => [rule.key, rule]));
     const counted = flows.count(rules.values(), states, clock());
@@ -93,15 +89,6 @@ export function createTrafficCounter(
   }
 
   return { count, last, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
-}
-
-function statesOf(pf: Pf): Buffer | null {
-  try {
-    return pf.states(MOST_STATES);
-  } catch (error) {
-    if (!isNotKnown(error)) throw error;
-    return null;
-  }
 }
 
 function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
@@ -117,16 +104,6 @@ function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
       packets: packets + (other?.packets ?? 0),
       bytes: bytes + (other?.bytes ?? 0),
     });
-  }
-}
-
-/** No rules where they go on changing under the reader: then the next time counts. */
-function readWhole(pf: Pf, path: string): PfRuleReadBack[] {
-  try {
-    return readRules(pf, path);
-  } catch (error) {
-    if (isBusy(error)) return [];
-    throw error;
   }
 }
 
