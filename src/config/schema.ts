@@ -399,7 +399,13 @@ export const schema = {
         'with ftp-proxy(8) -T.',
     ),
     queue: setting(orOff(name('a queue name', 63)), 'off', 'ALTQ queue for media, as with ftp-proxy(8) -q.'),
-    statesPerRule: setting(integer(1, 1000), 4, 'States that one pinhole rule may have (`max`).'),
+    statesPerRule: setting(
+      integer(1, 65_535),
+      64,
+      'States that one pinhole rule may have (`max`). Each takes one packet with a source port of its own, forged or ' +
+        'not: few are used up by a handful of forged packets, and the media that comes after them is lost; many let ' +
+        'whoever forges the address of a party fill the state table.',
+    ),
     udpFirst: setting(duration('1s', '1h'), '1m', 'State timeout `udp.first` of pinhole rules.'),
     udpSingle: setting(duration('1s', '1h'), '30s', 'State timeout `udp.single` of pinhole rules.'),
     udpMultiple: setting(duration('1s', '1h'), '1m', 'State timeout `udp.multiple` of pinhole rules.'),
