@@ -46,8 +46,18 @@ export interface Dialog {
   readonly trickled: [Trickled[], Trickled[]];
   /** When the ACK of its 2xx is missed; Infinity before the 2xx and after the ACK. */
   ackBy: number;
-  /** When a fork that lost is given up; Infinity for the others. */
+  /** The caller has acknowledged its 2xx: it knows of this dialog. */
+  acknowledged: boolean;
+  /** The BYE under way; null when there is none. */
+  bye: Farewell | null;
+  /** When a fork that lost, or a dialog whose BYE gets no answer, is given up; Infinity for the others. */
   endsAt: number;
+}
+
+/** Who hangs up, and whether the other party asked that one to do it again, with credentials. */
+export interface Farewell {
+  readonly side: Side;
+  challenged: boolean;
 }
 
 export interface Offer {
@@ -102,10 +112,12 @@ export interface Call {
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
   readonly pastTags: string[];
   transactions: Transaction[];
-  /** When what is known now ends the call: no response, ringing too long, CANCEL or BYE unanswered. */
+  /** An ACK of a 2xx was seen: the caller's ACKs come past here. */
+  acknowledges: boolean;
   cancelled: boolean;
   /** When the INVITE itself runs out (Expires, RFC 3261 13.2.1). */
   inviteExpires: number;
+  /** When what is known now ends the call: no response, ringing too long, CANCEL unanswered. */
   signallingDeadline: number;
   sessionDeadline: number;
   hardDeadline: number;
@@ -147,6 +159,8 @@ export function newDialog(toTag: string): Dialog {
     offers: [null, null],
     trickled: [[], []],
     ackBy: Number.POSITIVE_INFINITY,
+    acknowledged: false,
+    bye: null,
     endsAt: Number.POSITIVE_INFINITY,
   };
 }

@@ -3,6 +3,7 @@ import type { Call, Dialog, EndReason, Offer } from './call.ts';
 import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
+import type { Refusal } from './refusal.ts';
 import { dropDialogs } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
@@ -48,7 +49,11 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
     return endCall(context, call, call.cancelled ? 'cancel-timeout' : waiting, now);
   }
   if (call.dialogs.some((dialog) => now >= dialog.endsAt)) {
-    const over = dropDialogs(call, (dialog) => now >= dialog.endsAt);
+    const hungUp = call.dialogs.some((dialog) => now >= dialog.endsAt && dialog.bye?.side === 0);
+    const over = dropDialogs(
+      call,
+      (dialog) => now >= dialog.endsAt || (hungUp && isUnknownToCaller(call, dialog)),
+    );
     if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
     return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
   }
@@ -58,11 +63,21 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
     call.idle = true;
     return changed(call, leaving(reason));
   }
-  return expireDialogs(settings, call, now);
+  return expireDialogs(context, call, now);
 }
 
-/** Offers that were never answered, and a 2xx that was never acknowledged. */
-function expireDialogs(settings: CallTimers, call: Call, now: number): Outcome {
+/**
+ * Offers that were never answered, and a 2xx that was never acknowledged. Where the caller has acknowledged another,
+ * it does not take part in this one.
+ */
+function expireDialogs(context: Context, call: Call, now: number): Outcome {
+  const settings = context.timers();
+  if (call.acknowledges && call.dialogs.some((dialog) => now >= dialog.ackBy)) {
+    dropDialogs(call, (dialog) => now >= dialog.ackBy);
+    return isOver(call)
+      ? endCall(context, call, 'bye', now)
+      : changed(call, leaving('losing-fork'), [missingAck(settings)]);
+  }
   let dropped = false;
   let unacknowledged: Dialog | null = null;
   for (const dialog of call.dialogs) {
@@ -76,11 +91,12 @@ function expireDialogs(settings: CallTimers, call: Call, now: number): Outcome {
       unacknowledged = dialog;
     }
   }
-  const refusals =
-    unacknowledged === null
-      ? []
-      : [{ reason: 'missing-ack' as const, detail: `no ACK within ${settings.ack / 1000} s of the 2xx` }];
+  const refusals = unacknowledged === null ? [] : [missingAck(settings)];
   return dropped ? changed(call, leaving('offer-refused'), refusals) : unchanged(call, refusals);
+}
+
+function missingAck({ ack }: CallTimers): Refusal {
+  return { reason: 'missing-ack', detail: `no ACK within ${ack / 1000} s of the 2xx` };
 }
 
 /** When an offer without an answer is dropped, in ms. */
@@ -110,6 +126,14 @@ export function endCall({ timers, admission }: Context, call: Call, reason: EndR
   admission.release(call.parties[0], call.parties[1]);
   const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
   return changed(call, leaving(CLOSE_REASONS[reason], known ? timers().drain : 0));
+}
+
+/**
+ * A fork that an answered call's caller never acknowledged, though its ACKs come past here: when that caller hangs up
+ * it is over, and whoever answered for it has no part in what the caller does next.
+ */
+export function isUnknownToCaller(call: Call, dialog: Dialog): boolean {
+  return call.answeredAt !== null && call.acknowledges && !dialog.acknowledged;
 }
 
 /** Nobody talks any more: forks that lost do not count, forks that still ring do. */

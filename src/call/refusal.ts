@@ -46,6 +46,12 @@ export const REFUSALS = {
     means: 'The Call-ID is known, but the tags or the sending host do not belong to the dialog.',
     advice: 'Either a forged message, or requests that bypass the proxy: let the whole dialog take one path.',
   },
+  'late-fork': {
+    means:
+      'A response to an INVITE came with a new To tag, later than timers.forks after another party had answered.',
+    advice:
+      'RFC 3261 13.2.2.4: the caller waits no longer for others to answer, and nothing opened. If the call has no audio, look for what delayed the response.',
+  },
   'unexpected-answer': {
     means: 'A session description came where the offer/answer model has no place for it.',
     advice: 'RFC 6337 table 1 lists the six places. Report it to the maker of the sending device.',
@@ -127,6 +133,11 @@ export const REFUSALS = {
   'calls-per-peer-limit': {
     means: 'The named peer has as many calls already as `calls` of its entry in `peers` says.',
     advice: 'Raise `calls` of that peer, or find out who makes so many calls.',
+  },
+  'legs-limit': {
+    means: 'A Call-ID has 64 legs already: INVITEs with other tags, or between other addresses.',
+    advice:
+      'A proxy that forks to so many, a loop, or somebody who looks for what it costs: see who sends them.',
   },
   'offer-rate-limit': {
     means: 'The host makes more than caps.offers-per-second offers.',

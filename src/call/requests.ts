@@ -37,6 +37,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
 export function onOffer(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
+  stays(call, dialog, side);
   const theirs = dialog.offers[otherSide(side)];
   if (message.method === 'PRACK' && theirs?.transaction.method === 'INVITE') {
     addTransaction(context, call, message, arrival, side, null);
@@ -54,7 +55,11 @@ export function onOffer(context: Context, { call, side, dialog }: Match, incomin
 /** ACK of a 2xx: the answer, when the 2xx made the offer. */
 export function onAck(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;
-  dialog.ackBy = Number.POSITIVE_INFINITY;
+  if (dialog.confirmed && side === 0) {
+    dialog.ackBy = Number.POSITIVE_INFINITY;
+    dialog.acknowledged = true;
+    call.acknowledges = true;
+  }
   const offer = dialog.offers[otherSide(side)];
   if (offer === null || offer.transaction.method !== 'INVITE' || offer.transaction.cseq !== message.cseq) {
     return unchanged(call);
@@ -63,7 +68,10 @@ export function onAck(context: Context, { call, side, dialog }: Match, incoming:
   return agree(context, call, dialog, offer.description, otherSide(side), answer, true, arrival.now);
 }
 
-/** BYE only marks: its final response, or the lack of one, ends the dialog. */
+/**
+ * BYE only marks: its final response, or the lack of one, ends the dialog. Another one of the same party after a
+ * challenge has its own time to be answered.
+ */
 export function onBye(
   context: Context,
   { call, side, dialog }: Match,
@@ -71,7 +79,10 @@ export function onBye(
 ): Outcome {
   if (isRetransmission(call, message, side)) return unchanged(call);
   addTransaction(context, call, message, arrival, side, null);
-  dialog.endsAt = Math.min(dialog.endsAt, arrival.now + context.timers().afterBye);
+  const endsAt = arrival.now + context.timers().afterBye;
+  const again = dialog.bye?.challenged === true && dialog.bye.side === side;
+  dialog.endsAt = again && dialog.confirmed ? endsAt : Math.min(dialog.endsAt, endsAt);
+  dialog.bye = { side, challenged: false };
   if (call.dialogs.length === 1) call.state = 'terminating';
   return unchanged(call);
 }
@@ -80,6 +91,7 @@ export function onBye(
 export function onTrickle(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
   const { message, arrival, bodies } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
+  stays(call, dialog, side);
   addTransaction(context, call, message, arrival, side, null);
   const fragment = bodies.fragment();
   if ('error' in fragment) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
@@ -88,6 +100,14 @@ export function onTrickle(context: Context, { call, side, dialog }: Match, incom
     for (const candidate of candidates) if (list.length < MAX_TRICKLED) list.push({ mid, candidate });
   }
   return changed(call, leaving('unused-candidate'));
+}
+
+/** Who was asked to hang up with credentials and sends something else has not hung up. */
+function stays(call: Call, dialog: Dialog, side: Side): void {
+  if (dialog.bye?.challenged !== true || dialog.bye.side !== side) return;
+  dialog.bye = null;
+  dialog.endsAt = Number.POSITIVE_INFINITY;
+  if (call.state === 'terminating') call.state = 'confirmed';
 }
 
 /** CANCEL only marks (RFC 3261 9.1): the INVITE's own final response decides. Whether it was for this call. */

@@ -1,7 +1,8 @@
+import { printable } from '../printable.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Call, type Dialog, otherSide, type Transaction } from './call.ts';
 import type { Context } from './context.ts';
-import { endCall, isOver, refreshSession } from './expiry.ts';
+import { endCall, isOver, isUnknownToCaller, refreshSession } from './expiry.ts';
 import { agree, describeAnswer, dropOffer, placeOffer } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import { dialogTag, dropDialogs, findOrAddDialog } from './transactions.ts';
@@ -42,13 +43,14 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
     if (message.toTag === '' || message.status === 100) return unchanged(call);
   }
   const forks = call.dialogs.length;
+  const known = call.dialogs.some((one) => one.toTag === message.toTag);
+  const awaited = (call.answeredAt ?? Number.POSITIVE_INFINITY) + context.timers().forks;
+  if (!known && arrival.now > awaited) return tooLate(call, message);
   const dialog = findOrAddDialog(call, message.toTag);
   if (dialog === null) return unchanged(call);
   const isNew = call.dialogs.length > forks;
   // A fork that is heard of only after another one has answered has lost as well.
-  if (isNew && message.status < 200 && call.answeredAt !== null) {
-    dialog.endsAt = arrival.now + context.timers().forks;
-  }
+  if (isNew && message.status < 200 && call.answeredAt !== null) dialog.endsAt = awaited;
   let departure = forks > 0 && isNew ? leaving('answered') : null;
   if (message.status >= 200) {
     const repeated = dialog.confirmed;
@@ -59,6 +61,13 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
   if (dialog.settled) return { ...unchanged(call), departure };
   const taken = takeDescription(context, call, dialog, invite, incoming);
   return taken.departure === null ? { ...taken, departure } : taken;
+}
+
+/** RFC 3261 13.2.2.4: 64*T1 after the first 2xx no others are awaited. Those of dialogs that are over are nothing new. */
+function tooLate(call: Call, { status, toTag }: SipMessage): Outcome {
+  if (call.pastTags.includes(toTag)) return unchanged(call);
+  const detail = `${status} with the new To tag ${printable(toTag, 64)}, long after another party had answered`;
+  return unchanged(call, [{ reason: 'late-fork', detail }]);
 }
 
 /** A failure ends all early dialogs (RFC 3261 13.2.2.3); those that a 2xx confirmed go on. */
@@ -126,7 +135,10 @@ function takeDescription(
   return unchanged(call, [...described.refusals, { reason: 'unexpected-answer', detail }]);
 }
 
-/** Any final response ends the dialog (RFC 3261 15.1.1), but those that ask for the BYE once more. */
+/**
+ * Any final response ends the dialog (RFC 3261 15.1.1). A challenge asks for the BYE once more. The time that is left
+ * runs on where a party inside has hung up: nobody else may keep its port open, and only it can say that it stays.
+ */
 function onByeResponse(
   context: Context,
   call: Call,
@@ -139,13 +151,19 @@ function onByeResponse(
   const tag = dialogTag(transaction, message);
   if (message.status === 401 || message.status === 407) {
     const answered = call.answeredAt !== null;
-    for (const dialog of call.dialogs) {
-      if (dialog.toTag === tag && (dialog.confirmed || !answered)) dialog.endsAt = Number.POSITIVE_INFINITY;
+    const dialog = call.dialogs.find(({ toTag }) => toTag === tag);
+    if (dialog === undefined || dialog.bye === null) return unchanged(call);
+    if (dialog.confirmed && context.admission.isInside(transaction.source)) {
+      dialog.bye.challenged = true;
+      return unchanged(call);
     }
+    if (dialog.confirmed || !answered) dialog.endsAt = Number.POSITIVE_INFINITY;
+    dialog.bye = null;
     if (call.state === 'terminating') call.state = answered ? 'confirmed' : 'ringing';
     return unchanged(call);
   }
-  dropDialogs(call, (dialog) => dialog.toTag === tag);
+  const hungUp = transaction.side === 0;
+  dropDialogs(call, (dialog) => dialog.toTag === tag || (hungUp && isUnknownToCaller(call, dialog)));
   if (isOver(call)) return endCall(context, call, 'bye', now);
   return changed(call, leaving('bye', context.timers().drain));
 }

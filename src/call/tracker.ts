@@ -24,6 +24,8 @@ export interface Tracker {
   calls(): Iterable<Call>;
 }
 
+/** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
+export const MAX_LEGS = 64;
 const NONE: readonly Outcome[] = [];
 const NO_CALLS: readonly Call[] = [];
 
@@ -67,7 +69,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
    */
   function takeInvite(incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
-    const legs = (byCallId.get(message.callId) ?? NO_CALLS).filter(
+    const all = byCallId.get(message.callId) ?? NO_CALLS;
+    const legs = all.filter(
       ({ fromTag, parties }) =>
         fromTag === message.fromTag &&
         parties[0] === arrival.source.address &&
@@ -79,6 +82,10 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     if (failed !== undefined && failed.state !== 'ended') {
       startAnew(failed, arrival);
       return [startAttempt(context, failed, incoming)];
+    }
+    if (failed === undefined && all.length >= MAX_LEGS) {
+      const detail = `${all.length} legs have the Call-ID of an INVITE from ${arrival.source.address}`;
+      return [unchanged(null, [{ reason: 'legs-limit', detail }])];
     }
     const { refused, madeRoom } = admit(arrival);
     if (refused !== null) return [unchanged(failed ?? null, [refused]), ...madeRoom];
@@ -101,6 +108,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     call.endReason = null;
     call.endStatus = 0;
     call.answeredAt = null;
+    call.acknowledges = false;
     call.sessionDeadline = Number.POSITIVE_INFINITY;
     call.hardDeadline = hardDeadline(now);
   }
@@ -225,6 +233,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       dialogs: [],
       pastTags: [],
       transactions: [],
+      acknowledges: false,
       cancelled: false,
       inviteExpires: Number.POSITIVE_INFINITY,
       signallingDeadline: Number.POSITIVE_INFINITY,

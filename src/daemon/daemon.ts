@@ -34,7 +34,7 @@ export interface DaemonOptions extends ServeOptions {
 }
 
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
-const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/2`;
+const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/3`;
 const ROOT_LACKS =
   process.platform === 'freebsd'
     ? 'in a jail without vnet root may not do this'

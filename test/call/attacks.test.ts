@@ -333,6 +333,27 @@ describe('floods', () => {
     assert.ok(scene.refusals().includes('too-many-streams'));
   });
 
+  test('legs of one Call-ID are bounded, so that a message is looked up among few', () => {
+    const scene = createScene(protectedNet);
+    const other = host('192.0.2.11');
+    for (let i = 0; i < 1_000; i++) {
+      const branch = `z9hG4bK-${i}`;
+      scene.send(outside, inside, sip('INVITE', { callId: 'same', from: `t${i}`, branch }));
+    }
+    assert.equal([...scene.inspector.calls()].length, 64);
+    assert.ok(scene.refusals().every((reason) => reason === 'legs-limit'));
+    scene.send(
+      inside,
+      outside,
+      sip('200 INVITE', { callId: 'same', from: 't63', to: 'b', branch: 'z9hG4bK-63' }),
+    );
+    scene.send(other, outside, sip('INVITE', { callId: 'other', body: sdp('192.0.2.11', [40000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.11:40000-40001 < 198.51.100.20']);
+    scene.wait(600_000);
+    scene.send(inside, outside, sip('INVITE', { callId: 'same', body: sdp('192.0.2.10', [40000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
   test('calls of one inside host are bounded', () => {
     const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
     for (const callId of ['1', '2']) {

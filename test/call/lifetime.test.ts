@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { createInspector } from '../../src/inspector.ts';
 import { udpPacket } from '../packets.ts';
-import { createScene, type Host, host, type Scene, sdp, settingsWith, sip } from '../scene.ts';
+import { createScene, type Host, host, networks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
 
 const phone = host('192.0.2.10');
 const pbx = host('198.51.100.20');
@@ -59,18 +59,53 @@ describe('BYE', () => {
   }
 
   for (const status of [401, 407]) {
-    test(`answered ${status} it does not close (A22); the authenticated one does`, () => {
+    test(`answered ${status} it does not close at once (A22); the authenticated one does`, () => {
       const scene = answered();
       scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
       scene.send(pbx, phone, sip(`${status} BYE`, { to: 'b', cseq: 2 }));
-      scene.wait(40_000);
+      scene.wait(31_000);
       assert.equal(scene.open().length, 2);
       scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 3 }));
+      scene.wait(20_000);
+      assert.equal(scene.open().length, 2, 'it has 32 s of its own');
       scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 3 }));
       scene.wait(1_000);
       assert.deepEqual(scene.open(), []);
     });
   }
+
+  test('of an outside party, challenged by the host inside, it ends nothing (A22)', () => {
+    const scene = answered(createScene({ inside: networks('192.0.2.0/24') }));
+    scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(phone, pbx, sip('401 BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.wait(100_000);
+    assert.equal(scene.open().length, 1);
+  });
+
+  test('of the inside party, challenged from outside: 32 s, whatever the outside party sends', () => {
+    const scene = answered(createScene({ inside: networks('192.0.2.0/24') }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('401 BYE', { to: 'b', cseq: 2 }));
+    for (let cseq = 5; cseq < 8; cseq++) {
+      scene.wait(10_000);
+      scene.media('198.51.100.20', 20000, '192.0.2.10', 40000);
+      scene.send(pbx, phone, sip('INVITE', { from: 'b', to: 'a', cseq, body: ANSWER }));
+      scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 100 + cseq }));
+      scene.send(pbx, phone, sip('401 BYE', { to: 'b', cseq: 2 }));
+    }
+    scene.wait(2_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'bye-timeout');
+  });
+
+  test('challenged, and then the party that had hung up goes on: so does the call', () => {
+    const scene = answered();
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('401 BYE', { to: 'b', cseq: 2 }));
+    scene.send(phone, pbx, sip('UPDATE', { to: 'b', cseq: 3 }));
+    scene.wait(100_000);
+    assert.equal(scene.open().length, 2);
+  });
 
   test('never answered it closes after 32 s (Timer F)', () => {
     const scene = answered();
@@ -103,6 +138,94 @@ describe('BYE', () => {
     assert.deepEqual(scene.open(), []);
     scene.wait(60_000);
     assert.equal([...scene.inspector.calls()].length, 0, 'the call is forgotten');
+  });
+});
+
+describe('a 2xx with another To tag', () => {
+  const EVIL = sdp('203.0.113.66', [50000]);
+  const inside = { inside: networks('192.0.2.0/24') };
+  const fork = (scene: Scene, to = 'evil') => scene.send(pbx, phone, sip('200 INVITE', { to, body: EVIL }));
+  const hangUp = (scene: Scene) => {
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.wait(1_000);
+  };
+
+  test('is none of the call 64*T1 after the first (RFC 3261 13.2.2.4)', () => {
+    const scene = answered(createScene(inside));
+    scene.wait(32_001);
+    const before = scene.open();
+    fork(scene);
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'ringing', body: EVIL }));
+    assert.deepEqual(scene.open(), before);
+    assert.deepEqual(scene.refusals(), ['not-inside', 'late-fork', 'late-fork']);
+    hangUp(scene);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'bye');
+  });
+
+  test('closes when the caller acknowledges others and never this one', () => {
+    const scene = answered(createScene(inside));
+    fork(scene);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.66']);
+    scene.wait(32_001);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('stays when the caller acknowledges it, too', () => {
+    const scene = answered(createScene(inside));
+    fork(scene);
+    scene.send(phone, pbx, sip('ACK', { to: 'evil', branch: 'z9hG4bK-other-ack' }));
+    hangUp(scene);
+    scene.wait(60_000);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.66']);
+  });
+
+  test('is over with the BYE of a caller who never acknowledged it', () => {
+    const scene = answered(createScene(inside));
+    fork(scene);
+    hangUp(scene);
+    assert.deepEqual(scene.open(), []);
+    fork(scene, 'later');
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('that rang and is answered after the BYE is over, too', () => {
+    const scene = createScene(inside);
+    invited(scene);
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'evil' }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    hangUp(scene);
+    fork(scene);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('is over 32 s after a BYE that gets no answer', () => {
+    const scene = answered(createScene(inside));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.wait(31_000);
+    fork(scene);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('that rings after the answer is given up with the others, 32 s after it', () => {
+    const scene = answered(createScene(inside));
+    scene.wait(30_000);
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'evil', body: EVIL }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.66']);
+    scene.wait(2_001);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('is kept where no ACK comes past here at all', () => {
+    const scene = createScene();
+    invited(scene);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'c', body: ANSWER }));
+    scene.wait(40_000);
+    assert.equal(scene.open().length, 2);
   });
 });
 

@@ -89,6 +89,7 @@ function callOf(callId: string): Call {
     dialogs: [],
     pastTags: [],
     transactions: [],
+    acknowledges: false,
     cancelled: false,
     inviteExpires: Number.POSITIVE_INFINITY,
     signallingDeadline: Number.POSITIVE_INFINITY,
