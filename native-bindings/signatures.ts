@@ -51,6 +51,7 @@ export const signatures = {
   if_nametoindex: { result: 'uint', args: ['cstring'] },
 
   sysctlbyname: { result: 'int', args: ['cstring', 'bytes', 'bytes', 'bytes', 'size'], only: 'freebsd' },
+  sysctl: { result: 'int', args: ['bytes', 'uint', 'bytes', 'bytes', 'bytes', 'size'], only: 'freebsd' },
   kldload: { result: 'int', args: ['cstring'], only: 'freebsd' },
   kldfind: { result: 'int', args: ['cstring'], only: 'freebsd' },
   modfind: { result: 'int', args: ['cstring'], only: 'freebsd' },

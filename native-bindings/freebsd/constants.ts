@@ -18,6 +18,17 @@ export const MSG_TRUNC = 0x10;
 export const MSG_DONTWAIT = 0x80;
 export const MSG_WAITFORONE = 0x80000;
 
+// sys/socket.h, sys/sysctl.h, net/route.h
+export const CTL_NET = 4;
+export const PF_ROUTE = 17;
+export const NET_RT_DUMP = 1;
+export const RTF_GATEWAY = 0x2;
+export const RTF_HOST = 0x4;
+export const RTF_REJECT = 0x8;
+export const RTF_BLACKHOLE = 0x1000;
+export const RTA_DST = 1;
+export const RTA_NETMASK = 4;
+
 // netinet/in.h, netinet/ip.h, netinet/tcp.h
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;

@@ -19,7 +19,24 @@ export const POLLIN = 1;
 export const POLLERR = 8;
 export const CLONE_NEWNET = 0x40000000;
 
+// linux/rtnetlink.h, linux/if_link.h, linux/if_arp.h
+export const RTM_NEWLINK = 16;
+export const RTM_GETLINK = 18;
+export const RTM_NEWROUTE = 24;
+export const RTM_GETROUTE = 26;
+export const RTN_UNICAST = 1;
+export const RTN_LOCAL = 2;
+export const RTA_DST = 1;
+export const RTA_OIF = 4;
+export const RTA_GATEWAY = 5;
+export const RTA_MULTIPATH = 9;
+export const RTA_VIA = 18;
+export const IFLA_IFNAME = 3;
+export const IFLA_MASTER = 10;
+export const ARPHRD_LOOPBACK = 772;
+
 // linux/netlink.h
+export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
 export const NETLINK_NO_ENOBUFS = 5;
@@ -69,6 +86,7 @@ export const NFQA_VERDICT_HDR = 2;
 export const NFQA_MARK = 3;
 export const NFQA_IFINDEX_INDEV = 5;
 export const NFQA_IFINDEX_OUTDEV = 6;
+export const NFQA_IFINDEX_PHYSINDEV = 7;
 export const NFQA_PAYLOAD = 10;
 export const NFQA_CAP_LEN = 13;
 export const NFQA_SKB_INFO = 14;

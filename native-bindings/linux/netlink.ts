@@ -249,7 +249,7 @@ export function attributeText(value: Buffer): string {
   return value.toString('utf8', 0, nul < 0 ? value.length : nul);
 }
 
-/** A netlink socket for netfilter's subsystems. All calls are synchronous: the kernel answers before `send` returns. */
+/** A netlink socket. All calls are synchronous: the kernel answers before `send` returns. */
 export interface NetlinkSocket {
   readonly fd: number;
   /** Sequence number for the next message. */
@@ -277,13 +277,13 @@ const DATAGRAM = 64 * 1024;
 /** Room for a batch of some thousand elements and for its answers. */
 const SOCKET_BUFFER = 4 * 1024 * 1024;
 
-/** Opens a NETLINK_NETFILTER socket. The messages themselves need CAP_NET_ADMIN, also later. */
-export function openNetlink(libc: Libc, bufferSize = SOCKET_BUFFER): NetlinkSocket {
-  const fd = libc.check(
-    'socket',
-    libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER),
-    'netlink',
-  );
+/** Opens a NETLINK_NETFILTER socket, or another's. Netfilter's messages need CAP_NET_ADMIN, also later. */
+export function openNetlink(
+  libc: Libc,
+  bufferSize = SOCKET_BUFFER,
+  protocol = NETLINK_NETFILTER,
+): NetlinkSocket {
+  const fd = libc.check('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'netlink');
   const own = sockaddrNl.encode({ nl_family: AF_NETLINK });
   libc.check('bind', libc.bind(fd, own, own.length), 'netlink');
   raiseBuffer(libc, fd, SO_SNDBUFFORCE, SO_SNDBUF, bufferSize);

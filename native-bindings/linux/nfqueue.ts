@@ -18,6 +18,7 @@ import {
   NFQA_CFG_QUEUE_MAXLEN,
   NFQA_IFINDEX_INDEV,
   NFQA_IFINDEX_OUTDEV,
+  NFQA_IFINDEX_PHYSINDEV,
   NFQA_MARK,
   NFQA_MAX,
   NFQA_PACKET_HDR,
@@ -92,6 +93,8 @@ export interface Queue {
   /** Interface indices, 0 where there is none: in (prerouting, input, forward), out (forward, output, postrouting). */
   inDevice(index: number): number;
   outDevice(index: number): number;
+  /** The port of a bridge that it came in through, where it crosses one; else 0. */
+  bridgePort(index: number): number;
   /** NFQA_SKB_ bits: checksum still to be computed, not yet segmented. */
   info(index: number): number;
   /** Puts a verdict (NF_ACCEPT, NF_DROP) among those to send. */
@@ -192,6 +195,7 @@ export function openQueue(libc: Libc, number: number, options: QueueOptions = {}
     mark: (index) => be32At(index, NFQA_MARK, 0),
     inDevice: (index) => be32At(index, NFQA_IFINDEX_INDEV, 0),
     outDevice: (index) => be32At(index, NFQA_IFINDEX_OUTDEV, 0),
+    bridgePort: (index) => be32At(index, NFQA_IFINDEX_PHYSINDEV, 0),
     info: (index) => be32At(index, NFQA_SKB_INFO, 0),
     verdict: (id, verdict) => add(NFQNL_MSG_VERDICT, id, verdict),
     verdictUpTo: (id, verdict) => add(NFQNL_MSG_VERDICT_BATCH, id, verdict),
@@ -204,8 +208,16 @@ export function openQueue(libc: Libc, number: number, options: QueueOptions = {}
 /** Bytes that the attributes in use take at least. */
 const sizes = new Uint8Array(NFQA_MAX + 1);
 sizes[NFQA_PACKET_HDR] = packetHeader.size;
-for (const type of [NFQA_MARK, NFQA_IFINDEX_INDEV, NFQA_IFINDEX_OUTDEV, NFQA_CAP_LEN, NFQA_SKB_INFO])
+for (const type of [
+  NFQA_MARK,
+  NFQA_IFINDEX_INDEV,
+  NFQA_IFINDEX_OUTDEV,
+  NFQA_IFINDEX_PHYSINDEV,
+  NFQA_CAP_LEN,
+  NFQA_SKB_INFO,
+]) {
   sizes[type] = 4;
+}
 
 /** Notes where each attribute of a packet's message lies. False when it lacks its header, or is cut. */
 function indexPacket(message: Buffer, places: Int32Array, ends: Int32Array): boolean {

@@ -19,14 +19,25 @@ export function parseNetwork(text: string): Network | null {
   if (!/^\d{1,3}$/.test(prefixText)) return null;
   const prefix = Number(prefixText);
   if (prefix > widest) return null;
-  const masked = bytes.map((byte, index) => byte & maskByte(prefix, index));
-  const family = familyOf(address);
+  return networkOf(bytes, prefix);
+}
+
+/** The network of the first `prefix` bits of an address' four or sixteen bytes. */
+export function networkOf(bytes: Uint8Array, prefix: number): Network {
+  const masked = Uint8Array.from(bytes, (byte, index) => byte & maskByte(prefix, index));
+  const family = bytes.length === 4 ? 4 : 6;
   return { text: `${formatMasked(masked)}/${prefix}`, family, bytes: masked, prefix };
 }
 
 export function networkHas(network: Network, address: Address): boolean {
   if (familyOf(address) !== network.family) return false;
   return hasBytes(network, addressBytes(address));
+}
+
+/** Whether two networks have an address in common. */
+export function networksOverlap(one: Network, other: Network): boolean {
+  const [wide, narrow] = one.prefix <= other.prefix ? [one, other] : [other, one];
+  return hasBytes(wide, narrow.bytes);
 }
 
 /** A membership test over many networks that remembers its answers for the addresses it has seen lately. */

@@ -10,7 +10,7 @@ import { type DivertSocket, openDivert } from '../../native-bindings/freebsd/div
 import { type Interfaces, openInterfaces } from '../../native-bindings/freebsd/interfaces.ts';
 import { divertAddress } from '../../native-bindings/freebsd/sockaddr.ts';
 import { createLoopGuard } from './divert/loop-guard.ts';
-import { createWayBack } from './divert/way-back.ts';
+import { createWayBack, interfaceIn } from './divert/way-back.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from './interceptor.ts';
 
 /** Packets taken at a time. */
@@ -72,7 +72,8 @@ export function createDivertInterceptor(
       const slot = slots[handle]!;
       const length = socket.receive(slot, addresses[handle]!);
       if (length >= 0) {
-        packets.push({ bytes: slot.subarray(0, length) as NodeBuffer, handle });
+        const entered = interfaceIn(addresses[handle]!);
+        packets.push({ bytes: slot.subarray(0, length) as NodeBuffer, handle, entered });
         continue;
       }
       const reason = libc.failure();

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { Entered } from '../address/ingress.ts';
 
 /** One IP packet on its way through the host, held until it is released or dropped. */
 export interface HeldPacket {
@@ -6,6 +7,8 @@ export interface HeldPacket {
   readonly bytes: Buffer;
   /** The interceptor's own handle: divert's 16 address bytes, a queue's packet id, a frame number. */
   readonly handle: number;
+  /** The interface it came in through; absent where that is not known. */
+  readonly entered?: Entered;
 }
 
 /** The seam to whatever hands over packets: divert(4), NFQUEUE, a capture file. */

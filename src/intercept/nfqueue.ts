@@ -58,6 +58,7 @@ const BATCH = 32;
 interface Slot {
   bytes: Buffer;
   handle: number;
+  entered: number | null;
 }
 
 /**
@@ -69,7 +70,11 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
   const queue = open(libc, options);
   const losses = openLosses(options.queue);
   const lossesBefore = losses?.read() ?? 0;
-  const slots: Slot[] = Array.from({ length: BATCH }, () => ({ bytes: Buffer.alloc(0), handle: 0 }));
+  const slots: Slot[] = Array.from({ length: BATCH }, () => ({
+    bytes: Buffer.alloc(0),
+    handle: 0,
+    entered: null,
+  }));
   const held: Slot[] = [];
   const descriptor = pollfd.encode({ fd: queue.fd, events: POLLIN });
   let lastId = 0;
@@ -86,6 +91,7 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
       const slot = slots[index]!;
       slot.bytes = queue.payload(index);
       slot.handle = queue.id(index);
+      slot.entered = queue.bridgePort(index) || queue.inDevice(index) || null;
       if (queue.length(index) > slot.bytes.length) cut++;
       // The kernel numbers packets before it finds out that the socket has no room for one.
       socketFull += (slot.handle - lastId - 1) >>> 0;

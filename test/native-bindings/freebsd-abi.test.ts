@@ -22,7 +22,10 @@ const structs = Object.values({
 /** abi.json has its number in words (`ioctls_by_version`), for not every kernel of 15 knows the request. */
 const DIOCGETSTATESV2 = '0xc018445d';
 
-/** From headers that abi.json does not cover: sys/socket.h, netinet/tcp.h and netpfil/pf/pf.h of FreeBSD 15.1. */
+/**
+ * From headers that abi.json does not cover: sys/socket.h, net/route.h, netinet/tcp.h and netpfil/pf/pf.h of
+ * FreeBSD 15.1.
+ */
 const elsewhere = {
   SOCK_DGRAM: 2,
   SO_RERROR: 0x20000,
@@ -30,6 +33,15 @@ const elsewhere = {
   TH_SYN: 0x02,
   TH_ACK: 0x10,
   PF_REASS_ENABLED: 1,
+  CTL_NET: 4,
+  PF_ROUTE: 17,
+  NET_RT_DUMP: 1,
+  RTF_GATEWAY: 0x2,
+  RTF_HOST: 0x4,
+  RTF_REJECT: 0x8,
+  RTF_BLACKHOLE: 0x1000,
+  RTA_DST: 0x1,
+  RTA_NETMASK: 0x4,
 };
 
 describe('FreeBSD ABI', { skip: withoutAbi }, () => {

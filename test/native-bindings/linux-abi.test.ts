@@ -5,6 +5,7 @@ import * as constants from '../../native-bindings/linux/constants.ts';
 import * as netlink from '../../native-bindings/linux/netlink.ts';
 import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
 import * as privileges from '../../native-bindings/linux/privileges.ts';
+import * as routes from '../../native-bindings/linux/routes.ts';
 import { messageLayouts } from '../../native-bindings/message-batch.ts';
 import { evaluate, withoutCompiler } from './compiler.ts';
 
@@ -17,7 +18,9 @@ const headers = [
   'sys/socket.h',
   'sys/prctl.h',
   'netinet/in.h',
+  'net/if_arp.h',
   'linux/netlink.h',
+  'linux/rtnetlink.h',
   'linux/capability.h',
   'linux/netfilter.h',
   'linux/netfilter/nfnetlink.h',
@@ -38,6 +41,9 @@ const structs = [
   nfqueue.verdictHeader,
   nfqueue.configCommand,
   nfqueue.configParams,
+  routes.ifinfomsg,
+  routes.rtmsg,
+  routes.rtnexthop,
   privileges.capHeader,
   privileges.capData,
   privileges.ucred,

@@ -91,6 +91,12 @@ export function createWayBack(interfaces: InterfaceSource): WayBack {
   };
 }
 
+/** What a packet's sixteen bytes say of the interface it came in through: at most seven characters of its name. */
+export function interfaceIn(address: Buffer): string | null {
+  const name = nameIn(address);
+  return name === '' ? null : name;
+}
+
 function nameIn(address: Buffer): string {
   let end = SIN_ZERO;
   while (end < SIN_ZERO + NAME_MAX && address[end] !== 0) end++;
