@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
+import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call, EndReason } from './call/call.ts';
 import type { CallTimers } from './call/context.ts';
 import { createDeadlines } from './call/deadlines.ts';
@@ -8,9 +9,10 @@ import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { createTracker } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
+import { createIngressGuard } from './inspector/ingress-guard.ts';
 import { createTcpReader } from './inspector/tcp.ts';
-import type { PacketError, PacketView } from './packet/ip.ts';
-import { createPacketReader } from './packet/reader.ts';
+import { createFragmentReassembler } from './packet/fragments.ts';
+import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
 import type { Change } from './pinhole/change.ts';
 import type { Pinhole } from './pinhole/pinhole.ts';
 import {
@@ -98,6 +100,8 @@ export interface InspectorStats {
   notSip: number;
   keepalives: number;
   malformed: number;
+  /** Packets with an inside host's address that did not come in from inside. */
+  spoofed: number;
   /** Packets whose headers cannot be read, by name. */
   readonly unreadable: Map<PacketError, number>;
   readonly messages: { udp: number; tcp: number };
@@ -109,9 +113,10 @@ export interface InspectorStats {
 export interface Inspector {
   /**
    * One IP packet at `now` (ms, a clock that never runs backwards) to what has to change. Never throws, whatever
-   * the bytes; takes time linear in them. The packet itself is never touched.
+   * the bytes; takes time linear in them. The packet itself is never touched. `entered` is the interface it came
+   * in through, as its interceptor says.
    */
-  inspect(bytes: Buffer, now: number): Inspection;
+  inspect(bytes: Buffer, now: number, entered?: Entered): Inspection;
   /** `inspect` for a packet that somebody else has read and, where it came in fragments, put together. */
   inspectPacket(packet: PacketView, now: number): Inspection;
   /** Does everything that is due at `now`. */
@@ -125,6 +130,8 @@ export interface Inspector {
   dump(call: Call): CallRecord;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
   adopt(records: readonly CallRecord[], now: number): Inspection;
+  /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
+  learn(ingress: Ingress | null): void;
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
@@ -174,7 +181,8 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   let sdpCaps = sdpCapsOf(settings());
   /** Of fragments, of segments and of messages that are not complete: each may have a third. */
   const share = Math.floor(caps.reassemblyBytes / 3);
-  const reader = createPacketReader({ maxBytes: share });
+  const fragments = createFragmentReassembler({ maxBytes: share });
+  const guard = createIngressGuard((address) => policy.isInside(address));
   const tcp = createTcpReader({
     maxConnections: caps.tcpConnections,
     maxBytes: share,
@@ -187,6 +195,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     notSip: 0,
     keepalives: 0,
     malformed: 0,
+    spoofed: 0,
     unreadable: new Map(),
     messages: { udp: 0, tcp: 0 },
     methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
@@ -194,13 +203,28 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     callsStarted: 0,
   };
 
-  function inspect(bytes: Buffer, now: number): Inspection {
+  function inspect(bytes: Buffer, now: number, entered: Entered = null): Inspection {
     stats.packets++;
-    const packet = reader.read(bytes, now);
-    if (packet === null) return NOTHING;
-    if (typeof packet !== 'string') return examine(packet, now);
+    let packet: PacketView | PacketError | null = readPacket(bytes);
+    if (typeof packet !== 'string') {
+      // Before fragments and segments meet those of the host whose address it bears.
+      if (guard.isSpoofed(packet.source, entered)) return refuseSpoofed(packet, entered, now);
+      if (packet.fragment !== null) packet = fragments.add(packet, now);
+      if (packet === null) return NOTHING;
+      if (typeof packet !== 'string') return examine(packet, now);
+    }
     stats.unreadable.set(packet, (stats.unreadable.get(packet) ?? 0) + 1);
     return NOTHING;
+  }
+
+  function refuseSpoofed(packet: PacketView, entered: Entered, now: number): Inspection {
+    stats.spoofed++;
+    const work = newWork(packet, now);
+    if (!looksLikeSip(packet.payload)) return finish(work);
+    const refusal = guard.refusal(packet.source, entered, now);
+    if (refusal !== null) refuse(work, null, refusal);
+    else countRefusal('spoofed-inside');
+    return finish(work);
   }
 
   function inspectPacket(packet: PacketView, now: number): Inspection {
@@ -289,8 +313,12 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     wanted: Wanted | null = null,
   ): void {
     if (call !== null && !isFresh(call, refusal)) return;
-    stats.refusals.set(refusal.reason, (stats.refusals.get(refusal.reason) ?? 0) + 1);
+    countRefusal(refusal.reason);
     emit(work, { type: 'refused', call, refusal, wanted, at });
+  }
+
+  function countRefusal(reason: RefusalReason): void {
+    stats.refusals.set(reason, (stats.refusals.get(reason) ?? 0) + 1);
   }
 
   function register(work: Work, call: Call): void {
@@ -430,6 +458,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     end,
     dump: (call) => ({ call, held: table.held(call.hash) }),
     adopt,
+    learn: guard.learn,
     reload: () => {
       policy = createPolicy(settings());
       limits = limitsOf(settings());

@@ -37,6 +37,11 @@ export const REFUSALS = {
     means: 'The session description cannot be read.',
     advice: 'Look at the detail: it names the line. Report it to the maker of the sending device.',
   },
+  'spoofed-inside': {
+    means: "It bears an inside host's address and did not come in through an interface that leads there.",
+    advice:
+      'Somebody outside forges addresses: let the packet filter drop such packets (`pinholed rules` has the lines). If the host is yours, name the interface in `inside-interfaces`, or give its network a route.',
+  },
   'response-without-request': {
     means: 'A response answers no request that was seen from the other side.',
     advice:

@@ -20,7 +20,7 @@ export const rules: readonly Rule[] = [
         : null,
   },
   {
-    keys: ['fail', 'freebsd.inside-interfaces', 'platform'],
+    keys: ['fail', 'inside-interfaces', 'freebsd.inside-interfaces', 'platform'],
     breach: (settings) => (settings.platform === 'freebsd' ? missingInterfaces(settings, 'freebsd') : null),
   },
   {
@@ -108,9 +108,14 @@ function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): nu
  * the daemon asks this, too.
  */
 export function missingInterfaces(settings: Settings, platform: 'freebsd' | 'linux'): string | null {
-  return platform === 'freebsd' && settings.fail === 'open' && settings.freebsd.insideInterfaces.length === 0
-    ? 'open needs freebsd.inside-interfaces: the daemon loads the divert rules itself and has to know where'
+  return platform === 'freebsd' && settings.fail === 'open' && divertInterfaces(settings).length === 0
+    ? 'open needs inside-interfaces: the daemon loads the divert rules itself and has to know where'
     : null;
+}
+
+/** Where the divert rules stand on FreeBSD; empty where the settings do not say. */
+export function divertInterfaces({ freebsd, insideInterfaces }: Settings): readonly string[] {
+  return freebsd.insideInterfaces.length > 0 ? freebsd.insideInterfaces : insideInterfaces;
 }
 
 /** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */

@@ -122,6 +122,13 @@ export const schema = {
       'nothing. Add the public addresses of your own hosts, which for IPv6 is usually your prefix. ' +
       '`100.64.0.0/10` is left out on purpose: behind carrier-grade NAT it is the outside.',
   ),
+  insideInterfaces: list(
+    listOf(interfaceName, 'a list of interface names'),
+    [],
+    'The interfaces that packets of inside hosts come in through, those of VPNs included. An inside address on a ' +
+      'packet from any other is forged and opens nothing. An empty list: the routes of this machine say which they ' +
+      'are, and `pinholed doctor` shows what was found. Interfaces and routes are looked at again all the time.',
+  ),
   mediaHosts: list(
     networks(0),
     [],
@@ -364,7 +371,7 @@ export const schema = {
       listOf(interfaceName, 'a list of interface names'),
       [],
       'Interfaces towards the inside hosts, where the divert rules stand, in both directions. `pinholed rules` ' +
-        'prints rules for them; `fail: open` needs them.',
+        'prints rules for them; `fail: open` needs them. An empty list: those of the other `inside-interfaces`.',
       'restart',
     ),
     anchor: setting(anchorPath, 'pinholed', 'The pf anchor that belongs to the daemon.', 'restart'),

@@ -163,6 +163,11 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.inspector.malformed,
   ),
   counter(
+    'pinholed_spoofed_packets_total',
+    "Packets with an inside host's address that did not come in from inside.",
+    ({ status }) => status.inspector.spoofed,
+  ),
+  counter(
     'pinholed_sip_keepalives_total',
     'Keepalives between SIP endpoints.',
     ({ status }) => status.inspector.keepalives,

@@ -154,6 +154,8 @@ export interface StatsResult {
   readonly notSip: number;
   readonly keepalives: number;
   readonly malformed: number;
+  /** Packets with an inside host's address that did not come in from inside. */
+  readonly spoofed: number;
   readonly messages: { readonly udp: number; readonly tcp: number };
   /** Messages by method, responses by the method of their request. */
   readonly methods: Readonly<Record<string, number>>;

@@ -5,6 +5,7 @@ import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
 import { VERSION } from '../version.ts';
 import { bootId, createClock } from './clock.ts';
+import { createIngressWatch } from './ingress-watch.ts';
 import { type Journal, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
@@ -75,7 +76,13 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     });
   const { thread, description } = await openAndDrop(libc, platform, settings, user, start, reports);
   for (const line of description) log.own.info(line);
-  thread.send({ type: 'start', records: journal.records });
+  const watch = createIngressWatch({
+    read: control.ingress,
+    clock,
+    say: (level, text) => log.own[level](text),
+    changed: (ingress) => thread.send({ type: 'ingress', ingress }),
+  });
+  thread.send({ type: 'start', records: journal.records, ingress: watch.latest });
   const running = await reports.next('running');
   log.own.info(
     `pinholed ${VERSION} on ${platform.name}, pid ${process.pid}, user ${name}: ` +
@@ -97,6 +104,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     log,
     journal: journal.journal,
     control,
+    interfaces: watch,
     services,
     thread,
     reports,

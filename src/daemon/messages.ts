@@ -1,3 +1,4 @@
+import type { Ingress } from '../address/ingress.ts';
 import type { Call, EndReason } from '../call/call.ts';
 import type { NextTimer } from '../call/next-timer.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
@@ -17,7 +18,9 @@ import type { Slice } from './data-path/slices.ts';
 /** From the control thread to the data path. */
 export type Order =
   /** Calls of the journal, serialized; packets may be taken now. */
-  | { readonly type: 'start'; readonly records: readonly Uint8Array[] }
+  | { readonly type: 'start'; readonly records: readonly Uint8Array[]; readonly ingress: Ingress | null }
+  /** Interfaces or routes are not as before. */
+  | { readonly type: 'ingress'; readonly ingress: Ingress }
   | { readonly type: 'settings'; readonly settings: Settings }
   /** Media was counted in these pinholes since the last such order. */
   | { readonly type: 'traffic'; readonly ids: readonly string[] }
@@ -81,6 +84,7 @@ export interface DataPathStatus {
     readonly notSip: number;
     readonly keepalives: number;
     readonly malformed: number;
+    readonly spoofed: number;
     readonly unreadable: Readonly<Record<string, number>>;
     readonly messages: { readonly udp: number; readonly tcp: number };
     readonly methods: Readonly<Record<string, number>>;
@@ -109,6 +113,8 @@ export type Report =
   | { readonly type: 'running'; readonly calls: number; readonly pinholes: number; readonly removed: number }
   /** Could not start, or cannot go on. `code` is an errno's symbol where there is one. */
   | { readonly type: 'failed'; readonly message: string; readonly code: string }
+  /** A packet came in through an interface that is not known, or where it should not have: look again. */
+  | { readonly type: 'look-at-interfaces' }
   /** The supervisor is gone. */
   | { readonly type: 'orphaned' }
   | Batch

@@ -5,6 +5,7 @@ import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
 import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
+import type { IngressWatch } from './ingress-watch.ts';
 import type { Journal } from './journal/journal.ts';
 import { type LineOptions, logLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
@@ -94,6 +95,7 @@ export interface Serving {
   readonly log: Log;
   readonly journal: Journal | null;
   readonly control: ControlEnds;
+  readonly interfaces: IngressWatch;
   readonly services: readonly Service[];
   readonly thread: DataThread;
   readonly reports: Reports;
@@ -102,7 +104,8 @@ export interface Serving {
 
 /** The control thread at work. Resolves with the exit status. */
 export async function serve(serving: Serving): Promise<number> {
-  const { options, about, settings, log, journal, control, services, thread, reports, clock } = serving;
+  const { options, about, settings, log, journal, control, interfaces, services, thread, reports, clock } =
+    serving;
   const killer = createStateKiller(control, (text) => log.own.error(text));
   const watch = createTrafficWatch();
   const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
@@ -137,6 +140,8 @@ export async function serve(serving: Serving): Promise<number> {
     else if (report.type === 'orphaned') {
       log.own.warn('the supervisor is gone: serving on without it');
       abandonOutput();
+    } else if (report.type === 'look-at-interfaces') {
+      interfaces.look();
     } else if (report.type === 'failed') {
       log.own.error(`the data path failed: ${report.message}`);
       finish(1);
@@ -170,6 +175,7 @@ export async function serve(serving: Serving): Promise<number> {
     serving.changeSettings(next);
     log.reload(next.log);
     thread.send({ type: 'settings', settings: next });
+    interfaces.look();
     for (const service of services) service.reload?.(next);
     for (const { key, from, to, reload: when } of changes) {
       const effect = when === 'restart' ? ' takes effect at a restart only' : '';
@@ -265,6 +271,7 @@ export async function serve(serving: Serving): Promise<number> {
   counting.end();
   signals.end();
   killer.end();
+  interfaces.end();
   control.close();
   journal?.close();
   log.close();

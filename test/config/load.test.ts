@@ -343,7 +343,7 @@ describe('a configuration that is wrong is told where and what was expected', ()
     [
       'rules to be loaded on no interface',
       'platform: freebsd\nfail: open',
-      'f.yaml:2:7: fail: open needs freebsd.inside-interfaces: the daemon loads the divert rules itself and has to know where',
+      'f.yaml:2:7: fail: open needs inside-interfaces: the daemon loads the divert rules itself and has to know where',
     ],
     [
       'signalling ports that media may open',

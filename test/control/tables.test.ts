@@ -324,7 +324,7 @@ describe('pinholed status', () => {
 describe('pinholed stats', () => {
   const stats: StatsResult = {
     startedAt: 1_795_425_700,
-    ...{ packets: 100, notSip: 1, keepalives: 2, malformed: 3, messages: { udp: 90, tcp: 4 } },
+    ...{ packets: 100, notSip: 1, keepalives: 2, malformed: 3, spoofed: 5, messages: { udp: 90, tcp: 4 } },
     methods: { ACK: 10, INVITE: 80, BYE: 0 },
     refusals: { 'not-inside': 7, 'denied-port': 0, 'foreign-address': 9 },
     unreadable: { 'ip-truncated': 2 },

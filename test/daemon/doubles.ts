@@ -1,3 +1,4 @@
+import type { Ingress } from '../../src/address/ingress.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import type { Order, Report } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
@@ -101,6 +102,7 @@ export function createInspectorDouble() {
   const script = new Map<string, () => Script>();
   const adopted: CallRecord[] = [];
   const traffic: string[] = [];
+  const learned: (Ingress | null)[] = [];
   const double = { deadline: Number.POSITIVE_INFINITY, onTick: (): Script => ({}), reloads: 0 };
 
   function inspection(result: Script): Inspection {
@@ -128,6 +130,9 @@ export function createInspectorDouble() {
         change: { open: records.flatMap(({ held }) => held.map((one) => one.pinhole)), close: [] },
       });
     },
+    learn: (ingress) => {
+      learned.push(ingress);
+    },
     reload: () => {
       double.reloads++;
     },
@@ -141,6 +146,7 @@ export function createInspectorDouble() {
       notSip: 0,
       keepalives: 0,
       malformed: 0,
+      spoofed: 0,
       unreadable: new Map(),
       messages: { udp: 0, tcp: 0 },
       methods: new Map(),

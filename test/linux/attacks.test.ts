@@ -6,7 +6,7 @@ import { createStage, type Stage } from '../../lab/stage.ts';
 import { accept, connect, expect, listen, write } from '../../lab/steps.ts';
 import { createTopology, type Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { udpPacket } from '../packets.ts';
+import { checksummed, udpPacket } from '../packets.ts';
 import { sdp, sip } from '../scene.ts';
 import { createDialog } from './dialog.ts';
 
@@ -144,6 +144,41 @@ describe('attacks on the wire', { skip: withoutRoot }, () => {
           );
           assert.deepEqual(stage.kernel(), NOTHING);
         }
+      });
+
+      it('two datagrams from outside that bear the addresses of inside hosts (A19)', async () => {
+        const callId = 'forged@example.com';
+        const invite = sip('INVITE', { callId, body: sdp(stage.client.address, [4000]) });
+        const ok = sip('200 INVITE', { callId, to: 'b', body: sdp(stage.stranger.address, [9]) });
+        await stage.play(
+          stage.raw('stranger', checksummed(udpPacket(stage.client, stage.server, invite))),
+          stage.hears('server', invite),
+          stage.raw('stranger', checksummed(udpPacket(stage.server, stage.client, ok))),
+          stage.hears('client', ok),
+          stage.blocked('stranger:9', 'client:4000'),
+        );
+        assert.deepEqual(stage.kernel(), NOTHING);
+        await daemon.said(/spoofed-inside/g);
+      });
+
+      it('a 200 from outside in the name of the host that an inside host calls', async () => {
+        const call = createDialog(stage);
+        const forged = sip('200 INVITE', {
+          callId: call.callId,
+          to: 'x',
+          body: sdp(stage.stranger.address, [9]),
+        });
+        await stage.play(
+          call.asks('INVITE', { body: call.offer([4000]) }),
+          stage.raw('stranger', checksummed(udpPacket(stage.server, stage.client, forged))),
+          stage.hears('client', forged),
+          stage.blocked('stranger:9', 'client:4000'),
+          call.answers('200 INVITE', { body: call.answer([6000]) }),
+          stage.passes('client:4000', 'server:6000'),
+          call.asks('ACK', { to: 'b' }),
+          ...call.hangUp(),
+        );
+        assert.deepEqual(stage.kernel(), NOTHING);
       });
 
       it('ports of services (A7), and ports that are denied (A8)', async () => {

@@ -36,7 +36,15 @@ function status(missing = 0): DataPathStatus {
       ...{ repairs: 0, exceptions: 0, eventsLost: 0 },
     },
     inspector: {
-      ...{ packets: 30, notSip: 0, keepalives: 0, malformed: 0, unreadable: {}, callsStarted: CALLS },
+      ...{
+        packets: 30,
+        notSip: 0,
+        keepalives: 0,
+        malformed: 0,
+        spoofed: 0,
+        unreadable: {},
+        callsStarted: CALLS,
+      },
       messages: { udp: 20, tcp: 10 },
       methods: {},
       refusals: { 'not-inside': 7, 'port-denied': 2 },

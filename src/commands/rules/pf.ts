@@ -1,4 +1,5 @@
 import { release } from 'node:os';
+import { divertInterfaces } from '../../config/rules.ts';
 import type { PortRange, Settings } from '../../config/schema.ts';
 
 /**
@@ -8,7 +9,8 @@ import type { PortRange, Settings } from '../../config/schema.ts';
 export function pfRules(settings: Settings, file: string | null, found: readonly string[]): string {
   const { freebsd, sipPorts, mediaPorts, fail, tcpMedia } = settings;
   const { anchor, divertPort, shards, tag } = freebsd;
-  const named = freebsd.insideInterfaces.length > 0 ? freebsd.insideInterfaces : found;
+  const configured = divertInterfaces(settings);
+  const named = configured.length > 0 ? configured : found;
   const inside = named.length > 0 ? named : ['em1'];
   const sip = `${family()}proto { tcp udp } to port ${ports(sipPorts)}`;
   const divert =

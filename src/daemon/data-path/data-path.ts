@@ -1,3 +1,4 @@
+import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/next-timer.ts';
 import type { Settings } from '../../config/schema.ts';
@@ -50,9 +51,9 @@ export interface DataPathDeps {
 export interface DataPath {
   /**
    * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
-   * when it cannot.
+   * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known.
    */
-  start(records: readonly CallRecord[]): void;
+  start(records: readonly CallRecord[], ingress?: Ingress | null): void;
   /**
    * One turn: waits for packets, for at most a tenth of a second; passes those at hand; does what is due. False
    * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
@@ -67,6 +68,8 @@ export interface DataPath {
 export const BEAT = 100;
 const INTACT_CHECK = 500;
 const LEFTOVERS_CHECK = 1000;
+/** ms between two requests to look at interfaces and routes. */
+const INTERFACES_AGAIN = 1000;
 const REPAIR_FIRST = 100;
 const REPAIR_LAST = 5000;
 /** Packets and ms that a stop waits for what is in the queue already. */
@@ -107,6 +110,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   let stopped = false;
   let askedAt = Number.NEGATIVE_INFINITY;
   let mayHaveOrders = false;
+  let ingress: Ingress | null = null;
+  let spoofedBefore = 0;
+  let interfacesAt = Number.NEGATIVE_INFINITY;
   const inspectionTimes = createHistogram();
   const commitTimes = createHistogram();
   const fidelity = createFidelityCheck();
@@ -179,12 +185,24 @@ export function createDataPath(deps: DataPathDeps): DataPath {
 
   function inspect(packet: HeldPacket, now: number): Inspection | null {
     try {
-      return inspector.inspect(packet.bytes, now);
+      const inspection = inspector.inspect(packet.bytes, now, packet.entered);
+      if (packet.entered != null) lookAtInterfaces(packet.entered, now);
+      return inspection;
     } catch (error) {
       unexpected('the inspector', error);
       doubt(now);
       return null;
     }
+  }
+
+  /** Has the interfaces looked at again when one is not known, or when a packet came in where it should not have. */
+  function lookAtInterfaces(entered: NonNullable<HeldPacket['entered']>, now: number): void {
+    const { spoofed } = inspector.stats;
+    if (ingress === null || (spoofed === spoofedBefore && ingress.meant.has(entered))) return;
+    if (now < interfacesAt) return;
+    interfacesAt = now + INTERFACES_AGAIN;
+    spoofedBefore = spoofed;
+    post({ type: 'look-at-interfaces' });
   }
 
   function verdictOnError(): 'release' | 'drop' {
@@ -386,7 +404,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     if (commit({ open: NO_PINHOLES, close })) outbox.closed(close);
   }
 
-  function start(records: readonly CallRecord[]): void {
+  function start(records: readonly CallRecord[], found: Ingress | null = null): void {
+    learn(found);
     takeLeftovers(records);
     let calls = 0;
     for (const record of records) {
@@ -408,6 +427,11 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     post({ type: 'running', calls, pinholes, removed });
   }
 
+  function learn(found: Ingress | null): void {
+    ingress = found;
+    inspector.learn(found);
+  }
+
   function obey(order: Order): void {
     try {
       if (order.type === 'traffic') {
@@ -419,6 +443,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);
         inspector.reload();
+      } else if (order.type === 'ingress') {
+        learn(order.ingress);
       } else if (order.type === 'repair') {
         repairAt = Math.min(repairAt, clock());
       } else if (order.type === 'ask') {

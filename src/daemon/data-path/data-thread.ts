@@ -1,6 +1,7 @@
 import { deserialize } from 'node:v8';
 import { isMainThread, type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import type { Ingress } from '../../address/ingress.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type CallRecord, createInspector } from '../../inspector.ts';
 import { createClock } from '../clock.ts';
@@ -48,7 +49,7 @@ async function runThread(data: ThreadData): Promise<void> {
     post({ type: 'opened', description: ends.describe?.() ?? [] });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
-    const records = waitForStart(nextOrder);
+    const { records, ingress } = waitForStart(nextOrder);
     confineThread(libc);
     refuseRoot(libc, data.mayBeRoot);
     const heartbeat = data.heartbeat === null ? null : createHeartbeat(data.heartbeat);
@@ -72,7 +73,7 @@ async function runThread(data: ThreadData): Promise<void> {
       post,
       backlog: () => posted - Atomics.load(data.taken, 0),
     });
-    path.start(records);
+    path.start(records, ingress);
     heartbeat?.ready();
     try {
       while (path.turn());
@@ -88,10 +89,14 @@ async function runThread(data: ThreadData): Promise<void> {
   }
 }
 
-function waitForStart(nextOrder: () => Order | null): CallRecord[] {
+function waitForStart(nextOrder: () => Order | null): {
+  readonly records: CallRecord[];
+  readonly ingress: Ingress | null;
+} {
   for (;;) {
     const order = nextOrder();
-    if (order?.type === 'start') return order.records.flatMap(readRecord);
+    if (order?.type === 'start')
+      return { records: order.records.flatMap(readRecord), ingress: order.ingress };
     pause(START_POLL);
   }
 }

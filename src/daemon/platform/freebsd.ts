@@ -3,10 +3,12 @@ import { hasModule, loadModule } from '../../../native-bindings/freebsd/kernel.t
 import { openPf, type Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { Finding } from '../../checks/finding.ts';
 import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf.ts';
+import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createDivertRules } from '../../firewall/pf/divert-rules.ts';
 import { openPfControl, openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
 import { openDivertInterceptor } from '../../intercept/divert.ts';
+import { readFreebsdIngress } from '../../intercept/ingress/freebsd.ts';
 import { type ControlEnds, type DataPathEnds, type FailOpen, type Platform, StartError } from './platform.ts';
 
 /** Packets from divert(4), pinholes in pf. Everything is opened as root and needs no right afterwards. */
@@ -16,8 +18,10 @@ export async function openFreebsd(): Promise<Platform> {
     name: 'freebsd',
     dataPathOpener: 'root',
     openDataPath: async (settings) => openDataPath(libc, settings),
-    openControl: async (settings): Promise<ControlEnds> =>
-      openPfControl(openDevPf(libc), pfOptions(settings)),
+    openControl: async (settings): Promise<ControlEnds> => ({
+      ...openPfControl(openDevPf(libc), pfOptions(settings)),
+      ingress: () => readFreebsdIngress(libc, settings()),
+    }),
     openFailOpen: async (settings) => openFailOpen(libc, settings),
   };
 }
@@ -54,9 +58,10 @@ function pfOptions(settings: () => Settings): PfOptions {
 }
 
 function openFailOpen(libc: Libc, settings: Settings): FailOpen {
-  const { anchor, divertPort: port, insideInterfaces: interfaces } = settings.freebsd;
+  const { anchor, divertPort: port } = settings.freebsd;
+  const interfaces = divertInterfaces(settings);
   if (interfaces.length === 0) {
-    throw new StartError('fail: open needs freebsd.inside-interfaces: where the divert rules are to stand');
+    throw new StartError('fail: open needs inside-interfaces: where the divert rules are to stand');
   }
   const { sipPorts } = settings;
   return createDivertRules(openDevPf(libc), { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) });

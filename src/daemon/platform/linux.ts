@@ -1,6 +1,7 @@
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { openNftables, openNftablesControl } from '../../firewall/nftables.ts';
+import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
 import { type NfqueueInterceptor, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
 import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
 
@@ -33,15 +34,19 @@ export async function openLinux(): Promise<Platform> {
     name: 'linux',
     dataPathOpener: 'network-administrator',
     openDataPath,
-    openControl: async (settings) => openControl(libc, settings().linux),
+    openControl: async (settings) => openControl(libc, settings),
     // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
     openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
   };
 }
 
 /** The count of what the queue lost is opened here, as root: the data path's thread may not. */
-function openControl(libc: Libc, linux: Settings['linux']): ControlEnds {
-  const control = openNftablesControl(libc, linux);
+function openControl(libc: Libc, settings: () => Settings): ControlEnds {
+  const { linux } = settings();
+  const control = {
+    ...openNftablesControl(libc, linux),
+    ingress: () => readLinuxIngress(libc, settings()),
+  };
   const losses = openLosses(linux.queue);
   if (losses === null) return control;
   return {

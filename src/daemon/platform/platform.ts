@@ -1,3 +1,4 @@
+import type { Ingress } from '../../address/ingress.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Firewall, FirewallControl } from '../../firewall/firewall.ts';
 import type { Interceptor } from '../../intercept/interceptor.ts';
@@ -41,6 +42,8 @@ export interface DataPathEnds {
 export type ControlEnds = FirewallControl & {
   /** As those of the data path: counters that take root to open. */
   readonly counters?: () => Readonly<Record<string, number>>;
+  /** Which interfaces lead to inside hosts, as of now. Throws SystemError. */
+  readonly ingress?: () => Ingress;
 };
 
 /** The daemon's own rules that hand SIP to it, for as long as it takes packets. */

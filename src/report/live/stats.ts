@@ -13,6 +13,7 @@ export function statsText(stats: StatsResult, style: Style): string {
     ['packets', countText(stats.packets)],
     ['SIP messages', `${countText(stats.messages.udp)} UDP, ${countText(stats.messages.tcp)} TCP`],
     ['malformed', countText(stats.malformed)],
+    ['spoofed', countText(stats.spoofed)],
     ['keepalives', countText(stats.keepalives)],
     ['no SIP', countText(stats.notSip)],
   ]);

@@ -1,0 +1,41 @@
+import type { Address } from '../address/address.ts';
+import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
+import type { Refusal } from '../call/refusal.ts';
+
+/** Refuses packets that bear an inside host's address and did not come in from inside. */
+export interface IngressGuard {
+  /** The interfaces are these from now on; null: not known, and addresses alone have to do. */
+  learn(ingress: Ingress | null): void;
+  isSpoofed(source: Address, entered: Entered): boolean;
+  /** What to say of a spoofed packet; null where the same was said within the last minute. */
+  refusal(source: Address, entered: Entered, now: number): Refusal | null;
+}
+
+/** ms between two refusals of one source on one interface: who sends them can send many. */
+const SAY_AGAIN = 60_000;
+const MOST_SAID = 1024;
+
+export function createIngressGuard(isInside: (address: Address) => boolean): IngressGuard {
+  let ingress: Ingress | null = null;
+  let judge = createIngressJudge(null);
+  const said = new Map<string, number>();
+
+  function refusal(source: Address, entered: Entered, now: number): Refusal | null {
+    const names = (entered === null ? undefined : ingress?.meant.get(entered)) ?? [];
+    const detail = `from ${source}, which cannot have come in through ${names[0] ?? entered}`;
+    if (now - (said.get(detail) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN) return null;
+    if (said.size >= MOST_SAID) said.clear();
+    said.set(detail, now);
+    return { reason: 'spoofed-inside', detail };
+  }
+
+  return {
+    learn(next) {
+      ingress = next;
+      judge = createIngressJudge(next);
+    },
+    isSpoofed: (source, entered) =>
+      entered !== null && isInside(source) && judge(source, entered) === 'spoofed',
+    refusal,
+  };
+}
