@@ -8,6 +8,7 @@ export const LF = 0x0a;
 export const CR = 0x0d;
 export const SPACE = 0x20;
 export const SLASH = 0x2f;
+export const COLON = 0x3a;
 export const EQUALS = 0x3d;
 
 /**
@@ -29,6 +30,13 @@ export function skipSpace(bytes: Uint8Array, start: number, end: number): number
 export function endOfWord(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end && !isSpace(bytes[i]!)) i++;
+  return i;
+}
+
+/** Index of the first `code`, or `end`. */
+export function indexOfCode(bytes: Uint8Array, code: number, start: number, end: number): number {
+  let i = start;
+  while (i < end && bytes[i] !== code) i++;
   return i;
 }
 

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
-import { decimal, EQUALS, endOfWord, SLASH, skipSpace, trimEnd } from '../scan.ts';
+import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
 
 /** How much of one description is read; what is beyond is counted and left out. */
@@ -346,7 +346,8 @@ function isFlag(walk: Walk, start: number, end: number, name: string): boolean {
 
 /** Names the line, without what may be a key. */
 function noVersion(walk: Walk, start: number, end: number): SdpError {
-  const [name = ''] = walk.text.slice(start, end).split(/[ :]/, 1);
+  const word = endOfWord(walk.bytes, start, end);
+  const name = walk.text.slice(start, indexOfCode(walk.bytes, COLON, start, word));
   return sdpError('malformed-sdp', `expected v=0 first, found "${printable(name, 20)}"`);
 }
 

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { CR, isSpace, LF, skipSpace, trimEnd } from '../scan.ts';
+import { COLON, CR, indexOfCode, isSpace, LF, skipSpace, trimEnd } from '../scan.ts';
 import { isFold, nameBytes, parameter, SEMICOLON } from './grammar.ts';
 import type { SdpBody } from './message.ts';
 
@@ -175,8 +175,8 @@ function visitPart(
       line = lineEnd + 1;
       break;
     }
-    const colon = text.indexOf(':', line);
-    if (colon >= 0 && colon < lineEnd) {
+    const colon = indexOfCode(bytes, COLON, line, lineEnd);
+    if (colon < lineEnd) {
       const name = text.slice(line, trimEnd(bytes, line, colon)).toLowerCase();
       const valueStart = skipSpace(bytes, colon + 1, lineEnd);
       const value = text.slice(valueStart, trimEnd(bytes, valueStart, lineEnd));

@@ -2,9 +2,9 @@ import { EQUALS, isSpace, SPACE, skipSpace, TAB } from '../scan.ts';
 
 export const QUOTE = 0x22;
 export const COMMA = 0x2c;
-export const COLON = 0x3a;
 export const SEMICOLON = 0x3b;
 export const LESS = 0x3c;
+export const GREATER = 0x3e;
 const BACKSLASH = 0x5c;
 
 /** White space that makes a line the continuation of the one before (RFC 3261 7.3.1). */

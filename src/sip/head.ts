@@ -1,8 +1,19 @@
 import { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
-import { CR, decimal, endOfWord, isSpace, LF, SLASH, SPACE, skipSpace, TAB, trimEnd } from '../scan.ts';
 import {
   COLON,
+  CR,
+  decimal,
+  endOfWord,
+  isSpace,
+  LF,
+  SLASH,
+  SPACE,
+  skipSpace,
+  TAB,
+  trimEnd,
+} from '../scan.ts';
+import {
   COMMA,
   endOfQuoted,
   hasName,
@@ -15,6 +26,7 @@ import {
   SEMICOLON,
 } from './grammar.ts';
 import type { SipError, SipErrorReason, SipMessage } from './message.ts';
+import { MAX_TOLD, told, withoutPasswords } from './told.ts';
 
 /** Start-line and headers of one message, and where its body begins. */
 export interface Head {
@@ -40,13 +52,10 @@ const MAX_CSEQ = 2 ** 31 - 1;
 /** delta-seconds (RFC 3261 20.19) and RSeq (RFC 3262 7.1). */
 const MAX_UINT32 = 2 ** 32 - 1;
 
-/** Characters of a Call-ID, a tag or a branch. Longer ones are nobody's and would be kept with the call. */
+/** Characters of a Call-ID, a tag, a branch, a sent-by or a method. Longer ones are nobody's and would be kept. */
 const MAX_IDENTIFIER = 1024;
 /** Strings of a longer message do not share its text: whoever keeps one must not keep 64 kB alive. */
 const MAX_SHARED = 2048;
-/** Characters of From and To that are kept for people. */
-const MAX_DISPLAY = 512;
-
 const NO_BODY = { kind: 'none' } as const;
 
 const CALL_ID = 0;
@@ -141,7 +150,7 @@ export function readHead(
           starts[slot] = valueStart;
           ends[slot] = valueEnd;
         } else if (!mayDiffer(slot) && headerValue(text, slot) !== text.slice(valueStart, valueEnd)) {
-          conflicting ??= conflict(text, slot, text.slice(valueStart, valueEnd));
+          conflicting ??= conflict(text, slot, valueStart, valueEnd);
           if (slot === CONTENT_LENGTH) return conflicting;
         }
       }
@@ -182,14 +191,18 @@ function endsInCrlf(bytes: Uint8Array, lineFeed: number): boolean {
 }
 
 function bareLineFeed(text: string, start: number, lineFeed: number): SipError {
-  const line = text.slice(start, lineFeed < 0 ? text.length : lineFeed);
-  const [name = ''] = line.split(':', 1);
+  const end = Math.min(lineFeed < 0 ? text.length : lineFeed, start + MAX_TOLD);
+  const [name = ''] = text.slice(start, end).split(':', 1);
   return sipError('malformed-header', `expected CRLF at the end of the line "${printable(name)}"`);
 }
 
-function conflict(text: string, slot: number, other: string): SipError {
-  const [first, second] = [headerValue(text, slot), other].map((value) => printable(withoutPassword(value)));
-  return sipError('conflicting-header', `${NAMES[slot]} is "${first}" and also "${second}"`);
+function conflict(text: string, slot: number, start: number, end: number): SipError {
+  const second = printable(told(text, start, end));
+  return sipError('conflicting-header', `${NAMES[slot]} is "${toldValue(text, slot)}" and also "${second}"`);
+}
+
+function toldValue(text: string, slot: number): string {
+  return printable(told(text, starts[slot]!, ends[slot]!));
 }
 
 /** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
@@ -307,7 +320,8 @@ function readStartLine(bytes: Uint8Array, text: string, start: number, end: numb
   if (subjectEnd === subjectStart || i !== end - 7) {
     return sipError('malformed-start-line', `white space in the URI of "${lineOf(text, start, end)}"`);
   }
-  return { method: text.slice(start, methodEnd), status: 0, subject: text.slice(subjectStart, subjectEnd) };
+  const subject = told(text, subjectStart, subjectEnd);
+  return { method: text.slice(start, methodEnd), status: 0, subject };
 }
 
 function readStatusLine(bytes: Uint8Array, text: string, start: number, end: number): StartLine | SipError {
@@ -320,7 +334,7 @@ function readStatusLine(bytes: Uint8Array, text: string, start: number, end: num
       `expected SIP/2.0 and a status from 100 to 699, found "${lineOf(text, start, end)}"`,
     );
   }
-  return { method: '', status, subject: text.slice(skipSpace(bytes, codeEnd, end), end) };
+  return { method: '', status, subject: told(text, skipSpace(bytes, codeEnd, end), end) };
 }
 
 function badStartLine(bytes: Uint8Array, text: string, start: number, end: number): SipError {
@@ -332,14 +346,12 @@ function badStartLine(bytes: Uint8Array, text: string, start: number, end: numbe
 }
 
 function lineOf(text: string, start: number, end: number): string {
-  return printable(withoutPassword(text.slice(start, Math.min(end, start + MAX_DISPLAY))));
+  return printable(told(text, start, end));
 }
 
 function malformed(text: string, slot: number, expected: string): SipError {
-  return sipError(
-    'malformed-header',
-    `${NAMES[slot]}: expected ${expected}, found "${printable(withoutPassword(headerValue(text, slot)))}"`,
-  );
+  const found = toldValue(text, slot);
+  return sipError('malformed-header', `${NAMES[slot]}: expected ${expected}, found "${found}"`);
 }
 
 const ABSENT = -1;
@@ -382,8 +394,11 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
   }
 
-  if (Math.max(callId.length, fromTag.length, toTag.length, branch.length) > MAX_IDENTIFIER) {
-    return sipError('malformed-header', `Call-ID, tag or branch of more than ${MAX_IDENTIFIER} characters`);
+  const sentBy = text.slice(sentByStart, trimEnd(bytes, sentByStart, sentByEnd));
+  const longest = Math.max(callId.length, fromTag.length, toTag.length, branch.length, sentBy.length);
+  if (Math.max(longest, cseqMethod.length) > MAX_IDENTIFIER) {
+    const which = 'Call-ID, tag, branch, sent-by or method';
+    return sipError('malformed-header', `a ${which} of more than ${MAX_IDENTIFIER} characters`);
   }
 
   const own = text.length > MAX_SHARED ? detach : same;
@@ -397,7 +412,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     cseq,
     cseqMethod,
     branch: own(branch),
-    sentBy: own(text.slice(sentByStart, trimEnd(bytes, sentByStart, sentByEnd))),
+    sentBy: own(sentBy),
     rseq: readNumber(bytes, RSEQ),
     rack: starts[RACK]! < 0 ? null : readRack(bytes, text, starts[RACK]!, ends[RACK]!),
     sessionExpires: readNumber(bytes, SESSION_EXPIRES),
@@ -465,24 +480,15 @@ function readRack(bytes: Uint8Array, text: string, start: number, end: number): 
   const rseq = decimal(bytes, start, rseqEnd, MAX_UINT32);
   const cseq = decimal(bytes, cseqStart, cseqEnd, MAX_CSEQ);
   const method = text.slice(skipSpace(bytes, cseqEnd, end), end);
-  return rseq < 0 || cseq < 0 || method === '' ? null : { rseq, cseq, method };
+  const isMethod = method !== '' && method.length <= MAX_IDENTIFIER;
+  return rseq < 0 || cseq < 0 || !isMethod ? null : { rseq, cseq, method };
 }
 
-/** A header value for people: on one line, where each fold becomes one space, and cut to MAX_DISPLAY. */
+/** A header value for people: on one line, where each fold becomes one space, and cut to MAX_TOLD. */
 function displayText(text: string, slot: number): string {
   const start = starts[slot]!;
-  const value = text.slice(start, Math.min(ends[slot]!, start + MAX_DISPLAY));
-  if (!value.includes('\n')) return withoutPassword(value);
-  const lines = value.split('\n').map((line) => line.trim());
-  return withoutPassword(lines.join(' '));
-}
-
-const PASSWORD = /(\bsips?:[^:@\s<>]*):[^@\s<>]*@/gi;
-
-/** URIs without the password that one may have (RFC 3261 19.1.1): nobody reads it here, and it is no one's to read. */
-function withoutPassword(value: string): string {
-  const colon = value.lastIndexOf(':', value.lastIndexOf('@'));
-  // The colon after the scheme has none before it.
-  if (colon < 1 || value.lastIndexOf(':', colon - 1) < 0) return value;
-  return value.replace(PASSWORD, '$1:***@');
+  const end = Math.min(ends[slot]!, start + MAX_TOLD);
+  const value = text.slice(start, end);
+  const lines = value.includes('\n') ? value.split('\n').map((line) => line.trim()) : [value];
+  return withoutPasswords(lines.join(' '), end < ends[slot]!);
 }

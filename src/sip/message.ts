@@ -12,8 +12,9 @@ export interface SipMessage {
   readonly method: string;
   /** 100..699 in a response, 0 in a request. */
   readonly status: number;
-  /** Request-URI of a request, reason phrase of a response. */
+  /** Request-URI of a request, reason phrase of a response: for people, at most 512 characters, no password. */
   readonly subject: string;
+  /** At most 1,024 characters, as are tags, branch, sent-by and methods. */
   readonly callId: string;
   readonly fromTag: string;
   readonly toTag: string;

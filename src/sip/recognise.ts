@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { CR, LF, SPACE } from '../scan.ts';
-import { COLON, isTokenCode, LESS } from './grammar.ts';
+import { COLON, CR, LF, SPACE } from '../scan.ts';
+import { isTokenCode, LESS } from './grammar.ts';
 
 /** The longest method and the longest URI scheme that are looked at, in bytes. */
 const MAX_WORD = 64;

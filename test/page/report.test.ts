@@ -238,6 +238,31 @@ test('hostile Call-IDs and names are text', { skip }, async () => {
   assert.equal(readFileSync(fileURLToPath(address), 'utf8').includes('<img'), false);
 });
 
+test('no control character of a message is in the file, not in its data either', async () => {
+  const controls = Array.from({ length: 33 }, (_, index) => String.fromCharCode(0x7f + index)).join('');
+  const one = film().send(
+    0,
+    host('192.0.2.10'),
+    host('198.51.100.20'),
+    Buffer.from(
+      [
+        'INVITE sip:bob@example.com SIP/2.0',
+        'Via: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK-1',
+        `From: "\x1b]0;${controls}" <sip:alice@example.com>;tag=a`,
+        'To: <sip:bob@example.com>',
+        `Call-ID: ${controls}`,
+        'CSeq: 1 INVITE',
+        '',
+        '',
+      ].join('\r\n'),
+      'latin1',
+    ),
+  );
+  const text = readFileSync(fileURLToPath(await shelf.put('controls', one.run())), 'utf8');
+  assert.match(text, /\\u0085/);
+  assert.doesNotMatch(text, /[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
+});
+
 test('injected script does not run, whatever it gets into', { skip }, async () => {
   const watched = await opened('basic-call');
   const { page, complaints } = watched;

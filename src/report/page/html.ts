@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { printableJson } from '../../printable.ts';
 import { VERSION } from '../../version.ts';
 import { assets } from './assets.ts';
 import type { Page } from './model.ts';
@@ -67,9 +68,9 @@ function foot(): string {
   return `<script>${assets.script}</script>\n</body>\n</html>\n`;
 }
 
-/** Data that no parser of HTML can take for anything else: there is no `<` in it. */
+/** Data that no parser of HTML can take for anything else: there is no `<` in it, nor a control character. */
 function data(id: string, value: unknown): string {
-  const text = JSON.stringify(value).replaceAll('<', '\\u003c');
+  const text = printableJson(JSON.stringify(value)).replaceAll('<', '\\u003c');
   return `<script type="application/json" id="${id}">${text}</script>\n`;
 }
 

@@ -57,7 +57,7 @@ export function readRoughly(payload: Buffer): Rough {
     const feed = text.indexOf('\n', at);
     const end = feed < 0 ? text.length : feed;
     const line = text.slice(at, text[end - 1] === '\r' ? end - 1 : end);
-    if (summary === '') summary = summaryOf(line);
+    if (summary === '') summary = summaryOf(line.slice(0, LONGEST_VALUE));
     else if (line[1] === '=' && (inBody || line[0] === 'm')) noteLine(line, { ports, addresses, attributes });
     else if (line === '') inBody = true;
     else if (!inBody) noteHeader(line, found);
