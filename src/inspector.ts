@@ -11,9 +11,11 @@ import { createTracker } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
 import { createIngressGuard } from './inspector/ingress-guard.ts';
 import { createTcpReader } from './inspector/tcp.ts';
+import { createWaitingList } from './inspector/waiting.ts';
 import { createFragmentReassembler } from './packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
 import type { Change } from './pinhole/change.ts';
+import { createClaims, type Taken } from './pinhole/claims.ts';
 import type { Pinhole } from './pinhole/pinhole.ts';
 import {
   createPinholeTable,
@@ -23,6 +25,7 @@ import {
   type TableResult,
 } from './pinhole/table.ts';
 import { type AdmissionCaps, createAdmission } from './policy/admission.ts';
+import type { AddressesOf } from './policy/external.ts';
 import { createPolicy, type Policy, type PolicySettings } from './policy/policy.ts';
 import { readSdp, readSdpFragment } from './sdp/read.ts';
 import type { SdpError, Session } from './sdp/session.ts';
@@ -132,6 +135,11 @@ export interface Inspector {
   adopt(records: readonly CallRecord[], now: number): Inspection;
   /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
   learn(ingress: Ingress | null): void;
+  /**
+   * Addresses of interfaces have changed: what was opened for an external address that is gone closes, and what was
+   * refused for want of it opens.
+   */
+  renumber(now: number): Inspection;
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
@@ -155,13 +163,18 @@ const KNOWN_METHODS = [
   ),
 ];
 const MAX_REFUSALS_OF_CALL = 64;
+/** Nothing of a call leaves that is wanted as before; what is not closes at once. */
+const AT_ONCE = { movedLinger: 0, goneLinger: 0, muxLinger: 0 } as const;
+const STAYING: Departure = { reason: 'answered', ...AT_ONCE };
+const RENUMBERED: Departure = { reason: 'external-changed', ...AT_ONCE };
 
 /**
  * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
- * the same packets at the same times always give the same changes.
+ * the same packets at the same times always give the same changes. `addressesOf` is asked at the start, at a reload
+ * and at `renumber`.
  */
-export function createInspector(settings: () => InspectorSettings): Inspector {
-  let policy: Policy = createPolicy(settings());
+export function createInspector(settings: () => InspectorSettings, addressesOf?: AddressesOf): Inspector {
+  let policy: Policy = createPolicy(settings(), addressesOf);
   const admission = createAdmission(
     () => settings().caps,
     () => policy,
@@ -173,6 +186,8 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }));
   const deadlines = createDeadlines<Call>();
   const callOf = new Map<string, Call>();
+  /** Calls that were refused a port of an external address, until it is free. */
+  const waiting = createWaitingList<Call>();
   const refusedBefore = new WeakMap<Call, Set<string>>();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
@@ -237,7 +252,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     if (packet.protocol === 'udp') inspectDatagram(work, packet);
     else if (packet.protocol === 'tcp') inspectSegment(work, packet);
     else stats.notSip++;
-    return finish(work);
+    return conclude(work);
   }
 
   function inspectDatagram(work: Work, packet: PacketView): void {
@@ -340,15 +355,28 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   function update(work: Work, call: Call, departure: Departure, at: number): TableResult {
     const { wanted, idleSlots, unusable } = wantedStreams(call, streamSettings);
     for (const refusal of unusable) refuse(work, call, refusal, at);
+    waiting.leave(call);
     const entries: Entry[] = [];
     const most = settings().caps.pinholesPerCall;
+    const claimed = createClaims();
     for (const one of wanted) {
       const decision = policy.decide(one, call.hash);
+      const taken = 'reason' in decision ? null : (table.taken(decision) ?? claimed.taken(decision));
       if ('reason' in decision) refuse(work, call, decision, at, one);
-      else if (entries.length < most) entries.push({ pinhole: decision, wanted: one });
-      else refuse(work, call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
+      else if (taken !== null) refusePort(work, call, taken, at, one);
+      else if (entries.length < most) {
+        entries.push({ pinhole: decision, wanted: one });
+        claimed.add(decision);
+      } else {
+        refuse(work, call, { reason: 'too-many-streams', detail: `more than ${most} pinholes` }, at, one);
+      }
     }
     return table.replace(call.hash, entries, idleSlots, departure, at);
+  }
+
+  function refusePort(work: Work, call: Call, { place, host }: Taken, at: number, wanted: Wanted): void {
+    waiting.wait(call, place);
+    refuse(work, call, { reason: 'port-taken', detail: `${place} is ${host}'s` }, at, wanted);
   }
 
   /** Where media may come from in a call with this peer. */
@@ -361,9 +389,37 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     return { ice, symmetric, earlyMediaSource, mediaSource: own.mediaSource ?? general.mediaSource };
   }
 
-  function take(work: Work, call: Call, { change, events }: TableResult): void {
+  function take(work: Work, call: Call, { change, events, freed }: TableResult): void {
     for (const event of events) emit(work, { type: 'pinhole', call, event });
     if (change !== null) work.changes.push(change);
+    for (const other of waiting.take(freed)) work.again.push(other);
+  }
+
+  /** Calls that waited for what this work has set free are decided once more; what they set free in turn is next. */
+  function conclude(work: Work): Inspection {
+    for (let call = work.again.shift(); call !== undefined; call = work.again.shift()) {
+      if (call.state === 'ended') continue;
+      take(work, call, update(work, call, STAYING, work.now));
+      schedule(call);
+    }
+    return finish(work);
+  }
+
+  function renumber(now: number): Inspection {
+    policy = createPolicy(settings(), addressesOf);
+    const work = newWork(null, now);
+    for (const call of underWay) {
+      const isLost = table.held(call.hash).some(({ pinhole }) => !policy.isPresent(pinhole));
+      if (!isLost && !wasForeign(call)) continue;
+      take(work, call, update(work, call, RENUMBERED, now));
+      schedule(call);
+    }
+    return conclude(work);
+  }
+
+  function wasForeign(call: Call): boolean {
+    for (const key of refusedBefore.get(call) ?? []) if (key.startsWith('foreign-address ')) return true;
+    return false;
   }
 
   function bodiesOf(message: SipMessage): Bodies {
@@ -399,8 +455,12 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   }
 
   function schedule(call: Call): void {
-    if (call.state === 'ended') underWay.delete(call);
-    else underWay.add(call);
+    if (call.state === 'ended') {
+      underWay.delete(call);
+      waiting.leave(call);
+    } else {
+      underWay.add(call);
+    }
     deadlines.arm(call, Math.min(tracker.deadline(call), table.deadline(call.hash)));
   }
 
@@ -419,7 +479,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       }
       schedule(call);
     }
-    return finish(work);
+    return conclude(work);
   }
 
   function traffic(pinholeId: string, now: number): void {
@@ -436,7 +496,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     const work = newWork(null, now);
     const reason: EndReason = 'administrator';
     apply(work, tracker.end(call, reason, now), now);
-    return finish(work);
+    return conclude(work);
   }
 
   function adopt(records: readonly CallRecord[], now: number): Inspection {
@@ -459,8 +519,9 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     dump: (call) => ({ call, held: table.held(call.hash) }),
     adopt,
     learn: guard.learn,
+    renumber,
     reload: () => {
-      policy = createPolicy(settings());
+      policy = createPolicy(settings(), addressesOf);
       limits = limitsOf(settings());
       sdpCaps = sdpCapsOf(settings());
     },
@@ -479,11 +540,13 @@ interface Work {
   readonly now: number;
   events: InspectorEvent[] | null;
   readonly changes: Change[];
+  /** Calls to be decided once more. */
+  readonly again: Call[];
   verdict: Inspection['verdict'];
 }
 
 function newWork(packet: PacketView | null, now: number): Work {
-  return { packet, now, events: null, changes: [], verdict: 'release' };
+  return { packet, now, events: null, changes: [], again: [], verdict: 'release' };
 }
 
 function emit(work: Work, event: InspectorEvent): void {

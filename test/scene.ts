@@ -81,7 +81,7 @@ export function sip(start: string, message: Message = {}): string {
   return lines.join('\r\n');
 }
 
-type Overrides = Partial<Omit<InspectorSettings, 'timers' | 'caps'>> & {
+export type Overrides = Partial<Omit<InspectorSettings, 'timers' | 'caps'>> & {
   readonly timers?: Partial<InspectorSettings['timers']>;
   readonly caps?: Partial<InspectorSettings['caps']>;
 };

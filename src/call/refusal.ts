@@ -101,7 +101,18 @@ export const REFUSALS = {
   'foreign-address': {
     means: 'The party announced an address that is neither its own nor one of media-hosts.',
     advice:
-      'If media really goes to that host (a gateway, a media relay, the same host in the other address family), list it in `media-hosts`; else it is an attack or a NAT that rewrites nothing.',
+      'If media really goes to that host (a gateway, a media relay, the same host in the other address family), list it in `media-hosts`. If it is the public address of a host behind NAT, say so in `nat`. Else it is an attack or a NAT that rewrites nothing.',
+  },
+  'port-taken': {
+    means: 'Another inside host has announced the same port of the same external address and holds it.',
+    advice:
+      'The first has it; the second gets it when it is free. Give the hosts behind one external address media port ranges that do not overlap.',
+  },
+  hairpin: {
+    means:
+      'Both ends are behind the same external address, and which inside host the media comes from is not known.',
+    advice:
+      'List the hosts of that external address one by one in `nat`, not as a network; or let the PBX keep the media of calls that come back in (Asterisk direct_media=no).',
   },
   'port-out-of-range': {
     means: 'The announced port lies outside media-ports.',

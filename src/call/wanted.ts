@@ -51,7 +51,8 @@ export interface Departure {
 
 /**
  * Why a pinhole was closed. Closed list, shown to people as it is. `answered`: the answer made another of it, with
- * the sources that are known now; `replaced`: another that lets the same through took its place.
+ * the sources that are known now; `replaced`: another that lets the same through took its place; `external-changed`:
+ * the external address that was announced is gone.
  */
 export type CloseReason =
   | 'bye'
@@ -74,4 +75,5 @@ export type CloseReason =
   | 'losing-fork'
   | 'unused-candidate'
   | 'new-attempt'
+  | 'external-changed'
   | 'administrator';

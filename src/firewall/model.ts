@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
-import { createOpeningIndex, type Flow, lets } from '../pinhole/opening.ts';
+import { createOpeningIndex, type Flow, lets, type Opening } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { type Firewall, FirewallError, type LastCounts, type Traffic } from './firewall.ts';
 
@@ -27,8 +27,14 @@ export interface ModelOptions {
 interface State {
   /** Null: the egress rule made it. */
   pinhole: string | null;
-  readonly flows: readonly [along: Flow, back: Flow];
+  /** Both directions, each by every address that the inside host has. */
+  readonly flows: readonly Flow[];
   seenAt: number;
+}
+
+/** A pinhole as packets have it at one place: with the inside host's own address, or with one from outside. */
+interface View extends Opening {
+  readonly pinhole: Pinhole;
 }
 
 const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
@@ -36,14 +42,15 @@ const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
 /**
  * A packet filter in memory: default deny but for `egress`, rules that keep state, replies passing by state, states
  * that outlive their rule until they are killed or idle. Which rule made a state does not matter to `killStates`:
- * where the inside host sends first, that is never a pinhole's.
+ * where the inside host sends first, that is never a pinhole's. Where a pinhole has a translation, packets are known
+ * by the addresses of either side of it.
  */
 export function createModelFirewall({
   stateTimeout = 60_000,
   egress = () => false,
 }: ModelOptions = {}): ModelFirewall {
-  const open = new Map<string, { pinhole: Pinhole; packets: number; bytes: number }>();
-  const index = createOpeningIndex<Pinhole>();
+  const open = new Map<string, { views: readonly View[]; packets: number; bytes: number }>();
+  const index = createOpeningIndex<View>();
   /** By the flow of either direction. */
   const states = new Map<string, State>();
   /** By either end: a pinhole has one address and few ports. */
@@ -53,7 +60,7 @@ export function createModelFirewall({
     const added: Pinhole[] = [];
     for (const pinhole of change.open) {
       if (open.has(pinhole.id)) {
-        for (const one of added) remove(one);
+        for (const one of added) remove(one.id);
         throw new FirewallError(`pinhole is open already: ${pinhole.id}`, 'EEXIST');
       }
       insert(pinhole);
@@ -64,21 +71,20 @@ export function createModelFirewall({
       const closing = open.get(id);
       if (closing === undefined) continue;
       counts.set(id, { packets: closing.packets, bytes: closing.bytes });
-      remove(closing.pinhole);
+      remove(id);
     }
     return counts;
   }
 
   function insert(pinhole: Pinhole): void {
-    open.set(pinhole.id, { pinhole, packets: 0, bytes: 0 });
-    index.add(pinhole);
+    const views = viewsOf(pinhole);
+    open.set(pinhole.id, { views, packets: 0, bytes: 0 });
+    for (const view of views) index.add(view);
   }
 
-  function remove({ id }: Pinhole): void {
-    const known = open.get(id);
-    if (known === undefined) return;
+  function remove(id: string): void {
+    for (const view of open.get(id)?.views ?? []) index.remove(view);
     open.delete(id);
-    index.remove(known.pinhole);
   }
 
   function ask(flow: Flow, bytes: number, now: number): Answer {
@@ -86,15 +92,17 @@ export function createModelFirewall({
     if (state !== undefined) {
       if (now - state.seenAt <= stateTimeout) {
         state.seenAt = now;
-        const pinhole = state.pinhole ?? index.find(flow)?.id ?? null;
+        const pinhole = state.pinhole ?? index.find(flow)?.pinhole.id ?? null;
         count(pinhole, bytes);
         return { passes: true, pinhole, by: 'state' };
       }
       drop(state);
     }
-    const pinhole = index.find(flow)?.id ?? null;
-    if (pinhole === null && !egress(flow)) return BLOCKED;
-    keep({ pinhole, flows: [flow, reverse(flow)], seenAt: now });
+    const view = index.find(flow);
+    if (view === null && !egress(flow)) return BLOCKED;
+    const pinhole = view?.pinhole.id ?? null;
+    const translated = view ?? index.find(reverse(flow));
+    keep({ pinhole, flows: translated === null ? bothWays(flow) : flowsOf(flow, translated), seenAt: now });
     count(pinhole, bytes);
     return { passes: true, pinhole, by: 'rule' };
   }
@@ -134,7 +142,7 @@ export function createModelFirewall({
           if (flow === undefined) continue;
           const still = index.find(flow);
           if (still !== null) {
-            if (state.pinhole === pinhole.id) state.pinhole = still.id;
+            if (state.pinhole === pinhole.id) state.pinhole = still.pinhole.id;
             continue;
           }
           drop(state);
@@ -156,12 +164,37 @@ export function createModelFirewall({
     commit,
     ask,
     killStates,
-    list: () => [...open.values()].map(({ pinhole }) => pinhole),
+    list: () => [...open.values()].map(({ views }) => views[0]!.pinhole),
     traffic: () =>
       new Map([...open].map(([id, { packets, bytes }]): [string, Traffic] => [id, { packets, bytes }])),
     clear,
     close: clear,
   };
+}
+
+/** The first is the pinhole as it is. */
+function viewsOf(pinhole: Pinhole): [View, ...View[]] {
+  const own: View = { ...pinhole, pinhole };
+  const outer = outerAddresses(pinhole);
+  if (pinhole.direction === 'in') return [own, ...outer.map((address) => ({ ...own, address }))];
+  return [own, ...outer.map((source) => ({ ...own, sources: [source] }))];
+}
+
+function outerAddresses({ translation }: Opening): Address[] {
+  return translation === null ? [] : [...new Set([translation.external, translation.arrivesAt])];
+}
+
+/** `flow` is along the view or back. */
+function flowsOf(flow: Flow, view: View): Flow[] {
+  const { pinhole } = view;
+  const end = (pinhole.direction === 'in') === lets(view, flow) ? 'destination' : 'source';
+  const own = pinhole.direction === 'in' ? pinhole.address : flow[end];
+  const addresses = new Set([flow[end], own, ...outerAddresses(pinhole)]);
+  return [...addresses].flatMap((address) => bothWays({ ...flow, [end]: address }));
+}
+
+function bothWays(flow: Flow): Flow[] {
+  return [flow, reverse(flow)];
 }
 
 function reverse({ protocol, source, sourcePort, destination, destinationPort }: Flow): Flow {

@@ -1,6 +1,7 @@
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
 import type { Change } from './change.ts';
-import { contains } from './opening.ts';
+import { createClaims, type Taken } from './claims.ts';
+import { contains, type Opening } from './opening.ts';
 import type { Pinhole } from './pinhole.ts';
 
 /** A pinhole that a call wants, as policy made it. */
@@ -40,6 +41,8 @@ export interface TableResult {
   /** Null when the firewall has nothing to do. */
   readonly change: Change | null;
   readonly events: readonly HolderEvent[];
+  /** Ports of external addresses that nobody has any more, named as in `Taken`. */
+  readonly freed: readonly string[];
 }
 
 export interface PinholeTable {
@@ -61,13 +64,15 @@ export interface PinholeTable {
   /** Media was seen in this pinhole. Returns its holders. */
   traffic(id: string, now: number): readonly string[];
   deadline(holder: string): number;
+  /** The port of an external address that the opening would need and another host has; null where it has all. */
+  taken(opening: Opening): Taken | null;
   held(holder: string): readonly Held[];
   /** Every open pinhole, once each. */
   open(): Iterable<Pinhole>;
   readonly size: number;
 }
 
-const NOTHING: TableResult = { change: null, events: [] };
+const NOTHING: TableResult = { change: null, events: [], freed: [] };
 
 export interface TableSettings {
   /** How long, in ms, an ICE candidate may stay without traffic once it is agreed. */
@@ -83,6 +88,7 @@ export interface TableSettings {
 export function createPinholeTable(settings: () => TableSettings): PinholeTable {
   const holders = new Map<string, Held[]>();
   const rules = new Map<string, { readonly pinhole: Pinhole; readonly holders: string[] }>();
+  const claims = createClaims();
   /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
   const retired = new Map<string, Set<string>>();
 
@@ -167,12 +173,14 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   function createWork(holder: string, held: Held[], now: number) {
     const opened: Pinhole[] = [];
     const closed: Pinhole[] = [];
+    const freed: string[] = [];
     const events: HolderEvent[] = [];
 
     function open({ pinhole, wanted }: Entry): void {
       const known = rules.get(pinhole.id);
       if (known === undefined) {
         rules.set(pinhole.id, { pinhole, holders: [holder] });
+        claims.add(pinhole);
         opened.push(pinhole);
       } else {
         known.holders.push(holder);
@@ -199,6 +207,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       rule.holders.splice(rule.holders.indexOf(holder), 1);
       if (rule.holders.length > 0) return;
       rules.delete(one.pinhole.id);
+      freed.push(...claims.remove(rule.pinhole));
       closed.push(rule.pinhole);
     }
 
@@ -207,7 +216,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       else holders.delete(holder);
       if (events.length === 0) return NOTHING;
       const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
-      return { change, events };
+      return { change, events, freed };
     }
 
     return { held, open, close, result };
@@ -238,8 +247,12 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     holders.set(holder, [...held]);
     for (const { pinhole } of held) {
       const rule = rules.get(pinhole.id);
-      if (rule === undefined) rules.set(pinhole.id, { pinhole, holders: [holder] });
-      else rule.holders.push(holder);
+      if (rule === undefined) {
+        rules.set(pinhole.id, { pinhole, holders: [holder] });
+        claims.add(pinhole);
+      } else {
+        rule.holders.push(holder);
+      }
     }
   }
 
@@ -259,6 +272,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     adopt,
     traffic,
     deadline,
+    taken: claims.taken,
     held: (holder) => [...(holders.get(holder) ?? [])],
     open,
     get size() {
@@ -283,6 +297,7 @@ const WITHIN_CALL: ReadonlySet<CloseReason> = new Set<CloseReason>([
   'losing-fork',
   'unused-candidate',
   'new-attempt',
+  'external-changed',
 ]);
 
 /** How one pinhole leaves, given what takes the place of its stream. */

@@ -5,6 +5,7 @@ import type { Wanted } from '../call/wanted.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
+import { type AddressesOf, createExternals, type NatMapping } from './external.ts';
 import { createPeers, type Peer, type Peers } from './peers.ts';
 
 type PortRange = readonly [first: number, last: number];
@@ -18,12 +19,18 @@ export interface PolicySettings {
   readonly mediaPorts: readonly PortRange[];
   readonly deniedPorts: readonly PortRange[];
   readonly tcpMedia: boolean;
+  /** What stands for inside hosts that announce it. */
+  readonly nat: readonly NatMapping[];
+  /** Open the way out, too, to what outside parties announce. */
+  readonly outbound: boolean;
 }
 
 export interface Policy {
   /** The pinhole for a wanted transport of the call named `hash`, or why there is none. */
   decide(wanted: Wanted, hash: string): Pinhole | Refusal;
   isInside(address: Address): boolean;
+  /** Whether packets still come to this pinhole as they did when it was decided. */
+  isPresent(pinhole: Pinhole): boolean;
   /** The named peer that the address is of, whose addresses are one party; null when there is none. */
   readonly peerOf: Peers['peerOf'];
 }
@@ -45,17 +52,30 @@ const UNUSABLE = networkSet(
 
 /**
  * Decides what may be opened. The owner of a stream is the host that sent the packet announcing it: it must be
- * inside, and may name itself or one of the media hosts. Nothing here depends on time or on other calls.
+ * inside, and may name itself or one of the media hosts, by its own address or by one that stands for it. With
+ * `outbound` what an outside owner announces opens the way out. Nothing here depends on time or on other calls.
  */
-export function createPolicy(settings: PolicySettings): Policy {
+export function createPolicy(settings: PolicySettings, addressesOf: AddressesOf = () => []): Policy {
   const { inside } = settings;
   const isInside = inside === 'any' ? () => true : networkSet(inside);
   const isMediaHost = networkSet(settings.mediaHosts);
   const { isAllowed, peerOf } = createPeers(settings.peers);
+  const externals = createExternals(settings.nat, addressesOf, isMediaHost);
 
   function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
-    const { connection, ports, owner } = wanted;
-    if (!isInside(owner)) return refused('not-inside', wanted, `announced by ${owner}`);
+    const { owner } = wanted;
+    if (!isInside(owner) && !settings.outbound) return refused('not-inside', wanted, `announced by ${owner}`);
+    const announced = usableAddress(wanted);
+    if (typeof announced !== 'string') return announced;
+    const opening = isInside(owner) ? wayIn(wanted, announced) : wayOut(wanted, announced);
+    if ('reason' in opening) return opening;
+    const { kind, media, slot } = wanted;
+    const label = `pinholed:${hash}:${slot.replace(':', '.')}`;
+    return { ...opening, id: openingId(opening), kind, media, label };
+  }
+
+  function usableAddress(wanted: Wanted): Address | Refusal {
+    const { connection } = wanted;
     switch (connection.kind) {
       case 'none':
         return refused('no-address', wanted);
@@ -64,9 +84,16 @@ export function createPolicy(settings: PolicySettings): Policy {
       case 'hostname':
         return refused('hostname-address', wanted);
     }
-    const { address } = connection;
-    if (UNUSABLE(address)) return refused('unusable-address', wanted);
-    if (address !== owner && !isMediaHost(address)) {
+    if (UNUSABLE(connection.address)) return refused('unusable-address', wanted);
+    return connection.address;
+  }
+
+  /** Towards a host that announced itself. */
+  function wayIn(wanted: Wanted, announced: Address): Opening | Refusal {
+    const { ports, owner } = wanted;
+    const behind = externals.announcedAs(announced, owner);
+    const address = behind?.host ?? announced;
+    if (behind === null && announced !== owner && !isMediaHost(announced)) {
       return refused('foreign-address', wanted, `announced by ${owner}`);
     }
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
@@ -77,24 +104,71 @@ export function createPolicy(settings: PolicySettings): Policy {
     if (!isInside(wanted.peer) && !isAllowed(wanted.peer)) {
       return refused('peer-not-allowed', wanted, `from ${wanted.peer}`);
     }
-    const sources = wanted.sources === 'any' ? 'any' : wanted.sources.filter(isPossibleSource);
+    const sources = senders(wanted.sources);
+    if (sources === null) return refused('hairpin', wanted, `from a host behind ${announced}`);
     if (sources.length === 0) return refused('no-source', wanted);
-    const { protocol, sourcePort, kind, media } = wanted;
-    const opening: Opening = {
-      direction: 'in',
-      protocol,
-      sources,
-      sourcePort,
-      address,
-      ports,
-      translation: null,
-    };
-    const label = `pinholed:${hash}:${wanted.slot.replace(':', '.')}`;
-    return { ...opening, id: openingId(opening), kind, media, label };
+    const { protocol, sourcePort } = wanted;
+    const translation = behind?.translation ?? null;
+    return { direction: 'in', protocol, sources, sourcePort, address, ports, translation };
   }
 
-  return { decide, isInside, peerOf };
+  /**
+   * From the inside party of the call to what the outside party announced: never to an inside host, by none of its
+   * addresses, and from no other host than those that may send for this party.
+   */
+  function wayOut(wanted: Wanted, address: Address): Opening | Refusal {
+    const { ports, owner, peer } = wanted;
+    if (!isInside(peer) || isInside(address) || externals.isExternal(address)) {
+      return refused('not-inside', wanted, `announced by ${owner}`);
+    }
+    if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
+    if (ports[0] < LOWEST_OUTSIDE_PORT) return refused('port-out-of-range', wanted);
+    const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
+    if (denied !== undefined) return refused('denied-port', wanted);
+    if (!isAllowed(owner)) return refused('peer-not-allowed', wanted, `from ${owner}`);
+    const announced = wanted.sources === 'any' ? [] : wanted.sources;
+    const sources = sendersOf(peer, announced).filter((source) => familyOf(source) === familyOf(address));
+    if (sources.length === 0) return refused('no-source', wanted);
+    const { protocol, sourcePort } = wanted;
+    const translation = externals.seenAs(sources[0]!, announced);
+    return { direction: 'out', protocol, sources, sourcePort, address, ports, translation };
+  }
+
+  /** The inside party, and what it may announce in its place. Sorted. */
+  function sendersOf(party: Address, announced: readonly Address[]): Address[] {
+    const hosts = announced.flatMap((address) => {
+      const behind = externals.announcedAs(address, party);
+      if (behind !== null) return [behind.host];
+      return isInside(address) && isMediaHost(address) ? [address] : [];
+    });
+    return [...new Set([party, ...hosts])].sort();
+  }
+
+  /**
+   * What comes from an external address to an inside host comes from the hosts behind it. Sorted; null where those are
+   * not known.
+   */
+  function senders(sources: readonly Address[] | 'any'): readonly Address[] | 'any' | null {
+    if (sources === 'any') return sources;
+    const possible = sources.filter(isPossibleSource);
+    const outer = possible.filter(externals.isExternal);
+    if (outer.length === 0) return possible;
+    const hosts = outer.map(externals.hostsBehind);
+    if (hosts.includes(null)) return null;
+    return [...new Set([...possible, ...hosts.flatMap((some) => some ?? [])])].sort();
+  }
+
+  function isPresent({ translation, address, sources, direction }: Pinhole): boolean {
+    if (translation === null) return true;
+    if (direction === 'in') return externals.isPresent(translation, address);
+    return sources !== 'any' && sources.some((source) => externals.isPresent(translation, source));
+  }
+
+  return { decide, isInside, peerOf, isPresent };
 }
+
+/** Media is not sent to ports of services (RFC 6335 section 6). */
+const LOWEST_OUTSIDE_PORT = 1024;
 
 function isPossibleSource(address: Address): boolean {
   return !UNUSABLE(address);

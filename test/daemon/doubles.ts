@@ -123,6 +123,7 @@ export function createInspectorDouble() {
       traffic.push(id);
     },
     end: () => inspection({}),
+    renumber: () => inspection({}),
     dump: (call) => ({ call, held: [] }),
     adopt: (records) => {
       adopted.push(...records);

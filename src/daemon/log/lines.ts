@@ -25,6 +25,7 @@ const USUAL: ReadonlySet<RefusalReason> = new Set(['not-inside', 'on-hold', 'no-
 /** Somebody may be up to something, or a limit is too low. */
 const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'foreign-address',
+  'port-taken',
   'denied-port',
   'conflicting-header',
   'stream-unusable',

@@ -46,6 +46,10 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     text: 'the answer had put another in its place',
     advice: 'The device sends where the answer did not agree to.',
   },
+  'external-changed': {
+    text: 'the external address that was announced had gone from its interface',
+    advice: 'Let the PBX follow its public address, and renegotiate calls that are up.',
+  },
   replaced: { text: 'another had taken its place', advice: '' },
   'rtcp-mux': {
     text: 'both sides had agreed on one port for RTP and RTCP (rtcp-mux)',
