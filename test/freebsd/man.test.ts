@@ -8,6 +8,13 @@ import { loadConfig } from '../../src/config/load.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const mandoc = spawnSync('mandoc', ['-Tlint'], { input: '' });
 const skip = mandoc.error ? 'needs mandoc' : false;
+const groff = spawnSync('groff', ['-mdoc', '-Tascii'], { input: '' });
+
+/** The words of a page as a formatter sets it, without overstrikes, hyphenation and line ends. */
+function words(program: string, args: readonly string[], source: string): string[] {
+  const { stdout } = spawnSync(program, args, { input: source, encoding: 'utf8' });
+  return stdout.replace(/.\x08/g, '').match(/[A-Za-z]{4,}/g) ?? [];
+}
 
 function page(name: string): string {
   return readFileSync(`${root}packaging/man/${name}`, 'utf8');
@@ -21,6 +28,19 @@ describe('manual pages', () => {
         .split('\n')
         .filter((line) => line !== '' && !line.includes('referenced manual not found'));
       assert.deepEqual(complaints, []);
+    });
+  }
+
+  for (const name of ['pinholed.8', 'pinholed.yaml.5']) {
+    it(`${name} is whole under man(1) of Linux as well`, {
+      skip: skip || (groff.error ? 'needs groff' : false),
+    }, () => {
+      const source = page(name);
+      const here = new Set(words('groff', ['-mdoc', '-Tascii', '-rLL=500n', '-rHY=0'], source));
+      const there = words('mandoc', ['-Tascii', '-Owidth=500'], source);
+      const lost = [...new Set(there)].filter((word) => !here.has(word) && word !== 'Debian');
+      assert.ok(there.length > 300);
+      assert.deepEqual(lost, []);
     });
   }
 
