@@ -54,6 +54,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
         load: async () => (await import('./commands/top.ts')).top,
       },
       {
+        usage: 'watch',
+        about: 'What happens, as it happens: calls, pinholes, refusals',
+        load: async () => (await import('./commands/watch.ts')).watch,
+      },
+      {
         usage: 'explain <call>',
         about: 'What happened in a call and why, also after its end',
         load: async () => (await import('./commands/explain.ts')).explain,

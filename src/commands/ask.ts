@@ -88,6 +88,11 @@ export function jsonText(value: unknown): string {
   return `${printableJson(JSON.stringify(value, null, 2))}\n`;
 }
 
+/** One JSON object in a line. */
+export function jsonLine(value: unknown): string {
+  return `${printableJson(JSON.stringify(value))}\n`;
+}
+
 /** Writes to standard output, waiting for a slow reader. */
 export function print(text: string): Promise<void> {
   return writeAll(process.stdout, [text]);

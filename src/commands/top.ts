@@ -2,12 +2,18 @@ import { type ControlClient, ControlError, connectControl } from '../control/cli
 import { TOP_ORDERS, type TopOrder, type TopResult } from '../control/protocol.ts';
 import { printableJson } from '../printable.ts';
 import { openScreen, type Screen } from '../report/live/screen.ts';
-import { topLines } from '../report/live/top.ts';
+import { TOP_HEAD, topLines } from '../report/live/top.ts';
 import { askOptions, explainFailure, print, STATUS, socketPath, style } from './ask.ts';
 import { command } from './command.ts';
 
 const ORDER_OF_KEY: Readonly<Record<string, TopOrder>> = { a: 'age', i: 'idle', p: 'packets' };
-const QUIT = new Set(['q', 'Q', '\x03']);
+const QUIT: ReadonlySet<string> = new Set(['q', 'Q']);
+const SCROLL: Readonly<Record<string, number>> = {
+  ...{ j: 1, down: 1, k: -1, up: -1 },
+  ...{ ' ': 1, 'page down': 1, b: -1, 'page up': -1 },
+};
+const PAGES: ReadonlySet<string> = new Set([' ', 'b', 'page down', 'page up']);
+const LONGEST_FILTER = 64;
 /** Calls asked for: more than fit on a screen are not looked at. */
 const MOST_CALLS = 200;
 
@@ -56,23 +62,87 @@ async function showOnce(path: string, sort: TopOrder, json: boolean): Promise<vo
   }
 }
 
-/** Draws until somebody quits. A key that sorts anew asks anew. */
+/** What a person sees and asks for. */
+interface Look {
+  sort: TopOrder;
+  reverse: boolean;
+  match: string;
+  typing: boolean;
+  above: number;
+  help: boolean;
+}
+
+type Effect = 'quit' | 'ask' | 'draw' | 'none';
+
+/** What a key does to the look; `room` is how many calls fit, `calls` how many there are. */
+export function press(look: Look, key: string, room: number, calls: number): Effect {
+  if (key === '\x03') return 'quit';
+  if (look.typing) return type(look, key);
+  const order = ORDER_OF_KEY[key];
+  const scroll = SCROLL[key];
+  if (QUIT.has(key)) return 'quit';
+  if (order !== undefined) {
+    if (order === look.sort) return 'none';
+    look.sort = order;
+    return 'ask';
+  }
+  if (scroll !== undefined) {
+    const last = Math.max(0, calls - room);
+    look.above = Math.min(
+      last,
+      Math.max(0, look.above + scroll * (PAGES.has(key) ? Math.max(1, room - 1) : 1)),
+    );
+    return 'draw';
+  }
+  if (key === 'r') {
+    look.reverse = !look.reverse;
+    return 'ask';
+  }
+  if (key === '/') look.typing = true;
+  else if (key === 'h' || key === '?') look.help = !look.help;
+  else if (key === 'escape' && look.match !== '') return filter(look, '');
+  else return 'none';
+  return 'draw';
+}
+
+function type(look: Look, key: string): Effect {
+  if (key === '\r' || key === '\n') {
+    look.typing = false;
+    return 'draw';
+  }
+  if (key === 'escape') {
+    look.typing = false;
+    return filter(look, '');
+  }
+  if (key === '\x7f' || key === '\b') return filter(look, look.match.slice(0, -1));
+  if (key.length > 1 || key < ' ' || look.match.length >= LONGEST_FILTER) return 'none';
+  return filter(look, look.match + key);
+}
+
+function filter(look: Look, match: string): Effect {
+  look.match = match;
+  look.above = 0;
+  return 'ask';
+}
+
+/** Draws until somebody quits. What needs other calls asks anew. */
 async function live(path: string, first: TopOrder, interval: number): Promise<void> {
-  let sort = first;
+  const look: Look = { sort: first, reverse: false, match: '', typing: false, above: 0, help: false };
   let quit = false;
+  let stale = false;
   let latest: TopResult | null = null;
   let client: ControlClient = await connectControl(path);
-  let asked = client;
   const { strong, bad } = style();
   const screen: Screen = openScreen({
     input: process.stdin,
     output: process.stdout,
     onKey(key) {
-      const order = ORDER_OF_KEY[key];
-      if (QUIT.has(key)) quit = true;
-      else if (order === undefined || order === sort) return;
-      else sort = order;
-      asked.close();
+      const effect = press(look, key, Math.max(1, screen.rows - TOP_HEAD), latest?.top.length ?? 0);
+      if (effect === 'quit') stop();
+      else if (effect !== 'none') draw();
+      if (effect !== 'ask') return;
+      stale = true;
+      client.close();
     },
     onResize: draw,
   });
@@ -80,33 +150,31 @@ async function live(path: string, first: TopOrder, interval: number): Promise<vo
 
   function stop(): void {
     quit = true;
-    asked.close();
+    client.close();
   }
 
   function draw(): void {
     const { columns, rows } = screen;
-    if (latest !== null) screen.draw(topLines(latest, { sort, columns, rows, strong, bad, keys: true }));
+    if (latest !== null) screen.draw(topLines(latest, { ...look, columns, rows, strong, bad, keys: true }));
   }
 
   try {
     while (!quit) {
-      const order = sort;
+      stale = false;
+      const { sort, reverse, match } = look;
       try {
-        const request = { request: 'top', sort: order, interval, limit: MOST_CALLS } as const;
-        for await (const result of client.ask<TopResult>(request)) {
+        const request = { request: 'top', sort, reverse, interval, limit: MOST_CALLS } as const;
+        for await (const result of client.ask<TopResult>(match === '' ? request : { ...request, match })) {
           latest = result;
           draw();
-          if (quit || sort !== order) break;
+          if (quit || stale) break;
         }
       } catch (error) {
-        const isOurs = error instanceof ControlError && error.code === 'broken' && (quit || sort !== order);
-        if (!isOurs) throw error;
+        if (!(error instanceof ControlError && error.code === 'broken' && (quit || stale))) throw error;
       }
       client.close();
       if (quit) return;
-      draw();
       client = await connectControl(path);
-      asked = client;
     }
   } finally {
     screen.leave();

@@ -20,7 +20,7 @@ export const askDataPath: (daemon: Pick<RunningDaemon, 'ask'>) => RunningDaemon[
 export interface CallReader {
   /** All calls, asked for in slices; not older than half a second. Throws RequestError. */
   all(): Promise<readonly CallSummary[]>;
-  /** Those with this Call-ID, or the only one whose name begins so. Throws RequestError. */
+  /** Those with this Call-ID, or the only one whose name or Call-ID begins so. Throws RequestError. */
   named(name: string): Promise<readonly CallSummary[]>;
   /** All open pinholes as the data path has them, asked for in slices. Throws RequestError. */
   pinholes(): Promise<readonly Pinhole[]>;
@@ -57,10 +57,15 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
     const calls = await all();
     const exact = calls.filter(({ leg }) => leg.callId === name || leg.hash === name);
     if (exact.length > 0) return exact;
-    const isPrefix = name.length >= LEAST_DIGITS && /^[0-9a-f]{1,16}$/.test(name);
-    const similar = isPrefix ? calls.filter(({ leg }) => leg.hash.startsWith(name)) : [];
-    if (similar.length > 1) {
-      throw new RequestError('ambiguous-call', `${similar.length} calls have names that begin with ${name}`);
+    const similar =
+      name.length < LEAST_DIGITS
+        ? []
+        : calls.filter(({ leg }) => leg.hash.startsWith(name) || leg.callId.startsWith(name));
+    if (new Set(similar.map(({ leg }) => leg.callId)).size > 1) {
+      throw new RequestError(
+        'ambiguous-call',
+        `${similar.length} calls have names or Call-IDs that begin with ${name.slice(0, 256)}`,
+      );
     }
     if (similar.length === 0) throw unknownCall(name);
     return similar;

@@ -37,19 +37,30 @@ export type Request = {
         | 'metrics'
         | 'watch';
     }
-  | { readonly request: 'calls'; readonly call?: string }
-  | {
+  | ({ readonly request: 'calls'; readonly call?: string } & Selecting)
+  | ({
       readonly request: 'top';
-      readonly sort?: TopOrder;
-      /** Calls in each picture, 1 to 500. */
-      readonly limit?: number;
       /** Seconds between two pictures, 0.5 to 60. */
       readonly interval?: number;
-    }
+    } & Selecting)
   | { readonly request: 'explain' | 'close'; readonly call: string }
   /** `range`: the ports of the static rule that pinholes are compared with, such as `10000-20000`. */
   | { readonly request: 'exposure'; readonly range?: string }
 );
+
+/** Which calls, and in which order. */
+export interface Selecting {
+  readonly sort?: TopOrder;
+  /** The last first. */
+  readonly reverse?: boolean;
+  /** At most so many; for `top` 1 to 500. */
+  readonly limit?: number;
+  /** Text in the Call-ID, From, To, an address or the leg's name; small and capital letters are one. */
+  readonly match?: string;
+  readonly state?: (typeof CALL_STATES)[number];
+  /** Answered, and without media for so many seconds. */
+  readonly silent?: number;
+}
 
 export type RequestName = Request['request'];
 
@@ -88,6 +99,12 @@ export class RequestError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** A field of a request that has to be text. Throws RequestError. */
+export function textOf(value: unknown, field: string): string {
+  if (typeof value === 'string' && value !== '') return value;
+  throw new RequestError('bad-request', `${field}: expected text`);
 }
 
 export interface StatusResult {
@@ -248,6 +265,7 @@ export interface SettingsResult {
   readonly settings: WrittenSettings;
 }
 
+export const CALL_STATES = ['calling', 'ringing', 'confirmed', 'terminating', 'ended'] as const;
 export const TOP_ORDERS = ['age', 'idle', 'packets'] as const;
 export type TopOrder = (typeof TOP_ORDERS)[number];
 

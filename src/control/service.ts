@@ -3,21 +3,14 @@ import { setTimeout } from 'node:timers/promises';
 import { REFUSALS } from '../call/refusal.ts';
 import { writtenSettings } from '../config/print.ts';
 import type { Settings } from '../config/schema.ts';
-import type { CallSummary, DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
+import type { DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { type Deviation, lasting } from '../firewall/deviation.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
-import {
-  askDataPath,
-  createCallReader,
-  createCallWriter,
-  type Passed,
-  passedBy,
-  uniquePinholes,
-} from './calls.ts';
+import { askDataPath, createCallReader, createCallWriter, type Passed, uniquePinholes } from './calls.ts';
 import { exposureOf, histogramOf, quantilesOf } from './numbers.ts';
 import type { Peer } from './peer.ts';
 import {
@@ -31,12 +24,12 @@ import {
   type SettingsResult,
   type StatsResult,
   type StatusResult,
-  TOP_ORDERS,
-  type TopOrder,
   type TopResult,
+  textOf,
   type VerifyResult,
   type WatchResult,
 } from './protocol.ts';
+import { MAX_TOP, select, selectionOf } from './selection.ts';
 import type { Handler } from './server.ts';
 import { createEpoch, seconds } from './units.ts';
 
@@ -44,7 +37,6 @@ import { createEpoch, seconds } from './units.ts';
 const PER_LINE = 100;
 /** Questions that wait in the data path's queue at a time. */
 const AT_A_TIME = 16;
-const MAX_TOP = 500;
 const SHORTEST_INTERVAL = 0.5;
 const LONGEST_INTERVAL = 60;
 /** The data path is asked for all calls at most every so many times what that took. */
@@ -73,9 +65,11 @@ export function createHandlers(
 
   async function* listCalls(request: Request): AsyncGenerator<CallsResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : null;
+    const selection = selectionOf(request, { sort: null, limit: Number.MAX_SAFE_INTEGER });
     const list = name === null ? await calls.all() : await calls.named(name);
     const write = writer();
-    for (const part of parts(list)) yield { calls: part.map(write.call) };
+    const wanted = select(list, selection, passed, daemon.clock());
+    for (const part of parts(wanted)) yield { calls: part.map(write.call) };
   }
 
   async function* listPinholes(): AsyncGenerator<PinholesResult> {
@@ -124,7 +118,8 @@ export function createHandlers(
   }
 
   async function* top(request: Request, _: Peer | null, gone: AbortSignal): AsyncGenerator<TopResult> {
-    const { sort, limit, interval } = topOptions(request);
+    const interval = intervalOf(request);
+    const selection = selectionOf(request, { sort: 'age', limit: MAX_TOP });
     while (!gone.aborted) {
       const before = daemon.clock();
       const status = await ask({ type: 'status' });
@@ -138,7 +133,12 @@ export function createHandlers(
         pinholes: status.pinholes,
         packets: status.counters.received,
         alarms: alarmsOf(status),
-        top: firstOf(list, sort, limit, passed).map(write.call),
+        top: select(
+          list.filter(({ leg }) => leg.state !== 'ended'),
+          selection,
+          passed,
+          now,
+        ).map(write.call),
       };
       await pause(Math.max(interval * 1000, (now - before) * REST), gone);
     }
@@ -296,43 +296,15 @@ function statsOf(daemon: RunningDaemon, status: DataPathStatus): StatsResult {
   };
 }
 
-function firstOf(
-  calls: readonly CallSummary[],
-  order: TopOrder,
-  limit: number,
-  passed: Passed,
-): CallSummary[] {
-  const rank: Readonly<Record<TopOrder, (call: CallSummary) => number>> = {
-    age: ({ leg }) => leg.startedAt,
-    idle: ({ mediaAt }) => mediaAt,
-    packets: (call) => -passedBy(call, passed).packets,
-  };
-  return calls
-    .filter(({ leg }) => leg.state !== 'ended')
-    .map((call) => ({ call, rank: rank[order](call) }))
-    .sort((one, other) => one.rank - other.rank)
-    .slice(0, limit)
-    .map(({ call }) => call);
-}
-
-function topOptions(request: Request): { sort: TopOrder; limit: number; interval: number } {
-  const { sort = 'age', limit = 50, interval = 1 } = request as Record<string, unknown>;
-  const order = TOP_ORDERS.find((one) => one === sort);
-  if (order === undefined) {
-    throw new RequestError('bad-request', `sort: expected ${TOP_ORDERS.join(', ')}`);
+function intervalOf(request: Request): number {
+  const { interval = 1 } = request as Record<string, unknown>;
+  if (typeof interval === 'number' && interval >= SHORTEST_INTERVAL && interval <= LONGEST_INTERVAL) {
+    return interval;
   }
-  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > MAX_TOP) {
-    throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${MAX_TOP}`);
-  }
-  const inRange =
-    typeof interval === 'number' && interval >= SHORTEST_INTERVAL && interval <= LONGEST_INTERVAL;
-  if (!inRange) {
-    throw new RequestError(
-      'bad-request',
-      `interval: expected seconds between ${SHORTEST_INTERVAL} and ${LONGEST_INTERVAL}`,
-    );
-  }
-  return { sort: order, limit, interval };
+  throw new RequestError(
+    'bad-request',
+    `interval: expected seconds between ${SHORTEST_INTERVAL} and ${LONGEST_INTERVAL}`,
+  );
 }
 
 function rangeOf(request: Request): readonly [number, number] {
@@ -344,12 +316,6 @@ function rangeOf(request: Request): readonly [number, number] {
     throw new RequestError('bad-request', 'range: expected ports such as 10000-20000');
   }
   return [first, last];
-}
-
-/** A field of a request that has to be text. Throws RequestError. */
-export function textOf(value: unknown, field: string): string {
-  if (typeof value === 'string' && value !== '') return value;
-  throw new RequestError('bad-request', `${field}: expected text`);
 }
 
 /** An event as JSON: times in seconds since the epoch. */

@@ -163,6 +163,7 @@ describe('pinholed calls', () => {
         PINHOLES: '1',
         PACKETS: '1,500',
         'NEXT TIMER': 'media-idle 4m58s',
+        WHO: 'al > bo',
         PARTIES: '192.0.2.1 > 10.0.0.5',
         'CALL-ID': 'abc@pbx.example',
       },
@@ -174,6 +175,7 @@ describe('pinholed calls', () => {
         PINHOLES: '0',
         PACKETS: '7',
         'NEXT TIMER': '-',
+        WHO: 'al > bo',
         PARTIES: '192.0.2.1 > 10.0.0.5',
         'CALL-ID': 'x\\x1b[31m y',
       },
@@ -431,9 +433,22 @@ describe('pinholed top', () => {
 
   it('tells on a narrow screen who talks to whom, before it tells of timers', () => {
     const heads = (columns: number) => topLines(result, { ...view, columns })[4]!.split(/ {2,}/);
-    assert.deepEqual(heads(80), ['CALL', 'STATE', 'AGE', 'IDLE', 'PACKETS', 'PARTIES', 'CALL-ID']);
-    assert.deepEqual(heads(200).slice(4), ['PINHOLES', 'PACKETS', 'NEXT TIMER', 'PARTIES', 'CALL-ID']);
+    assert.deepEqual(heads(80), ['CALL', 'STATE', 'AGE', 'IDLE', 'PACKETS', 'WHO', 'PARTIES', '']);
+    assert.deepEqual(heads(200).slice(4), ['PINHOLES', 'PACKETS', 'NEXT TIMER', 'WHO', 'PARTIES', 'CALL-ID']);
     assert.match(topLines(result, view)[5]!, / 192\.0\.2\.1 > 10\.0\.0\.5( |$)/);
+  });
+
+  it('scrolls, filters and explains its keys', () => {
+    const scrolled = topLines(result, { ...view, columns: 300, above: 33 });
+    assert.match(scrolled[5]!, / call-33$/);
+    assert.match(scrolled[11]!, / call-39$/);
+    const filtered = topLines(
+      { ...result, top: result.top.slice(0, 2) },
+      { ...view, match: 'al', typing: true },
+    );
+    assert.equal(filtered[3], 'filter: al_');
+    assert.equal(filtered[7], '');
+    assert.match(topLines(result, { ...view, help: true }).join('\n'), /^\/ +filter: text in Call-ID/m);
   });
 
   it('fits any terminal', () => {
@@ -456,6 +471,6 @@ describe('pinholed top', () => {
 
   it('takes characters for keys, and nothing from function keys', () => {
     assert.deepEqual(keysOf('q'), ['q']);
-    assert.deepEqual(keysOf('a\x1b[Ap\x1bOQ\x1b[15~i\x03'), ['a', 'p', 'i', '\x03']);
+    assert.deepEqual(keysOf('a\x1b[Ap\x1bOQ\x1b[15~i\x03'), ['a', 'up', 'p', 'i', '\x03']);
   });
 });

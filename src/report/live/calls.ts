@@ -1,4 +1,5 @@
 import { portsText, transportText } from '../../call/description.ts';
+import { partyName } from '../../control/party.ts';
 import type { CallResult, PinholeResult } from '../../control/protocol.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
@@ -15,11 +16,13 @@ export const CALL_COLUMNS: readonly Column[] = [
   { head: 'PINHOLES', right: true },
   { head: 'PACKETS', right: true },
   { head: 'NEXT TIMER' },
+  { head: 'WHO' },
   { head: 'PARTIES' },
   { head: 'CALL-ID' },
 ];
 
 const LONGEST_CALL_ID = 48;
+const LONGEST_NAME = 24;
 
 /** The cells of one call under `CALL_COLUMNS`. */
 export function callCells(call: CallResult): string[] {
@@ -32,9 +35,15 @@ export function callCells(call: CallResult): string[] {
     String(pinholes.length),
     countText(packets),
     timerText(call),
+    whoText(call),
     `${parties[0]} > ${parties[1]}`,
     printable(call.callId, LONGEST_CALL_ID),
   ];
+}
+
+/** `alice > bob`. */
+export function whoText({ from, to }: Pick<CallResult, 'from' | 'to'>): string {
+  return `${printable(partyName(from), LONGEST_NAME)} > ${printable(partyName(to), LONGEST_NAME)}`;
 }
 
 function timerText({ nextTimer }: CallResult): string {

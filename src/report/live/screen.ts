@@ -11,7 +11,7 @@ export interface Screen {
 export interface ScreenOptions {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
-  /** A key that gives a character, or `\x03` for Ctrl-C. */
+  /** A character, `\x03` for Ctrl-C, or one of `SPECIAL`. */
   readonly onKey: (key: string) => void;
   readonly onResize: () => void;
 }
@@ -65,7 +65,20 @@ export function openScreen({ input, output, onKey, onResize }: ScreenOptions): S
   };
 }
 
-/** Single characters; what a function key sends (ESC [ ...) is left out. */
+/** Keys without a character of their own, by what a terminal sends (ECMA-48, xterm). */
+export const SPECIAL: Readonly<Record<string, string>> = {
+  '\x1b[A': 'up',
+  '\x1bOA': 'up',
+  '\x1b[B': 'down',
+  '\x1bOB': 'down',
+  '\x1b[5~': 'page up',
+  '\x1b[6~': 'page down',
+  '\x1b': 'escape',
+};
+
+/** Single characters and names of `SPECIAL`; what other function keys send (ESC [ ...) is left out. */
 export function keysOf(text: string): string[] {
-  return [...text.replace(/\x1b(?:[[O][0-9;]*.)?/g, '')];
+  return (text.match(/\x1b(?:[[O][0-9;]*.)?|[^\x1b]/gsu) ?? []).flatMap((one) =>
+    one.startsWith('\x1b') ? (SPECIAL[one] ?? []) : one,
+  );
 }

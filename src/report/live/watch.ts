@@ -1,0 +1,40 @@
+import { portsText, transportText } from '../../call/description.ts';
+import { printable } from '../../printable.ts';
+import { dateText } from '../time.ts';
+
+type Event = Readonly<Record<string, unknown>>;
+
+/** One event of `watch` in a line. What this version does not know is shown as it came. */
+export function watchLine(event: Event): string {
+  const { type, at } = event;
+  const time = typeof at === 'number' ? `${dateText(at * 1000)} ` : '';
+  if (type === 'call') return `${time}${callOf(event)} ${event['what']}${because(event)}`;
+  if (type === 'pinhole')
+    return `${time}${callOf(event)} ${event['what']} ${pinholeOf(event)}${because(event)}`;
+  if (type === 'refused') {
+    return `${time}${callOf(event)} refused (${event['reason']}): ${printable(String(event['detail']), 512)}`;
+  }
+  return `${time}${printable(String(event['text'] ?? JSON.stringify(event)), 1024)}`;
+}
+
+function callOf({ call }: Event): string {
+  if (typeof call !== 'object' || call === null) return '-';
+  const { hash, callId, parties } = call as { hash?: string; callId?: string; parties?: readonly string[] };
+  return `${hash} ${parties?.join(' > ')} ${printable(callId ?? '', 64)}`;
+}
+
+function pinholeOf({ pinhole }: Event): string {
+  const { protocol, address, ports, sources, media } = pinhole as {
+    protocol: string;
+    address: string;
+    ports: readonly [number, number];
+    sources: 'any' | readonly string[];
+    media: string;
+  };
+  const from = sources === 'any' ? 'any' : sources.join(', ');
+  return `${printable(media, 16)} ${protocol} ${transportText(address, portsText(ports))} from ${from}`;
+}
+
+function because({ reason }: Event): string {
+  return reason === null || reason === undefined ? '' : `: ${String(reason)}`;
+}

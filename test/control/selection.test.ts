@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { press } from '../../src/commands/top.ts';
+import { partyName } from '../../src/control/party.ts';
+import { type Request, RequestError } from '../../src/control/protocol.ts';
+import { select, selectionOf } from '../../src/control/selection.ts';
+import type { CallSummary } from '../../src/daemon/messages.ts';
+import { watchLine } from '../../src/report/live/watch.ts';
+
+const ALL = { sort: null, limit: 1000 } as const;
+const passed = {
+  trafficOf: () => undefined,
+  passedBefore: (call: string) => ({ packets: Number(`0x${call}`), bytes: 0 }),
+};
+
+function call(hash: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {
+  const common = { fromTag: 'f', endReason: null, endStatus: null, dialogs: [] };
+  const people = { callId: `${hash}@pbx`, from: '<sip:al@a.example>', to: '<sip:bob@b.example>' };
+  const times = { startedAt: 0, answeredAt: 1000, endedAt: null };
+  return {
+    leg: {
+      hash,
+      parties: ['192.0.2.1', '10.0.0.5'],
+      state: 'confirmed',
+      ...common,
+      ...people,
+      ...times,
+      ...leg,
+    },
+    mediaAt,
+    nextTimer: null,
+    pinholes: [],
+  } as CallSummary;
+}
+
+const calls = [
+  call('03', { startedAt: 10 }, 9000),
+  call('01', { startedAt: 20, to: '"Carol" <sip:+4930@c.example>' }, 2000),
+  call('02', { startedAt: 30, state: 'ringing', answeredAt: null }, 3000),
+];
+
+function chosen(fields: Record<string, unknown>): string[] {
+  const selection = selectionOf({ request: 'calls', ...fields } as Request, ALL);
+  return select(calls, selection, passed, 10_000).map(({ leg }) => leg.hash);
+}
+
+describe('a selection of calls', () => {
+  it('is all of them in the order in which they are, unless something is asked for', () => {
+    assert.deepEqual(chosen({}), ['03', '01', '02']);
+    assert.deepEqual(chosen({ reverse: true }), ['02', '01', '03']);
+    assert.deepEqual(chosen({ limit: 1 }), ['03']);
+  });
+
+  it('is sorted by age, idle time or packets', () => {
+    assert.deepEqual(chosen({ sort: 'age' }), ['03', '01', '02']);
+    assert.deepEqual(chosen({ sort: 'idle' }), ['01', '02', '03']);
+    assert.deepEqual(chosen({ sort: 'packets' }), ['03', '02', '01']);
+    assert.deepEqual(chosen({ sort: 'packets', reverse: true }), ['01', '02', '03']);
+  });
+
+  it('has those with a text, in a state, or without media', () => {
+    assert.deepEqual(chosen({ match: 'CAROL' }), ['01']);
+    assert.deepEqual(chosen({ match: '02@pbx' }), ['02']);
+    assert.deepEqual(chosen({ match: '10.0.0' }), ['03', '01', '02']);
+    assert.deepEqual(chosen({ state: 'ringing' }), ['02']);
+    assert.deepEqual(chosen({ silent: 8 }), ['01']);
+    assert.deepEqual(chosen({ silent: 1 }), ['03', '01']);
+  });
+
+  it('is refused by the field that is wrong', () => {
+    for (const [field, value] of Object.entries({
+      ...{ sort: 'name', state: 'up', silent: -1, limit: 0, reverse: 'yes', match: '' },
+    })) {
+      assert.throws(
+        () => chosen({ [field]: value }),
+        (error) => error instanceof RequestError && error.message.startsWith(`${field}: expected`),
+      );
+    }
+  });
+});
+
+describe('who calls', () => {
+  const NAMES: readonly (readonly [header: string, name: string])[] = [
+    ['"Al" <sip:al@a.example;transport=tcp>;tag=1', 'al'],
+    ['sip:+4930123;phone-context=de@b.example', '+4930123'],
+    ['<tel:+4930123;ext=1>', '+4930123'],
+    ['<sips:pbx.example:5061>', 'pbx.example:5061'],
+    ['"<sip:fake@x>" <sip:true@y>', 'true'],
+    ['nobody', 'nobody'],
+    ['', ''],
+  ];
+  for (const [header, name] of NAMES) it(`of ${header}`, () => assert.equal(partyName(header), name));
+});
+
+describe('a line of watch', () => {
+  const named = { hash: 'aa', callId: 'x\x1b[2J@pbx', parties: ['192.0.2.1', '10.0.0.5'] };
+  it('names the call, what happened and why, and nothing in it moves the cursor', () => {
+    const pinhole = {
+      protocol: 'udp',
+      address: '10.0.0.5',
+      ports: [4000, 4001],
+      sources: ['192.0.2.1'],
+      media: 'audio',
+    };
+    assert.equal(
+      watchLine({ type: 'pinhole', what: 'closed', call: named, pinhole, reason: 'bye', at: 0 }),
+      '1970-01-01 00:00:00.000 aa 192.0.2.1 > 10.0.0.5 x\\x1b[2J@pbx closed audio udp 10.0.0.5:4000-4001 from 192.0.2.1: bye',
+    );
+    assert.equal(
+      watchLine({ type: 'refused', call: null, reason: 'no-address', detail: 'a\nb', at: 0 }),
+      '1970-01-01 00:00:00.000 - refused (no-address): a\\x0ab',
+    );
+    assert.equal(
+      watchLine({ type: 'call', what: 'started', call: named, reason: null, at: 0 }).endsWith(' started'),
+      true,
+    );
+    assert.equal(watchLine({ type: 'note', text: 'so\x07' }), 'so\\x07');
+  });
+});
+
+describe('a key of top', () => {
+  const look = () => ({
+    ...{ sort: 'age' as const, reverse: false, match: '', typing: false, above: 0, help: false },
+  });
+
+  it('scrolls no further than there are calls', () => {
+    const one = look();
+    for (const [key, above] of [
+      ...([
+        ['k', 0],
+        ['j', 1],
+        ['down', 2],
+        ['page down', 11],
+        [' ', 15],
+        ['b', 6],
+        ['up', 5],
+      ] as const),
+    ]) {
+      assert.equal(press(one, key, 10, 25), 'draw');
+      assert.equal(one.above, above, key);
+    }
+  });
+
+  it('types a filter, in which q is a letter', () => {
+    const one = look();
+    assert.equal(press(one, '/', 10, 25), 'draw');
+    for (const key of ['q', 'x', '\x7f', 'up']) press(one, key, 10, 25);
+    assert.deepEqual([one.match, one.typing], ['q', true]);
+    assert.equal(press(one, '\r', 10, 25), 'draw');
+    assert.equal(press(one, 'escape', 10, 25), 'ask');
+    assert.equal(one.match, '');
+    assert.equal(press(one, 'q', 10, 25), 'quit');
+  });
+
+  it('sorts anew only when that changes something', () => {
+    const one = look();
+    assert.equal(press(one, 'a', 10, 25), 'none');
+    assert.equal(press(one, 'p', 10, 25), 'ask');
+    assert.equal(press(one, 'r', 10, 25), 'ask');
+    assert.deepEqual([one.sort, one.reverse], ['packets', true]);
+  });
+});
