@@ -49,6 +49,9 @@ export const signatures = {
   setgroups: { result: 'int', args: ['size', 'bytes'] },
   geteuid: { result: 'uint', args: [] },
   if_nametoindex: { result: 'uint', args: ['cstring'] },
+  memfd_create: { result: 'int', args: ['cstring', 'uint'] },
+  mmap: { result: 'ssize', args: ['ulong', 'size', 'int', 'int', 'int', 'ulong'] },
+  memcpy: { result: 'ssize', args: ['ulong', 'bytes', 'size'] },
 
   sysctlbyname: { result: 'int', args: ['cstring', 'bytes', 'bytes', 'bytes', 'size'], only: 'freebsd' },
   sysctl: { result: 'int', args: ['bytes', 'uint', 'bytes', 'bytes', 'bytes', 'size'], only: 'freebsd' },

@@ -46,6 +46,11 @@ const GRAIN = 4096;
  * port, EPROTONOSUPPORT or EAFNOSUPPORT where ipdivert is not loaded.
  */
 export function openDivert(libc: Libc, port: number, wanted = WANTED): DivertSocket {
+  return useDivert(libc, bindDivert(libc, port), port, wanted);
+}
+
+/** As `openDivert`, without reading: the descriptor of a socket in which packets wait while a process holds it. */
+export function bindDivert(libc: Libc, port: number): number {
   const fd = openSocket(libc, port);
   const name = sockaddrIn.encode({ sin_len: sockaddrIn.size, sin_family: AF_INET, sin_port: port });
   if (libc.bind(fd, name, name.length) < 0) {
@@ -53,6 +58,11 @@ export function openDivert(libc: Libc, port: number, wanted = WANTED): DivertSoc
     libc.close(fd);
     throw error;
   }
+  return fd;
+}
+
+/** Takes packets from a descriptor of `bindDivert`, made by this process or another. */
+export function useDivert(libc: Libc, fd: number, port: number, wanted = WANTED): DivertSocket {
   const addressLength = Buffer.alloc(4);
   return {
     fd,

@@ -120,11 +120,21 @@ const VERDICT_SIZE = NETFILTER_HEADER + 4 + verdictHeader.size;
  * then and for every verdict. Throws SystemError: EPERM without it or where another process has the queue.
  */
 export function openQueue(libc: Libc, number: number, options: QueueOptions = {}): Queue {
-  const batchSize = options.batch ?? DEFAULT_BATCH;
-  const socket = openNetlink(libc, options.bufferSize ?? DEFAULT_BUFFER);
-  const { fd } = socket;
-  configure(libc, fd, number, options, socket.send, socket.close);
+  return useQueue(libc, bindQueue(libc, number, options), number, options.batch);
+}
 
+/**
+ * As `openQueue`, without reading: the descriptor of a socket that has the queue for as long as a process holds it.
+ * Packets wait meanwhile, those that have no verdict yet included.
+ */
+export function bindQueue(libc: Libc, number: number, options: QueueOptions = {}): number {
+  const socket = openNetlink(libc, options.bufferSize ?? DEFAULT_BUFFER);
+  configure(libc, socket.fd, number, options, socket.send, socket.close);
+  return socket.fd;
+}
+
+/** Takes packets from queue `number` through a descriptor of `bindQueue`, made by this process or another. */
+export function useQueue(libc: Libc, fd: number, number: number, batchSize = DEFAULT_BATCH): Queue {
   const slots = messageBatch(libc, batchSize, SLOT, 0);
   // For each packet, where its attributes' values lie in its message, by type; 0 is none.
   const places = Array.from({ length: batchSize }, () => new Int32Array(NFQA_MAX + 1));
@@ -201,7 +211,9 @@ export function openQueue(libc: Libc, number: number, options: QueueOptions = {}
     verdictUpTo: (id, verdict) => add(NFQNL_MSG_VERDICT_BATCH, id, verdict),
     flush,
     refused: () => ({ count: refusedCount, code: refusedCode }),
-    close: socket.close,
+    close() {
+      libc.close(fd);
+    },
   };
 }
 

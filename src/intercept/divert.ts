@@ -6,7 +6,7 @@
 import type { Buffer as NodeBuffer } from 'node:buffer';
 import type { Libc } from '../../native-bindings/engine.ts';
 import { IP_MAXPACKET, POLLIN, POLLNVAL } from '../../native-bindings/freebsd/constants.ts';
-import { type DivertSocket, openDivert } from '../../native-bindings/freebsd/divert.ts';
+import { bindDivert, type DivertSocket, useDivert } from '../../native-bindings/freebsd/divert.ts';
 import { type Interfaces, openInterfaces } from '../../native-bindings/freebsd/interfaces.ts';
 import { divertAddress } from '../../native-bindings/freebsd/sockaddr.ts';
 import { createLoopGuard } from './divert/loop-guard.ts';
@@ -28,13 +28,15 @@ export interface DivertInterceptor extends Interceptor {
 
 export interface DivertOptions {
   readonly port: number;
+  /** A descriptor of `bindDivert`; one is made where there is none. */
+  readonly bound?: number | null;
   /** ms of a clock that never runs backwards. */
   readonly clock?: () => number;
 }
 
 /** Opens everything that needs root. Throws SystemError (see `openDivert`). */
-export function openDivertInterceptor(libc: Libc, { port, clock }: DivertOptions): DivertInterceptor {
-  const socket = openDivert(libc, port);
+export function openDivertInterceptor(libc: Libc, { port, bound, clock }: DivertOptions): DivertInterceptor {
+  const socket = useDivert(libc, bound ?? bindDivert(libc, port), port);
   return createDivertInterceptor(libc, socket, openInterfaces(libc), clock);
 }
 
@@ -119,6 +121,14 @@ export function createDivertInterceptor(
     },
     release,
     drop() {},
+    succession: {
+      wayOf: ({ handle }) => addresses[handle]!,
+      takeOver(bytes, way) {
+        const handle = addresses.push(Buffer.alloc(divertAddress.size)) - 1;
+        addresses[handle]!.set(way.subarray(0, divertAddress.size));
+        return { bytes, handle };
+      },
+    },
     close() {
       socket.close();
       interfaces.close();

@@ -21,8 +21,20 @@ export interface Interceptor {
   /** Puts the packet back, byte for byte. Errors of the network (no route, no buffer) are counted, not thrown. */
   release(packet: HeldPacket): void;
   drop(packet: HeldPacket): void;
+  /** How packets at hand pass from a process that died to the next, over one descriptor; absent where they cannot. */
+  readonly succession?: Succession;
   close(): void;
 }
+
+/** A process that takes over the descriptor of another takes over the packets that the other had at hand, too. */
+export interface Succession {
+  /** What it takes to put the packet back: at most `LONGEST_WAY` bytes. Valid until the next `receive`. */
+  wayOf(packet: HeldPacket): Uint8Array;
+  /** A packet that another process received. It stays valid. */
+  takeOver(bytes: Buffer, way: Uint8Array): HeldPacket;
+}
+
+export const LONGEST_WAY = 32;
 
 export class InterceptError extends Error {
   override readonly name = 'InterceptError';

@@ -11,7 +11,7 @@ import {
   SOL_SOCKET,
 } from '../../native-bindings/linux/constants.ts';
 import { setOption } from '../../native-bindings/linux/netlink.ts';
-import { openQueue, type Queue } from '../../native-bindings/linux/nfqueue.ts';
+import { bindQueue, useQueue } from '../../native-bindings/linux/nfqueue.ts';
 import { pollfd } from '../../native-bindings/poll.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from './interceptor.ts';
 
@@ -22,6 +22,22 @@ export interface NfqueueOptions {
   readonly length: number;
   /** Whether packets that find the queue full pass unseen; they are dropped otherwise. */
   readonly failOpen: boolean;
+}
+
+/** Has the queue of the options: what `openNfqueue` goes on with, in this process or another. Throws as it does. */
+export function bindNfqueue(libc: Libc, { queue: number, length, failOpen }: NfqueueOptions): number {
+  const bufferSize = Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, length * CHARGED));
+  try {
+    const fd = bindQueue(libc, number, { length, failOpen, bufferSize });
+    // With ENOBUFS, a socket that was full once would take no packet until it is empty.
+    setOption(libc, fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+    return fd;
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    const why =
+      error.code === 'EPERM' ? ' (CAP_NET_ADMIN is missing, or another process has this queue)' : '';
+    throw new InterceptError(`NFQUEUE ${number}: ${error.message}${why}`, error.code);
+  }
 }
 
 /** Counters since the queue was opened. */
@@ -63,11 +79,15 @@ interface Slot {
 
 /**
  * Takes packets from an NFQUEUE, IPv4 and IPv6, and gives verdicts on them. Needs CAP_NET_ADMIN, then and for every
- * verdict. A verdict carries no payload: what goes on is the kernel's own packet. Throws InterceptError: EPERM
- * without the capability, or when another process has the queue.
+ * verdict. A verdict carries no payload: what goes on is the kernel's own packet. `bound` is a descriptor of
+ * `bindNfqueue`. Throws InterceptError: EPERM without the capability, or when another process has the queue.
  */
-export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterceptor {
-  const queue = open(libc, options);
+export function openNfqueue(
+  libc: Libc,
+  options: NfqueueOptions,
+  bound: number | null = null,
+): NfqueueInterceptor {
+  const queue = useQueue(libc, bound ?? bindNfqueue(libc, options), options.queue, BATCH);
   const losses = openLosses(options.queue);
   const lossesBefore = losses?.read() ?? 0;
   const slots: Slot[] = Array.from({ length: BATCH }, () => ({
@@ -76,8 +96,10 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
     entered: null,
   }));
   const held: Slot[] = [];
+  const way = Buffer.alloc(4);
   const descriptor = pollfd.encode({ fd: queue.fd, events: POLLIN });
-  let lastId = 0;
+  /** Null: packets were taken from this socket before. */
+  let lastId: number | null = bound === null ? 0 : null;
   let socketFull = 0;
   let verdictErrors = 0;
   let cut = 0;
@@ -94,7 +116,7 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
       slot.entered = queue.bridgePort(index) || queue.inDevice(index) || null;
       if (queue.length(index) > slot.bytes.length) cut++;
       // The kernel numbers packets before it finds out that the socket has no room for one.
-      socketFull += (slot.handle - lastId - 1) >>> 0;
+      if (lastId !== null) socketFull += (slot.handle - lastId - 1) >>> 0;
       lastId = slot.handle;
       held.push(slot);
     }
@@ -110,6 +132,13 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
     receive,
     release: (packet) => verdict(packet, NF_ACCEPT),
     drop: (packet) => verdict(packet, NF_DROP),
+    succession: {
+      wayOf(packet) {
+        way.writeUInt32LE(packet.handle);
+        return way;
+      },
+      takeOver: (bytes, from) => ({ bytes, handle: Buffer.from(from).readUInt32LE() }),
+    },
     close() {
       losses?.close();
       queue.close();
@@ -122,21 +151,6 @@ export function openNfqueue(libc: Libc, options: NfqueueOptions): NfqueueInterce
     }),
     bufferSize: receiveBuffer(libc, queue.fd),
   };
-}
-
-function open(libc: Libc, { queue: number, length, failOpen }: NfqueueOptions): Queue {
-  const bufferSize = Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, length * CHARGED));
-  try {
-    const queue = openQueue(libc, number, { length, failOpen, bufferSize, batch: BATCH });
-    // With ENOBUFS, a socket that was full once would take no packet until it is empty.
-    setOption(libc, queue.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
-    return queue;
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    const why =
-      error.code === 'EPERM' ? ' (CAP_NET_ADMIN is missing, or another process has this queue)' : '';
-    throw new InterceptError(`NFQUEUE ${number}: ${error.message}${why}`, error.code);
-  }
 }
 
 /** After a receive that failed: throws where there is no more to be had from the socket. */

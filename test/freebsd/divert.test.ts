@@ -91,6 +91,33 @@ function scene(names: readonly string[] = ['vtnet1', 'vtnet2']) {
 }
 
 describe('intercept/divert', () => {
+  it('puts back what another process received, where that would have', () => {
+    const one = scene();
+    const { succession } = one.interceptor;
+    const came = [
+      { bytes: packet(400, 4, 1), address: address(IN, [192, 0, 2, 1], 'vtnet1') },
+      { bytes: packet(500, 4, 2), address: address(OUT, [0, 0, 0, 0], 'vtnet2') },
+    ];
+    one.waiting.push(...came);
+    const left = one.interceptor.receive(0).map((held) => ({
+      bytes: Buffer.from(held.bytes),
+      way: Buffer.from(succession!.wayOf(held)),
+    }));
+    const other = scene();
+    const taken = left.map(({ bytes, way }) => other.interceptor.succession!.takeOver(bytes, way));
+    const fresh = { bytes: packet(300, 4, 3), address: address(IN, [192, 0, 2, 3], 'vtnet1') };
+    other.waiting.push(fresh);
+    for (const held of other.interceptor.receive(0)) other.interceptor.release(held);
+    for (const held of taken) other.interceptor.release(held);
+    assert.deepEqual(
+      other.sent,
+      [fresh, ...came].map(({ bytes, address: way }) => ({
+        bytes: bytes.toString('hex'),
+        address: way.toString('hex'),
+      })),
+    );
+  });
+
   it('gives back every packet with the bytes and the address it came with, in any order', () => {
     const one = fc.record({
       size: fc.integer({ min: 20, max: 1400 }),

@@ -5,7 +5,7 @@ import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
 import { setCapabilities } from '../../native-bindings/linux/privileges.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
-import { openNfqueue } from '../../src/intercept/nfqueue.ts';
+import { bindNfqueue, openNfqueue } from '../../src/intercept/nfqueue.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
 
 const OPTIONS = { queue: 3, length: 1024, failOpen: false };
@@ -47,6 +47,29 @@ describe('intercept/nfqueue, on this kernel', { skip: withoutRoot }, () => {
       client.close();
     });
   }
+
+  it('keeps packets while its holder is gone: the next takes over those at hand and those that wait', () => {
+    const bound = bindNfqueue(libc, OPTIONS);
+    const server = openUdp(libc, '127.0.0.1', PORT);
+    const client = openUdp(libc, '127.0.0.1');
+    const first = openNfqueue(libc, OPTIONS, bound);
+    for (const text of ['at hand', 'at hand, too']) client.send(server, text);
+    const left = first.receive(1000).map((packet) => ({
+      bytes: Buffer.from(packet.bytes),
+      way: Buffer.from(first.succession!.wayOf(packet)),
+    }));
+    assert.equal(left.length, 2);
+    client.send(server, 'in the queue');
+    const next = openNfqueue(libc, OPTIONS, bound);
+    const [one, other] = left.map(({ bytes, way }) => next.succession!.takeOver(bytes, way));
+    next.drop(other!);
+    next.release(one!);
+    assert.deepEqual([server.received(), server.received()], ['at hand', null]);
+    next.receive(1000).forEach(next.release);
+    assert.equal(server.received(), 'in the queue');
+    assert.deepEqual(next.counters(), { queueFull: 0, socketFull: 0, verdictErrors: 0, cut: 0 });
+    for (const open of [next, server, client]) open.close();
+  });
 
   it('counts what found the queue full, and lets it pass where told to', () => {
     for (const failOpen of [false, true]) {
