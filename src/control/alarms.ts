@@ -28,6 +28,14 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
       'This must never happen: report it with the log.',
     );
   }
+  if (counters.deaths > 0) {
+    raise(
+      'packet-deaths',
+      `the data path died over ${counted(counters.deaths, 'packet', 'packets')}, which passed on unread` +
+        (counters.unread > 0 ? `; the same passed ${times(counters.unread)} more` : ''),
+      'Somebody may be attacking: the log says who sent what. Report it with a capture.',
+    );
+  }
   if (missing > 0) {
     raise(
       'pinholes-missing',

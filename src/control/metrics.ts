@@ -206,6 +206,16 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.counters.exceptions,
   ),
   counter(
+    'pinholed_packet_deaths_total',
+    'Packets that the data path died of, since the supervisor was started; they passed unread.',
+    ({ status }) => status.counters.deaths,
+  ),
+  counter(
+    'pinholed_packets_unread_total',
+    'Packets that passed unread because the data path had died of the same before.',
+    ({ status }) => status.counters.unread,
+  ),
+  counter(
     'pinholed_events_lost_total',
     'Lines of the log and of histories left out because there were too many.',
     ({ status }) => status.counters.eventsLost,

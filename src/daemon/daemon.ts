@@ -9,7 +9,8 @@ import { createIngressWatch } from './ingress-watch.ts';
 import { type Journal, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
-import { type Platform, type PlatformModule, StartError } from './platform/platform.ts';
+import { explainOpening, type Platform, type PlatformModule, StartError } from './platform/platform.ts';
+import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
 import {
   asUser,
@@ -36,10 +37,6 @@ export interface DaemonOptions extends ServeOptions {
 
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
 const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/3`;
-const ROOT_LACKS =
-  process.platform === 'freebsd'
-    ? 'in a jail without vnet root may not do this'
-    : 'in a container root may lack CAP_NET_ADMIN';
 
 /**
  * The data-path process: opens everything, gives up root, takes up the journal and serves until it is told to
@@ -58,7 +55,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const journal = openCalls(settings, user, clock, (text) => log.own.warn(text));
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
   const platform = await openPlatform(settings);
-  const control = await platform.openControl(() => settings).catch(explain);
+  const control = await platform.openControl(() => settings).catch(explainOpening);
   const services: Service[] = [];
   for (const open of options.services ?? []) services.push(await open(settings, user));
   if (options.supervised) setNonBlocking(libc, HEARTBEAT_DESCRIPTOR);
@@ -69,6 +66,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       settings,
       platformModule: options.platformModule,
       heartbeat: options.supervised ? HEARTBEAT_DESCRIPTOR : null,
+      handedDown: options.supervised ? handedDown() : NOTHING_HANDED_DOWN,
       mayBeRoot: name === 'root',
       onReport: reports.take,
       onEnd: (error) =>
@@ -112,13 +110,6 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   });
 }
 
-/** Errors of an open that have one usual cause say so. */
-function explain(error: Error & { code?: string }): never {
-  const { message, code = '' } = error;
-  if (!['EADDRINUSE', 'EBUSY', 'EPERM'].includes(code)) throw error;
-  throw new StartError(`${message} (does another pinholed run? ${ROOT_LACKS})`, code);
-}
-
 /** Until they mean something, neither ends the process nor, as SIGUSR1 does in Node, opens a debugger. */
 function ignoreEarlySignals(): void {
   for (const signal of ['SIGHUP', ...statusSignals()] as const) process.on(signal, () => {});
@@ -137,7 +128,7 @@ async function openAndDrop(
   const opensAsRoot = platform.dataPathOpener === 'root';
   if (user !== null && !opensAsRoot) becomeUser(libc, user, root !== null);
   const thread = start();
-  const { description } = await reports.next('opened').catch(explain);
+  const { description } = await reports.next('opened').catch(explainOpening);
   if (root !== null) changeRoot(libc, root);
   if (user !== null && opensAsRoot) becomeUser(libc, user, false);
   confineThread(libc);

@@ -3,6 +3,8 @@ import type { Settings } from '../config/schema.ts';
 import type { ThreadData } from './data-path/data-thread.ts';
 import type { Answers, Order, Question, Report } from './messages.ts';
 
+import type { HandedDown } from './process/handed-down.ts';
+
 /** The data-path thread as the control thread sees it. */
 export interface DataThread {
   send(order: Order): void;
@@ -14,6 +16,7 @@ export interface ThreadOptions {
   readonly settings: Settings;
   readonly platformModule: string;
   readonly heartbeat: number | null;
+  readonly handedDown: HandedDown;
   readonly mayBeRoot: boolean;
   /** Every report but answers. */
   readonly onReport: (report: Exclude<Report, { type: 'answer' }>) => void;
@@ -33,8 +36,11 @@ const ANSWER_WITHIN = 5000;
 export function startDataThread(options: ThreadOptions): DataThread {
   const { port1, port2 } = new MessageChannel();
   const taken = new Int32Array(new SharedArrayBuffer(4));
-  const { settings, platformModule, heartbeat, mayBeRoot } = options;
-  const workerData: ThreadData = { port: port2, settings, platformModule, heartbeat, taken, mayBeRoot };
+  const { settings, platformModule, heartbeat, handedDown, mayBeRoot } = options;
+  const workerData: ThreadData = {
+    port: port2,
+    ...{ settings, platformModule, heartbeat, handedDown, taken, mayBeRoot },
+  };
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION };
   const worker = new Worker(threadModule(), { workerData, transferList: [port2], resourceLimits });
   const waiting = new Map<number, (answer: Answers[keyof Answers]) => void>();

@@ -126,7 +126,7 @@ export function createDivertInterceptor(
       takeOver(bytes, way) {
         const handle = addresses.push(Buffer.alloc(divertAddress.size)) - 1;
         addresses[handle]!.set(way.subarray(0, divertAddress.size));
-        return { bytes, handle };
+        return { bytes, handle, entered: interfaceIn(addresses[handle]!) };
       },
     },
     close() {

@@ -28,7 +28,7 @@ export interface Interceptor {
 
 /** A process that takes over the descriptor of another takes over the packets that the other had at hand, too. */
 export interface Succession {
-  /** What it takes to put the packet back: at most `LONGEST_WAY` bytes. Valid until the next `receive`. */
+  /** What it takes to put the packet back, and where it came in: at most `LONGEST_WAY` bytes. Valid until the next `receive`. */
   wayOf(packet: HeldPacket): Uint8Array;
   /** A packet that another process received. It stays valid. */
   takeOver(bytes: Buffer, way: Uint8Array): HeldPacket;

@@ -96,7 +96,7 @@ export function openNfqueue(
     entered: null,
   }));
   const held: Slot[] = [];
-  const way = Buffer.alloc(4);
+  const way = Buffer.alloc(8);
   const descriptor = pollfd.encode({ fd: queue.fd, events: POLLIN });
   /** Null: packets were taken from this socket before. */
   let lastId: number | null = bound === null ? 0 : null;
@@ -135,9 +135,13 @@ export function openNfqueue(
     succession: {
       wayOf(packet) {
         way.writeUInt32LE(packet.handle);
+        way.writeUInt32LE(typeof packet.entered === 'number' ? packet.entered : 0, 4);
         return way;
       },
-      takeOver: (bytes, from) => ({ bytes, handle: Buffer.from(from).readUInt32LE() }),
+      takeOver(bytes, from) {
+        const stored = Buffer.from(from);
+        return { bytes, handle: stored.readUInt32LE(), entered: stored.readUInt32LE(4) || null };
+      },
     },
     close() {
       losses?.close();

@@ -3,12 +3,14 @@ import { describe, it } from 'node:test';
 import type { Call } from '../../src/call/call.ts';
 import { callHash } from '../../src/call/call.ts';
 import type { Settings } from '../../src/config/load.ts';
+import type { AtHand, Inheritance } from '../../src/daemon/data-path/at-hand.ts';
 import { BEAT, createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import { QUIET, SOON } from '../../src/daemon/data-path/outbox.ts';
 import type { Batch, Report } from '../../src/daemon/messages.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import type { InspectorEvent } from '../../src/inspector.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
+import { fingerprintOf } from '../../src/packet/fingerprint.ts';
 import {
   busy,
   changeOf,
@@ -22,6 +24,8 @@ import {
 } from './doubles.ts';
 
 interface More {
+  readonly atHand?: AtHand;
+  readonly inheritance?: Inheritance;
   readonly intact?: () => boolean;
   readonly pause?: () => void;
   readonly backlog?: () => number;
@@ -53,6 +57,8 @@ function setUp(changes: Partial<Settings> = {}, more: More = {}) {
       more.pause?.();
     },
     ...(more.backlog && { backlog: more.backlog }),
+    ...(more.atHand && { atHand: more.atHand }),
+    ...(more.inheritance && { inheritance: more.inheritance }),
     beat: () => beats.push(clock.now()),
     nextOrder: post.nextOrder,
     post: post.post,
@@ -157,6 +163,84 @@ describe('data path: order of things', () => {
       batches(post.reports).flatMap(({ closed }) => closed),
       [pinhole(4000)],
     );
+  });
+});
+
+describe('data path: what a data path dies of', () => {
+  /** Writes into `log` what is noted down. */
+  const noting = (log: string[]): AtHand => ({
+    take: (packets) => log.push(`take ${packets.map(({ bytes }) => bytes)}`),
+    released: () => log.push('released'),
+    begin: (index) => log.push(`begin ${index}`),
+    done: () => log.push('done'),
+  });
+
+  it('has every packet noted down before it is looked at, until it is done with', () => {
+    const notes: string[] = [];
+    const { path, source, inspector, log } = setUp({}, { atHand: noting(notes) });
+    inspector.on('two', () => {
+      notes.push('inspect two');
+      return { verdict: 'drop' };
+    });
+    source.arrive('one', 'two');
+    path.turn();
+    path.turn();
+    assert.deepEqual(notes, ['take one,two', 'released', 'begin 1', 'inspect two', 'released', 'done']);
+    assert.deepEqual(log, ['release one', 'drop two']);
+  });
+
+  it('does not put the fault of the interceptor on a packet', () => {
+    const notes: string[] = [];
+    const { path, source, inspector } = setUp({}, { atHand: noting(notes) });
+    source.interceptor.release = () => {
+      throw new InterceptError('gone', 'EBADF');
+    };
+    inspector.on('one', () => ({}));
+    source.arrive('one', 'two');
+    assert.throws(() => path.turn(), InterceptError);
+    assert.deepEqual(notes, ['take one,two', 'done']);
+  });
+
+  it('passes it on unread, then reads what it had received, and passes the same unread from then on', () => {
+    const packet = (text: string) => ({ bytes: Buffer.from(text), handle: 0 });
+    const { path, source, inspector, log, post } = setUp(
+      {},
+      {
+        inheritance: {
+          culprit: { packet: packet('fatal'), released: false },
+          unread: [packet('invite')],
+          remembered: new Set([fingerprintOf(Buffer.from('fatal'))]),
+          deaths: 3,
+        },
+      },
+    );
+    inspector.on('fatal', () => assert.fail('it was read'));
+    inspector.opens('invite', 4000);
+    path.start([]);
+    assert.deepEqual(log, ['release fatal']);
+    source.arrive('fatal', 'other');
+    path.turn();
+    assert.deepEqual(log.slice(1), ['commit +[4000] -[]', 'release invite']);
+    path.turn();
+    assert.deepEqual(log.slice(3), ['release fatal', 'release other']);
+    assert.deepEqual([path.counters.deaths, path.counters.unread, path.counters.released], [3, 1, 3]);
+    path.flush();
+    assert.match(
+      notes(post.reports).join('\n'),
+      /died of a packet, which passes unread: 5 bytes, fingerprint \w+/,
+    );
+    assert.match(
+      notes(post.reports).join('\n'),
+      /a packet passes unread, a data path died of its like: 5 bytes/,
+    );
+  });
+
+  it('does not release what was released already', () => {
+    const culprit = { packet: { bytes: Buffer.from('fatal'), handle: 0 }, released: true };
+    const inheritance = { culprit, unread: [], remembered: new Set<string>(), deaths: 1 };
+    const { path, log } = setUp({}, { inheritance });
+    path.start([]);
+    assert.deepEqual(log, []);
   });
 });
 

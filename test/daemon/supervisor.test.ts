@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -28,10 +28,7 @@ const BEATING = `
 const HANGING_ONCE = `${BEATING}
   if (starts() === 1) setTimeout(() => { for (;;); }, 50);
 `;
-const DEAF = `${BEATING}
-  process.removeAllListeners('SIGTERM');
-  process.on('SIGTERM', () => {});
-`;
+const DEAF = BEATING.replace("note('SIGTERM'); process.exit(0);", '');
 const SHORT_LIVED = `${BEATING}
   setTimeout(() => process.exit(3), 10);
 `;
@@ -116,6 +113,73 @@ describe('supervisor', () => {
         .map((text) => text.replace(/^the data path ended \(status 3\): starting it again/, '')),
       ['', ' in 100 ms', ' in 200 ms', ' in 400 ms'],
     );
+  });
+
+  it('starts a data path again at once that ended over a packet, and tells so of each', async () => {
+    const asked: boolean[] = [];
+    const { supervisor, until, said } = run(SHORT_LIVED, {
+      heirloom: {
+        give: () => ({ descriptors: [null, null], env: {} }),
+        ended(itself) {
+          asked.push(itself);
+          return asked.length <= 3;
+        },
+        letGo: () => said.push('let go'),
+        close: () => {},
+      },
+    });
+    await until(() => said.length >= 6);
+    supervisor.stop();
+    await supervisor.done;
+    const over = 'the data path ended (status 3) over a packet, which will pass unread: starting it again';
+    const otherwise = 'the data path ended (status 3): starting it again';
+    assert.deepEqual(said.slice(0, 6), [over, over, over, otherwise, 'let go', `${otherwise} in 100 ms`]);
+    assert.ok(asked.every((itself) => itself));
+  });
+
+  it('tells its own kill from one from outside', async () => {
+    const asked: boolean[] = [];
+    const heirloom = {
+      give: () => ({ descriptors: [null, null], env: {} }),
+      ended: (itself: boolean) => asked.push(itself) === 0,
+      letGo: () => {},
+      close: () => {},
+    };
+    const hanging = run(HANGING_ONCE, { hangAfter: 400, heirloom });
+    await hanging.until((ready) => ready === 2);
+    process.kill(hanging.supervisor.child!, 'SIGKILL');
+    await hanging.until((ready) => ready === 3);
+    process.kill(hanging.supervisor.child!, 'SIGSEGV');
+    await hanging.until((ready) => ready === 4);
+    hanging.supervisor.stop();
+    await hanging.supervisor.done;
+    assert.deepEqual(asked, [true, false, true]);
+  });
+
+  it('hands down what outlives a data path', async () => {
+    const memory = openSync(join(directory, 'memory'), 'w+');
+    writeSync(memory, 'kept');
+    const child = `const { readSync, appendFileSync, writeSync, fstatSync } = require('node:fs');
+      const bytes = Buffer.alloc(4);
+      readSync(4, bytes, 0, 4, 0);
+      appendFileSync(process.argv[1], bytes + ' ' + process.env.HANDED + '\\n');
+      process.on('SIGTERM', () => process.exit(0));
+      writeSync(3, 'R');
+      setInterval(() => writeSync(3, '.'), 20);`;
+    const { supervisor, until, notes } = run(child, {
+      heirloom: {
+        give: () => ({ descriptors: [memory, null], env: { HANDED: 'down' } }),
+        ended: () => false,
+        letGo: () => {},
+        close: () => closeSync(memory),
+      },
+    });
+    await until((ready) => ready === 1);
+    process.kill(supervisor.child!, 'SIGKILL');
+    await until((ready) => ready === 2);
+    assert.deepEqual(notes(), ['kept down', 'kept down']);
+    supervisor.stop();
+    await supervisor.done;
   });
 
   it('does not try a first start again that failed', async () => {

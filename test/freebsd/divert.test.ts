@@ -105,6 +105,10 @@ describe('intercept/divert', () => {
     }));
     const other = scene();
     const taken = left.map(({ bytes, way }) => other.interceptor.succession!.takeOver(bytes, way));
+    assert.deepEqual(
+      taken.map(({ entered }) => entered),
+      ['vtnet1', 'vtnet2'],
+    );
     const fresh = { bytes: packet(300, 4, 3), address: address(IN, [192, 0, 2, 3], 'vtnet1') };
     other.waiting.push(fresh);
     for (const held of other.interceptor.receive(0)) other.interceptor.release(held);

@@ -55,13 +55,20 @@ describe('intercept/nfqueue, on this kernel', { skip: withoutRoot }, () => {
     const first = openNfqueue(libc, OPTIONS, bound);
     for (const text of ['at hand', 'at hand, too']) client.send(server, text);
     const left = first.receive(1000).map((packet) => ({
+      entered: packet.entered,
       bytes: Buffer.from(packet.bytes),
       way: Buffer.from(first.succession!.wayOf(packet)),
     }));
     assert.equal(left.length, 2);
     client.send(server, 'in the queue');
     const next = openNfqueue(libc, OPTIONS, bound);
-    const [one, other] = left.map(({ bytes, way }) => next.succession!.takeOver(bytes, way));
+    const taken = left.map(({ bytes, way }) => next.succession!.takeOver(bytes, way));
+    assert.deepEqual(
+      taken.map(({ entered }) => entered),
+      left.map(({ entered }) => entered),
+    );
+    assert.equal(typeof left[0]!.entered, 'number');
+    const [one, other] = taken;
     next.drop(other!);
     next.release(one!);
     assert.deepEqual([server.received(), server.received()], ['at hand', null]);

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/next-timer.ts';
@@ -5,6 +6,8 @@ import type { Settings } from '../../config/schema.ts';
 import { FirewallError } from '../../firewall/firewall.ts';
 import type { CallRecord, Inspection, Inspector, InspectorEvent } from '../../inspector.ts';
 import type { HeldPacket } from '../../intercept/interceptor.ts';
+import { fingerprintOf } from '../../packet/fingerprint.ts';
+import { readPacket } from '../../packet/ip.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Held } from '../../pinhole/table.ts';
@@ -20,6 +23,7 @@ import {
   type Report,
 } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
+import type { AtHand, Inheritance } from './at-hand.ts';
 import { createExposureMeter } from './exposure.ts';
 import { createFidelityCheck } from './fidelity.ts';
 import { createHistogram } from './histogram.ts';
@@ -46,6 +50,9 @@ export interface DataPathDeps {
   readonly post: (report: Report) => void;
   /** Reports that the control thread has not taken yet. */
   readonly backlog?: () => number;
+  /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
+  readonly atHand?: AtHand;
+  readonly inheritance?: Inheritance;
 }
 
 export interface DataPath {
@@ -78,6 +85,7 @@ const DRAIN_TURNS = 64;
 const QUESTIONS_FOLLOW = 50;
 const WAIT_AMONG_QUESTIONS = 2;
 const NO_PINHOLES: readonly Pinhole[] = [];
+const NO_FINGERPRINTS: ReadonlySet<string> = new Set();
 
 /**
  * The data path: receive, inspect, commit, release. Whatever goes wrong with one packet, it is released (or
@@ -96,7 +104,13 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     repairs: 0,
     exceptions: 0,
     eventsLost: 0,
+    deaths: deps.inheritance?.deaths ?? 0,
+    unread: 0,
   };
+  const { atHand } = deps;
+  /** Fingerprints of packets that a data path died of. */
+  const remembered = deps.inheritance?.remembered ?? NO_FINGERPRINTS;
+  let inherited = deps.inheritance?.unread ?? [];
   const outbox = createOutbox(inspector, clock, post, counters, deps.backlog);
   /** Pinholes that the packet filter refused to open. */
   const missing = new Map<string, Pinhole>();
@@ -128,7 +142,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function turn(): boolean {
-    const packets = interceptor.receive(longestWait(clock()));
+    const packets = inherited.length > 0 ? inherited : interceptor.receive(longestWait(clock()));
+    inherited = [];
     pass(packets);
     const now = clock();
     if (inspector.nextDeadline() <= now) tick(now);
@@ -152,18 +167,26 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function pass(packets: readonly HeldPacket[]): void {
+    if (packets.length > 0) atHand?.take(packets);
     for (let at = 0; at < packets.length; at++) {
       try {
+        if (at > 0) atHand?.begin(at);
         passOne(packets[at]!);
       } catch (error) {
         for (const packet of packets.slice(at + 1)) releaseAnyway(packet);
+        atHand?.done();
         throw error;
       }
     }
+    if (packets.length > 0) atHand?.done();
   }
 
   function passOne(packet: HeldPacket): void {
     counters.received++;
+    if (remembered.size > 0 && remembered.has(fingerprintOf(packet.bytes))) {
+      passUnread(packet);
+      return;
+    }
     fidelity.before(packet.bytes);
     const receivedAt = clock();
     const inspection = inspect(packet, receivedAt);
@@ -179,8 +202,25 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       interceptor.release(packet);
       counters.released++;
     }
+    atHand?.released();
     if (inspection !== null) afterwards(inspection, receivedAt, false);
     beat(inspectedAt);
+  }
+
+  function passUnread(packet: HeldPacket): void {
+    interceptor.release(packet);
+    counters.released++;
+    counters.unread++;
+    outbox.say('warn', `a packet passes unread, a data path died of its like: ${packetText(packet.bytes)}`);
+  }
+
+  /** What the data path before this one died of goes on, and is read by nobody. */
+  function passCulprit(): void {
+    const culprit = deps.inheritance?.culprit ?? null;
+    if (culprit === null) return;
+    if (!culprit.released) releaseAnyway(culprit.packet);
+    const text = packetText(culprit.packet.bytes);
+    outbox.say('error', `the data path before this one died of a packet, which passes unread: ${text}`);
   }
 
   function inspect(packet: HeldPacket, now: number): Inspection | null {
@@ -405,6 +445,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function start(records: readonly CallRecord[], found: Ingress | null = null): void {
+    passCulprit();
     learn(found);
     takeLeftovers(records);
     let calls = 0;
@@ -536,6 +577,15 @@ function firstOf(timer: NextTimer | null, pinholes: readonly Held[]): NextTimer 
       first = { name: reason, at: until };
   }
   return first;
+}
+
+/** Who sent which packet to whom, for a log. */
+function packetText(bytes: Buffer): string {
+  const view = readPacket(bytes);
+  const name = `${bytes.length} bytes, fingerprint ${fingerprintOf(bytes)}`;
+  if (typeof view === 'string') return `${name}, ${view}`;
+  const { protocol, source, sourcePort, destination, destinationPort } = view;
+  return `${protocol} ${source} port ${sourcePort} > ${destination} port ${destinationPort}, ${name}`;
 }
 
 function messageOf(error: unknown): string {

@@ -8,8 +8,10 @@ import { createClock } from '../clock.ts';
 import type { Order, Report } from '../messages.ts';
 import { followed } from '../platform/observing.ts';
 import type { PlatformModule } from '../platform/platform.ts';
+import type { HandedDown } from '../process/handed-down.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
+import { inherit } from './at-hand.ts';
 import { createDataPath } from './data-path.ts';
 
 /** What the control thread starts this one with. */
@@ -20,6 +22,7 @@ export interface ThreadData {
   readonly platformModule: string;
   /** Descriptor of the pipe to the supervisor, already non-blocking; null when there is none. */
   readonly heartbeat: number | null;
+  readonly handedDown: HandedDown;
   /** Counts the reports that the control thread has taken. */
   readonly taken: Int32Array;
   /** Whether packets may be read as root. */
@@ -45,7 +48,7 @@ async function runThread(data: ThreadData): Promise<void> {
     let settings = data.settings;
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
     const platform = await openPlatform(settings);
-    const ends = await platform.openDataPath(() => settings);
+    const ends = await platform.openDataPath(() => settings, data.handedDown.intake);
     post({ type: 'opened', description: ends.describe?.() ?? [] });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
@@ -54,9 +57,13 @@ async function runThread(data: ThreadData): Promise<void> {
     refuseRoot(libc, data.mayBeRoot);
     const heartbeat = data.heartbeat === null ? null : createHeartbeat(data.heartbeat);
     const clock = createClock(libc);
+    const { atHand } = data.handedDown;
+    const { succession } = ends.interceptor;
+    const inherited = atHand === null || succession === undefined ? null : inherit(libc, atHand, succession);
     let supervised = heartbeat !== null;
     const path = createDataPath({
       ends,
+      ...inherited,
       inspector: createInspector(() => followed(settings)),
       settings: () => settings,
       changeSettings: (next) => {

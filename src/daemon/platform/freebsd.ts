@@ -1,4 +1,5 @@
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import { bindDivert } from '../../../native-bindings/freebsd/divert.ts';
 import { hasModule, loadModule } from '../../../native-bindings/freebsd/kernel.ts';
 import { openPf, type Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { Finding } from '../../checks/finding.ts';
@@ -17,7 +18,11 @@ export async function openFreebsd(): Promise<Platform> {
   return {
     name: 'freebsd',
     dataPathOpener: 'root',
-    openDataPath: async (settings) => openDataPath(libc, settings),
+    bindIntake(settings) {
+      loadIpdivert(libc);
+      return bindDivert(libc, settings.freebsd.divertPort);
+    },
+    openDataPath: async (settings, intake) => openDataPath(libc, settings, intake),
     openControl: async (settings): Promise<ControlEnds> => ({
       ...openPfControl(openDevPf(libc), pfOptions(settings)),
       ingress: () => readFreebsdIngress(libc, settings()),
@@ -26,14 +31,14 @@ export async function openFreebsd(): Promise<Platform> {
   };
 }
 
-function openDataPath(libc: Libc, settings: () => Settings): DataPathEnds {
+function openDataPath(libc: Libc, settings: () => Settings, intake: number | null): DataPathEnds {
   loadIpdivert(libc);
   const { freebsd } = settings();
   refuse(checkKernel(libc, freebsd));
   const pf = openDevPf(libc);
   const findings = checkPf(pf, checkOptions(settings()));
   const firewall = openPfFirewall(pf, pfOptions(settings));
-  const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort });
+  const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort, bound: intake });
   return {
     interceptor,
     firewall,

@@ -2,18 +2,17 @@ import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { openNftables, openNftablesControl } from '../../firewall/nftables.ts';
 import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
-import { type NfqueueInterceptor, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
+import { bindNfqueue, type NfqueueInterceptor, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
 import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
 
 /** Packets from NFQUEUE, pinholes in nftables. */
 export async function openLinux(): Promise<Platform> {
   const libc = await loadLibc();
 
-  async function openDataPath(settings: () => Settings): Promise<DataPathEnds> {
-    const { linux, fail } = settings();
-    const { queue, queueLength: length, table, mark } = linux;
+  async function openDataPath(settings: () => Settings, intake: number | null): Promise<DataPathEnds> {
+    const { queue, queueLength: length, table, mark } = settings().linux;
     const firewall = openNftables(libc, { table, mark });
-    const interceptor = openNfqueue(libc, { queue, length, failOpen: fail === 'open' });
+    const interceptor = openNfqueue(libc, queueOptions(settings()), intake);
     return {
       interceptor,
       firewall,
@@ -33,11 +32,16 @@ export async function openLinux(): Promise<Platform> {
   return {
     name: 'linux',
     dataPathOpener: 'network-administrator',
+    bindIntake: (settings) => bindNfqueue(libc, queueOptions(settings)),
     openDataPath,
     openControl: async (settings) => openControl(libc, settings),
     // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
     openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
   };
+}
+
+function queueOptions({ linux, fail }: Settings) {
+  return { queue: linux.queue, length: linux.queueLength, failOpen: fail === 'open' };
 }
 
 /** The count of what the queue lost is opened here, as root: the data path's thread may not. */

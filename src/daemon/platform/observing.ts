@@ -11,8 +11,8 @@ import type { Platform } from './platform.ts';
 export function observing(platform: Platform): Platform {
   return {
     ...platform,
-    async openDataPath(settings) {
-      const { firewall, intact: _, ...ends } = await platform.openDataPath(settings);
+    async openDataPath(settings, intake) {
+      const { firewall, intact: _, ...ends } = await platform.openDataPath(settings, intake);
       firewall.clear();
       firewall.close();
       return { ...ends, firewall: openNotebook(), describe: () => [OBSERVES] };

@@ -15,8 +15,16 @@ export interface Platform {
    * CAP_NET_ADMIN (netlink), which on Linux is all that is left by then. The other parts are opened as root.
    */
   readonly dataPathOpener: 'root' | 'network-administrator';
-  /** For the data-path thread. Throws InterceptError or FirewallError. */
-  openDataPath(settings: () => Settings): Promise<DataPathEnds>;
+  /**
+   * For the supervisor: the descriptor that packets come from, bound, which the data path uses and which keeps them
+   * while there is none. Absent where the data path has to bind for itself. Throws InterceptError or SystemError.
+   */
+  bindIntake?(settings: Settings): number;
+  /**
+   * For the data-path thread; `intake` is a descriptor of `bindIntake`, null where it has to bind for itself. Throws
+   * InterceptError or FirewallError.
+   */
+  openDataPath(settings: () => Settings, intake: number | null): Promise<DataPathEnds>;
   /** For the control thread, with descriptors of its own: what takes long and holds up no packet. */
   openControl(settings: () => Settings): Promise<ControlEnds>;
   /** For the supervisor, with `fail: open` only. */
@@ -68,6 +76,18 @@ export class StartError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+const ROOT_LACKS =
+  process.platform === 'freebsd'
+    ? 'in a jail without vnet root may not do this'
+    : 'in a container root may lack CAP_NET_ADMIN';
+
+/** Throws the error of an open, as StartError with its usual cause where it has one. */
+export function explainOpening(error: Error & { code?: string }): never {
+  const { message, code = '' } = error;
+  if (!['EADDRINUSE', 'EBUSY', 'EPERM'].includes(code)) throw error;
+  throw new StartError(`${message} (does another pinholed run? ${ROOT_LACKS})`, code);
 }
 
 /** The system the settings ask for. Throws StartError where that is not the one we run on. */

@@ -1,11 +1,12 @@
-import { loadLibc } from '../../../native-bindings/engine.ts';
+import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Loaded } from '../../config/load.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createClock } from '../clock.ts';
 import { createLog } from '../log/log.ts';
 import { openLogSink } from '../log/sink.ts';
-import type { PlatformModule } from '../platform/platform.ts';
+import { explainOpening, type Platform, type PlatformModule } from '../platform/platform.ts';
 import { reloadable } from '../reloadable.ts';
+import { createHeirloom, type Heirloom } from './handed-down.ts';
 import { bequeath } from './inherited.ts';
 import { ownCommand } from './own-command.ts';
 import { endOrphan, writePidFile } from './pid-file.ts';
@@ -42,13 +43,15 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     if (orphan !== null)
       log.own.warn(`supervisor: ended the data path of a killed supervisor, pid ${orphan}`);
     const { openPlatform } = (await import(platformModule)) as PlatformModule;
-    const failOpen =
-      settings.fail === 'open' ? await (await openPlatform(settings)).openFailOpen(settings) : null;
+    const platform = await openPlatform(settings);
+    const failOpen = settings.fail === 'open' ? await platform.openFailOpen(settings) : null;
+    const heirloom = openHeirloom(libc, platform, settings, (text) => log.own.error(`supervisor: ${text}`));
     const { NOTIFY_SOCKET: _, ...env } = process.env;
     const supervisor = supervise({
       command: ownCommand(args),
       env: () => ({ ...env, ...bequeath(current) }),
       failOpen,
+      heirloom,
       say: (level, text) => log.own[level](`supervisor: ${text}`),
       onStart: (pid) => {
         if (childFile !== null) removeChildFile = writePidFile(childFile, pid);
@@ -72,5 +75,20 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
   } finally {
     removeChildFile();
     removePidFile();
+  }
+}
+
+/** With `fail: open` packets go their way while no data path comes; the kernel sees that nobody has them bound. */
+function openHeirloom(
+  libc: Libc,
+  { bindIntake }: Platform,
+  settings: Settings,
+  complain: (text: string) => void,
+): Heirloom | null {
+  if (bindIntake === undefined) return null;
+  try {
+    return createHeirloom(libc, () => bindIntake(settings), settings.fail !== 'open', complain);
+  } catch (error) {
+    return explainOpening(error as Error);
   }
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { FirewallError } from '../../firewall/firewall.ts';
 import type { FailOpen } from '../platform/platform.ts';
+import type { Heirloom } from './handed-down.ts';
 import { READY_BYTE } from './heartbeat.ts';
 
 export interface SupervisorOptions {
@@ -9,6 +10,8 @@ export interface SupervisorOptions {
   readonly command: readonly [string, ...string[]];
   /** Its environment, asked for before each start; this process's own by default. */
   readonly env?: () => NodeJS.ProcessEnv;
+  /** What outlives a data path; null where it has to begin anew each time. */
+  readonly heirloom?: Heirloom | null;
   /** The daemon's own rules, with `fail: open`; null leaves rules alone. */
   readonly failOpen: FailOpen | null;
   readonly say: (level: 'error' | 'warn' | 'info', text: string) => void;
@@ -45,15 +48,19 @@ const STABLE = 60_000;
 const RULES_AGAIN = 100;
 
 /**
- * Keeps one data-path process running: starts it anew, at once the first time and then ever more slowly, when it
- * ends or when its heartbeat stops. With `failOpen`, the daemon's rules stand only while it takes packets.
+ * Keeps one data-path process running: starts it anew when it ends or when its heartbeat stops, at once the first
+ * time and then ever more slowly, but always at once where it died of a packet: that one will not be read again. With `failOpen`, the daemon's rules stand only while it takes packets.
  * A first start that ends by itself is not tried again: what is wrong then is the configuration or the system.
  */
 export function supervise(options: SupervisorOptions): Supervisor {
   const { command, failOpen, say } = options;
+  const heirloom = options.heirloom ?? null;
   const hangAfter = options.hangAfter ?? HANG_AFTER;
   let child: ChildProcess | null = null;
   let ready = false;
+  /** Whether this data path has taken packets, and whether it was killed for its silence. */
+  let served = false;
+  let hung = false;
   let everReady = false;
   let stopping = false;
   let startedAt = 0;
@@ -72,11 +79,17 @@ export function supervise(options: SupervisorOptions): Supervisor {
   function start(): void {
     restart = null;
     ready = false;
+    served = false;
+    hung = false;
     startedAt = performance.now();
     const [program, ...args] = command;
+    const given = heirloom?.give();
     const started = spawn(program, args, {
-      stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
-      ...(options.env && { env: options.env() }),
+      stdio: [
+        ...(['ignore', 'inherit', 'inherit', 'pipe'] as const),
+        ...(given?.descriptors ?? []).map((descriptor) => descriptor ?? 'ignore'),
+      ],
+      env: { ...(options.env?.() ?? process.env), ...given?.env },
     });
     child = started;
     if (started.pid !== undefined) options.onStart?.(started.pid);
@@ -101,6 +114,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     beatAt = performance.now();
     if (ready || !bytes.includes(READY_BYTE)) return;
     ready = true;
+    served = true;
     everReady = true;
     readyAt = beatAt;
     rules?.want(!stopping);
@@ -123,6 +137,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     } else {
       return;
     }
+    hung = ready;
     ready = false;
     startedAt = now;
     rules?.want(false);
@@ -137,9 +152,16 @@ export function supervise(options: SupervisorOptions): Supervisor {
       void end(status ?? (stopping && why === 'SIGTERM' ? 0 : 1));
       return;
     }
+    const itself = hung || (why !== 'SIGKILL' && status !== 0);
+    if (served && heirloom?.ended(itself) === true) {
+      say('error', `the data path ended (${why}) over a packet, which will pass unread: starting it again`);
+      restart = setTimeout(start, 0);
+      return;
+    }
     if (readyAt > startedAt && performance.now() - readyAt > STABLE) failures = 0;
     const delay = failures === 0 ? 0 : Math.min(RESTART_LAST, RESTART_FIRST * 2 ** (failures - 1));
     failures++;
+    if (delay > 0) heirloom?.letGo();
     say('error', `the data path ended (${why}): starting it again${delay === 0 ? '' : ` in ${delay} ms`}`);
     restart = setTimeout(start, delay);
   }
@@ -154,6 +176,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
     if (stopping) return;
     stopping = true;
     rules?.want(false);
+    heirloom?.close();
     if (child === null) {
       if (restart !== null) clearTimeout(restart);
       void end(0);
