@@ -17,7 +17,6 @@ const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
   '/\\B(?=(?:[0-9]{3})+$)/g': 'digits of a number of ours',
   '/(?<=\\d)(?=(?:\\d{3})+$)/g': 'digits of a number of ours',
   '/ +/': 'a line of /proc',
-  '/\\x1b(?:[[O][0-9;]*.)?/g': 'keys that somebody typed',
   '/^application\\s*\\/\\s*sdp/i': 'a value of 256 characters',
 };
 

@@ -78,7 +78,7 @@ export const SPECIAL: Readonly<Record<string, string>> = {
 
 /** Single characters and names of `SPECIAL`; what other function keys send (ESC [ ...) is left out. */
 export function keysOf(text: string): string[] {
-  return (text.match(/\x1b(?:[[O][0-9;]*.)?|[^\x1b]/gsu) ?? []).flatMap((one) =>
+  return (text.match(/\x1b(?:[[O][0-9;]{0,16}.)?|[^\x1b]/gsu) ?? []).flatMap((one) =>
     one.startsWith('\x1b') ? (SPECIAL[one] ?? []) : one,
   );
 }
