@@ -8,6 +8,26 @@ export interface KernelState {
   readonly records: readonly string[];
 }
 
+/** `dnat4 udp 10.0.2.10 10.0.2.200 4000 is 10.0.1.10` for each element of the maps that translate, sorted. */
+export function translations({ firewall }: Pick<Topology, 'firewall'>): string[] {
+  const { nftables } = JSON.parse(firewall('nft', '-j', 'list', 'maps')) as {
+    readonly nftables: readonly { readonly map?: ListedMap }[];
+  };
+  return nftables
+    .flatMap(({ map }) =>
+      map?.table === TABLE
+        ? (map.elem ?? []).map(([key, value]) => `${map.name} ${key.concat.join(' ')} is ${value}`)
+        : [],
+    )
+    .sort();
+}
+
+interface ListedMap {
+  readonly name: string;
+  readonly table: string;
+  readonly elem?: readonly (readonly [{ readonly concat: readonly (string | number)[] }, string])[];
+}
+
 interface ListedSet {
   readonly name: string;
   readonly elem?: readonly { readonly elem?: ListedElement }[];

@@ -42,6 +42,8 @@ export interface Stage {
   readonly gateway: TransportAddress;
   readonly stranger: TransportAddress;
   readonly relay: Address;
+  /** What a host announces as its own: the client its external address, where it has one. */
+  announces(host: HostName): Address;
   say(from: HostName, to: HostName, text: string): Event;
   /** `from` and `to` are a host, or `relay`, with a port: `client:4000`. */
   passes(from: string, to: string): Event;
@@ -62,6 +64,8 @@ export interface StageOptions {
   readonly family: 4 | 6;
   /** Signalling between client and server over TCP, cut like this; UDP otherwise. */
   readonly split?: Split;
+  /** What the client is seen as by the others, where there is NAT between. */
+  readonly external?: Address;
 }
 
 const SIP_PORT = 5060;
@@ -71,9 +75,19 @@ let fences = 0;
 let packets = 0;
 let connections = 0;
 
-export async function createStage(topology: Topology, { family, split }: StageOptions): Promise<Stage> {
+export async function createStage(
+  topology: Topology,
+  { family, split, external }: StageOptions,
+): Promise<Stage> {
   const { actors } = topology;
   const at = (host: HostName): TransportAddress => ({ address: addressOf(host, family), port: SIP_PORT });
+  /** Where others send to. */
+  const seen = (host: HostName, address: Address): Address =>
+    host === 'client' && external !== undefined ? external : address;
+  const seenAt = (host: HostName): TransportAddress => ({
+    ...at(host),
+    address: seen(host, at(host).address),
+  });
   const known = opened.get(topology) ?? new Set<string>();
   opened.set(topology, known);
   const connection = `tcp${++connections}`;
@@ -144,7 +158,7 @@ export async function createStage(topology: Topology, { family, split }: StageOp
       }
       open(from, sipSocket, at(from));
       open(to, sipSocket, at(to));
-      steps[from].push(send(sipSocket, at(to), text));
+      steps[from].push(send(sipSocket, seenAt(to), text));
       steps[to].push(expect(sipSocket, text));
     }
 
@@ -162,7 +176,8 @@ export async function createStage(topology: Topology, { family, split }: StageOp
         const text = `media ${++packets}`;
         open(from, mediaSocket(source), source);
         open(to, mediaSocket(destination), destination);
-        steps[from].push(send(mediaSocket(source), destination, text));
+        const target = { ...destination, address: seen(to, destination.address) };
+        steps[from].push(send(mediaSocket(source), target, text));
         if (passes) {
           steps[to].push(expect(mediaSocket(destination), text));
           const name = `${to} ${mediaSocket(destination)}`;
@@ -178,7 +193,7 @@ export async function createStage(topology: Topology, { family, split }: StageOp
       const fence = sip('OPTIONS', { callId: `fence-${++fences}@example.com` });
       open(from, sipSocket, at(from));
       open(to, sipSocket, at(to));
-      steps[from].push(send(sipSocket, at(to), fence));
+      steps[from].push(send(sipSocket, seenAt(to), fence));
       steps[to].push(expect(sipSocket, fence));
     }
     await Promise.all(HOSTS.map((host) => actors[host].run(first[host])));
@@ -213,8 +228,8 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     ]);
     const [, arrivals] = await Promise.all([
       actors[sender].run([
-        send(mediaSocket(source), destination, text),
-        send(sipSocket, at(receiver), fence),
+        send(mediaSocket(source), { ...destination, address: seen(receiver, destination.address) }, text),
+        send(sipSocket, seenAt(receiver), fence),
       ]),
       actors[receiver].run([expect(sipSocket, fence), take(socket)]),
     ]);
@@ -238,6 +253,7 @@ export async function createStage(topology: Topology, { family, split }: StageOp
     gateway: at('gateway'),
     stranger: at('stranger'),
     relay: relayAddress(family),
+    announces: (host) => seen(host, at(host).address),
     say: (from, to, text) => ({ type: 'say', from, to, text }),
     passes: (from, to) => media(from, to, true),
     blocked: (from, to) => media(from, to, false),

@@ -15,11 +15,15 @@ import {
   NFTA_EXPR_NAME,
   NFTA_IMMEDIATE_DATA,
   NFTA_IMMEDIATE_DREG,
+  NFTA_LOOKUP_DREG,
   NFTA_LOOKUP_SET,
   NFTA_LOOKUP_SREG,
   NFTA_META_DREG,
   NFTA_META_KEY,
   NFTA_META_SREG,
+  NFTA_NAT_FAMILY,
+  NFTA_NAT_REG_ADDR_MIN,
+  NFTA_NAT_TYPE,
   NFTA_PAYLOAD_BASE,
   NFTA_PAYLOAD_DREG,
   NFTA_PAYLOAD_LEN,
@@ -78,6 +82,27 @@ export function lookup(set: string, register: number): Expression {
   return expression('lookup', (writer) => {
     writer.text(NFTA_LOOKUP_SET, set);
     writer.be32(NFTA_LOOKUP_SREG, register);
+  });
+}
+
+/** Looks the registers from `register` on up in a map, and loads what is there into `to`; else the rule ends. */
+export function lookupIn(map: string, register: number, to: number): Expression {
+  return expression('lookup', (writer) => {
+    writer.text(NFTA_LOOKUP_SET, map);
+    writer.be32(NFTA_LOOKUP_SREG, register);
+    writer.be32(NFTA_LOOKUP_DREG, to);
+  });
+}
+
+/**
+ * Gives a new connection the address in a register: of its destination (NFT_NAT_DNAT) or its source (NFT_NAT_SNAT).
+ * Ports stay as they are unless they are taken. `family`: NFPROTO_. Ends the evaluation.
+ */
+export function translate(type: number, family: number, register: number): Expression {
+  return expression('nat', (writer) => {
+    writer.be32(NFTA_NAT_TYPE, type);
+    writer.be32(NFTA_NAT_FAMILY, family);
+    writer.be32(NFTA_NAT_REG_ADDR_MIN, register);
   });
 }
 

@@ -17,6 +17,7 @@ import {
   NFT_MSG_NEWTABLE,
   NFT_SET_CONCAT,
   NFT_SET_INTERVAL,
+  NFT_SET_MAP,
   NFTA_CHAIN_HOOK,
   NFTA_CHAIN_NAME,
   NFTA_CHAIN_POLICY,
@@ -33,8 +34,11 @@ import {
   NFTA_RULE_CHAIN,
   NFTA_RULE_EXPRESSIONS,
   NFTA_RULE_TABLE,
+  NFTA_SET_DATA_LEN,
+  NFTA_SET_DATA_TYPE,
   NFTA_SET_DESC,
   NFTA_SET_DESC_CONCAT,
+  NFTA_SET_ELEM_DATA,
   NFTA_SET_ELEM_EXPR,
   NFTA_SET_ELEM_KEY,
   NFTA_SET_ELEM_KEY_END,
@@ -98,12 +102,16 @@ export interface SetDefinition {
   readonly interval?: boolean;
   /** Every element counts its packets and bytes. */
   readonly counter?: boolean;
+  /** A map: each element has a value of this type. */
+  readonly data?: KeyType;
 }
 
 export interface SetElement {
   readonly key: Uint8Array;
   /** The last key of a range, in sets with intervals: each field's end. */
   readonly keyEnd?: Uint8Array;
+  /** Its value, in a map. */
+  readonly data?: Uint8Array;
   /** At most 254 bytes; nft shows it. */
   readonly comment?: string;
 }
@@ -121,6 +129,8 @@ export interface ChainDefinition {
   readonly priority: number;
   /** NF_ACCEPT or NF_DROP. */
   readonly policy: number;
+  /** `filter` unless given. Chains of type nat see the first packet of a connection only. */
+  readonly type?: 'filter' | 'nat';
 }
 
 /** Changes to tables of family inet, sent as one transaction: all of them take effect or none. */
@@ -184,11 +194,10 @@ function commentText(data: Buffer): string | undefined {
 }
 
 /** Bytes of one element in a message at most, for the split into several messages. */
-function elementSize({ key, keyEnd, comment }: SetElement): number {
+function elementSize({ key, keyEnd, data, comment }: SetElement): number {
   const userdata = comment === undefined ? 0 : 8 + Buffer.byteLength(comment);
-  return (
-    4 + 8 + padded(key.length) + (keyEnd === undefined ? 0 : 8 + padded(keyEnd.length)) + padded(userdata)
-  );
+  const nested = (value: Uint8Array | undefined) => (value === undefined ? 0 : 8 + padded(value.length));
+  return 4 + nested(key) + nested(keyEnd) + nested(data) + padded(userdata);
 }
 
 /** A batch over `socket`, to be used again after every commit. */
@@ -210,11 +219,14 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
     writer.reset();
     changes = 0;
   };
-  const element = ({ key, keyEnd, comment }: SetElement): void => {
+  const element = ({ key, keyEnd, data, comment }: SetElement): void => {
     writer.nest(NFTA_LIST_ELEM, () => {
       writer.nest(NFTA_SET_ELEM_KEY, () => writer.bytes(NFTA_DATA_VALUE, key));
       if (keyEnd !== undefined) {
         writer.nest(NFTA_SET_ELEM_KEY_END, () => writer.bytes(NFTA_DATA_VALUE, keyEnd));
+      }
+      if (data !== undefined) {
+        writer.nest(NFTA_SET_ELEM_DATA, () => writer.bytes(NFTA_DATA_VALUE, data));
       }
       if (comment !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, commentData(comment));
     });
@@ -251,7 +263,7 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
       change('NFT_MSG_DELTABLE', NFT_MSG_DELTABLE, 0);
       writer.text(NFTA_TABLE_NAME, table);
     },
-    addChain({ table, name, hook, priority, policy }) {
+    addChain({ table, name, hook, priority, policy, type = 'filter' }) {
       change('NFT_MSG_NEWCHAIN', NFT_MSG_NEWCHAIN, NLM_F_CREATE);
       writer.text(NFTA_CHAIN_TABLE, table);
       writer.text(NFTA_CHAIN_NAME, name);
@@ -260,14 +272,15 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
         writer.be32(NFTA_HOOK_PRIORITY, priority >>> 0);
       });
       writer.be32(NFTA_CHAIN_POLICY, policy);
-      writer.text(NFTA_CHAIN_TYPE, 'filter');
+      writer.text(NFTA_CHAIN_TYPE, type);
     },
-    addSet({ table, name, key, interval, counter: counted }) {
+    addSet({ table, name, key, interval, counter: counted, data }) {
       change('NFT_MSG_NEWSET', NFT_MSG_NEWSET, NLM_F_CREATE);
       const fields = key.map((field) => keyTypes[field]);
       writer.text(NFTA_SET_TABLE, table);
       writer.text(NFTA_SET_NAME, name);
-      writer.be32(NFTA_SET_FLAGS, interval === true ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0);
+      const ranges = interval === true ? NFT_SET_INTERVAL | NFT_SET_CONCAT : 0;
+      writer.be32(NFTA_SET_FLAGS, ranges | (data === undefined ? 0 : NFT_SET_MAP));
       writer.be32(
         NFTA_SET_KEY_TYPE,
         fields.reduce((type, field) => (type << TYPE_BITS) | field.type, 0),
@@ -276,6 +289,10 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
         NFTA_SET_KEY_LEN,
         fields.reduce((size, field) => size + padded(field.size), 0),
       );
+      if (data !== undefined) {
+        writer.be32(NFTA_SET_DATA_TYPE, keyTypes[data].type);
+        writer.be32(NFTA_SET_DATA_LEN, keyTypes[data].size);
+      }
       writer.be32(NFTA_SET_ID, ++setId);
       if (interval === true) {
         writer.nest(NFTA_SET_DESC, () =>
@@ -449,11 +466,13 @@ function readElement(bytes: Buffer): SetElementReadBack | undefined {
   const key = dataValue(members.get(NFTA_SET_ELEM_KEY));
   if (key === undefined) return undefined;
   const keyEnd = dataValue(members.get(NFTA_SET_ELEM_KEY_END));
+  const data = dataValue(members.get(NFTA_SET_ELEM_DATA));
   const userdata = members.get(NFTA_SET_ELEM_USERDATA);
   const comment = userdata === undefined ? undefined : commentText(userdata);
   return {
     key,
     ...(keyEnd === undefined ? {} : { keyEnd }),
+    ...(data === undefined ? {} : { data }),
     ...(comment === undefined ? {} : { comment }),
     traffic: readCounter(members.get(NFTA_SET_ELEM_EXPR)),
   };

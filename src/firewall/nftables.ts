@@ -30,14 +30,16 @@ import {
   type Contents,
   countOf,
   readContents,
+  readCounted,
   readLines,
   recordOf,
   sumOf,
   trafficOf,
   wantedLines,
 } from './nftables/contents.ts';
-import { type Element, elementOf, elementsOf, type SetName, strangerOf } from './nftables/elements.ts';
-import { addTable, RECORDS } from './nftables/table.ts';
+import { type Element, elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
+import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
+import { translationsOf } from './nftables/translations.ts';
 
 export interface NftablesOptions {
   /** Name of the table, of family inet. */
@@ -74,8 +76,9 @@ const TRANSIENT = new Set(['EBUSY', 'EAGAIN', 'ENOBUFS', 'EINTR']);
  * Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError.
  *
  * A pinhole is one element of a hash for each of its sources and ports, so that neither a lookup nor a commit
- * costs more where there are many. An element that several pinholes have in common is there once. A commit is one
- * netlink transaction: the kernel makes all of it at one moment, or nothing.
+ * costs more where there are many, and as many elements of maps where it brings its own translation. An element that
+ * several pinholes have in common is there once. A commit is one netlink transaction: the kernel makes all of it at one
+ * moment, or nothing.
  */
 export function openNftables(libc: Libc, { table, mark }: NftablesOptions): NftablesFirewall {
   const socket = guarded(() => openNetlink(libc));
@@ -83,8 +86,10 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   const open = new Map<string, Open>();
   /** By element name, how many open pinholes have it. 0: it is in the kernel and belongs to none. */
   const holders = new Map<string, number>();
-  /** Records that belong to no pinhole, to be removed with the next commit. */
-  let rubbish: readonly SetElement[] = [];
+  /** Records and elements of maps that belong to no pinhole, by set, to be removed with the next commit. */
+  let rubbish: ReadonlyMap<string, readonly SetElement[]> = new Map();
+  /** Whether the maps and chains that translate are there and as they should be: made for the first that needs them. */
+  let translating = false;
   const numbers = new Set<number>();
   let lastNumber = 0;
   let owner = true;
@@ -100,6 +105,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       make();
     }
     handle = readTable(socket, table)?.handle ?? null;
+    translating = false;
   }
 
   function make(): void {
@@ -111,11 +117,11 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     const opening = change.open.map(opened);
     const after = new Map<string, number>();
     const count = ({ name }: Element): number | undefined => after.get(name) ?? holders.get(name);
-    const added = new Map<SetName, Element[]>();
-    const deleted = new Map<SetName, Element[]>();
-    const gone = [...rubbish];
+    const added: Elements = new Map();
+    const deleted: Elements = new Map();
+    const records: SetElement[] = [];
     for (const { pinhole } of opening) {
-      for (const element of elementsOf(pinhole)) {
+      for (const element of allElementsOf(pinhole)) {
         const held = count(element);
         if (held === undefined) push(added, element);
         after.set(element.name, (held ?? 0) + 1);
@@ -123,8 +129,8 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     }
     for (const pinhole of change.close) {
       const known = open.get(pinhole.id);
-      if (known !== undefined) gone.push(...known.parts);
-      for (const element of elementsOf(pinhole)) {
+      if (known !== undefined) records.push(...known.parts);
+      for (const element of allElementsOf(pinhole)) {
         const held = count(element);
         if (held === undefined) continue;
         const left = known === undefined ? held : held - 1;
@@ -132,14 +138,19 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
         after.set(element.name, left);
       }
     }
-    for (const [set, elements] of added) batch.addElements(table, set, elements);
-    for (const { parts } of opening) batch.addElements(table, RECORDS, parts);
+    const translates = !translating && [...added.values()].some(([first]) => first?.data !== undefined);
+    if (translates) addTranslation(batch, table);
+    for (const [set, elements] of rubbish) batch.deleteElements(table, set, elements);
     const left = new Map<string, Traffic>();
     const told = [...deleted.values()].reduce((sum, elements) => sum + elements.length, 0) <= MOST_TOLD;
+    // First, for what one host leaves of a map another may take in the same change.
     for (const [set, elements] of deleted) batch.deleteElements(table, set, elements, told);
-    batch.deleteElements(table, RECORDS, gone);
+    batch.deleteElements(table, RECORDS, records);
+    for (const [set, elements] of added) batch.addElements(table, set, elements);
+    for (const { parts } of opening) batch.addElements(table, RECORDS, parts);
     guarded(() => batch.commit((set, element) => left.set(...departed(set, element))));
-    rubbish = [];
+    rubbish = new Map();
+    translating ||= translates;
     for (const { id } of change.close) forget(id);
     for (const one of opening) remember(one);
     for (const [name, held] of after) {
@@ -171,20 +182,21 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   function list(): Pinhole[] {
     return guarded(() => {
       install();
-      return adopt(whole(() => readContents(socket, table, false)));
+      return adopt(whole(() => readContents(socket, table)));
     });
   }
 
   /** Takes the kernel's contents for what is open. An element without a record becomes a pinhole of its own. */
-  function adopt({ elements, records }: Contents): Pinhole[] {
+  function adopt({ elements, records, translations }: Contents): Pinhole[] {
     open.clear();
     numbers.clear();
     holders.clear();
     for (const name of elements.keys()) holders.set(name, 0);
+    for (const name of translations.keys()) holders.set(name, 0);
     const orphans: SetElement[] = [];
     for (const { number, pinhole, parts } of records) {
       lastNumber = Math.max(lastNumber, number);
-      const own = pinhole === null ? [] : elementsOf(pinhole);
+      const own = pinhole === null ? [] : allElementsOf(pinhole);
       if (pinhole === null || open.has(pinhole.id) || !own.every(({ name }) => holders.has(name))) {
         orphans.push(...parts);
         continue;
@@ -192,7 +204,13 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       remember({ pinhole, number, parts });
       for (const { name } of own) holders.set(name, holders.get(name)! + 1);
     }
-    rubbish = orphans;
+    const litter = new Map<string, SetElement[]>(orphans.length === 0 ? [] : [[RECORDS, orphans]]);
+    for (const [name, { set, element }] of translations) {
+      if (holders.get(name) !== 0) continue;
+      holders.delete(name);
+      litter.set(set, [...(litter.get(set) ?? []), element]);
+    }
+    rubbish = litter;
     const pinholes = [...open.values()].map(({ pinhole }) => pinhole);
     for (const [name, { match }] of elements) {
       if (holders.get(name) === 0) pinholes.push(strangerOf(match));
@@ -205,7 +223,8 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     guarded(() => {
       batch.deleteTable(table);
       batch.commit();
-      adopt({ elements: new Map(), records: [] });
+      adopt({ elements: new Map(), records: [], translations: new Map() });
+      translating = false;
       deleteFlows(socket, pinholes, () => false);
     });
   }
@@ -240,7 +259,14 @@ export function openNftablesControl(libc: Libc, { table }: Pick<NftablesOptions,
   };
 }
 
-function push(sets: Map<SetName, Element[]>, element: Element): void {
+type Elements = Map<Element['set'], Element[]>;
+
+/** Everything that a pinhole has in the kernel but its record. */
+function allElementsOf(pinhole: Pinhole): Element[] {
+  return [...elementsOf(pinhole), ...translationsOf(pinhole)];
+}
+
+function push(sets: Elements, element: Element): void {
   const elements = sets.get(element.set);
   if (elements === undefined) sets.set(element.set, [element]);
   else elements.push(element);
@@ -266,7 +292,7 @@ function latin1(bytes: Uint8Array): string {
 }
 
 function readTraffic(socket: NetlinkSocket, table: string) {
-  return guarded(() => trafficOf(readContents(socket, table, true)));
+  return guarded(() => trafficOf(readCounted(socket, table, true)));
 }
 
 /** Deletes the conntrack entries of the closed pinholes, except where another one lets the same packets pass. */

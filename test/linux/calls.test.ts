@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
-import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
+import { eventually, kernelState, mediaFlows, translations } from '../../lab/kernel.ts';
+import { externalAddress, natRules } from '../../lab/nat.ts';
 import { createStage, type Stage, type StageOptions, splits } from '../../lab/stage.ts';
-import { createTopology, type HostName, type Topology } from '../../lab/topology.ts';
+import { createTopology, type HostName, type Topology, type TopologyOptions } from '../../lab/topology.ts';
+import type { Address } from '../../src/address/address.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 import { sdp } from '../scene.ts';
 import { createDialog } from './dialog.ts';
@@ -37,15 +39,40 @@ function both(from: string, to: string, port: number): string[] {
   return [`udp ${from} > ${to} ${port}`, `udp ${from} > ${to} ${port + 1}`];
 }
 
-describe('calls through the firewall', { skip: withoutRoot }, () => {
+const TIMERS = 'timers: { drain: 0, mux-grace: 0, forks: 1s, old-port: 1s, after-bye: 1s }';
+
+scenarios('calls through the firewall', { changes: TIMERS });
+scenarios('calls of a PBX behind NAT, which inside hosts may send nothing through but what is opened', {
+  rules: natRules,
+  external: externalAddress,
+  changes: `${TIMERS}
+inside: [10.0.1.0/24, 'fd00:0:0:1::/64']
+media-hosts: []
+outbound: true
+nat:
+  - {external: ${externalAddress(4)}, hosts: [10.0.1.10]}
+  - {external: '${externalAddress(6)}', hosts: ['fd00:0:0:1::10']}`,
+});
+
+interface Setting extends TopologyOptions {
+  readonly changes: string;
+  /** What the client is seen as from outside. */
+  readonly external?: (family: 4 | 6) => Address;
+}
+
+function scenarios(name: string, setting: Setting): void {
+  describe(name, { skip: withoutRoot }, () => inSetting(setting));
+}
+
+function inSetting({ rules, external, changes }: Setting): void {
   let topology: Topology;
   let daemon: Daemon;
+  const behind = (options: StageOptions): StageOptions =>
+    external === undefined ? options : { ...options, external: external(options.family) };
 
   before(async () => {
-    topology = await createTopology();
-    daemon = await startDaemon(topology, {
-      changes: 'timers: { drain: 0, mux-grace: 0, forks: 1s, old-port: 1s, after-bye: 1s }',
-    });
+    topology = await createTopology(rules === undefined ? {} : { rules });
+    daemon = await startDaemon(topology, { changes });
   });
 
   after(async () => {
@@ -55,6 +82,7 @@ describe('calls through the firewall', { skip: withoutRoot }, () => {
 
   async function nothingLeft(stage: Stage): Promise<void> {
     assert.deepEqual(stage.kernel(), { elements: [], records: [] });
+    assert.deepEqual(translations(topology), []);
     await eventually(
       () => mediaFlows(topology),
       (flows) => flows.length === 0,
@@ -73,7 +101,7 @@ describe('calls through the firewall', { skip: withoutRoot }, () => {
     describe(way, () => {
       let stage: Stage;
       before(async () => {
-        stage = await createStage(topology, options);
+        stage = await createStage(topology, behind(options));
       });
 
       for (const [caller, callee] of [
@@ -425,7 +453,7 @@ describe('calls through the firewall', { skip: withoutRoot }, () => {
   for (const [place, split] of Object.entries(splits)) {
     for (const family of [4, 6] as const) {
       it(`reads messages that TCP cut ${place}, over IPv${family}`, async () => {
-        const stage = await createStage(topology, { family, split });
+        const stage = await createStage(topology, behind({ family, split }));
         const call = createDialog(stage);
         await stage.play(
           call.asks('INVITE', { body: call.offer([4000]) }),
@@ -439,4 +467,4 @@ describe('calls through the firewall', { skip: withoutRoot }, () => {
       });
     }
   }
-});
+}

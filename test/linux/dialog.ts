@@ -28,13 +28,12 @@ let calls = 0;
 
 export function createDialog(stage: Stage, caller: HostName = 'client', callee: HostName = 'server'): Dialog {
   const callId = `call-${process.pid}-${++calls}@example.com`;
-  const address = (host: HostName) => stage[host].address;
   const asks: Dialog['asks'] = (method, options = {}) =>
     stage.say(caller, callee, sip(method, { callId, ...options }));
   const answers: Dialog['answers'] = (start, options = {}) =>
     stage.say(callee, caller, sip(start, { callId, to: 'b', ...options }));
-  const offer = (lines: Lines) => sdp(address(caller), lines);
-  const answer = (lines: Lines) => sdp(address(callee), lines);
+  const offer = (lines: Lines) => sdp(stage.announces(caller), lines);
+  const answer = (lines: Lines) => sdp(stage.announces(callee), lines);
   return {
     callId,
     asks,

@@ -12,6 +12,7 @@ import type { Traffic } from '../firewall.ts';
 import { elementOf, elementsOf, type Match, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
+import { mapShapes, readTranslation, translationsOf } from './translations.ts';
 
 /** One line of the records, with the elements it takes in their set. */
 export interface RecordRead {
@@ -21,10 +22,15 @@ export interface RecordRead {
   readonly parts: readonly SetElement[];
 }
 
-export interface Contents {
+export interface Counted {
   /** By element name. */
   readonly elements: ReadonlyMap<string, { readonly match: Match; readonly traffic: Traffic }>;
   readonly records: readonly RecordRead[];
+}
+
+export interface Contents extends Counted {
+  /** Elements of the maps that translate, by name; one that makes no sense has one of its own. */
+  readonly translations: ReadonlyMap<string, { readonly set: string; readonly element: SetElement }>;
 }
 
 /** A comment has room for 254 bytes; a pinhole with many sources takes several. */
@@ -44,11 +50,13 @@ export function recordOf(pinhole: Pinhole, number: number): SetElement[] {
   return parts;
 }
 
-/**
- * Throws SystemError: EINTR when anybody changed anything in nf_tables meanwhile, unless `evenIfChanged`; what
- * changed is then there, or not.
- */
-export function readContents(socket: NetlinkSocket, table: string, evenIfChanged: boolean): Contents {
+/** Everything. Throws SystemError: EINTR when anybody changed anything in nf_tables meanwhile. */
+export function readContents(socket: NetlinkSocket, table: string): Contents {
+  return { ...readCounted(socket, table, false), translations: readTranslations(socket, table) };
+}
+
+/** What counts. With `evenIfChanged` what others change meanwhile is there, or not; without, as `readContents`. */
+export function readCounted(socket: NetlinkSocket, table: string, evenIfChanged: boolean): Counted {
   const elements = new Map<string, { match: Match; traffic: Traffic }>();
   for (const shape of setShapes) {
     for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
@@ -58,6 +66,28 @@ export function readContents(socket: NetlinkSocket, table: string, evenIfChanged
     }
   }
   return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
+}
+
+function readTranslations(socket: NetlinkSocket, table: string): Contents['translations'] {
+  const found = new Map<string, { set: string; element: SetElement }>();
+  for (const shape of mapShapes) {
+    for (const { key, data } of readMap(socket, table, shape.name)) {
+      const name = readTranslation(shape, Buffer.from(key), data === undefined ? data : Buffer.from(data));
+      const own = name ?? `an element of map ${shape.name} that no pinhole has, ${found.size}`;
+      found.set(own, { set: shape.name, element: { key } });
+    }
+  }
+  return found;
+}
+
+/** Nothing where the map is not there: it is made for the first pinhole that needs it. */
+function readMap(socket: NetlinkSocket, table: string, name: string): SetElement[] {
+  try {
+    return readElements(socket, table, name);
+  } catch (error) {
+    if (error instanceof SystemError && error.code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 function readRecords(found: readonly SetElement[]): RecordRead[] {
@@ -81,7 +111,7 @@ function readRecords(found: readonly SetElement[]): RecordRead[] {
  * What each pinhole has passed. An element that several have in common counts for all of them. A pinhole that was
  * not read whole, because others changed the sets meanwhile, is left out.
  */
-export function trafficOf({ elements, records }: Contents): Map<string, Traffic> {
+export function trafficOf({ elements, records }: Counted): Map<string, Traffic> {
   const traffic = new Map<string, Traffic>();
   for (const { pinhole } of records) {
     if (pinhole === null) continue;
@@ -111,6 +141,7 @@ export function wantedLines(pinholes: readonly Pinhole[]): Set<string> {
   return new Set(
     pinholes.flatMap((pinhole) => [
       ...elementsOf(pinhole).map(({ name }) => elementLine(name)),
+      ...translationsOf(pinhole).map(({ name }) => name),
       formatRecord(pinhole),
     ]),
   );
@@ -130,7 +161,7 @@ export function readLines(socket: NetlinkSocket, table: string): string[] {
     const records = readRecords(readElements(socket, table, RECORDS)).map(({ pinhole }) =>
       pinhole === null ? `an element of set ${RECORDS} that tells of no pinhole` : formatRecord(pinhole),
     );
-    return [...elements, ...records];
+    return [...elements, ...records, ...readTranslations(socket, table).keys()];
   } catch (error) {
     if (error instanceof SystemError && error.code === 'ENOENT') return [];
     throw error;

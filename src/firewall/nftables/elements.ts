@@ -2,6 +2,7 @@
 import { type Address, addressBytes, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
+import type { MapName } from './translations.ts';
 
 /** One set for each family and for each way a source can be known. The destination and its port always are. */
 export type SetName =
@@ -36,9 +37,11 @@ export interface Match extends Pick<Flow, 'protocol' | 'destination' | 'destinat
 }
 
 export interface Element {
-  readonly set: SetName;
+  readonly set: SetName | MapName;
   /** The fields in the order protocol, source, source port, destination, port, each padded to four bytes. */
   readonly key: Buffer;
+  /** In a map. */
+  readonly data?: Buffer;
   /** Equal elements have equal names. */
   readonly name: string;
 }
@@ -49,7 +52,7 @@ export const protocolNumbers = { tcp: 6, udp: 17 } as const;
 const MOST_CACHED = 8192;
 const cache = new Map<Address, Uint8Array>();
 
-function bytesOf(address: Address): Uint8Array {
+export function bytesOf(address: Address): Uint8Array {
   const known = cache.get(address);
   if (known !== undefined) return known;
   const bytes = addressBytes(address);

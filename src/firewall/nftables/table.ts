@@ -4,12 +4,16 @@ import {
   NF_INET_FORWARD,
   NF_INET_LOCAL_IN,
   NF_INET_LOCAL_OUT,
+  NF_INET_POST_ROUTING,
+  NF_INET_PRE_ROUTING,
   NFPROTO_IPV4,
   NFPROTO_IPV6,
   NFT_CMP_EQ,
   NFT_META_L4PROTO,
   NFT_META_MARK,
   NFT_META_NFPROTO,
+  NFT_NAT_DNAT,
+  NFT_NAT_SNAT,
   NFT_PAYLOAD_NETWORK_HEADER,
   NFT_PAYLOAD_TRANSPORT_HEADER,
   NFT_REG_1,
@@ -22,11 +26,14 @@ import {
   loadMeta,
   loadPayload,
   lookup,
+  lookupIn,
   setMeta,
+  translate,
   verdict,
 } from '../../../native-bindings/linux/nft-expressions.ts';
 import type { KeyType, NftBatch } from '../../../native-bindings/linux/nftables.ts';
 import { type SetShape, setShapes } from './elements.ts';
+import { type MapShape, mapShapes } from './translations.ts';
 
 /** The set with one line of text for each pinhole; no rule looks into it. Key: number of the pinhole, part. */
 export const RECORDS = 'pinholes';
@@ -36,6 +43,10 @@ const CHAINS = [
   { name: 'input', hook: NF_INET_LOCAL_IN },
   { name: 'output', hook: NF_INET_LOCAL_OUT },
 ] as const;
+
+/** NF_IP_PRI_NAT_DST and NF_IP_PRI_NAT_SRC of linux/netfilter_ipv4.h: nft's `dstnat` and `srcnat`. */
+const NF_IP_PRI_NAT_DST = -100;
+const NF_IP_PRI_NAT_SRC = 100;
 
 /** Just before a ruleset's own `filter` chains, which then find the mark. */
 export const PRIORITY = -1;
@@ -55,6 +66,36 @@ export function addTable(batch: NftBatch, table: string, flags: number, mark: nu
     batch.flushChain(table, name);
     for (const shape of setShapes) batch.addRule(table, name, rule(shape, mark));
   }
+}
+
+const NAT_CHAINS = [
+  { name: 'dnat', hook: NF_INET_PRE_ROUTING, priority: NF_IP_PRI_NAT_DST - 1 },
+  { name: 'snat', hook: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC - 1 },
+] as const;
+
+/**
+ * Puts the maps and the chains that translate into a batch: before a ruleset's own nat chains, for the first to
+ * translate a connection is the only one.
+ */
+export function addTranslation(batch: NftBatch, table: string): void {
+  for (const shape of mapShapes) {
+    const { name, family } = shape;
+    const data = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
+    batch.addSet({ table, name, key: mapKeyTypes(shape), data });
+  }
+  for (const { name, hook, priority } of NAT_CHAINS) {
+    batch.addChain({ table, name, hook, priority, policy: NF_ACCEPT, type: 'nat' });
+    batch.flushChain(table, name);
+    for (const shape of mapShapes) if (shape.kind === name) batch.addRule(table, name, natRule(shape));
+  }
+}
+
+function mapKeyTypes({ family, kind, party }: MapShape): KeyType[] {
+  const address: KeyType = family === 4 ? 'ipv4_addr' : 'ipv6_addr';
+  const other = party ? [address] : [];
+  return kind === 'dnat'
+    ? ['inet_proto', ...other, address, 'inet_service']
+    : ['inet_proto', address, 'inet_service', ...other];
 }
 
 function keyTypes({ family, source, sourcePort }: SetShape): KeyType[] {
@@ -79,15 +120,7 @@ const DESTINATION_PORT = 2;
 /** Family, fields into registers, lookup; then the mark, and no further rule of this chain. */
 function rule({ name, family, source, sourcePort }: SetShape, mark: number): Expression[] {
   const header = headers[family];
-  let register = NFT_REG32_00;
-  const next = (bytes: number): number => {
-    const here = register;
-    register += Math.ceil(bytes / 4);
-    return here;
-  };
-  const address = (offset: number) =>
-    loadPayload(NFT_PAYLOAD_NETWORK_HEADER, offset, header.size, next(header.size));
-  const port = (offset: number) => loadPayload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, next(2));
+  const { next, address, port } = fieldLoader(family);
   return [
     loadMeta(NFT_META_NFPROTO, NFT_REG_1),
     compare(NFT_REG_1, NFT_CMP_EQ, Buffer.from([header.protocol])),
@@ -102,6 +135,45 @@ function rule({ name, family, source, sourcePort }: SetShape, mark: number): Exp
     setMeta(NFT_META_MARK, NFT_REG_1),
     verdict(NF_ACCEPT),
   ];
+}
+
+/** Family, fields into registers, lookup; then the translation, which ends the evaluation. */
+function natRule({ name, family, kind, party }: MapShape): Expression[] {
+  const header = headers[family];
+  const { next, address, port } = fieldLoader(family);
+  const own = kind === 'dnat' ? header.destination : header.source;
+  const other = kind === 'dnat' ? header.source : header.destination;
+  const ownFields = (): Expression[] => [
+    address(own),
+    port(kind === 'dnat' ? DESTINATION_PORT : SOURCE_PORT),
+  ];
+  const type = kind === 'dnat' ? NFT_NAT_DNAT : NFT_NAT_SNAT;
+  return [
+    loadMeta(NFT_META_NFPROTO, NFT_REG_1),
+    compare(NFT_REG_1, NFT_CMP_EQ, Buffer.from([header.protocol])),
+    loadMeta(NFT_META_L4PROTO, next(1)),
+    ...(party && kind === 'dnat' ? [address(other)] : []),
+    ...ownFields(),
+    ...(party && kind === 'snat' ? [address(other)] : []),
+    lookupIn(name, NFT_REG32_00, NFT_REG_1),
+    translate(type, header.protocol, NFT_REG_1),
+  ];
+}
+
+/** Loads fields into one register after another. */
+function fieldLoader(family: 4 | 6) {
+  const { size } = headers[family];
+  let register = NFT_REG32_00;
+  const next = (bytes: number): number => {
+    const here = register;
+    register += Math.ceil(bytes / 4);
+    return here;
+  };
+  return {
+    next,
+    address: (offset: number) => loadPayload(NFT_PAYLOAD_NETWORK_HEADER, offset, size, next(size)),
+    port: (offset: number) => loadPayload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, next(2)),
+  };
 }
 
 /** 32 bits in host order, as marks are kept. */
