@@ -2,9 +2,9 @@ import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call, EndReason } from './call/call.ts';
-import type { CallTimers } from './call/context.ts';
+import type { CallCaps, CallTimers } from './call/context.ts';
 import { createDeadlines } from './call/deadlines.ts';
-import type { Bodies, Outcome } from './call/outcome.ts';
+import { type Bodies, leaving, type Outcome } from './call/outcome.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { createTracker } from './call/tracker.ts';
@@ -40,15 +40,16 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
   /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
   readonly trustMidstream?: boolean;
   readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
-  readonly caps: AdmissionCaps & {
-    readonly pinholesPerCall: number;
-    readonly streams: number;
-    readonly candidates: number;
-    readonly headers: number;
-    readonly messageBytes: number;
-    readonly tcpConnections: number;
-    readonly reassemblyBytes: number;
-  };
+  readonly caps: AdmissionCaps &
+    CallCaps & {
+      readonly pinholesPerCall: number;
+      readonly streams: number;
+      readonly candidates: number;
+      readonly headers: number;
+      readonly messageBytes: number;
+      readonly tcpConnections: number;
+      readonly reassemblyBytes: number;
+    };
 }
 
 /** What happened, in order. */
@@ -167,6 +168,7 @@ const MAX_REFUSALS_OF_CALL = 64;
 const AT_ONCE = { movedLinger: 0, goneLinger: 0, muxLinger: 0 } as const;
 const STAYING: Departure = { reason: 'answered', ...AT_ONCE };
 const RENUMBERED: Departure = { reason: 'external-changed', ...AT_ONCE };
+const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
 
 /**
  * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
@@ -179,7 +181,11 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     () => settings().caps,
     () => policy,
   );
-  const tracker = createTracker(() => settings().timers, admission);
+  const tracker = createTracker(
+    () => settings().timers,
+    () => settings().caps,
+    admission,
+  );
   const table = createPinholeTable(() => ({
     unusedAfter: settings().timers.iceUnused,
     most: settings().caps.pinholesPerCall,
@@ -188,7 +194,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
   const callOf = new Map<string, Call>();
   /** Calls that were refused a port of an external address, until it is free. */
   const waiting = createWaitingList<Call>();
-  const refusedBefore = new WeakMap<Call, Set<string>>();
+  const refusedBefore = new WeakMap<Call, Refused>();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
   const { caps, timers } = settings();
@@ -303,6 +309,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     emit(work, { type: 'message', message: read, transport, packet, calls, session: bodies.session });
     if (read.method === 'INVITE') for (const call of calls) if (!callOf.has(call.hash)) register(work, call);
     for (const outcome of outcomes) apply(work, outcome, work.now);
+    forgetSurplus(work);
   }
 
   function malformed(work: Work, packet: PacketView, error: SipError): void {
@@ -347,7 +354,10 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     if (call === null) return;
     if (departure !== null) {
       take(work, call, update(work, call, departure, at));
-      if (call.state === 'ended') emit(work, { type: 'call', what: 'ended', call, at });
+      if (call.state === 'ended') {
+        refusedBefore.delete(call);
+        emit(work, { type: 'call', what: 'ended', call, at });
+      }
     }
     schedule(call);
   }
@@ -418,8 +428,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
   }
 
   function wasForeign(call: Call): boolean {
-    for (const key of refusedBefore.get(call) ?? []) if (key.startsWith('foreign-address ')) return true;
-    return false;
+    return refusedBefore.get(call)?.reasons.has('foreign-address') === true;
   }
 
   function bodiesOf(message: SipMessage): Bodies {
@@ -443,15 +452,22 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
 
   /** Whether this refusal of the call is news. */
   function isFresh(call: Call, { reason, detail }: Refusal): boolean {
-    const key = `${reason} ${detail}`;
-    const before = refusedBefore.get(call);
-    if (before === undefined) {
-      refusedBefore.set(call, new Set([key]));
-      return true;
-    }
-    if (before.has(key) || before.size >= MAX_REFUSALS_OF_CALL) return false;
-    before.add(key);
+    const hash = hashOf(`${reason} ${detail}`);
+    const before = refusedBefore.get(call) ?? { hashes: new Set(), reasons: new Set() };
+    if (before.hashes.has(hash) || before.hashes.size >= MAX_REFUSALS_OF_CALL) return false;
+    before.hashes.add(hash);
+    before.reasons.add(reason);
+    refusedBefore.set(call, before);
     return true;
+  }
+
+  /** Calls that are over and past their cap leave nothing behind. */
+  function forgetSurplus(work: Work): void {
+    for (let call = tracker.surplus(); call !== null; call = tracker.surplus()) {
+      take(work, call, table.replace(call.hash, [], NO_SLOTS, leaving('over-limit'), work.now));
+      callOf.delete(call.hash);
+      deadlines.disarm(call);
+    }
   }
 
   function schedule(call: Call): void {
@@ -479,6 +495,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
       }
       schedule(call);
     }
+    forgetSurplus(work);
     return conclude(work);
   }
 
@@ -522,6 +539,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     renumber,
     reload: () => {
       policy = createPolicy(settings(), addressesOf);
+      tracker.recount();
       limits = limitsOf(settings());
       sdpCaps = sdpCapsOf(settings());
     },
@@ -534,6 +552,12 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
   };
 }
 
+/** What was refused of a call. Hashes of the words, which would take more memory than the call itself. */
+interface Refused {
+  readonly hashes: Set<number>;
+  readonly reasons: Set<RefusalReason>;
+}
+
 /** Gathers what one packet, or one tick, leads to. */
 interface Work {
   readonly packet: PacketView | null;
@@ -543,6 +567,13 @@ interface Work {
   /** Calls to be decided once more. */
   readonly again: Call[];
   verdict: Inspection['verdict'];
+}
+
+/** FNV-1a in 31 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 1;
 }
 
 function newWork(packet: PacketView | null, now: number): Work {

@@ -83,6 +83,7 @@ export type EndReason =
   | 'ringing-timeout'
   | 'session-expired'
   | 'max-duration'
+  | 'over-limit'
   | 'administrator';
 
 /**

@@ -2,6 +2,8 @@
 export interface Deadlines<Key extends Armed> {
   /** Makes `key` due at `at` at the latest. An earlier time set before stays. */
   arm(key: Key, at: number): void;
+  /** Forgets `key`. */
+  disarm(key: Key): void;
   /** Takes out the key that is due first, if that is at `now` or before. */
   pop(now: number): { readonly key: Key; readonly at: number } | null;
   /** When the next key is due; Infinity when there is none. */
@@ -19,13 +21,30 @@ interface Item<Key> {
 }
 
 export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
-  const heap: Item<Key>[] = [];
+  let heap: Item<Key>[] = [];
+  /** Keys that are due at some time; what else is in the heap is stale. */
+  let armed = 0;
 
   function arm(key: Key, at: number): void {
     if (at >= key.armedAt) return;
+    if (key.armedAt === Number.POSITIVE_INFINITY) armed++;
     key.armedAt = at;
+    insert({ key, at });
+  }
+
+  function disarm(key: Key): void {
+    if (key.armedAt === Number.POSITIVE_INFINITY) return;
+    key.armedAt = Number.POSITIVE_INFINITY;
+    armed--;
+    if (heap.length < 64 || heap.length < 2 * armed) return;
+    const live = heap.filter((item) => item.key.armedAt === item.at);
+    heap = [];
+    for (const item of live) insert(item);
+  }
+
+  function insert(item: Item<Key>): void {
+    const { at } = item;
     let hole = heap.length;
-    const item = { key, at };
     heap.push(item);
     while (hole > 0) {
       const parent = (hole - 1) >> 1;
@@ -63,6 +82,7 @@ export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
     if (heap.length === 0 || heap[0]!.at > now) return null;
     const first = removeFirst();
     first.key.armedAt = Number.POSITIVE_INFINITY;
+    armed--;
     return first;
   }
 
@@ -71,5 +91,5 @@ export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
     return heap[0]?.at ?? Number.POSITIVE_INFINITY;
   }
 
-  return { arm, pop, next };
+  return { arm, disarm, pop, next };
 }

@@ -20,6 +20,7 @@ const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
   'ringing-timeout': 'ringing-timeout',
   'session-expired': 'session-expired',
   'max-duration': 'max-duration',
+  'over-limit': 'over-limit',
   administrator: 'administrator',
 };
 
@@ -111,21 +112,27 @@ export function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): n
 }
 
 /** Ends a call. Media under way may drain after an end that both parties know of. */
-export function endCall({ timers, admission }: Context, call: Call, reason: EndReason, now: number): Outcome {
+export function endCall(context: Context, call: Call, reason: EndReason, now: number): Outcome {
   if (call.state === 'ended') return unchanged(call);
   call.state = 'ended';
   call.endReason = reason;
   call.endedAt = now;
   call.invite = null;
   call.dialogs = [];
-  // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come.
-  for (const transaction of call.transactions) {
+  // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come. One
+  // that only found no place may find one when it is answered.
+  if (reason !== 'over-limit') dropDescriptions(call);
+  context.leave(call);
+  const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
+  return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0));
+}
+
+/** Nothing that this call's messages described is kept. */
+export function dropDescriptions({ transactions }: Call): void {
+  for (const transaction of transactions) {
     transaction.offer = null;
     transaction.replaced = null;
   }
-  admission.release(call.parties[0], call.parties[1]);
-  const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
-  return changed(call, leaving(CLOSE_REASONS[reason], known ? timers().drain : 0));
 }
 
 /**

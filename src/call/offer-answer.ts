@@ -15,8 +15,8 @@ const NOTHING: Described = { description: null, refusals: [] };
 
 export function describeOffer(context: Context, incoming: Incoming): Described {
   if (!carriesSession(incoming)) return NOTHING;
-  const { source, now } = incoming.arrival;
-  const refused = context.admission.offer(source.address, now);
+  const { source, destination, now } = incoming.arrival;
+  const refused = context.admission.offer(source.address, destination.address, now);
   return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
 }
 

@@ -139,12 +139,19 @@ export const REFUSALS = {
     advice: 'Add its address to `peers` if you know it.',
   },
   'calls-limit': {
-    means: 'caps.calls calls are being tracked already.',
+    means: 'caps.calls calls are being tracked already, or the host has as many as there are places left.',
     advice: 'Raise caps.calls, or find out who makes so many calls.',
   },
   'calls-per-host-limit': {
-    means: 'The host has caps.calls-per-host calls already.',
-    advice: 'Raise caps.calls-per-host for a busy PBX.',
+    means:
+      'The host has caps.calls-per-host calls already, or one outside address has as many of them as there are places left.',
+    advice: 'Raise caps.calls-per-host for a busy PBX; give its provider a name in `peers`.',
+  },
+  'unanswered-limit': {
+    means:
+      'So many calls from outside wait for a first answer that this one was given up: it is the oldest of the address that has most.',
+    advice:
+      'Its answer still opens its pinholes. Look for a flood; raise caps.unanswered, or give your provider a name in `peers`.',
   },
   'calls-per-peer-limit': {
     means: 'The named peer has as many calls already as `calls` of its entry in `peers` says.',
@@ -156,7 +163,7 @@ export const REFUSALS = {
       'A proxy that forks to so many, a loop, or somebody who looks for what it costs: see who sends them.',
   },
   'offer-rate-limit': {
-    means: 'The host makes more than caps.offers-per-second offers.',
+    means: 'The inside host makes more than caps.offers-per-second offers.',
     advice: 'Raise caps.offers-per-second for a busy trunk, or look for a flood.',
   },
   'firewall-error': {

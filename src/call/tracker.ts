@@ -1,13 +1,22 @@
-import type { Address } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
-import { type Call, callCount, callHash, type EndReason, otherSide } from './call.ts';
-import type { Admission, CallTimers, Context } from './context.ts';
-import { deadlineOf, endCall, expireCall } from './expiry.ts';
-import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
+import { type Call, callCount, callHash, type EndReason, otherSide, type Transaction } from './call.ts';
+import type { Admission, CallCaps, CallTimers, Context, Party } from './context.ts';
+import { deadlineOf, dropDescriptions, endCall, expireCall } from './expiry.ts';
+import { createFifo } from './fifo.ts';
+import {
+  type Arrival,
+  type Bodies,
+  changed,
+  type Incoming,
+  leaving,
+  type Outcome,
+  unchanged,
+} from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import { type Match, onAck, onBye, onCancel, onOffer, onTrickle, startAttempt } from './requests.ts';
 import { onResponse } from './responses.ts';
 import { answeredTransaction, isRetransmission } from './transactions.ts';
+import { createWaiting } from './waiting.ts';
 
 export interface Tracker {
   /** What one message does to the legs it belongs to; usually one, none when it is of no INVITE dialog. */
@@ -21,23 +30,32 @@ export interface Tracker {
   end(call: Call, reason: EndReason, now: number): Outcome;
   /** Takes up a call from a journal; false when a leg of its name is there already. */
   adopt(call: Call): boolean;
+  /** The call that has been over longest, forgotten now because there are too many; null while there is room. */
+  surplus(): Call | null;
+  /** Counts all calls anew: who is inside, or of which peer, has changed. */
+  recount(): void;
   calls(): Iterable<Call>;
 }
 
 /** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
 export const MAX_LEGS = 64;
 const NONE: readonly Outcome[] = [];
+/** Bytes of a session description that are kept for a call without a place. */
+const MOST_KEPT = 1024;
 const NO_CALLS: readonly Call[] = [];
 
 /**
  * Follows INVITE dialogs (RFC 3261) and their offers and answers (RFC 3264, 6337) as a host on the path sees
  * them. Knows no ports, no policy and no clock: time comes with every call.
  */
-export function createTracker(timers: () => CallTimers, admission: Admission): Tracker {
-  const context: Context = { timers, admission };
+export function createTracker(timers: () => CallTimers, caps: () => CallCaps, admission: Admission): Tracker {
+  const waiting = createWaiting<Call>();
+  /** Calls that have a place. */
+  const counted = new Set<Call>();
+  const context: Context = { timers, admission, leave };
   const byCallId = new Map<string, Call[]>();
-  /** Calls from outside that got no response of any kind yet, by the host that was called, oldest first. */
-  const unanswered = new Map<Address, Set<Call>>();
+  /** Calls that are over, the one that ended first at the front. */
+  const ended = createFifo<Call>();
   let nextCount = 1;
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
@@ -87,14 +105,93 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       const detail = `${all.length} legs have the Call-ID of an INVITE from ${arrival.source.address}`;
       return [unchanged(null, [{ reason: 'legs-limit', detail }])];
     }
-    const { refused, madeRoom } = admit(arrival);
-    if (refused !== null) return [unchanged(failed ?? null, [refused]), ...madeRoom];
     const call = failed ?? newCall(message, arrival);
     if (failed === undefined) remember(call);
     else startAnew(failed, arrival);
+    const { source, now } = arrival;
+    const bytes = message.sdp.kind === 'sdp' ? message.sdp.bytes.length : 0;
+    if (!admission.isInside(source.address)) {
+      const party = admission.party(source.address);
+      const madeRoom = makeRoom(party, bytes, now);
+      waiting.add(call, party, bytes);
+      return [startAttempt(context, call, incoming), ...madeRoom];
+    }
+    const refused = takePlace(call);
     const outcome = startAttempt(context, call, incoming);
-    wait(call);
-    return [outcome, ...madeRoom];
+    if (refused === null) return [outcome];
+    return [setAside(call, refused, now, bytes, outcome.refusals)];
+  }
+
+  /**
+   * A call from outside waits for a first answer of the host that was called, and takes no place before: a handful
+   * of INVITEs a second must not be enough to leave a host without any. Where too many wait, one gives way.
+   */
+  function makeRoom(party: Party, bytes: number, now: number): Outcome[] {
+    const outcomes: Outcome[] = [];
+    const of = party.pool === '' ? '' : ` of ${party.pool}`;
+    for (let call = waiting.surplus(party, bytes); call !== undefined; call = waiting.surplus(party, bytes)) {
+      const detail = `${waiting.size(party.pool)} calls${of} wait for a first answer`;
+      const outcome = setAside(call, { reason: 'unanswered-limit', detail }, now, waiting.bytes(call));
+      outcomes.push({ ...outcome, bystander: true });
+    }
+    return outcomes;
+  }
+
+  /**
+   * A call without a place is remembered as one that is over, with the reason, until it is answered: with its offer,
+   * unless that takes much memory.
+   */
+  function setAside(
+    call: Call,
+    refused: Refusal,
+    now: number,
+    bytes: number,
+    before: readonly Refusal[] = [],
+  ): Outcome {
+    endCall(context, call, 'over-limit', now);
+    if (bytes > MOST_KEPT) dropDescriptions(call);
+    settle(call);
+    return changed(call, leaving('over-limit'), [...before, refused]);
+  }
+
+  /**
+   * The host that was called has a place for the call, or the one that calls is to have one after all. Null: it may
+   * go on.
+   */
+  function enter(call: Call, transaction: Transaction, status: number, now: number): Outcome | null {
+    const isLate = call.state === 'ended' && call.endReason === 'over-limit';
+    if (transaction.method !== 'INVITE' || status <= 100 || status >= 300) return null;
+    if (!isLate && !waiting.has(call)) return null;
+    const refused = takePlace(call);
+    if (refused !== null) {
+      return isLate ? unchanged(call, [refused]) : setAside(call, refused, now, waiting.bytes(call));
+    }
+    if (isLate) reopen(call, transaction, now);
+    return null;
+  }
+
+  function takePlace(call: Call): Refusal | null {
+    const refused = admission.call(call.parties[0], call.parties[1]);
+    if (refused !== null) return refused;
+    waiting.delete(call);
+    counted.add(call);
+    return null;
+  }
+
+  function leave(call: Call): void {
+    if (counted.delete(call)) admission.release(call.parties[0], call.parties[1]);
+    waiting.delete(call);
+  }
+
+  /** The call that had been given up for want of a place goes on with this INVITE of its. */
+  function reopen(call: Call, invite: Transaction, now: number): void {
+    ended.delete(call);
+    call.state = 'calling';
+    call.endReason = null;
+    call.endedAt = null;
+    call.invite = invite;
+    call.mediaAt = now;
+    call.signallingDeadline = now + timers().offer;
   }
 
   /** The response that ended the attempt before may have gone another way. */
@@ -104,6 +201,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   }
 
   function startAnew(call: Call, { now }: Arrival): void {
+    ended.delete(call);
     call.endedAt = null;
     call.endReason = null;
     call.endStatus = 0;
@@ -118,40 +216,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
   }
 
-  /**
-   * Counts a new call. Where there are too many, one from outside that nobody has answered in any way makes room:
-   * it holds no pinhole, and a handful of INVITEs a second must not be enough to leave a host without any.
-   */
-  function admit({ source, destination, now }: Arrival): { refused: Refusal | null; madeRoom: Outcome[] } {
-    const madeRoom: Outcome[] = [];
-    let refused = admission.call(source.address, destination.address, now);
-    if (refused === null) return { refused, madeRoom };
-    const hosts =
-      refused.reason === 'calls-limit' ? unanswered.keys() : [source.address, destination.address];
-    for (const host of hosts) {
-      const [oldest] = unanswered.get(host) ?? [];
-      if (oldest === undefined) continue;
-      madeRoom.push({ ...endCall(context, oldest, 'no-response', now), bystander: true });
-      settle(oldest);
-      refused = admission.call(source.address, destination.address, now);
-      if (refused === null) break;
-    }
-    return { refused, madeRoom };
-  }
-
-  /** A call from outside waits for a first sign of the host that was called. */
-  function wait(call: Call): void {
-    const [source, destination] = call.parties;
-    if (call.state !== 'calling' || admission.isInside(source)) return;
-    const calls = unanswered.get(destination);
-    if (calls === undefined) unanswered.set(destination, new Set([call]));
-    else calls.add(call);
-  }
-
   function settle(call: Call): void {
-    if (call.state === 'calling') return;
-    const calls = unanswered.get(call.parties[1]);
-    if (calls?.delete(call) && calls.size === 0) unanswered.delete(call.parties[1]);
+    if (call.state === 'ended') ended.add(call);
   }
 
   /**
@@ -206,7 +272,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     for (const call of legs) {
       const transaction = answeredTransaction(call, message, arrival);
       if (transaction === undefined) continue;
-      outcomes.push(onResponse(context, call, transaction, incoming));
+      const refused = enter(call, transaction, message.status, arrival.now);
+      outcomes.push(refused ?? onResponse(context, call, transaction, incoming));
       settle(call);
     }
     if (outcomes.length > 0 || message.sdp.kind === 'none') return outcomes;
@@ -262,9 +329,25 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
     call.armedAt = Number.POSITIVE_INFINITY;
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);
-    if (call.state !== 'ended') admission.adopt(call.parties[0], call.parties[1]);
-    wait(call);
+    if (call.state === 'ended') ended.add(call);
+    else if (call.state === 'calling' && !admission.isInside(call.parties[0])) {
+      waiting.add(call, admission.party(call.parties[0]), 0);
+    } else {
+      counted.add(call);
+      admission.adopt(call.parties[0], call.parties[1]);
+    }
     return true;
+  }
+
+  function surplus(): Call | null {
+    if (ended.size <= caps().ended) return null;
+    const oldest = ended.first()!;
+    forget(oldest);
+    return oldest;
+  }
+
+  function recount(): void {
+    admission.recount([...counted].map(({ parties }) => parties));
   }
 
   function remember(call: Call): void {
@@ -274,6 +357,7 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
   }
 
   function forget(call: Call): void {
+    ended.delete(call);
     const legs = byCallId.get(call.callId);
     if (legs === undefined || !legs.includes(call)) return;
     if (legs.length === 1) byCallId.delete(call.callId);
@@ -297,6 +381,8 @@ export function createTracker(timers: () => CallTimers, admission: Admission): T
       return outcome;
     },
     adopt,
+    surplus,
+    recount,
     calls,
   };
 }

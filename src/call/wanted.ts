@@ -63,6 +63,7 @@ export type CloseReason =
   | 'ringing-timeout'
   | 'session-expired'
   | 'max-duration'
+  | 'over-limit'
   | 'media-idle'
   | 'hold-idle'
   | 'offer-refused'

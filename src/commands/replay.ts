@@ -109,7 +109,8 @@ function replaySettings(settings: Settings, inside: InspectorSettings['inside'])
  */
 function withoutCallCaps(settings: Settings): Settings {
   const most = Number.MAX_SAFE_INTEGER;
-  return { ...settings, caps: { ...settings.caps, calls: most, callsPerHost: most, offersPerSecond: 1e9 } };
+  const caps = { calls: most, callsPerHost: most, unanswered: most, ended: most, offersPerSecond: 1e9 };
+  return { ...settings, caps: { ...settings.caps, ...caps } };
 }
 
 interface Limits {

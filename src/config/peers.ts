@@ -63,7 +63,7 @@ export const peers: RecordsKind<PeerSettings> = {
     ),
     offersPerSecond: field(
       integer(1, 100_000),
-      'Offers a second of this peer, from all of its addresses together, in place of `caps.offers-per-second`.',
+      'Offers a second of all inside hosts in calls with this peer, in place of `caps.offers-per-second`.',
     ),
     earlyMediaSource: field(
       choice('signalling-peer', 'any'),

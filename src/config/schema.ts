@@ -249,13 +249,41 @@ export const schema = {
     'Address of the live page, such as `127.0.0.1:8480`; loopback only, and read only.',
   ),
   caps: section('Bounds on what calls may use. Past a bound signalling still passes, but opens nothing.', {
-    calls: setting(integer(1, 1_000_000), 10_000, 'Calls at a time.'),
+    calls: setting(
+      integer(1, 1_000_000),
+      10_000,
+      'Calls at a time. An inside host that has as many as there are places left gets no more of them, ' +
+        'so that there is room for others.',
+    ),
     callsPerHost: setting(
       integer(1, 1_000_000),
-      100,
-      'Calls at a time for one inside host. Raise it for a PBX.',
+      4_000,
+      'Calls at a time for one inside host: 1,000 of a PBX, each with a leg to either side, and as many again. Its ' +
+        'places are shared in the same way among the outside addresses (for IPv6 a /64) it has calls with; a ' +
+        'named peer gets what it asks for.',
     ),
-    offersPerSecond: setting(integer(1, 100_000), 20, 'Offers a second from one source address.'),
+    unanswered: setting(
+      integer(10, 1_000_000),
+      5_000,
+      'Calls from outside that wait for a first answer other than 100. They take no place of the calls above. ' +
+        'Past it the oldest call of the address that has most is given up; should it be answered, it goes on. Each named ' +
+        'peer has as many of its own.',
+    ),
+    unansweredBytes: setting(
+      size('1m', '1g'),
+      '8m',
+      'Session descriptions that are kept for them, in bytes as they came; in memory it is about ten times as much.',
+    ),
+    ended: setting(
+      integer(100, 1_000_000),
+      10_000,
+      'Calls that are over and still known, for `timers.retransmission-memory`. Past it the oldest is forgotten.',
+    ),
+    offersPerSecond: setting(
+      integer(1, 100_000),
+      500,
+      'Offers a second from one inside host. What an outside party offers opens nothing and is not counted.',
+    ),
     pinholesPerCall: setting(integer(1, 1024), 64, 'Pinholes of one call.'),
     streams: setting(
       integer(1, 256),

@@ -12,6 +12,8 @@ const LOSSES: ReadonlySet<string> = new Set([
 const BOUNDS = {
   'calls-limit': 'caps.calls',
   'calls-per-host-limit': 'caps.calls-per-host',
+  'calls-per-peer-limit': 'calls of the peer',
+  'unanswered-limit': 'caps.unanswered',
   'offer-rate-limit': 'caps.offers-per-second',
   'message-too-large': 'caps.message-bytes or caps.headers',
 } as const satisfies Record<string, string>;

@@ -1,5 +1,6 @@
-import type { Address } from '../address/address.ts';
-import type { Admission } from '../call/context.ts';
+import { type Address, addressBytes, familyOf } from '../address/address.ts';
+import type { Admission, Party } from '../call/context.ts';
+import { createFifo } from '../call/fifo.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { NamedPeer } from './peers.ts';
 import type { Policy } from './policy.ts';
@@ -7,15 +8,21 @@ import type { Policy } from './policy.ts';
 export interface AdmissionCaps {
   readonly calls: number;
   readonly callsPerHost: number;
+  /** Calls from outside that wait for a first answer, and bytes of their session descriptions. */
+  readonly unanswered: number;
+  readonly unansweredBytes: number;
   readonly offersPerSecond: number;
 }
 
 /** Hosts whose offer rate is remembered; past it the one idle longest is forgotten. */
 const MAX_BUCKETS = 8192;
+/** Bounds below this are too small to be shared. */
+const LEAST_SHARED = 100;
 
 /**
  * Bounds what calls may use: calls at a time, in all, for one inside host and for one named peer, and offers a
- * second from one source (a token bucket that holds one second's worth).
+ * second (a token bucket that holds one second's worth). Places are shared by a moving threshold: who has as many
+ * as are left gets no more, so that there is always room for who has few, and one alone may have half of them.
  */
 export function createAdmission(
   caps: () => AdmissionCaps,
@@ -23,8 +30,11 @@ export function createAdmission(
 ): Admission {
   let calls = 0;
   const callsOfHost = new Map<Address, number>();
+  /** Calls of an outside party with an inside host. */
+  const callsBetween = new Map<string, number>();
   const callsOfPeer = new Map<string, number>();
   const buckets = new Map<string, { tokens: number; at: number }>();
+  const latest = createFifo<string>();
 
   function hostsOf(source: Address, destination: Address): Address[] {
     const { isInside } = policy();
@@ -41,17 +51,47 @@ export function createAdmission(
     return other === null || other.name === one.name ? [one] : [one, other];
   }
 
+  function party(address: Address): Party {
+    const { unanswered, unansweredBytes: mostBytes } = caps();
+    const peer = policy().peerOf(address);
+    if (peer === null) return { pool: '', key: partyKey(address), most: unanswered, mostBytes };
+    const most = Math.min(unanswered, peer.calls ?? unanswered);
+    return { pool: peer.name, key: peer.name, most, mostBytes };
+  }
+
+  /** The outside party that shares the places of an inside host; null when the other one is inside, or named. */
+  function rivalOf(host: Address, source: Address, destination: Address): string | null {
+    const other = host === source ? destination : source;
+    const { isInside, peerOf } = policy();
+    return isInside(other) || peerOf(other) !== null ? null : `${host} ${partyKey(other)}`;
+  }
+
   function call(source: Address, destination: Address): Refusal | null {
+    const refusal = overLimit(source, destination);
+    if (refusal === null) adopt(source, destination);
+    return refusal;
+  }
+
+  function overLimit(source: Address, destination: Address): Refusal | null {
     const limit = caps();
     if (calls >= limit.calls)
       return { reason: 'calls-limit', detail: `${calls} calls, at most ${limit.calls}` };
     for (const host of hostsOf(source, destination)) {
       const count = callsOfHost.get(host) ?? 0;
       if (count >= limit.callsPerHost) {
-        return {
-          reason: 'calls-per-host-limit',
-          detail: `${host} has ${count} calls, at most ${limit.callsPerHost}`,
-        };
+        const detail = `${host} has ${count} calls, at most ${limit.callsPerHost}`;
+        return { reason: 'calls-per-host-limit', detail };
+      }
+      if (hasItsShare(count, calls, limit.calls)) {
+        const detail = `${host} has ${count} calls, the other ${limit.calls - calls} places are for others`;
+        return { reason: 'calls-limit', detail };
+      }
+      const rival = rivalOf(host, source, destination);
+      const between = rival === null ? 0 : (callsBetween.get(rival) ?? 0);
+      if (hasItsShare(between, count, limit.callsPerHost)) {
+        const other = host === source ? destination : source;
+        const detail = `${other} has ${between} calls with ${host}, its other ${limit.callsPerHost - count} places are for others`;
+        return { reason: 'calls-per-host-limit', detail };
       }
     }
     for (const { name, calls: most } of peersOf(source, destination)) {
@@ -60,38 +100,81 @@ export function createAdmission(
         return { reason: 'calls-per-peer-limit', detail: `${name} has ${count} calls, at most ${most}` };
       }
     }
-    adopt(source, destination);
     return null;
   }
 
   function adopt(source: Address, destination: Address): void {
-    calls++;
-    for (const host of hostsOf(source, destination)) count(callsOfHost, host, 1);
-    for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, 1);
+    add(source, destination, 1);
   }
 
   function release(source: Address, destination: Address): void {
-    calls--;
-    for (const host of hostsOf(source, destination)) count(callsOfHost, host, -1);
-    for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, -1);
+    add(source, destination, -1);
   }
 
-  function offer(source: Address, now: number): Refusal | null {
-    const peer = policy().peerOf(source);
+  function add(source: Address, destination: Address, by: 1 | -1): void {
+    calls += by;
+    for (const host of hostsOf(source, destination)) {
+      count(callsOfHost, host, by);
+      const rival = rivalOf(host, source, destination);
+      if (rival !== null) count(callsBetween, rival, by);
+    }
+    for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, by);
+  }
+
+  function recount(pairs: Iterable<readonly [Address, Address]>): void {
+    calls = 0;
+    for (const counts of [callsOfHost, callsBetween, callsOfPeer]) counts.clear();
+    for (const [source, destination] of pairs) adopt(source, destination);
+  }
+
+  function offer(source: Address, destination: Address, now: number): Refusal | null {
+    const { isInside, peerOf } = policy();
+    // What an outside party offers opens nothing, and anybody may write its address on a datagram.
+    if (!isInside(source)) return null;
+    const peer = peerOf(destination);
     const rate = peer?.offersPerSecond ?? caps().offersPerSecond;
-    const who = peer?.name ?? source;
-    const bucket = buckets.get(who) ?? { tokens: rate, at: now };
+    const bounded = peer !== null && peer.offersPerSecond !== null ? peer.name : source;
+    const bucket = buckets.get(bounded) ?? { tokens: rate, at: now };
     const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
-    buckets.delete(who);
-    if (buckets.size >= MAX_BUCKETS) buckets.delete(buckets.keys().next().value!);
+    latest.delete(bounded);
+    if (latest.size >= MAX_BUCKETS) forgetBucket();
+    latest.add(bounded);
     const granted = tokens >= 1;
-    buckets.set(who, { tokens: granted ? tokens - 1 : tokens, at: now });
-    return granted
-      ? null
-      : { reason: 'offer-rate-limit', detail: `${who} makes more than ${rate} offers a second` };
+    buckets.set(bounded, { tokens: granted ? tokens - 1 : tokens, at: now });
+    if (granted) return null;
+    const detail =
+      bounded === source
+        ? `${source} makes more than ${rate} offers a second`
+        : `more than ${rate} offers a second in calls with ${bounded}`;
+    return { reason: 'offer-rate-limit', detail };
   }
 
-  return { call, adopt, isInside: (address) => policy().isInside(address), release, offer };
+  function forgetBucket(): void {
+    const idle = latest.first()!;
+    latest.delete(idle);
+    buckets.delete(idle);
+  }
+
+  return {
+    call,
+    adopt,
+    recount,
+    party,
+    isInside: (address) => policy().isInside(address),
+    release,
+    offer,
+  };
+}
+
+/** Whether one who has `own` of the `used` places of `all` gets no more of them. */
+function hasItsShare(own: number, used: number, all: number): boolean {
+  return all >= LEAST_SHARED && own >= all - used;
+}
+
+/** An IPv6 site chooses the lower half of its addresses: a /64 is one party. */
+function partyKey(address: Address): string {
+  if (familyOf(address) === 4) return address;
+  return Buffer.from(addressBytes(address).subarray(0, 8)).toString('hex');
 }
 
 /** Counts up or down; what comes to nothing is forgotten. */

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { defaults } from '../../src/config/schema.ts';
 import { createInspector } from '../../src/inspector.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
-import { createScene, host, networks, peerNetworks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
+import {
+  createScene,
+  type Host,
+  host,
+  networks,
+  peerNetworks,
+  type Scene,
+  sdp,
+  settingsWith,
+  sip,
+} from '../scene.ts';
 
 const inside = host('192.0.2.10');
 const outside = host('198.51.100.20');
@@ -244,9 +255,11 @@ describe('floods', () => {
       'udp 192.0.2.10:40000-40001 < 198.51.100.20',
       'udp 192.0.2.10:41000-41001 < 198.51.100.20',
     ]);
-    const given = [...scene.inspector.calls()].filter(({ state }) => state === 'ended');
-    assert.ok(given.length > 0 && given.every(({ callId }) => callId.startsWith('flood-')));
-    assert.ok(!scene.refusals().includes('calls-per-host-limit'));
+    // They wait in a room of their own.
+    assert.deepEqual(
+      scene.refusals().filter((reason) => reason !== 'not-inside'),
+      [],
+    );
   });
 
   test('nor do they keep others from calling when all calls are counted', () => {
@@ -263,18 +276,148 @@ describe('floods', () => {
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
   });
 
-  test('a call that was answered in any way is not given up for another', () => {
+  test('a call that was answered is not given up for another', () => {
     const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
     scene.send(outside, inside, sip('INVITE', { callId: 'first', body: sdp('198.51.100.20', [20000]) }));
-    scene.send(inside, outside, sip('100 INVITE', { callId: 'first' }));
+    scene.send(inside, outside, sip('180 INVITE', { callId: 'first', to: 'b' }));
     scene.send(stranger, inside, sip('INVITE', { callId: 'second', body: sdp('203.0.113.66', [40000]) }));
-    assert.deepEqual(scene.refusals(), ['not-inside', 'calls-per-host-limit']);
+    scene.send(inside, stranger, sip('180 INVITE', { callId: 'second', to: 'c' }));
+    assert.deepEqual(scene.refusals(), ['not-inside', 'not-inside', 'calls-per-host-limit']);
     scene.send(
       inside,
       outside,
       sip('200 INVITE', { callId: 'first', to: 'b', body: sdp('192.0.2.10', [40000]) }),
     );
     assert.equal(scene.open().length, 1);
+  });
+
+  test('a 100 takes no place: a proxy sends one to everybody', () => {
+    const scene = createScene({ ...protectedNet, caps: { callsPerHost: 10 } });
+    for (let i = 0; i < 30; i++) {
+      const callId = `flood-${i}`;
+      scene.send(stranger, inside, sip('INVITE', { callId, body: sdp('203.0.113.66', [40000]) }));
+      scene.send(inside, stranger, sip('100 INVITE', { callId }));
+    }
+    scene.send(inside, outside, sip('INVITE', { callId: 'out', body: sdp('192.0.2.10', [40000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('the calls of a stranger that wait give way to those of others, not the other way round', () => {
+    const scene = createScene({ ...protectedNet, caps: { unanswered: 100 } });
+    for (const callId of ['real-1', 'real-2']) {
+      scene.send(outside, inside, sip('INVITE', { callId, body: sdp('198.51.100.20', [20000]) }));
+    }
+    for (let i = 0; i < 1000; i++) {
+      scene.send(stranger, inside, sip('INVITE', { callId: `flood-${i}`, from: `t${i}` }));
+    }
+    const givenUp = [...scene.inspector.calls()].filter(({ endReason }) => endReason === 'over-limit');
+    assert.equal(givenUp.length, 902);
+    assert.ok(givenUp.every(({ callId }) => callId.startsWith('flood-')));
+    assert.equal(scene.refusals().filter((reason) => reason === 'unanswered-limit').length, 902);
+  });
+
+  for (const status of ['183', '200']) {
+    test(`a call that gave way to a flood of spoofed sources opens with its ${status}`, () => {
+      const scene = createScene({ ...protectedNet, caps: { unanswered: 100 } });
+      for (const callId of ['real', 'also-real']) {
+        scene.send(outside, inside, sip('INVITE', { callId, body: sdp('198.51.100.40', [20000]) }));
+      }
+      for (let i = 0; i < 200; i++) {
+        const spoofed = host(`198.18.0.${i}`);
+        scene.send(spoofed, inside, sip('INVITE', { callId: `flood-${i}`, from: `t${i}` }));
+      }
+      const [call] = [...scene.inspector.calls()].filter(({ callId }) => callId === 'real');
+      assert.equal(call?.endReason, 'over-limit');
+      const answer = { callId: 'real', to: 'b', body: sdp('192.0.2.10', [40000]) };
+      scene.send(inside, outside, sip(`${status} INVITE`, answer));
+      assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.40']);
+      assert.equal(call?.endReason, null);
+      scene.send(inside, outside, sip('486 INVITE', { callId: 'real', to: 'b' }));
+      assert.equal(scene.inspector.sizes().calls, status === '200' ? 101 : 100);
+    });
+  }
+
+  test('an answer for which there is no place says so, and one that comes later opens', () => {
+    const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
+    scene.send(inside, outside, sip('INVITE', { callId: 'first', body: sdp('192.0.2.10', [30000]) }));
+    scene.send(outside, inside, sip('INVITE', { callId: 'late', body: sdp('198.51.100.20', [20000]) }));
+    const answer = (status: string) =>
+      scene.send(
+        inside,
+        outside,
+        sip(`${status} INVITE`, { callId: 'late', to: 'b', body: sdp('192.0.2.10', [40000]) }),
+      );
+    answer('183');
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:30000-30001 < 198.51.100.20']);
+    assert.ok(scene.refusals().includes('calls-per-host-limit'));
+    scene.send(outside, inside, sip('486 INVITE', { callId: 'first', to: 'x' }));
+    scene.wait(1000);
+    answer('200');
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('a call that a cap refused is kept with its reason, and opens when its answer finds a place', () => {
+    const scene = createScene({ ...protectedNet, caps: { callsPerHost: 1 } });
+    for (const callId of ['first', 'second']) {
+      const port = callId === 'first' ? 30000 : 40000;
+      scene.send(inside, outside, sip('INVITE', { callId, body: sdp('192.0.2.10', [port]) }));
+    }
+    const refused = scene.events.find((event) => event.type === 'refused');
+    assert.equal(refused?.call?.callId, 'second');
+    assert.equal(refused?.call?.endReason, 'over-limit');
+    assert.equal(scene.inspector.call(refused!.call!.hash), refused!.call);
+    scene.send(outside, inside, sip('486 INVITE', { callId: 'first', to: 'x' }));
+    scene.wait(1000);
+    assert.deepEqual(scene.open(), []);
+    const answer = { callId: 'second', to: 'b', body: sdp('198.51.100.40', [20000]) };
+    scene.send(outside, inside, sip('200 INVITE', answer));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.40']);
+  });
+
+  test('calls that are over are remembered up to a cap, the latest of them', () => {
+    const scene = createScene({ ...protectedNet, caps: { ended: 100, unanswered: 10 } });
+    for (let i = 0; i < 500; i++) {
+      scene.send(stranger, inside, sip('INVITE', { callId: `flood-${i}`, from: `t${i}` }));
+    }
+    const known = [...scene.inspector.calls()].map(({ callId }) => callId);
+    assert.deepEqual(
+      known,
+      Array.from({ length: 110 }, (_, i) => `flood-${390 + i}`),
+    );
+    assert.equal(scene.inspector.call('0'.repeat(16)), null);
+  });
+
+  test('a call that is forgotten while its media drains leaves no pinhole', () => {
+    const scene = createScene({ ...protectedNet, caps: { ended: 100 }, timers: { drain: 10_000 } });
+    scene.send(inside, outside, sip('INVITE', { callId: 'first', body: sdp('192.0.2.10', [30000]) }));
+    scene.send(outside, inside, sip('486 INVITE', { callId: 'first', to: 'x' }));
+    assert.equal(scene.open().length, 1);
+    for (let i = 0; i < 100; i++) {
+      scene.send(stranger, inside, sip('INVITE', { callId: `${i}` }));
+      scene.send(inside, stranger, sip('486 INVITE', { callId: `${i}`, to: 'x' }));
+    }
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('a PBX has 1,000 calls by default, each with two legs, and its provider is not muted by spoofed offers', () => {
+    const settings = { ...defaults(), inside: networks('192.0.2.0/24') };
+    const inspector = createInspector(() => settings);
+    let now = 0;
+    const packet = (from: Host, to: Host, text: string) =>
+      inspector.inspect(udpPacket(from, to, text), now++);
+    for (let i = 0; i < 1000; i++) {
+      packet(outside, inside, sip('INVITE', { callId: `spoof-${i}`, body: sdp('203.0.113.66', [4000]) }));
+      const phone = host(`192.0.2.${20 + (i % 200)}`);
+      const [trunk, leg] = [{ callId: `trunk-${i}` }, { callId: `leg-${i}` }];
+      const [a, b] = [20_000 + 4 * i, 20_002 + 4 * i];
+      packet(outside, inside, sip('INVITE', { ...trunk, body: sdp('198.51.100.40', [a]) }));
+      packet(inside, phone, sip('INVITE', { ...leg, body: sdp('192.0.2.10', [b]) }));
+      packet(phone, inside, sip('200 INVITE', { ...leg, to: 'b', body: sdp(phone.address, [b]) }));
+      packet(inside, outside, sip('200 INVITE', { ...trunk, to: 'b', body: sdp('192.0.2.10', [a]) }));
+    }
+    assert.equal([...inspector.pinholes()].length, 3000);
+    const told = [...inspector.stats.refusals.keys()].filter((reason) => reason !== 'not-inside');
+    assert.deepEqual(told, []);
   });
 
   test('an answer that changes all the time leaves no trail of pinholes', () => {

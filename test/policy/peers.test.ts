@@ -90,20 +90,25 @@ describe('what holds for one peer', () => {
       trying(from, callId);
     }
     invite(node1, '3');
+    trying(node1, '3');
     assert.ok(scene.refusals().includes('calls-per-peer-limit'));
     invite(stranger, '4');
-    assert.equal([...scene.inspector.calls()].length, 3);
+    trying(stranger, '4');
+    assert.equal(scene.inspector.sizes().calls, 3);
     scene.send(pbx, node2, sip('486 INVITE', { callId: '2', to: 'b' }));
     invite(node1, '5');
+    trying(node1, '5');
     assert.equal(scene.refusals().filter((reason) => reason === 'calls-per-peer-limit').length, 1);
   });
 
-  test('its offers have a bound of their own, over all of its addresses', () => {
+  test('offers to it have a bound of their own, over all of its addresses and of the inside hosts', () => {
     const caps = { offersPerSecond: 1 };
     const scene = createScene({ ...protectedNet, caps, peers: [itsp({ offersPerSecond: 3 }), ...everybody] });
     for (const [index, to] of [node1, node2, node1, node2].entries()) {
-      scene.send(to, pbx, sip('INVITE', { callId: `${index}`, body: sdp(to.address, [5004]) }));
+      const from = host(`192.0.2.${10 + index}`);
+      scene.send(from, to, sip('INVITE', { callId: `${index}`, body: sdp(from.address, [5004]) }));
     }
-    assert.equal(scene.refusals().filter((reason) => reason === 'offer-rate-limit').length, 1);
+    assert.deepEqual(scene.refusals(), ['offer-rate-limit']);
+    assert.equal(scene.open().length, 3);
   });
 });

@@ -31,6 +31,8 @@ const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'stream-unusable',
   'calls-limit',
   'calls-per-host-limit',
+  'calls-per-peer-limit',
+  'unanswered-limit',
   'offer-rate-limit',
   'firewall-error',
 ]);

@@ -24,6 +24,10 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     text: 'the session timer (RFC 4028) had run out without a refresh',
     advice: 'Find out why neither side sent its re-INVITE or UPDATE, or raise timers.session-grace.',
   },
+  'over-limit': {
+    text: 'the call had found no place within the bounds of `caps`',
+    advice: 'Raise the bound that the refusal names, or look for a flood.',
+  },
   'max-duration': { text: 'the call had lasted for timers.max-call', advice: 'Raise timers.max-call.' },
   'media-idle': {
     text: 'no media had been seen for timers.media-idle',
