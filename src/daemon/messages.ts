@@ -176,6 +176,9 @@ export interface CallName {
   readonly hash: string;
   readonly callId: string;
   readonly parties: readonly [string, string];
+  /** Who calls whom, as From and To of the INVITE say. */
+  readonly from: string;
+  readonly to: string;
 }
 
 /** What one packet, or one deadline, did to calls: the history of each call is made of these. */

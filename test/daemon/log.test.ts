@@ -110,6 +110,8 @@ describe('lines about calls', () => {
     hash: '00000000000000aa',
     callId: 'secret@pbx\r\n.example',
     parties: ['192.0.2.1', '10.0.0.5'],
+    from: 'sip:alice@example.com\x1b[31m',
+    to: 'sip:bob@example.com',
   } as const;
   const opened = (port: number): DaemonEvent => ({
     type: 'pinhole',
@@ -199,6 +201,20 @@ describe('lines about calls', () => {
       ['debug', 'info', 'warn'],
     );
     assert.equal(lines[2]!.text, 'call 00000000000000aa: refused (foreign-address): audio 203.0.113.9:80');
+  });
+
+  it('name caller and callee where a bound is used up', () => {
+    const [line] = logLines(
+      [{ type: 'refused', call, reason: 'calls-per-host-limit', detail: '10.0.0.5 has 5 calls', at: 1 }],
+      options,
+    );
+    assert.equal(
+      line!.text,
+      'call 00000000000000aa: refused (calls-per-host-limit): 10.0.0.5 has 5 calls; ' +
+        'sip:alice@example.com\\x1b[31m (192.0.2.1) calls sip:bob@example.com (10.0.0.5)',
+    );
+    assert.equal(line!.fields['callee'], '10.0.0.5');
+    assert.equal(line!.fields['to'], 'sip:bob@example.com');
   });
 });
 

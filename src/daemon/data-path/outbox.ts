@@ -169,6 +169,6 @@ export function createOutbox(
   };
 }
 
-function nameOf({ hash, callId, parties }: Call): CallName {
-  return { hash, callId, parties };
+function nameOf({ hash, callId, parties, from, to }: Call): CallName {
+  return { hash, callId, parties, from, to };
 }

@@ -37,6 +37,15 @@ const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'firewall-error',
 ]);
 
+/** Bounds that are used up: people ask whose calls they hit. */
+const CAPS: ReadonlySet<RefusalReason> = new Set([
+  'calls-limit',
+  'calls-per-host-limit',
+  'calls-per-peer-limit',
+  'unanswered-limit',
+  'offer-rate-limit',
+]);
+
 /** What happened, as lines: the pinholes that one call opened or closed together are one line. */
 export function logLines(events: readonly DaemonEvent[], options: LineOptions): LogLine[] {
   const lines: LogLine[] = [];
@@ -113,10 +122,17 @@ function simpleLine(event: Exclude<DaemonEvent, PinholeEvent>, options: LineOpti
   if (event.type === 'note') return { severity: event.level, text: event.text, fields: {} };
   if (event.type === 'refused') {
     const { call, reason, detail } = event;
+    const whose = call !== null && CAPS.has(reason) ? partiesOf(call) : null;
     return {
       severity: USUAL.has(reason) ? 'debug' : SUSPICIOUS.has(reason) ? 'warn' : 'info',
-      text: `${call === null ? '' : `${nameOf(call, options)}: `}refused (${reason}): ${detail}`,
-      fields: { event: 'refused', ...(call !== null && fieldsOf(call, options)), reason, detail },
+      text: `${call === null ? '' : `${nameOf(call, options)}: `}refused (${reason}): ${detail}${whose === null ? '' : `; ${whose.text}`}`,
+      fields: {
+        event: 'refused',
+        ...(call !== null && fieldsOf(call, options)),
+        reason,
+        detail,
+        ...whose?.fields,
+      },
     };
   }
   const { what, call, reason } = event;
@@ -125,6 +141,12 @@ function simpleLine(event: Exclude<DaemonEvent, PinholeEvent>, options: LineOpti
     text: `${nameOf(call, options)}: ${what} ${call.parties.join(' to ')}${reason === null ? '' : `, ${reason}`}`,
     fields: { event: `call-${what}`, ...fieldsOf(call, options), reason },
   };
+}
+
+/** `sip:alice@example.com (192.0.2.10) calls sip:bob@example.com (198.51.100.20)`. */
+function partiesOf({ from, to, parties: [caller, callee] }: CallName) {
+  const text = `${printable(from, 128)} (${caller}) calls ${printable(to, 128)} (${callee})`;
+  return { text, fields: { from, to, caller, callee } };
 }
 
 function nameOf({ hash, callId }: CallName, options: LineOptions): string {
