@@ -63,6 +63,7 @@ export const PF_PASS = 0;
 export const PF_DROP = 1;
 export const PF_SCRUB = 2;
 export const PF_NAT = 4;
+export const PF_BINAT = 6;
 export const PF_RDR = 8;
 
 export const PF_RULESET_SCRUB = 0;
@@ -70,6 +71,9 @@ export const PF_RULESET_FILTER = 1;
 export const PF_RULESET_NAT = 2;
 export const PF_RULESET_BINAT = 3;
 export const PF_RULESET_RDR = 4;
+
+/** A rule's `rt`: answers go to the rule's pool address, by its interface. */
+export const PF_REPLYTO = 4;
 
 export const PF_OP_NONE = 0;
 /** `a >< b`, both ends excluded. */

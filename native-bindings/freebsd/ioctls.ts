@@ -27,6 +27,7 @@ export const pfIoctls = {
   DIOCKILLSTATESNV: iowr('D', 41, pfiocNv.size),
   DIOCBEGINADDRS: iowr('D', 51, pfiocPooladdr.size),
   DIOCADDADDR: iowr('D', 52, pfiocPooladdr.size),
+  DIOCGETADDR: iowr('D', 54, pfiocPooladdr.size),
   DIOCGETRULESETS: iowr('D', 58, pfiocRuleset.size),
   DIOCGETRULESET: iowr('D', 59, pfiocRuleset.size),
   DIOCXBEGIN: iowr('D', 81, pfiocTrans.size),

@@ -145,6 +145,7 @@ export interface PfRuleReadBack
     | 'states_cur'
     | 'states_tot'
     | 'rule_flag'
+    | 'rt'
     | 'action'
     | 'direction'
     | 'log'
@@ -210,6 +211,7 @@ export function ruleFromReply(reply: NvList): PfRuleReadBack {
     states_cur: nvBigint(rule, 'states_cur'),
     states_tot: nvBigint(rule, 'states_tot'),
     rule_flag: number('rule_flag'),
+    rt: number('rt'),
     action: number('action'),
     direction: number('direction'),
     log: number('log'),

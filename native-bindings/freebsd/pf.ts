@@ -4,7 +4,7 @@
  * that another program changed the rules in between and the sequence may be tried again.
  */
 import type { Libc } from '../engine.ts';
-import type { ValuesOf } from '../struct.ts';
+import type { ContentsOf, ValuesOf } from '../struct.ts';
 import { O_CLOEXEC, O_RDWR, PF_CHANGE_GET_TICKET, PF_CHANGE_REMOVE, PF_PASS } from './constants.ts';
 import { type PfIoctl, pfIoctls } from './ioctls.ts';
 import { type NvList, packNvList, unpackNvList } from './nvlist.ts';
@@ -70,6 +70,8 @@ export interface Pf {
   beginAddrs(): number;
   /** DIOCADDADDR: one address into the pool, for nat, rdr and route-to rules. `af` is AF_INET or AF_INET6. */
   addAddr(poolTicket: number, af: number, address: ValuesOf<typeof pfPooladdr>): void;
+  /** DIOCGETADDR: the first pool address of an active rule. EBUSY: it has none, or the rules changed since `rules`. */
+  poolAddress(anchor: string, ticket: number, nr: number, action: number): ContentsOf<typeof pfPooladdr>;
   /** DIOCADDRULE: appends a rule to a transaction's ruleset. EEXIST on FreeBSD 15 for an exact duplicate. */
   addRule(request: RuleRequest): void;
   /**
@@ -195,6 +197,11 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
     addAddr(poolTicket, af, addr) {
       pfiocPooladdr.encode({ ticket: poolTicket, af, addr }, poolMemory);
       request('DIOCADDADDR', poolMemory, '');
+    },
+    poolAddress(anchor, ticket, nr, action) {
+      pfiocPooladdr.encode({ ticket, r_num: nr, r_action: action, anchor }, poolMemory);
+      request('DIOCGETADDR', poolMemory, `${anchor} rule ${nr}`);
+      return pfiocPooladdr.get('addr', poolMemory);
     },
     addRule({ ticket, poolTicket, anchor, rule, anchorCall }) {
       pfiocRule.encode(

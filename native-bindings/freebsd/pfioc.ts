@@ -13,7 +13,7 @@ export const pfiocRule = struct('pfioc_rule', 3040, {
   rule: at(2064, pfRule),
 });
 
-/** struct pfioc_pooladdr: DIOCBEGINADDRS, DIOCADDADDR. */
+/** struct pfioc_pooladdr: DIOCBEGINADDRS, DIOCADDADDR, DIOCGETADDR. */
 export const pfiocPooladdr = struct('pfioc_pooladdr', 1136, {
   action: at(0, u32),
   ticket: at(4, u32),

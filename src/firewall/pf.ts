@@ -3,7 +3,7 @@
  * DIOCCHANGERULE while packets pass. The administrator's ruleset says where that anchor stands.
  */
 import { SystemError } from '../../native-bindings/errno.ts';
-import { PF_RULESET_FILTER } from '../../native-bindings/freebsd/constants.ts';
+import { PF_PASS } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import { createOpeningIndex, type Flow, type Opening, type OpeningIndex } from '../pinhole/opening.ts';
@@ -16,32 +16,38 @@ import {
   type LastCounts,
   NOT_COUNTED,
 } from './firewall.ts';
-import { guarded, isInvalid, isNotKnown, persist } from './pf/attempt.ts';
+import { guarded, isInvalid, isNotKnown } from './pf/attempt.ts';
+import { type Anchors, createFamily, hasRules, KINDS, RULESETS } from './pf/family.ts';
 import { type Layout, layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
 import {
   assemble,
-  decodeRule,
   encodeRule,
   openingOf,
   type PinholeRule,
+  type RuleKind,
   type RuleStyle,
   rulesOf,
+  type Uplink,
 } from './pf/rule.ts';
-import { readRules, readWhole } from './pf/ruleset.ts';
-import { createShard, type Placed, poolTicket, type Shard } from './pf/shard.ts';
+import { readPinholeRules, readWhole } from './pf/ruleset.ts';
+import type { Placed, Shard } from './pf/shard.ts';
+import { createStatePolicy } from './pf/state-policy.ts';
 import { killStatesOf } from './pf/states.ts';
 import { createTrafficCounter } from './pf/traffic.ts';
+import { poolTicket, replaceRulesets } from './pf/transaction.ts';
 
 export interface PfOptions {
-  /** Name of the anchor that is ours. */
-  readonly anchor: string;
+  /** Paths of the anchors that are ours, for the rules that let through and for those that translate. */
+  readonly anchors: Anchors;
   /** How many shards at most. */
   readonly shards: number;
   /** Destination ports that pinholes are expected to have: the shards are of equal size over these. */
   readonly mediaPorts: readonly (readonly [first: number, last: number])[];
   /** How new rules look; asked for each, so that a reload takes effect. */
   readonly style: () => RuleStyle;
+  /** Ways in whose packets are answered by the way they came. Not with a tag: then a rule of the administrator decides. */
+  readonly uplinks: readonly Uplink[];
 }
 
 export interface PfFirewall extends Firewall {
@@ -72,30 +78,38 @@ interface Open {
  * `list` to show them; what of it is no pinhole of ours is removed by `list`. Throws FirewallError.
  */
 export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
-  const { anchor, style } = options;
+  const { anchors, style, uplinks } = options;
   const pool = poolTicket(pf);
   const layout = layOut(options.mediaPorts, options.shards);
-  const shards = layout.names.map((name) => createShard(pf, `${anchor}/${name}`, pool));
-  const parent = createParent(pf, anchor, layout, pool);
+  const families = mapKinds((kind) => createFamily(pf, { kind, anchor: anchors[kind], layout, pool }));
+  const policy = createStatePolicy(pf);
+  const gateways = new Map(uplinks.map((uplink) => [uplink.interface, uplink.gateway]));
   const open = new Map<string, Open>();
   /** By rule key, how many open pinholes have it. A rule that belongs to several is there once. */
   const holders = new Map<string, number>();
   /** Somebody else's change was seen, or one of ours could not be taken back. */
   let doubtful = false;
-  let method: 'change' | 'recommit' = 'change';
+  // A reply-to rule that comes by DIOCCHANGERULE has no address to send to on FreeBSD 15, where DIOCADDRULE alone moves it.
+  let method: 'change' | 'recommit' = uplinks.length === 0 ? 'change' : 'recommit';
 
-  /** Anchors as they should be, shards as they are. Leftovers of another layout are emptied. */
+  const rules = (pinhole: Pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []);
+  const encode = (rule: PinholeRule) => encodeRule(rule, style(), { ifBound: policy.isIfBound(), gateways });
+  const present = () => KINDS.map((kind) => families[kind]).filter((family) => family.present);
+
+  /** Those that translate are there from the first translation on, or as another run left them. */
   function install(): void {
-    persist(() => parent.install());
-    for (const name of shardNames(pf, anchor)) {
-      if (!layout.names.includes(name)) persist(() => empty(pf, [`${anchor}/${name}`]));
+    policy.read();
+    for (const kind of KINDS) {
+      const family = families[kind];
+      const isOurs = kind === 'pass' || family.present || hasRules(pf, anchors[kind], RULESETS[kind].action);
+      if (isOurs) family.install();
     }
-    for (const shard of shards) if (!shard.intact()) shard.read();
   }
 
   function commit({ open: opening, close: closing }: Change): LastCounts {
     const { steps, opened, counts } = plan(opening, closing);
     guarded(() => {
+      for (const { rule } of steps) if (!families[rule.kind].present) families[rule.kind].install();
       if (method === 'change') changeSingly(steps);
       else recommit(steps);
     });
@@ -108,7 +122,10 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     return NOT_COUNTED;
   }
 
-  /** Additions first. A rule is added for the first pinhole that has it and removed with the last. */
+  /**
+   * Additions first. A rule is added for the first pinhole that has it and removed with the last. What lets through comes
+   * after what translates, and goes before it: no packet passes half translated.
+   */
   function plan(
     opening: readonly Pinhole[],
     closing: readonly Pinhole[],
@@ -119,9 +136,9 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     const touched = new Map<string, PinholeRule>();
     for (const pinhole of opening) {
       if (open.has(pinhole.id)) throw new FirewallError(`pinhole is open already: ${pinhole.id}`, 'EEXIST');
-      const rules = rulesOf(pinhole);
-      opened.push({ pinhole, rules });
-      for (const rule of rules) {
+      const made = rules(pinhole);
+      opened.push({ pinhole, rules: made });
+      for (const rule of made) {
         touched.set(rule.key, rule);
         counts.set(rule.key, count(rule.key) + 1);
       }
@@ -141,13 +158,13 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
       const steps = shardsOf(rule).map((shard) => ({ shard, add: after, rule }));
       (after ? added : removed).push(...steps);
     }
+    const place = ({ rule: { kind } }: Step) => KINDS.indexOf(kind);
+    added.sort((a, b) => place(a) - place(b));
+    removed.sort((a, b) => place(b) - place(a));
     return { steps: [...added, ...removed], opened, counts };
   }
 
-  /** The shards of a rule's ports: two where its range reaches over a border. */
-  function shardsOf({ ports }: PinholeRule): Shard[] {
-    return shards.slice(layout.shardOf(ports[0]), layout.shardOf(ports[1]) + 1);
-  }
+  const shardsOf = (rule: PinholeRule) => families[rule.kind].shardsOf(rule);
 
   function changeSingly(steps: readonly Step[]): void {
     const done: Step[] = [];
@@ -170,7 +187,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     } catch (error) {
       if (!(isInvalid(error) || isExisting(error))) throw error;
       doubtful = true;
-      parent.install();
+      families[step.rule.kind].parent.install();
       step.shard.read();
       applyStep(step);
     }
@@ -178,7 +195,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 
   function applyStep({ shard, add, rule }: Step): void {
     if (!add) shard.remove(rule.key);
-    else if (!shard.has(rule.key)) shard.add(rule, style());
+    else if (!shard.has(rule.key)) shard.add(rule, encode(rule));
   }
 
   function takeBack(done: readonly Step[]): void {
@@ -196,32 +213,17 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
   function recommit(steps: readonly Step[]): void {
     const after = new Map<Shard, Placed[]>();
     for (const { shard, add, rule } of steps) {
-      const rules = after.get(shard) ?? shard.rules.filter((one) => one.rule !== null);
-      const others = rules.filter(({ key }) => key !== rule.key);
+      const known = after.get(shard) ?? shard.rules.filter((one) => one.rule !== null);
+      const others = known.filter(({ key }) => key !== rule.key);
       after.set(shard, add ? [...others, { key: rule.key, rule }] : others);
     }
-    persist(() => load([...after]));
-  }
-
-  function load(contents: readonly (readonly [Shard, readonly Placed[]])[]): void {
-    const elements = contents.map(([{ path }]) => ({ ruleset: PF_RULESET_FILTER, anchor: path }));
-    if (elements.length === 0) return;
-    const transaction = pf.begin(elements);
-    try {
-      for (const [index, [{ path }, rules]] of contents.entries()) {
-        const ticket = transaction.tickets[index]!;
-        for (const { rule } of rules) {
-          if (rule === null) continue;
-          pf.addRule({ ticket, poolTicket: pool.current(), anchor: path, rule: encodeRule(rule, style()) });
-        }
-      }
-      pf.commit(transaction);
-    } catch (error) {
-      pool.renew();
-      pf.rollback(transaction);
-      throw error;
-    }
-    for (const [shard, rules] of contents) shard.replaced(rules);
+    const contents = [...after].map(([{ path, ruleset }, placed]) => ({
+      ruleset,
+      anchor: path,
+      rules: placed.flatMap(({ rule }) => (rule === null ? [] : encode(rule))),
+    }));
+    replaceRulesets(pf, pool, contents);
+    for (const [shard, placed] of after) shard.replaced(placed);
   }
 
   function list(): Pinhole[] {
@@ -235,60 +237,70 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 
   /** Takes out what is no rule of ours, or not where it belongs, or there twice. */
   function discard(): void {
-    for (const shard of shards) {
-      const seen = new Set<string>();
-      const wrong = shard.rules.filter(({ key, rule }) => {
-        const right = rule !== null && shardsOf(rule).includes(shard) && !seen.has(key);
-        seen.add(key);
-        return !right;
-      });
-      for (const { key } of wrong) shard.remove(key);
+    for (const { shards } of present()) {
+      for (const shard of shards) {
+        const seen = new Set<string>();
+        const wrong = shard.rules.filter(({ key, rule }) => {
+          const right = rule !== null && shardsOf(rule).includes(shard) && !seen.has(key);
+          seen.add(key);
+          return !right;
+        });
+        for (const { key } of wrong) shard.remove(key);
+      }
     }
   }
 
   /**
    * Takes the kernel's rules for what is open. A pinhole that we know and whose rules are all there is itself; the
-   * other rules make up pinholes that nobody asked for.
+   * other rules make up pinholes that nobody asked for, with what they lack. What belongs to no pinhole goes.
    */
   function adopt(): Pinhole[] {
     const there = new Map<string, PinholeRule>();
-    for (const shard of shards) {
-      for (const { rule } of shard.rules) if (rule !== null) there.set(rule.key, rule);
+    for (const { shards } of present()) {
+      for (const shard of shards)
+        for (const { rule } of shard.rules) if (rule !== null) there.set(rule.key, rule);
     }
-    const complete = (rule: PinholeRule) => shardsOf(rule).every((shard) => shard.has(rule.key));
-    const known = [...open.values()].filter(({ rules }) => rules.every(({ key }) => there.has(key)));
-    const spoken = new Set(known.flatMap(({ rules }) => rules.map(({ key }) => key)));
+    const known = [...open.values()].filter(({ rules: own }) => own.every(({ key }) => there.has(key)));
+    const spoken = new Set(known.flatMap(({ rules: own }) => own.map(({ key }) => key)));
     const rest = [...there.values()].filter(({ key }) => !spoken.has(key));
+    const assembled = assemble(rest).map(({ pinhole }): Open => ({ pinhole, rules: rules(pinhole) }));
     open.clear();
     holders.clear();
-    for (const one of [...known, ...assemble(rest)]) {
-      if (!one.rules.every(complete)) fillIn(one.rules);
+    for (const one of [...known, ...assembled]) {
+      fillIn(one.rules);
       open.set(one.pinhole.id, one);
       for (const { key } of one.rules) holders.set(key, (holders.get(key) ?? 0) + 1);
     }
+    const lost = rest.filter(({ key }) => !holders.has(key));
+    for (const rule of lost) for (const shard of shardsOf(rule)) shard.remove(rule.key);
     return [...open.values()].map(({ pinhole }) => pinhole);
   }
 
-  /** A rule that only one of its two shards has left gets its other half. */
-  function fillIn(rules: readonly PinholeRule[]): void {
-    for (const rule of rules) {
-      for (const shard of shardsOf(rule)) applyStep({ shard, add: true, rule });
-    }
+  /** Adds what is not there: a half of a rule in one of its two shards, a translation. */
+  function fillIn(wanted: readonly PinholeRule[]): void {
+    const steps = wanted.flatMap((rule) =>
+      shardsOf(rule).flatMap((shard) => (shard.has(rule.key) ? [] : { shard, add: true, rule })),
+    );
+    if (steps.length === 0) return;
+    for (const { rule } of steps) if (!families[rule.kind].present) families[rule.kind].install();
+    if (method === 'change') for (const step of steps) applyStep(step);
+    else recommit(steps);
   }
 
   function verify(): 'intact' | 'lost' {
     if (doubtful) return 'lost';
-    return guarded(() => parent.intact() && shards.every((shard) => shard.intact())) ? 'intact' : 'lost';
+    return guarded(() => {
+      policy.read();
+      return KINDS.every((kind) => families[kind].intact());
+    })
+      ? 'intact'
+      : 'lost';
   }
 
   function clear(): void {
     guarded(() => {
-      const paths = shardNames(pf, anchor).map((name) => `${anchor}/${name}`);
       const made = [...open.values()].map(({ pinhole }) => pinhole);
-      persist(() => {
-        empty(pf, paths);
-        parent.remove();
-      });
+      for (const kind of [...KINDS].reverse()) families[kind].clear();
       open.clear();
       holders.clear();
       killStatesOf(pf, made);
@@ -296,10 +308,10 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
   }
 
   guarded(install);
-  const counter = createTrafficCounter(pf, anchor);
+  const counter = createTrafficCounter(pf, anchors.pass);
   return {
     commit,
-    killStates: (closed) => guarded(() => killStatesOf(pf, closed, openNow(pf, anchor, layout))),
+    killStates: (closed) => guarded(() => killStatesOf(pf, closed, openNow(pf, anchors.pass, layout))),
     list,
     traffic: () => guarded(counter.count),
     clear,
@@ -310,10 +322,11 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
 }
 
 /** What the control thread does with a /dev/pf of its own: nothing that a packet waits for. */
-export function openPfControl(pf: Pf, { anchor, mediaPorts, shards }: PfOptions): FirewallControl {
+export function openPfControl(pf: Pf, options: PfOptions): FirewallControl {
+  const { anchors, mediaPorts, shards } = options;
   const layout = layOut(mediaPorts, shards);
-  const counter = createTrafficCounter(pf, anchor);
-  const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, openNow(pf, anchor, layout));
+  const counter = createTrafficCounter(pf, anchors.pass);
+  const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, openNow(pf, anchors.pass, layout));
   return {
     killStates: (closed) => guarded(() => kill(closed)),
     lastCounts: (closed) => guarded(() => counter.last(closed)),
@@ -323,7 +336,7 @@ export function openPfControl(pf: Pf, { anchor, mediaPorts, shards }: PfOptions)
         killStatesOf(pf, counter.uncounted());
         return traffic;
       }),
-    compare: (intended) => guarded(() => compare(pf, anchor, layout, intended)),
+    compare: (intended) => guarded(() => compare(pf, options, layout, intended)),
     close: () => pf.close(),
   };
 }
@@ -335,37 +348,39 @@ function openNow(pf: Pf, anchor: string, layout: Layout): (flow: Flow) => boolea
     const name = layout.names[layout.shardOf(flow.destinationPort)]!;
     let index = read.get(name);
     if (index === undefined) {
-      const rules = readWhole(pf, `${anchor}/${name}`).map(decodeRule);
-      index = createOpeningIndex(rules.flatMap((rule) => (rule === null ? [] : openingOf(rule))));
+      const found = readWhole(() => readPinholeRules(pf, `${anchor}/${name}`, PF_PASS));
+      index = createOpeningIndex(found.flatMap((rule) => (rule === null ? [] : openingOf(rule))));
       read.set(name, index);
     }
     return index.find(flow) !== null;
   };
 }
 
-/** Every rule below the anchor, the rules that lead to the shards included. */
-function compare(pf: Pf, anchor: string, layout: Layout, intended: readonly Pinhole[]): Deviation {
+/** Every rule below the anchors, the rules that lead to the shards included. */
+function compare(pf: Pf, options: PfOptions, layout: Layout, intended: readonly Pinhole[]): Deviation {
+  const { anchors, style, uplinks } = options;
   const wanted = intended
-    .flatMap(rulesOf)
-    .flatMap(({ key, ports: [first, last] }) =>
+    .flatMap((pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []))
+    .flatMap(({ kind, key, ports: [first, last] }) =>
       layout.names
         .slice(layout.shardOf(first), layout.shardOf(last) + 1)
-        .map((name) => `${anchor}/${name}: ${key}`),
+        .map((name) => `${anchors[kind]}/${name}: ${key}`),
     );
-  const held = shardNames(pf, anchor).flatMap((name) =>
-    readRules(pf, `${anchor}/${name}`).map(
-      (rule, nr) => `${anchor}/${name}: ${decodeRule(rule)?.key ?? `not a pinhole's, at ${nr}`}`,
-    ),
+  const held = KINDS.flatMap((kind) =>
+    shardNames(pf, anchors[kind]).flatMap((name) => {
+      const path = `${anchors[kind]}/${name}`;
+      const found = readPinholeRules(pf, path, RULESETS[kind].action);
+      return found.map((rule, nr) => `${path}: ${rule?.key ?? `not a pinhole's, at ${nr}`}`);
+    }),
   );
   const found = deviationOf(held, wanted);
-  if (createParent(pf, anchor, layout, poolTicket(pf)).isLoaded()) return found;
-  return { ...found, missing: [`${anchor}: the rules that lead to the shards`, ...found.missing] };
+  const parent = createParent(pf, { ...RULESETS.pass, anchor: anchors.pass }, layout, poolTicket(pf));
+  if (parent.isLoaded()) return found;
+  return { ...found, missing: [`${anchors.pass}: the rules that lead to the shards`, ...found.missing] };
 }
 
-/** Leaves anchors without rules, in one transaction. */
-function empty(pf: Pf, anchors: readonly string[]): void {
-  if (anchors.length === 0) return;
-  pf.commit(pf.begin(anchors.map((anchor) => ({ ruleset: PF_RULESET_FILTER, anchor }))));
+function mapKinds<T>(make: (kind: RuleKind) => T): Readonly<Record<RuleKind, T>> {
+  return { pass: make('pass'), rdr: make('rdr'), binat: make('binat') };
 }
 
 function isExisting(error: unknown): boolean {

@@ -1,25 +1,38 @@
 import { freebsdErrno, SystemError } from '../../native-bindings/errno.ts';
 import {
+  PF_BINAT,
   PF_CHANGE_ADD_TAIL,
+  PF_DROP,
   PF_IN,
   PF_LIMIT_ANCHORS,
+  PF_NAT,
   PF_PASS,
+  PF_RDR,
+  PF_RULESET_BINAT,
   PF_RULESET_FILTER,
+  PF_RULESET_NAT,
+  PF_RULESET_RDR,
+  PF_RULESET_SCRUB,
+  PF_SCRUB,
 } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf, RuleRequest } from '../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack, StateSelector } from '../../native-bindings/freebsd/pf-nv.ts';
-import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+import { type PfRuleValues, pfPooladdr } from '../../native-bindings/freebsd/pf-rule.ts';
 import { pfStateExport } from '../../native-bindings/freebsd/pf-states.ts';
 import type { ValuesOf } from '../../native-bindings/struct.ts';
 
 export type StateValues = ValuesOf<typeof pfStateExport>;
 
+type PoolAddress = ValuesOf<typeof pfPooladdr>;
+
 interface FakeRule {
   readonly values: PfRuleValues;
   readonly anchorCall: string;
+  readonly pool: readonly PoolAddress[];
   packets: bigint;
 }
 
+/** One ruleset of an anchor. */
 interface FakeAnchor {
   active: FakeRule[];
   activeTicket: number;
@@ -48,13 +61,25 @@ export interface FakePf extends Pf {
   pass(path: string, nr: number, packets: number): void;
   /** What DIOCGETSTATESV2 tells; null: this kernel does not know it. */
   stateTable: readonly StateValues[] | null;
-  /** `label key` of every rule of an anchor. */
-  contents(path: string): PfRuleReadBack[];
+  /** Every rule of an anchor. `action`: PF_PASS and the like. */
+  contents(path: string, action?: number): PfRuleReadBack[];
 }
 
+const RULESET_OF: Readonly<Record<number, number>> = {
+  [PF_PASS]: PF_RULESET_FILTER,
+  [PF_DROP]: PF_RULESET_FILTER,
+  [PF_NAT]: PF_RULESET_NAT,
+  [PF_BINAT]: PF_RULESET_BINAT,
+  [PF_RDR]: PF_RULESET_RDR,
+  [PF_SCRUB]: PF_RULESET_SCRUB,
+};
+
 export function createFakePf(): FakePf {
-  const anchors = new Map<string, FakeAnchor>();
+  /** By path, then by ruleset: PF_RULESET_FILTER and the like. */
+  const anchors = new Map<string, Map<number, FakeAnchor>>();
   let poolTicket = 100;
+  /** What DIOCADDADDR put in: the next rule takes it. */
+  let poolBuffer: PoolAddress[] = [];
   const calls = new Map<string, number>();
   const kills: StateSelector[] = [];
 
@@ -68,28 +93,38 @@ export function createFakePf(): FakePf {
   }
 
   /** Makes the anchor and those above it. */
-  function make(path: string): FakeAnchor {
+  function make(path: string, ruleset = PF_RULESET_FILTER): FakeAnchor {
     const above = path.lastIndexOf('/');
     if (above > 0) make(path.slice(0, above));
-    const found = anchors.get(path);
+    const rulesets = anchors.get(path) ?? new Map<number, FakeAnchor>();
+    anchors.set(path, rulesets);
+    const found = rulesets.get(ruleset);
     if (found !== undefined) return found;
     const made = { active: [], activeTicket: 0, inactive: [], inactiveTicket: 0, open: false };
-    anchors.set(path, made);
+    rulesets.set(ruleset, made);
     return made;
   }
 
-  function find(call: string, path: string): FakeAnchor {
-    const found = anchors.get(path);
-    if (found === undefined) throw failed(call, 'EINVAL', path);
-    return found;
+  /** The ruleset that rules of this action are in. */
+  function find(call: string, path: string, action: number): FakeAnchor {
+    if (!anchors.has(path)) throw failed(call, 'EINVAL', path);
+    return make(path, RULESET_OF[action]!);
+  }
+
+  function takePool(): PoolAddress[] {
+    const taken = poolBuffer;
+    poolBuffer = [];
+    return taken;
   }
 
   /** Paths that some active or inactive rule calls. */
   function referenced(): Set<string> {
     const paths = new Set<string>(['']);
-    for (const [path, { active, inactive }] of anchors) {
-      for (const { anchorCall } of [...active, ...inactive]) {
-        if (anchorCall !== '') paths.add(path === '' ? anchorCall : `${path}/${anchorCall}`);
+    for (const [path, rulesets] of anchors) {
+      for (const { active, inactive } of rulesets.values()) {
+        for (const { anchorCall } of [...active, ...inactive]) {
+          if (anchorCall !== '') paths.add(path === '' ? anchorCall : `${path}/${anchorCall}`);
+        }
       }
     }
     return paths;
@@ -100,9 +135,10 @@ export function createFakePf(): FakePf {
     for (let again = true; again; ) {
       again = false;
       const called = referenced();
-      for (const [path, { active, open }] of anchors) {
+      for (const [path, rulesets] of anchors) {
         const children = [...anchors.keys()].some((other) => other.startsWith(`${path}/`));
-        if (active.length > 0 || open || children || called.has(path)) continue;
+        const used = [...rulesets.values()].some(({ active, open }) => active.length > 0 || open);
+        if (used || children || called.has(path)) continue;
         anchors.delete(path);
         again = true;
       }
@@ -111,10 +147,18 @@ export function createFakePf(): FakePf {
 
   /** All of a rule but its counters. */
   const identity = (rule: FakeRule) =>
-    JSON.stringify(readBack(rule, 0), (_, value) => (typeof value === 'bigint' ? 0 : value));
+    JSON.stringify([readBack(rule, 0), rule.pool], (_, value) => (typeof value === 'bigint' ? 0 : value));
 
   function checked(call: string, into: readonly FakeRule[], request: RuleRequest): FakeRule {
-    const rule = { values: request.rule, anchorCall: request.anchorCall ?? '', packets: 0n };
+    const rule = {
+      values: request.rule,
+      anchorCall: request.anchorCall ?? '',
+      pool: takePool(),
+      packets: 0n,
+    };
+    const { action = PF_PASS, rt = 0 } = rule.values;
+    const translates = action !== PF_PASS && rule.anchorCall === '';
+    if ((translates || rt !== 0) && rule.pool.length === 0) throw failed(call, 'EINVAL', request.anchor);
     if (into.some((one) => identity(one) === identity(rule))) throw failed(call, 'EEXIST', request.anchor);
     if (rule.anchorCall !== '') {
       make(request.anchor === '' ? rule.anchorCall : `${request.anchor}/${rule.anchorCall}`);
@@ -122,16 +166,16 @@ export function createFakePf(): FakePf {
     return rule;
   }
 
-  function swap(path: string): void {
-    const anchor = anchors.get(path)!;
+  function swap(path: string, ruleset = PF_RULESET_FILTER): void {
+    const anchor = make(path, ruleset);
     anchor.active = anchor.inactive;
     anchor.inactive = [];
     anchor.activeTicket = anchor.inactiveTicket;
     anchor.open = false;
   }
 
-  function begin(path: string): number {
-    const anchor = make(path);
+  function begin(path: string, ruleset = PF_RULESET_FILTER): number {
+    const anchor = make(path, ruleset);
     anchor.inactive = [];
     anchor.open = true;
     return ++anchor.inactiveTicket;
@@ -153,61 +197,77 @@ export function createFakePf(): FakePf {
       },
       replace(path, rules) {
         begin(path);
-        anchors.get(path)!.inactive = rules.map((values) => ({ values, anchorCall: '', packets: 0n }));
+        make(path).inactive = rules.map((values) => ({ values, anchorCall: '', pool: [], packets: 0n }));
         swap(path);
       },
     },
     begin(elements) {
       enter('DIOCXBEGIN', elements.map(({ anchor }) => anchor).join(','));
-      return { elements, tickets: elements.map(({ anchor }) => begin(anchor)), memory: Buffer.alloc(0) };
+      return {
+        elements,
+        tickets: elements.map(({ anchor, ruleset }) => begin(anchor, ruleset)),
+        memory: Buffer.alloc(0),
+      };
     },
     commit({ elements, tickets }) {
       enter('DIOCXCOMMIT', elements.map(({ anchor }) => anchor).join(','));
       for (const [index, { anchor, ruleset }] of elements.entries()) {
-        const found = anchors.get(anchor);
-        if (ruleset !== PF_RULESET_FILTER || !found?.open || found.inactiveTicket !== tickets[index]) {
+        const found = anchors.get(anchor)?.get(ruleset);
+        if (!found?.open || found.inactiveTicket !== tickets[index]) {
           throw failed('DIOCXCOMMIT', 'EBUSY', anchor);
         }
       }
-      for (const { anchor } of elements) swap(anchor);
+      for (const { anchor, ruleset } of elements) swap(anchor, ruleset);
       removeEmpty();
     },
     rollback({ elements }) {
-      for (const { anchor } of elements) {
-        const found = anchors.get(anchor);
+      for (const { anchor, ruleset } of elements) {
+        const found = anchors.get(anchor)?.get(ruleset);
         if (found) Object.assign(found, { inactive: [], open: false });
       }
       removeEmpty();
     },
     beginAddrs() {
       enter('DIOCBEGINADDRS', '');
+      poolBuffer = [];
       return ++poolTicket;
     },
-    addAddr() {},
+    addAddr(ticket, _, address) {
+      enter('DIOCADDADDR', '');
+      if (ticket !== poolTicket) throw failed('DIOCADDADDR', 'EBUSY', '');
+      poolBuffer.push(address);
+    },
+    poolAddress(path, ticket, nr, action) {
+      enter('DIOCGETADDR', path);
+      const { active, activeTicket } = find('DIOCGETADDR', path, action);
+      const address = active[nr]?.pool[0];
+      if (ticket !== activeTicket || address === undefined) throw failed('DIOCGETADDR', 'EBUSY', path);
+      return pfPooladdr.decode(pfPooladdr.encode(address));
+    },
     addRule(request) {
       enter('DIOCADDRULE', request.anchor);
-      const anchor = find('DIOCADDRULE', request.anchor);
+      const anchor = find('DIOCADDRULE', request.anchor, request.rule.action ?? PF_PASS);
       if (request.ticket !== anchor.inactiveTicket || request.poolTicket !== poolTicket) {
         throw failed('DIOCADDRULE', 'EBUSY', request.anchor);
       }
       anchor.inactive.push(checked('DIOCADDRULE', anchor.inactive, request));
     },
-    changeTicket(path) {
+    changeTicket(path, action = PF_PASS) {
       enter('DIOCCHANGERULE', path);
-      return ++find('DIOCCHANGERULE', path).activeTicket;
+      return ++find('DIOCCHANGERULE', path, action).activeTicket;
     },
     insertRule(place, request) {
       enter('DIOCCHANGERULE', request.anchor);
       if (place !== PF_CHANGE_ADD_TAIL) throw new Error(`place ${place} is not in the fake`);
       if (request.poolTicket !== poolTicket) throw failed('DIOCCHANGERULE', 'EBUSY', request.anchor);
-      const anchor = find('DIOCCHANGERULE', request.anchor);
+      const anchor = find('DIOCCHANGERULE', request.anchor, request.rule.action ?? PF_PASS);
       if (request.ticket !== anchor.activeTicket) throw failed('DIOCCHANGERULE', 'EINVAL', request.anchor);
       anchor.active.push(checked('DIOCCHANGERULE', anchor.active, request));
       anchor.activeTicket++;
     },
-    removeRule(path, ticket, nr) {
+    removeRule(path, ticket, nr, action = PF_PASS) {
       enter('DIOCCHANGERULE', path);
-      const anchor = find('DIOCCHANGERULE', path);
+      const anchor = find('DIOCCHANGERULE', path, action);
       if (ticket !== anchor.activeTicket || anchor.active[nr] === undefined) {
         throw failed('DIOCCHANGERULE', 'EINVAL', path);
       }
@@ -218,12 +278,12 @@ export function createFakePf(): FakePf {
     rules(path, action = PF_PASS) {
       enter('DIOCGETRULES', path);
       if (path === '') make('');
-      const { active, activeTicket } = find('DIOCGETRULES', path);
-      return { count: action === PF_PASS ? active.length : 0, ticket: activeTicket };
+      const { active, activeTicket } = find('DIOCGETRULES', path, action);
+      return { count: active.length, ticket: activeTicket };
     },
-    rule(path, ticket, nr) {
+    rule(path, ticket, nr, action = PF_PASS) {
       enter('DIOCGETRULENV', path);
-      const { active, activeTicket } = find('DIOCGETRULENV', path);
+      const { active, activeTicket } = find('DIOCGETRULENV', path, action);
       const rule = active[nr];
       if (ticket !== activeTicket || rule === undefined) throw failed('DIOCGETRULENV', 'EBUSY', path);
       return readBack(rule, nr);
@@ -260,9 +320,10 @@ export function createFakePf(): FakePf {
     setLimit() {},
     close() {},
     pass(path, nr, packets) {
-      anchors.get(path)!.active[nr]!.packets += BigInt(packets);
+      make(path).active[nr]!.packets += BigInt(packets);
     },
-    contents: (path) => (anchors.get(path)?.active ?? []).map(readBack),
+    contents: (path, action = PF_PASS) =>
+      (anchors.get(path)?.get(RULESET_OF[action]!)?.active ?? []).map(readBack),
   };
   return fake;
 }
@@ -323,7 +384,8 @@ function readBack({ values, anchorCall, packets }: FakeRule, nr: number): PfRule
     prob: 0,
     states_cur: 0n,
     states_tot: 0n,
-    rule_flag: 0,
+    rule_flag: values.rule_flag ?? 0,
+    rt: values.rt ?? 0,
     action: values.action ?? 0,
     direction: values.direction ?? 0,
     log: values.log ?? 0,

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
+import { PF_BINAT, PF_RDR, PF_RULESET_RDR } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../native-bindings/freebsd/pf-nv.ts';
 import { createDivertRules } from '../../src/firewall/pf/divert-rules.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { readRules } from '../../src/firewall/pf/ruleset.ts';
 import { openPfControl, openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
-import { openingId } from '../../src/pinhole/opening.ts';
+import { openingId, type Translation } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
 /** What another program does to our anchors: `pfctl -a path -F rules`. */
@@ -20,7 +21,8 @@ export interface FirewallCheck {
 export const ANCHOR = 'pinholed_check';
 
 export const options: PfOptions = {
-  anchor: ANCHOR,
+  anchors: { pass: ANCHOR, rdr: ANCHOR, binat: ANCHOR },
+  uplinks: [],
   shards: 4,
   mediaPorts: [[10_000, 20_000]],
   style: () => ({
@@ -77,6 +79,43 @@ function shorten({ src, dst, af, proto, label, quick, tagname, log }: PfRuleRead
   const ports = dst.port_op === 9 ? `${dst.port[0]}:${dst.port[1]}` : `${dst.port[0]}`;
   const flags = `${quick ? '' : ' not quick'}${tagname && ` tag ${tagname}`}${log ? ` log ${log}` : ''}`;
   return `${af}/${proto} ${host(src)}${from} > ${host(dst)} ${ports} ${label}${flags}`;
+}
+
+export function behind(external: string): Translation {
+  return { external, arrivesAt: external, interface: null, by: 'pinhole' };
+}
+
+/** Filter rules without their labels. */
+const rulesIn = (pf: Pf) => loaded(pf).map((line) => line.replace(/ pinholed:.*/, ''));
+
+/** Rules that translate, in short, sorted. */
+export function translations(pf: Pf, anchors = { rdr: ANCHOR, binat: ANCHOR }): string[] {
+  const kinds = [
+    ['rdr', PF_RDR],
+    ['binat', PF_BINAT],
+  ] as const;
+  return kinds
+    .flatMap(([kind, action]) =>
+      pf.anchors(anchors[kind]).flatMap((name) => {
+        const path = `${anchors[kind]}/${name}`;
+        const { count, ticket } = pf.rules(path, action);
+        return Array.from({ length: count }, (_, nr) => {
+          const { src, dst, direction, af, ifname } = pf.rule(path, ticket, nr, action);
+          const pool = pf.poolAddress(path, ticket, nr, action);
+          const host = ({ addr }: { addr: PfRuleReadBack['src']['addr'] }) =>
+            addr['v.a.mask'].every((byte) => byte === 0)
+              ? 'any'
+              : af === 2
+                ? [...addr['v.a.addr'].subarray(0, 4)].join('.')
+                : addr['v.a.addr'].toString('hex');
+          const end = (one: PfRuleReadBack['src']) =>
+            `${host(one)}${one.port_op === 0 ? '' : one.port_op === 9 ? ` ${one.port[0]}:${one.port[1]}` : ` ${one.port[0]}`}`;
+          const way = `${direction === 2 ? 'out ' : ''}${ifname === '' ? '' : `on ${ifname} `}`;
+          return `${kind} ${name} ${way}${end(src)} > ${end(dst)} -> ${host(pool)}`;
+        });
+      }),
+    )
+    .sort();
 }
 
 function withFirewall(pf: Pf, body: (firewall: PfFirewall) => void, more: Partial<PfOptions> = {}): void {
@@ -314,6 +353,100 @@ export const firewallChecks: readonly FirewallCheck[] = [
           assert.deepEqual(firewall.list(), [pinhole(10_000)]);
         },
         { style: () => style },
+      );
+    },
+  },
+  {
+    name: 'a pinhole behind NAT: redirect, source translation and the rule that lets through, with the same party and ports',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const one = pinhole(10_000, { translation: behind('203.0.113.2') });
+        firewall.commit({ open: [one], close: [] });
+        assert.deepEqual(translations(pf), [
+          'binat 00 out 192.0.2.10 10000:10001 > 198.51.100.20 -> 203.0.113.2',
+          'rdr 00 198.51.100.20 > 203.0.113.2 10000:10001 -> 192.0.2.10',
+        ]);
+        assert.deepEqual(rulesIn(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10000:10001']);
+        assert.equal(firewall.verify(), 'intact');
+        assert.deepEqual(openPfControl(pf, options).compare([one]), { held: 3, missing: [], strange: [] });
+        firewall.commit({ open: [], close: [one] });
+        assert.deepEqual([translations(pf), rulesIn(pf)], [[], []]);
+        assert.equal(firewall.verify(), 'intact');
+      });
+    },
+  },
+  {
+    name: 'the same over IPv6, on an interface, with two parties, one port each, over a border of shards',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const more = {
+          address: '2001:db8:2::10',
+          sources: ['2001:db8:1::20', '2001:db8:1::21'],
+          ports: [12_499, 12_500],
+        };
+        const translation = { ...behind('2001:db8:1::1'), interface: 'lo0' };
+        firewall.commit({
+          open: [pinhole(12_499, { ...more, ports: [12_499, 12_500], sourcePort: 9, translation })],
+          close: [],
+        });
+        assert.equal(translations(pf).length, 8);
+        assert.equal(rulesIn(pf).length, 4);
+        const [read] = openPfFirewall(pf, options).list();
+        assert.deepEqual(read!.translation, translation);
+        assert.deepEqual([read!.sources, read!.sourcePort, read!.ports], [more.sources, 9, more.ports]);
+      });
+    },
+  },
+  {
+    name: 'a daemon that starts again finds a translated pinhole whole, and gives back what of it is lost',
+    run(pf, flush) {
+      const one = pinhole(10_000, { translation: { ...behind('203.0.113.2'), arrivesAt: '192.168.0.2' } });
+      const other = pinhole(10_010, { direction: 'out' });
+      const ruleset = pinhole(10_020, { translation: { ...behind('203.0.113.3'), by: 'ruleset' } });
+      openPfFirewall(pf, options).commit({ open: [one, other, ruleset], close: [] });
+      withFirewall(pf, (firewall) => {
+        const before = translations(pf);
+        assert.deepEqual(ids(firewall.list()), ids([one, other, ruleset]));
+        assert.equal(before.length, 2);
+        pf.commit(pf.begin([{ ruleset: PF_RULESET_RDR, anchor: `${ANCHOR}/00` }]));
+        assert.equal(firewall.verify(), 'lost');
+        assert.deepEqual(ids(firewall.list()), ids([one, other, ruleset]));
+        assert.deepEqual(translations(pf), before);
+        flush(`${ANCHOR}/00`);
+        assert.deepEqual(firewall.list(), []);
+        assert.deepEqual(translations(pf), []);
+      });
+    },
+  },
+  {
+    name: 'with uplinks: a rule for what comes in by each, answered by it, before the one for the others',
+    run(pf) {
+      const uplinks = [
+        { interface: 'lo0', gateway: '198.51.100.1' },
+        { interface: 'lo1', gateway: '198.51.100.129' },
+        { interface: 'lo0', gateway: '2001:db8::1' },
+      ];
+      withFirewall(
+        pf,
+        (firewall) => {
+          const one = pinhole(10_000, { translation: behind('203.0.113.2') });
+          firewall.commit({ open: [one], close: [] });
+          const rules = readRules(pf, `${ANCHOR}/00`);
+          assert.deepEqual(
+            rules.map(({ ifname, direction, rt }) => [ifname, direction, rt]),
+            [
+              ['lo0', 1, 4],
+              ['lo1', 1, 4],
+              ['', 0, 0],
+            ],
+          );
+          assert.equal(translations(pf).length, 2);
+          assert.deepEqual(ids(firewall.list()), [one.id]);
+          assert.deepEqual(openPfControl(pf, { ...options, uplinks }).compare([one]).missing, []);
+          firewall.commit({ open: [pinhole(10_002, { direction: 'out' })], close: [one] });
+          assert.equal(readRules(pf, `${ANCHOR}/00`).length, 1);
+        },
+        { uplinks },
       );
     },
   },

@@ -13,7 +13,8 @@ const count = Number(process.argv[2]);
 const libc = await loadLibc();
 const open = () =>
   openPfFirewall(openPf(libc), {
-    anchor: 'pinholed',
+    uplinks: [],
+    anchors: { pass: 'pinholed', rdr: 'pinholed', binat: 'pinholed' },
     shards: 64,
     mediaPorts: [[10_000, 50_000]],
     style: () => ({

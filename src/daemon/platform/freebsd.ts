@@ -57,9 +57,10 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
 }
 
 function pfOptions(settings: () => Settings): PfOptions {
-  const { freebsd, mediaPorts } = settings();
-  const { anchor, shards } = freebsd;
-  return { anchor, shards, mediaPorts, style: () => settings().freebsd };
+  const { freebsd, mediaPorts, uplinks } = settings();
+  const { anchor, rdrAnchor, binatAnchor, shards } = freebsd;
+  const anchors = { pass: anchor, rdr: rdrAnchor, binat: binatAnchor };
+  return { anchors, shards, mediaPorts, uplinks, style: () => settings().freebsd };
 }
 
 function openFailOpen(libc: Libc, settings: Settings): FailOpen {

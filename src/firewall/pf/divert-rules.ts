@@ -5,8 +5,6 @@ import {
   IPPROTO_TCP,
   IPPROTO_UDP,
   PF_IN,
-  PF_OP_EQ,
-  PF_OP_RRG,
   PF_OUT,
   PF_PASS,
   PF_RULESET_FILTER,
@@ -16,9 +14,10 @@ import {
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
-import { guarded, persist } from './attempt.ts';
+import { guarded } from './attempt.ts';
 import { DIVERT } from './parent.ts';
-import { poolTicket } from './shard.ts';
+import { portRange } from './ports.ts';
+import { poolTicket, replaceRulesets } from './transaction.ts';
 
 export interface DivertRulesOptions {
   /** The anchor that is ours; the rules go into `divert` below it. */
@@ -53,14 +52,14 @@ export function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOpt
     [PF_IN, PF_OUT].flatMap((direction) =>
       families.flatMap((af) =>
         [IPPROTO_UDP, IPPROTO_TCP].flatMap((proto) =>
-          sipPorts.map(([first, last]) => ({
+          sipPorts.map((ports) => ({
             action: PF_PASS,
             direction,
             quick: 1,
             ifname,
             af,
             proto,
-            dst: { port: [first, first === last ? 0 : last], port_op: first === last ? PF_OP_EQ : PF_OP_RRG },
+            dst: portRange(ports),
             flags: proto === IPPROTO_TCP ? TH_SYN : 0,
             flagset: proto === IPPROTO_TCP ? TH_SYN | TH_ACK : 0,
             keep_state: PF_STATE_NORMAL,
@@ -78,19 +77,10 @@ export function createDivertRules(pf: Pf, options: DivertRulesOptions): DivertRu
   const anchor = `${options.anchor}/${DIVERT}`;
   const pool = poolTicket(pf);
 
-  function load(rules: readonly PfRuleValues[]): void {
-    const transaction = pf.begin([{ ruleset: PF_RULESET_FILTER, anchor }]);
-    try {
-      for (const rule of rules) {
-        pf.addRule({ ticket: transaction.tickets[0]!, poolTicket: pool.current(), anchor, rule });
-      }
-      pf.commit(transaction);
-    } catch (error) {
-      pool.renew();
-      pf.rollback(transaction);
-      throw error;
-    }
-  }
+  const load = (rules: readonly PfRuleValues[]) =>
+    replaceRulesets(pf, pool, [
+      { ruleset: PF_RULESET_FILTER, anchor, rules: rules.map((values) => ({ values })) },
+    ]);
 
   function killUnread(): void {
     for (const ifname of options.interfaces) {
@@ -102,12 +92,12 @@ export function createDivertRules(pf: Pf, options: DivertRulesOptions): DivertRu
     install: () =>
       guarded(() => {
         pool.renew();
-        persist(() => load(divertRules(options)));
+        load(divertRules(options));
         killUnread();
       }),
     remove: () =>
       guarded(() => {
-        persist(() => load([]));
+        load([]);
         pf.killStates({ label: DIVERT_LABEL });
       }),
     close: () => pf.close(),

@@ -6,17 +6,17 @@ import {
   AF_INET6,
   IPPROTO_TCP,
   IPPROTO_UDP,
-  PF_OP_EQ,
-  PF_OP_RRG,
-  PF_PASS,
-  PF_RULESET_FILTER,
+  PF_BINAT,
+  PF_OP_NONE,
+  PF_OUT,
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
 import { isInvalid } from './attempt.ts';
 import type { Layout } from './layout.ts';
-import type { PoolTicket } from './shard.ts';
+import { portRange } from './ports.ts';
+import { type PoolTicket, replaceRulesets } from './transaction.ts';
 
 /** The sub-anchor for the rules that hand SIP over, with `fail: open`. No shard has this name. */
 export const DIVERT = 'divert';
@@ -31,19 +31,25 @@ const PROTOCOLS = [IPPROTO_UDP, IPPROTO_TCP] as const;
 
 /**
  * One rule for each shard, protocol and family: `anchor "03" inet proto udp to port 12288:14335`. In this order a
- * packet of the other family or protocol skips all of them at once (pf's skip steps).
+ * packet of the other family or protocol skips all of them at once (pf's skip steps). What binat translates leaves, from
+ * such a port.
  */
-function anchorRules({ names, ranges }: Layout): AnchorRule[] {
+function anchorRules({ action }: Ruleset, { names, ranges }: Layout): AnchorRule[] {
   return FAMILIES.flatMap((af) =>
     PROTOCOLS.flatMap((proto) =>
       names.map((shard, index) => {
-        const [first, last] = ranges[index]!;
-        const one = first === last;
-        const dst = { port: [first, one ? 0 : last], port_op: one ? PF_OP_EQ : PF_OP_RRG };
-        return { shard, values: { action: PF_PASS, rtableid: -1, af, proto, dst } };
+        const ports = portRange(ranges[index]!);
+        const ends = action === PF_BINAT ? { direction: PF_OUT, src: ports } : { dst: ports };
+        return { shard, values: { action, rtableid: -1, af, proto, ...ends } };
       }),
     ),
   );
+}
+
+/** One of pf's lists of rules: its number in a transaction, and an action of its rules. */
+export interface Ruleset {
+  readonly ruleset: number;
+  readonly action: number;
 }
 
 export interface Parent {
@@ -56,28 +62,24 @@ export interface Parent {
   remove(): void;
 }
 
-export function createParent(pf: Pf, anchor: string, layout: Layout, pool: PoolTicket): Parent {
-  const wanted = anchorRules(layout);
+export function createParent(
+  pf: Pf,
+  { anchor, ...which }: Ruleset & { readonly anchor: string },
+  layout: Layout,
+  pool: PoolTicket,
+): Parent {
+  const { ruleset, action } = which;
+  const wanted = anchorRules(which, layout);
   let ticket = -1;
 
-  function load(rules: readonly AnchorRule[]): void {
-    const transaction = pf.begin([{ ruleset: PF_RULESET_FILTER, anchor }]);
-    try {
-      for (const { shard, values } of rules) {
-        const request = { ticket: transaction.tickets[0]!, anchor, rule: values, anchorCall: shard };
-        pf.addRule({ ...request, poolTicket: pool.current() });
-      }
-      pf.commit(transaction);
-    } catch (error) {
-      pool.renew();
-      pf.rollback(transaction);
-      throw error;
-    }
-  }
+  const load = (rules: readonly AnchorRule[]) =>
+    replaceRulesets(pf, pool, [
+      { ruleset, anchor, rules: rules.map(({ shard, values }) => ({ values, anchorCall: shard })) },
+    ]);
 
   function current(): { readonly count: number; readonly ticket: number } | null {
     try {
-      return pf.rules(anchor);
+      return pf.rules(anchor, action);
     } catch (error) {
       if (isInvalid(error)) return null;
       throw error;
@@ -87,7 +89,7 @@ export function createParent(pf: Pf, anchor: string, layout: Layout, pool: PoolT
   function isLoaded(): boolean {
     const found = current();
     if (found === null || found.count !== wanted.length) return false;
-    return wanted.every((rule, nr) => isSame(rule, pf.rule(anchor, found.ticket, nr)));
+    return wanted.every((rule, nr) => isSame(rule, pf.rule(anchor, found.ticket, nr, action)));
   }
 
   return {
@@ -106,17 +108,19 @@ export function createParent(pf: Pf, anchor: string, layout: Layout, pool: PoolT
 }
 
 function isSame({ shard, values }: AnchorRule, rule: PfRuleReadBack): boolean {
-  const { dst } = values;
+  const isSameEnd = (end: 'src' | 'dst') =>
+    rule[end].port_op === (values[end]?.port_op ?? PF_OP_NONE) &&
+    rule[end].port.every((port, index) => port === (values[end]?.port?.[index] ?? 0));
   return (
     rule.anchorCall === shard &&
-    rule.action === PF_PASS &&
-    rule.direction === 0 &&
+    rule.action === values.action &&
+    rule.direction === (values.direction ?? 0) &&
     rule.quick === 0 &&
     rule.ifname === '' &&
     rule.af === values.af &&
     rule.proto === values.proto &&
-    rule.dst.port_op === dst!.port_op &&
-    rule.dst.port.every((port, index) => port === dst!.port![index])
+    isSameEnd('src') &&
+    isSameEnd('dst')
   );
 }
 

@@ -5,21 +5,31 @@ import {
   IPPROTO_TCP,
   IPPROTO_UDP,
   PF_ADDR_ADDRMASK,
+  PF_BINAT,
+  PF_IN,
   PF_LOG,
   PF_LOG_ALL,
   PF_OP_EQ,
   PF_OP_NONE,
   PF_OP_RRG,
+  PF_OUT,
   PF_PASS,
+  PF_RDR,
+  PF_REPLYTO,
   PF_STATE_NORMAL,
+  PFRULE_IFBOUND,
   TH_ACK,
   TH_SYN,
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { PfRuleReadBack, RuleEnd } from '../../../native-bindings/freebsd/pf-nv.ts';
-import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
+import type { PfRuleValues, pfPooladdr } from '../../../native-bindings/freebsd/pf-rule.ts';
+import type { ContentsOf } from '../../../native-bindings/struct.ts';
 import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../../address/address.ts';
-import { type Opening, openingId } from '../../pinhole/opening.ts';
+import { type Opening, openingId, wayWords } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
+import { portRange } from './ports.ts';
+import type { NewRule } from './transaction.ts';
+import { labelWith, parseLabel, type Way } from './way.ts';
 
 /** What all pinhole rules have in common, from the settings. */
 export interface RuleStyle {
@@ -35,64 +45,123 @@ export interface RuleStyle {
   readonly udpMultiple: number;
 }
 
-/** One pf rule of a pinhole: one source, or any. */
+/** What the system's ruleset asks of the rules, beside the settings. */
+export interface RuleContext {
+  /** States belong to the interface they were made on (`set state-policy if-bound`). */
+  readonly ifBound: boolean;
+  /** Gateways by the interface of each uplink. */
+  readonly gateways: ReadonlyMap<string, Address>;
+}
+
+/** An interface by which packets come in, and where answers to them go. */
+export interface Uplink {
+  readonly interface: string;
+  readonly gateway: Address;
+}
+
+/**
+ * One pf rule of a pinhole: one source, or any. `pass` lets through, `rdr` brings packets for the external address to
+ * the host, `binat` gives the host's packets the external address and leaves their port.
+ */
 export interface PinholeRule {
+  readonly kind: RuleKind;
   /** Equal keys are equal rules, which pf takes only once in an anchor. */
   readonly key: string;
   readonly label: string;
+  readonly way: Way;
   readonly protocol: 'udp' | 'tcp';
   readonly source: Address | null;
   readonly sourcePort: number | null;
   readonly address: Address;
   readonly ports: readonly [first: number, last: number];
+  /** Of a `pass`: the uplink by which packets come and are answered; null is any interface. */
+  readonly uplink: string | null;
 }
+
+export type RuleKind = 'pass' | 'rdr' | 'binat';
 
 const LOG = { off: 0, first: PF_LOG, all: PF_LOG | PF_LOG_ALL } as const;
 /** PFTM_UDP_FIRST_PACKET follows the six of TCP. */
 const NO_TCP_TIMEOUTS = [0, 0, 0, 0, 0, 0];
 const FULL = new Uint8Array(16).fill(0xff);
 
-/** The rules of a pinhole: one for each of its sources. */
-export function rulesOf(pinhole: Pinhole): PinholeRule[] {
-  const { label, protocol, sources, sourcePort, address, ports } = pinhole;
+/** The rules of a pinhole, for each of its sources: what translates, the uplinks, and the one for any interface. */
+export function rulesOf(pinhole: Pinhole, uplinks: readonly Uplink[] = []): PinholeRule[] {
+  const { direction, translation, address } = pinhole;
+  const translates = direction === 'in' && translation?.by === 'pinhole';
+  const ways =
+    direction === 'in' ? uplinks.filter(({ gateway }) => familyOf(gateway) === familyOf(address)) : [];
+  return passRulesOf(pinhole).flatMap((pass) => [
+    ...(translates ? TRANSLATING.map((kind) => ruleWith({ ...pass, kind })) : []),
+    ...ways.map(({ interface: uplink }) => ruleWith({ ...pass, uplink })),
+    pass,
+  ]);
+}
+
+const TRANSLATING = ['rdr', 'binat'] as const;
+
+/** Of the rules of a pinhole those that let through on any interface: one for each of its sources. */
+export function passRulesOf(pinhole: Pinhole): PinholeRule[] {
+  const { label, protocol, sources, sourcePort, address, ports, direction, translation } = pinhole;
+  const common = { kind: 'pass', label, way: { direction, translation }, uplink: null } as const;
   const each = sources === 'any' ? [null] : sources;
-  return each.map((source) => ruleWith({ label, protocol, source, sourcePort, address, ports }));
+  return each.map((source) => ruleWith({ ...common, protocol, source, sourcePort, address, ports }));
+}
+
+/** The rule of the same pinhole and source that lets through on any interface. */
+export function anywhere(rule: PinholeRule): PinholeRule {
+  return rule.uplink === null ? rule : ruleWith({ ...rule, uplink: null });
 }
 
 /** What this one rule lets through. */
-export function openingOf({ protocol, source, sourcePort, address, ports }: PinholeRule): Opening {
-  const sources = source === null ? ('any' as const) : [source];
-  return { direction: 'in', protocol, sources, sourcePort, address, ports, translation: null };
+export function openingOf({ way, protocol, source, sourcePort, address, ports }: PinholeRule): Opening {
+  return { ...way, protocol, sources: source === null ? 'any' : [source], sourcePort, address, ports };
 }
 
 function ruleWith(rule: Omit<PinholeRule, 'key'>): PinholeRule {
-  return { ...rule, key: `${rule.source ?? 'any'} ${targetOf(rule)}` };
+  const { kind, source, uplink } = rule;
+  const words = [
+    ...(kind === 'pass' ? [] : [kind]),
+    ...(uplink === null ? [] : [`reply-to ${uplink}`]),
+    source ?? 'any',
+    targetOf(rule),
+  ];
+  return { ...rule, key: words.join(' ') };
 }
 
 /** What the rules of one pinhole have in common. */
-function targetOf({ label, protocol, sourcePort, address, ports }: Omit<PinholeRule, 'key'>): string {
-  return `${label} ${protocol} :${sourcePort ?? '*'} > ${address} ${ports[0]}-${ports[1]}`;
+function targetOf({ label, way, protocol, sourcePort, address, ports }: Omit<PinholeRule, 'key'>): string {
+  const words = [
+    `${label} ${protocol} :${sourcePort ?? '*'} > ${address} ${ports[0]}-${ports[1]}`,
+    ...wayWords(way),
+  ];
+  return words.join(' ');
+}
+
+/** The rule for DIOCADDRULE or DIOCCHANGERULE. Throws where an uplink is not known any more. */
+export function encodeRule(rule: PinholeRule, style: RuleStyle, context: RuleContext): NewRule {
+  if (rule.kind !== 'pass') return encodeTranslation(rule);
+  const values = encodePass(rule, style, context);
+  const gateway = rule.uplink === null ? undefined : context.gateways.get(rule.uplink);
+  if (rule.uplink === null || gateway === undefined) return { values };
+  const address = { addr: hostOnly(gateway), ifname: rule.uplink };
+  return {
+    values: { ...values, direction: PF_IN, ifname: rule.uplink, rt: PF_REPLYTO },
+    pool: { af: values.af!, address },
+  };
 }
 
 /**
- * The rule for DIOCADDRULE. It has no direction and no interface: with `set state-policy if-bound` one rule then
- * makes the state on the way in and the one on the way out.
+ * It has no direction and no interface: with `set state-policy if-bound` one rule then makes the state on the way in
+ * and the one on the way out.
  */
-export function encodeRule(rule: PinholeRule, style: RuleStyle): PfRuleValues {
+function encodePass(rule: PinholeRule, style: RuleStyle, { ifBound }: RuleContext): PfRuleValues {
   const { protocol, source, sourcePort, address, ports } = rule;
   const tcp = protocol === 'tcp';
-  const [first, last] = ports;
   return {
-    src: {
-      ...(source !== null && { addr: hostOnly(source) }),
-      ...(sourcePort !== null && { port: [sourcePort, 0], port_op: PF_OP_EQ }),
-    },
-    dst: {
-      addr: hostOnly(address),
-      port: [first, first === last ? 0 : last],
-      port_op: first === last ? PF_OP_EQ : PF_OP_RRG,
-    },
-    label: rule.label,
+    src: from(source, sourcePort),
+    dst: { addr: hostOnly(address), ...portRange(ports) },
+    label: labelWith(rule.label, rule.way),
     rtableid: -1,
     ...(!tcp && {
       timeout: [
@@ -107,12 +176,55 @@ export function encodeRule(rule: PinholeRule, style: RuleStyle): PfRuleValues {
     quick: style.tag === null ? 1 : 0,
     ...(style.tag !== null && { tagname: style.tag }),
     ...(style.queue !== null && { qname: style.queue }),
+    ...(ifBound && { rule_flag: PFRULE_IFBOUND }),
     keep_state: PF_STATE_NORMAL,
     max_states: style.statesPerRule,
     flags: tcp ? TH_SYN : 0,
     flagset: tcp ? TH_SYN | TH_ACK : 0,
     af: familyOf(address) === 4 ? AF_INET : AF_INET6,
     proto: tcp ? IPPROTO_TCP : IPPROTO_UDP,
+  };
+}
+
+/**
+ * `rdr on em0 inet proto udp from PARTY to EXTERNAL port 10000:10001 -> HOST`, and
+ * `binat out on em0 inet proto udp from HOST port 10000:10001 to PARTY -> EXTERNAL`, which pfctl(8) has no words for:
+ * without direction what comes to any other port of the external address would go to the host. A nat rule would do
+ * instead, but on FreeBSD 15 one in an anchor gives way to one of the ruleset around it, before or after.
+ */
+function encodeTranslation(rule: PinholeRule): NewRule {
+  const { kind, protocol, source, sourcePort, address, ports } = rule;
+  const { translation } = rule.way;
+  if (translation === null) throw new TypeError(`a ${kind} rule without an address: ${rule.key}`);
+  const { arrivesAt } = translation;
+  const af = familyOf(address) === 4 ? AF_INET : AF_INET6;
+  const common = {
+    label: labelWith(rule.label, rule.way),
+    rtableid: -1,
+    ...(translation.interface !== null && { ifname: translation.interface }),
+    af,
+    proto: protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP,
+  };
+  const party = from(source, sourcePort);
+  if (kind === 'rdr') {
+    const dst = { addr: hostOnly(arrivesAt), ...portRange(ports) };
+    return {
+      values: { ...common, action: PF_RDR, src: party, dst },
+      pool: { af, address: { addr: hostOnly(address) } },
+    };
+  }
+  const src = { addr: hostOnly(address), ...portRange(ports) };
+  return {
+    values: { ...common, action: PF_BINAT, direction: PF_OUT, src, dst: party },
+    pool: { af, address: { addr: hostOnly(arrivesAt) } },
+  };
+}
+
+/** The outside party's end. */
+function from(source: Address | null, sourcePort: number | null) {
+  return {
+    ...(source !== null && { addr: hostOnly(source) }),
+    ...(sourcePort !== null && { port: [sourcePort, 0], port_op: PF_OP_EQ }),
   };
 }
 
@@ -125,26 +237,77 @@ function hostOnly(address: Address): { 'v.a.addr': Uint8Array; 'v.a.mask': Uint8
   return { 'v.a.addr': bytes, 'v.a.mask': FULL.subarray(0, bytes.length) };
 }
 
+/** A rule as the kernel has it, and where it translates to. */
+export interface ReadRule {
+  readonly rule: PfRuleReadBack;
+  /** The first address of its pool; null where it has none. */
+  readonly pool: ContentsOf<typeof pfPooladdr> | null;
+}
+
 /** The rule of a pinhole that the kernel has, or null when it is none that `encodeRule` could have made. */
-export function decodeRule(rule: PfRuleReadBack): PinholeRule | null {
-  const { src, dst, af, proto, label } = rule;
+export function decodeRule(read: ReadRule): PinholeRule | null {
+  const { rule } = read;
+  const { src, dst, af, proto } = rule;
   const protocol = proto === IPPROTO_UDP ? 'udp' : proto === IPPROTO_TCP ? 'tcp' : null;
   if (protocol === null || (af !== AF_INET && af !== AF_INET6)) return null;
-  if (rule.action !== PF_PASS || rule.direction !== 0 || rule.ifname !== '' || rule.anchorCall !== '')
-    return null;
-  if (rule.keep_state !== PF_STATE_NORMAL || rule.match_tagname !== '' || rule.divertPort !== 0) return null;
+  if (rule.anchorCall !== '' || rule.match_tagname !== '' || rule.divertPort !== 0) return null;
   if (rule.prob !== 0 || rule.tos !== 0 || src.neg !== 0 || dst.neg !== 0) return null;
-  const source = hostOf(src, af);
+  const named = parseLabel(rule.label);
+  if (named === null) return null;
+  const common = { ...named, protocol, uplink: null } as const;
+  return rule.action === PF_PASS ? decodePass(read, common) : decodeTranslation(read, common);
+}
+
+type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink'>;
+
+function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
+  const { src, dst, af } = rule;
+  const isUplink = rule.rt === PF_REPLYTO && rule.direction === PF_IN && rule.ifname !== '';
+  if (!isUplink && (rule.rt !== 0 || rule.direction !== 0 || rule.ifname !== '')) return null;
+  if (rule.keep_state !== PF_STATE_NORMAL) return null;
+  const party = partyOf(src, af);
   const address = hostOf(dst, af);
   const ports = portsOf(dst);
-  if (source === undefined || address === undefined || address === null || ports === null) return null;
-  if (src.port_op !== PF_OP_NONE && src.port_op !== PF_OP_EQ) return null;
-  const sourcePort = src.port_op === PF_OP_EQ ? src.port[0]! : null;
-  return ruleWith({ label, protocol, source, sourcePort, address, ports });
+  if (party === null || address === undefined || address === null || ports === null) return null;
+  return ruleWith({
+    ...common,
+    kind: 'pass',
+    ...party,
+    address,
+    ports,
+    uplink: isUplink ? rule.ifname : null,
+  });
+}
+
+/** The addresses of the rule and its pool have to be those that its label tells. */
+function decodeTranslation({ rule, pool }: ReadRule, common: Decoded): PinholeRule | null {
+  const { src, dst, af, action, direction, ifname } = rule;
+  const { translation } = common.way;
+  const kind =
+    action === PF_RDR && direction === 0
+      ? 'rdr'
+      : action === PF_BINAT && direction === PF_OUT
+        ? 'binat'
+        : null;
+  if (kind === null || pool === null || translation?.by !== 'pinhole') return null;
+  if (ifname !== (translation.interface ?? '')) return null;
+  const [near, far] = kind === 'rdr' ? [dst, src] : [src, dst];
+  const party = partyOf(far, af);
+  const ports = portsOf(near);
+  const [own, other] = [hostOf(near, af), hostOf(pool, af)];
+  const [address, external] = kind === 'rdr' ? [other, own] : [own, other];
+  if (party === null || ports === null || !address || external !== translation.arrivesAt) return null;
+  return ruleWith({ ...common, kind, ...party, address, ports });
+}
+
+function partyOf(end: RuleEnd, af: number): Pick<PinholeRule, 'source' | 'sourcePort'> | null {
+  const source = hostOf(end, af);
+  if (source === undefined || (end.port_op !== PF_OP_NONE && end.port_op !== PF_OP_EQ)) return null;
+  return { source, sourcePort: end.port_op === PF_OP_EQ ? end.port[0]! : null };
 }
 
 /** The one address of a rule's end; null for any, undefined for anything else. */
-function hostOf({ addr }: RuleEnd, af: number): Address | null | undefined {
+function hostOf({ addr }: Pick<RuleEnd, 'addr'>, af: number): Address | null | undefined {
   const size = af === AF_INET ? 4 : 16;
   if (addr.type !== PF_ADDR_ADDRMASK) return undefined;
   const mask = addr['v.a.mask'].subarray(0, size);
@@ -161,6 +324,7 @@ function portsOf({ port, port_op }: RuleEnd): readonly [number, number] | null {
 /** A pinhole put together from its rules. What it carries the rules do not say. */
 export interface Assembled {
   readonly pinhole: Pinhole;
+  /** Those that let through on any interface. */
   readonly rules: readonly PinholeRule[];
 }
 
@@ -168,6 +332,7 @@ export interface Assembled {
 export function assemble(rules: Iterable<PinholeRule>): Assembled[] {
   const groups = new Map<string, Map<string, PinholeRule>>();
   for (const rule of rules) {
+    if (rule.kind !== 'pass' || rule.uplink !== null) continue;
     const target = targetOf(rule);
     const group = groups.get(target) ?? new Map<string, PinholeRule>();
     group.set(rule.key, rule);

@@ -1,7 +1,10 @@
 /** The administrator's ruleset as the kernel holds it. */
+
+import { PF_PASS } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import { isBusy, isInvalid, persist } from './attempt.ts';
+import { decodeRule, type PinholeRule } from './rule.ts';
 
 /** A rule and the anchor it stands in; the main ruleset's path is empty. */
 export interface RuleInPlace {
@@ -24,10 +27,33 @@ export function readRules(pf: Pf, path: string, ruleset?: number): PfRuleReadBac
   }
 }
 
-/** As `readRules`; no rules where they go on changing under the reader. */
-export function readWhole(pf: Pf, path: string): PfRuleReadBack[] {
+/** A rule of a ruleset, read with the ticket of `Pf.rules`, as a pinhole's; null when it is none. Throws SystemError. */
+export function readPinholeRule(
+  pf: Pf,
+  { path, action, ticket, nr }: { path: string; action: number; ticket: number; nr: number },
+): PinholeRule | null {
+  const rule = pf.rule(path, ticket, nr, action);
+  const pool = action === PF_PASS ? null : pf.poolAddress(path, ticket, nr, action);
+  return decodeRule({ rule, pool });
+}
+
+/** Every rule of a ruleset as a pinhole's, null for one that is none. No rules where there is no such anchor. */
+export function readPinholeRules(pf: Pf, path: string, action: number): (PinholeRule | null)[] {
   try {
-    return readRules(pf, path);
+    return persist(() => {
+      const { count, ticket } = pf.rules(path, action);
+      return Array.from({ length: count }, (_, nr) => readPinholeRule(pf, { path, action, ticket, nr }));
+    });
+  } catch (error) {
+    if (isInvalid(error)) return [];
+    throw error;
+  }
+}
+
+/** What `read` returns; nothing where the rules go on changing under the reader. */
+export function readWhole<T>(read: () => T[]): T[] {
+  try {
+    return read();
   } catch (error) {
     if (isBusy(error)) return [];
     throw error;

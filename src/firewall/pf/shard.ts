@@ -1,8 +1,11 @@
-/** The pinhole rules of one anchor, as the kernel has them: positions and tickets are followed, never guessed. */
+/** The pinhole rules of one ruleset of an anchor, as the kernel has them: positions and tickets are followed, never guessed. */
 import { PF_CHANGE_ADD_TAIL } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import { isBusy, isInvalid, persist, TRIES } from './attempt.ts';
-import { decodeRule, encodeRule, type PinholeRule, type RuleStyle } from './rule.ts';
+import type { Ruleset } from './parent.ts';
+import type { PinholeRule } from './rule.ts';
+import { readPinholeRule } from './ruleset.ts';
+import { fillPool, type NewRule, type PoolTicket } from './transaction.ts';
 
 /** A rule in its place. `rule` is null for one that is not a pinhole's. */
 export interface Placed {
@@ -13,6 +16,8 @@ export interface Placed {
 export interface Shard {
   /** Path of the anchor: `pinholed/00`. */
   readonly path: string;
+  /** PF_RULESET_FILTER and the like. */
+  readonly ruleset: number;
   /** The rules in the kernel's order. */
   readonly rules: readonly Placed[];
   has(key: string): boolean;
@@ -24,27 +29,11 @@ export interface Shard {
    */
   read(): void;
   /** Adds a rule at the end (DIOCCHANGERULE). Throws SystemError and has then changed nothing. */
-  add(rule: PinholeRule, style: RuleStyle): void;
+  add(rule: PinholeRule, encoded: NewRule): void;
   /** Removes a rule by its position (DIOCCHANGERULE). Nothing happens when it is not there. */
   remove(key: string): void;
   /** The kernel's rules are `rules` now, and DIOCGETRULES has the ticket. */
   replaced(rules: readonly Placed[]): void;
-}
-
-/** Gives the ticket of pf's address pool, which every new rule must carry and others take away. */
-export interface PoolTicket {
-  current(): number;
-  renew(): void;
-}
-
-export function poolTicket(pf: Pf): PoolTicket {
-  let ticket: number | null = null;
-  return {
-    current: () => (ticket ??= pf.beginAddrs()),
-    renew() {
-      ticket = null;
-    },
-  };
 }
 
 /**
@@ -52,7 +41,7 @@ export function poolTicket(pf: Pf): PoolTicket {
  * anybody replaces the rules (pf_ioctl.c, DIOCCHANGERULE and pf_commit_rules). A change that carries the ticket we
  * expect is therefore refused with EINVAL unless the rules are the ones we know: nothing has to be asked first.
  */
-export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
+export function createShard(pf: Pf, path: string, { ruleset, action }: Ruleset, pool: PoolTicket): Shard {
   let rules: Placed[] = [];
   /** Of `rules`, how many have this key: others may have put one there twice. */
   let counts = new Map<string, number>();
@@ -72,18 +61,22 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
 
   function read(): void {
     persist(() => {
-      const found = pf.rules(path);
-      know(Array.from({ length: found.count }, (_, nr) => placed(pf, path, found.ticket, nr)));
+      const found = pf.rules(path, action);
+      know(Array.from({ length: found.count }, (_, nr) => placed(found.ticket, nr)));
       ticket = found.ticket;
     });
   }
 
-  function add(rule: PinholeRule, style: RuleStyle): void {
-    const values = encodeRule(rule, style);
+  function placed(active: number, nr: number): Placed {
+    const rule = readPinholeRule(pf, { path, action, ticket: active, nr });
+    return { key: rule?.key ?? `not a pinhole's, at ${nr}`, rule };
+  }
+
+  function add(rule: PinholeRule, encoded: NewRule): void {
     for (let tries = 1; ; tries++) {
       try {
-        const request = { ticket, poolTicket: pool.current(), anchor: path, rule: values };
-        pf.insertRule(PF_CHANGE_ADD_TAIL, request);
+        const poolTicket = fillPool(pf, pool, encoded);
+        pf.insertRule(PF_CHANGE_ADD_TAIL, { ticket, poolTicket, anchor: path, rule: encoded.values });
         break;
       } catch (error) {
         pool.renew();
@@ -98,7 +91,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
   function remove(key: string): void {
     const nr = rules.findLastIndex((one) => one.key === key);
     if (nr < 0) return;
-    persist(() => pf.removeRule(path, ticket, nr));
+    persist(() => pf.removeRule(path, ticket, nr, action));
     rules.splice(nr, 1);
     count(key, -1);
     ticket = next(ticket);
@@ -106,13 +99,14 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
 
   return {
     path,
+    ruleset,
     get rules() {
       return rules;
     },
     has: (key) => counts.has(key),
     intact() {
       try {
-        const found = pf.rules(path);
+        const found = pf.rules(path, action);
         return found.ticket === ticket && found.count === rules.length;
       } catch (error) {
         if (isInvalid(error)) return false;
@@ -124,7 +118,7 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
     remove,
     replaced(those) {
       know([...those]);
-      ticket = pf.rules(path).ticket;
+      ticket = pf.rules(path, action).ticket;
     },
   };
 }
@@ -132,9 +126,4 @@ export function createShard(pf: Pf, path: string, pool: PoolTicket): Shard {
 /** A u_int32_t that goes up by one. */
 function next(ticket: number): number {
   return (ticket + 1) >>> 0;
-}
-
-function placed(pf: Pf, path: string, ticket: number, nr: number): Placed {
-  const rule = decodeRule(pf.rule(path, ticket, nr));
-  return { key: rule?.key ?? `not a pinhole's, at ${nr}`, rule };
 }

@@ -8,8 +8,8 @@ import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
 import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
-import { assemble, decodeRule, type PinholeRule, rulesOf } from './rule.ts';
-import { readWhole } from './ruleset.ts';
+import { anywhere, assemble, decodeRule, type PinholeRule, passRulesOf } from './rule.ts';
+import { readRules, readWhole } from './ruleset.ts';
 import { readStates } from './states.ts';
 
 export interface TrafficCounter {
@@ -82,19 +82,20 @@ export function createTrafficCounter(
   function last(closed: readonly Pinhole[]): Map<string, Traffic> {
     const states = readStates(pf);
     if (states === null) return new Map();
-    const rules = new Map(closed.flatMap(rulesOf).map((rule) => [rule.key, rule]));
+    const rules = new Map(closed.flatMap(passRulesOf).map((rule) => [rule.key, rule]));
     const counted = flows.count(rules.values(), states, clock());
     for (const key of rules.keys()) watched.delete(key);
-    return new Map(closed.map((pinhole) => [pinhole.id, total(rulesOf(pinhole), counted)]));
+    return new Map(closed.map((pinhole) => [pinhole.id, total(passRulesOf(pinhole), counted)]));
   }
 
   return { count, last, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
 }
 
 function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
-  for (const found of readWhole(pf, path)) {
-    const rule = decodeRule(found);
-    if (rule === null) continue;
+  for (const found of readWhole(() => readRules(pf, path))) {
+    const decoded = decodeRule({ rule: found, pool: null });
+    if (decoded === null) continue;
+    const rule = anywhere(decoded);
     // A packet that is forwarded counts on its way in and on its way out.
     const packets = Math.max(...found.packets.map(Number));
     const bytes = Math.max(...found.bytes.map(Number));
