@@ -1,3 +1,4 @@
+import { type Address, familyOf, parseAddress } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import type { InspectorSettings } from '../inspector.ts';
@@ -9,6 +10,7 @@ import {
   openCapture,
 } from '../intercept/capture.ts';
 import { createProgress } from '../report/progress.ts';
+import { assumeInside } from '../report/replay/assume.ts';
 import { replayJson } from '../report/replay/json.ts';
 import type { ReplayReport, Window } from '../report/replay/model.ts';
 import { createReplay } from '../report/replay/replay.ts';
@@ -39,8 +41,16 @@ export const replay = command(
         type: 'string',
         array: true,
         nargs: 1,
-        describe: 'A network behind the firewall, repeatable; without it every host may open towards itself',
+        describe:
+          'A network behind the firewall, repeatable; without it the private side, where private and public addresses signal with each other, else every host may open towards itself',
         coerce: (texts: readonly string[]) => texts.map(networkOf),
+      })
+      .option('nat', {
+        type: 'string',
+        array: true,
+        nargs: 1,
+        describe: 'EXTERNAL=HOST: an external address and the inside host that it stands for, repeatable',
+        coerce: (texts: readonly string[]) => texts.map(natOf),
       })
       .option('sip-ports', {
         type: 'string',
@@ -80,8 +90,11 @@ export const replay = command(
     const readers = openAll(files);
     if (readers === null) return 1;
     const hasOwnCaps = args.config !== undefined || args.inside !== undefined;
-    const settings = replaySettings(hasOwnCaps ? found : withoutCallCaps(found), args.inside ?? 'any');
+    const assumed = args.inside === undefined ? insideOf(files) : null;
+    const inside = args.inside ?? assumed ?? 'any';
+    const settings = replaySettings(hasOwnCaps ? found : withoutCallCaps(found), inside, args.nat ?? []);
     const report = run(readers, files, settings, {
+      assumed: assumed !== null,
       tunnels: args.tunnels,
       sipPorts: args.sipPorts ?? null,
       from: args.from ?? null,
@@ -99,8 +112,21 @@ export const replay = command(
 );
 
 /** A capture tells of connections that were up before it began. Whose hosts are inside is for --inside alone to say. */
-function replaySettings(settings: Settings, inside: InspectorSettings['inside']): InspectorSettings {
-  return { ...settings, inside, trustMidstream: true };
+function replaySettings(
+  settings: Settings,
+  inside: InspectorSettings['inside'],
+  nat: InspectorSettings['nat'],
+): InspectorSettings {
+  return { ...settings, inside, nat: [...nat, ...settings.nat], trustMidstream: true };
+}
+
+/** What the files show of who is inside; null where that is not to be seen, or a file can be read only once. */
+function insideOf(files: readonly string[]): readonly Network[] | null {
+  if (files.includes('-')) return null;
+  const readers = files.map(openCapture);
+  const inside = assumeInside(mergeCaptures(readers));
+  for (const reader of readers) reader.close();
+  return inside;
 }
 
 /**
@@ -118,19 +144,21 @@ interface Limits {
   readonly sipPorts: readonly PortRange[] | null;
   readonly from: Moment | null;
   readonly to: Moment | null;
+  /** Nobody said who is inside. */
+  readonly assumed: boolean;
 }
 
 function run(
   readers: readonly CaptureReader[],
   files: readonly string[],
   settings: InspectorSettings,
-  { tunnels, sipPorts, from, to }: Limits,
+  { tunnels, sipPorts, from, to, assumed }: Limits,
 ): ReplayReport {
   const progress = createProgress(process.stderr, files);
   const frames = mergeCaptures(readers);
   const first = frames.next();
   const window = windowOf(first.done ? null : first.value, from, to);
-  const { frame, finish } = createReplay({ files, settings, tunnels, sipPorts, window });
+  const { frame, finish } = createReplay({ files, settings, tunnels, sipPorts, window, assumed });
   let count = 0;
   for (let next = first; !next.done; next = frames.next()) {
     if (window.to !== null && next.value.time > window.to) break;
@@ -201,6 +229,19 @@ function networkOf(text: string): Network {
   throw new Error(
     `--inside: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found ${JSON.stringify(text)}`,
   );
+}
+
+/** `203.0.113.2=192.168.1.10` */
+function natOf(text: string): InspectorSettings['nat'][number] {
+  const [outer = '', inner = '', ...more] = text.split('=');
+  const [external, host] = [parseAddress(outer), parseAddress(inner)] as [Address | null, Address | null];
+  if (external === null || host === null || more.length > 0 || familyOf(external) !== familyOf(host)) {
+    throw new Error(
+      `--nat: expected an external address and the inside host it stands for, such as 203.0.113.2=192.168.1.10, found ${JSON.stringify(text)}`,
+    );
+  }
+  const hosts = [parseNetwork(host)!];
+  return { external: { address: external }, hosts, translation: null, arrivesAt: null };
 }
 
 function momentOf(text: string): Moment {

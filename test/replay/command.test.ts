@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -51,6 +51,37 @@ describe('pinholed replay', () => {
     const addresses = calls[0].pinholes.map((one: { address: string }) => one.address);
     assert.deepEqual(addresses, ['198.51.100.20']);
     assert.ok(media.every((flow: { blocked: number }) => flow.blocked === 0));
+  });
+
+  const announced = join(root, '../shared/cases/nat/89-public-address-announced.pcap');
+  const without = existsSync(announced) ? false : 'the cases of ../shared are not here';
+
+  it('knows the host behind an external address', { skip: without }, () => {
+    for (const inside of [['--inside', '10.0.0.0/8'], []]) {
+      const { media, refused, insideAssumed } = json(...inside, '--nat', '198.51.100.1=10.0.0.5', announced);
+      assert.deepEqual(refused, { 'not-inside': 1 });
+      assert.equal(insideAssumed, inside.length === 0);
+      assert.deepEqual(
+        media.map(({ dst, passed, blocked }: Record<string, unknown>) => [dst, passed, blocked]),
+        [
+          ['10.0.0.5', 15, 0],
+          ['203.0.113.50', 10, 0],
+        ],
+      );
+    }
+  });
+
+  it('opens nothing for a host that the external address does not stand for', { skip: without }, () => {
+    const { media, refused } = json('--inside', '10.0.0.0/8', '--nat', '198.51.100.1=10.0.0.6', announced);
+    assert.equal(refused['foreign-address'], 1);
+    assert.equal(media[0].blocked, 15);
+    assert.match(media[0].blocks[0].advice, /nat: \[\{external: 198\.51\.100\.1, hosts: \[10\.0\.0\.5\]\}\]/);
+  });
+
+  it('says who was assumed to be inside', { skip: without }, () => {
+    assert.match(run(announced).stdout, /inside {2}10\.0\.0\.0\/8.*\n +assumed/);
+    assert.doesNotMatch(run('--inside', '10.0.0.0/8', announced).stdout, /assumed/);
+    assert.doesNotMatch(run(basic).stdout, /assumed/, 'all of its hosts are public');
   });
 
   it('takes settings from a file', () => {

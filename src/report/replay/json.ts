@@ -17,6 +17,7 @@ export function* replayJson(report: ReplayReport): Generator<string> {
   yield member('lastAt', seconds(report.lastAt));
   yield member('window', { from: seconds(report.window.from), to: seconds(report.window.to) });
   yield member('inside', report.inside);
+  yield member('insideAssumed', report.insideAssumed);
   yield member('sip', {
     messages: sip.messages,
     malformed: sip.malformed,

@@ -28,6 +28,8 @@ export interface ReplayReport {
   readonly window: Window;
   /** The networks of `--inside`, or 'any'. */
   readonly inside: readonly string[] | 'any';
+  /** Nobody said so: it is what the capture looks like. */
+  readonly insideAssumed: boolean;
   readonly sip: SipCounts;
   /** Frames that could not be looked into, by what was wrong. */
   readonly unreadable: ReadonlyMap<string, number>;

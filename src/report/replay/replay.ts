@@ -16,6 +16,7 @@ import type { CaptureError, Frame } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { findPacket } from '../../packet/link.ts';
 import { createPacketReader } from '../../packet/reader.ts';
+import type { NatMapping } from '../../policy/external.ts';
 import { printable } from '../../printable.ts';
 import { createAnnouncements } from './announced.ts';
 import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
@@ -45,6 +46,8 @@ export interface ReplayOptions {
   /** Ports on which SIP is looked for; null: all, by content. */
   readonly sipPorts: readonly (readonly [first: number, last: number])[] | null;
   readonly window: Window;
+  /** Nobody said what `settings.inside` is. */
+  readonly assumed?: boolean;
 }
 
 export interface Replay {
@@ -64,12 +67,13 @@ const MAX_HOSTS = 100_000;
  * first, then the packet, the change before the packet goes on, then the question whether it would pass.
  */
 export function createReplay(options: ReplayOptions): Replay {
-  const { settings, window, tunnels, sipPorts, files } = options;
+  const { settings, window, tunnels, sipPorts, files, assumed = false } = options;
   const inspector = createInspector(() => settings);
   const firewall = createModelFirewall();
   const reader = createPacketReader({ tunnels, maxBytes: settings.caps.reassemblyBytes });
-  const isGuarded: (address: Address) => boolean =
-    settings.inside === 'any' ? () => true : networkSet(settings.inside);
+  const isInside = settings.inside === 'any' ? () => true : networkSet(settings.inside);
+  const external = new Set(settings.nat.flatMap(outerAddresses));
+  const isGuarded = (address: Address) => isInside(address) || external.has(address);
   const calls = createCallJournal();
   const pinholes = createPinholeJournal();
   const announcements = createAnnouncements();
@@ -292,6 +296,7 @@ export function createReplay(options: ReplayOptions): Replay {
       lastAt: frames === 0 ? null : now,
       window,
       inside: settings.inside === 'any' ? 'any' : settings.inside.map(({ text }: Network) => text),
+      insideAssumed: assumed,
       sip,
       unreadable,
       truncated,
@@ -389,6 +394,11 @@ export function createReplay(options: ReplayOptions): Replay {
   }
 
   return { frame, finish };
+}
+
+/** Addresses by which the hosts of a mapping are known from outside. */
+function outerAddresses({ external, arrivesAt }: NatMapping): Address[] {
+  return [...('address' in external ? [external.address] : []), ...(arrivesAt === null ? [] : [arrivesAt])];
 }
 
 function lastOf<T>(items: Iterable<T>): T | null {

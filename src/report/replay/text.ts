@@ -101,6 +101,8 @@ function createPage({ files }: Pick<ReplayReport, 'files'>, style: Style, unfini
     yield row('media', `${plural(media.length, 'flow')}, ${plural(passed, 'packet')} passed, ${outcome}`);
     if (inside !== 'any') {
       yield row('inside', inside.join(', '));
+      if (report.insideAssumed)
+        yield row('', quiet('assumed, for they signal with public addresses; --inside says which are'));
       yield row('', quiet('what leaves it passes; what enters it needs a pinhole or its state'));
     }
     const { from, to } = report.window;
