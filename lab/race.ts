@@ -1,3 +1,4 @@
+import type { Address } from '../src/address/address.ts';
 import { sdp, sip } from '../test/scene.ts';
 import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
 import { addressOf, relayAddress, type Topology } from './topology.ts';
@@ -17,6 +18,8 @@ export interface RaceOptions {
   readonly delay?: number;
   /** The callee's media comes from another address than its signalling. */
   readonly relay?: boolean;
+  /** What the caller is seen as by the callee, where there is NAT between. */
+  readonly external?: Address;
 }
 
 /** Packets that each side sends as soon as it may. */
@@ -32,11 +35,12 @@ const CHUNK = 250;
 export async function race(
   { actors }: Topology,
   calls: number,
-  { delay = 0, relay = false }: RaceOptions = {},
+  { delay = 0, relay = false, external }: RaceOptions = {},
 ): Promise<RaceResult> {
   const later = delay === 0 ? [] : [pause(delay)];
   const client = { address: addressOf('client'), port: 5060 };
   const server = { address: addressOf('server'), port: 5060 };
+  const seen = { ...client, address: external ?? client.address };
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
   const media = { caller: client.address, callee: relay ? relayAddress() : server.address };
   const arrivals: Arrival[] = [];
@@ -48,7 +52,7 @@ export async function race(
       const callId = `race-${call}@example.com`;
       const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
         sip(start, { callId, ...rest });
-      const invite = message('INVITE', { body: sdp(media.caller, [port]) });
+      const invite = message('INVITE', { body: sdp(seen.address, [port]) });
       const ok = message('200 INVITE', { to: 'b', body: sdp(media.callee, [port]) });
       const ack = message('ACK', { to: 'b' });
       const bye = message('BYE', { to: 'b', cseq: 2, from: 'a' });
@@ -70,13 +74,13 @@ export async function race(
       callee.push(
         udp('media', { address: media.callee, port }),
         expect('sip', invite),
-        send('sip', client, ok),
+        send('sip', seen, ok),
         ...later,
-        ...packets('callee').map((text) => send('media', { address: media.caller, port }, text)),
+        ...packets('callee').map((text) => send('media', { address: seen.address, port }, text)),
         expect('sip', ack),
         expect('sip', bye),
         take('media'),
-        send('sip', client, byeOk),
+        send('sip', seen, byeOk),
         close('media'),
       );
     }

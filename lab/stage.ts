@@ -64,8 +64,9 @@ export interface StageOptions {
   readonly family: 4 | 6;
   /** Signalling between client and server over TCP, cut like this; UDP otherwise. */
   readonly split?: Split;
-  /** What the client is seen as by the others, where there is NAT between. */
+  /** What the client is seen as by the others, where there is NAT between; `behind`: and these, with their media. */
   readonly external?: Address;
+  readonly behind?: readonly HostName[];
 }
 
 const SIP_PORT = 5060;
@@ -77,17 +78,15 @@ let connections = 0;
 
 export async function createStage(
   topology: Topology,
-  { family, split, external }: StageOptions,
+  { family, split, external, behind = ['client'] }: StageOptions,
 ): Promise<Stage> {
   const { actors } = topology;
   const at = (host: HostName): TransportAddress => ({ address: addressOf(host, family), port: SIP_PORT });
   /** Where others send to. */
   const seen = (host: HostName, address: Address): Address =>
-    host === 'client' && external !== undefined ? external : address;
-  const seenAt = (host: HostName): TransportAddress => ({
-    ...at(host),
-    address: seen(host, at(host).address),
-  });
+    external !== undefined && behind.includes(host) ? external : address;
+  const seenAt = (host: HostName): TransportAddress =>
+    host === 'client' ? { ...at(host), address: seen(host, at(host).address) } : at(host);
   const known = opened.get(topology) ?? new Set<string>();
   opened.set(topology, known);
   const connection = `tcp${++connections}`;

@@ -25,7 +25,7 @@ import {
   type TableResult,
 } from './pinhole/table.ts';
 import { type AdmissionCaps, createAdmission } from './policy/admission.ts';
-import type { AddressesOf } from './policy/external.ts';
+import type { InterfaceAddresses } from './policy/external.ts';
 import { createPolicy, type Policy, type PolicySettings } from './policy/policy.ts';
 import { readSdp, readSdpFragment } from './sdp/read.ts';
 import type { SdpError, Session } from './sdp/session.ts';
@@ -137,10 +137,10 @@ export interface Inspector {
   /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
   learn(ingress: Ingress | null): void;
   /**
-   * Addresses of interfaces have changed: what was opened for an external address that is gone closes, and what was
-   * refused for want of it opens.
+   * The addresses that interfaces have now; at first none is known. What was opened for an external address that is gone
+   * closes, and what was refused for want of it opens.
    */
-  renumber(now: number): Inspection;
+  renumber(addresses: InterfaceAddresses, now: number): Inspection;
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
@@ -172,11 +172,11 @@ const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
 
 /**
  * The only place where the rooms meet: packets, SIP, calls, policy and pinholes. Has no clock and does no I/O;
- * the same packets at the same times always give the same changes. `addressesOf` is asked at the start, at a reload
- * and at `renumber`.
+ * the same packets at the same times always give the same changes.
  */
-export function createInspector(settings: () => InspectorSettings, addressesOf?: AddressesOf): Inspector {
-  let policy: Policy = createPolicy(settings(), addressesOf);
+export function createInspector(settings: () => InspectorSettings): Inspector {
+  let addresses: InterfaceAddresses = {};
+  let policy: Policy = createPolicy(settings());
   const admission = createAdmission(
     () => settings().caps,
     () => policy,
@@ -415,8 +415,9 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     return finish(work);
   }
 
-  function renumber(now: number): Inspection {
-    policy = createPolicy(settings(), addressesOf);
+  function renumber(found: InterfaceAddresses, now: number): Inspection {
+    addresses = found;
+    policy = createPolicy(settings(), addresses);
     const work = newWork(null, now);
     for (const call of underWay) {
       const isLost = table.held(call.hash).some(({ pinhole }) => !policy.isPresent(pinhole));
@@ -538,7 +539,7 @@ export function createInspector(settings: () => InspectorSettings, addressesOf?:
     learn: guard.learn,
     renumber,
     reload: () => {
-      policy = createPolicy(settings(), addressesOf);
+      policy = createPolicy(settings(), addresses);
       tracker.recount();
       limits = limitsOf(settings());
       sdpCaps = sdpCapsOf(settings());

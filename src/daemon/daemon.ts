@@ -4,8 +4,10 @@ import { setNonBlocking } from '../../native-bindings/descriptor.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
 import { VERSION } from '../version.ts';
+import { createAddressWatch, natInterfaces } from './address-watch.ts';
 import { bootId, createClock } from './clock.ts';
 import { createIngressWatch } from './ingress-watch.ts';
+import { readInterfaceAddresses } from './interface-addresses.ts';
 import { type Journal, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
@@ -80,7 +82,18 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     say: (level, text) => log.own[level](text),
     changed: (ingress) => thread.send({ type: 'ingress', ingress }),
   });
-  thread.send({ type: 'start', records: journal.records, ingress: watch.latest });
+  const externals = createAddressWatch({
+    names: () => natInterfaces(settings),
+    read: readInterfaceAddresses,
+    say: (level, text) => log.own[level](text),
+    changed: (addresses) => thread.send({ type: 'addresses', addresses }),
+  });
+  thread.send({
+    type: 'start',
+    records: journal.records,
+    ingress: watch.latest,
+    addresses: externals.latest,
+  });
   const running = await reports.next('running');
   log.own.info(
     `pinholed ${VERSION} on ${platform.name}, pid ${process.pid}, user ${name}: ` +
@@ -103,6 +116,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     journal: journal.journal,
     control,
     interfaces: watch,
+    externals,
     services,
     thread,
     reports,

@@ -7,6 +7,7 @@ import type { LastCounts } from '../firewall/firewall.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held, HolderEvent } from '../pinhole/table.ts';
+import type { InterfaceAddresses } from '../policy/external.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
 import type { Exposure } from './data-path/exposure.ts';
 import type { Fidelity } from './data-path/fidelity.ts';
@@ -18,9 +19,16 @@ import type { Slice } from './data-path/slices.ts';
 /** From the control thread to the data path. */
 export type Order =
   /** Calls of the journal, serialized; packets may be taken now. */
-  | { readonly type: 'start'; readonly records: readonly Uint8Array[]; readonly ingress: Ingress | null }
+  | {
+      readonly type: 'start';
+      readonly records: readonly Uint8Array[];
+      readonly ingress: Ingress | null;
+      readonly addresses: InterfaceAddresses;
+    }
   /** Interfaces or routes are not as before. */
   | { readonly type: 'ingress'; readonly ingress: Ingress }
+  /** Interfaces that stand for inside hosts have these addresses now. */
+  | { readonly type: 'addresses'; readonly addresses: InterfaceAddresses }
   | { readonly type: 'settings'; readonly settings: Settings }
   /** Media was counted in these pinholes since the last such order. */
   | { readonly type: 'traffic'; readonly ids: readonly string[] }

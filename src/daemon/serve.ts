@@ -5,6 +5,7 @@ import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
 import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
+import type { AddressWatch } from './address-watch.ts';
 import type { IngressWatch } from './ingress-watch.ts';
 import type { Journal } from './journal/journal.ts';
 import { type LineOptions, logLines } from './log/lines.ts';
@@ -96,6 +97,7 @@ export interface Serving {
   readonly journal: Journal | null;
   readonly control: ControlEnds;
   readonly interfaces: IngressWatch;
+  readonly externals: AddressWatch;
   readonly services: readonly Service[];
   readonly thread: DataThread;
   readonly reports: Reports;
@@ -176,6 +178,7 @@ export async function serve(serving: Serving): Promise<number> {
     log.reload(next.log);
     thread.send({ type: 'settings', settings: next });
     interfaces.look();
+    serving.externals.look();
     for (const service of services) service.reload?.(next);
     for (const { key, from, to, reload: when } of changes) {
       const effect = when === 'restart' ? ' takes effect at a restart only' : '';
@@ -272,6 +275,7 @@ export async function serve(serving: Serving): Promise<number> {
   signals.end();
   killer.end();
   interfaces.end();
+  serving.externals.end();
   control.close();
   journal?.close();
   log.close();

@@ -12,8 +12,8 @@ export interface NatMapping {
   readonly arrivesAt: Address | null;
 }
 
-/** The present addresses of an interface; none where it has none, or is not there. */
-export type AddressesOf = (interfaceName: string) => readonly Address[];
+/** The present addresses of interfaces, by name; of one that is left out none is known. */
+export type InterfaceAddresses = Readonly<Record<string, readonly Address[]>>;
 
 /** An inside host, by the address that it announced. */
 export interface Announced {
@@ -45,10 +45,10 @@ interface Present {
 /** What the mappings say at this moment: addresses of interfaces are those that they have now. */
 export function createExternals(
   mappings: readonly NatMapping[],
-  addressesOf: AddressesOf,
+  addresses: InterfaceAddresses,
   isMediaHost: (address: Address) => boolean,
 ): Externals {
-  const present = mappings.flatMap((mapping) => presentOf(mapping, addressesOf));
+  const present = mappings.flatMap((mapping) => presentOf(mapping, addresses));
   const byExternal = new Map<Address, Present[]>();
   for (const one of present) {
     const { external } = one.translation;
@@ -90,10 +90,10 @@ export function createExternals(
 
 function presentOf(
   { external, hosts, translation, arrivesAt }: NatMapping,
-  addressesOf: AddressesOf,
+  known: InterfaceAddresses,
 ): Present[] {
   const name = 'interface' in external ? external.interface : null;
-  const addresses = 'interface' in external ? addressesOf(external.interface) : [external.address];
+  const addresses = 'interface' in external ? (known[external.interface] ?? []) : [external.address];
   const singles = hosts.flatMap((network) => singleOf(network) ?? []);
   return addresses.map((address) => ({
     hosts,

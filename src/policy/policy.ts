@@ -5,7 +5,7 @@ import type { Wanted } from '../call/wanted.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
-import { type AddressesOf, createExternals, type NatMapping } from './external.ts';
+import { createExternals, type InterfaceAddresses, type NatMapping } from './external.ts';
 import { createPeers, type Peer, type Peers } from './peers.ts';
 
 type PortRange = readonly [first: number, last: number];
@@ -55,12 +55,12 @@ const UNUSABLE = networkSet(
  * inside, and may name itself or one of the media hosts, by its own address or by one that stands for it. With
  * `outbound` what an outside owner announces opens the way out. Nothing here depends on time or on other calls.
  */
-export function createPolicy(settings: PolicySettings, addressesOf: AddressesOf = () => []): Policy {
+export function createPolicy(settings: PolicySettings, addresses: InterfaceAddresses = {}): Policy {
   const { inside } = settings;
   const isInside = inside === 'any' ? () => true : networkSet(inside);
   const isMediaHost = networkSet(settings.mediaHosts);
   const { isAllowed, peerOf } = createPeers(settings.peers);
-  const externals = createExternals(settings.nat, addressesOf, isMediaHost);
+  const externals = createExternals(settings.nat, addresses, isMediaHost);
 
   function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
     const { owner } = wanted;

@@ -1,44 +1,69 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, mediaFlows, translations } from '../../lab/kernel.ts';
 import { externalAddress, natRules } from '../../lab/nat.ts';
+import { race } from '../../lab/race.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
-import { createTopology, type Topology } from '../../lab/topology.ts';
+import { ADMINISTRATOR, createTopology, type Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
+import { sdp } from '../scene.ts';
 import { createDialog } from './dialog.ts';
 
-describe('a PBX behind NAT', { skip: withoutRoot }, () => {
+const EXTERNAL = externalAddress(4);
+const INSIDE = 'inside: [10.0.1.0/24, 10.0.3.0/24]\nmedia-hosts: []\noutbound: true';
+const OPENED = /udp [\d.:-]+ from [\d.]+/g;
+const CALLS = 2000;
+
+describe('PBXs behind NAT', { skip: withoutRoot }, () => {
   let topology: Topology;
   let stage: Stage;
-  let daemon: Daemon;
+  let daemon: Daemon | undefined;
 
   before(async () => {
     topology = await createTopology({ rules: natRules });
-    stage = await createStage(topology, { family: 4, external: externalAddress(4) });
-    daemon = await startDaemon(topology, {
-      changes: `
-inside: [10.0.1.0/24]
-media-hosts: []
-outbound: true
-nat: [{external: ${externalAddress(4)}, hosts: [10.0.1.10]}]`,
-    });
+    stage = await createStage(topology, { family: 4, external: EXTERNAL, behind: ['client', 'gateway'] });
   });
 
-  after(async () => {
+  after(() => topology?.close());
+
+  afterEach(async () => {
     await daemon?.close();
-    await topology?.close();
+    daemon = undefined;
+    topology.firewall('conntrack', '-F');
   });
 
-  it('is heard from its own port and reached at it, from the first packet of either side', async () => {
+  async function start(nat: string, rest = INSIDE): Promise<Daemon> {
+    daemon = await startDaemon(topology, {
+      changes: `timers: { drain: 0, mux-grace: 0, old-port: 1s }\n${rest}\nnat: [${nat}]`,
+    });
+    return daemon;
+  }
+
+  async function nothingLeft(): Promise<void> {
+    assert.deepEqual(stage.kernel(), { elements: [], records: [] });
+    assert.deepEqual(translations(topology), []);
+    await eventually(
+      () => mediaFlows(topology),
+      (left) => left.length === 0,
+    );
+  }
+
+  const media = () => [
+    stage.passes('client:4000', 'server:6000'),
+    stage.passes('server:6000', 'client:4000'),
+  ];
+
+  it('are heard from their own ports and reached at them, from the first packet of either side', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
     const call = createDialog(stage);
     await stage.play(call.asks('INVITE', { body: call.offer([4000]) }));
     assert.deepEqual(
       translations(topology),
       [4000, 4001]
         .flatMap((port) => [
-          `dnat4 udp 10.0.2.10 10.0.2.200 ${port} is 10.0.1.10`,
-          `snat4 udp 10.0.1.10 ${port} 10.0.2.10 is 10.0.2.200`,
+          `dnat4 udp 10.0.2.10 ${EXTERNAL} ${port} is 10.0.1.10`,
+          `snat4 udp 10.0.1.10 ${port} 10.0.2.10 is ${EXTERNAL}`,
         ])
         .sort(),
     );
@@ -52,17 +77,174 @@ nat: [{external: ${externalAddress(4)}, hosts: [10.0.1.10]}]`,
       stage.blocked('stranger:6000', 'client:4000'),
       stage.blocked('server:6000', 'client:4002'),
     );
-    const flows = mediaFlows(topology).join('\n');
     assert.match(
-      flows,
+      mediaFlows(topology).join('\n'),
       /src=10\.0\.1\.10 dst=10\.0\.2\.10 sport=4001 .*dst=10\.0\.2\.200 sport=6001 dport=4001/,
     );
     await stage.play(...call.hangUp());
-    assert.deepEqual(stage.kernel(), { elements: [], records: [] });
-    assert.deepEqual(translations(topology), []);
-    await eventually(
-      () => mediaFlows(topology),
-      (left) => left.length === 0,
+    await nothingLeft();
+    await stage.play(stage.blocked('server:6000', 'client:4000'));
+  });
+
+  it('share an address: each has ports of its own, and one that is taken is free after the call', async () => {
+    const log = await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10, 10.0.3.10]}`);
+    const first = createDialog(stage);
+    const second = createDialog(stage, 'gateway', 'server');
+    const third = createDialog(stage, 'gateway', 'server');
+    await stage.play(
+      ...first.establish(4000, 6000),
+      ...second.establish(4400, 6400),
+      ...media(),
+      stage.passes('server:6400', 'gateway:4400'),
+      stage.passes('gateway:4400', 'server:6400'),
+      third.asks('INVITE', { body: third.offer([4000]) }),
+      third.answers('200 INVITE', { body: third.answer([6800]) }),
+      third.asks('ACK', { to: 'b' }),
+      ...media(),
     );
+    await log.said(/port-taken/g);
+    await stage.play(...first.hangUp());
+    await eventually(
+      () => translations(topology).filter((one) => one.startsWith(`dnat4 udp 10.0.2.10 ${EXTERNAL} 4000 `)),
+      (found) => found.join() === `dnat4 udp 10.0.2.10 ${EXTERNAL} 4000 is 10.0.3.10`,
+    );
+    await eventually(
+      () => mediaFlows(topology).filter((flow) => /port=4000\b/.test(flow)),
+      (flows) => flows.length === 0,
+    );
+    await stage.play(
+      stage.passes('server:6800', 'gateway:4000'),
+      stage.passes('gateway:4000', 'server:6800'),
+      ...second.hangUp(),
+      ...third.hangUp(),
+    );
+    await nothingLeft();
+  });
+
+  it('reach each other by the address that both announce', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10, 10.0.3.10]}`);
+    const call = createDialog(stage, 'client', 'gateway');
+    await stage.play(
+      ...call.establish(4000, 4600),
+      stage.passes('client:4000', 'gateway:4600'),
+      stage.passes('gateway:4600', 'client:4000'),
+      ...call.hangUp(),
+    );
+    await nothingLeft();
+  });
+
+  it('go on when the daemon is killed, and are taken up again with their translation', async () => {
+    const killed = await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000), ...media());
+    await killed.said(OPENED, 2);
+    const before = translations(topology);
+    killed.signal('SIGKILL');
+    await killed.ended();
+    topology.firewall('conntrack', '-F');
+    await stage.play(...media());
+    await killed.restart();
+    assert.match(killed.lines.at(-1)!, /1 calls with 2 pinholes taken up, 0 other rules removed/);
+    assert.deepEqual(translations(topology), before);
+    await stage.play(...media(), ...call.hangUp());
+    await nothingLeft();
+  });
+
+  it('leave no translation behind when a daemon without a journal was killed', async () => {
+    const killed = await start(
+      `{external: ${EXTERNAL}, hosts: [10.0.1.10]}`,
+      `${INSIDE}\ndaemon: { user: nobody, group: nogroup, pid-file: off, journal: off }`,
+    );
+    await stage.play(...createDialog(stage).establish(4000, 6000), ...media());
+    assert.notDeepEqual(translations(topology), []);
+    killed.signal('SIGKILL');
+    await killed.ended();
+    await killed.restart();
+    assert.deepEqual(stage.kernel(), { elements: [], records: [] });
+    const next = createDialog(stage);
+    await stage.play(...next.establish(4200, 6200), ...next.hangUp());
+    await nothingLeft();
+  });
+
+  it('are translated by the ruleset where it says so', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10], translation: ruleset}`);
+    topology.firewall(
+      'nft',
+      `table inet range {
+        chain prerouting {
+          type nat hook prerouting priority dstnat - 5;
+          iifname != "client" ip daddr ${EXTERNAL} udp dport 4000-4999 dnat ip to 10.0.1.10
+        }
+        chain postrouting {
+          type nat hook postrouting priority srcnat - 5;
+          iifname "client" oifname != "client" udp sport 4000-4999 snat ip to ${EXTERNAL}
+        }
+      }`,
+    );
+    try {
+      const call = createDialog(stage);
+      await stage.play(
+        ...call.establish(4000, 6000),
+        ...media(),
+        stage.blocked('stranger:6000', 'client:4000'),
+      );
+      assert.deepEqual(translations(topology), []);
+      await stage.play(...call.hangUp());
+      await nothingLeft();
+    } finally {
+      topology.firewall('nft', 'delete', 'table', 'inet', 'range');
+    }
+  });
+
+  it('are closed, too, where the inside host may send anyway and sent first', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`, INSIDE.replace('true', 'false'));
+    topology.firewall('nft', 'insert rule inet filter forward iifname "client" accept');
+    try {
+      const call = createDialog(stage);
+      await stage.play(...call.establish(4000, 6000), ...media());
+      assert.match(
+        mediaFlows(topology).join('\n'),
+        /src=10\.0\.1\.10 dst=10\.0\.2\.10 sport=4000 .*dport=4000/,
+      );
+      await stage.play(...call.hangUp());
+      await nothingLeft();
+      await stage.play(stage.blocked('server:6000', 'client:4000'));
+    } finally {
+      topology.firewall('nft', 'delete', 'table', 'inet', 'filter');
+      topology.firewall('nft', ADMINISTRATOR);
+    }
+  });
+
+  it('follow the address of an interface', async () => {
+    const log = await start('{external: interface:server, hosts: [10.0.1.10]}');
+    const old = createDialog(stage);
+    await stage.play(...old.establish(4000, 6000), ...media());
+    const NEXT = '10.0.2.201';
+    topology.firewall('ip', 'address', 'add', `${NEXT}/32`, 'dev', 'server');
+    topology.firewall('ip', 'address', 'delete', `${EXTERNAL}/32`, 'dev', 'server');
+    try {
+      await log.said(/the external address of server is .*10\.0\.2\.201/g);
+      await eventually(
+        () => translations(topology),
+        (left) => left.length === 0,
+      );
+      const call = createDialog(stage);
+      await stage.play(call.asks('INVITE', { body: sdp(NEXT, [4200]) }));
+      assert.ok(translations(topology).includes(`dnat4 udp 10.0.2.10 ${NEXT} 4200 is 10.0.1.10`));
+    } finally {
+      topology.firewall('ip', 'address', 'add', `${EXTERNAL}/32`, 'dev', 'server');
+      topology.firewall('ip', 'address', 'delete', `${NEXT}/32`, 'dev', 'server');
+    }
+  });
+
+  it(`lose no packet of ${CALLS} calls, sent at the earliest moment`, async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
+    assert.deepEqual(await race(topology, CALLS, { external: EXTERNAL }), {
+      sent: 4 * CALLS,
+      lost: 0,
+      firstLost: 0,
+      callsHurt: 0,
+    });
+    await nothingLeft();
   });
 });

@@ -198,11 +198,8 @@ describe('two hosts behind one external address', () => {
 describe('the address of an interface', () => {
   function setUp() {
     const settings = settingsWith(behindNat({ nat: [stands('interface:em0', [pbx.address])] }));
-    const addresses: { now: readonly Address[] } = { now: [PUBLIC] };
-    const inspector = createInspector(
-      () => settings,
-      (name) => (name === 'em0' ? addresses.now : []),
-    );
+    const inspector = createInspector(() => settings);
+    inspector.renumber({ em0: [PUBLIC], em1: ['203.0.113.77'] }, 0);
     const firewall = createModelFirewall();
     const commit = ({ change }: ReturnType<typeof inspector.tick>) => {
       if (change !== null) firewall.commit(change);
@@ -215,8 +212,7 @@ describe('the address of an interface', () => {
         return inspection.events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
       },
       renumber(now: readonly Address[], at: number) {
-        addresses.now = now;
-        const inspection = inspector.renumber(at);
+        const inspection = inspector.renumber({ em0: now }, at);
         commit(inspection);
         return inspection.events.flatMap((event) =>
           event.type === 'pinhole' ? [`${event.event.type} ${event.event.reason ?? ''}`.trim()] : [],

@@ -2,6 +2,7 @@ import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { CallRecord, Inspection, Inspector } from '../../inspector.ts';
+import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order, Report } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import { createAnswers } from './answers.ts';
@@ -36,9 +37,10 @@ export interface DataPathDeps {
 export interface DataPath {
   /**
    * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
-   * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known.
+   * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known; `addresses`:
+   * those of interfaces that stand for inside hosts.
    */
-  start(records: readonly CallRecord[], ingress?: Ingress | null): void;
+  start(records: readonly CallRecord[], ingress?: Ingress | null, addresses?: InterfaceAddresses): void;
   /**
    * One turn: waits for packets, for at most a tenth of a second; passes those at hand; does what is due. False
    * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
@@ -135,7 +137,11 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     outbox.say('error', `unexpected error in ${where}, the packet goes on: ${text}`);
   }
 
-  function start(records: readonly CallRecord[], found: Ingress | null = null): void {
+  function start(
+    records: readonly CallRecord[],
+    found: Ingress | null = null,
+    addresses: InterfaceAddresses = {},
+  ): void {
     passage.passCulprit();
     passage.learn(found);
     filter.takeLeftovers(records);
@@ -152,6 +158,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       }
       beat(clock());
     }
+    const { change, events } = inspector.renumber(addresses, clock());
+    if (change !== null) outbox.closed(change.close);
+    outbox.note(events);
     const { removed } = filter.compare();
     filter.exposure.start(filter.all(), clock());
     for (const { callId } of inspector.calls()) teller.know(callId);
@@ -170,6 +179,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);
         inspector.reload();
+      } else if (order.type === 'addresses') {
+        done(inspector.renumber(order.addresses, clock()));
       } else if (order.type === 'ingress') {
         passage.learn(order.ingress);
       } else if (order.type === 'repair') {
@@ -206,7 +217,11 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function end(call: Call): void {
-    const inspection = inspector.end(call, clock());
+    done(inspector.end(call, clock()));
+  }
+
+  /** What no packet asked for. */
+  function done(inspection: Inspection): void {
     if (inspection.change !== null) filter.commit(inspection.change);
     afterwards(inspection, clock(), true);
   }

@@ -4,6 +4,7 @@ import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Ingress } from '../../address/ingress.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type CallRecord, createInspector } from '../../inspector.ts';
+import type { InterfaceAddresses } from '../../policy/external.ts';
 import { createClock } from '../clock.ts';
 import type { Order, Report } from '../messages.ts';
 import { followed } from '../platform/observing.ts';
@@ -52,7 +53,7 @@ async function runThread(data: ThreadData): Promise<void> {
     post({ type: 'opened', description: ends.describe?.() ?? [] });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
-    const { records, ingress } = waitForStart(nextOrder);
+    const { records, ingress, addresses } = waitForStart(nextOrder);
     confineThread(libc);
     refuseRoot(libc, data.mayBeRoot);
     const heartbeat = data.heartbeat === null ? null : createHeartbeat(data.heartbeat);
@@ -80,7 +81,7 @@ async function runThread(data: ThreadData): Promise<void> {
       post,
       backlog: () => posted - Atomics.load(data.taken, 0),
     });
-    path.start(records, ingress);
+    path.start(records, ingress, addresses);
     heartbeat?.ready();
     try {
       while (path.turn());
@@ -99,11 +100,11 @@ async function runThread(data: ThreadData): Promise<void> {
 function waitForStart(nextOrder: () => Order | null): {
   readonly records: CallRecord[];
   readonly ingress: Ingress | null;
+  readonly addresses: InterfaceAddresses;
 } {
   for (;;) {
     const order = nextOrder();
-    if (order?.type === 'start')
-      return { records: order.records.flatMap(readRecord), ingress: order.ingress };
+    if (order?.type === 'start') return { ...order, records: order.records.flatMap(readRecord) };
     pause(START_POLL);
   }
 }
