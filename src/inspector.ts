@@ -445,8 +445,17 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
 
   function sessionOf({ sdp }: SipMessage): Session | SdpError | Refusal | null {
     if (sdp.kind === 'unusable') {
-      const reason = sdp.reason === 'nested-body' ? 'malformed-body' : sdp.reason;
-      return { reason, detail: sdp.reason };
+      switch (sdp.reason) {
+        case 'nested-body':
+          return { reason: 'malformed-body', detail: sdp.reason };
+        case 'beyond-content-length':
+          return {
+            reason: 'malformed-body',
+            detail: 'a session description stands behind Content-Length: 0',
+          };
+        default:
+          return { reason: sdp.reason, detail: sdp.reason };
+      }
     }
     return sdp.kind === 'sdp' ? readSdp(sdp.bytes, sdpCaps) : null;
   }

@@ -19,6 +19,18 @@ export function isSpace(code: number): boolean {
   return code <= SPACE;
 }
 
+/** Line breaks and NULs: what keepalives are made of, and what no message begins with. */
+export function isFiller(code: number): boolean {
+  return code === CR || code === LF || code === 0;
+}
+
+/** Index of the first character that is no filler, or `end`. */
+export function skipFillers(bytes: Uint8Array, start: number, end: number): number {
+  let i = start;
+  while (i < end && isFiller(bytes[i]!)) i++;
+  return i;
+}
+
 /** Index of the first character that is no white space, or `end`. */
 export function skipSpace(bytes: Uint8Array, start: number, end: number): number {
   let i = start;

@@ -177,13 +177,15 @@ export function isEnabled(stream: Stream): boolean {
 
 /**
  * Hold by 0.0.0.0 (RFC 3264 8.4) says that nothing is to be sent, not that the transport is gone: such a
- * stream keeps the address and ports it had, inactive.
+ * stream keeps the address and ports it had, inactive. With candidates it is no hold: they are the address
+ * (RFC 8840 4.1).
  */
 export function carryHold(next: Description, previous: Description | undefined): Description {
   if (previous === undefined) return next;
   const streams = next.session.streams.map((stream, index) => {
     const before = previous.session.streams[index];
-    const held = stream.connection.kind === 'unspecified' && isEnabled(stream);
+    const held =
+      stream.connection.kind === 'unspecified' && isEnabled(stream) && stream.candidates.length === 0;
     return held && before?.connection.kind === 'address' && isEnabled(before)
       ? { ...before, direction: 'inactive' as const }
       : stream;

@@ -26,7 +26,8 @@ export const REFUSALS = {
     advice: 'Switch body encoding off at the sender; a firewall cannot read it.',
   },
   'malformed-body': {
-    means: 'A multipart body has no usable boundary, or is nested too deeply.',
+    means:
+      'A multipart body has no usable boundary or is nested too deeply, or the description stands behind Content-Length.',
     advice: 'Report it to the maker of the sending device.',
   },
   'several-sdp': {

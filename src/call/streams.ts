@@ -236,7 +236,9 @@ function sourcesOf(
     allowConnection(found, family, announced.connection);
     if (kind !== 'rtp') allowConnection(found, family, announced.rtcp?.connection ?? null);
     if (settings.ice) {
-      for (const one of announced.candidates) allowConnection(found, family, one.connection);
+      for (const one of announced.candidates) {
+        if (one.transport === 'udp') allowConnection(found, family, one.connection);
+      }
       for (const one of dialog?.trickled[otherSide(side)] ?? NO_CANDIDATES) {
         if (one.mid === announced.mid) allowConnection(found, family, one.candidate.connection);
       }

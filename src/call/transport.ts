@@ -34,7 +34,7 @@ export function transportClass(proto: string): TransportClass | null {
  * one range. A disabled stream, and one whose transport is unknown, has none.
  */
 export function endpointsOf(stream: Stream, peer: Stream | null, apart: boolean): Endpoint[] {
-  if (stream.port === 0) return [];
+  if (stream.port === 0 || isPlaceholder(stream)) return [];
   const kind = transportClass(stream.proto);
   if (kind === null) return [];
   if (kind !== 'rtp') {
@@ -44,6 +44,11 @@ export function endpointsOf(stream: Stream, peer: Stream | null, apart: boolean)
   }
   const muxed = isMuxed(stream, peer);
   return rtpEndpoints(stream, muxed, apart);
+}
+
+/** Port 9 (RFC 863) in the m= line: where media goes is said by the candidates alone (RFC 8840 4.1). */
+function isPlaceholder({ port, candidates }: Stream): boolean {
+  return port === 9 && candidates.length > 0;
 }
 
 /** Whether RTP and RTCP share one port for certain. */

@@ -290,7 +290,11 @@ export const schema = {
       32,
       'Streams, one for each `m=` line, that are read in one description.',
     ),
-    candidates: setting(integer(0, 64), 8, 'ICE candidates that are read in one stream.'),
+    candidates: setting(
+      integer(0, 64),
+      24,
+      'ICE candidates over UDP, at an IP address, that are read in one stream; those over TCP do not count.',
+    ),
     headers: setting(integer(16, 4096), 256, 'Header fields of one message.'),
     messageBytes: setting(size('2k', '1m'), '64k', 'Size of one SIP message.'),
     tcpConnections: setting(integer(1, 1_000_000), 10_000, 'TCP connections whose streams are followed.'),

@@ -12,7 +12,7 @@ import type {
   TrickledCandidates,
 } from './session.ts';
 
-const CAPS: SdpCaps = { streams: 32, candidates: 8 };
+const CAPS: SdpCaps = { streams: 32, candidates: 24 };
 /** No datagram is larger, and no message of a stream either. */
 const MAX_BYTES = 65_536;
 const MAX_PORT = 65_535;
@@ -58,7 +58,7 @@ export function readSdpFragment(
     return {
       mid: String(media[index]!.mid ?? ''),
       candidates,
-      candidatesDropped: section.candidates + section.candidatesDropped - candidates.length,
+      candidatesDropped: section.openable + section.others + section.candidatesDropped - candidates.length,
       isLast: media[index]!.endOfCandidates !== undefined,
     };
   });
@@ -89,7 +89,7 @@ function streamOf(section: Section, media: MediaDescription, session: SessionDes
     mid: media.mid === undefined ? '' : String(media.mid),
     setup: media.setup ?? session.setup ?? '',
     candidates,
-    candidatesDropped: section.candidates + section.candidatesDropped - candidates.length,
+    candidatesDropped: section.openable + section.others + section.candidatesDropped - candidates.length,
   };
 }
 

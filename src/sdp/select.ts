@@ -1,4 +1,5 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
+import { parseAddress } from '../address/address.ts';
 import { printable } from '../printable.ts';
 import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
@@ -7,7 +8,10 @@ import type { SdpError, SdpErrorReason } from './session.ts';
 export interface SdpCaps {
   /** m= lines. */
   readonly streams: number;
-  /** a=candidate lines of one stream. */
+  /**
+   * a=candidate lines of one stream that could be opened: UDP at an IP address. Of the others as many more are
+   * kept, for people; those beyond are not missed.
+   */
   readonly candidates: number;
 }
 
@@ -29,15 +33,18 @@ export interface Selection {
  * rtcp-mux-only, and narrower tokens than RFC 8866.
  */
 export interface Section {
+  /** In lower case (RFC 6838 4.2). */
   readonly media: string;
   readonly port: number;
   readonly portCount: number;
   readonly proto: string;
   rtcpMuxOnly: boolean;
-  /** a=candidate lines in the text, and those left out. */
-  candidates: number;
+  /** a=candidate lines that are kept: those that could be opened, and others. */
+  openable: number;
+  others: number;
+  /** Those left out that could have been opened, or are too long to tell. */
   candidatesDropped: number;
-  /** The first c= as written, '' without one. */
+  /** The first c=, its words apart by one blank, '' without one. */
   connection: string;
   /** Bits of what was already taken: the first of each kind counts. */
   seen: number;
@@ -141,8 +148,9 @@ function newSection(media: string, port: number, portCount: number, proto: strin
     portCount,
     proto,
     rtcpMuxOnly: false,
+    openable: 0,
+    others: 0,
     candidatesDropped: 0,
-    candidates: 0,
     connection: '',
     seen: 0,
   };
@@ -153,18 +161,19 @@ function takeLine(walk: Walk, start: number, end: number): SdpError | null {
     return walk.hasVersion ? null : noVersion(walk, start, end);
   }
   const type = walk.bytes[start]!;
+  const valueStart = skipSpace(walk.bytes, start + 2, end);
   if (!walk.hasVersion) {
     walk.hasVersion = true;
-    const isVersion = type === 0x76 && decimal(walk.bytes, start + 2, end, 0) === 0;
+    const isVersion = type === 0x76 && decimal(walk.bytes, valueStart, end, 0) === 0;
     return isVersion ? null : noVersion(walk, start, end);
   }
   switch (type) {
     case 0x61: // a
-      return walk.section === null ? null : takeAttribute(walk, walk.section, start, end);
+      return walk.section === null ? null : takeAttribute(walk, walk.section, valueStart, end);
     case 0x6d: // m
-      return takeMedia(walk, start, end);
+      return takeMedia(walk, start, valueStart, end);
     case 0x63: // c
-      return walk.section === null ? null : takeConnection(walk, walk.section, start, end);
+      return walk.section === null ? null : takeConnection(walk, walk.section, start, valueStart, end);
     case 0x6f: // o
       if (walk.origin !== '') return malformed('a second o= line', walk, start, end);
       return takeOrigin(walk, start, end);
@@ -184,10 +193,27 @@ function takeOrigin(walk: Walk, start: number, end: number): SdpError | null {
   return null;
 }
 
-function keep(walk: Walk, start: number, end: number): SdpError | null {
-  if (end - start > MAX_LINE) return tooLong(walk, start);
-  walk.selected += `${walk.text.slice(start, end)}\n`;
+/** Keeps a line in the words that sdp-transform understands: apart by one blank each. */
+function keep(walk: Walk, line: string): null {
+  walk.selected += `${line}\n`;
   return null;
+}
+
+/** The words of [start, end); white space behind the colon of an attribute does not end its name. */
+function wordsOf(walk: Walk, start: number, end: number): string[] {
+  const words: string[] = [];
+  for (let i = start; i < end; ) {
+    let wordEnd = endOfWord(walk.bytes, i, end);
+    let word = walk.text.slice(i, wordEnd);
+    if (words.length === 0 && walk.bytes[wordEnd - 1] === COLON) {
+      const next = skipSpace(walk.bytes, wordEnd, end);
+      wordEnd = endOfWord(walk.bytes, next, end);
+      word += walk.text.slice(next, wordEnd);
+    }
+    words.push(word);
+    i = skipSpace(walk.bytes, wordEnd, end);
+  }
+  return words;
 }
 
 function tooLong(walk: Walk, start: number): SdpError {
@@ -201,48 +227,54 @@ function tooLong(walk: Walk, start: number): SdpError {
  * A section with several c= lines is legal for layered multicast only (RFC 8866 5.7). Wherever they differ the
  * section has no one address, and gets none.
  */
-function takeConnection(walk: Walk, section: Section, start: number, end: number): SdpError | null {
-  const connection = walk.text.slice(start + 2, end);
+function takeConnection(
+  walk: Walk,
+  section: Section,
+  start: number,
+  valueStart: number,
+  end: number,
+): SdpError | null {
+  const connection = end - start > MAX_LINE ? '' : connectionOf(wordsOf(walk, valueStart, end));
   const isRepeated = (section.seen & CONNECTION) !== 0;
   if (isRepeated && (section.connection === connection || (section.seen & CONNECTIONS_DIFFER) !== 0))
     return null;
   section.seen |= isRepeated ? CONNECTIONS_DIFFER : CONNECTION;
-  if (!isRepeated) section.connection = connection;
-  if (!isRepeated && (connection.startsWith('IN IP4 ') || connection.startsWith('IN IP6 '))) {
-    return keep(walk, start, end);
-  }
-  walk.selected += `c=${OTHER_NETWORK}\n`;
-  return null;
+  if (isRepeated) return keep(walk, `c=${OTHER_NETWORK}`);
+  if (end - start > MAX_LINE) return tooLong(walk, start);
+  section.connection = connection;
+  return keep(walk, `c=${connection === '' ? OTHER_NETWORK : connection}`);
+}
+
+/** `IN IP4 address`, in any case; '' for anything else. */
+function connectionOf([network = '', type = '', address = '']: readonly string[]): string {
+  const family = `${network} ${type}`.toUpperCase();
+  return address !== '' && (family === 'IN IP4' || family === 'IN IP6') ? `${family} ${address}` : '';
 }
 
 /** `m=<media> <port>[/<count>] <proto> <fmt>...` (RFC 8866 5.14). */
-function takeMedia(walk: Walk, start: number, end: number): SdpError | null {
+function takeMedia(walk: Walk, start: number, valueStart: number, end: number): SdpError | null {
   if (walk.sections.length >= walk.caps.streams) {
     walk.streamsDropped++;
     walk.section = null;
     return null;
   }
-  const mediaEnd = endOfWord(walk.bytes, start + 2, end);
+  const mediaEnd = endOfWord(walk.bytes, valueStart, end);
   const portStart = skipSpace(walk.bytes, mediaEnd, end);
   const portEnd = endOfWord(walk.bytes, portStart, end);
   const protoStart = skipSpace(walk.bytes, portEnd, end);
   const protoEnd = endOfWord(walk.bytes, protoStart, end);
-  if (
-    mediaEnd === start + 2 ||
-    protoEnd === protoStart ||
-    mediaEnd - start > MAX_TOKEN ||
-    protoEnd - protoStart > MAX_TOKEN
-  ) {
+  const slash = indexOfCode(walk.bytes, SLASH, portStart, portEnd);
+  const port = decimal(walk.bytes, portStart, slash, MAX_PORT);
+  // A line that is switched off needs no transport.
+  const hasWords = mediaEnd > valueStart && (protoEnd > protoStart || port === 0);
+  if (!hasWords || mediaEnd - valueStart > MAX_TOKEN || protoEnd - protoStart > MAX_TOKEN) {
     return malformed('expected media type, port and transport', walk, start, end);
   }
-  let slash = portStart;
-  while (slash < portEnd && walk.bytes[slash]! !== SLASH) slash++;
-  const port = decimal(walk.bytes, portStart, slash, MAX_PORT);
   const portCount = slash === portEnd ? 1 : decimal(walk.bytes, slash + 1, portEnd, MAX_PORT);
   if (port < 0 || portCount < 1 || port + 2 * (portCount - 1) > MAX_PORT) {
     return malformed('expected ports from 0 to 65535', walk, start, end);
   }
-  const media = copyOf(walk, start + 2, mediaEnd);
+  const media = copyOf(walk, valueStart, mediaEnd).toLowerCase();
   beginSection(walk, newSection(media, port, portCount, copyOf(walk, protoStart, protoEnd)));
   return null;
 }
@@ -260,41 +292,57 @@ function beginSection(walk: Walk, section: Section): void {
 }
 
 function takeAttribute(walk: Walk, section: Section, start: number, end: number): SdpError | null {
-  const kind = kindOf(walk, start + 2, end);
-  switch (kind) {
-    case OTHER:
-      return null;
-    case CANDIDATE:
-      if (section.candidates >= walk.caps.candidates || end - start > MAX_LINE) {
-        section.candidatesDropped++;
-        return null;
-      }
-      section.candidates++;
-      return keep(walk, start, end);
-    case BUNDLE:
-      return ++walk.groups > MAX_GROUPS ? null : keep(walk, start, end);
-    case MID:
-      if (walk.isFragment && (walk.sections.length === 0 || (section.seen & MID) !== 0)) {
-        return takeFragmentSection(walk, start, end);
-      }
+  const kind = kindOf(walk, start, end);
+  if (kind === OTHER) return null;
+  const isTooLong = end - start > MAX_LINE - 'a='.length;
+  if (kind === CANDIDATE) {
+    if (isTooLong) section.candidatesDropped++;
+    else takeCandidate(walk, section, wordsOf(walk, start, end));
+    return null;
   }
-  if ((section.seen & kind) !== 0) return null;
+  if (kind === BUNDLE && ++walk.groups > MAX_GROUPS) return null;
+  if (kind !== BUNDLE && (section.seen & kind) !== 0 && !(kind === MID && walk.isFragment)) return null;
+  if (isTooLong) return tooLong(walk, start - 'a='.length);
+  const words = wordsOf(walk, start, end);
+  if (kind === BUNDLE) return keep(walk, `a=${words.join(' ')}`);
+  if (kind === MID && walk.isFragment && (walk.sections.length === 0 || (section.seen & MID) !== 0)) {
+    return takeFragmentSection(walk, words);
+  }
+  if (kind === RTCP) return takeRtcp(walk, section, words);
   section.seen |= kind;
   if (kind === RTCP_MUX_ONLY) {
     section.rtcpMuxOnly = true;
     return null;
   }
-  if (kind === RTCP) {
-    const port = start + 'a=rtcp:'.length;
-    if (decimal(walk.bytes, port, endOfWord(walk.bytes, port, end), MAX_PORT) < 0) {
-      return malformed('expected a port from 0 to 65535', walk, start, end);
-    }
+  return keep(walk, `a=${words.join(' ')}`);
+}
+
+/** The third word of a candidate is its transport, the fifth its address (RFC 8839 5.1). */
+function takeCandidate(walk: Walk, section: Section, words: readonly string[]): void {
+  const isOpenable = words[2]?.toLowerCase() === 'udp' && parseAddress(words[4] ?? '') !== null;
+  const kept = isOpenable ? section.openable++ : section.others++;
+  if (kept < walk.caps.candidates) {
+    keep(walk, `a=${words.join(' ')}`);
+  } else if (isOpenable) {
+    section.openable--;
+    section.candidatesDropped++;
+  } else {
+    section.others--;
   }
-  return keep(walk, start, end);
+}
+
+/** `a=rtcp:<port> [IN IP4|IP6 <address>]` (RFC 3605 2.1); one without a port is as good as none. */
+function takeRtcp(walk: Walk, section: Section, [name = '', ...place]: readonly string[]): null {
+  const digits = Buffer.from(name.slice('rtcp:'.length), 'latin1');
+  if (decimal(digits, 0, digits.length, MAX_PORT) < 0) return null;
+  section.seen |= RTCP;
+  const [network = '', type = '', ...rest] = place;
+  const words = [name, network.toUpperCase(), type.toUpperCase(), ...rest];
+  return keep(walk, `a=${words.join(' ').trimEnd()}`);
 }
 
 /** In a fragment a=mid may stand for the m= line that older drafts of RFC 8840 did without. */
-function takeFragmentSection(walk: Walk, start: number, end: number): SdpError | null {
+function takeFragmentSection(walk: Walk, words: readonly string[]): null {
   if (walk.sections.length >= walk.caps.streams) {
     walk.streamsDropped++;
     walk.section = null;
@@ -303,7 +351,7 @@ function takeFragmentSection(walk: Walk, start: number, end: number): SdpError |
   const section = newSection('', 0, 1, '');
   section.seen = MID;
   beginSection(walk, section);
-  return keep(walk, start, end);
+  return keep(walk, `a=${words.join(' ')}`);
 }
 
 /** Which of the attributes that are read stands at `start`; names are case-sensitive (RFC 8866 5.13). */

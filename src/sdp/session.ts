@@ -16,7 +16,7 @@ export interface Session {
 export type Direction = 'sendrecv' | 'sendonly' | 'recvonly' | 'inactive';
 
 export interface Stream {
-  /** audio, video, image, application, message, text... as written. */
+  /** audio, video, image, application, message, text... in lower case. */
   readonly media: string;
   /** Transport as written: RTP/AVP, UDP/TLS/RTP/SAVPF, udptl, TCP/MSRP... */
   readonly proto: string;

@@ -24,16 +24,25 @@ const BOUNDARY = nameBytes('boundary');
 /**
  * The session description in a body: one application/sdp with disposition `session`, which is its default
  * (RFC 3261 20.11), alone or as a part of multipart/mixed, alternative or related (RFC 2046 5.1). A body of any
- * other type has none, whatever its text looks like. Views into `bytes` are returned, nothing is copied; time is
+ * other type has none, whatever its text looks like; one without a type has one if it begins with `v=0`. Views into `bytes` are returned, nothing is copied; time is
  * linear in `bytes`.
  */
 export function readBody(headers: BodyHeaders, bytes: Buffer): SdpBody {
   if (headers.contentType === 'application/sdp' && headers.contentDisposition === '') {
     if (headers.contentEncoding === '') return { kind: 'sdp', bytes };
   }
+  if (headers.contentType === '') {
+    const isBare = isSession(headers) && !isEncoded(headers, '') && beginsLikeSdp(bytes);
+    return isBare ? { kind: 'sdp', bytes } : NONE;
+  }
   const found: Found = { parts: 0, sdp: null, fragment: null, problem: null };
   visit(headers, '', bytes, 0, found);
   return found.problem ?? found.sdp ?? found.fragment ?? NONE;
+}
+
+/** `v=0` and a line end: nothing else that a SIP message carries begins so. */
+function beginsLikeSdp(bytes: Buffer): boolean {
+  return bytes.toString('latin1', 0, 3) === 'v=0' && (bytes[3] === CR || bytes[3] === LF);
 }
 
 interface Found {
@@ -107,7 +116,10 @@ function firstWord(value: string): string {
   return word.toLowerCase();
 }
 
-/** Visits each part between the delimiter lines (RFC 2046 5.1.1); text before the first and after the last is none. */
+/**
+ * Visits each part between the delimiter lines (RFC 2046 5.1.1); text before the first and after the last is none.
+ * Without the closing delimiter the last part ends with the body.
+ */
 function visitParts(contentType: string, bytes: Buffer, depth: number, found: Found): void {
   const boundary = boundaryOf(contentType);
   if (boundary === '') {
@@ -134,7 +146,8 @@ function visitParts(contentType: string, bytes: Buffer, depth: number, found: Fo
     }
     line = lineEnd + 1;
   }
-  fail(found, 'malformed-body');
+  if (partStart < 0) fail(found, 'malformed-body');
+  else visitPart(text, bytes, Math.min(partStart, bytes.length), bytes.length, depth, found);
 }
 
 /** The line break before a delimiter belongs to the delimiter. */

@@ -51,8 +51,9 @@ export function endOfQuoted(bytes: Uint8Array, start: number, end: number): numb
 
 /**
  * The value of the parameter `name` in the `;name=value` list at `start`, quotes included, as a part of `text`,
- * which is `bytes` decoded; '' when it is not there, null when the list is malformed before it is found. The list
- * ends at `end` or at a comma.
+ * which is `bytes` decoded; '' when it is not there, null when a quoted string in the list is never closed. The list
+ * ends at `end` or at a comma. What is no parameter is stepped over, up to the next semicolon; with `strict` an
+ * empty one makes the list malformed, too (null).
  */
 export function parameter(
   bytes: Uint8Array,
@@ -60,6 +61,7 @@ export function parameter(
   start: number,
   end: number,
   name: Uint8Array,
+  strict = false,
 ): string | null {
   let i = skipSpace(bytes, start, end);
   while (i < end && bytes[i] === SEMICOLON) {
@@ -68,7 +70,7 @@ export function parameter(
     i = nameStart;
     while (i < end && isTokenCode(bytes[i]!)) i++;
     const nameEnd = i;
-    if (nameEnd === nameStart) return null;
+    if (nameEnd === nameStart && strict) return null;
     i = skipSpace(bytes, i, end);
     let valueStart = i;
     if (i < end && bytes[i] === EQUALS) {
@@ -83,9 +85,12 @@ export function parameter(
     if (nameEnd - nameStart === name.length && hasName(bytes, nameStart, name)) {
       return text.slice(valueStart, i);
     }
-    i = skipSpace(bytes, i, end);
+    while (i < end && bytes[i] !== SEMICOLON && bytes[i] !== COMMA) {
+      i = bytes[i] === QUOTE ? endOfQuoted(bytes, i, end) + 1 : i + 1;
+      if (i === 0) return null;
+    }
   }
-  return i === end || bytes[i] === COMMA ? '' : null;
+  return i === end || bytes[i] === COMMA || !strict ? '' : null;
 }
 
 function endOfParameter(bytes: Uint8Array, start: number, end: number): number {

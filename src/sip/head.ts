@@ -5,6 +5,7 @@ import {
   CR,
   decimal,
   endOfWord,
+  indexOfCode,
   isSpace,
   LF,
   SLASH,
@@ -16,6 +17,7 @@ import {
 import {
   COMMA,
   endOfQuoted,
+  GREATER,
   hasName,
   isFold,
   isTokenCode,
@@ -47,9 +49,7 @@ export interface Head {
 
 /** RFC 3261 20.14 gives no bound; a message of 2 GiB or more is none. */
 const MAX_CONTENT_LENGTH = 2 ** 31 - 1;
-/** RFC 3261 8.1.1.5. */
-const MAX_CSEQ = 2 ** 31 - 1;
-/** delta-seconds (RFC 3261 20.19) and RSeq (RFC 3262 7.1). */
+/** CSeq (of which RFC 3261 8.1.1.5 allows the half), delta-seconds (20.19) and RSeq (RFC 3262 7.1). */
 const MAX_UINT32 = 2 ** 32 - 1;
 
 /** Characters of a Call-ID, a tag, a branch, a sent-by or a method. Longer ones are nobody's and would be kept. */
@@ -157,7 +157,7 @@ export function readHead(
     }
     position = end + 1;
   }
-  const contentLength = readContentLength(bytes);
+  const contentLength = readContentLength(bytes, crlfOnly);
   if (contentLength === INVALID) {
     const found = printable(headerValue(text, CONTENT_LENGTH));
     return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
@@ -309,7 +309,7 @@ function readStartLine(bytes: Uint8Array, text: string, start: number, end: numb
   let i = start;
   while (i < end && isTokenCode(bytes[i]!)) i++;
   const methodEnd = i;
-  while (i < end && bytes[i]! === SPACE) i++;
+  while (i < end && isFold(bytes[i]!)) i++;
   const subjectStart = i;
   i = endOfWord(bytes, i, end);
   const subjectEnd = i;
@@ -357,9 +357,10 @@ function malformed(text: string, slot: number, expected: string): SipError {
 const ABSENT = -1;
 const INVALID = -2;
 
-function readContentLength(bytes: Uint8Array): number {
+/** On a stream a Content-Length without a number frames nothing; in a datagram it says nothing. */
+function readContentLength(bytes: Uint8Array, stream: boolean): number {
   const start = starts[CONTENT_LENGTH]!;
-  if (start < 0) return ABSENT;
+  if (start < 0 || (!stream && start === ends[CONTENT_LENGTH]!)) return ABSENT;
   const length = decimal(bytes, start, ends[CONTENT_LENGTH]!, MAX_CONTENT_LENGTH);
   return length < 0 ? INVALID : length;
 }
@@ -374,9 +375,9 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
   const cseqStart = starts[CSEQ]!;
   const cseqEnd = ends[CSEQ]!;
   const numberEnd = endOfWord(bytes, cseqStart, cseqEnd);
-  const cseq = decimal(bytes, cseqStart, numberEnd, MAX_CSEQ);
+  const cseq = decimal(bytes, cseqStart, numberEnd, MAX_UINT32);
   const cseqMethod = text.slice(skipSpace(bytes, numberEnd, cseqEnd), cseqEnd);
-  if (cseq < 0 || cseqMethod === '') return malformed(text, CSEQ, 'a number below 2**31 and a method');
+  if (cseq < 0 || cseqMethod === '') return malformed(text, CSEQ, 'a number below 2**32 and a method');
   if (startLine.status === 0 && cseqMethod !== startLine.method) {
     return malformed(text, CSEQ, `the method of the request, ${printable(startLine.method, 40)}`);
   }
@@ -389,7 +390,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
   const viaEnd = ends[VIA]!;
   const sentByStart = startOfSentBy(bytes, starts[VIA]!, viaEnd);
   const sentByEnd = endOfSentBy(bytes, sentByStart, viaEnd);
-  const branch = parameter(bytes, text, sentByEnd, viaEnd, BRANCH);
+  const branch = parameter(bytes, text, sentByEnd, viaEnd, BRANCH, true);
   if (sentByEnd === sentByStart || branch === null) {
     return malformed(text, VIA, 'SIP/2.0/transport host:port;parameters');
   }
@@ -425,13 +426,20 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
 
 /**
  * The tag of a From or To value; '' without one, null when a quoted string or a `<` is never closed. Without <>
- * everything after the first semicolon belongs to the header, not to the URI (RFC 3261 20.10).
+ * everything after the first semicolon belongs to the header, not to the URI (RFC 3261 20.10); a semicolon before
+ * a `<` may also be one of a name that should stand in quotes.
  */
 function readTag(bytes: Uint8Array, text: string, start: number, end: number): string | null {
   let i = start;
   while (i < end) {
     const code = bytes[i]!;
-    if (code === SEMICOLON) break;
+    if (code === SEMICOLON) {
+      // What has no colon is no URI, but a name.
+      const open = indexOfCode(bytes, COLON, start, i) === i ? indexOfCode(bytes, LESS, i, end) : end;
+      if (indexOfCode(bytes, GREATER, open, end) === end) break;
+      i = open;
+      continue;
+    }
     if (code === LESS) {
       i = text.indexOf('>', i) + 1;
       if (i === 0 || i > end) return null;
@@ -478,7 +486,7 @@ function readRack(bytes: Uint8Array, text: string, start: number, end: number): 
   const cseqStart = skipSpace(bytes, rseqEnd, end);
   const cseqEnd = endOfWord(bytes, cseqStart, end);
   const rseq = decimal(bytes, start, rseqEnd, MAX_UINT32);
-  const cseq = decimal(bytes, cseqStart, cseqEnd, MAX_CSEQ);
+  const cseq = decimal(bytes, cseqStart, cseqEnd, MAX_UINT32);
   const method = text.slice(skipSpace(bytes, cseqEnd, end), end);
   const isMethod = method !== '' && method.length <= MAX_IDENTIFIER;
   return rseq < 0 || cseq < 0 || !isMethod ? null : { rseq, cseq, method };

@@ -18,7 +18,7 @@ export interface SipMessage {
   readonly callId: string;
   readonly fromTag: string;
   readonly toTag: string;
-  /** CSeq number and method (RFC 3261 20.16), the number below 2**31. */
+  /** CSeq number and method (RFC 3261 20.16), the number below 2**32. */
   readonly cseq: number;
   readonly cseqMethod: string;
   /** `branch` and sent-by of the topmost Via. */
@@ -47,7 +47,12 @@ export type SdpBody =
   | { readonly kind: 'sdpfrag'; readonly bytes: Buffer }
   | {
       readonly kind: 'unusable';
-      readonly reason: 'several-sdp' | 'encoded-body' | 'malformed-body' | 'nested-body';
+      readonly reason:
+        | 'several-sdp'
+        | 'encoded-body'
+        | 'malformed-body'
+        | 'nested-body'
+        | 'beyond-content-length';
     };
 
 /** Why bytes were not taken as a SIP message. Closed list; docs/refusals.md explains each. */

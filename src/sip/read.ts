@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { CR, LF } from '../scan.ts';
+import { skipFillers } from '../scan.ts';
 import { readBody } from './body.ts';
 import { type Head, readHead, sipError } from './head.ts';
 import type { SipError, SipMessage } from './message.ts';
@@ -19,8 +19,9 @@ const DATAGRAM: SipLimits = { stream: false, maxHeaders: 256, maxBytes: 65_535 }
  *
  * Nothing is copied but the text of the message: `sdp.bytes` is a view of `bytes` and lasts as long as they do,
  * and the strings of a short message share one copy of its text. In a datagram
- * Content-Length bytes are the body and what follows is discarded; without Content-Length the body goes to the
- * end. Never throws; time is linear in `bytes`.
+ * Content-Length bytes are the body and what follows is discarded; without Content-Length, and with one that is
+ * a little too large, the body goes to the end. docs/leniency.md lists where less than the RFC asks will do.
+ * Never throws; time is linear in `bytes`.
  */
 export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage | SipError {
   const limits = options === undefined ? DATAGRAM : { ...DATAGRAM, ...options };
@@ -28,8 +29,7 @@ export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage
     return sipError('message-too-large', `${bytes.length} bytes, at most ${limits.maxBytes} are read`);
   }
   const text = bytes.toString('latin1');
-  let start = 0;
-  while (bytes[start] === CR || bytes[start] === LF) start++;
+  const start = skipFillers(bytes, 0, bytes.length);
   const head = readHead(bytes, text, start, limits.maxHeaders, limits.stream);
   return 'error' in head ? head : finishMessage(head, bytes, limits.stream);
 }
@@ -42,14 +42,28 @@ export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMe
   const { contentLength, message } = head;
   const available = bytes.length - head.bodyStart;
   if (stream && contentLength < 0) return missingContentLength();
-  if (contentLength > available || (stream && contentLength < available)) {
+  if (contentLength !== available && contentLength >= 0 && !isForgiven(contentLength, available, stream)) {
     const error = contentLength > available ? 'truncated-body' : 'bad-content-length';
     return sipError(error, `Content-Length is ${contentLength}, ${available} bytes are there`);
   }
-  const length = contentLength < 0 ? available : contentLength;
-  if (length === 0 || 'error' in message) return message;
-  message.sdp = readBody(head, bytes.subarray(head.bodyStart, head.bodyStart + length));
+  if (available === 0 || 'error' in message) return message;
+  const rest = bytes.subarray(head.bodyStart);
+  if (contentLength === 0) {
+    const isHidden = readBody(head, rest).kind === 'sdp';
+    if (isHidden) message.sdp = { kind: 'unusable', reason: 'beyond-content-length' };
+    return message;
+  }
+  message.sdp = readBody(head, contentLength < 0 ? rest : rest.subarray(0, contentLength));
   return message;
+}
+
+/** Bytes by which Content-Length may exceed the body of a datagram: about one for each line of a description. */
+const MAX_EXCESS = 128;
+
+/** In a datagram what is too much is discarded (RFC 3261 18.3), and what is said to be there and is not was miscounted. */
+function isForgiven(contentLength: number, available: number, stream: boolean): boolean {
+  if (stream) return false;
+  return contentLength < available || (available > 0 && contentLength - available <= MAX_EXCESS);
 }
 
 /** RFC 3261 18.3: without a length nobody knows where the next message of a stream begins. */

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { COLON, CR, LF, SPACE } from '../scan.ts';
-import { isTokenCode, LESS } from './grammar.ts';
+import { COLON, isFiller, isSpace, LF, skipFillers, trimEnd } from '../scan.ts';
+import { isFold, isTokenCode, LESS } from './grammar.ts';
 
 /** The longest method and the longest URI scheme that are looked at, in bytes. */
 const MAX_WORD = 64;
@@ -16,7 +16,7 @@ export type Recognition = 'sip' | 'other' | 'undecided';
 
 /**
  * Whether a payload begins like a SIP message: `METHOD scheme:... SIP/2.0` or `SIP/2.0`, of any version number,
- * possibly after line breaks. Looks at the first line only, and beyond its second word only if that is a URI.
+ * possibly after line breaks and NULs. Looks at the first line only, and beyond its second word only if that is a URI.
  * A request of HTTP or RTSP is not SIP. Meant to find SIP on any port.
  */
 export function looksLikeSip(payload: Buffer): boolean {
@@ -26,17 +26,15 @@ export function looksLikeSip(payload: Buffer): boolean {
 /** The same for the first bytes of a stream, of which more may come: `undecided` until they are enough. */
 export function recogniseStart(bytes: Buffer): Recognition {
   const end = bytes.length;
-  let i = 0;
-  while (i < end && (bytes[i] === CR || bytes[i] === LF)) i++;
-  const line = i;
+  const line = skipFillers(bytes, 0, end);
   const matched = matchVersion(bytes, line, end);
   if (matched === VERSION.length) return 'sip';
   if (line + matched === end) return 'undecided';
 
-  i = endOfToken(bytes, line, end);
+  let i = endOfToken(bytes, line, end);
   if (i === end) return i - line > MAX_WORD ? 'other' : 'undecided';
-  if (i === line || bytes[i] !== SPACE) return 'other';
-  while (i < end && bytes[i] === SPACE && i - line < 2 * MAX_WORD) i++;
+  if (i === line || !isFold(bytes[i]!)) return 'other';
+  while (i < end && isFold(bytes[i]!) && i - line < 2 * MAX_WORD) i++;
   if (i < end && bytes[i] === LESS) i++;
   const scheme = i;
   i = endOfToken(bytes, scheme, end);
@@ -46,10 +44,8 @@ export function recogniseStart(bytes: Buffer): Recognition {
   const lineFeed = bytes.indexOf(LF, i);
   if (lineFeed > line + MAX_LINE) return 'other';
   if (lineFeed < 0) return end - line < MAX_LINE ? 'undecided' : 'other';
-  let lineEnd = lineFeed;
-  while (bytes[lineEnd - 1] === CR || bytes[lineEnd - 1] === SPACE) lineEnd--;
-  const version = lineEnd - 'SIP/2.0'.length;
-  return bytes[version - 1] === SPACE && matchVersion(bytes, version, end) === VERSION.length
+  const version = trimEnd(bytes, i, lineFeed) - 'SIP/2.0'.length;
+  return isSpace(bytes[version - 1]!) && matchVersion(bytes, version, end) === VERSION.length
     ? 'sip'
     : 'other';
 }
@@ -61,11 +57,7 @@ export function recogniseStart(bytes: Buffer): Recognition {
 export function isKeepalive(payload: Buffer): boolean {
   const first = payload[0];
   if (first === undefined) return true;
-  if (first === CR || first === LF || first === 0) {
-    let i = 1;
-    while (i < payload.length && (payload[i] === CR || payload[i] === LF || payload[i] === 0)) i++;
-    if (i === payload.length) return true;
-  }
+  if (isFiller(first) && skipFillers(payload, 1, payload.length) === payload.length) return true;
   return first < 4 && payload.length >= STUN_HEADER_BYTES && payload.readUInt32BE(4) === STUN_MAGIC_COOKIE;
 }
 

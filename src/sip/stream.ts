@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { CR, LF } from '../scan.ts';
+import { CR, LF, skipFillers } from '../scan.ts';
 import { type Head, readHead, sipError } from './head.ts';
 import type { SipError, SipErrorReason, SipMessage } from './message.ts';
 import { finishMessage, missingContentLength } from './read.ts';
@@ -63,7 +63,8 @@ interface Stream {
 
 /**
  * A framer for one direction of one connection. Messages are told apart by Content-Length alone (RFC 3261 18.3),
- * never by segment boundaries; line breaks between them are keepalives (RFC 5626 3.5.1). A stream whose first
+ * never by segment boundaries; line breaks between them are keepalives (RFC 5626 3.5.1), and so are the NULs that
+ * some send with them: no message begins with one. A stream whose first
  * bytes are not SIP is not SIP for life, whatever comes later: a web page can make a browser send SIP text in
  * the middle of an HTTP request, at the start of a segment.
  */
@@ -103,7 +104,7 @@ function push(stream: Stream, segment: Buffer, afterSilence: boolean): readonly 
   const answers: (SipMessage | SipError)[] = [];
   let rest = stream.size === 0 ? segment : append(stream, segment);
   while (rest.length > 0) {
-    if (stream.scanned === 0) rest = withoutLineBreaks(rest);
+    if (stream.scanned === 0) rest = withoutFillers(rest);
     const answer = rest.length === 0 ? null : takeMessage(stream, rest);
     if (answer === null) break;
     answers.push(answer.message);
@@ -193,9 +194,8 @@ function holdsHeaders(segment: Buffer): boolean {
   return recogniseStart(segment) === 'sip' && segment.includes('\r\n\r\n');
 }
 
-function withoutLineBreaks(bytes: Buffer): Buffer {
-  let start = 0;
-  while (start < bytes.length && (bytes[start] === CR || bytes[start] === LF)) start++;
+function withoutFillers(bytes: Buffer): Buffer {
+  const start = skipFillers(bytes, 0, bytes.length);
   return start === 0 ? bytes : bytes.subarray(start);
 }
 

@@ -64,7 +64,7 @@ describe('any text', () => {
         assert.ok(session.streams.length <= 32);
         for (const { port, portCount, candidates } of session.streams) {
           assert.ok(Number.isInteger(port) && port >= 0 && port + 2 * (portCount - 1) <= 65_535);
-          assert.ok(portCount >= 1 && candidates.length <= 8);
+          assert.ok(portCount >= 1 && candidates.length <= 2 * 24);
           for (const candidate of candidates) {
             assert.ok(Number.isInteger(candidate.port) && candidate.port >= 0 && candidate.port <= 65_535);
           }

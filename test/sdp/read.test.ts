@@ -314,7 +314,8 @@ describe('addresses', () => {
     assert.deepEqual(rtcp('53020 IN IP0 192.0.2.1'), { port: 53020, connection: { kind: 'none' } });
     assert.deepEqual(rtcp('53020 IN IP4 0.0.0.0'), { port: 53020, connection: { kind: 'unspecified' } });
     for (const port of ['65536', '-1', '', 'x', '4294967297', '53020x']) {
-      assert.equal(refusal(...around('m=audio 5004 RTP/AVP 0', `a=rtcp:${port}`)), 'malformed-sdp', port);
+      assert.equal(rtcp(port), null, `${port}: as good as none`);
+      assert.equal(stream('m=audio 5004 RTP/AVP 0', `a=rtcp:${port}`, 'a=rtcp:53020').rtcp?.port, 53020);
     }
   });
 });
@@ -422,20 +423,20 @@ describe('caps', () => {
     assert.deepEqual(answer.streams[0]!.connection, address('192.0.2.1'));
   });
 
-  it('8 candidates of a stream, or as many as asked for, the others counted', () => {
+  it('24 candidates of a stream, or as many as asked for, the others counted', () => {
     const candidates = Array.from(
-      { length: 10 },
+      { length: 26 },
       (_, index) => `a=candidate:${index} 1 UDP 1 192.0.2.1 ${6000 + index} typ host`,
     );
     const lines = around('m=audio 5004 RTP/AVP 0', ...candidates, 'm=audio 5006 RTP/AVP 0', ...candidates);
     for (const { candidates, candidatesDropped } of read(...lines).streams) {
-      assert.equal(candidates.length, 8);
+      assert.equal(candidates.length, 24);
       assert.equal(candidatesDropped, 2);
     }
     const two = readSdp(Buffer.from(lines.join('\n')), { streams: 32, candidates: 2 });
     assert.ok(!('error' in two));
     assert.equal(two.streams[1]!.candidates.length, 2);
-    assert.equal(two.streams[1]!.candidatesDropped, 8);
+    assert.equal(two.streams[1]!.candidatesDropped, 24);
   });
 
   it('1024 bytes of a line that decides, 64 KiB of all', () => {

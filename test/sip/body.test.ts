@@ -45,7 +45,6 @@ describe('a body that is one thing', () => {
 
   it('nothing else is a description, though it begins with v=0', () => {
     for (const type of [
-      '',
       'text/plain',
       'application/sdp-x',
       'text/sdp',
@@ -54,6 +53,16 @@ describe('a body that is one thing', () => {
     ]) {
       assert.equal(found(OFFER, { type }), 'none', type);
     }
+  });
+
+  it('without a type it is one that begins with v=0 and a line end', () => {
+    assert.equal(found(OFFER, { type: '' }), `sdp:${OFFER}`);
+    assert.equal(found('v=0\nx', { type: '' }), 'sdp:v=0\nx');
+    for (const body of ['', 'v=0', 'v=01\r\n', ' v=0\r\n', '\r\nv=0\r\n', `hello\r\n${OFFER}`]) {
+      assert.equal(found(body, { type: '' }), 'none', JSON.stringify(body));
+    }
+    assert.equal(found(OFFER, { type: '', encoding: 'gzip' }), 'none');
+    assert.equal(found(OFFER, { type: '', disposition: 'render' }), 'none');
   });
 
   it('disposition `session` is the default, others are other things (RFC 3261 20.11, RFC 3959)', () => {
@@ -139,12 +148,17 @@ describe('multipart (RFC 2046 5.1)', () => {
     assert.equal(found(multipart('b1', sdpPart(OFFER, 'Content-Type: text/plain')), mixed), 'malformed-body');
   });
 
-  it('no boundary, a boundary that never comes, no closing delimiter', () => {
+  it('no boundary, a boundary that never comes', () => {
     assert.equal(found(OFFER, { type: 'multipart/mixed' }), 'malformed-body');
     assert.equal(found(OFFER, { type: 'multipart/mixed;boundary=""' }), 'malformed-body');
     assert.equal(found(OFFER, { type: `multipart/mixed;boundary=${'b'.repeat(71)}` }), 'malformed-body');
     assert.equal(found(OFFER, mixed), 'malformed-body');
-    assert.equal(found(`--b1\r\n${sdpPart(OFFER)}`, mixed), 'malformed-body');
+  });
+
+  it('without its closing delimiter ends with the body', () => {
+    assert.equal(found(`--b1\r\n${sdpPart(OFFER)}`, mixed), `sdp:${OFFER}`);
+    assert.equal(found(`--b1\r\n${sdpPart(OFFER)}\r\n--b1\r\n${sdpPart(OFFER)}`, mixed), 'several-sdp');
+    assert.equal(found(`--b1\r\n\r\nx\r\n--b1`, mixed), 'none');
   });
 
   function nested(depth: number): string {

@@ -78,12 +78,14 @@ describe('jain-sip torture messages', { skip: withoutShared }, () => {
 describe('kamailio test messages', { skip: withoutShared }, () => {
   /** All others are read. None of these can be used: their source tests a parser, not a call. */
   const refused: Readonly<Record<string, readonly string[]>> = {
-    // Stored with LF for CRLF, so that the body is shorter than Content-Length says; or without a body at all.
-    'truncated-body': [
-      ...['bad_uri', 'dns', 'inv_srv', 'invite00', 'invite3-callid', 'invite4-cseq', 'invite5-callid'],
-      ...['invite6-badbranch-via', 'long', 'message', 'message02', 'ms-invite-00', 'nmr', 'route', 'rport'],
+    // Without a body at all.
+    'truncated-body': ['message', 'message02', 'rport'],
+    'missing-header': [
+      ...['bad_uri', 'bad_via1', 'inv_srv', 'invite1', 'invite3-callid', 'invite5-callid', 'no_eom_reply'],
+      ...['req1', 'req2', 'short_reply'],
     ],
-    'missing-header': ['bad_via1', 'invite1', 'no_eom_reply', 'req1', 'req2', 'short_reply'],
+    // CSeq: 101
+    'malformed-header': ['invite4-cseq'],
     // The first line ends in SIP/2.0/UDP.
     'malformed-start-line': ['bad_via2', 'bad_via3'],
   };
@@ -98,13 +100,23 @@ describe('kamailio test messages', { skip: withoutShared }, () => {
     assert.deepEqual(Object.fromEntries(actual), Object.fromEntries(expected));
   });
 
-  it('with CRLF the calls among the short ones open their media, and the others show the defect they are named for', () => {
+  /** Stored with LF for CRLF, so that the body is shorter than Content-Length says; or without a body at all. */
+  const short = [
+    ...['bad_uri', 'dns', 'inv_srv', 'invite00', 'invite3-callid', 'invite4-cseq', 'invite5-callid'],
+    ...['invite6-badbranch-via', 'long', 'message', 'message02', 'ms-invite-00', 'nmr', 'route', 'rport'],
+  ];
+
+  it('the calls among the short ones open their media, with LF as with CRLF, and the others show the defect they are named for', () => {
     const outcomes: Record<string, string> = {};
-    for (const name of refused['truncated-body']!) {
-      const text = readFileSync(`${messagesDir}/kamailio/${name}.sip`, 'latin1').replace(/\r?\n/g, '\r\n');
-      const message = readSip(Buffer.from(text, 'latin1'));
-      if (isError(message)) outcomes[name] = message.error;
-      else if (message.sdp.kind === 'sdp') outcomes[name] = mediaOf(message.sdp.bytes);
+    for (const name of short) {
+      const found = ['\n', '\r\n'].map((lineEnd) => {
+        const text = readFileSync(`${messagesDir}/kamailio/${name}.sip`, 'latin1');
+        const message = readSip(Buffer.from(text.replace(/\r?\n/g, lineEnd), 'latin1'));
+        if (isError(message)) return message.error;
+        return message.sdp.kind === 'sdp' ? mediaOf(message.sdp.bytes) : message.sdp.kind;
+      });
+      assert.equal(found[0], found[1], name);
+      outcomes[name] = found[0]!;
     }
     assert.deepEqual(outcomes, {
       bad_uri: 'missing-header',
@@ -149,8 +161,6 @@ describe('fuzzing seeds of pjsip and sipgo', { skip: withoutShared }, () => {
       'sip_input.1.sip': 'missing-header',
       // Two messages cut into one another.
       'sip_input.4.sip': 'missing-header',
-      'sip_multipart_alternative.sip': 'truncated-body',
-      'sip_multipart_basic.sip': 'truncated-body',
     });
   });
 
@@ -168,6 +178,8 @@ describe('all collections on a stream', { skip: withoutShared }, () => {
         const bytes = readFileSync(`${messagesDir}/${collection}/${name}`);
         const [framed] = createSipFramer().push(bytes);
         if (framed === undefined || isError(framed)) continue;
+        // What stands behind Content-Length is the next message there.
+        if (!isError(answer) && answer.sdp.kind === 'unusable') continue;
         assert.deepEqual(framed, answer, `${collection}/${name}`);
       }
     }

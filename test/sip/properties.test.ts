@@ -31,7 +31,7 @@ const written = fc.record({
   toTag: fc.option(token),
   branch: fc.option(token),
   sentBy,
-  cseq: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
+  cseq: fc.integer({ min: 0, max: 2 ** 32 - 1 }),
   sessionExpires: fc.option(fc.integer({ min: 0, max: 2 ** 32 - 1 })),
   rseq: fc.option(fc.integer({ min: 0, max: 2 ** 32 - 1 })),
   body: fc.constantFrom('', OFFER),

@@ -10,7 +10,7 @@ const { createSipFramer } = await import('../../src/sip/stream.ts');
 const { isKeepalive, looksLikeSip } = await import('../../src/sip/recognise.ts');
 
 /** Steps for each byte of a message, whatever its bytes. Usual ones take two to four. */
-const MOST = 60;
+const MOST = 90;
 const SIZE = 4096;
 
 /** Everything that the room does with the bytes of a packet. */
