@@ -76,6 +76,17 @@ export const replay = command(
       })
       .option('calls', { type: 'boolean', describe: 'The calls with their messages only' })
       .option('refused', { type: 'boolean', describe: 'Refusals and blocked media only' })
+      .option('filter', {
+        type: 'string',
+        requiresArg: true,
+        default: '',
+        describe: 'Calls only in which these words are found: Call-ID, names, addresses, outcome',
+      })
+      .option('full', {
+        type: 'boolean',
+        default: false,
+        describe: 'Every call in full; without it, of more than 20 calls those in trouble',
+      })
       .conflicts('calls', 'refused')
       .epilogue(
         'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged.\n' +
@@ -104,7 +115,7 @@ export const replay = command(
     const style = terminalStyle(process.stdout, process.env);
     if (args.html !== undefined && !(await writePage(args.html, report))) return 1;
     if (args.html === undefined || args.json) {
-      await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style));
+      await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style, args));
     }
     for (const { message } of report.damage) console.error(`pinholed: ${message}`);
     return report.damage.length > 0 ? 2 : 0;

@@ -110,10 +110,13 @@ function packetIn({ linkType, bytes }: Frame): Buffer {
  * What has to be equal: everything but packets, which only a filter's counters know here, and pinholes that are
  * about to close, whose last moment replay takes as having come.
  */
+/** A daemon takes a copy of a message for one that was sent again, and has no more to say of a refusal than its reason. */
 function comparable(call: CallReport, lastAt: number) {
-  const { pinholes, ...rest } = callJson(call, placeJson(false), false);
+  const { pinholes, messages, refusals, ...rest } = callJson(call, placeJson(false), false);
   return {
     ...rest,
+    messages: messages.map(({ copies, repeats, ...line }) => ({ ...line, repeats: repeats + copies })),
+    refusals: refusals.map(({ why: _, ...refusal }) => refusal),
     pinholes: pinholes.map(({ packets: _, closedAt, closedFrame, closeReason, ...pinhole }) => {
       const isOpen = closedAt === null || closedAt * 1000 > lastAt;
       return { ...pinhole, ...(isOpen ? {} : { closedAt, closedFrame, closeReason }) };

@@ -64,9 +64,9 @@ function placeOf(frame: number): Place {
 }
 
 function readMessage(line: ExplainResult['messages'][number]): MessageLine {
-  const { frame, at, src, srcPort, dst, dstPort, sdp, transport, summary, repeats } = line;
+  const { frame, at, src, srcPort, dst, dstPort, sdp, transport, summary, repeats, copies } = line;
   return {
-    ...{ place: placeOf(frame), at: at * 1000, transport, summary, description: sdp, repeats },
+    ...{ place: placeOf(frame), at: at * 1000, transport, summary, description: sdp, repeats, copies },
     ...{ source: src, sourcePort: srcPort, destination: dst, destinationPort: dstPort },
   };
 }
@@ -85,6 +85,6 @@ function readPinhole(pinhole: ExplainResult['pinholes'][number]): PinholeReport 
   };
 }
 
-function readRefusal({ frame, at, reason, detail }: ExplainResult['refusals'][number]): RefusalReport {
-  return { place: placeOf(frame), at: at * 1000, reason: reason as RefusalReason, detail };
+function readRefusal({ frame, at, reason, detail, why }: ExplainResult['refusals'][number]): RefusalReport {
+  return { place: placeOf(frame), at: at * 1000, reason: reason as RefusalReason, detail, why };
 }

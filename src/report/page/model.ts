@@ -18,6 +18,10 @@ export interface PageCall {
   readonly hash: string;
   readonly callId: string;
   readonly parties: readonly [string, string];
+  /** Ports of the first message, which tell the parties apart where both are one host. */
+  readonly ports: readonly [number, number] | null;
+  /** The hosts that its messages went through, the caller first, the callee after the proxies between. */
+  readonly hops: readonly string[];
   readonly from: string;
   readonly to: string;
   readonly state: string;
@@ -48,6 +52,8 @@ export interface PageMessage extends PagePlace {
   readonly summary: string;
   readonly sdp: string | null;
   readonly repeats: number;
+  /** How often it was seen once more on its way. */
+  readonly copies: number;
 }
 
 export interface PagePinhole {
@@ -71,6 +77,8 @@ export interface PageRefusal extends PagePlace {
   readonly at: number;
   readonly reason: string;
   readonly detail: string;
+  /** Why this one, where more can be said than what the reason means; else ''. */
+  readonly why: string;
 }
 
 export interface PageFlow {
@@ -84,6 +92,7 @@ export interface PageFlow {
   readonly passed: number;
   readonly blocked: number;
   readonly kinds: Readonly<Record<string, number>>;
+  readonly rtp: readonly PageRtp[];
   /** Which party it is for: 0 sent the first INVITE. Null when that is unknown. */
   readonly side: 0 | 1 | null;
   readonly blocks: readonly PageBlock[];
@@ -93,6 +102,21 @@ export interface PageFlow {
     readonly passed: readonly number[];
     readonly blocked: readonly number[];
   };
+}
+
+/** RTP of one source (RFC 3550); jitter in ms, null where no clock rate is known. */
+export interface PageRtp {
+  readonly ssrc: number;
+  readonly payloadTypes: readonly number[];
+  readonly codecs: readonly (string | null)[];
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly packets: number;
+  readonly lost: number;
+  readonly repeated: number;
+  readonly late: number;
+  readonly jitterMax: number | null;
+  readonly jitterMean: number | null;
 }
 
 export interface PageBlock extends PagePlace {

@@ -1,6 +1,8 @@
 import { VERSION } from '../../version.ts';
+import { hopsOf } from '../replay/hosts.ts';
 import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
 import type { CallReport, FlowReport, ReplayReport } from '../replay/model.ts';
+import { type WholeCall, wholeCalls } from '../replay/whole.ts';
 import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage, Verdict } from './model.ts';
 import { stripsOf } from './strip.ts';
 import { number, partyName, plural, readable, transport } from './text.ts';
@@ -23,24 +25,9 @@ export interface ReplayPictures {
 export function replayPictures(report: ReplayReport): ReplayPictures {
   const many = report.files.length > 1;
   const at = placeJson(many);
-  const { legs, others } = flowsByLeg(report);
-
-  function pictureOf(call: CallReport): CallPicture {
-    const flows = legs.get(call.hash) ?? [];
-    const kept = flows.length <= MAX_FLOWS ? flows : byWeight(flows).slice(0, MAX_FLOWS);
-    const media: PageFlow[] = kept.map((flow) => flowJson(flow, at, many));
-    const own: PageCall = callJson(call, at, many);
-    return {
-      call: own,
-      media,
-      mediaOmitted: flows.length - kept.length,
-      until: seconds(report.lastAt ?? call.startedAt),
-      verdict: verdictOf(own, media),
-    };
-  }
-
   const { media, calls } = report;
-  const rows = calls.map((call) => rowOf(pictureOf(call)));
+  const whole = wholeCalls(report);
+  const rows = whole.calls.map((one) => rowOf(pictureOf(one, report)));
   return {
     page: {
       kind: 'replay',
@@ -58,11 +45,34 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
       refusals: rows.reduce((sum, { refusals }) => sum + refusals, 0) + report.refusals.length,
       notes: notesOf(report),
       calls: rows,
-      loose: [...looseMedia(others.map((flow) => flowJson(flow, at, many))), ...looseRefusals(report)],
+      loose: [
+        ...looseMedia(whole.others.map((flow) => flowJson(flow, at, many))),
+        ...strayMessages(report),
+        ...looseRefusals(report),
+      ],
     },
     *pictures() {
-      for (const call of calls) yield pictureOf(call);
+      for (const one of whole.calls) yield pictureOf(one, report);
     },
+  };
+}
+
+/** A call with all of its hops and what became of its media. */
+export function pictureOf(
+  { call, flows }: WholeCall,
+  { files, lastAt }: Pick<ReplayReport, 'files' | 'lastAt'>,
+): CallPicture {
+  const many = files.length > 1;
+  const at = placeJson(many);
+  const kept = flows.length <= MAX_FLOWS ? flows : byWeight(flows).slice(0, MAX_FLOWS);
+  const media: PageFlow[] = kept.map((flow) => flowJson(flow, at, many));
+  const own: PageCall = { ...callJson(call, at, many), hops: hopsOf(call) };
+  return {
+    call: own,
+    media,
+    mediaOmitted: flows.length - kept.length,
+    until: seconds(lastAt ?? call.startedAt),
+    verdict: verdictOf(own, media),
   };
 }
 
@@ -70,7 +80,8 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
 export function livePicture(call: CallReport, now: number): CallPicture {
   const nowhere = { file: 0, frame: 0 };
   const pinholes = call.pinholes.map((pinhole) => ({ ...pinhole, opened: nowhere, closed: null }));
-  const own: PageCall = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
+  const json = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
+  const own: PageCall = { ...json, hops: hopsOf(call) };
   const verdict =
     call.endedAt === null && call.answeredAt !== null && now - call.answeredAt < COUNTED_WITHIN
       ? early(verdictOf(own, null))
@@ -81,19 +92,6 @@ export function livePicture(call: CallReport, now: number): CallPicture {
 /** What did not come yet may still come, or was not counted yet. */
 function early(verdict: Verdict): Verdict {
   return verdict.level === 'silent' ? { level: 'none', headline: 'Answered just now.', causes: [] } : verdict;
-}
-
-/** Every flow under one leg: its own, or the first with its Call-ID; the rest belongs to no call. */
-function flowsByLeg({ calls, media }: ReplayReport) {
-  const legs = new Map<string, FlowReport[]>(calls.map(({ hash }) => [hash, []]));
-  const others: FlowReport[] = [];
-  const first = new Map<string, string>();
-  for (const { callId, hash } of calls) if (!first.has(callId)) first.set(callId, hash);
-  for (const flow of media) {
-    const own = legs.get(flow.leg ?? '') ?? legs.get(first.get(flow.callId ?? '') ?? '');
-    (own ?? others).push(flow);
-  }
-  return { legs, others };
 }
 
 function byWeight(flows: readonly FlowReport[]): FlowReport[] {
@@ -119,7 +117,7 @@ export function rowOf({ call, media, verdict }: CallPicture): CallRow {
 }
 
 function notesOf(report: ReplayReport): string[] {
-  const notes = report.damage.map(({ message }) => readable(message));
+  const notes = [...report.damage.map(({ message }) => readable(message)), ...report.notes];
   if (report.truncated > 0) notes.push(`${plural(report.truncated, 'frame')} cut by the snap length.`);
   if (report.sip.malformed > 0) {
     notes.push(`${plural(report.sip.malformed, 'packet')} that look like SIP and are none.`);
@@ -156,9 +154,24 @@ function looseMedia(flows: readonly PageFlow[]): LooseGroup[] {
   });
 }
 
+/** Messages that no call came of, by Call-ID. */
+function strayMessages({ strays }: ReplayReport): LooseGroup[] {
+  return strays.slice(0, MAX_GROUPS).map(({ callId, messages }) => ({
+    title: `Messages of no call that could be followed: ${readable(callId, 80)}`,
+    ...{ flows: 0, passed: 0, blocked: 0, causes: [] },
+    examples: messages
+      .slice(0, MAX_EXAMPLES)
+      .map(
+        ({ source, sourcePort, destination, destinationPort, summary }) =>
+          `${transport(source, sourcePort)} → ${transport(destination, destinationPort)} ${summary}`,
+      ),
+  }));
+}
+
 function looseRefusals({ refusals }: ReplayReport): LooseGroup[] {
-  return refusals.slice(0, MAX_GROUPS).map(({ reason, detail, count }) => ({
+  return refusals.slice(0, MAX_GROUPS).map(({ reason, detail, count, why }) => ({
     title: `Refused: ${reason}${count === 1 ? '' : `, ${number(count)} times`}`,
-    ...{ flows: 0, passed: 0, blocked: 0, examples: [detail], causes: [] },
+    ...{ flows: 0, passed: 0, blocked: 0, examples: [detail] },
+    causes: why === '' ? [] : [{ text: why, advice: '' }],
   }));
 }

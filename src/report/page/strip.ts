@@ -1,4 +1,5 @@
 import type { PageCall, PageFlow, Strip } from './model.ts';
+import { crosses } from './verdict.ts';
 
 const PARTS = 40;
 
@@ -7,7 +8,7 @@ export function stripsOf(call: PageCall, flows: readonly PageFlow[]): Strip[] {
   const start = call.startedAt;
   const end = Math.max(call.endedAt ?? start, ...flows.map(({ lastAt }) => lastAt));
   return [0, 1].map((side) => {
-    const own = flows.filter((flow) => flow.src !== flow.dst && flow.side === side);
+    const own = flows.filter((flow) => crosses(call, flow) && flow.side === side);
     return stripOf(own, start, end);
   });
 }

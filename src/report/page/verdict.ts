@@ -22,13 +22,17 @@ export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): Ve
   const ways: readonly [Way, Way] =
     flows === null
       ? [throughPinholes(call, 0), throughPinholes(call, 1)]
-      : [inFlows(flows, 0), inFlows(flows, 1)];
+      : [inFlows(call, flows, 0), inFlows(call, flows, 1)];
   const [level, headline] = judge(call, ways);
   return { level, headline, causes: causesOf(level, ways) };
 }
 
 const REPORTS = new Set(['rtcp']);
 const CHECKS = new Set(['rtcp', 'stun', 'turn']);
+/** What carries sound, a picture or a fax for certain. */
+const MEDIA = ['rtp', 't38', 'dtls', 'zrtp'];
+/** The same without: where media is known, a stray datagram is none. */
+const NO_MEDIA = new Set([...CHECKS, 'other']);
 
 function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
   return Object.keys(kinds).every((kind) => some.has(kind));
@@ -38,9 +42,10 @@ function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
  * Without RTCP there is sound all the same, and ICE tries addresses that are not meant to answer: its checks are no
  * media, and that they are blocked counts only where nothing else came.
  */
-function inFlows(all: readonly PageFlow[], side: 0 | 1): Way {
-  const own = all.filter((flow) => flow.src !== flow.dst && flow.side === side);
-  const media = own.filter((flow) => !isOnly(flow, CHECKS));
+function inFlows(call: PageCall, all: readonly PageFlow[], side: 0 | 1): Way {
+  const own = all.filter((flow) => crosses(call, flow) && flow.side === side);
+  const isKnown = all.some(({ kinds }) => MEDIA.some((kind) => kinds[kind] !== undefined));
+  const media = own.filter((flow) => !isOnly(flow, isKnown ? NO_MEDIA : CHECKS));
   const flows = media.length > 0 ? media : own.filter((flow) => !isOnly(flow, REPORTS));
   return {
     watched: true,
@@ -48,6 +53,14 @@ function inFlows(all: readonly PageFlow[], side: 0 | 1): Way {
     passed: media.reduce((sum, flow) => sum + flow.passed, 0),
     blocked: flows.reduce((sum, flow) => sum + flow.blocked, 0),
   };
+}
+
+/** What a host sends to itself is no media of a call, unless both of its parties are that host. */
+export function crosses(
+  { parties }: Pick<PageCall, 'parties'>,
+  { src, srcPort, dst, dstPort }: PageFlow,
+): boolean {
+  return src !== dst || (parties[0] === parties[1] && parties[0] === src && srcPort !== dstPort);
 }
 
 function throughPinholes({ pinholes, parties }: PageCall, side: 0 | 1): Way {

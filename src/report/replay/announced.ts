@@ -1,9 +1,10 @@
 import type { Address } from '../../address/address.ts';
 import { networkSet, parseNetwork } from '../../address/network.ts';
 import { endpointsOf } from '../../call/transport.ts';
-import type { MediaKind } from '../../call/wanted.ts';
+import type { MediaKind, Side } from '../../call/wanted.ts';
 import { printable } from '../../printable.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
+import type { Codecs } from './codecs.ts';
 import type { Place } from './model.ts';
 
 /** A transport address that a session description named. */
@@ -17,6 +18,10 @@ export interface Announcement {
   readonly candidate: string | null;
   /** Source of the packet that said so. */
   readonly owner: Address;
+  /** Which party of the leg that was; null when it was none, or there is no leg. */
+  readonly side: Side | null;
+  /** Of its m= line. */
+  readonly codecs: Codecs | null;
   readonly callId: string;
   /** Hash of the call leg, null when the message belongs to none. */
   readonly call: string | null;
@@ -27,10 +32,11 @@ export interface Announcement {
 }
 
 /** Where a description came from. */
-export type Origin = Pick<Announcement, 'owner' | 'callId' | 'call' | 'summary' | 'place' | 'at'>;
+export type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'call' | 'summary' | 'place' | 'at'>;
 
 export interface Announcements {
-  add(session: Session, origin: Origin): void;
+  /** `codecs` are those of the m= lines, in order. */
+  add(session: Session, codecs: readonly Codecs[], origin: Origin): void;
   /** Those that name this port, oldest first. */
   at(address: Address, port: number): readonly Announcement[];
   /** The latest one of this address before `time` (ms), whatever its port; else the first after. */
@@ -62,8 +68,9 @@ export function createAnnouncements(): Announcements {
   const byOwner = new Map<string, Announcement>();
   const latest = new Map<number, Announcement>();
 
-  function add(session: Session, origin: Origin): void {
-    for (const stream of session.streams) {
+  function add(session: Session, codecs: readonly Codecs[], origin: Origin): void {
+    for (const [index, stream] of session.streams.entries()) {
+      const own = codecs[index] ?? null;
       for (const { protocol, connection, ports, kind } of endpointsOf(stream, null, false)) {
         if (protocol !== 'udp' || connection.kind !== 'address') continue;
         addOne({
@@ -72,14 +79,15 @@ export function createAnnouncements(): Announcements {
           kind,
           media: printable(stream.media, 20),
           candidate: null,
+          codecs: own,
           ...origin,
         });
       }
-      addCandidates(stream, origin);
+      addCandidates(stream, own, origin);
     }
   }
 
-  function addCandidates({ candidates, media }: Stream, origin: Origin): void {
+  function addCandidates({ candidates, media }: Stream, codecs: Codecs | null, origin: Origin): void {
     for (const { component, transport, connection, port, type } of candidates) {
       if (transport !== 'udp' || connection.kind !== 'address' || port === 0) continue;
       const known = byPort.get(`${connection.address} ${port}`)?.at(-1);
@@ -92,6 +100,7 @@ export function createAnnouncements(): Announcements {
         kind,
         media: printable(media, 20),
         candidate: type,
+        codecs,
         ...origin,
       });
     }
@@ -106,6 +115,7 @@ export function createAnnouncements(): Announcements {
       known.call === announcement.call &&
       known.callId === announcement.callId &&
       known.kind === announcement.kind &&
+      known.codecs?.size === announcement.codecs?.size &&
       known.ports[1] === ports[1];
     if (repeated) return;
     for (let port = ports[0]; port <= ports[1]; port++) {

@@ -18,6 +18,7 @@ interface RecordedLine extends MessageLine {
 
 export interface CallRecord extends Omit<CallReport, 'pinholes'> {
   readonly toTags: string[];
+  ports: [number, number] | null;
   state: CallState;
   answeredAt: number | null;
   endedAt: number | null;
@@ -40,9 +41,11 @@ export interface CallJournal {
   of(call: Leg): CallRecord;
   /**
    * Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. Returns how
-   * many lines that made.
+   * many lines that made. `isCopy`: its packet had been seen before, at another point of its way.
    */
-  message(event: Occurrence, place: Place, at: number, description: string | null): number;
+  message(event: Occurrence, place: Place, at: number, description: string | null, isCopy?: boolean): number;
+  /** Whether it stands in the ladder of some leg. */
+  has(event: Occurrence): boolean;
   refused(call: Leg, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
   /** Takes over what the leg has become. */
   update(call: Leg): void;
@@ -65,7 +68,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     if (known !== undefined) return known;
     const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
     const record: CallRecord = {
-      ...{ hash, callId, fromTag, toTags: [], parties, from, to, state, startedAt },
+      ...{ hash, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
       ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
       ...{ messages: [], messagesOmitted: 0, refusals: [] },
     };
@@ -86,7 +89,13 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     for (const { toTag } of call.dialogs) noteTag(record, toTag);
   }
 
-  function message(event: Occurrence, place: Place, at: number, description: string | null): number {
+  function message(
+    event: Occurrence,
+    place: Place,
+    at: number,
+    description: string | null,
+    isCopy = false,
+  ): number {
     let added = 0;
     const { message: sip, packet, transport, calls } = event;
     const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
@@ -94,9 +103,11 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     for (const record of legs) {
       if (sip.status !== 0 && sip.fromTag === record.fromTag) noteTag(record, sip.toTag);
       const { messages } = record;
+      record.ports ??= portsOf(record, packet);
       const repeated = recent(messages, identity);
       if (repeated !== undefined) {
-        repeated.repeats++;
+        if (isCopy) repeated.copies++;
+        else repeated.repeats++;
       } else if (messages.length === maxMessages) {
         record.messagesOmitted++;
       } else {
@@ -112,6 +123,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
           summary: ownCopy(summaryOf(sip)),
           description: description === null ? null : ownCopy(description),
           repeats: 0,
+          copies: 0,
           identity,
         });
         added++;
@@ -139,7 +151,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     place: Place,
     at: number,
   ): RefusalRecord {
-    const refusal: RefusalRecord = { place, at, reason, detail, wanted };
+    const refusal: RefusalRecord = { place, at, reason, detail, why: '', wanted };
     of(call).refusals.push(refusal);
     return refusal;
   }
@@ -156,6 +168,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
   return {
     of,
     message,
+    has: (event) => event.calls.length > 0 || legsBeside(event).length > 0,
     refused,
     update,
     byHash: (hash) => records.get(hash) ?? null,
@@ -174,6 +187,13 @@ function noteTag(record: CallRecord, tag: string): void {
 /** A part of a message is a window on all of its text: what is kept for long is copied. */
 export function ownCopy(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+function portsOf(
+  { parties }: CallRecord,
+  { source, sourcePort, destinationPort }: Occurrence['packet'],
+): [number, number] {
+  return source === parties[0] ? [sourcePort, destinationPort] : [destinationPort, sourcePort];
 }
 
 function recent(messages: readonly RecordedLine[], identity: number): RecordedLine | undefined {

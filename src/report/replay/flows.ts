@@ -2,9 +2,11 @@ import type { Address } from '../../address/address.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type MediaKind, readRtp } from '../../packet/media.ts';
 import type { Cause } from './cause.ts';
+import type { Codec } from './codecs.ts';
 import { createDensity, type Density } from './density.ts';
 import type { Place } from './model.ts';
 import type { PinholeRecord } from './pinholes.ts';
+import { createRtpMeter, type RtpMeter } from './rtp.ts';
 
 /** Packets of a flow that were blocked for one cause. */
 export interface BlockedSpell {
@@ -27,6 +29,10 @@ export interface Flow {
   passed: number;
   blocked: number;
   outbound: number;
+  /** Packets seen before at another point of the capture. */
+  copies: number;
+  /** Null before the first RTP packet. */
+  rtp: RtpMeter | null;
   readonly density: Density;
   readonly kinds: Partial<Record<MediaKind | 'other', number>>;
   /** Media by content for certain. */
@@ -76,7 +82,8 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
     if (flows.size >= limit) makeRoom();
     const flow: Flow = {
       ...{ source, sourcePort, destination, destinationPort, first: place, firstAt: at, lastAt: at },
-      ...{ packets: 0, passed: 0, blocked: 0, outbound: 0, kinds: {}, proven: false, suspected: false },
+      ...{ packets: 0, passed: 0, blocked: 0, outbound: 0, copies: 0, rtp: null },
+      ...{ kinds: {}, proven: false, suspected: false },
       ...{
         ssrc: -1,
         sequence: 0,
@@ -111,8 +118,13 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
   };
 }
 
-/** Counts what a packet is by its content. */
-export function noteContent(flow: Flow, payload: PacketView['payload']): void {
+/** Counts what a packet is by its content; `codecFor` says what an RTP payload type stands for. */
+export function noteContent(
+  flow: Flow,
+  payload: PacketView['payload'],
+  at: number,
+  codecFor: (payloadType: number) => Codec | null,
+): void {
   let kind: MediaKind | 'other' = classifyMedia(payload) ?? 'other';
   if (flow.isFax) {
     if (isUdptl(payload)) kind = 't38';
@@ -120,6 +132,10 @@ export function noteContent(flow: Flow, payload: PacketView['payload']): void {
     kind = 'other';
   }
   flow.kinds[kind] = (flow.kinds[kind] ?? 0) + 1;
+  if (kind === 'rtp') {
+    flow.rtp ??= createRtpMeter();
+    flow.rtp.take(payload, at, codecFor);
+  }
   if (flow.proven) return;
   if (kind === 'rtp') noteRtp(flow, payload);
   else if (kind === 'rtcp') flow.suspected = true;

@@ -32,20 +32,26 @@ export function* replayJson(report: ReplayReport): Generator<string> {
     report.calls.map((call) => () => callJson(call, at, many)),
   );
   yield* list(
+    'strays',
+    report.strays.map((call) => () => callJson(call, at, many)),
+  );
+  yield* list(
     'media',
     report.media.map((flow) => () => flowJson(flow, at, many)),
   );
   yield member(
     'refusals',
-    report.refusals.map(({ place, at: time, reason, detail, count }) => ({
+    report.refusals.map(({ place, at: time, reason, detail, count, why }) => ({
       ...at(place),
       at: seconds(time),
       reason,
       detail,
       count,
+      why,
     })),
   );
   yield member('refused', Object.fromEntries(report.refused));
+  yield member('notes', report.notes);
   yield `\n  "damage": ${text(report.damage)}\n}\n`;
 }
 
@@ -80,6 +86,7 @@ export function callJson(call: CallReport, at: At, many: boolean) {
     fromTag: call.fromTag,
     toTags: call.toTags,
     parties: call.parties,
+    ports: call.ports,
     from: call.from,
     to: call.to,
     state: call.state,
@@ -89,11 +96,12 @@ export function callJson(call: CallReport, at: At, many: boolean) {
     endReason: call.endReason,
     endStatus: call.endStatus === 0 ? null : call.endStatus,
     pinholes: call.pinholes.map((pinhole) => pinholeJson(pinhole, many)),
-    refusals: call.refusals.map(({ place, at: time, reason, detail }) => ({
+    refusals: call.refusals.map(({ place, at: time, reason, detail, why }) => ({
       ...at(place),
       at: seconds(time),
       reason,
       detail,
+      why,
     })),
     messages: call.messages.map(({ place, at: time, ...line }) => ({
       ...at(place),
@@ -106,6 +114,7 @@ export function callJson(call: CallReport, at: At, many: boolean) {
       summary: line.summary,
       sdp: line.description,
       repeats: line.repeats,
+      copies: line.copies,
     })),
     messagesOmitted: call.messagesOmitted,
   };
@@ -147,7 +156,21 @@ export function flowJson(flow: FlowReport, at: At, many: boolean) {
     passed: flow.passed,
     blocked: flow.blocked,
     outbound: flow.outbound,
+    copies: flow.copies,
     kinds: flow.kinds,
+    rtp: flow.rtp.map((stream) => ({
+      ssrc: stream.ssrc,
+      payloadTypes: stream.payloadTypes,
+      codecs: stream.codecs,
+      firstAt: seconds(stream.firstAt),
+      lastAt: seconds(stream.lastAt),
+      packets: stream.packets,
+      lost: stream.lost,
+      repeated: stream.repeated,
+      late: stream.late,
+      jitterMax: milliseconds(stream.jitterMax),
+      jitterMean: milliseconds(stream.jitterMean),
+    })),
     callId: flow.callId,
     leg: flow.leg,
     side: flow.side,
@@ -173,4 +196,9 @@ export function seconds(ms: number): number;
 export function seconds(ms: number | null): number | null;
 export function seconds(ms: number | null): number | null {
   return ms === null ? null : Math.round(ms * 1000) / 1e6;
+}
+
+/** ms to the microsecond. */
+function milliseconds(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 1000) / 1000;
 }

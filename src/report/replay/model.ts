@@ -5,6 +5,7 @@ import type { CloseReason, MediaKind, Side } from '../../call/wanted.ts';
 import type { MediaKind as PacketKind } from '../../packet/media.ts';
 import type { BlockReason } from './block-reasons.ts';
 import type { Density } from './density.ts';
+import type { RtpStream } from './rtp.ts';
 
 /** A frame of the replayed files. */
 export interface Place {
@@ -37,6 +38,11 @@ export interface ReplayReport {
   readonly truncated: number;
   /** In the order of their first messages. */
   readonly calls: readonly CallReport[];
+  /**
+   * Messages of INVITE dialogs that no call came of, one for each Call-ID, as calls that never began: the parties are
+   * those of the first message, as far as it tells.
+   */
+  readonly strays: readonly CallReport[];
   /** In the order of their first packets. */
   readonly media: readonly FlowReport[];
   /** What was refused outside any call, most frequent first. */
@@ -44,6 +50,8 @@ export interface ReplayReport {
   /** How often each refusal was counted, in calls and outside. */
   readonly refused: ReadonlyMap<RefusalReason, number>;
   readonly damage: readonly Damage[];
+  /** What the reader should know about the capture as a whole, a sentence each. */
+  readonly notes: readonly string[];
 }
 
 /** What part of the capture is reported; what comes before is still followed. Null: no limit. */
@@ -70,6 +78,8 @@ export interface CallReport {
   readonly toTags: readonly string[];
   /** Signalling addresses; the first sent the first INVITE. */
   readonly parties: readonly [Address, Address];
+  /** Ports of the first message, in the order of the parties; null when none was seen. */
+  readonly ports: readonly [number, number] | null;
   /** From and To as written. */
   readonly from: string;
   readonly to: string;
@@ -100,8 +110,10 @@ export interface MessageLine {
   readonly summary: string;
   /** Its session description in one phrase, null when it has none. */
   readonly description: string | null;
-  /** How often it came again. */
+  /** How often it was sent again. */
   repeats: number;
+  /** How often it was seen once more on its way: at another point of the capture, inside and outside a tunnel. */
+  copies: number;
 }
 
 export interface PinholeReport {
@@ -127,6 +139,8 @@ export interface RefusalReport {
   readonly at: number;
   readonly reason: RefusalReason;
   readonly detail: string;
+  /** Why this one, where more can be said than what the reason means; else ''. */
+  readonly why: string;
 }
 
 /** The same refusal outside any call, counted. */
@@ -157,6 +171,10 @@ export interface FlowReport {
   readonly blocks: readonly Block[];
   /** Passed for want of an inside destination alone. */
   readonly outbound: number;
+  /** Packets seen once more on their way, at another point of the capture; they are counted here alone. */
+  readonly copies: number;
+  /** RTP by its sources; none where the flow has no RTP, or what looks like it was no media. */
+  readonly rtp: readonly RtpStream[];
   readonly density: Readonly<Density>;
 }
 

@@ -4,6 +4,7 @@ import { type Network, networkSet } from '../../address/network.ts';
 import { describeSession } from '../../call/description.ts';
 import type { Refusal, RefusalReason } from '../../call/refusal.ts';
 import type { Side } from '../../call/wanted.ts';
+import type { Leg } from '../../daemon/messages.ts';
 import { createModelFirewall } from '../../firewall/model.ts';
 import {
   createInspector,
@@ -19,17 +20,21 @@ import { createPacketReader } from '../../packet/reader.ts';
 import type { NatMapping } from '../../policy/external.ts';
 import { printable } from '../../printable.ts';
 import { createAnnouncements } from './announced.ts';
-import { type CallRecord, createCallJournal, summaryOf } from './calls.ts';
+import { type CallRecord, createCallJournal, ownCopy, summaryOf } from './calls.ts';
 import { createRefusalIndex, findCause } from './cause.ts';
+import { type Codec, codecOf, readCodecs } from './codecs.ts';
+import { createCopyFilter } from './copies.ts';
 import { countPacket } from './density.ts';
 import { explain } from './explain/explain.ts';
 import type { Knowledge } from './explain/knowledge.ts';
+import { whyNoRequest } from './explain/response.ts';
 import { createFlowTable, type Flow, noteContent } from './flows.ts';
 import type {
   CallReport,
   FlowReport,
   LooseRefusal,
   Place,
+  RefusalReport,
   ReplayReport,
   SipCounts,
   Window,
@@ -61,6 +66,9 @@ const MAX_SPELLS = 8;
 const MAX_LOOSE_REFUSALS = 1000;
 const MAX_METHODS = 32;
 const MAX_HOSTS = 100_000;
+const MAX_STRAYS = 1000;
+const MAX_STRAY_MESSAGES = 50;
+const MAX_NOTED = 3;
 
 /**
  * Runs captured frames through the inspector and a model firewall, as the data path does it inline: deadlines
@@ -75,10 +83,13 @@ export function createReplay(options: ReplayOptions): Replay {
   const external = new Set(settings.nat.flatMap(outerAddresses));
   const isGuarded = (address: Address) => isInside(address) || external.has(address);
   const calls = createCallJournal();
+  const strays = createCallJournal(MAX_STRAY_MESSAGES);
+  const strayLegs = new Map<string, Leg>();
   const pinholes = createPinholeJournal();
   const announcements = createAnnouncements();
   const refusalIndex = createRefusalIndex();
   const signalling = createSignallingLog();
+  const isSeenAgain = createCopyFilter();
   const seenHosts = new Set<Address>();
   const flows = createFlowTable((flow) => flow.proven || isAnnounced(flow));
   const fileIndex = new Map(files.map((name, index) => [name, index]));
@@ -99,6 +110,8 @@ export function createReplay(options: ReplayOptions): Replay {
   let firstAt: number | null = null;
   let now = 0;
   let place: Place = { file: 0, frame: 0 };
+  /** The present packet was seen before, at another point of its way. */
+  let isCopy = false;
   /** Grows with everything that may change why a packet is blocked. */
   let epoch = 0;
 
@@ -126,7 +139,11 @@ export function createReplay(options: ReplayOptions): Replay {
   function packetIn({ linkType, bytes }: Frame): PacketView | null {
     const found = findPacket(linkType, bytes);
     const packet = typeof found === 'string' ? found : reader.read(found, now);
-    if (typeof packet !== 'string') return packet;
+    if (typeof packet !== 'string') {
+      isCopy =
+        packet?.protocol === 'udp' && typeof found !== 'string' && isSeenAgain(bytes, found, packet, now);
+      return packet;
+    }
     unreadable.set(packet, (unreadable.get(packet) ?? 0) + 1);
     return null;
   }
@@ -200,19 +217,50 @@ export function createReplay(options: ReplayOptions): Replay {
       description = describeSession(session);
       const origin = {
         owner: packet.source,
+        side: sideIn(event.calls[0], packet),
         callId: event.calls[0]?.callId ?? Buffer.from(read.callId, 'latin1').toString('latin1'),
         call: event.calls[0]?.hash ?? null,
         summary,
         place,
         at: now,
       };
-      announcements.add(session, origin);
+      const codecs = read.sdp.kind === 'sdp' ? readCodecs(read.sdp.bytes) : [];
+      announcements.add(session, codecs, origin);
       signalling.streams(session, origin);
       epoch++;
     } else if (session !== null) {
       description = `unusable SDP: ${session.detail}`;
     }
-    calls.message(event, place, now, description);
+    calls.message(event, place, now, description, isCopy);
+    if (event.calls.length === 0 && isOfDialog(read) && !calls.has(event)) stray(event, description);
+  }
+
+  /** The message of a dialog that no call came of. */
+  function stray(event: MessageEvent, description: string | null): void {
+    const { message: read, packet } = event;
+    const callId = ownCopy(read.callId);
+    let leg = strayLegs.get(callId);
+    if (leg === undefined) {
+      if (strayLegs.size >= MAX_STRAYS) return;
+      const ends = [packet.source, packet.destination] as const;
+      leg = {
+        ...{ hash: `stray-${strayLegs.size + 1}`, callId, fromTag: ownCopy(read.fromTag) },
+        ...{ parties: read.status === 0 ? ends : ([ends[1], ends[0]] as const) },
+        ...{ from: ownCopy(read.from), to: ownCopy(read.to), state: 'calling', startedAt: now },
+        ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0, dialogs: [] },
+      };
+      strayLegs.set(callId, leg);
+    }
+    strays.message({ ...event, calls: [leg] }, place, now, description, isCopy);
+  }
+
+  /** Which party of a leg sent this; where both are one host, its port says so. */
+  function sideIn(leg: MessageEvent['calls'][number] | undefined, packet: PacketView): Side | null {
+    if (leg === undefined) return null;
+    const [caller, callee] = leg.parties;
+    if (caller !== callee) return packet.source === caller ? 0 : packet.source === callee ? 1 : null;
+    const port = calls.of(leg).ports?.[0] ?? packet.sourcePort;
+    return packet.source !== caller ? null : packet.sourcePort === port ? 0 : 1;
   }
 
   function countMethod(method: string): void {
@@ -225,7 +273,8 @@ export function createReplay(options: ReplayOptions): Replay {
     const key = `${reason} ${detail}`;
     const known = loose.get(key);
     if (known !== undefined) known.count++;
-    else if (loose.size < MAX_LOOSE_REFUSALS) loose.set(key, { reason, detail, place, at, count: 1 });
+    else if (loose.size < MAX_LOOSE_REFUSALS)
+      loose.set(key, { reason, detail, place, at, count: 1, why: '' });
   }
 
   /** Would this packet pass? */
@@ -239,6 +288,10 @@ export function createReplay(options: ReplayOptions): Replay {
     if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
     if (window.from !== null && time < window.from) return;
     const flow = flows.of(packet, place, time);
+    if (isCopy) {
+      flow.copies++;
+      return;
+    }
     const isNews = flow.epoch !== epoch;
     if (isNews) {
       flow.isFax ||= leadsToFax(flow);
@@ -246,7 +299,7 @@ export function createReplay(options: ReplayOptions): Replay {
     }
     flow.lastAt = time;
     flow.packets++;
-    noteContent(flow, payload);
+    noteContent(flow, payload, time, (type) => codecIn(flow, type));
     const by = answer.by ?? (isGuarded(destination) ? null : 'outbound');
     countPacket(flow.density, time, by === null ? 'blocked' : 'passed');
     if (by === null) {
@@ -260,6 +313,13 @@ export function createReplay(options: ReplayOptions): Replay {
       if (flow.into !== null) flow.into.packets++;
     }
     flow.epoch = epoch;
+  }
+
+  /** What a payload type stands for: by what its receiver announced, else by what its sender did. */
+  function codecIn(flow: Flow, payloadType: number): Codec | null {
+    const to = announcements.at(flow.destination, flow.destinationPort).at(-1)?.codecs ?? null;
+    const from = announcements.at(flow.source, flow.sourcePort).at(-1)?.codecs ?? null;
+    return codecOf(to?.has(payloadType) ? to : from, payloadType);
   }
 
   function leadsToFax({ destination, destinationPort }: Flow): boolean {
@@ -301,18 +361,47 @@ export function createReplay(options: ReplayOptions): Replay {
       unreadable,
       truncated,
       calls: calls.all().map(callReport).filter(isReported),
+      strays: strays.all().map((record) => ({ ...record, pinholes: [] })),
       media: mediaReports(),
-      refusals: [...loose.values()].sort((a, b) => b.count - a.count),
+      refusals: looseReports(),
       refused,
       damage: damage.map(({ file, offset, expected, found, message: text }) => ({
         file: fileIndex.get(file) ?? 0,
         ...{ offset, expected, found, message: text },
       })),
+      notes: notes(),
     };
   }
 
+  function looseReports(): LooseRefusal[] {
+    const known = knowledge();
+    return [...loose.values()]
+      .sort((a, b) => b.count - a.count)
+      .map((one) => ({ ...one, why: whyRefused(one, known) }));
+  }
+
+  function whyRefused({ reason, place: where }: RefusalReport, known: Knowledge): string {
+    const response = reason === 'response-without-request' ? signalling.responseAt(where) : null;
+    return response === null ? '' : whyNoRequest(response, known).text;
+  }
+
+  function notes(): string[] {
+    const oneSided = signalling.oneSided();
+    const found = oneSided
+      .slice(0, MAX_NOTED)
+      .map(
+        ({ from, to, messages }) =>
+          `Only messages from ${from} to ${to} are here (${messages}): one direction of their signalling is missing from the capture, and what it asked for is not known.`,
+      );
+    const more = oneSided.length - MAX_NOTED;
+    if (more > 0) found.push(`The same holds for ${more} more pairs of hosts.`);
+    return found;
+  }
+
   function callReport(record: CallRecord): CallReport {
-    return { ...record, pinholes: pinholes.of(record.hash) };
+    const known = knowledge();
+    const refusals = record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) }));
+    return { ...record, refusals, pinholes: pinholes.of(record.hash) };
   }
 
   function isReported({ startedAt, endedAt, messages }: CallReport): boolean {
@@ -323,7 +412,12 @@ export function createReplay(options: ReplayOptions): Replay {
   function mediaReports(): FlowReport[] {
     const listed = [...flows.all()].filter(isMedia);
     const byKey = new Map(listed.map((flow) => [flowKey(flow), flow]));
-    const knowledge: Knowledge = {
+    const known = knowledge((flow) => byKey.get(reverseKey(flow)) ?? null);
+    return listed.map((flow) => flowReport(flow, known));
+  }
+
+  function knowledge(reverse: Knowledge['reverse'] = () => null): Knowledge {
+    return {
       announcements,
       signalling,
       call: calls.byHash,
@@ -331,12 +425,11 @@ export function createReplay(options: ReplayOptions): Replay {
       isSeen: (address) => seenHosts.has(address),
       isInsideKnown: settings.inside !== 'any',
       pinholesOf: pinholes.of,
-      reverse: (flow) => byKey.get(reverseKey(flow)) ?? null,
+      reverse,
       speaksSip: (address) => sipHosts.has(address),
       frame: ({ file, frame: number }) =>
         files.length === 1 ? `frame ${number}` : `frame ${number} of ${printable(files[file] ?? '', 60)}`,
     };
-    return listed.map((flow) => flowReport(flow, knowledge));
   }
 
   /** What the contents or the announcements call media; not the keepalives between two SIP endpoints. */
@@ -352,14 +445,15 @@ export function createReplay(options: ReplayOptions): Replay {
     return flow.suspected && (hosts || ports || flow.kinds.rtcp !== undefined);
   }
 
-  function flowReport(flow: Flow, knowledge: Knowledge): FlowReport {
+  function flowReport(flow: Flow, known: Knowledge): FlowReport {
     const { source, sourcePort, destination, destinationPort, first, lastAt, packets, passed, blocked } =
       flow;
     return {
       ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
-      ...{ packets, passed, blocked, outbound: flow.outbound, kinds: flow.kinds, density: flow.density },
+      ...{ packets, passed, blocked, outbound: flow.outbound, copies: flow.copies, kinds: flow.kinds },
+      ...{ density: flow.density, rtp: isRtp(flow) ? (flow.rtp?.streams() ?? []) : [] },
       ...callOf(flow),
-      blocks: flow.spells.map((spell) => explain(flow, spell, knowledge)),
+      blocks: flow.spells.map((spell) => explain(flow, spell, known)),
     };
   }
 
@@ -372,20 +466,22 @@ export function createReplay(options: ReplayOptions): Replay {
     return {
       callId: flow.pinhole === null ? ((to ?? from)?.callId ?? null) : (call?.callId ?? null),
       leg,
-      side: call === null ? null : sideOf(call, [to?.owner, flow.destination], [from?.owner, flow.source]),
+      side: call === null ? null : sideOf(call, flow),
     };
   }
 
-  /** By who announced or is the destination, else by who announced or is the source. */
-  function sideOf(
-    { parties }: CallRecord,
-    to: readonly (Address | undefined)[],
-    from: readonly (Address | undefined)[],
-  ): Side | null {
-    const party = (host: Address | undefined) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
-    for (const host of to) if (party(host) !== null) return party(host);
-    for (const host of from) if (party(host) !== null) return party(host) === 0 ? 1 : 0;
-    return null;
+  /**
+   * By who announced the destination first (a proxy passes on what the caller said), else by who is the destination;
+   * else the same of the source.
+   */
+  function sideOf({ parties, callId }: CallRecord, flow: Flow): Side | null {
+    const announcer = (address: Address, port: number) =>
+      announcements.at(address, port).find((one) => one.callId === callId && one.side !== null)?.side ?? null;
+    const party = (host: Address) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
+    const to = announcer(flow.destination, flow.destinationPort) ?? party(flow.destination);
+    if (to !== null) return to;
+    const from = announcer(flow.source, flow.sourcePort) ?? party(flow.source);
+    return from === null ? null : from === 0 ? 1 : 0;
   }
 
   function nearest(address: Address, port: number, time: number) {
@@ -401,11 +497,23 @@ function outerAddresses({ external, arrivesAt }: NatMapping): Address[] {
   return [...('address' in external ? [external.address] : []), ...(arrivesAt === null ? [] : [arrivesAt])];
 }
 
+/** RTP for the most part: a few packets of something else may look like it. */
+function isRtp({ kinds, packets }: Flow): boolean {
+  return (kinds.rtp ?? 0) * 2 > packets;
+}
+
 function lastOf<T>(items: Iterable<T>): T | null {
   let last: T | null = null;
   for (const item of items) last = item;
   return last;
 }
+
+/** What only a call has: its requests and their responses. */
+function isOfDialog({ method, cseqMethod }: MessageEvent['message']): boolean {
+  return DIALOG_METHODS.has(method === '' ? cseqMethod : method);
+}
+
+const DIALOG_METHODS: ReadonlySet<string> = new Set(['INVITE', 'ACK', 'BYE', 'CANCEL', 'PRACK', 'UPDATE']);
 
 function isOn(ranges: readonly (readonly [number, number])[], packet: PacketView): boolean {
   return ranges.some(

@@ -113,7 +113,7 @@ export interface SignallingLog {
   hidden(a: Address, b: Address): Hidden | null;
   /** How many messages went from one host to another. */
   count(from: Address, to: Address): number;
-  /** Pairs of hosts of which only one was heard, with how many messages that were. */
+  /** Pairs of hosts of which one answered the other's INVITEs and only the answers were seen, with how many. */
   oneSided(): readonly { readonly from: Address; readonly to: Address; readonly messages: number }[];
 }
 
@@ -140,6 +140,8 @@ export function createSignallingLog(): SignallingLog {
   const responsesByCallId = new Map<string, LooseResponse[]>();
   const counts = new Map<Address, Map<Address, number>>();
   const hiddenBetween = new Map<string, Hidden>();
+  /** `from to` of responses to an INVITE. */
+  const answering = new Set<string>();
   let kept = 0;
   let last: UnreadDescription | null = null;
   let lastMessage: { message: SipMessage; packet: PacketView; at: number } | null = null;
@@ -155,6 +157,8 @@ export function createSignallingLog(): SignallingLog {
     last = null;
     lastMessage = { message: read, packet, at };
     countMessage(packet);
+    if (read.status !== 0 && read.cseqMethod === 'INVITE' && answering.size < MOST)
+      answering.add(`${packet.source} ${packet.destination}`);
     noteRequest(read, packet, place);
     if (!CARRIERS.has(read.status === 0 ? read.method : read.cseqMethod)) return;
     if (session !== null && 'streams' in session) {
@@ -334,11 +338,11 @@ export function createSignallingLog(): SignallingLog {
     hidden: (a, b) => hiddenBetween.get(pairKey(a, b)) ?? null,
     count: (from, to) => counts.get(from)?.get(to) ?? 0,
     oneSided: () =>
-      [...counts].flatMap(([from, all]) =>
-        [...all].flatMap(([to, messages]) =>
-          from === to || (counts.get(to)?.get(from) ?? 0) > 0 ? [] : [{ from, to, messages }],
-        ),
-      ),
+      [...answering].flatMap((pair) => {
+        const [from, to] = pair.split(' ') as [Address, Address];
+        const messages = counts.get(from)?.get(to) ?? 0;
+        return from === to || (counts.get(to)?.get(from) ?? 0) > 0 ? [] : [{ from, to, messages }];
+      }),
   };
 }
 

@@ -1,3 +1,4 @@
+import { hostOf } from '../../replay/hosts.ts';
 import type { CallPicture, PageMessage } from '../model.ts';
 import { partyName, readable, transport } from '../text.ts';
 import { svg, textWidth } from './dom.ts';
@@ -25,26 +26,27 @@ export function arrowTimes({ messages }: CallPicture['call']): number[] {
 /** The hosts as lines along the time axis, and between them an arrow for each message. */
 export function drawLadder(sheet: Sheet, { call }: CallPicture): void {
   const messages = call.messages.slice(0, MAX_ARROWS);
-  const hosts = [...new Set([...call.parties, ...messages.flatMap(({ src, dst }) => [src, dst])])];
+  const host = hostOf(call);
+  const ends = (message: PageMessage) =>
+    [host(message.src, message.srcPort), host(message.dst, message.dstPort)] as const;
+  const hosts = [...new Set([...call.hops, ...messages.flatMap(ends)])];
   const arrows = arrowTimes(call).map((at) => placeOf(sheet, at));
   const flags = flagRows(messages.map((message, index) => [arrows[index]!, flagText(message)]));
   const top = sheet.y + (Math.max(-1, ...flags) + 1) * FLAG + 4;
   sheet.y = top;
 
   const lanes = new Map<string, number>();
-  for (const host of hosts) lanes.set(host, lane(sheet, nameOf(host, call), host === hosts.at(-1)));
-  for (const [host, y] of lanes) {
+  for (const name of hosts) lanes.set(name, lane(sheet, nameOf(name, call), name === hosts.at(-1)));
+  for (const [name, y] of lanes) {
     sheet.plot.append(svg('line', { class: 'lane', x1: 0, x2: edgeOf(sheet), y1: y, y2: y }));
-    const isParty = host === call.parties[0] || host === call.parties[1];
-    if (call.answeredAt === null || !isParty) continue;
+    if (call.answeredAt === null || roleOf(name, call) === 'stranger') continue;
     const x1 = placeOf(sheet, call.answeredAt);
     const x2 = placeOf(sheet, call.endedAt ?? sheet.scale.end);
     sheet.plot.append(svg('line', { class: 'lane talking', x1, x2, y1: y, y2: y }));
   }
   for (const [index, message] of messages.entries()) {
     const place = arrows[index]!;
-    const from = lanes.get(message.src)!;
-    const to = lanes.get(message.dst)!;
+    const [from, to] = ends(message).map((name) => lanes.get(name)!) as [number, number];
     const flag = top - 4 - flags[index]! * FLAG;
     const arrow = arrowOf(message, place, from, to, flag);
     sheet.plot.append(arrow);
@@ -70,17 +72,39 @@ function lane(sheet: Sheet, [address, more]: readonly [Run, Run], isLast: boolea
   return y;
 }
 
-function nameOf(host: string, { parties, from, to }: CallPicture['call']): [Run, Run] {
-  const role = host === parties[0] ? 'caller' : host === parties[1] ? 'callee' : 'not a party of this call';
-  const name = host === parties[0] ? partyName(from) : host === parties[1] ? partyName(to) : '';
+type Role = 'caller' | 'callee' | 'proxy' | 'stranger';
+
+function roleOf(name: string, call: CallPicture['call']): Role {
+  const { hops, parties, ports } = call;
+  const callee = hops.indexOf(hostOf(call)(parties[1], ports?.[1] ?? 0));
+  const place = hops.indexOf(name);
+  if (place === 0) return 'caller';
+  if (place === callee) return 'callee';
+  return place > 0 && place < callee ? 'proxy' : 'stranger';
+}
+
+const ROLES: Readonly<Record<Role, string>> = {
+  caller: 'caller',
+  callee: 'callee',
+  proxy: 'on the way',
+  stranger: 'not a party of this call',
+};
+
+function nameOf(host: string, call: CallPicture['call']): [Run, Run] {
+  const role = roleOf(host, call);
+  const name = role === 'caller' ? partyName(call.from) : role === 'callee' ? partyName(call.to) : '';
   return [
     { text: host, font: 'strong' },
-    { text: name === '' ? role : `${role} · ${name}`, font: 'small', tone: 'quiet' },
+    { text: name === '' ? ROLES[role] : `${ROLES[role]} · ${name}`, font: 'small', tone: 'quiet' },
   ];
 }
 
-function repeats({ repeats: count }: PageMessage): string {
-  return count === 0 ? '' : `sent ${count + 1} times`;
+function repeats({ repeats: count, copies }: PageMessage): string {
+  const words = [
+    ...(count === 0 ? [] : [`sent ${count + 1} times`]),
+    ...(copies === 0 ? [] : [`seen ${copies + 1} times on its way`]),
+  ];
+  return words.join(', ');
 }
 
 function flagText({ summary, repeats: count }: PageMessage): string {

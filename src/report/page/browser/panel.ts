@@ -1,4 +1,5 @@
-import type { CallPicture, PageFlow } from '../model.ts';
+import { codecsText } from '../../replay/rtp-text.ts';
+import type { CallPicture, PageFlow, PageRtp } from '../model.ts';
 import { plural, readable, transport } from '../text.ts';
 import { type Child, el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
@@ -142,9 +143,19 @@ function tablesOf({ call, media }: CallPicture): HTMLElement[] {
       media.map((flow) => flowCells(flow, after)),
     ),
     table(
+      'RTP (RFC 3550)',
+      ['From', 'To', 'SSRC', 'Codec', 'First', 'Last', 'Packets', 'Lost', 'Jitter, mean', 'Jitter, max'],
+      media.flatMap((flow) => flow.rtp.map((stream) => rtpCells(flow, stream, after))),
+    ),
+    table(
       'Refused',
       ['Time', 'Where', 'Reason', 'What'],
-      call.refusals.map((one) => [after(one.at), frame(one), one.reason, readable(one.detail, 300)]),
+      call.refusals.map((one) => [
+        after(one.at),
+        frame(one),
+        one.reason,
+        [readable(one.detail, 300), readable(one.why, 400)].filter(Boolean).join('. '),
+      ]),
     ),
   ].filter((one) => one !== null);
 }
@@ -159,6 +170,24 @@ function flowCells(flow: PageFlow, after: (at: number) => string): string[] {
     String(flow.passed),
     String(flow.blocked),
     flow.blocks.map(({ text }) => text).join(' '),
+  ];
+}
+
+function rtpCells(flow: PageFlow, stream: PageRtp, after: (at: number) => string): string[] {
+  const { ssrc, packets, lost, jitterMean, jitterMax } = stream;
+  const share = lost > 0 ? ` (${((lost / (packets + lost)) * 100).toFixed(1)} %)` : '';
+  const ms = (jitter: number | null) => (jitter === null ? '' : `${jitter.toFixed(1)} ms`);
+  return [
+    transport(flow.src, flow.srcPort),
+    transport(flow.dst, flow.dstPort),
+    `0x${ssrc.toString(16).padStart(8, '0')}`,
+    readable(codecsText(stream), 80),
+    after(stream.firstAt),
+    after(stream.lastAt),
+    String(packets),
+    `${lost}${share}`,
+    ms(jitterMean),
+    ms(jitterMax),
   ];
 }
 

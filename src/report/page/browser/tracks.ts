@@ -1,3 +1,4 @@
+import { codecsText, rtpText } from '../../replay/rtp-text.ts';
 import type { CallPicture, PageFlow, PagePinhole } from '../model.ts';
 import { number, plural, readable, transport } from '../text.ts';
 import { svg, textWidth } from './dom.ts';
@@ -184,16 +185,21 @@ function drawFlow(sheet: Sheet, flow: PageFlow, start: number): void {
   mark(sheet, group, flow.firstAt, (time) => [
     `${kindsOf(flow)} ${transport(flow.src, flow.srcPort)} → ${transport(flow.dst, flow.dstPort)}`,
     `${countWords(flow)}, ${offset(flow.firstAt - start)} to ${offset(flow.lastAt - start)}`,
+    ...flow.rtp.map((stream) => readable(rtpText(stream), 200)),
     bucketWords(flow, time, start),
     ...flow.blocks.slice(0, 2).map((block) => [block.text, frame(block)].filter(Boolean).join(' ')),
   ]);
 }
 
 function flowName(flow: PageFlow): Run[][] {
-  const counts: Run[] = [{ text: `${kindsOf(flow)} `, font: 'small', tone: 'quiet' }];
+  const codecs = [...new Set(flow.rtp.map(codecsText))].join(', ');
+  const what = codecs === '' ? kindsOf(flow) : `${kindsOf(flow)} ${readable(codecs, 40)}`;
+  const counts: Run[] = [{ text: `${what} `, font: 'small', tone: 'quiet' }];
   if (flow.passed > 0) counts.push({ text: `✓ ${number(flow.passed)} passed `, font: 'small', tone: 'good' });
   if (flow.blocked > 0)
-    counts.push({ text: `✕ ${number(flow.blocked)} blocked`, font: 'small', tone: 'bad' });
+    counts.push({ text: `✕ ${number(flow.blocked)} blocked `, font: 'small', tone: 'bad' });
+  const lost = flow.rtp.reduce((sum, stream) => sum + Math.max(0, stream.lost), 0);
+  if (lost > 0) counts.push({ text: `${number(lost)} lost`, font: 'small', tone: 'quiet' });
   const from: Run[] = [{ text: transport(flow.src, flow.srcPort), font: 'mono' }];
   from.push({ text: ` → :${flow.dstPort}`, font: 'mono', tone: 'quiet' });
   return [from, counts];

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { codecOf, readCodecs } from '../../src/report/replay/codecs.ts';
+import { createRtpMeter, type RtpStream } from '../../src/report/replay/rtp.ts';
+import { replayFiles } from '../captures/replayed.ts';
+import { sharedDir, withoutShared } from '../shared.ts';
+import { rtp } from './film.ts';
+import { hasTshark, streamKey, tsharkStreams } from './tshark-rtp.ts';
+
+const own = fileURLToPath(new URL('../../pcaps/', import.meta.url));
+const PUBLIC = [
+  'NormB__sip-rtp-g711.pcap',
+  'NormB__Asterisk_ZFONE_XLITE.pcap',
+  'fulljackz__sip-rtp-opus.pcap',
+  'goffinet__voip-extension.pcap',
+  'ntop__FAX-Call-t38-CA-TDM-SIP-FB-1.pcap',
+];
+const skip = hasTshark ? false : 'tshark is not here';
+
+function streamsOf(file: string): ReadonlyMap<string, RtpStream> {
+  return new Map(
+    replayFiles([file]).media.flatMap((flow) =>
+      flow.rtp.map(
+        (one) =>
+          [
+            streamKey(flow.source, flow.sourcePort, flow.destination, flow.destinationPort, one.ssrc),
+            one,
+          ] as const,
+      ),
+    ),
+  );
+}
+
+/**
+ * tshark counts a packet that was sent again as one that came, and divides jitter by all packets, those that begin a
+ * talk spurt among them; and it follows a stream from the SDP on alone. Telephone events have no jitter here.
+ */
+function compare(file: string): number {
+  const mine = streamsOf(file);
+  const theirs = tsharkStreams(file).filter(({ key, packets }) => {
+    const one = mine.get(key);
+    return one !== undefined && one.packets + one.repeated === packets;
+  });
+  for (const { key, lost, jitterMax, jitterMean } of theirs) {
+    const one = mine.get(key)!;
+    assert.equal(one.lost - one.repeated, lost, `${file} ${key}: lost`);
+    if (one.jitterMax === null || one.codecs.length > 1) continue;
+    assert.ok(
+      Math.abs(one.jitterMax - jitterMax) < 0.002,
+      `${file} ${key}: jitter ${one.jitterMax}, ${jitterMax}`,
+    );
+    assert.ok(Math.abs(one.jitterMean! - jitterMean) <= 0.05 * jitterMean + 0.001, `${file} ${key}: mean`);
+  }
+  return theirs.length;
+}
+
+describe('loss and jitter as tshark has them', { skip }, () => {
+  it('in the captures of this repository', () => {
+    const files = readdirSync(own).filter((name) => name.endsWith('.pcap'));
+    assert.ok(files.reduce((sum, name) => sum + compare(join(own, name)), 0) > 60);
+  });
+
+  it('in captures that others made', { skip: withoutShared }, () => {
+    for (const name of PUBLIC) assert.ok(compare(join(sharedDir, 'captures/pcaps', name)) > 0, name);
+  });
+});
+
+const PCMU = codecOf(null, 0);
+
+function meterOf(sequences: readonly number[]): RtpStream {
+  const meter = createRtpMeter();
+  for (const [index, sequence] of sequences.entries()) meter.take(rtp(sequence), index * 20, () => PCMU);
+  const [stream] = meter.streams();
+  assert.ok(stream !== undefined);
+  return stream;
+}
+
+describe('RTP of one source', () => {
+  it('lost is what was expected and did not come (RFC 3550 A.3), over the turn of the numbers as well', () => {
+    assert.equal(meterOf([1, 2, 5, 6]).lost, 2);
+    assert.equal(meterOf([65_534, 65_535, 1, 2]).lost, 1);
+  });
+
+  it('late packets are not lost, and those that come again are not counted twice', () => {
+    const late = meterOf([1, 2, 4, 3, 5]);
+    assert.deepEqual([late.packets, late.lost, late.late, late.repeated], [5, 0, 1, 0]);
+    const again = meterOf([1, 2, 2, 3, 1]);
+    assert.deepEqual([again.packets, again.lost, again.repeated], [3, 0, 2]);
+  });
+
+  it('numbers that begin anew are no loss', () => {
+    assert.equal(meterOf([1, 2, 3, 40_000, 40_001]).lost, 0);
+  });
+
+  it('jitter goes to the difference in transit time by a sixteenth (RFC 3550 A.8)', () => {
+    const meter = createRtpMeter();
+    for (const [sequence, at] of [
+      [0, 0],
+      [1, 20],
+      [2, 56],
+    ] as const) {
+      meter.take(rtp(sequence), at, () => PCMU);
+    }
+    // D is 0, then 16 ms: J is 0, then 1 ms.
+    assert.deepEqual([meter.streams()[0]!.jitterMax, meter.streams()[0]!.jitterMean], [1, 0.5]);
+  });
+
+  it('has the codec that its description names, else that of RFC 3551', () => {
+    const sdp =
+      'v=0\r\nm=audio 4000 RTP/AVP 0 111\r\na=rtpmap:111 opus/48000/2\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n';
+    const [audio, video] = readCodecs(Buffer.from(sdp));
+    assert.deepEqual(codecOf(audio!, 111), { name: 'opus', rate: 48_000 });
+    assert.deepEqual(codecOf(video!, 96), { name: 'VP8', rate: 90_000 });
+    assert.deepEqual(codecOf(audio!, 8), { name: 'PCMA', rate: 8000 });
+    assert.equal(codecOf(audio!, 96), null);
+  });
+});
