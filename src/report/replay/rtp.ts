@@ -129,7 +129,15 @@ function begin(ssrc: number, sequence: number, at: number): State {
       },
       ...{ jitterMax: null, jitterMean: null },
     },
-    ...{ codec: null, payloadType: -1, afterNoise: false, highest: sequence, base: sequence, received: 1, lostBefore: 0 },
+    ...{
+      codec: null,
+      payloadType: -1,
+      afterNoise: false,
+      highest: sequence,
+      base: sequence,
+      received: 1,
+      lostBefore: 0,
+    },
     ...{ seen: 1, time: at, timestamp: 0, jitter: 0, jitterSum: 0, jitterCount: 0 },
   };
 }

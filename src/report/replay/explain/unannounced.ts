@@ -154,7 +154,7 @@ function explainElsewhere(flow: Flow, elsewhere: Announcement, known: Knowledge)
     return {
       reason: 'nat',
       text: `A NAT stands between: ${destination} announced ${there} in ${where}, and what is sent there arrives at ${to}. No packet of the capture has the address ${address} itself.`,
-      advice: `If ${address} is the external address of ${destination}, set nat: [{external: ${address}, hosts: [${destination}]}].`,
+      advice: `If ${address} is the external address of ${destination}, set nat: [{external: ${address}, hosts: [${destination}]}]; here: --nat ${address}=${destination}.`,
     };
   }
   return {
