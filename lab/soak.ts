@@ -1,0 +1,263 @@
+/**
+ * Many hours of calls in simulated time: honest ones that end in every way there is, and peers that are not honest. What
+ * is counted is what is left when all of them are over: calls, pinholes, rules, open flows, timers.
+ */
+import { createModelFirewall } from '../src/firewall/model.ts';
+import { createInspector, type Inspection } from '../src/inspector.ts';
+import type { Flow } from '../src/pinhole/opening.ts';
+import { udpPacket } from '../test/packets.ts';
+import { type Host, host, networks, sdp, settingsWith, sip } from '../test/scene.ts';
+
+export interface SoakOptions {
+  readonly seed: number;
+  /** Simulated hours in which calls begin. */
+  readonly hours: number;
+  readonly callsPerHour: number;
+}
+
+export interface SoakResult {
+  readonly calls: number;
+  readonly packets: number;
+  readonly pinholesOpened: number;
+  readonly pinholesClosed: number;
+  /** Most at a time. */
+  readonly mostCalls: number;
+  readonly mostPinholes: number;
+  /** By how the script was meant to go. */
+  readonly kinds: Readonly<Record<string, number>>;
+  /** Media of the honest that did not pass. */
+  readonly lost: number;
+  /** Packets of strangers that passed while calls went on. */
+  readonly strangers: number;
+  readonly left: {
+    readonly calls: number;
+    readonly pinholes: number;
+    readonly rules: number;
+    /** Flows of ended calls by which a packet from outside still passes. */
+    readonly flows: number;
+    /** Something is due, although nothing is there. */
+    readonly timers: number;
+  };
+}
+
+const PBX = host('10.0.0.10');
+const PROVIDERS = [host('198.51.100.20'), host('198.51.100.21')] as const;
+const STRANGER = host('203.0.113.66');
+const HOUR = 3_600_000;
+/** More than any call may last. */
+const AFTERWARDS = 26 * HOUR;
+
+type Script = Generator<number, void>;
+
+/** Runs it. The same seed gives the same calls. */
+export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
+  const random = generator(seed);
+  const settings = settingsWith({ inside: networks('10.0.0.0/8') });
+  const inspector = createInspector(() => settings);
+  const firewall = createModelFirewall({ egress: ({ source }) => source.startsWith('10.') });
+  const agenda = createAgenda();
+  const kinds: Record<string, number> = {};
+  const flows: { readonly peer: Host; readonly media: number; readonly port: number }[] = [];
+  let [now, calls, packets, opened, closed, mostCalls, mostPinholes, lost, strangers] = [
+    1_000_000, 0, 0, 0, 0, 0, 0, 0, 0,
+  ];
+
+  function apply({ change }: Inspection): void {
+    if (change === null) return;
+    opened += change.open.length;
+    closed += change.close.length;
+    firewall.commit(change);
+    firewall.killStates(change.close);
+  }
+
+  function say(from: Host, to: Host, text: string): void {
+    packets++;
+    apply(inspector.inspect(udpPacket(from, to, text), now));
+  }
+
+  /** Whether a media packet passes now. */
+  function media(from: string, fromPort: number, to: string, toPort: number): boolean {
+    const flow: Flow = {
+      ...{ protocol: 'udp' as const, source: from, sourcePort: fromPort },
+      ...{ destination: to, destinationPort: toPort },
+    };
+    const answer = firewall.ask(flow, 172, now);
+    if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
+    return answer.passes;
+  }
+
+  function* call(kind: string): Script {
+    const id = `soak-${++calls}@example.com`;
+    const peer = PROVIDERS[Math.floor(random() * PROVIDERS.length)]!;
+    const inbound = random() < 0.5;
+    const [caller, callee] = inbound ? [peer, PBX] : [PBX, peer];
+    const port = 10_000 + 2 * Math.floor(random() * 5000);
+    const theirs = 30_000 + 2 * Math.floor(random() * 5000);
+    const offer = sdp(caller.address, [inbound ? theirs : port]);
+    const answer = sdp(callee.address, [inbound ? port : theirs]);
+    const ask = (start: string, more = {}) => say(caller, callee, sip(start, { callId: id, ...more }));
+    const reply = (start: string, more = {}) =>
+      say(callee, caller, sip(start, { callId: id, to: 'b', ...more }));
+    const talk = (honest = true) => {
+      const there = media(PBX.address, port, peer.address, theirs);
+      const back = media(peer.address, theirs, PBX.address, port);
+      if (honest && !(there && back)) lost++;
+      if (media(STRANGER.address, theirs, PBX.address, port)) strangers++;
+    };
+    flows.push({ peer, media: theirs, port });
+    ask('INVITE', { body: offer });
+    yield 100;
+    if (kind === 'flood') return;
+    reply('100 INVITE');
+    if (kind === 'never-answered') return;
+    if (kind === 'refused') {
+      reply('486 INVITE');
+      ask('ACK', { to: 'b' });
+      return;
+    }
+    if (kind === 'cancelled') {
+      yield 2000;
+      reply('180 INVITE');
+      ask('CANCEL');
+      reply('200 CANCEL');
+      reply('487 INVITE');
+      ask('ACK', { to: 'b' });
+      return;
+    }
+    reply('180 INVITE');
+    yield 3000;
+    if (kind === 'forked') say(callee, caller, sip('200 INVITE', { callId: id, to: 'c', body: answer }));
+    reply('200 INVITE', { body: answer });
+    yield 50;
+    ask('ACK', { to: 'b' });
+    const lasts = 5 + Math.floor(random() * 60);
+    for (let at = 0; at < lasts; at++) {
+      talk();
+      yield 1000;
+    }
+    if (kind === 'late-fork') {
+      yield 40_000;
+      const to = `evil${calls}`;
+      say(callee, caller, sip('200 INVITE', { callId: id, to, body: answer }));
+    }
+    if (kind === 'moved') {
+      const body = sdp(caller.address, [inbound ? theirs + 2 : port]);
+      ask('INVITE', { to: 'b', cseq: 2, body });
+      yield 100;
+      reply('200 INVITE', { cseq: 2, body: answer });
+      ask('ACK', { to: 'b', cseq: 2 });
+      yield 2000;
+    }
+    if (kind === 'silent') return;
+    ask('BYE', { to: 'b', cseq: 9 });
+    yield 100;
+    if (kind === 'bye-unanswered') return;
+    if (kind === 'challenged') {
+      for (let minute = 0; minute < 30; minute++) {
+        reply('401 BYE', { cseq: 9 });
+        yield 60_000;
+      }
+      return;
+    }
+    reply('200 BYE', { cseq: 9 });
+  }
+
+  function* stranger(): Script {
+    const id = `stranger-${++calls}@example.com`;
+    const target = 1024 + Math.floor(random() * 60_000);
+    const asked = sip('INVITE', { callId: id, body: sdp(PBX.address, [target]) });
+    say(STRANGER, PBX, asked);
+    yield 10;
+    say(STRANGER, PBX, sip('200 INVITE', { callId: id, to: 'z', body: sdp(PBX.address, [target]) }));
+    yield 10;
+    if (media(STRANGER.address, 4000, PBX.address, target)) strangers++;
+  }
+
+  for (let at = 0; at < hours * callsPerHour; at++) {
+    const kind = KINDS[Math.floor(random() * KINDS.length)]!;
+    kinds[kind] = (kinds[kind] ?? 0) + 1;
+    agenda.add(now + random() * hours * HOUR, kind === 'stranger' ? stranger() : call(kind));
+  }
+  for (let next = agenda.take(); next !== null; next = agenda.take()) {
+    now = Math.max(now, next.at);
+    if (inspector.nextDeadline() <= now) apply(inspector.tick(now));
+    const { value, done } = next.script.next();
+    if (done !== true) agenda.add(now + value, next.script);
+    const sizes = inspector.sizes();
+    mostCalls = Math.max(mostCalls, sizes.calls);
+    mostPinholes = Math.max(mostPinholes, sizes.pinholes);
+  }
+  for (const end = now + AFTERWARDS; inspector.nextDeadline() <= end; ) {
+    now = Math.max(now, inspector.nextDeadline());
+    apply(inspector.tick(now));
+  }
+  const passing = flows.filter(({ peer, media: theirs, port }) =>
+    media(peer.address, theirs, PBX.address, port),
+  );
+  return {
+    ...{ calls, packets, pinholesOpened: opened, pinholesClosed: closed, mostCalls, mostPinholes },
+    ...{ kinds, lost, strangers },
+    left: {
+      ...inspector.sizes(),
+      rules: firewall.list().length,
+      flows: passing.length,
+      timers: inspector.nextDeadline() === Number.POSITIVE_INFINITY ? 0 : 1,
+    },
+  };
+}
+
+/** How a call goes; honest ones come several times. */
+const KINDS = [
+  ...['answered', 'answered', 'answered', 'answered', 'refused', 'cancelled', 'moved', 'forked', 'silent'],
+  ...['bye-unanswered', 'never-answered', 'late-fork', 'challenged', 'stranger', 'flood'],
+] as const;
+
+/** xorshift32, 0 to 1. */
+function generator(seed: number): () => number {
+  let state = seed | 1;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+}
+
+interface Due {
+  readonly at: number;
+  readonly script: Script;
+}
+
+/** What is to come, the earliest first: a binary heap. */
+function createAgenda() {
+  const heap: Due[] = [];
+  const swap = (one: number, other: number) => {
+    [heap[one], heap[other]] = [heap[other]!, heap[one]!];
+  };
+  return {
+    add(at: number, script: Script): void {
+      let index = heap.push({ at, script }) - 1;
+      for (let parent = (index - 1) >> 1; index > 0 && heap[parent]!.at > at; parent = (index - 1) >> 1) {
+        swap(index, parent);
+        index = parent;
+      }
+    },
+    take(): Due | null {
+      const first = heap[0];
+      const last = heap.pop();
+      if (first === undefined || last === undefined) return null;
+      if (heap.length === 0) return first;
+      heap[0] = last;
+      for (let index = 0; ; ) {
+        const left = 2 * index + 1;
+        let least = index;
+        for (const child of [left, left + 1]) {
+          if (child < heap.length && heap[child]!.at < heap[least]!.at) least = child;
+        }
+        if (least === index) return first;
+        swap(index, least);
+        index = least;
+      }
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { soak } from '../../lab/soak.ts';
+
+describe('an hour of calls that end in every way, among peers that are not honest', () => {
+  for (const seed of [1, 20_261_127]) {
+    it(`leaves nothing behind (${seed})`, () => {
+      const { calls, pinholesOpened, pinholesClosed, lost, strangers, left } = soak({
+        seed,
+        hours: 1,
+        callsPerHour: 400,
+      });
+      assert.equal(calls, 400);
+      assert.ok(pinholesOpened > 100);
+      assert.equal(pinholesClosed, pinholesOpened);
+      assert.equal(lost, 0, 'media of the honest');
+      assert.equal(strangers, 0, 'packets of strangers');
+      assert.deepEqual(left, { calls: 0, pinholes: 0, rules: 0, flows: 0, timers: 0 });
+    });
+  }
+});
