@@ -8,8 +8,8 @@ export function externalAddress(family: 4 | 6 = 4): Address {
 }
 
 /**
- * As most have it: outbound NAT that gives every source a random port, a forward of SIP to the client, nothing let in to
- * the firewall itself. Both chains stand where nft(8) says they do.
+ * As most have it: outbound NAT that gives every source a random port, a forward of SIP to the client. Both chains stand
+ * where nft(8) says they do.
  */
 export const NAT_RULES = `
 table inet nat {
@@ -25,7 +25,10 @@ table inet nat {
     iifname "client" oifname != "client" snat ip to ${externalAddress(4)} random
     iifname "client" oifname != "client" snat ip6 to ${externalAddress(6)} random
   }
-}
+}`;
+
+/** What comes to the firewall itself is dropped. */
+export const FIREWALL_ITSELF = `
 table inet firewall_itself {
   chain input {
     type filter hook input priority filter; policy drop;
@@ -39,4 +42,5 @@ export function natRules(firewall: (program: string, ...args: readonly string[])
   firewall('ip', 'address', 'add', `${externalAddress(4)}/32`, 'dev', 'server');
   firewall('ip', 'address', 'add', `${externalAddress(6)}/128`, 'dev', 'server', 'nodad');
   firewall('nft', NAT_RULES);
+  firewall('nft', FIREWALL_ITSELF);
 }

@@ -121,8 +121,9 @@ export async function serve(serving: Serving): Promise<number> {
   function onBatch({ records, closed, counts, events, told }: Batch): void {
     journal?.append(records);
     watch.closed(counts.size > 0 || closed.length === 0 ? counts : lastCounts(closed));
-    killer.add(closed);
     const changes = events.filter((event) => event.type === 'pinhole');
+    killer.add(closed);
+    killer.opened(changes.flatMap(({ what, pinhole }) => (what === 'opened' ? [pinhole] : [])));
     for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
     const { log: logging, mode } = settings();
     const wording: LineOptions = {

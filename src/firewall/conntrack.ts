@@ -34,6 +34,59 @@ export function deleteFlows(
   return found.filter(({ entry, flows }) => !flows.every(isOpen) && deleteEntry(socket, entry)).length;
 }
 
+/**
+ * Deletes entries from before these openings, whose packets the kernel would go on treating as it did: to the firewall
+ * itself in place of the host, or from another port than the host's own. The next packet is translated. Returns how
+ * many. Walks the whole table. Throws SystemError.
+ */
+export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Opening[]): number {
+  const sourcePorts = new Uint8Array(0x10000);
+  for (const { ports } of opened) sourcePorts.fill(1, ports[0], ports[1] + 1);
+  const inner = createOpeningIndex(opened);
+  const outer = createOpeningIndex(
+    opened.map((opening) => ({ ...opening, host: opening.address, address: arrivesAt(opening) })),
+  );
+  const found: ConntrackEntry[] = [];
+  forEachEntry(socket, { sourcePorts }, (entry) => {
+    const { original, reply } = entry;
+    const protocol = protocols[original.protocol];
+    if (protocol === undefined) return;
+    const towards = outer.find(asSent(protocol, original));
+    const from = inner.find(reversed(asSent(protocol, original)));
+    const astray = towards !== null && format(reply.source) !== towards.host;
+    const renamed =
+      from !== null &&
+      (format(reply.destination) !== arrivesAt(from) || reply.destinationPort !== original.sourcePort);
+    if (astray || renamed) found.push(entry);
+  });
+  return found.filter((entry) => deleteEntry(socket, entry)).length;
+}
+
+function arrivesAt({ translation, address }: Opening): Address {
+  return translation?.arrivesAt ?? address;
+}
+
+/** A direction of an entry as it is before any translation. */
+function asSent(protocol: 'udp' | 'tcp', tuple: FlowTuple): Flow {
+  return {
+    protocol,
+    source: format(tuple.source),
+    sourcePort: tuple.sourcePort,
+    destination: format(tuple.destination),
+    destinationPort: tuple.destinationPort,
+  };
+}
+
+function reversed({ protocol, source, sourcePort, destination, destinationPort }: Flow): Flow {
+  return {
+    protocol,
+    source: destination,
+    sourcePort: destinationPort,
+    destination: source,
+    destinationPort: sourcePort,
+  };
+}
+
 /** The flow as it began and the flow back, with the addresses that each has between the two halves of translation. */
 function directions({ original, reply }: ConntrackEntry): Flow[] {
   const protocol = protocols[original.protocol];

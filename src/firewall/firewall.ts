@@ -39,6 +39,11 @@ export interface Firewall {
 export interface FirewallControl extends Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
   /** Reads all rules from the kernel, and compares them with those of these pinholes. Changes nothing. */
   compare(intended: readonly Pinhole[]): Deviation;
+  /**
+   * Where states from before a pinhole would keep its packets from being translated: removes them. Returns how many.
+   * May take ms.
+   */
+  killUntranslated?(opened: readonly Pinhole[]): number;
   /** Where `commit` does not tell: what pinholes had passed that were closed a moment ago, before their states go. */
   lastCounts?(closed: readonly Pinhole[]): LastCounts;
 }

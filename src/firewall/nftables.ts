@@ -16,7 +16,7 @@ import {
 import type { Change } from '../pinhole/change.ts';
 import type { Flow } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import { deleteFlows } from './conntrack.ts';
+import { deleteFlows, deleteUntranslated } from './conntrack.ts';
 import { deviationOf } from './deviation.ts';
 import {
   type Firewall,
@@ -247,6 +247,7 @@ export function openNftablesControl(libc: Libc, { table }: Pick<NftablesOptions,
   const socket = guarded(() => openNetlink(libc));
   return {
     killStates: (closed) => killStates(socket, table, closed),
+    killUntranslated: (opened) => guarded(() => deleteUntranslated(socket, opened)),
     traffic: () => readTraffic(socket, table),
     compare: (intended) =>
       guarded(() =>

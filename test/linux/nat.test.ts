@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, mediaFlows, translations } from '../../lab/kernel.ts';
-import { externalAddress, natRules } from '../../lab/nat.ts';
+import { externalAddress, FIREWALL_ITSELF, natRules } from '../../lab/nat.ts';
 import { race } from '../../lab/race.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
 import { ADMINISTRATOR, createTopology, type Topology } from '../../lab/topology.ts';
@@ -212,6 +212,34 @@ describe('PBXs behind NAT', { skip: withoutRoot }, () => {
     } finally {
       topology.firewall('nft', 'delete', 'table', 'inet', 'filter');
       topology.firewall('nft', ADMINISTRATOR);
+    }
+  });
+
+  it('are reached though the firewall itself took what came before the call, and heard though they spoke before', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`, INSIDE.replace('true', 'false'));
+    topology.firewall('nft', 'delete', 'table', 'inet', 'firewall_itself');
+    topology.firewall('nft', 'insert rule inet filter forward iifname "client" accept');
+    try {
+      await stage.play(
+        stage.blocked('server:6000', 'client:4000'),
+        stage.passes('client:4001', 'server:6001'),
+      );
+      const stray = mediaFlows(topology).join('\n');
+      assert.match(stray, /src=10\.0\.2\.200 dst=10\.0\.2\.10 sport=4000 /, 'taken for the firewall itself');
+      assert.doesNotMatch(stray, /dst=10\.0\.2\.200 sport=6001 dport=4001/, 'leaves from another port');
+      const call = createDialog(stage);
+      await stage.play(...call.establish(4000, 6000));
+      await eventually(
+        () => mediaFlows(topology),
+        (left) => left.length === 0,
+      );
+      await stage.play(stage.passes('client:4001', 'server:6001'), ...media());
+      assert.match(mediaFlows(topology).join('\n'), /dst=10\.0\.2\.200 sport=6001 dport=4001/);
+      await stage.play(...call.hangUp());
+    } finally {
+      topology.firewall('nft', 'delete', 'table', 'inet', 'filter');
+      topology.firewall('nft', ADMINISTRATOR);
+      topology.firewall('nft', FIREWALL_ITSELF);
     }
   });
 

@@ -1,4 +1,5 @@
 import type { PortRange, Settings } from '../../config/schema.ts';
+import { byTranslator, externalOf, hostsOf } from './nat.ts';
 
 /**
  * The lines for nft(8): a table that hands SIP to the daemon, and what the administrator's own chain has to accept.
@@ -31,11 +32,67 @@ export function nftablesRules(settings: Settings, file: string | null): string {
     '#\tct state established accept',
     `#\tmeta mark & ${bits} == ${bits} accept`,
     `#\t${sip('dport')} accept`,
+    ...outboundMedia(settings),
     '# "ct state" also makes the kernel put fragments together before they are looked at.',
     '',
+    ...translation(settings),
     '# Where SIP cannot be queued by nft (a kernel without CONFIG_NFT_QUEUE), in place of the table above:',
     ...iptablesRules(settings).map((line) => `#\t${line}`),
   ].join('\n')}\n`;
+}
+
+/** What lets out the media that inside hosts send. */
+function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
+  if (outbound) {
+    return [
+      '# With "outbound: true" what inside hosts send is opened with each call: nothing more is needed for it.',
+    ];
+  }
+  const protocols = tcpMedia ? 'meta l4proto { tcp, udp } th' : 'udp';
+  const lines = (['ip', 'ip6'] as const).flatMap((family) => {
+    const networks = inside.filter((network) => (network.family === 4) === (family === 'ip'));
+    const set = networks.map(({ text }) => text).join(', ');
+    return set === '' ? [] : [`#\t${family} saddr { ${set} } ${protocols} dport 1024-65535 accept`];
+  });
+  return [
+    '# Media that inside hosts send is yours to let out, where that chain drops it: without it they hear and are not',
+    '# heard. Or set "outbound: true", and each call opens the way to what its other party announced.',
+    ...lines,
+  ];
+}
+
+/** What address translation needs beside the daemon's own. */
+function translation(settings: Settings): string[] {
+  const { own, ruleset } = byTranslator(settings);
+  if (settings.nat.length === 0) return [];
+  const { linux, sipPorts } = settings;
+  const lines = settings.nat.flatMap((mapping) => {
+    const external = externalOf(mapping, (name) => `ADDRESS-OF-${name}`);
+    const [host = ''] = hostsOf(mapping);
+    const family = host.includes(':') ? 'ip6' : 'ip';
+    const arrives = mapping.arrivesAt ?? external;
+    const sip = `meta l4proto { tcp, udp } th dport ${nftPorts(sipPorts)}`;
+    return [
+      `#\tprerouting, priority dstnat: ${family} daddr ${arrives} ${sip} dnat ${family} to ${host}`,
+      `#\tpostrouting, priority srcnat: ${family} saddr ${host} snat ${family} to ${arrives}`,
+    ];
+  });
+  const media = settings.mediaPorts.map(([first, last]) => `${first}-${last}`).join(', ');
+  return [
+    '# Address translation: SIP has to reach the PBX by rules of yours, such as these.',
+    ...lines,
+    ...(own.length === 0
+      ? []
+      : [
+          `# Media brings its own: table inet ${linux.table} has chains of type nat just before priority dstnat and srcnat.`,
+        ]),
+    ...(ruleset.length === 0
+      ? []
+      : [
+          `# "translation: ruleset": the same two lines for media (udp dport ${media}, udp sport ${media}) have to be there.`,
+        ]),
+    '',
+  ];
 }
 
 /** The same for iptables(8). */

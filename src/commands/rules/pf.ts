@@ -1,6 +1,7 @@
 import { release } from 'node:os';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { PortRange, Settings } from '../../config/schema.ts';
+import { byTranslator, externalOf, hostsOf } from './nat.ts';
 
 /**
  * The lines for pf.conf(5). `file` is the configuration they are made from, null for the defaults; `found` are the
@@ -10,6 +11,8 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
   const { freebsd, sipPorts, mediaPorts, fail, tcpMedia } = settings;
   const { anchor, divertPort, shards, tag } = freebsd;
   const configured = divertInterfaces(settings);
+  /** What outside parties announce is not of our ports. */
+  const opened: readonly PortRange[] = settings.outbound ? [[1024, 65535]] : mediaPorts;
   const named = configured.length > 0 ? configured : found;
   const inside = named.length > 0 ? named : ['em1'];
   const sip = `${family()}proto { tcp udp } to port ${ports(sipPorts)}`;
@@ -43,11 +46,21 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
     ...(named.length > 0 ? [] : ['# The interface towards your telephones: change it.']),
     `inside = "{ ${inside.join(' ')} }"`,
     '',
+    ...translation(settings),
     '# Among the filter rules, before any of yours that is quick and has to do with these ports.',
     ...divert,
     '# Pinholes. The daemon fills this anchor.',
-    `anchor "${anchor}" proto ${tcpMedia ? '{ tcp udp }' : 'udp'} to port ${ports(mediaPorts)}`,
+    ...(anchor.includes('/')
+      ? [
+          `# Where anchor "${anchor.slice(0, anchor.lastIndexOf('/'))}/*" stands already, this line is not needed.`,
+        ]
+      : []),
+    `anchor "${anchor}" proto ${tcpMedia ? '{ tcp udp }' : 'udp'} to port ${ports(opened)}`,
     ...tagged,
+    ...outboundMedia(settings),
+    ...severalWays(settings, sip),
+    '# What claims an inside address comes in from inside alone:',
+    '# antispoof quick for $inside',
     '',
     '# Flows that have a state already are not diverted. After the first load kill those of your PBX or phones,',
     '# pfctl -k HOST and pfctl -k 0.0.0.0/0 -k HOST; or all, which ends your own connection as well: pfctl -F states.',
@@ -56,6 +69,70 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
     `# pass in quick on $outside ${sip}`,
     `# pass out quick on $outside ${sip}`,
   ].join('\n')}\n`;
+}
+
+/** The anchors that translate, and what has to stand beside them. */
+function translation(settings: Settings): string[] {
+  const { own, ruleset } = byTranslator(settings);
+  if (settings.nat.length === 0) return [];
+  const { rdrAnchor, binatAnchor } = settings.freebsd;
+  const mappings = settings.nat.map((mapping) => ({
+    external: mapping.arrivesAt ?? externalOf(mapping, (name) => `(${name})`),
+    hosts: hostsOf(mapping).join(' '),
+    isOwn: own.includes(mapping),
+  }));
+  const media = ports(settings.mediaPorts);
+  return [
+    '# Among the translation rules.',
+    ...(own.length === 0
+      ? []
+      : [
+          '# The daemon fills these: redirects for what a PBX announces under its external address, and the translation',
+          '# back, which leaves each port what it is. No rdr of yours may match the same ports of that address.',
+          `rdr-anchor "${rdrAnchor}"`,
+          `binat-anchor "${binatAnchor}"`,
+        ]),
+    '# SIP has to reach the PBX by rules of yours, such as these:',
+    ...mappings.flatMap(({ external, hosts }) => [
+      `# rdr on $outside proto { tcp udp } to ${external} port ${ports(settings.sipPorts)} -> ${hosts}`,
+      `# nat on $outside from { ${hosts} } to any -> ${external}`,
+    ]),
+    ...(ruleset.length === 0
+      ? []
+      : [
+          '# "translation: ruleset": media as well, by 1:1 NAT or by a forwarded range whose ports stay what they are:',
+          ...mappings
+            .filter(({ isOwn }) => !isOwn)
+            .flatMap(({ external, hosts }) => [
+              `# binat on $outside from ${hosts} to any -> ${external}`,
+              `# rdr on $outside proto udp to ${external} port ${media} -> ${hosts}`,
+              `# nat on $outside proto udp from ${hosts} port ${media} to any -> ${external} static-port`,
+            ]),
+        ]),
+    '',
+  ];
+}
+
+/** What lets out the media that inside hosts send. */
+function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
+  if (outbound) return ['# With "outbound: true" the anchor lets out what inside hosts send, too.'];
+  const networks = inside.map(({ text }) => text).join(' ');
+  return [
+    '# Media that inside hosts send is yours to let out, where your rules drop it: without it they hear and are not',
+    '# heard. Or set "outbound: true", and each call opens the way to what its other party announced.',
+    `# pass in quick on $inside proto ${tcpMedia ? '{ tcp udp }' : 'udp'} from { ${networks} } to port 1024:65535`,
+  ];
+}
+
+/** Rules of pinholes answer by the uplink that packets came in by. Those for SIP have to do it, too. */
+function severalWays({ uplinks }: Settings, sip: string): string[] {
+  if (uplinks.length === 0) return [];
+  return [
+    '# Several ways out: pinholes answer by the uplink that media came in by. The same for SIP, before other rules for it:',
+    ...uplinks.map(
+      ({ interface: name, gateway }) => `# pass in quick on ${name} reply-to (${name} ${gateway}) ${sip}`,
+    ),
+  ];
 }
 
 /** Before FreeBSD 15 divert-to does nothing for IPv6. */

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { pfRules } from '../../src/commands/rules/pf.ts';
+import { loadConfig } from '../../src/config/load.ts';
+
+/** Lines that pf would read, without comments. */
+function printed(text: string): { readonly rules: readonly string[]; readonly all: string } {
+  const loaded = loadConfig(`inside: [192.168.1.0/24]\nmedia-ports: [10000-20000]\n${text}`, 'f');
+  assert.ok('settings' in loaded);
+  const all = pfRules(loaded.settings, null, ['em1']);
+  return { all, rules: all.split('\n').filter((line) => line !== '' && !line.startsWith('#')) };
+}
+
+const NAT = 'nat: [{external: 203.0.113.2, hosts: [192.168.1.10]}]';
+
+describe('pinholed rules --platform freebsd', () => {
+  it('has the anchors that translate, in the order that pf.conf(5) asks for', () => {
+    const { rules, all } = printed(`${NAT}\nfreebsd: {rdr-anchor: userrules/rdr, binat-anchor: b}`);
+    const at = (text: string) => rules.findIndex((line) => line.startsWith(text));
+    assert.ok(at('set') < at('rdr-anchor "userrules/rdr"'));
+    assert.ok(at('rdr-anchor') < at('binat-anchor "b"'));
+    assert.ok(at('binat-anchor') < at('pass'));
+    assert.match(
+      all,
+      /# rdr on \$outside proto \{ tcp udp \} to 203\.0\.113\.2 port 5060 -> 192\.168\.1\.10/,
+    );
+    assert.doesNotMatch(printed('').all, /rdr|binat/);
+  });
+
+  it('leaves the translation of media to a ruleset that does it', () => {
+    const { rules, all } = printed(NAT.replace('}', ', translation: ruleset}'));
+    assert.ok(!rules.some((line) => /^(rdr|binat)-anchor/.test(line)));
+    assert.match(all, /# binat on \$outside from 192\.168\.1\.10 to any -> 203\.0\.113\.2/);
+    assert.match(all, /# nat on .* port 10000:20000 to any -> 203\.0\.113\.2 static-port/);
+  });
+
+  it('lets the anchor see ports of outside parties with outbound: true, and tells of media out without', () => {
+    const anchor = (text: string) => printed(text).rules.find((line) => line.startsWith('anchor "pinholed"'));
+    assert.equal(anchor(''), 'anchor "pinholed" proto udp to port 10000:20000');
+    assert.equal(anchor('outbound: true'), 'anchor "pinholed" proto udp to port 1024:65535');
+    assert.match(
+      printed('').all,
+      /# pass in quick on \$inside proto udp from \{ 192\.168\.1\.0\/24 \} to port 1024:65535/,
+    );
+  });
+
+  it('answers by the uplink that SIP came in by', () => {
+    const { all } = printed('uplinks: [{interface: igb2, gateway: 198.51.100.1}]');
+    assert.match(
+      all,
+      /# pass in quick on igb2 reply-to \(igb2 198\.51\.100\.1\) proto \{ tcp udp \} to port 5060/,
+    );
+  });
+});
