@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
-import type { Call, EndReason } from './call/call.ts';
+import { type Call, type EndReason, otherSide } from './call/call.ts';
 import type { CallCaps, CallTimers } from './call/context.ts';
 import { createDeadlines } from './call/deadlines.ts';
 import { type Bodies, leaving, type Outcome } from './call/outcome.ts';
@@ -51,6 +51,9 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
       readonly reassemblyBytes: number;
     };
 }
+
+/** `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in. */
+export type MediaWay = 'came' | 'sent';
 
 /** What happened, in order. */
 export type InspectorEvent =
@@ -127,8 +130,8 @@ export interface Inspector {
   tick(now: number): Inspection;
   /** When `tick` is due next, in ms of the same clock; Infinity never. */
   nextDeadline(): number;
-  /** Media was seen at `now` in the pinhole with this id. */
-  traffic(pinholeId: string, now: number): void;
+  /** Media was seen at `now` in the pinhole with this id: what came to where it leads, or what was sent from there. */
+  traffic(pinholeId: string, now: number, way?: MediaWay): void;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;
   dump(call: Call): CallRecord;
@@ -509,11 +512,12 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     return conclude(work);
   }
 
-  function traffic(pinholeId: string, now: number): void {
-    for (const holder of table.traffic(pinholeId, now)) {
+  function traffic(pinholeId: string, now: number, way: MediaWay = 'came'): void {
+    for (const { holder, slot } of table.traffic(pinholeId, now)) {
       const call = callOf.get(holder);
       if (call === undefined) continue;
-      tracker.media(call, now);
+      const owner = slot.startsWith('0') ? 0 : 1;
+      tracker.media(call, way === 'sent' ? owner : otherSide(owner), now);
       const due = table.deadline(holder);
       if (due <= now) deadlines.arm(call, due);
     }

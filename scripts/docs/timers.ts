@@ -11,10 +11,12 @@ const SOURCES: Readonly<Record<keyof Settings['timers'], string>> = {
   mediaIdle:
     'No RFC. RTCP alone (RFC 3550 6.2, at most some 5 s apart for two parties) keeps a call with silence suppression alive. Others: Cisco ASA 2 min, Juniper SRX 2 min, rtpengine 1 min.',
   holdIdle: 'No RFC. Juniper call-hold-timeout is 2 h, too.',
+  oneWay:
+    'No RFC. Without it packets of one party alone would hold a port of the other open until timers.max-call.',
   sessionGrace:
     'RFC 4028 10: the BYE is sent up to 32 s before the session expires; this is the same to the other side.',
   sessionFloor: 'RFC 4028 5: no Min-SE, and so no Session-Expires, below 90 s.',
-  maxCall: 'No RFC. Juniper SRX ends calls after 12 h, too.',
+  maxCall: 'No RFC. Juniper SRX ends calls after 12 h, too; here media that flows goes on, see below.',
   afterBye: 'RFC 3261 17.1.2.2: Timer F, 64*T1.',
   afterCancel: 'RFC 3261 9.1: the INVITE counts as cancelled 64*T1 after the CANCEL.',
   drain: 'No RFC. Packets in jitter buffers and on the way.',

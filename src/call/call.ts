@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Candidate, Session, Stream } from '../sdp/session.ts';
+import type { Announcements } from './announced.ts';
 import type { Side } from './wanted.ts';
 
 /** A session description with the host that sent it. */
@@ -113,6 +114,8 @@ export interface Call {
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
   readonly pastTags: string[];
   transactions: Transaction[];
+  /** What was announced in its Call-ID; all legs of that have one list. */
+  announced: Announcements;
   /** An ACK of a 2xx was seen: the caller's ACKs come past here. */
   acknowledges: boolean;
   cancelled: boolean;
@@ -122,13 +125,17 @@ export interface Call {
   signallingDeadline: number;
   sessionDeadline: number;
   hardDeadline: number;
-  /** Last media seen, or the last time the pinholes changed. */
+  /** Last media seen, or the last time that SIP made a difference to it or showed that the call goes on. */
   mediaAt: number;
+  /** Last media seen in a pinhole of the call; -Infinity before the first. */
+  heardAt: number;
+  /** Last sign of a party inside: a message of its own, or media that it sent. */
+  ownAt: number;
   /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */
   held: boolean;
   /** When the queue of deadlines has it due; Infinity when it is not in there. */
   armedAt: number;
-  /** Media has been silent for too long: the rules are gone, the call is not. */
+  /** Media, or the party inside, has been silent for too long: the rules are gone, the call is not. */
   idle: boolean;
 }
 

@@ -9,6 +9,7 @@ export interface CallTimers {
   readonly ack: number;
   readonly mediaIdle: number;
   readonly holdIdle: number;
+  readonly oneWay: number;
   readonly sessionGrace: number;
   readonly sessionFloor: number;
   /** 0: no limit. */
@@ -26,6 +27,8 @@ export interface CallTimers {
 export interface Admission {
   call(source: Address, destination: Address): Refusal | null;
   offer(source: Address, destination: Address, now: number): Refusal | null;
+  /** The same for the description in a provisional response. */
+  answer(source: Address, now: number): Refusal | null;
   /** Counts a call that is there already, whatever the bounds. */
   adopt(source: Address, destination: Address): void;
   /** Counts anew: who is inside, or of which peer, has changed. */
@@ -34,6 +37,10 @@ export interface Admission {
   party(address: Address): Party;
   /** Whether what this host announces may be opened. */
   isInside(address: Address): boolean;
+  /** Whether a pinhole may lead to this address: a host inside, or one that those may name in place of themselves. */
+  isOpenable(address: Address): boolean;
+  /** Whether both are of one named peer, whose addresses are one party. */
+  isSamePeer(one: Address, other: Address): boolean;
   /** The call counted by `call` or `adopt` is over. */
   release(source: Address, destination: Address): void;
 }

@@ -24,91 +24,169 @@ const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
   administrator: 'administrator',
 };
 
+/** What happens in a call when nothing else does. */
+interface Timer {
+  readonly name: (call: Call) => NextTimer['name'];
+  /** In ms; Infinity when it does not run. */
+  readonly at: (settings: CallTimers, call: Call) => number;
+  readonly onExpiry: (context: Context, call: Call, now: number) => Outcome;
+}
+
+/** Every timer of a call that has not ended. Of several that are due at once the first here is the one. */
+const TIMERS: readonly Timer[] = [
+  {
+    name: () => 'max-duration',
+    at: (settings, call) => Math.max(call.hardDeadline, talkingUntil(settings, call)),
+    onExpiry: (context, call, now) => endCall(context, call, 'max-duration', now),
+  },
+  {
+    name: () => 'session-expired',
+    at: (settings, call) => Math.max(call.sessionDeadline, talkingUntil(settings, call)),
+    onExpiry: (context, call, now) => endCall(context, call, 'session-expired', now),
+  },
+  {
+    name: waitingFor,
+    at: (_, call) => call.signallingDeadline,
+    onExpiry: (context, call, now) => endCall(context, call, waitingFor(call), now),
+  },
+  {
+    name: ({ dialogs }) => {
+      const first = dialogs.reduce((one, other) => (other.endsAt < one.endsAt ? other : one));
+      return first.confirmed ? 'bye-timeout' : 'losing-fork';
+    },
+    at: (_, { dialogs }) => earliest(dialogs, ({ endsAt }) => endsAt),
+    onExpiry: expireDialogs,
+  },
+  {
+    name: (call) => (call.held ? 'hold-idle' : 'media-idle'),
+    at: idleDeadline,
+    onExpiry: (_, call) => goIdle(call, call.held ? 'hold-idle' : 'media-idle'),
+  },
+  {
+    name: () => 'one-way',
+    at: ({ oneWay }, call) => (isAtRest(call) ? NEVER : call.ownAt + oneWay),
+    onExpiry: (_, call) => goIdle(call, 'one-way'),
+  },
+  {
+    name: () => 'offer-refused',
+    at: (settings, { dialogs }) =>
+      earliest(dialogs, ({ offers }) =>
+        Math.min(offerDeadline(settings, offers[0]), offerDeadline(settings, offers[1])),
+      ),
+    onExpiry: expireOffers,
+  },
+  {
+    name: () => 'missing-ack',
+    at: (_, { dialogs }) => earliest(dialogs, ({ ackBy }) => ackBy),
+    onExpiry: expireAcks,
+  },
+];
+
+/** What happens in a call when nothing else does, and when, in ms of the clock it runs on. */
+export interface NextTimer {
+  readonly name: EndReason | CloseReason | 'missing-ack' | 'forgotten';
+  readonly at: number;
+}
+
+/** The timer of a call that runs out first; null when none runs. Its pinholes have timers of their own. */
+export function nextTimer(settings: CallTimers, call: Call): NextTimer | null {
+  if (call.state === 'ended') return { name: 'forgotten', at: forgottenAt(settings, call) };
+  const next = earliest(TIMERS, ({ at }) => at(settings, call));
+  const timer = TIMERS.find(({ at }) => at(settings, call) === next);
+  return timer === undefined || next === NEVER ? null : { name: timer.name(call), at: next };
+}
+
 /** When something is due in this call, in ms; Infinity never. For an ended call, when it may be forgotten. */
 export function deadlineOf({ timers }: Context, call: Call): number {
   const settings = timers();
-  if (call.state === 'ended') return call.endedAt! + settings.retransmissionMemory;
-  let at = Math.min(
-    call.signallingDeadline,
-    call.sessionDeadline,
-    call.hardDeadline,
-    idleDeadline(settings, call),
-  );
-  for (const dialog of call.dialogs) {
-    at = Math.min(at, dialog.endsAt, dialog.ackBy);
-    for (const offer of dialog.offers) if (offer !== null) at = Math.min(at, offerDeadline(settings, offer));
-  }
-  return at;
+  if (call.state === 'ended') return forgottenAt(settings, call);
+  return earliest(TIMERS, ({ at }) => at(settings, call));
 }
 
 /** Does what is due in a call that has not ended. */
 export function expireCall(context: Context, call: Call, now: number): Outcome {
-  if (now >= call.hardDeadline) return endCall(context, call, 'max-duration', now);
-  if (now >= call.sessionDeadline) return endCall(context, call, 'session-expired', now);
-  if (now >= call.signallingDeadline) {
-    const waiting = call.state === 'calling' ? 'no-response' : 'ringing-timeout';
-    return endCall(context, call, call.cancelled ? 'cancel-timeout' : waiting, now);
-  }
-  if (call.dialogs.some((dialog) => now >= dialog.endsAt)) {
-    const hungUp = call.dialogs.some((dialog) => now >= dialog.endsAt && dialog.bye?.side === 0);
-    const over = dropDialogs(
-      call,
-      (dialog) => now >= dialog.endsAt || (hungUp && isUnknownToCaller(call, dialog)),
-    );
-    if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
-    return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
-  }
   const settings = context.timers();
-  if (now >= idleDeadline(settings, call)) {
-    const reason = call.held ? 'hold-idle' : 'media-idle';
-    call.idle = true;
-    return changed(call, leaving(reason));
-  }
-  return expireDialogs(context, call, now);
+  const due = TIMERS.find(({ at }) => now >= at(settings, call));
+  return due === undefined ? unchanged(call) : due.onExpiry(context, call, now);
 }
 
-/**
- * Offers that were never answered, and a 2xx that was never acknowledged. Where the caller has acknowledged another,
- * it does not take part in this one.
- */
+function forgottenAt({ retransmissionMemory }: CallTimers, { endedAt }: Call): number {
+  return endedAt! + retransmissionMemory;
+}
+
+function earliest<T>(list: readonly T[], at: (one: T) => number): number {
+  let first = NEVER;
+  for (const one of list) first = Math.min(first, at(one));
+  return first;
+}
+
+function waitingFor({ state, cancelled }: Call): EndReason {
+  if (cancelled) return 'cancel-timeout';
+  return state === 'calling' ? 'no-response' : 'ringing-timeout';
+}
+
+/** Forks that lost and dialogs whose BYE got no answer; see `isUnknownToCaller`. */
 function expireDialogs(context: Context, call: Call, now: number): Outcome {
+  const hungUp = call.dialogs.some((dialog) => now >= dialog.endsAt && dialog.bye?.side === 0);
+  const isDue = (dialog: Dialog) => now >= dialog.endsAt || (hungUp && isUnknownToCaller(call, dialog));
+  const over = dropDialogs(call, isDue);
+  if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
+  return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
+}
+
+/** The pinholes go, the call does not: it has them again when a party inside goes on with it. */
+function goIdle(call: Call, reason: CloseReason): Outcome {
+  call.idle = true;
+  return changed(call, leaving(reason));
+}
+
+/** Offers that were never answered. */
+function expireOffers(context: Context, call: Call, now: number): Outcome {
   const settings = context.timers();
-  if (call.acknowledges && call.dialogs.some((dialog) => now >= dialog.ackBy)) {
+  for (const dialog of call.dialogs) {
+    for (const offer of dialog.offers) {
+      if (offer !== null && now >= offerDeadline(settings, offer)) dropOffer(dialog, offer.transaction);
+    }
+  }
+  return changed(call, leaving('offer-refused'));
+}
+
+/** A 2xx that was never acknowledged. Where the caller has acknowledged another, it takes no part in this one. */
+function expireAcks(context: Context, call: Call, now: number): Outcome {
+  const detail = `no ACK within ${context.timers().ack / 1000} s of the 2xx`;
+  const refusals: readonly Refusal[] = [{ reason: 'missing-ack', detail }];
+  if (call.acknowledges) {
     dropDialogs(call, (dialog) => now >= dialog.ackBy);
     return isOver(call)
       ? endCall(context, call, 'bye', now)
-      : changed(call, leaving('losing-fork'), [missingAck(settings)]);
+      : changed(call, leaving('losing-fork'), refusals);
   }
-  let dropped = false;
-  let unacknowledged: Dialog | null = null;
-  for (const dialog of call.dialogs) {
-    for (const offer of dialog.offers) {
-      if (offer === null || now < offerDeadline(settings, offer)) continue;
-      dropOffer(dialog, offer.transaction);
-      dropped = true;
-    }
-    if (now >= dialog.ackBy) {
-      dialog.ackBy = NEVER;
-      unacknowledged = dialog;
-    }
-  }
-  const refusals = unacknowledged === null ? [] : [missingAck(settings)];
-  return dropped ? changed(call, leaving('offer-refused'), refusals) : unchanged(call, refusals);
+  for (const dialog of call.dialogs) if (now >= dialog.ackBy) dialog.ackBy = NEVER;
+  return unchanged(call, refusals);
 }
 
-function missingAck({ ack }: CallTimers): Refusal {
-  return { reason: 'missing-ack', detail: `no ACK within ${ack / 1000} s of the 2xx` };
+/** When an offer without an answer is dropped, in ms; Infinity when there is none. */
+function offerDeadline({ offer, ringing }: CallTimers, one: Offer | null): number {
+  if (one === null) return NEVER;
+  return one.transaction.startedAt + (one.transaction.method === 'INVITE' ? ringing : offer);
 }
 
-/** When an offer without an answer is dropped, in ms. */
-export function offerDeadline({ offer, ringing }: CallTimers, { transaction }: Offer): number {
-  return transaction.startedAt + (transaction.method === 'INVITE' ? ringing : offer);
+/** Whether there is no media that somebody waits for. */
+function isAtRest({ idle, dialogs }: Call): boolean {
+  return idle || !dialogs.some((dialog) => dialog.agreed !== null);
 }
 
 /** When the media of a call has been silent for too long, in ms; Infinity when nobody waits for it. */
-export function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
-  if (call.idle || !call.dialogs.some((dialog) => dialog.agreed !== null)) return NEVER;
-  return call.mediaAt + (call.held ? holdIdle : mediaIdle);
+function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
+  return isAtRest(call) ? NEVER : call.mediaAt + (call.held ? holdIdle : mediaIdle);
+}
+
+/**
+ * Until when a call counts as one in which people talk, whatever its session timer and its age say: media was seen a
+ * moment ago, and the party inside has given a sign of life lately.
+ */
+function talkingUntil({ mediaIdle, oneWay }: CallTimers, { heardAt, ownAt }: Call): number {
+  return Math.min(heardAt + mediaIdle, ownAt + oneWay);
 }
 
 /** Ends a call. Media under way may drain after an end that both parties know of. */
@@ -149,13 +227,12 @@ export function isOver({ dialogs, invite }: Call): boolean {
   return answered ? !dialogs.some((dialog) => dialog.confirmed) : dialogs.length === 0;
 }
 
-/** RFC 4028: each 2xx to INVITE or UPDATE says anew how long the session lives without another. */
+/**
+ * RFC 4028: each 2xx to INVITE or UPDATE says anew how long the session lives without another. Whatever it says, the
+ * call has its `maxCall`.
+ */
 export function refreshSession({ timers }: Context, call: Call, message: SipMessage, now: number): void {
-  const { sessionFloor, sessionGrace, maxCall } = timers();
-  if (message.sessionExpires === null) {
-    call.sessionDeadline = NEVER;
-    return;
-  }
-  const asked = Math.max(message.sessionExpires * 1000, sessionFloor);
-  call.sessionDeadline = now + Math.min(asked, maxCall > 0 ? maxCall : asked) + sessionGrace;
+  const { sessionFloor, sessionGrace } = timers();
+  const asked = message.sessionExpires;
+  call.sessionDeadline = asked === null ? NEVER : now + Math.max(asked * 1000, sessionFloor) + sessionGrace;
 }

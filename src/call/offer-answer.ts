@@ -20,8 +20,16 @@ export function describeOffer(context: Context, incoming: Incoming): Described {
   return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
 }
 
-export function describeAnswer(incoming: Incoming): Described {
-  return carriesSession(incoming) ? describe(incoming) : NOTHING;
+/**
+ * A provisional response can bring another description again and again, so that these are counted as offers are. A
+ * 2xx, an ACK or a PRACK cannot.
+ */
+export function describeAnswer(context: Context, incoming: Incoming): Described {
+  if (!carriesSession(incoming)) return NOTHING;
+  const { message, arrival } = incoming;
+  const provisional = message.status > 0 && message.status < 200;
+  const refused = provisional ? context.admission.answer(arrival.source.address, arrival.now) : null;
+  return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
 }
 
 function carriesSession({ message }: Incoming): boolean {
@@ -72,7 +80,7 @@ export function placeOffer(
     return unchanged(call, [...refusals, { reason: 'fewer-streams', detail }]);
   }
   dialog.offers[side] = { description: carryHold(description, agreed), transaction };
-  revive(call, now);
+  call.mediaAt = now;
   return changed(call, leaving('offer-refused'), refusals);
 }
 
@@ -107,7 +115,7 @@ export function agree(
   dialog.agreed = { offerSide, sides };
   dialog.settled ||= settles;
   dialog.offers[offerSide] = null;
-  revive(call, now);
+  call.mediaAt = now;
   const { oldPort, muxGrace } = timers();
   return changed(
     call,
@@ -122,10 +130,4 @@ export function dropOffer(dialog: Dialog, transaction: Transaction): void {
     if (dialog.offers[side]?.transaction === transaction) dialog.offers[side] = null;
   }
   if (transaction.replaced !== null) dialog.agreed = transaction.replaced;
-}
-
-/** New life for a call whose rules went for silence. */
-function revive(call: Call, now: number): void {
-  call.idle = false;
-  call.mediaAt = now;
 }

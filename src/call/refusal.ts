@@ -115,6 +115,12 @@ export const REFUSALS = {
     advice:
       'List the hosts of that external address one by one in `nat`, not as a network; or let the PBX keep the media of calls that come back in (Asterisk direct_media=no).',
   },
+  'relayed-transport': {
+    means:
+      'A host inside announced an address and port that an outside party had announced before it in this Call-ID.',
+    advice:
+      'The host is a proxy that passes on what it did not write: its own ports are not for others to choose. If media really runs there, let the proxy write its own description, or have a media relay do it.',
+  },
   'port-out-of-range': {
     means: 'The announced port lies outside media-ports.',
     advice: 'Set the media port range of the device inside media-ports, or widen media-ports.',
@@ -166,6 +172,12 @@ export const REFUSALS = {
   'offer-rate-limit': {
     means: 'The inside host makes more than caps.offers-per-second offers.',
     advice: 'Raise caps.offers-per-second for a busy trunk, or look for a flood.',
+  },
+  'answer-rate-limit': {
+    means:
+      'The host sends more than caps.offers-per-second provisional responses with a session description.',
+    advice:
+      'What its final response says counts all the same. Raise caps.offers-per-second, or look for a flood.',
   },
   'firewall-error': {
     means: 'The firewall did not take the change.',

@@ -41,7 +41,7 @@ export function onOffer(context: Context, { call, side, dialog }: Match, incomin
   const theirs = dialog.offers[otherSide(side)];
   if (message.method === 'PRACK' && theirs?.transaction.method === 'INVITE') {
     addTransaction(context, call, message, arrival, side, null);
-    const answer = describeAnswer(incoming);
+    const answer = describeAnswer(context, incoming);
     return agree(context, call, dialog, theirs.description, otherSide(side), answer, true, arrival.now);
   }
   const described = describeOffer(context, incoming);
@@ -64,7 +64,7 @@ export function onAck(context: Context, { call, side, dialog }: Match, incoming:
   if (offer === null || offer.transaction.method !== 'INVITE' || offer.transaction.cseq !== message.cseq) {
     return unchanged(call);
   }
-  const answer = describeAnswer(incoming);
+  const answer = describeAnswer(context, incoming);
   return agree(context, call, dialog, offer.description, otherSide(side), answer, true, arrival.now);
 }
 
@@ -100,6 +100,18 @@ export function onTrickle(context: Context, { call, side, dialog }: Match, incom
     for (const candidate of candidates) if (list.length < MAX_TRICKLED) list.push({ mid, candidate });
   }
   return changed(call, leaving('unused-candidate'));
+}
+
+/** OPTIONS, INFO, NOTIFY, MESSAGE...: nothing but a sign that the dialog lives, once a party inside takes part in it. */
+export function onOther(
+  context: Context,
+  { call, side, dialog }: Match,
+  { message, arrival }: Incoming,
+): Outcome {
+  if (isRetransmission(call, message, side)) return unchanged(call);
+  stays(call, dialog, side);
+  addTransaction(context, call, message, arrival, side, null);
+  return unchanged(call);
 }
 
 /** Who was asked to hang up with credentials and sends something else has not hung up. */

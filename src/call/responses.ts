@@ -24,6 +24,9 @@ export function onResponse(
     if (transaction.final !== 0) return unchanged(call);
     transaction.final = message.status;
   }
+  if (transaction.method !== 'INVITE' && transaction.method !== 'UPDATE' && transaction.method !== 'PRACK') {
+    return unchanged(call);
+  }
   if (message.status >= 300) {
     dropOffer(dialog, transaction);
     return changed(call, leaving('offer-refused'));
@@ -121,7 +124,7 @@ function takeDescription(
 ): Outcome {
   const { message, arrival } = incoming;
   if (message.sdp.kind === 'none') return unchanged(call);
-  const described = describeAnswer(incoming);
+  const described = describeAnswer(context, incoming);
   const { offer, side, method } = transaction;
   if (offer !== null) {
     if (transaction !== call.invite && message.status < 200) transaction.replaced ??= dialog.agreed;

@@ -1,6 +1,7 @@
 import { type Address, type Family, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
 import type { Connection, Stream } from '../sdp/session.ts';
+import { isNamedOutside } from './announced.ts';
 import {
   type Agreement,
   type Call,
@@ -15,7 +16,6 @@ import {
   type Endpoint,
   endpointsOf,
   isMuxed,
-  sameConnection,
   transportClass,
   transportIndex,
 } from './transport.ts';
@@ -56,6 +56,8 @@ interface Gathering {
   /** What holds for the streams of each side, by its peer. */
   readonly settings: readonly [StreamSettings, StreamSettings];
   readonly wanted: Wanted[];
+  /** Where in `wanted` a place is. */
+  readonly places: Map<string, number>;
   /** Transports looked at, by side. */
   readonly looked: [number, number];
   idleSlots: Map<string, 'stream-disabled' | 'bundled'> | null;
@@ -85,7 +87,15 @@ const NO_CANDIDATES: readonly Trickled[] = [];
  */
 export function wantedStreams(call: Call, settingsFor: (peer: Address) => StreamSettings): WantedStreams {
   const settings = [settingsFor(call.parties[1]), settingsFor(call.parties[0])] as const;
-  const gathering: Gathering = { call, settings, wanted: [], looked: [0, 0], idleSlots: null, unusable: [] };
+  const gathering: Gathering = {
+    call,
+    settings,
+    wanted: [],
+    places: new Map(),
+    looked: [0, 0],
+    idleSlots: null,
+    unusable: [],
+  };
   if (call.state !== 'ended' && !call.idle) {
     const { invite } = call;
     if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
@@ -188,7 +198,7 @@ function addStream(gathering: Gathering, place: Place): void {
 }
 
 function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): void {
-  const { call, wanted, unusable, looked } = gathering;
+  const { call, wanted, places, unusable, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
   const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
@@ -201,13 +211,16 @@ function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): vo
     peer: call.parties[otherSide(side)],
     connection: endpoint.connection,
     ports: endpoint.ports,
+    relayed: isNamedOutside(call.announced, endpoint.connection, endpoint.ports),
     sources: sourcesOf(call, settings, place, endpoint),
     sourcePort: settings.symmetric && peer !== null ? peerPort(peer, endpoint) : null,
     candidate: endpoint.candidate,
     agreed: peer !== null,
   };
-  const same = wanted.findIndex((one) => isSamePlace(one, entry));
-  if (same < 0) {
+  const where = placeOf(entry);
+  const same = places.get(where);
+  if (same === undefined) {
+    places.set(where, wanted.length);
     wanted.push(entry);
     return;
   }
@@ -255,16 +268,11 @@ function allow(found: Address[], family: Family | null, address: Address): void 
   if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
 }
 
-function isSamePlace(a: Wanted, b: Wanted): boolean {
-  return (
-    a.ports[0] === b.ports[0] &&
-    a.ports[1] === b.ports[1] &&
-    a.kind === b.kind &&
-    a.protocol === b.protocol &&
-    a.sourcePort === b.sourcePort &&
-    a.owner === b.owner &&
-    sameConnection(a.connection, b.connection)
-  );
+/** Equal for what leads to the same transport of the same owner. */
+function placeOf({ connection, ports, kind, protocol, sourcePort, owner }: Wanted): string {
+  const at = connection.kind === 'address' ? connection.address : connection.kind;
+  const name = connection.kind === 'hostname' ? connection.name : '';
+  return `${ports[0]} ${ports[1]} ${kind} ${protocol} ${sourcePort} ${owner} ${at} ${name}`;
 }
 
 /** Two forks that lead to the same transport share one entry that lets both in. */

@@ -1,4 +1,5 @@
 import type { SipMessage } from '../sip/message.ts';
+import { type Announcements, announce, announceCandidates } from './announced.ts';
 import { type Call, callCount, callHash, type EndReason, otherSide, type Transaction } from './call.ts';
 import type { Admission, CallCaps, CallTimers, Context, Party } from './context.ts';
 import { deadlineOf, dropDescriptions, endCall, expireCall } from './expiry.ts';
@@ -13,10 +14,11 @@ import {
   unchanged,
 } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
-import { type Match, onAck, onBye, onCancel, onOffer, onTrickle, startAttempt } from './requests.ts';
+import { type Match, onAck, onBye, onCancel, onOffer, onOther, onTrickle, startAttempt } from './requests.ts';
 import { onResponse } from './responses.ts';
 import { answeredTransaction, isRetransmission } from './transactions.ts';
 import { createWaiting } from './waiting.ts';
+import type { Side } from './wanted.ts';
 
 export interface Tracker {
   /** What one message does to the legs it belongs to; usually one, none when it is of no INVITE dialog. */
@@ -25,8 +27,8 @@ export interface Tracker {
   expire(call: Call, now: number): Outcome;
   /** When `expire` is next due; Infinity never. */
   deadline(call: Call): number;
-  /** Media was seen in a pinhole of this call. */
-  media(call: Call, now: number): void;
+  /** Media was seen in a pinhole of this call, sent by the party of this side. */
+  media(call: Call, from: Side, now: number): void;
   end(call: Call, reason: EndReason, now: number): Outcome;
   /** Takes up a call from a journal; false when a leg of its name is there already. */
   adopt(call: Call): boolean;
@@ -39,6 +41,10 @@ export interface Tracker {
 
 /** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
 export const MAX_LEGS = 64;
+/** Call-IDs without a leg whose announcements are kept; the oldest goes for a new one. */
+const MAX_WITHOUT_LEG = 4096;
+/** Methods whose responses may have a session description that counts. */
+const DESCRIBING: ReadonlySet<string> = new Set(['INVITE', 'PRACK', 'UPDATE', 'BYE']);
 const NONE: readonly Outcome[] = [];
 /** Bytes of a session description that are kept for a call without a place. */
 const MOST_KEPT = 1024;
@@ -56,10 +62,41 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
   const byCallId = new Map<string, Call[]>();
   /** Calls that are over, the one that ended first at the front. */
   const ended = createFifo<Call>();
+  /** What outside parties named at addresses that could be opened, by Call-IDs that have no leg (yet). */
+  const withoutLeg = new Map<string, Announcements>();
   let nextCount = 1;
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
     const incoming = { message, arrival, bodies };
+    const outcomes = take(incoming);
+    takeDown(incoming);
+    return outcomes;
+  }
+
+  /** What of this description others may name after it. Before the INVITE that comes here the Call-ID has no leg. */
+  function takeDown({ message: { callId, sdp }, arrival, bodies }: Incoming): void {
+    if (sdp.kind !== 'sdp' && sdp.kind !== 'sdpfrag') return;
+    const outside = !admission.isInside(arrival.source.address);
+    const leg = byCallId.get(callId)?.[0];
+    if (leg === undefined && !outside) return;
+    const list = leg?.announced ?? withoutLeg.get(callId) ?? [];
+    if (sdp.kind === 'sdp') {
+      const session = bodies.session();
+      if (session !== null && 'streams' in session) announce(list, session, outside, admission.isOpenable);
+    } else {
+      const fragment = bodies.fragment();
+      if ('error' in fragment) return;
+      for (const { candidates } of fragment) {
+        announceCandidates(list, candidates, outside, admission.isOpenable);
+      }
+    }
+    if (leg !== undefined || list.length === 0 || withoutLeg.has(callId)) return;
+    if (withoutLeg.size >= MAX_WITHOUT_LEG) withoutLeg.delete(withoutLeg.keys().next().value!);
+    withoutLeg.set(callId, list);
+  }
+
+  function take(incoming: Incoming): readonly Outcome[] {
+    const { message } = incoming;
     if (message.status !== 0) return takeResponse(incoming);
     switch (message.method) {
       case 'INVITE':
@@ -74,9 +111,9 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       case 'CANCEL':
         return takeCancel(incoming);
       case 'INFO':
-        return message.sdp.kind === 'sdpfrag' ? inDialog(incoming, onTrickle) : NONE;
+        return inDialog(incoming, message.sdp.kind === 'sdpfrag' ? onTrickle : onOther);
       default:
-        return NONE;
+        return inDialog(incoming, onOther);
     }
   }
 
@@ -108,6 +145,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const call = failed ?? newCall(message, arrival);
     if (failed === undefined) remember(call);
     else startAnew(failed, arrival);
+    // A device that has one Call-ID for all of its calls begins another.
+    if (failed !== undefined && all.every(({ state }) => state === 'ended')) call.announced.length = 0;
     const { source, now } = arrival;
     const bytes = message.sdp.kind === 'sdp' ? message.sdp.bytes.length : 0;
     if (!admission.isInside(source.address)) {
@@ -207,6 +246,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     call.endStatus = 0;
     call.answeredAt = null;
     call.acknowledges = false;
+    call.heardAt = Number.NEGATIVE_INFINITY;
+    call.ownAt = now;
     call.sessionDeadline = Number.POSITIVE_INFINITY;
     call.hardDeadline = hardDeadline(now);
   }
@@ -252,10 +293,25 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     }
     const exact = matches.filter((match) => match.starts && match.ends);
     const chosen = exact.length > 0 ? exact : matches.some((match) => match.starts) ? matches : [];
-    if (chosen.length > 0) return chosen.map((match) => handler(context, match, incoming));
-    if (known) return NONE;
+    if (chosen.length > 0) {
+      return chosen.map((match) => signOfLife(match.call, arrival, handler(context, match, incoming)));
+    }
+    if (known || handler === onOther) return NONE;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;
     return [unchanged(legs[0]!, [{ reason: 'wrong-dialog', detail }])];
+  }
+
+  /**
+   * A party inside goes on with the call: it sends a request in a dialog of it, or a 2xx to one. That counts as media
+   * does, and a call that has lost its pinholes because nothing was heard has them again.
+   */
+  function signOfLife(call: Call, { source, now }: Arrival, outcome: Outcome): Outcome {
+    if (call.state === 'ended' || !admission.isInside(source.address)) return outcome;
+    call.ownAt = now;
+    call.mediaAt = now;
+    if (!call.idle || call.state === 'terminating') return outcome;
+    call.idle = false;
+    return outcome.departure === null ? changed(call, leaving('answered'), outcome.refusals) : outcome;
   }
 
   function takeCancel(incoming: Incoming): readonly Outcome[] {
@@ -266,17 +322,18 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
   function takeResponse(incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
     const method = message.cseqMethod;
-    if (method !== 'INVITE' && method !== 'PRACK' && method !== 'UPDATE' && method !== 'BYE') return NONE;
     const legs = byCallId.get(message.callId) ?? NO_CALLS;
     const outcomes: Outcome[] = [];
     for (const call of legs) {
       const transaction = answeredTransaction(call, message, arrival);
       if (transaction === undefined) continue;
       const refused = enter(call, transaction, message.status, arrival.now);
-      outcomes.push(refused ?? onResponse(context, call, transaction, incoming));
+      const outcome = refused ?? onResponse(context, call, transaction, incoming);
+      const accepts = message.status >= 200 && message.status < 300;
+      outcomes.push(accepts ? signOfLife(call, arrival, outcome) : outcome);
       settle(call);
     }
-    if (outcomes.length > 0 || message.sdp.kind === 'none') return outcomes;
+    if (outcomes.length > 0 || message.sdp.kind === 'none' || !DESCRIBING.has(method)) return outcomes;
     const detail = `${message.status} to ${method} from ${arrival.source.address} with a session description`;
     return [unchanged(legs[0] ?? null, [{ reason: 'response-without-request', detail }])];
   }
@@ -300,6 +357,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       dialogs: [],
       pastTags: [],
       transactions: [],
+      announced: announcedIn(message.callId),
       acknowledges: false,
       cancelled: false,
       inviteExpires: Number.POSITIVE_INFINITY,
@@ -307,10 +365,18 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       sessionDeadline: Number.POSITIVE_INFINITY,
       hardDeadline: hardDeadline(now),
       mediaAt: now,
+      heardAt: Number.NEGATIVE_INFINITY,
+      ownAt: now,
       held: false,
       armedAt: Number.POSITIVE_INFINITY,
       idle: false,
     };
+  }
+
+  function announcedIn(callId: string): Announcements {
+    const list = byCallId.get(callId)?.[0]?.announced ?? withoutLeg.get(callId) ?? [];
+    withoutLeg.delete(callId);
+    return list;
   }
 
   function expire(call: Call, now: number): Outcome {
@@ -327,6 +393,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const legs = byCallId.get(call.callId);
     if (legs?.some((leg) => leg.hash === call.hash)) return false;
     call.armedAt = Number.POSITIVE_INFINITY;
+    call.announced = legs?.[0]?.announced ?? call.announced;
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);
     if (call.state === 'ended') ended.add(call);
@@ -372,8 +439,10 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     handle,
     expire,
     deadline: (call) => deadlineOf(context, call),
-    media: (call, now) => {
+    media: (call, from, now) => {
       call.mediaAt = now;
+      call.heardAt = now;
+      if (admission.isInside(call.parties[from])) call.ownAt = now;
     },
     end: (call, reason, now) => {
       const outcome = endCall(context, call, reason, now);

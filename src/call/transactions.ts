@@ -6,6 +6,8 @@ import type { Side } from './wanted.ts';
 
 const MAX_DIALOGS = 32;
 const MAX_TRANSACTIONS = 16;
+/** Requests whose answers open or close something: they are not forgotten for the sake of others. */
+const NEGOTIATING: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
 
 /** Remembers a request, and forgets those that were answered too long ago to be retransmitted. */
 export function addTransaction(
@@ -33,7 +35,10 @@ export function addTransaction(
   const kept = call.transactions.filter(
     (one) => one === call.invite || one.final === 0 || one.startedAt > oldest,
   );
-  if (kept.length >= MAX_TRANSACTIONS) kept.splice(kept[0] === call.invite ? 1 : 0, 1);
+  if (kept.length >= MAX_TRANSACTIONS) {
+    const plain = kept.findIndex((one) => one !== call.invite && !NEGOTIATING.has(one.method));
+    kept.splice(plain >= 0 ? plain : kept[0] === call.invite ? 1 : 0, 1);
+  }
   kept.push(transaction);
   call.transactions = kept;
   return transaction;

@@ -29,6 +29,8 @@ export interface Wanted {
   readonly peer: Address;
   readonly connection: Connection;
   readonly ports: readonly [first: number, last: number];
+  /** A party outside named one of these ports before the owner did: the owner passes on what it did not write. */
+  readonly relayed: boolean;
   /** Addresses the media may come from; 'any' only before the answer and by configuration. May be empty. */
   readonly sources: readonly Address[] | 'any';
   readonly sourcePort: number | null;
@@ -66,6 +68,7 @@ export type CloseReason =
   | 'over-limit'
   | 'media-idle'
   | 'hold-idle'
+  | 'one-way'
   | 'offer-refused'
   | 'stream-disabled'
   | 'moved'

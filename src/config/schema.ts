@@ -329,6 +329,12 @@ export const schema = {
         'Pinholes of a call whose media is silent close after this time.',
       ),
       holdIdle: setting(duration('5m', '12h'), '2h', 'The same for a call on hold.'),
+      oneWay: setting(
+        duration('10m', '12h'),
+        '4h',
+        'Pinholes of a call close when its party inside has given no sign of life for this time, whatever the other ' +
+          'party sends: neither media, where the packet filter tells who sent it, nor SIP of its own.',
+      ),
       sessionGrace: setting(
         duration('1s', '10m'),
         '32s',
@@ -338,7 +344,7 @@ export const schema = {
       maxCall: setting(
         duration('1m', '30d', 'no limit'),
         '12h',
-        'A call ends for the daemon after this time, whatever happens.',
+        'A call ends for the daemon after this time, as soon as no media flows in it any more.',
       ),
       afterBye: setting(
         duration('1s', '3m'),

@@ -15,6 +15,7 @@ const BOUNDS = {
   'calls-per-peer-limit': 'calls of the peer',
   'unanswered-limit': 'caps.unanswered',
   'offer-rate-limit': 'caps.offers-per-second',
+  'answer-rate-limit': 'caps.offers-per-second',
   'message-too-large': 'caps.message-bytes or caps.headers',
 } as const satisfies Record<string, string>;
 

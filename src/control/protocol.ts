@@ -1,4 +1,4 @@
-import type { NextTimer } from '../call/next-timer.ts';
+import type { NextTimer } from '../call/expiry.ts';
 import type { WrittenSettings } from '../config/print.ts';
 import type { DataPathCounters } from '../daemon/messages.ts';
 

@@ -38,7 +38,7 @@ export interface DaemonOptions extends ServeOptions {
 }
 
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
-const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/3`;
+const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/4`;
 
 /**
  * The data-path process: opens everything, gives up root, takes up the journal and serves until it is told to

@@ -1,6 +1,6 @@
 import type { Ingress } from '../address/ingress.ts';
 import type { Call, EndReason } from '../call/call.ts';
-import type { NextTimer } from '../call/next-timer.ts';
+import type { NextTimer } from '../call/expiry.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Settings } from '../config/schema.ts';
 import type { LastCounts } from '../firewall/firewall.ts';

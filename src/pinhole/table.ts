@@ -45,6 +45,12 @@ export interface TableResult {
   readonly freed: readonly string[];
 }
 
+/** Who holds a pinhole, and its slot as in `Wanted`. */
+export interface Holding {
+  readonly holder: string;
+  readonly slot: string;
+}
+
 export interface PinholeTable {
   /**
    * What `holder` wants from now on; what it held and no longer wants leaves as `departure` says. `idleSlots` are
@@ -61,8 +67,8 @@ export interface PinholeTable {
   expire(holder: string, now: number): TableResult;
   /** Takes up what a holder had, from a journal. */
   adopt(holder: string, held: readonly Held[]): void;
-  /** Media was seen in this pinhole. Returns its holders. */
-  traffic(id: string, now: number): readonly string[];
+  /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
+  traffic(id: string, now: number): readonly Holding[];
   deadline(holder: string): number;
   /** The port of an external address that the opening would need and another host has; null where it has all. */
   taken(opening: Opening): Taken | null;
@@ -222,12 +228,14 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     return { held, open, close, result };
   }
 
-  function traffic(id: string, now: number): readonly string[] {
+  function traffic(id: string, now: number): readonly Holding[] {
     const rule = rules.get(id);
     if (rule === undefined) return [];
+    const holdings: Holding[] = [];
     for (const holder of rule.holders) {
       const held = holders.get(holder)!;
       const one = find(held, id)!;
+      holdings.push({ holder, slot: one.slot });
       const first = one.trafficAt === null;
       one.trafficAt = now;
       if (one.reason === 'unused-candidate') {
@@ -239,7 +247,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
         if (old.slot === one.slot && old.reason === 'moved') old.until = now;
       }
     }
-    return rule.holders;
+    return holdings;
   }
 
   function adopt(holder: string, held: readonly Held[]): void {

@@ -26,7 +26,7 @@ const LEAST_SHARED = 100;
  */
 export function createAdmission(
   caps: () => AdmissionCaps,
-  policy: () => Pick<Policy, 'isInside' | 'peerOf'>,
+  policy: () => Pick<Policy, 'isInside' | 'isOpenable' | 'peerOf'>,
 ): Admission {
   let calls = 0;
   const callsOfHost = new Map<Address, number>();
@@ -134,6 +134,24 @@ export function createAdmission(
     const peer = peerOf(destination);
     const rate = peer?.offersPerSecond ?? caps().offersPerSecond;
     const bounded = peer !== null && peer.offersPerSecond !== null ? peer.name : source;
+    if (isWithin(bounded, rate, now)) return null;
+    const detail =
+      bounded === source
+        ? `${source} makes more than ${rate} offers a second`
+        : `more than ${rate} offers a second in calls with ${bounded}`;
+    return { reason: 'offer-rate-limit', detail };
+  }
+
+  function answer(source: Address, now: number): Refusal | null {
+    const peer = policy().peerOf(source);
+    const rate = peer?.offersPerSecond ?? caps().offersPerSecond;
+    const who = peer?.name ?? source;
+    if (isWithin(`answers of ${who}`, rate, now)) return null;
+    const detail = `${who} sends more than ${rate} descriptions a second in provisional responses`;
+    return { reason: 'answer-rate-limit', detail };
+  }
+
+  function isWithin(bounded: string, rate: number, now: number): boolean {
     const bucket = buckets.get(bounded) ?? { tokens: rate, at: now };
     const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
     latest.delete(bounded);
@@ -141,12 +159,13 @@ export function createAdmission(
     latest.add(bounded);
     const granted = tokens >= 1;
     buckets.set(bounded, { tokens: granted ? tokens - 1 : tokens, at: now });
-    if (granted) return null;
-    const detail =
-      bounded === source
-        ? `${source} makes more than ${rate} offers a second`
-        : `more than ${rate} offers a second in calls with ${bounded}`;
-    return { reason: 'offer-rate-limit', detail };
+    return granted;
+  }
+
+  function isSamePeer(one: Address, other: Address): boolean {
+    const { peerOf } = policy();
+    const peer = peerOf(one);
+    return peer !== null && peer.name === peerOf(other)?.name;
   }
 
   function forgetBucket(): void {
@@ -161,8 +180,11 @@ export function createAdmission(
     recount,
     party,
     isInside: (address) => policy().isInside(address),
+    isOpenable: (address) => policy().isOpenable(address),
+    isSamePeer,
     release,
     offer,
+    answer,
   };
 }
 

@@ -31,6 +31,8 @@ export interface Policy {
   isInside(address: Address): boolean;
   /** Whether packets still come to this pinhole as they did when it was decided. */
   isPresent(pinhole: Pinhole): boolean;
+  /** Whether a pinhole may lead there: to a host inside, or to a media host. */
+  isOpenable(address: Address): boolean;
   /** The named peer that the address is of, whose addresses are one party; null when there is none. */
   readonly peerOf: Peers['peerOf'];
 }
@@ -96,6 +98,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     if (behind === null && announced !== owner && !isMediaHost(announced)) {
       return refused('foreign-address', wanted, `announced by ${owner}`);
     }
+    if (wanted.relayed) return refused('relayed-transport', wanted, `announced by ${owner} after another`);
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
     const mediaPorts = peerOf(wanted.peer)?.mediaPorts ?? settings.mediaPorts;
     if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
@@ -164,7 +167,10 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     return sources !== 'any' && sources.some((source) => externals.isPresent(translation, source));
   }
 
-  return { decide, isInside, peerOf, isPresent };
+  const isOpenable = (address: Address) =>
+    isInside(address) || isMediaHost(address) || externals.isExternal(address);
+
+  return { decide, isInside, isOpenable, peerOf, isPresent };
 }
 
 /** Media is not sent to ports of services (RFC 6335 section 6). */

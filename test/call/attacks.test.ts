@@ -639,3 +639,103 @@ test('an unreassembled fragment opens nothing (A3)', () => {
   assert.equal(inspector.inspect(packet, 1).change, null);
   assert.equal(inspector.stats.messages.udp, 0);
 });
+
+describe('what an outside party named first', () => {
+  const proxy = host('192.0.2.20');
+  const other = host('203.0.113.77');
+  const relayed = (branch: string) => ['Record-Route: <sip:192.0.2.20;lr>', `X-Hop: ${branch}`];
+
+  test('is not opened because a proxy inside passes it on, in an offer', () => {
+    const scene = createScene(protectedNet);
+    const body = sdp('192.0.2.20', [3478, { port: 11211, attributes: ['rtcp:30000'] }]);
+    scene.send(outside, proxy, sip('INVITE', { body, branch: 'z9hG4bK-1' }));
+    scene.send(proxy, other, sip('INVITE', { body, branch: 'z9hG4bK-2', headers: relayed('2') }));
+    assert.deepEqual(scene.open(), []);
+    assert.ok(scene.refusals().includes('relayed-transport'));
+  });
+
+  test('nor in an answer, as RTCP, as a candidate or as the second port of a pair', () => {
+    for (const line of [
+      { port: 11211 },
+      { port: 20000, c: '203.0.113.77', attributes: ['rtcp:11211 IN IP4 192.0.2.20'] },
+      { port: 20000, c: '203.0.113.77', attributes: ['candidate:1 1 udp 1 192.0.2.20 11211 typ host'] },
+      { port: 11210 },
+    ]) {
+      const scene = createScene(protectedNet);
+      const offer = sdp('198.51.100.20', [4000]);
+      const answer = sdp('192.0.2.20', [line]);
+      scene.send(outside, proxy, sip('INVITE', { body: offer, branch: 'z9hG4bK-1' }));
+      scene.send(proxy, other, sip('INVITE', { body: offer, branch: 'z9hG4bK-2' }));
+      scene.send(other, proxy, sip('200 INVITE', { to: 'b', body: answer, branch: 'z9hG4bK-2' }));
+      scene.send(proxy, outside, sip('200 INVITE', { to: 'b', body: answer, branch: 'z9hG4bK-1' }));
+      assert.deepEqual(scene.open(), [], JSON.stringify(line));
+    }
+  });
+
+  test('nor when it was named in a message that opened nothing itself, or in trickled candidates', () => {
+    const body = sdp('192.0.2.20', [11211]);
+    const unasked = createScene(protectedNet);
+    unasked.send(outside, proxy, sip('183 INVITE', { to: 'b', body }));
+    unasked.send(proxy, other, sip('INVITE', { body }));
+    assert.deepEqual(unasked.open(), []);
+    const limited = createScene({ ...protectedNet, caps: { calls: 1 } });
+    limited.send(inside, outside, sip('INVITE', { callId: 'first', body: sdp('192.0.2.10', [40000]) }));
+    limited.send(outside, proxy, sip('INVITE', { body, branch: 'z9hG4bK-1' }));
+    limited.send(outside, inside, sip('486 INVITE', { callId: 'first', to: 'b' }));
+    limited.send(proxy, other, sip('INVITE', { body, branch: 'z9hG4bK-2' }));
+    limited.wait(1_000);
+    assert.deepEqual(limited.open(), []);
+    const trickled = createScene(protectedNet);
+    const fragment = 'a=mid:0\r\na=candidate:1 1 udp 1 192.0.2.20 11211 typ host\r\n';
+    const contentType = 'application/trickle-ice-sdpfrag';
+    trickled.send(outside, proxy, sip('INFO', { to: 'b', body: fragment, contentType }));
+    trickled.send(proxy, other, sip('INVITE', { body }));
+    assert.deepEqual(trickled.open(), []);
+  });
+
+  test("what a host inside named first stays its own, whoever repeats it, and so do others' calls", () => {
+    const scene = createScene(protectedNet);
+    const body = sdp('192.0.2.10', [40000]);
+    scene.send(inside, outside, sip('INVITE', { body }));
+    scene.send(outside, proxy, sip('INVITE', { body, branch: 'z9hG4bK-2' }));
+    scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp('198.51.100.20', [20000]) }));
+    scene.send(inside, outside, sip('INVITE', { to: 'b', cseq: 2, body }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    scene.send(outside, inside, sip('INVITE', { callId: 'x', body: sdp('192.0.2.10', [42000]) }));
+    scene.send(inside, outside, sip('INVITE', { callId: 'y', body: sdp('192.0.2.10', [42000]) }));
+    assert.ok(scene.open().includes('udp 192.0.2.10:42000-42001 < 198.51.100.20'));
+    assert.ok(!scene.refusals().includes('relayed-transport'));
+  });
+
+  test('thousands of ports named from outside leave nothing of that address, and others alone', () => {
+    const scene = createScene(protectedNet);
+    scene.send(outside, proxy, sip('INVITE', { branch: 'z9hG4bK-1' }));
+    for (let cseq = 2; cseq < 60; cseq++) {
+      const lines = Array.from({ length: 32 }, (_, i) => 20_000 + 64 * cseq + 2 * i);
+      const branch = `z9hG4bK-out-${cseq}`;
+      scene.send(outside, proxy, sip('INVITE', { cseq, branch, body: sdp('192.0.2.20', lines) }));
+    }
+    scene.send(proxy, other, sip('INVITE', { branch: 'z9hG4bK-2', body: sdp('192.0.2.20', [40000]) }));
+    assert.deepEqual(scene.open(), []);
+    scene.send(
+      proxy,
+      other,
+      sip('INVITE', { callId: 'own', branch: 'z9hG4bK-3', body: sdp('192.0.2.20', [40000]) }),
+    );
+    assert.deepEqual(scene.open(), ['udp 192.0.2.20:40000-40001 < 203.0.113.77']);
+  });
+});
+
+describe('descriptions in responses', () => {
+  test('provisional ones over the rate change nothing; the 2xx counts', () => {
+    const scene = createScene({ ...protectedNet, caps: { offersPerSecond: 5 } });
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    for (let i = 1; i <= 20; i++) {
+      scene.send(outside, inside, sip('183 INVITE', { to: 'b', body: sdp(`203.0.113.${i}`, [20000]) }));
+    }
+    assert.ok(scene.open().includes('udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.5'));
+    assert.ok(scene.refusals().includes('answer-rate-limit'));
+    scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp('203.0.113.99', [20000]) }));
+    assert.ok(scene.open().includes('udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.99'));
+  });
+});

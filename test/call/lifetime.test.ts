@@ -464,6 +464,144 @@ describe('time', () => {
   });
 });
 
+describe('a call in which people talk', () => {
+  const inside = { inside: networks('192.0.2.0/24') };
+  const hour = 3_600_000;
+  /** Media every four minutes until `hours` are over; `way` says whose. */
+  function talk(scene: Scene, hours: number, ways: readonly ('came' | 'sent')[]): void {
+    const pinholes = [...scene.inspector.pinholes()];
+    for (let time = 0; time < hours * hour; time += 240_000) {
+      scene.wait(240_000);
+      for (const way of ways) for (const { id } of pinholes) scene.inspector.traffic(id, scene.now, way);
+    }
+  }
+
+  test('goes on past its session timer and timers.max-call, and ends when its media does', () => {
+    for (const [timers, reason] of [
+      [{ maxCall: 12 * hour }, 'session-expired'],
+      [{ maxCall: hour }, 'max-duration'],
+    ] as const) {
+      const headers = reason === 'session-expired' ? ['Session-Expires: 1800;refresher=uas'] : [];
+      const scene = answered(createScene({ ...inside, timers }), headers);
+      talk(scene, 11, ['came', 'sent']);
+      assert.equal(scene.open().length, 1);
+      assert.equal(ended(scene), null);
+      scene.wait(300_001);
+      assert.deepEqual(scene.open(), []);
+      assert.equal(ended(scene), reason);
+    }
+  });
+
+  test('is none where the party outside alone sends: its pinholes close after timers.one-way', () => {
+    const scene = answered(createScene(inside));
+    talk(scene, 3.9, ['came']);
+    assert.equal(scene.open().length, 1);
+    talk(scene, 0.2, ['came']);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), null);
+    const closed = scene.events.flatMap((event) => (event.type === 'pinhole' ? [event.event.reason] : []));
+    assert.equal(closed.at(-1), 'one-way');
+  });
+
+  test('is none where the party outside sends SIP besides', () => {
+    const scene = answered(createScene(inside));
+    for (let i = 0; i < 5; i++) {
+      talk(scene, 1, ['came']);
+      scene.send(pbx, phone, sip('UPDATE', { from: 'b', to: 'a', cseq: 10 + i }));
+      scene.send(pbx, phone, sip('INVITE', { from: 'b', to: 'a', cseq: 100 + i, body: ANSWER }));
+    }
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('is one where the party inside sends SIP of its own, or accepts what comes', () => {
+    for (const own of [true, false]) {
+      const scene = answered(createScene(inside));
+      for (let cseq = 2; cseq < 10; cseq++) {
+        talk(scene, 1, ['came']);
+        if (own) scene.send(phone, pbx, sip('OPTIONS', { to: 'b', cseq }));
+        else {
+          scene.send(pbx, phone, sip('OPTIONS', { from: 'b', to: 'a', cseq }));
+          scene.send(phone, pbx, sip('200 OPTIONS', { from: 'b', to: 'a', cseq, body: OFFER }));
+        }
+      }
+      assert.equal(scene.open().length, 1);
+      assert.deepEqual(scene.refusals(), ['not-inside']);
+    }
+  });
+});
+
+describe('a call that was closed for silence', () => {
+  const inside = { inside: networks('192.0.2.0/24') };
+  const silent = () => {
+    const scene = answered(createScene(inside));
+    scene.wait(300_001);
+    assert.deepEqual(scene.open(), []);
+    return scene;
+  };
+  const OPEN = ['udp 192.0.2.10:40000-40001 < 198.51.100.20'];
+
+  test('opens again with a request of the party inside', () => {
+    for (const method of ['UPDATE', 'OPTIONS', 'INFO', 'NOTIFY']) {
+      const scene = silent();
+      scene.send(phone, pbx, sip(method, { to: 'b', cseq: 2 }));
+      assert.deepEqual(scene.open(), OPEN, method);
+    }
+  });
+
+  test('opens again when the party inside accepts a request, not before', () => {
+    for (const method of ['UPDATE', 'INVITE', 'OPTIONS']) {
+      const scene = silent();
+      const body = method === 'INVITE' ? ANSWER : '';
+      scene.send(pbx, phone, sip(method, { from: 'b', to: 'a', cseq: 7, body }));
+      assert.deepEqual(scene.open(), [], method);
+      const answer = method === 'INVITE' ? OFFER : '';
+      scene.send(phone, pbx, sip(`200 ${method}`, { from: 'b', to: 'a', cseq: 7, body: answer }));
+      assert.deepEqual(scene.open(), OPEN, method);
+    }
+  });
+
+  test('stays closed when the party inside refuses, hangs up, or a stranger asks', () => {
+    const scene = silent();
+    scene.send(pbx, phone, sip('UPDATE', { from: 'b', to: 'a', cseq: 7 }));
+    scene.send(phone, pbx, sip('481 UPDATE', { from: 'b', to: 'a', cseq: 7 }));
+    scene.send(stranger, phone, sip('OPTIONS', { from: 'b', to: 'a', cseq: 8 }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 9 }));
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('SIP of the party inside counts as media does', () => {
+    const scene = answered(createScene(inside));
+    scene.wait(299_000);
+    scene.send(phone, pbx, sip('OPTIONS', { to: 'b', cseq: 2 }));
+    scene.wait(299_000);
+    assert.deepEqual(scene.open(), OPEN);
+  });
+});
+
+test('a 2xx to another request than INVITE or UPDATE does not stop the session timer', () => {
+  const scene = answered(createScene({ timers: { mediaIdle: 3_600_000 } }), ['Session-Expires: 1800']);
+  scene.send(phone, pbx, sip('OPTIONS', { to: 'b', cseq: 2 }));
+  scene.send(pbx, phone, sip('200 OPTIONS', { to: 'b', cseq: 2 }));
+  scene.wait(1_832_001);
+  assert.equal(ended(scene), 'session-expired');
+});
+
+test('Session-Expires beyond timers.max-call does not lengthen the call (A45)', () => {
+  const scene = answered(createScene({ timers: { maxCall: 600_000, mediaIdle: 3_600_000 } }), [
+    'Session-Expires: 4294967295',
+  ]);
+  scene.wait(600_001);
+  assert.equal(ended(scene), 'max-duration');
+});
+
+test('requests in the dialog that open nothing do not push out one that does', () => {
+  const scene = answered();
+  scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: sdp('192.0.2.10', [42000]) }));
+  for (let cseq = 3; cseq < 40; cseq++) scene.send(phone, pbx, sip('INFO', { to: 'b', cseq }));
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: sdp('198.51.100.20', [22000]) }));
+  assert.ok(scene.open().includes('udp 198.51.100.20:22000-22001 < 192.0.2.10'));
+});
+
 describe('retransmissions', () => {
   test('every message twice makes the same commits as once', () => {
     const messages: [typeof phone, typeof phone, string][] = [

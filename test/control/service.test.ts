@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { deadlineOf } from '../../src/call/expiry.ts';
-import { nextTimer } from '../../src/call/next-timer.ts';
+import { deadlineOf, nextTimer } from '../../src/call/expiry.ts';
 import { keepHistory } from '../../src/commands/run/services.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { ControlError } from '../../src/control/client.ts';

@@ -334,7 +334,13 @@ describe('any conversation', () => {
 
   test('a journal taken at any moment and taken up again goes on as if nothing had happened', () => {
     fc.assert(
-      fc.property(conversation(12), fc.array(step, { maxLength: 12 }), (first, second) => {
+      fc.property(conversation(12), fc.array(step, { maxLength: 12 }), (all, second) => {
+        // What an outside party names at inside hosts in a Call-ID without a call is in no journal.
+        const first = all.map((one) =>
+          !one.from.address.startsWith('192.0.2.') && one.body.includes('192.0.2.')
+            ? { ...one, body: '' }
+            : one,
+        );
         const scene = play(first);
         const records = structuredClone(
           [...scene.inspector.calls()].map((call) => scene.inspector.dump(call)),

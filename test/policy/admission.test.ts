@@ -15,7 +15,11 @@ function admissionWith(given: Partial<AdmissionCaps>, peers = [] as ReturnType<t
   let inside = networks('192.0.2.0/24');
   const admission = createAdmission(
     () => caps,
-    () => ({ isInside: networkSet(inside), peerOf: createPeers(peers).peerOf }),
+    () => ({
+      isInside: networkSet(inside),
+      isOpenable: networkSet(inside),
+      peerOf: createPeers(peers).peerOf,
+    }),
   );
   /** How many of `most` calls from this address find a place. */
   const take = (source: string, most: number, destination = PBX) => {

@@ -1,5 +1,5 @@
 import type { Call } from '../../call/call.ts';
-import { type NextTimer, nextTimer } from '../../call/next-timer.ts';
+import { type NextTimer, nextTimer } from '../../call/expiry.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Held } from '../../pinhole/table.ts';

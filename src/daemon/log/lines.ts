@@ -26,6 +26,9 @@ const USUAL: ReadonlySet<RefusalReason> = new Set(['not-inside', 'on-hold', 'no-
 const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'foreign-address',
   'port-taken',
+  'relayed-transport',
+  'late-fork',
+  'legs-limit',
   'denied-port',
   'conflicting-header',
   'stream-unusable',
@@ -34,6 +37,7 @@ const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'calls-per-peer-limit',
   'unanswered-limit',
   'offer-rate-limit',
+  'answer-rate-limit',
   'firewall-error',
 ]);
 

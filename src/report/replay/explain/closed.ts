@@ -34,6 +34,11 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     advice: 'Raise timers.media-idle if long silence is normal here, or switch comfort noise on.',
   },
   'hold-idle': { text: 'the call had been on hold for timers.hold-idle', advice: 'Raise timers.hold-idle.' },
+  'one-way': {
+    text: 'the party inside had sent nothing for timers.one-way',
+    advice:
+      'Only the other party still sends. Raise timers.one-way if a party of yours only listens for hours.',
+  },
   'offer-refused': {
     text: 'the offer that announced it had been refused',
     advice: 'The device sends to a port that was never agreed on.',
