@@ -23,7 +23,7 @@ import { configOption, configured } from './configured.ts';
 
 type PortRange = readonly [first: number, last: number];
 
-/** `pinholed replay`: exit status 0, 1 when a file or an option is unusable, 2 when a file was damaged. */
+/** `pinholed replay`: exit status 0, 1 when a file or an option is unusable, 2 when one was damaged or nothing could be read. */
 export const replay = command(
   (argv) =>
     argv
@@ -59,7 +59,11 @@ export const replay = command(
           'Look for SIP on these ports only, such as 5060,5080-5090; without it everywhere, by content',
         coerce: portsOf,
       })
-      .option('tunnels', { type: 'boolean', default: false, describe: 'Look into GRE, IP-in-IP and GTP-U' })
+      .option('tunnels', {
+        type: 'boolean',
+        default: false,
+        describe: 'Look into GRE, IP-in-IP, GTP-U and ESP without encryption',
+      })
       .option('from', {
         type: 'string',
         requiresArg: true,
@@ -89,7 +93,7 @@ export const replay = command(
       })
       .conflicts('calls', 'refused')
       .epilogue(
-        'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged.\n' +
+        'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged or not to be read.\n' +
           'What came before --from is followed all the same, so that calls and pinholes are right.\n' +
           'The bounds on numbers of calls and offers (caps) hold with --config or --inside only.\n' +
           'With --inside, packets that leave the inside are not blocked here; states of your own rules are not known.',
@@ -118,7 +122,9 @@ export const replay = command(
       await writeAll(process.stdout, args.json ? replayJson(report) : replayText(report, parts, style, args));
     }
     for (const { message } of report.damage) console.error(`pinholed: ${message}`);
-    return report.damage.length > 0 ? 2 : 0;
+    const isUnread = report.frames > 0 && report.unreadable.get('link-type-unknown') === report.frames;
+    if (isUnread) console.error(`pinholed: nothing could be read: ${report.notes.join(' ')}`);
+    return isUnread || report.damage.length > 0 ? 2 : 0;
   },
 );
 

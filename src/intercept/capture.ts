@@ -43,12 +43,15 @@ export function openCapture(file: string): CaptureReader {
   function next(): IteratorResult<Frame, void> {
     try {
       const result = frames.next();
-      if (result.done) input.close();
+      if (result.done) {
+        damage ??= input.damage;
+        input.close();
+      }
       return result;
     } catch (error) {
       input.close();
       if (!(error instanceof CaptureError)) throw error;
-      damage = error;
+      damage = input.damage ?? error;
       return { done: true, value: undefined };
     }
   }

@@ -25,10 +25,54 @@ const FINDERS: ReadonlyMap<number, Finder> = new Map<number, Finder>([
   [108, fromNull],
   [113, (bytes) => (bytes.length < 16 ? 'link-short' : fromEtherType(bytes, uint16(bytes, 14), 16))],
   [117, fromPflog],
+  [197, fromErf],
   [228, fromRaw],
   [229, fromRaw],
+  [239, fromNflog],
   [276, (bytes) => (bytes.length < 20 ? 'link-short' : fromEtherType(bytes, uint16(bytes, 0), 20))],
 ]);
+
+/** Names of LINKTYPE_ values that are not read, and of which captures are met. */
+const NAMES: ReadonlyMap<number, string> = new Map([
+  [3, 'AX25'],
+  [6, 'IEEE802_5'],
+  [7, 'ARCNET_BSD'],
+  [8, 'SLIP'],
+  [10, 'FDDI'],
+  [100, 'ATM_RFC1483'],
+  [104, 'C_HDLC'],
+  [105, 'IEEE802_11'],
+  [107, 'FRELAY'],
+  [119, 'IEEE802_11_PRISM'],
+  [122, 'IP_OVER_FC'],
+  [123, 'SUNATM'],
+  [127, 'IEEE802_11_RADIOTAP'],
+  [140, 'MTP2'],
+  [141, 'MTP3'],
+  [142, 'SCCP'],
+  [143, 'DOCSIS'],
+  [147, 'USER0'],
+  [163, 'IEEE802_11_AVS'],
+  [177, 'LINUX_LAPD'],
+  [187, 'BLUETOOTH_HCI_H4'],
+  [189, 'USB_LINUX'],
+  [192, 'PPI'],
+  [195, 'IEEE802_15_4_WITHFCS'],
+  [201, 'BLUETOOTH_HCI_H4_WITH_PHDR'],
+  [209, 'IPMB_LINUX'],
+  [220, 'USB_LINUX_MMAPPED'],
+  [227, 'CAN_SOCKETCAN'],
+  [248, 'SCTP'],
+  [249, 'USBPCAP'],
+  [252, 'WIRESHARK_UPPER_PDU'],
+  [253, 'NETLINK'],
+]);
+
+/** `link type 127 (IEEE802_11_RADIOTAP)`. */
+export function linkTypeText(linkType: number): string {
+  const name = NAMES.get(linkType);
+  return `link type ${linkType}${name === undefined ? '' : ` (${name})`}`;
+}
 
 /** Whether frames of this LINKTYPE_ can be read at all. */
 export function isKnownLinkType(linkType: number): boolean {
@@ -37,7 +81,7 @@ export function isKnownLinkType(linkType: number): boolean {
 
 /**
  * The IP packet in a frame, from its IP header on, not copied: Ethernet with any VLAN tags, PPPoE and PPP,
- * Linux cooked captures (SLL, SLL2), BSD null and loopback, pflog, raw IP. It may have padding behind it.
+ * Linux cooked captures (SLL, SLL2), BSD null and loopback, pflog, nflog, ERF, raw IP. It may have padding behind it.
  */
 export function findPacket(linkType: number, bytes: Buffer): Buffer | LinkError {
   const finder = FINDERS.get(linkType);
@@ -107,6 +151,53 @@ function fromPflog(bytes: Buffer): Buffer | LinkError {
   const headerLength = (bytes[0]! + 3) & ~3;
   if (bytes.length < headerLength) return 'link-short';
   return isIpFamily(bytes[1]!) ? bytes.subarray(headerLength) : 'link-not-ip';
+}
+
+const ERF_HEADER = 16;
+const ERF_EXTENSION = 8;
+const MAX_ERF_EXTENSIONS = 16;
+/** TYPE_ETH, TYPE_COLOR_ETH, TYPE_DSM_COLOR_ETH, TYPE_COLOR_HASH_ETH: two bytes, then the frame. */
+const ERF_ETHERNET: ReadonlySet<number> = new Set([2, 11, 16, 20]);
+/** TYPE_IPV4, TYPE_IPV6. */
+const ERF_IP: ReadonlySet<number> = new Set([22, 23]);
+
+/**
+ * Extensible Record Format of Endace (ERF types reference guide): 16 bytes, the type in the ninth; its highest bit says
+ * that an extension of 8 bytes follows, and so does that of each extension.
+ */
+function fromErf(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < ERF_HEADER) return 'link-short';
+  let at = ERF_HEADER;
+  let more = (bytes[8]! & 0x80) !== 0;
+  for (let count = 0; more; count++) {
+    if (count === MAX_ERF_EXTENSIONS || bytes.length < at + ERF_EXTENSION) return 'link-short';
+    more = (bytes[at]! & 0x80) !== 0;
+    at += ERF_EXTENSION;
+  }
+  const type = bytes[8]! & 0x7f;
+  if (ERF_ETHERNET.has(type))
+    return bytes.length < at + 2 ? 'link-short' : fromEthernet(bytes.subarray(at + 2));
+  return ERF_IP.has(type) ? fromRaw(bytes.subarray(at)) : 'link-not-ip';
+}
+
+const NFULA_PAYLOAD = 9;
+
+/**
+ * Linux nflog (linktypes.html, LINKTYPE_NFLOG): family, version, resource, then attributes of length and type in the
+ * order of the machine that captured, padded to four bytes; one of them is the packet.
+ */
+function fromNflog(bytes: Buffer): Buffer | LinkError {
+  if (bytes.length < 8) return 'link-short';
+  if (!isIpFamily(bytes[0]!) || bytes[1] !== 0) return 'link-not-ip';
+  const isLittle = bytes.readUInt16LE(4) <= bytes.length - 4;
+  const read = (at: number) => (isLittle ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at));
+  for (let at = 4; at + 4 <= bytes.length; ) {
+    const length = read(at);
+    if (length < 4 || at + length > bytes.length) return 'link-short';
+    if ((read(at + 2) & 0x7fff) === NFULA_PAYLOAD) return fromRaw(bytes.subarray(at + 4, at + length));
+    at += (length + 3) & ~3;
+  }
+  return 'link-not-ip';
 }
 
 /** AF_INET is 2 everywhere; AF_INET6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on FreeBSD, 30 on macOS. */

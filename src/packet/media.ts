@@ -17,7 +17,7 @@ export function classifyMedia(payload: Buffer): MediaKind | null {
     if (isRtcp(payload)) return 'rtcp';
     if (isRtp(payload)) return 'rtp';
   } else if (first <= 3) {
-    if (isStun(payload)) return 'stun';
+    if (isStun(payload) || isOldStun(payload)) return 'stun';
   } else if (first >= 16 && first <= 19) {
     if (isZrtp(payload)) return 'zrtp';
   } else if (first >= 20 && first <= 25) {
@@ -119,6 +119,24 @@ function isStun(payload: Buffer): boolean {
   if (payload.length < 20 || payload.readUInt32BE(4) !== 0x2112_a442) return false;
   const length = payload.readUInt16BE(2);
   return length % 4 === 0 && 20 + length <= payload.length;
+}
+
+/** RFC 3489 11.1: binding and shared secret, their responses and errors. */
+const OLD_TYPES: ReadonlySet<number> = new Set([0x0001, 0x0101, 0x0111, 0x0002, 0x0102, 0x0112]);
+const MAX_OLD_ATTRIBUTES = 32;
+
+/** RFC 3489, which has no cookie: a known type, and attributes of its own that end exactly where the message ends. */
+function isOldStun(payload: Buffer): boolean {
+  if (payload.length < 20 || !OLD_TYPES.has(payload.readUInt16BE(0))) return false;
+  if (20 + payload.readUInt16BE(2) !== payload.length) return false;
+  let at = 20;
+  for (let count = 0; at < payload.length; count++) {
+    if (count === MAX_OLD_ATTRIBUTES || at + 4 > payload.length) return false;
+    const type = payload.readUInt16BE(at);
+    if ((type === 0 || type > 0x0015) && type < 0x8000) return false;
+    at += 4 + ((payload.readUInt16BE(at + 2) + 3) & ~3);
+  }
+  return at === payload.length;
 }
 
 /** RFC 8656 section 12.4: a channel number from 0x4000 to 0x4fff, and a length that fits up to padding. */

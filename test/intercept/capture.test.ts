@@ -245,6 +245,24 @@ describe('pcapng', () => {
   });
 });
 
+/** Deflate data of two stored blocks, the second of which is damaged. */
+function split(bytes: Buffer): Buffer {
+  const half = bytes.length >> 1;
+  const head = (last: number, length: number, complement: number) => {
+    const block = Buffer.alloc(5);
+    block[0] = last;
+    block.writeUInt16LE(length, 1);
+    block.writeUInt16LE(complement, 3);
+    return block;
+  };
+  return Buffer.concat([
+    head(0, half, ~half & 0xffff),
+    bytes.subarray(0, half),
+    head(1, bytes.length - half, 0),
+    bytes.subarray(half),
+  ]);
+}
+
 describe('files', () => {
   test('what is no capture is refused at once', () => {
     for (const [bytes, found] of [
@@ -280,6 +298,29 @@ describe('files', () => {
     const { length } = [...cut];
     assert.ok(length > 10 && length < 100);
     assert.ok(cut.damage instanceof CaptureError);
+  });
+
+  test('gzip with a wrong check is read whole, gzip with damage up to it, and both are said', () => {
+    const bytes = pcap(
+      Array.from({ length: 100 }, (_, i) => ({
+        seconds: i,
+        fraction: 0,
+        bytes: Buffer.alloc(64, `${i * i}`),
+      })),
+    );
+    const wrong = gzipSync(bytes);
+    wrong[wrong.length - 8]! ^= 1;
+    const checked = open(wrong);
+    assert.equal([...checked].length, 100);
+    assert.match(checked.damage?.message ?? '', /incorrect data check/);
+
+    // Stored blocks: the length of the last one and its complement (RFC 1951 3.2.4) are made to differ.
+    const stored = Buffer.concat([gzipSync(bytes, { level: 0 })]);
+    const damaged = Buffer.concat([stored.subarray(0, 10), split(bytes), stored.subarray(-8)]);
+    const partly = open(damaged);
+    const { length } = [...partly];
+    assert.ok(length > 10 && length < 100, String(length));
+    assert.ok(partly.damage instanceof CaptureError);
   });
 
   test('frames stay as they were while a file larger than any buffer is read', () => {

@@ -26,6 +26,20 @@ const HEADERS: readonly (readonly [name: string, linkType: number, header: strin
   ['PPP with compressed fields', 9, '57', PACKET6],
   ['Cisco or Frame PPP in HDLC', 50, 'ff03 0057', PACKET6],
   ['PPPoE without Ethernet', 51, '1100 0001 0020 0021'],
+  // ERF: timestamp, type, flags, lengths; TYPE_ETH has two bytes before its frame.
+  ['ERF, Ethernet', 197, `0000000000000000 02 00 0000 0000 0000 0000 ${MACS} 0800`],
+  [
+    'ERF with two extensions',
+    197,
+    `0000000000000000 82 00 0000 0000 0000 81000000000000ff 0100000000000000 0000 ${MACS} 0800`,
+  ],
+  ['ERF, IPv6', 197, '0000000000000000 17 00 0000 0000 0000', PACKET6],
+  // nflog: a prefix of 5 bytes padded to 8, then the payload.
+  [
+    'nflog',
+    239,
+    `02 00 0001 0500 0a00 00 000000 ${(4 + PACKET.length).toString(16).padStart(2, '0')}00 0900`,
+  ],
   ['raw (BSD)', 12, ''],
   ['raw (OpenBSD)', 14, ''],
   ['raw', 101, '', PACKET6],

@@ -23,6 +23,18 @@ describe('classifyMedia', () => {
     });
   });
 
+  test('STUN of RFC 3489, without a cookie', () => {
+    const id = '000102030405060708090a0b0c0d0e0f';
+    assert.equal(classifyMedia(hex(`0001 0000 ${id}`)), 'stun');
+    assert.equal(classifyMedia(hex(`0101 000c ${id} 0001 0008 0001 1f40 c0000201`)), 'stun');
+    assert.equal(
+      classifyMedia(hex(`0101 000c ${id} 0001 0009 0001 1f40 c0000201`)),
+      null,
+      'attribute too long',
+    );
+    assert.equal(classifyMedia(hex(`0001 0004 ${id}`)), null, 'shorter than it says');
+  });
+
   test('what only looks like RTP', () => {
     for (const bytes of [
       '8000 0001 000000a0 123456',

@@ -46,6 +46,33 @@ describe('tunnels', () => {
     assert.equal(inner(ipv4(frame, { protocol: 47 })), '10.0.0.1 INVITE');
   });
 
+  test('ESP without encryption (RFC 2410), by its own layout', () => {
+    const pad = (protocol: number) => `01 02 02 ${protocol.toString(16).padStart(2, '0')}`;
+    const esp = (packet: Buffer, protocol: number, check: number) =>
+      Buffer.concat([hex('00001000 00000001', packet), hex(pad(protocol), Buffer.alloc(check, 0xa5))]);
+    for (const check of [0, 12, 16]) {
+      assert.equal(
+        inner(ipv4(esp(INNER, 4, check), { protocol: 50 })),
+        '10.0.0.1 INVITE',
+        `tunnel, ${check}`,
+      );
+      assert.equal(
+        inner(ipv4(esp(INNER6, 41, check), { protocol: 50 })),
+        '2001:db8::1 INVITE',
+        `tunnel, ${check}`,
+      );
+      const transport = inner(ipv4(esp(udp('INVITE'), 17, check), { protocol: 50, source: '10.0.0.9' }));
+      assert.equal(transport, '10.0.0.9 INVITE', `transport, ${check}`);
+    }
+    const natted = ipv4(udp(esp(INNER, 4, 12), 4500, 4500));
+    assert.equal(inner(natted), '10.0.0.1 INVITE', 'RFC 3948');
+    assert.equal(
+      inner(ipv4(hex('00001000 00000001', Buffer.alloc(64, 0x5a)), { protocol: 50 })),
+      null,
+      'encrypted',
+    );
+  });
+
   test('ERSPAN I, II and III', () => {
     for (const header of [
       `0000 88be ${MACS} 0800`,

@@ -33,6 +33,17 @@ describe('pinholed replay', () => {
     assert.match(stdout, /100 passed/);
   });
 
+  it('ends with 2 and names the link type where nothing could be read', () => {
+    const bytes = readFileSync(basic);
+    bytes.writeUInt32LE(127, 20);
+    const file = join(scratch, 'radio.pcap');
+    writeFileSync(file, bytes);
+    const { status, stdout, stderr } = run(file);
+    assert.equal(status, 2);
+    assert.match(stderr, /nothing could be read: .*link type 127 \(IEEE802_11_RADIOTAP\)/);
+    assert.match(stdout, /link type 127/);
+  });
+
   it('numbers frames by file where there are several, merged by time', () => {
     const { files, calls, frames } = json(early, basic);
     assert.deepEqual(files, [early, basic]);

@@ -1,10 +1,13 @@
 import { Buffer } from 'node:buffer';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { gunzipSync, constants as zlib } from 'node:zlib';
+import { gunzipSync, inflateRawSync, constants as zlib } from 'node:zlib';
 import { CaptureError } from './frame.ts';
 
 const CHUNK_BYTES = 1 << 20;
 const MAX_INFLATED_BYTES = 2 ** 30;
+
+/** What there is of data that ends early. */
+const LENIENT = { maxOutputLength: MAX_INFLATED_BYTES, finishFlush: zlib.Z_SYNC_FLUSH };
 
 /** The bytes of a file from front to back, some at a time. */
 export interface Input {
@@ -15,12 +18,14 @@ export interface Input {
   peek(length: number): Buffer;
   /** Takes `length` bytes, which must have been peeked at. They are never overwritten. */
   take(length: number): Buffer;
+  /** What was wrong with the compression of the file; the bytes before that are there. */
+  readonly damage: CaptureError | null;
   close(): void;
 }
 
 /**
  * Opens a file or, for `-`, standard input. A gzip file is decompressed in memory, up to 1 GiB; of one that is
- * cut short, what there is. Throws CaptureError when it cannot be opened or read.
+ * cut short or damaged, what there is. Throws CaptureError when it cannot be opened or read.
  */
 export function openInput(file: string): Input {
   const descriptor = file === '-' ? 0 : attempt(file, 0, 'a readable file', () => openSync(file, 'r'));
@@ -29,6 +34,7 @@ export function openInput(file: string): Input {
   let before = 0;
   let ended = false;
   let open = true;
+  let damage: CaptureError | null = null;
 
   function peek(length: number): Buffer {
     while (chunk.length - at < length && !ended) refill(length);
@@ -68,15 +74,28 @@ export function openInput(file: string): Input {
       at += part.length;
       if (total > MAX_INFLATED_BYTES) break;
     }
-    chunk = attempt(file, 0, 'gzip data of at most 1 GiB', () =>
-      gunzipSync(Buffer.concat(parts), {
-        maxOutputLength: MAX_INFLATED_BYTES,
-        finishFlush: zlib.Z_SYNC_FLUSH,
-      }),
-    );
+    chunk = inflated(Buffer.concat(parts));
     ended = true;
     at = 0;
     before = 0;
+  }
+
+  function inflated(bytes: Buffer): Buffer {
+    try {
+      return gunzipSync(bytes, LENIENT);
+    } catch (error) {
+      const rest = inflateUpToDamage(bytes);
+      const found = error instanceof Error ? error.message : String(error);
+      const problem = new CaptureError(
+        file,
+        rest?.length ?? 0,
+        'gzip data of at most 1 GiB without damage',
+        found,
+      );
+      if (rest === null || rest.length === 0) throw problem;
+      damage = problem;
+      return rest;
+    }
   }
 
   try {
@@ -90,6 +109,9 @@ export function openInput(file: string): Input {
     file,
     get offset() {
       return before + at;
+    },
+    get damage() {
+      return damage;
     },
     peek,
     take(length) {
@@ -107,4 +129,43 @@ function attempt<T>(file: string, offset: number, expected: string, action: () =
   } catch (error) {
     throw new CaptureError(file, offset, expected, error instanceof Error ? error.message : String(error));
   }
+}
+
+/** What can be decompressed of a gzip file whose check or whose data is wrong (RFC 1952); null where nothing can. */
+function inflateUpToDamage(bytes: Buffer): Buffer | null {
+  const start = endOfGzipHeader(bytes);
+  if (start === null) return null;
+  const attemptUpTo = (end: number) => {
+    try {
+      return inflateRawSync(bytes.subarray(start, end), LENIENT);
+    } catch {
+      return null;
+    }
+  };
+  const whole = attemptUpTo(bytes.length);
+  if (whole !== null) return whole;
+  let good = start;
+  let bad = bytes.length;
+  while (bad - good > 1) {
+    const middle = (good + bad) >> 1;
+    if (attemptUpTo(middle) === null) bad = middle;
+    else good = middle;
+  }
+  return attemptUpTo(good);
+}
+
+/** RFC 1952 2.3: ten bytes, then what the flags say follows. */
+function endOfGzipHeader(bytes: Buffer): number | null {
+  if (bytes.length < 18) return null;
+  const flags = bytes[3]!;
+  let at = 10;
+  if ((flags & 4) !== 0) at += 2 + bytes.readUInt16LE(10);
+  for (const flag of [8, 16]) {
+    if ((flags & flag) === 0) continue;
+    const zero = bytes.indexOf(0, at);
+    if (zero < 0) return null;
+    at = zero + 1;
+  }
+  if ((flags & 2) !== 0) at += 2;
+  return at < bytes.length ? at : null;
 }

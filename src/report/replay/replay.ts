@@ -15,7 +15,7 @@ import {
 } from '../../inspector.ts';
 import type { CaptureError, Frame } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
-import { findPacket } from '../../packet/link.ts';
+import { findPacket, linkTypeText } from '../../packet/link.ts';
 import { createPacketReader } from '../../packet/reader.ts';
 import type { NatMapping } from '../../policy/external.ts';
 import { printable } from '../../printable.ts';
@@ -98,6 +98,8 @@ export function createReplay(options: ReplayOptions): Replay {
   const loose = new Map<string, LooseRefusal>();
   const refused = new Map<RefusalReason, number>();
   const unreadable = new Map<string, number>();
+  /** Frames by the LINKTYPE_ that is not read. */
+  const unknownLinks = new Map<number, number>();
   const sip: SipCounts = {
     messages: 0,
     malformed: 0,
@@ -138,6 +140,7 @@ export function createReplay(options: ReplayOptions): Replay {
   /** The innermost whole packet; null when there is none, yet or at all. */
   function packetIn({ linkType, bytes }: Frame): PacketView | null {
     const found = findPacket(linkType, bytes);
+    if (found === 'link-type-unknown') unknownLinks.set(linkType, (unknownLinks.get(linkType) ?? 0) + 1);
     const packet = typeof found === 'string' ? found : reader.read(found, now);
     if (typeof packet !== 'string') {
       isCopy =
@@ -395,6 +398,11 @@ export function createReplay(options: ReplayOptions): Replay {
       );
     const more = oneSided.length - MAX_NOTED;
     if (more > 0) found.push(`The same holds for ${more} more pairs of hosts.`);
+    for (const [linkType, count] of unknownLinks) {
+      found.push(
+        `${count} of ${frames} frames are of ${linkTypeText(linkType)}, which is not read. Where they hold Ethernet or IP all the same, editcap -T ether or -T rawip makes them readable.`,
+      );
+    }
     return found;
   }
 
