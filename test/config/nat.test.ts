@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { formatProblem, loadConfig, type Settings } from '../../src/config/load.ts';
 import { printConfig } from '../../src/config/print.ts';
@@ -16,6 +17,19 @@ function problems(text: string): string[] {
   assert.ok('problems' in loaded);
   return loaded.problems.map(formatProblem);
 }
+
+describe('docs/nat.md', () => {
+  const text = readFileSync(new URL('../../docs/nat.md', import.meta.url), 'utf8');
+  const blocks = [...text.matchAll(/```yaml\n([^`]*)```/g)].map(([, block]) => block!);
+
+  it('has only settings that can be used as they stand', () => {
+    assert.equal(blocks.length, 4);
+    for (const block of blocks) {
+      const loaded = loadConfig(block, 'docs/nat.md');
+      assert.ok('settings' in loaded, 'problems' in loaded ? loaded.problems.map(formatProblem).join() : '');
+    }
+  });
+});
 
 describe('the nat settings', () => {
   it('are read as the manual shows them, and printed so that they load again', () => {
