@@ -8,7 +8,7 @@ import { createAddressWatch, natInterfaces } from './address-watch.ts';
 import { bootId, createClock } from './clock.ts';
 import { createIngressWatch } from './ingress-watch.ts';
 import { readInterfaceAddresses } from './interface-addresses.ts';
-import { type Journal, openJournal, openJournalFiles } from './journal/journal.ts';
+import { type Journal, type JournalRecord, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
 import { explainOpening, type Platform, type PlatformModule, StartError } from './platform/platform.ts';
@@ -39,6 +39,9 @@ export interface DaemonOptions extends ServeOptions {
 
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
 const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/4`;
+
+/** Ended calls in the journal, which are there for what is sent again. */
+const MOST_ENDED = 10_000;
 
 /**
  * The data-path process: opens everything, gives up root, takes up the journal and serves until it is told to
@@ -154,13 +157,19 @@ function openCalls(
   user: User | null,
   clock: () => number,
   complain: (text: string) => void,
-): { readonly journal: Journal | null; readonly records: readonly Uint8Array[] } {
+): { readonly journal: Journal | null; readonly records: readonly JournalRecord[] } {
   const path = settings.daemon.journal;
   if (path === null) return { journal: null, records: [] };
   const open = () => openJournalFiles(path);
   makeDirectory(dirname(path), user);
   const files = user === null ? open() : asUser(user, open);
-  const writer = { bootId: bootId(), bootedAt: Date.now() - clock(), now: clock, encoding: ENCODING };
+  const writer = {
+    bootId: bootId(),
+    bootedAt: Date.now() - clock(),
+    now: clock,
+    encoding: ENCODING,
+    mostEnded: () => MOST_ENDED,
+  };
   return openJournal(files, writer, complain);
 }
 

@@ -13,6 +13,7 @@ import type { Exposure } from './data-path/exposure.ts';
 import type { Fidelity } from './data-path/fidelity.ts';
 import type { Distribution } from './data-path/histogram.ts';
 import type { Slice } from './data-path/slices.ts';
+import type { JournalRecord } from './journal/journal.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
 
@@ -21,7 +22,7 @@ export type Order =
   /** Calls of the journal, serialized; packets may be taken now. */
   | {
       readonly type: 'start';
-      readonly records: readonly Uint8Array[];
+      readonly records: readonly JournalRecord[];
       readonly ingress: Ingress | null;
       readonly addresses: InterfaceAddresses;
     }

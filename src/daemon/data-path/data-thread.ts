@@ -1,10 +1,7 @@
-import { deserialize } from 'node:v8';
 import { isMainThread, type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
-import type { Ingress } from '../../address/ingress.ts';
 import type { Settings } from '../../config/schema.ts';
-import { type CallRecord, createInspector } from '../../inspector.ts';
-import type { InterfaceAddresses } from '../../policy/external.ts';
+import { createInspector } from '../../inspector.ts';
 import { createClock } from '../clock.ts';
 import type { Order, Report } from '../messages.ts';
 import { followed } from '../platform/observing.ts';
@@ -14,6 +11,7 @@ import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
 import { inherit } from './at-hand.ts';
 import { createDataPath } from './data-path.ts';
+import { readRecords } from './records.ts';
 
 /** What the control thread starts this one with. */
 export interface ThreadData {
@@ -53,7 +51,7 @@ async function runThread(data: ThreadData): Promise<void> {
     post({ type: 'opened', description: ends.describe?.() ?? [] });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
-    const { records, ingress, addresses } = waitForStart(nextOrder);
+    const { records: journal, ingress, addresses } = waitForStart(nextOrder);
     confineThread(libc);
     refuseRoot(libc, data.mayBeRoot);
     const heartbeat = data.heartbeat === null ? null : createHeartbeat(data.heartbeat);
@@ -81,6 +79,7 @@ async function runThread(data: ThreadData): Promise<void> {
       post,
       backlog: () => posted - Atomics.load(data.taken, 0),
     });
+    const records = readRecords(journal, () => ends.firewall.list());
     path.start(records, ingress, addresses);
     heartbeat?.ready();
     try {
@@ -97,24 +96,11 @@ async function runThread(data: ThreadData): Promise<void> {
   }
 }
 
-function waitForStart(nextOrder: () => Order | null): {
-  readonly records: CallRecord[];
-  readonly ingress: Ingress | null;
-  readonly addresses: InterfaceAddresses;
-} {
+function waitForStart(nextOrder: () => Order | null): Extract<Order, { type: 'start' }> {
   for (;;) {
     const order = nextOrder();
-    if (order?.type === 'start') return { ...order, records: order.records.flatMap(readRecord) };
+    if (order?.type === 'start') return order;
     pause(START_POLL);
-  }
-}
-
-/** The journal has checked the bytes; what can still be wrong is a record from another version of the runtime. */
-function readRecord(bytes: Uint8Array): CallRecord[] {
-  try {
-    return [deserialize(bytes) as CallRecord];
-  } catch {
-    return [];
   }
 }
 

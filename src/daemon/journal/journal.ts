@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import type { JournalEntry } from '../messages.ts';
 import { crc32 } from './crc32.ts';
@@ -10,8 +11,9 @@ import { crc32 } from './crc32.ts';
  * to the other; a frame at the end of the copy makes it the valid one. So the journal is whole at every moment,
  * and neither a rename nor a right to write the directory is needed once the files are open.
  *
- * A file is `PINHOLED`, then frames: length of the payload (u32), CRC-32 of kind and payload (u32), kind (u8),
- * payload; little endian.
+ * A file is `PINHOLED`, eight bytes that were drawn for this file and that nobody outside knows, the same again, then
+ * frames: those eight bytes, length of the payload (u32), CRC-32 of kind and payload (u32), kind (u8), payload; little
+ * endian. A reader finds the next frame by the eight bytes when one is damaged; the head stands there twice.
  */
 export interface Journal {
   /** Writes down how these calls are now. Errors are told through `complain` and made up for by a later write. */
@@ -23,8 +25,15 @@ export interface Journal {
 
 export interface OpenedJournal {
   readonly journal: Journal;
-  /** The calls as they were last written, serialized. */
-  readonly records: readonly Uint8Array[];
+  /** The calls as they were last written. */
+  readonly records: readonly JournalRecord[];
+}
+
+export interface JournalRecord {
+  /** The call, serialized. */
+  readonly bytes: Uint8Array;
+  /** Something behind it could not be read: there may have been a later version, in which pinholes were closed. */
+  readonly doubtful: boolean;
 }
 
 /** Who writes a journal; one written by another cannot be taken up. */
@@ -37,6 +46,8 @@ export interface Writer {
   readonly now: () => number;
   /** Names the encoding of the records: the runtime, and a number that changes with their shape. */
   readonly encoding: string;
+  /** Ended calls that are kept; past it those go whose end is longest ago. */
+  readonly mostEnded: () => number;
 }
 
 export interface JournalFiles {
@@ -51,11 +62,16 @@ export class JournalError extends Error {
 }
 
 const MAGIC = Buffer.from('PINHOLED');
-const FRAME_HEAD = 9;
+const SYNC = 8;
+const FILE_HEAD = MAGIC.length + 2 * SYNC;
+/** Bytes of a frame before its payload, and up to where its checksum begins to count. */
+const FRAME_HEAD = SYNC + 9;
+const CHECKED_FROM = SYNC + 8;
 const LARGEST_FRAME = 4 * 1024 * 1024;
 const HASH_LENGTH = 16;
 /** The payload of a call: its hash, when it ended (f64 ms, NaN while it has not), the record. */
 const CALL_HEAD = HASH_LENGTH + 8;
+const NO_SYNC = Buffer.alloc(SYNC);
 const KIND = { head: 1, call: 2, complete: 3 } as const;
 /** Bytes that a file may have before it is worth copying. */
 const COMPACT_FROM = 4 * 1024 * 1024;
@@ -118,20 +134,36 @@ export function openJournal(
   const valid = readings.filter((reading) => reading.head !== null);
   valid.sort((a, b) => Number(b.complete) - Number(a.complete) || b.head!.generation - a.head!.generation);
   const reading = valid[0];
-  let entries: readonly JournalEntry[] = [];
+  let entries: readonly Entry[] = [];
   if (reading !== undefined) {
     const fault = voidBecause(reading.head!, writer);
     if (fault !== null) complain(`journal ${path}: nothing is taken up: ${fault}`);
-    else entries = [...reading.calls.values()].filter((entry) => isWorthKeeping(entry, writer.now()));
+    else entries = worthKeeping([...reading.calls.values()], writer);
   }
   for (const { damage } of reading === undefined ? readings : [reading]) {
-    if (damage !== null)
-      complain(`journal ${path}: ${damage}; ${entries.length} calls before it are taken up`);
+    if (damage === null) continue;
+    const doubtful = entries.filter((entry) => entry.doubtful).length;
+    complain(
+      `journal ${path}: ${damage}; ${entries.length} calls are taken up, ${doubtful} of them with the pinholes only ` +
+        'that are open still',
+    );
   }
   const active = reading !== undefined && readings.indexOf(reading) === 1 ? 1 : 0;
   const generation = reading?.head?.generation ?? 0;
   const journal = createWriter(path, descriptors, active, generation, entries, writer, complain);
-  return { journal, records: entries.map(({ bytes }) => bytes) };
+  return { journal, records: entries.map(({ bytes, doubtful }) => ({ bytes, doubtful })) };
+}
+
+/** An entry as it was read. */
+interface Entry extends JournalEntry {
+  readonly doubtful: boolean;
+}
+
+function worthKeeping(entries: readonly Entry[], writer: Writer): Entry[] {
+  const kept = entries.filter((entry) => isWorthKeeping(entry, writer.now()));
+  const ended = kept.flatMap(({ endedAt }) => endedAt ?? []).sort((one, other) => other - one);
+  const earliest = ended.length <= writer.mostEnded() ? Number.NEGATIVE_INFINITY : ended[writer.mostEnded()]!;
+  return kept.filter(({ endedAt }) => endedAt === null || endedAt > earliest);
 }
 
 function isWorthKeeping({ endedAt }: Pick<JournalEntry, 'endedAt'>, now: number): boolean {
@@ -150,8 +182,8 @@ interface Reading {
   /** Null: not a journal at all. */
   readonly head: Head | null;
   readonly complete: boolean;
-  readonly calls: ReadonlyMap<string, JournalEntry>;
-  /** Where the file cannot be read any further and why; null when it was read to its end. */
+  readonly calls: ReadonlyMap<string, Entry>;
+  /** Where the file cannot be read first, why, and how many such places there are; null when all of it can. */
   readonly damage: string | null;
 }
 
@@ -168,53 +200,75 @@ function voidBecause(head: Head, writer: Writer): string | null {
 
 function readJournal(descriptor: number): Reading {
   const file = readWhole(descriptor);
-  const calls = new Map<string, JournalEntry>();
+  const nothing = { head: null, complete: false, calls: new Map<string, Entry>() };
+  if (file.length === 0) return { ...nothing, damage: null };
+  const syncs = [
+    file.subarray(MAGIC.length, MAGIC.length + SYNC),
+    file.subarray(FILE_HEAD - SYNC, FILE_HEAD),
+  ];
+  const [one, other] = syncs as [Buffer, Buffer];
+  const isOurs = file.subarray(0, MAGIC.length).equals(MAGIC);
+  if (file.length < FILE_HEAD || (!isOurs && (!one.equals(other) || one.equals(NO_SYNC)))) {
+    return { ...nothing, damage: 'offset 0: expected PINHOLED, found something else' };
+  }
+  const sync = one.equals(other) || file.indexOf(one, FILE_HEAD) >= 0 ? one : other;
+  const wrong = isOurs ? (one.equals(other) ? null : MAGIC.length) : 0;
+  return readFrames(file, sync, wrong);
+}
+
+/** `wrong` is where in front of the frames a damage is. */
+function readFrames(file: Buffer, sync: Buffer, wrong: number | null): Reading {
+  const found = new Map<string, { readonly offset: number; readonly entry: JournalEntry }>();
   let head: Head | null = null;
   let complete = false;
-  if (file.length === 0) return { head, complete, calls, damage: null };
-  if (!file.subarray(0, MAGIC.length).equals(MAGIC)) {
-    return { head, complete, calls, damage: 'offset 0: expected PINHOLED, found something else' };
-  }
-  let offset = MAGIC.length;
-  let damage: string | null = null;
+  let first = wrong === null ? null : `offset ${wrong}: expected a sound beginning`;
+  let places = wrong === null ? 0 : 1;
+  let lastWrong = -1;
+  let offset = FILE_HEAD;
   while (offset < file.length) {
-    const frame = readFrame(file, offset);
+    const frame = readFrame(file, offset, sync);
     if ('expected' in frame) {
-      damage = `offset ${offset}: expected ${frame.expected}`;
-      break;
+      first ??= `offset ${offset}: expected ${frame.expected}`;
+      places++;
+      lastWrong = offset;
+      const next = file.indexOf(sync, offset + 1);
+      offset = next < 0 ? file.length : next;
+      continue;
     }
     const { kind, payload } = frame;
-    if (head === null) {
-      head = kind === KIND.head ? readHead(payload) : null;
-      if (head === null) {
-        damage = `offset ${offset}: expected a head`;
-        break;
-      }
+    if (kind === KIND.head) {
+      head ??= readHead(payload);
     } else if (kind === KIND.call && payload.length >= CALL_HEAD) {
       const entry = readEntry(payload);
-      calls.set(entry.hash, entry);
+      found.set(entry.hash, { offset, entry });
     } else if (kind === KIND.complete) {
       complete = true;
     }
     offset += FRAME_HEAD + payload.length;
   }
+  const calls = new Map<string, Entry>();
+  for (const [hash, one] of found) calls.set(hash, { ...one.entry, doubtful: one.offset < lastWrong });
+  if (head === null) first ??= `offset ${FILE_HEAD}: expected a head`;
+  const damage = places > 1 ? `${first}, and ${places - 1} more places cannot be read` : first;
   return { head, complete, calls, damage };
 }
 
 function readFrame(
   file: Buffer,
   offset: number,
+  sync: Buffer,
 ): { readonly kind: number; readonly payload: Buffer } | { readonly expected: string } {
   if (offset + FRAME_HEAD > file.length) return { expected: 'a whole frame, the file ends' };
-  const length = file.readUInt32LE(offset);
+  if (!file.subarray(offset, offset + SYNC).equals(sync)) return { expected: 'the beginning of a frame' };
+  const length = file.readUInt32LE(offset + SYNC);
   const end = offset + FRAME_HEAD + length;
   if (length > LARGEST_FRAME)
     return { expected: `a frame of at most ${LARGEST_FRAME} bytes, found ${length}` };
   if (end > file.length) return { expected: 'a whole frame, the file ends' };
-  if (crc32(file.subarray(offset + 8, end)) !== file.readUInt32LE(offset + 4)) {
+  if (crc32(file.subarray(offset + CHECKED_FROM, end)) !== file.readUInt32LE(offset + SYNC + 4)) {
     return { expected: 'a frame with the right checksum' };
   }
-  return { kind: file[offset + 8]!, payload: file.subarray(offset + FRAME_HEAD, end) };
+  return { kind: file[offset + CHECKED_FROM]!, payload: file.subarray(offset + FRAME_HEAD, end) };
 }
 
 function readHead(payload: Buffer): Head | null {
@@ -240,17 +294,23 @@ function readWhole(descriptor: number): Buffer {
   return file.subarray(0, length);
 }
 
+/** A frame for any file: what `sealed` puts in front of it is that file's own. */
 function frame(kind: number, ...parts: readonly Uint8Array[]): Buffer {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const bytes = Buffer.allocUnsafe(FRAME_HEAD + length);
-  bytes.writeUInt32LE(length, 0);
-  bytes[8] = kind;
+  bytes.writeUInt32LE(length, SYNC);
+  bytes[CHECKED_FROM] = kind;
   let at = FRAME_HEAD;
   for (const part of parts) {
     bytes.set(part, at);
     at += part.length;
   }
-  bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
+  bytes.writeUInt32LE(crc32(bytes.subarray(CHECKED_FROM)), SYNC + 4);
+  return bytes;
+}
+
+function sealed(bytes: Buffer, sync: Buffer): Buffer {
+  bytes.set(sync);
   return bytes;
 }
 
@@ -297,6 +357,9 @@ function createWriter(
   let generation = lastGeneration;
   /** Whether the active file is one of ours already. */
   let begun = false;
+  let sync: Buffer = NO_SYNC;
+  /** Ended calls in the active file, in the order in which they were written. */
+  let ended = new Set<string>();
   let size = 0;
   let copyFrom = COMPACT_FROM;
   let places = new Map<string, Place>();
@@ -310,15 +373,19 @@ function createWriter(
     const target = active === 0 ? 1 : 0;
     const { bootId, bootedAt, now, encoding } = writer;
     const head: Head = { generation: generation + 1, bootId, bootedAt, now: now(), encoding };
-    const parts = [MAGIC, frame(KIND.head, Buffer.from(JSON.stringify(head)))];
-    let offset = parts[0]!.length + parts[1]!.length;
+    const drawn = randomBytes(SYNC);
+    const headFrame = sealed(frame(KIND.head, Buffer.from(JSON.stringify(head))), drawn);
+    const parts = [MAGIC, drawn, drawn, headFrame, headFrame];
+    let offset = FILE_HEAD + 2 * headFrame.length;
     const next = new Map<string, Place>();
+    const over = new Set<string>();
     for (const { hash, endedAt, frame: bytes } of frames) {
       next.set(hash, { offset, length: bytes.length, endedAt });
-      parts.push(bytes);
+      if (endedAt !== null) over.add(hash);
+      parts.push(sealed(bytes, drawn));
       offset += bytes.length;
     }
-    parts.push(frame(KIND.complete));
+    parts.push(sealed(frame(KIND.complete), drawn));
     ftruncateSync(descriptors[target], 0);
     const whole = Buffer.concat(parts);
     writeAll(descriptors[target], whole, 0);
@@ -326,6 +393,8 @@ function createWriter(
     active = target;
     generation++;
     places = next;
+    ended = over;
+    sync = drawn;
     size = whole.length;
     copyFrom = Math.max(COMPACT_FROM, size * 2);
   }
@@ -367,15 +436,15 @@ function createWriter(
       }
       failing = true;
       if (waitingBytes > MOST_WAITING) {
-        waiting = lastOfEach(waiting);
-        waitingBytes = waiting.reduce((sum, one) => sum + one.frame.length, 0);
+        waiting = withinBytes(lastOfEach(waiting), MOST_WAITING);
+        waitingBytes = bytesOf(waiting);
       }
     }
   }
 
   function write(): void {
     try {
-      writeAll(descriptors[active], Buffer.concat(waiting.map((one) => one.frame)), size);
+      writeAll(descriptors[active], Buffer.concat(waiting.map((one) => sealed(one.frame, sync))), size);
     } catch (error) {
       ftruncateSync(descriptors[active], size);
       throw error;
@@ -383,6 +452,18 @@ function createWriter(
     for (const { hash, endedAt, frame: bytes } of waiting) {
       places.set(hash, { offset: size, length: bytes.length, endedAt });
       size += bytes.length;
+      ended.delete(hash);
+      if (endedAt !== null) ended.add(hash);
+    }
+    forgetEnded();
+  }
+
+  /** Past the bound those go that ended first; the next copy is without them. */
+  function forgetEnded(): void {
+    for (const hash of ended) {
+      if (ended.size <= writer.mostEnded()) return;
+      ended.delete(hash);
+      places.delete(hash);
     }
   }
 
@@ -408,6 +489,24 @@ function createWriter(
 
 function lastOfEach(frames: readonly CallFrame[]): CallFrame[] {
   return [...new Map(frames.map((one) => [one.hash, one])).values()];
+}
+
+function bytesOf(frames: readonly CallFrame[]): number {
+  return frames.reduce((sum, one) => sum + one.frame.length, 0);
+}
+
+/** As many as there is room for, the latest first; calls that have ended are of least worth. */
+function withinBytes(frames: readonly CallFrame[], most: number): CallFrame[] {
+  const kept = new Set<CallFrame>();
+  let bytes = 0;
+  const live = frames.filter(({ endedAt }) => endedAt === null);
+  const over = frames.filter(({ endedAt }) => endedAt !== null);
+  for (const one of [...over, ...live].reverse()) {
+    if (bytes + one.frame.length > most) break;
+    bytes += one.frame.length;
+    kept.add(one);
+  }
+  return frames.filter((one) => kept.has(one));
 }
 
 function writeAll(descriptor: number, bytes: Buffer, position: number): void {
