@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { LineCounter } from 'yaml';
 import type { Problem } from './problem.ts';
 import { readSettings } from './read.ts';
@@ -82,7 +82,10 @@ function whole(file: string, message: string): { readonly problems: readonly Pro
 }
 
 function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string, machine: Machine | null): Loaded {
-  if (!Buffer.isBuffer(bytes)) return whole(path, `cannot be read: ${reason(bytes)}`);
+  if (!Buffer.isBuffer(bytes)) {
+    const words = bytes.code === UNTRUSTED ? 'is not used' : 'cannot be read';
+    return whole(path, `${words}: ${reason(bytes)}`);
+  }
   return bytes.length > LARGEST_FILE
     ? whole(path, TOO_LARGE)
     : loadConfig(bytes.toString('utf8'), path, machine);
@@ -93,6 +96,8 @@ function readFile(path: string): Buffer | NodeJS.ErrnoException {
   let descriptor: number | null = null;
   try {
     descriptor = openSync(path, 'r');
+    const fault = ownershipFault(descriptor);
+    if (fault !== null) return Object.assign(new Error(fault), { code: UNTRUSTED });
     const buffer = Buffer.alloc(LARGEST_FILE + 1);
     let length = 0;
     for (let count = -1; count !== 0 && length < buffer.length; length += count) {
@@ -104,6 +109,22 @@ function readFile(path: string): Buffer | NodeJS.ErrnoException {
   } finally {
     if (descriptor !== null) closeSync(descriptor);
   }
+}
+
+const UNTRUSTED = 'UNTRUSTED';
+
+/** Why the contents of a file must not decide what is let in; null when they may. Pipes are those who wrote them. */
+function ownershipFault(descriptor: number): string | null {
+  const stat = fstatSync(descriptor);
+  if (!stat.isFile()) return null;
+  const user = process.geteuid?.() ?? 0;
+  if (stat.uid !== 0 && stat.uid !== user) {
+    return `expected root${user === 0 ? '' : ` or user ${user}`} to own it, found user ${stat.uid}`;
+  }
+  const mode = stat.mode & 0o777;
+  if ((mode & 0o002) !== 0)
+    return `expected nobody else to be able to write it, found mode 0${mode.toString(8)}`;
+  return null;
 }
 
 function reason({ code, message }: NodeJS.ErrnoException): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -456,6 +456,21 @@ describe('a configuration file', () => {
 
   it('that is a directory', () => {
     assert.equal(problemOf(directory), `${directory}: cannot be read: expected a file, found a directory`);
+  });
+
+  it('that anybody may write, or that belongs to somebody else', () => {
+    const path = join(directory, 'open.yaml');
+    writeFileSync(path, 'strict: true\n');
+    chmodSync(path, 0o646);
+    assert.equal(
+      problemOf(path),
+      `${path}: is not used: expected nobody else to be able to write it, found mode 0646`,
+    );
+    chmodSync(path, 0o644);
+    assert.ok('settings' in loadConfigFile(path));
+    if (process.geteuid?.() !== 0) return;
+    chownSync(path, 65_534, 65_534);
+    assert.equal(problemOf(path), `${path}: is not used: expected root to own it, found user 65534`);
   });
 
   it('that never ends', { skip: process.platform === 'win32' }, () => {
