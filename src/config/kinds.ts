@@ -238,6 +238,17 @@ export const interfaceName: Kind<string> = kind(
   (value) => value,
 );
 
+/** A host name (RFC 1123 section 2.1), in lower case. */
+export const hostName: Kind<string> = kind(
+  'a host name',
+  ({ text }) =>
+    text.length <= 253 &&
+    /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*$/i.test(text)
+      ? text.toLowerCase()
+      : undefined,
+  (value) => value,
+);
+
 /** An absolute path. Refuses control characters and what sun_path (104 bytes on FreeBSD) would cut off. */
 export const path: Kind<string> = kind<string>(
   'an absolute path of at most 103 bytes',

@@ -5,6 +5,7 @@ import {
   duration,
   fileMode,
   flag,
+  hostName,
   integer,
   interfaceName,
   type Kind,
@@ -242,6 +243,12 @@ export const schema = {
     orOff(listenAddress),
     'off',
     'Address for Prometheus to read metrics from over HTTP, such as `127.0.0.1:9477`. There is no password.',
+  ),
+  metricsHosts: list(
+    listOf(hostName, 'a list of host names'),
+    [],
+    'Names under which metrics may be asked for, beside addresses, `localhost` and the name of this machine. A request ' +
+      'under any other name is refused, since a page of any site can have a name of its own point here.',
   ),
   web: setting(
     orOff(loopbackAddress),

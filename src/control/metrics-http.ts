@@ -2,6 +2,7 @@ import { createServer } from 'node:http';
 import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress } from '../config/kinds.ts';
 import { StartError } from '../daemon/platform/platform.ts';
+import { keepRoom, namesThisMachine } from './http-clients.ts';
 
 export interface MetricsServer {
   /** Where it listens: the port is the one that was given, or any where that was 0. */
@@ -17,13 +18,17 @@ const REQUEST_WITHIN = 5000;
 /** ms in which one answer serves for all who ask. */
 const FRESH = 1000;
 
-/** Serves the metrics over HTTP at `/metrics`, and nothing else. Throws StartError when the address is not to be had. */
+/**
+ * Serves the metrics over HTTP at `/metrics`, and nothing else, to who calls this machine by its address, by its own
+ * name or by one of `names`. Throws StartError when the address is not to be had.
+ */
 export async function openMetricsServer(
   { address, port }: TransportAddress,
   text: () => Promise<string>,
+  names: () => readonly string[] = () => [],
 ): Promise<MetricsServer> {
   const server = createServer({ requestTimeout: REQUEST_WITHIN, headersTimeout: REQUEST_WITHIN });
-  server.maxConnections = MAX_CONNECTIONS;
+  keepRoom(server, MAX_CONNECTIONS);
   let kept: Promise<string> | null = null;
 
   function current(): Promise<string> {
@@ -46,6 +51,12 @@ export async function openMetricsServer(
       });
       response.end(method === 'HEAD' ? undefined : body);
     };
+    if (!namesThisMachine(request.headers.host, names())) {
+      return answer(
+        421,
+        'this machine has another name: ask for its address, or put the name into metrics-hosts\n',
+      );
+    }
     if (method !== 'GET' && method !== 'HEAD') return answer(405, 'expected GET\n');
     if (url.split('?', 1)[0] !== PATH) return answer(404, `the metrics are at ${PATH}\n`);
     try {
@@ -84,9 +95,10 @@ export async function openMetrics(
   listen: TransportAddress | null,
   text: () => Promise<string>,
   complain: (text: string) => void,
+  names: () => readonly string[] = () => [],
 ): Promise<Metrics> {
   const open = async (at: TransportAddress | null) =>
-    at === null ? null : await openMetricsServer(at, text);
+    at === null ? null : await openMetricsServer(at, text, names);
   let server = await open(listen);
   let current = listen;
   let closed = false;

@@ -35,12 +35,15 @@ export interface ServerOptions {
   readonly maxClients?: number;
   /** ms without a request after which a client is sent away. */
   readonly idleAfter?: number;
+  /** ms after which a client that has asked nothing yet has to make room for another. */
+  readonly silentAfter?: number;
   /** ms that a client may take to read what was written. */
   readonly readWithin?: number;
 }
 
 const MAX_CLIENTS = 32;
 const IDLE_AFTER = 30_000;
+const SILENT_AFTER = 1000;
 const READ_WITHIN = 10_000;
 
 export interface ControlServer {
@@ -57,6 +60,8 @@ export function startControlServer(options: ServerOptions): ControlServer {
   const { server, handlerOf, complain } = options;
   const maxClients = options.maxClients ?? MAX_CLIENTS;
   const clients = new Set<Socket>();
+  /** Since when those that have asked nothing yet are there, longest first. */
+  const silent = new Map<Socket, number>();
   server.on('connection', take);
   server.on('error', (error) => complain(`control socket: ${error.message}`));
 
@@ -69,7 +74,8 @@ export function startControlServer(options: ServerOptions): ControlServer {
       return;
     }
     clients.add(socket);
-    socket.on('close', () => clients.delete(socket));
+    silent.set(socket, performance.now());
+    socket.on('close', () => forget(socket));
     void serve(socket).catch((error: Error) => {
       complain(`control socket: ${error.stack ?? error.message}`);
       socket.destroy();
@@ -81,8 +87,24 @@ export function startControlServer(options: ServerOptions): ControlServer {
     if (peer !== null && !options.mayConnect(peer)) {
       return new RequestError('forbidden', `user ${peer.uid} may not use the control socket`);
     }
-    if (clients.size < maxClients) return null;
+    if (clients.size < maxClients || makeRoom()) return null;
     return new RequestError('busy', `there are ${maxClients} clients already`);
+  }
+
+  /** Sends away the client that has been there longest without asking anything. Whether there was one. */
+  function makeRoom(): boolean {
+    for (const [socket, since] of silent) {
+      if (performance.now() - since < (options.silentAfter ?? SILENT_AFTER)) return false;
+      forget(socket);
+      socket.destroy();
+      return true;
+    }
+    return false;
+  }
+
+  function forget(socket: Socket): void {
+    clients.delete(socket);
+    silent.delete(socket);
   }
 
   /** Who cannot be told apart from anybody is nobody. */
@@ -110,6 +132,7 @@ export function startControlServer(options: ServerOptions): ControlServer {
       )) {
         if (line.trim() === '') continue;
         socket.setTimeout(0);
+        silent.delete(socket);
         await answer(socket, line, peer, gone.signal);
         if (socket.destroyed) return;
         socket.setTimeout(idleAfter);

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress, isLoopback } from '../config/kinds.ts';
+import { keepRoom } from '../control/http-clients.ts';
 import { LIVE_POLICY, liveHtml } from '../report/page/html.ts';
 import type { CallPicture, LiveSnapshot } from '../report/page/model.ts';
 import { readSelection, type Selection } from '../report/page/selection.ts';
@@ -81,7 +82,7 @@ export async function createWebServer(options: WebOptions): Promise<WebServer> {
     { maxHeaderSize: MAX_HEADER_BYTES, requestTimeout: REQUEST_TIMEOUT, headersTimeout: REQUEST_TIMEOUT },
     (request, response) => void handle(request, response),
   );
-  server.maxConnections = MAX_CONNECTIONS;
+  keepRoom(server, MAX_CONNECTIONS);
   await listening(server, listen);
   const { port } = server.address() as AddressInfo;
   const address = { address: listen.address, port };

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { connect } from 'node:net';
+import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { REFUSALS } from '../../src/call/refusal.ts';
 import { METRICS, metricsText } from '../../src/control/metrics.ts';
@@ -263,6 +264,59 @@ describe('metrics over HTTP', () => {
       assert.equal(status, 503);
       assert.doesNotMatch(body, /secret/);
     } finally {
+      server.close();
+    }
+  });
+
+  it('are for those who call this machine by a name that it has', async () => {
+    const server = await openMetricsServer(
+      listen,
+      async () => 'text',
+      () => ['fw.example.net'],
+    );
+    const status = (host: string) =>
+      new Promise((resolve, reject) => {
+        const asked = request(
+          { host: '127.0.0.1', port: server.port, path: '/metrics', headers: { host } },
+          (response) => {
+            response.resume();
+            resolve(response.statusCode);
+          },
+        );
+        asked.on('error', reject);
+        asked.end();
+      });
+    try {
+      const own = [
+        '127.0.0.1',
+        '[::1]:9477',
+        'LOCALHOST:1',
+        '192.0.2.7:9477',
+        hostname(),
+        'fw.example.net:9477',
+      ];
+      for (const host of own) assert.equal(await status(host), 200, host);
+      const others = [
+        'rebound.example',
+        'fw.example.net.evil.example',
+        '127.0.0.1.evil.example:9477',
+        'a b',
+        '[x]',
+      ];
+      for (const host of others) assert.equal(await status(host), 421, host);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('are there for others beside forty that connect and say nothing', async () => {
+    const server = await openMetricsServer(listen, async () => 'text');
+    const silent = Array.from({ length: 40 }, () => connect(server.port, '127.0.0.1').on('error', () => {}));
+    try {
+      await Promise.all(silent.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+      assert.equal((await get(server.port, '/metrics')).status, 200);
+    } finally {
+      for (const socket of silent) socket.destroy();
       server.close();
     }
   });

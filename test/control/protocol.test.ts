@@ -239,6 +239,24 @@ describe('control protocol: hostile clients', () => {
     for (const client of admitted) client.socket.destroy();
   });
 
+  it('lets those who ask nothing keep nobody away', async () => {
+    const { path, clients } = await start({ status: echo }, { maxClients: 3, silentAfter: 0 });
+    const asking = await dial(path);
+    asking.say('{"request":"status"}\n');
+    for (let lines = 0; lines < 2; lines++) await asking.next();
+    const silent = [];
+    for (let n = 0; n < 40; n++) silent.push(await dial(path));
+    const late = await dial(path);
+    late.say('{"request":"status"}\n');
+    late.end();
+    assert.equal((await late.rest()).at(-1)!['ok'], true);
+    asking.say('{"request":"status"}\n');
+    asking.end();
+    assert.equal((await asking.rest()).at(-1)!['ok'], true, 'who has asked before is still there');
+    assert.ok(clients() <= 3);
+    for (const client of silent) client.socket.destroy();
+  });
+
   it('sends away who asks nothing', async () => {
     const { path, clients } = await start({}, { idleAfter: 100 });
     const client = await dial(path);

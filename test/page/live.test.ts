@@ -108,6 +108,15 @@ test('a taken port is an error of the caller', async () => {
   await assert.rejects(createWebServer({ listen: server.address, ...source }), { code: 'EADDRINUSE' });
 });
 
+test('forty that connect and say nothing, or half a request, keep nobody away', async () => {
+  const { address, port } = server.address;
+  const silent = Array.from({ length: 40 }, () => connect(port, address).on('error', () => {}));
+  await Promise.all(silent.map((socket) => new Promise((resolve) => socket.once('connect', resolve))));
+  for (const socket of silent.slice(0, 20)) socket.write('GET / HTTP/1.1\r\nHost: ');
+  for (let asked = 0; asked < 3; asked++) assert.equal((await ask('/')).status, 200);
+  for (const socket of silent) socket.destroy();
+});
+
 test('every answer has the headers that keep other sites out', async () => {
   for (const path of ['/', '/live.json', '/call.json?hash=0', '/nothing']) {
     const { headers } = await ask(path);

@@ -42,7 +42,12 @@ export async function openControl(settings: Settings, user: User | null): Promis
     },
   });
 
-  const metrics = await openMetrics(settings.metrics, measure, (text) => running?.say('error', text));
+  const metrics = await openMetrics(
+    settings.metrics,
+    measure,
+    (text) => running?.say('error', text),
+    () => (running?.settings() ?? settings).metricsHosts,
+  );
   const web = await openLivePage(settings);
 
   async function measure(): Promise<string> {
