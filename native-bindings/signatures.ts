@@ -38,6 +38,7 @@ export const signatures = {
   close: { result: 'int', args: ['int'] },
   ioctl: { result: 'int', args: ['int', 'ulong', 'bytes'], fixed: 2 },
   fcntl: { result: 'int', args: ['int', 'int', 'int'], fixed: 2 },
+  flock: { result: 'int', args: ['int', 'int'] },
   clock_gettime: { result: 'int', args: ['int', 'bytes'] },
   getpid: { result: 'int', args: [] },
   kill: { result: 'int', args: ['int', 'int'] },

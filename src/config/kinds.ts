@@ -257,6 +257,18 @@ export const path: Kind<string> = kind<string>(
   (value) => value,
 );
 
+/** The lock that a firewall takes while it loads its ruleset. */
+export type ReloadLock = 'auto' | 'off' | `/${string}`;
+
+export const reloadLock: Kind<ReloadLock> = kind(
+  'auto, off or the absolute path of a file',
+  ({ value }): ReloadLock | undefined => {
+    if (value === 'auto' || value === 'off') return value;
+    return typeof value === 'string' && isPath(value) ? value : undefined;
+  },
+  (value) => value,
+);
+
 function isPath(text: string): text is `/${string}` {
   return text.startsWith('/') && !/[\x00-\x1f\x7f]/.test(text);
 }

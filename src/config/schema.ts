@@ -23,6 +23,7 @@ import {
   path,
   port,
   portRange,
+  reloadLock,
   size,
   type Written,
 } from './kinds.ts';
@@ -430,6 +431,14 @@ export const schema = {
       anchorPath,
       'pinholed',
       'Its binat-anchor, for the same: packets from the inside hosts.',
+      'restart',
+    ),
+    reloadLock: setting(
+      reloadLock,
+      'auto',
+      'The file that the firewall locks while it loads its ruleset; meanwhile the daemon asks for nothing that would ' +
+        'make the load fail. A packet waits at most 300 ms for it, then the failure policy applies. `auto`: `/tmp/filter.lock` ' +
+        'on pfSense, `/tmp/rules.debug` on OPNsense.',
       'restart',
     ),
     shards: setting(

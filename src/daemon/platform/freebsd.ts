@@ -1,12 +1,16 @@
+import { existsSync } from 'node:fs';
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
+import { type FileLock, openFileLock } from '../../../native-bindings/file-lock.ts';
 import { bindDivert } from '../../../native-bindings/freebsd/divert.ts';
 import { hasModule, loadModule } from '../../../native-bindings/freebsd/kernel.ts';
 import { openPf, type Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { Finding } from '../../checks/finding.ts';
 import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf.ts';
+import type { ReloadLock } from '../../config/kinds.ts';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createDivertRules } from '../../firewall/pf/divert-rules.ts';
+import { createReloadGate, type ReloadGate } from '../../firewall/pf/reload-gate.ts';
 import { openPfControl, openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
 import { openDivertInterceptor } from '../../intercept/divert.ts';
 import { readFreebsdIngress } from '../../intercept/ingress/freebsd.ts';
@@ -37,7 +41,8 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
   refuse(checkKernel(libc, freebsd));
   const pf = openDevPf(libc);
   const findings = checkPf(pf, checkOptions(settings()));
-  const firewall = openPfFirewall(pf, pfOptions(settings));
+  const lock = openReloadLock(libc, freebsd.reloadLock);
+  const firewall = openPfFirewall(pf, { ...pfOptions(settings), ...gateOf(lock) });
   const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort, bound: intake });
   return {
     interceptor,
@@ -51,6 +56,7 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
           ? 'packets lost for want of room are counted'
           : 'loss is not reported'),
       `pf anchor ${freebsd.anchor}`,
+      ...(lock === null ? [] : [`no rule is added while ${lock.path} is locked`]),
       ...findings.flatMap(complaint),
     ],
   };
@@ -70,7 +76,35 @@ function openFailOpen(libc: Libc, settings: Settings): FailOpen {
     throw new StartError('fail: open needs inside-interfaces: where the divert rules are to stand');
   }
   const { sipPorts } = settings;
-  return createDivertRules(openDevPf(libc), { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) });
+  const { gate } = gateOf(openReloadLock(libc, settings.freebsd.reloadLock));
+  const options = { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) };
+  return createDivertRules(openDevPf(libc), gate === undefined ? options : { ...options, gate });
+}
+
+/** What tells each of the firewalls that lock a file of their own, and that file. */
+const RELOAD_LOCKS = [
+  { sign: '/etc/inc/filter.inc', path: '/tmp/filter.lock' },
+  { sign: '/usr/local/opnsense', path: '/tmp/rules.debug' },
+] as const;
+
+/** The file that the firewall locks while it loads its ruleset; null where there is none. */
+function openReloadLock(
+  libc: Libc,
+  which: ReloadLock,
+): { readonly path: string; readonly lock: FileLock } | null {
+  const found = RELOAD_LOCKS.find(({ sign }) => existsSync(sign))?.path ?? null;
+  const path = which === 'auto' ? found : which === 'off' ? null : which;
+  if (path === null) return null;
+  try {
+    return { path, lock: openFileLock(libc, path) };
+  } catch (error) {
+    if (which === 'auto') return null;
+    throw new StartError(`freebsd.reload-lock cannot be opened: ${(error as Error).message}`);
+  }
+}
+
+function gateOf(found: ReturnType<typeof openReloadLock>): { readonly gate?: ReloadGate } {
+  return found === null ? {} : { gate: createReloadGate(found.lock) };
 }
 
 function openDevPf(libc: Libc): Pf {

@@ -17,6 +17,7 @@ import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
 import { guarded } from './attempt.ts';
 import { DIVERT } from './parent.ts';
 import { portRange } from './ports.ts';
+import type { ReloadGate } from './reload-gate.ts';
 import { poolTicket, replaceRulesets } from './transaction.ts';
 
 export interface DivertRulesOptions {
@@ -29,6 +30,8 @@ export interface DivertRulesOptions {
   readonly sipPorts: readonly (readonly [first: number, last: number])[];
   /** Whether this kernel diverts IPv6; before 15 such a rule passes the packet unread and complains. */
   readonly ipv6: boolean;
+  /** Shut while the firewall loads its ruleset; absent: never. */
+  readonly gate?: ReloadGate;
 }
 
 export interface DivertRules {
@@ -75,7 +78,7 @@ export function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOpt
 
 export function createDivertRules(pf: Pf, options: DivertRulesOptions): DivertRules {
   const anchor = `${options.anchor}/${DIVERT}`;
-  const pool = poolTicket(pf);
+  const pool = poolTicket(pf, options.gate);
 
   const load = (rules: readonly PfRuleValues[]) =>
     replaceRulesets(pf, pool, [

@@ -6,6 +6,7 @@ import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleValues, pfPooladdr } from '../../../native-bindings/freebsd/pf-rule.ts';
 import type { ValuesOf } from '../../../native-bindings/struct.ts';
 import { persist } from './attempt.ts';
+import { OPEN_GATE, type ReloadGate } from './reload-gate.ts';
 
 /** A rule that is to come into a ruleset. */
 export interface NewRule {
@@ -30,10 +31,10 @@ export interface PoolTicket {
   renew(): void;
 }
 
-export function poolTicket(pf: Pf): PoolTicket {
+export function poolTicket(pf: Pf, gate: ReloadGate = OPEN_GATE): PoolTicket {
   let ticket: number | null = null;
   return {
-    current: () => (ticket ??= pf.beginAddrs()),
+    current: () => (ticket ??= gate.between(() => pf.beginAddrs())),
     renew() {
       ticket = null;
     },
