@@ -20,6 +20,7 @@ import { guarded, isInvalid, isNotKnown } from './pf/attempt.ts';
 import { type Anchors, createFamily, hasRules, KINDS, RULESETS } from './pf/family.ts';
 import { type Layout, layOut } from './pf/layout.ts';
 import { createParent, shardNames } from './pf/parent.ts';
+import type { ReloadGate } from './pf/reload-gate.ts';
 import {
   assemble,
   encodeRule,
@@ -33,7 +34,7 @@ import {
 import { readPinholeRules, readWhole } from './pf/ruleset.ts';
 import type { Placed, Shard } from './pf/shard.ts';
 import { createStatePolicy } from './pf/state-policy.ts';
-import { killStatesOf } from './pf/states.ts';
+import { killStatesOf, killUntranslated } from './pf/states.ts';
 import { createTrafficCounter } from './pf/traffic.ts';
 import { poolTicket, replaceRulesets } from './pf/transaction.ts';
 
@@ -48,6 +49,8 @@ export interface PfOptions {
   readonly style: () => RuleStyle;
   /** Ways in whose packets are answered by the way they came. Not with a tag: then a rule of the administrator decides. */
   readonly uplinks: readonly Uplink[];
+  /** Shut while the firewall loads its ruleset; absent: never. */
+  readonly gate?: ReloadGate;
 }
 
 export interface PfFirewall extends Firewall {
@@ -79,7 +82,7 @@ interface Open {
  */
 export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
   const { anchors, style, uplinks } = options;
-  const pool = poolTicket(pf);
+  const pool = poolTicket(pf, options.gate);
   const layout = layOut(options.mediaPorts, options.shards);
   const families = mapKinds((kind) => createFamily(pf, { kind, anchor: anchors[kind], layout, pool }));
   const policy = createStatePolicy(pf);
@@ -336,6 +339,7 @@ export function openPfControl(pf: Pf, options: PfOptions): FirewallControl {
         killStatesOf(pf, counter.uncounted());
         return traffic;
       }),
+    killUntranslated: (opened) => guarded(() => killUntranslated(pf, opened)),
     compare: (intended) => guarded(() => compare(pf, options, layout, intended)),
     close: () => pf.close(),
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { PF_OP_EQ, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
+import { PF_IN, PF_OP_EQ, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { openPfControl, openPfFirewall } from '../../src/firewall/pf.ts';
@@ -173,6 +173,30 @@ describe('pf firewall, in the fake', () => {
       assert.equal(openPfControl(many, options).killStates([toPhone]), 2);
       assert.deepEqual(pf.stateTable, others);
     });
+  });
+
+  it('makes flows begin anew that the ruleset translated before the pinhole did', () => {
+    const packets = [3, 3] as const;
+    const translation = {
+      external: '203.0.113.1',
+      arrivesAt: '203.0.113.1',
+      interface: null,
+      by: 'pinhole',
+    } as const;
+    const opened = pinhole(12_000, { sources: ['198.51.100.20'], translation });
+    const external: End = ['203.0.113.1', 12_000];
+    const [inside, wrong] = forwarded({ from: PHONE, to: TRUNK, packets, nat: PUBLIC });
+    const [, right] = forwarded({ from: PHONE, to: TRUNK, packets, nat: external });
+    const [, bare] = forwarded({ from: PHONE, to: TRUNK, packets });
+    const fromTrunk = state(PF_IN, { from: TRUNK, to: PHONE, packets });
+    const otherPort = state(PF_IN, { from: ['198.51.100.20', 59_605], to: PHONE, packets, nat: TRUNK });
+    const elsewhere = forwarded({ from: PHONE, to: ['198.51.100.66', 30_000], packets, nat: PUBLIC });
+    const pf = createFakePf();
+    pf.stateTable = [inside!, wrong!, right!, bare!, fromTrunk, otherPort, ...elsewhere];
+    assert.equal(openPfControl(pf, options).killUntranslated!([opened]), 3);
+    assert.deepEqual(pf.stateTable, [inside!, right!, fromTrunk, ...elsewhere]);
+    const { translation: _, ...plain } = opened;
+    assert.equal(openPfControl(pf, options).killUntranslated!([{ ...plain, translation: null }]), 0);
   });
 
   it('counts what passes, by pinhole', () => {

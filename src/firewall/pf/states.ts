@@ -1,5 +1,11 @@
 /** States that rules made. They outlive their rule, and pass packets until they are killed. */
-import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../../../native-bindings/freebsd/constants.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  PF_OUT,
+} from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { StateSelector } from '../../../native-bindings/freebsd/pf-nv.ts';
 import {
@@ -53,14 +59,45 @@ function* handlesOf(
   isOpen: (flow: Flow) => boolean,
 ): Generator<{ readonly state: StateHandle }> {
   const index = createOpeningIndex(closed);
-  const ports = new Set<number>();
-  for (const {
-    ports: [first, last],
-  } of closed)
-    for (let port = first; port <= last; port++) ports.add(port);
-  for (const state of statesWith(ports, states)) {
+  for (const state of statesWith(portsOf(closed), states)) {
     const flows = flowsOf(state).filter((flow) => index.find(flow) !== null);
     if (flows.length > 0 && !flows.every(isOpen)) yield { state: state.handle };
+  }
+}
+
+/**
+ * Kills the states of flows that began before their translation was there, and keep what the ruleset made of them: a host
+ * that sends media before its own answer has passed has another port than it announces, for as long as it sends. The next
+ * packet makes a state by the openings' own rules. Returns how many. Reads pf's whole table, once.
+ */
+export function killUntranslated(pf: Pf, opened: readonly Opening[]): number {
+  const translated = opened.filter(
+    ({ direction, translation }) => direction === 'in' && translation?.by === 'pinhole',
+  );
+  if (translated.length === 0) return 0;
+  const states = readStates(pf);
+  const selectors = states === null ? selectorsOf(translated) : untranslatedOf(states, translated);
+  let killed = 0;
+  for (const selector of selectors) killed += pf.killStates(selector);
+  return killed;
+}
+
+function* untranslatedOf(
+  states: Buffer,
+  translated: readonly Opening[],
+): Generator<{ readonly state: StateHandle }> {
+  const index = createOpeningIndex(translated);
+  for (const state of statesWith(portsOf(translated), states)) {
+    const { source, destination, wire } = state;
+    const isOut = state.direction === PF_OUT;
+    const [party, host] = isOut ? [destination, source] : [source, destination];
+    const flow = flowOf(state, party, host);
+    const arrivesAt = flow === null ? null : (index.find(flow)?.translation?.arrivesAt ?? null);
+    if (arrivesAt === null) continue;
+    const isRight = isOut
+      ? format(wire.source) === arrivesAt && wire.source.port === host.port
+      : wire.source.port === party.port;
+    if (!isRight) yield { state: state.handle };
   }
 }
 
@@ -88,6 +125,12 @@ function selectorsOf(closed: readonly Opening[]): StateSelector[] {
     }
   }
   return [...selectors.values()];
+}
+
+function portsOf(openings: readonly Opening[]): Set<number> {
+  const all = new Set<number>();
+  for (const { ports } of openings) for (let port = ports[0]; port <= ports[1]; port++) all.add(port);
+  return all;
 }
 
 const PROTOCOLS: Readonly<Record<number, 'udp' | 'tcp'>> = { [IPPROTO_UDP]: 'udp', [IPPROTO_TCP]: 'tcp' };
