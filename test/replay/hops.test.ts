@@ -148,6 +148,14 @@ describe('what a capture saw twice', () => {
     assert.deepEqual([flow.packets, flow.copies, flow.rtp[0]!.repeated], [3, 0, 1]);
   });
 
+  it('is not known by a number that a sender gives all its packets', () => {
+    const one = answeredCall(film(), alice, bob, A, B);
+    for (const [index, payload] of [rtp(0), rtp(1), rtp(1), rtp(2), rtp(2)].entries())
+      one.packet(1 + index / 100, numbered(aliceMedia, bobMedia, payload, 1));
+    const flow = flowOf(one.run(), aliceMedia, bobMedia);
+    assert.deepEqual([flow.packets, flow.copies], [5, 0]);
+  });
+
   it('is no retransmission in the ladder', () => {
     const invite = sip('INVITE', { body: sdp(A.address, [A.port]) });
     const report = film()

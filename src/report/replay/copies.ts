@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import type { Address } from '../../address/address.ts';
 import type { PacketView } from '../../packet/ip.ts';
 
 /** Where a packet was seen: what tells one point of a capture from another. */
@@ -16,6 +17,7 @@ interface Sighting {
 const WINDOW = 500;
 /** Packets that are remembered at a time; a power of two. */
 const REMEMBERED = 4096;
+const MAX_SENDERS = 10_000;
 
 /**
  * Finds UDP packets that a capture saw more than once on their way: on two interfaces, on both sides of a router or
@@ -27,10 +29,26 @@ export function createCopyFilter(): (frame: Buffer, ip: Buffer, packet: PacketVi
   const known = new Map<number, Sighting>();
   const order = new Float64Array(REMEMBERED);
   let next = 0;
+  /** The latest packet of each sender, to see whether it numbers its packets at all. */
+  const senders = new Map<Address, { key: number; id: number; isNumbering: boolean }>();
+
+  /** The identification, or 0 where its sender gives different packets the same one. */
+  function numberOf(source: Address, key: number, id: number): number {
+    const sender = senders.get(source);
+    if (sender === undefined) {
+      if (senders.size < MAX_SENDERS) senders.set(source, { key, id, isNumbering: true });
+      return id;
+    }
+    if (sender.key !== key && sender.id === id) sender.isNumbering = false;
+    sender.key = key;
+    sender.id = id;
+    return sender.isNumbering ? id : 0;
+  }
 
   return (frame, ip, packet, at) => {
     const key = keyOf(packet);
-    const now = sightingOf(frame, ip, at);
+    const seen = sightingOf(frame, ip, at);
+    const now = { ...seen, id: numberOf(packet.source, key, seen.id) };
     const before = known.get(key);
     if (before !== undefined && Math.abs(at - before.at) <= WINDOW && isElsewhere(before, now)) return true;
     if (before === undefined) {
