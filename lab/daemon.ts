@@ -47,6 +47,8 @@ export interface DaemonOptions {
   /** YAML that replaces top-level keys of the tests' configuration. */
   readonly changes?: string;
   readonly flags?: readonly string[];
+  /** What to say about a stop: tests look for what is left after one. */
+  readonly onStop?: readonly string[];
   /** What to start in place of pinholed, by its path from here. */
   readonly module?: string;
   /** Words before the command, such as taskset(1)'s. */
@@ -56,7 +58,13 @@ export interface DaemonOptions {
 /** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
   topology: Topology,
-  { changes = '', flags = ['--no-supervisor'], module = '../src/main.ts', pinned = [] }: DaemonOptions = {},
+  {
+    changes = '',
+    flags = ['--no-supervisor'],
+    onStop = ['--drop'],
+    module = '../src/main.ts',
+    pinned = [],
+  }: DaemonOptions = {},
 ): Promise<Daemon> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);
@@ -77,7 +85,7 @@ export async function startDaemon(
   let child: ChildProcess;
 
   function launch(): void {
-    child = topology.start(prefix, ...words, 'run', '--config', config, ...flags);
+    child = topology.start(prefix, ...words, 'run', '--config', config, ...onStop, ...flags);
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         lines.push(line);

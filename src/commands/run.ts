@@ -37,8 +37,12 @@ export const run = command(
       })
       .option('keep', {
         type: 'boolean',
-        default: false,
-        describe: 'On a stop, leave rules and journal for the next start: calls go on meanwhile',
+        describe: 'On a stop, leave rules and journal for the next start, whatever daemon.on-stop says',
+      })
+      .option('drop', {
+        type: 'boolean',
+        conflicts: 'keep',
+        describe: 'On a stop, close every pinhole and forget the calls, whatever daemon.on-stop says',
       })
       .option('supervisor', {
         type: 'boolean',
@@ -59,7 +63,7 @@ export const run = command(
     const { file, settings } = found;
     const options = {
       user: args.user ?? null,
-      keep: args.keep,
+      keep: args.drop === true ? false : (args.keep ?? settings.daemon.onStop === 'keep'),
       file,
       platformModule: new URL(`../daemon/platform/open.${extension()}`, import.meta.url).href,
     };
@@ -141,7 +145,7 @@ async function superviseDaemon(settings: Settings, options: Options): Promise<nu
   const args = ['run', '--supervised'];
   if (file !== null) args.push('--config', file);
   if (user !== null) args.push('--user', user);
-  if (keep) args.push('--keep');
+  args.push(keep ? '--keep' : '--drop');
   const status = await runSupervisor({ settings, reload: reloader(file), user, args, platformModule });
   // Whoever reads packets may not remove it.
   await removeStale(settings.control.socket).catch(() => {});

@@ -518,6 +518,13 @@ export const schema = {
       'File for the process id of the supervisor.',
       'restart',
     ),
+    onStop: setting(
+      choice('keep', 'drop'),
+      'keep',
+      'What a stop in good order leaves. `keep`: rules and journal, so that calls go on and the next start takes them ' +
+        'up; the rules stay until then. `drop`: nothing; every pinhole is closed.',
+      'restart',
+    ),
     journal: setting(
       orOff(path),
       '/var/db/pinholed/journal',

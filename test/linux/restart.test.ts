@@ -100,10 +100,12 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
     );
   });
 
-  it('removes rules and flows when it is stopped in the middle of a call', async () => {
+  it('removes rules and flows when it is stopped in the middle of a call, and says which, with --drop', async () => {
     daemon = await startDaemon(topology);
     await stage.play(...createDialog(stage).establish(4000, 6000), ...media());
     await daemon.stop();
+    const closed = daemon.lines.filter((line) => line.includes(': closed ')).join('\n');
+    for (const place of ['10.0.1.10:4000', '10.0.2.10:6000']) assert.ok(closed.includes(place), closed);
     assert.deepEqual(stage.kernel(), NOTHING);
     assert.deepEqual(mediaFlows(topology), []);
     await daemon.restart();
@@ -113,8 +115,8 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
     );
   });
 
-  it('leaves them for the next start with --keep', async () => {
-    daemon = await startDaemon(topology, { flags: ['--no-supervisor', '--keep'] });
+  it('leaves them for the next start', async () => {
+    daemon = await startDaemon(topology, { onStop: [] });
     const call = createDialog(stage);
     await stage.play(...call.establish(4000, 6000));
     await daemon.stop();

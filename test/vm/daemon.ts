@@ -39,7 +39,7 @@ export async function startDaemon(
 
   async function start(): Promise<void> {
     await run(
-      `cd / && ${ENVIRONMENT} nohup ${files}/pinholed run --config ${files}/pinholed.yaml ${flags} >${log} 2>&1 &`,
+      `cd / && ${ENVIRONMENT} nohup ${files}/pinholed run --config ${files}/pinholed.yaml --drop ${flags} >${log} 2>&1 &`,
     );
     await said(/taken up/);
     // With `fail: open` the rules follow the first heartbeat.

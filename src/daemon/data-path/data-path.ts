@@ -204,6 +204,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       if (packets.length === 0) break;
       passage.pass(packets);
     }
+    if (!keep) for (const call of [...inspector.calls()]) end(call);
     outbox.empty();
     try {
       if (!keep) firewall.clear();
