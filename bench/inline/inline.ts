@@ -3,7 +3,7 @@
  * program that an NFQUEUE can have, and with pinholed. Needs root, Linux and a C compiler; makes network namespaces.
  * The firewall's program has one core, the load another.
  *
- *   node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed ...]
+ *   node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed|nat ...]
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,6 +11,7 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startDaemon } from '../../lab/daemon.ts';
+import { externalAddress, natRules } from '../../lab/nat.ts';
 import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../lab/topology.ts';
 
 const HELPER = `
@@ -50,6 +51,8 @@ interface Started {
   /** The process that packets go through. */
   readonly pid: number | null;
   readonly close: () => Promise<void>;
+  /** What the client announces and is reached at, in place of its own address. */
+  readonly announced?: string;
 }
 
 interface Way {
@@ -82,21 +85,35 @@ const ways: Readonly<Record<string, Way>> = {
   },
   pinholed: {
     name: 'pinholed',
-    start: async () => {
-      const topology = await createTopology();
-      const changes = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
-      const daemon = await startDaemon(topology, { pinned: FIREWALL_CORE, changes });
-      return {
-        topology,
-        pid: daemon.pid(),
-        close: async () => {
-          await daemon.close();
-          await topology.close();
-        },
-      };
-    },
+    start: () => withDaemon(''),
+  },
+  nat: {
+    name: 'pinholed, the client behind an external address: each pinhole brings its translation',
+    start: () =>
+      withDaemon(`nat: [{external: ${externalAddress(4)}, hosts: [10.0.1.10]}]\n`, {
+        rules: natRules,
+        announced: externalAddress(4),
+      }),
   },
 };
+
+async function withDaemon(
+  settings: string,
+  { rules = queueRules, announced }: { rules?: typeof queueRules; announced?: string } = {},
+): Promise<Started> {
+  const topology = await createTopology({ rules });
+  const caps = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
+  const inside = announced === undefined ? '' : 'inside: [10.0.1.0/24]\n';
+  const daemon = await startDaemon(topology, {
+    pinned: FIREWALL_CORE,
+    changes: `${inside}${settings}${caps}`,
+  });
+  const close = async () => {
+    await daemon.close();
+    await topology.close();
+  };
+  return { topology, pid: daemon.pid(), close, ...(announced !== undefined && { announced }) };
+}
 
 async function plain(rules: (firewall: Topology['firewall']) => void): Promise<Started> {
   const topology = await createTopology({ rules });
@@ -119,12 +136,19 @@ function prefer(pid: number): void {
 
 let calls = 0;
 
-function run({ namespaceOf }: Topology, mode: string, count: number, pace: string, first?: number): Result {
+function run(
+  { topology, announced }: Started,
+  mode: string,
+  count: number,
+  pace: string,
+  first?: number,
+): Result {
   const [command, ...words] = LOAD_CORE;
   const from = first ?? calls;
   if (first === undefined) calls += count;
-  const ends = [namespaceOf('client'), namespaceOf('server')];
-  const args = [...words, load, ...ends, mode, String(count), pace, String(from)];
+  const ends = [topology.namespaceOf('client'), topology.namespaceOf('server')];
+  const external = announced === undefined ? [] : [announced];
+  const args = [...words, load, ...ends, mode, String(count), pace, String(from), ...external];
   return JSON.parse(execFileSync(command!, args, { encoding: 'utf8' })) as Result;
 }
 
@@ -147,12 +171,13 @@ function report(what: string, { kinds, lost }: Result, only: readonly string[]):
 
 const CALL = ['INVITE', '200 INVITE'];
 
-function measure({ topology, pid }: Started): void {
+function measure(started: Started): void {
+  const { pid } = started;
   const rounds = [0, 1, 2];
   const repeat = (mode: string, count: number, pace: string) =>
-    rounds.map(() => run(topology, mode, count, pace));
-  run(topology, 'options', 3000, 'one');
-  run(topology, 'calls', 3000, 'one');
+    rounds.map(() => run(started, mode, count, pace));
+  run(started, 'options', 3000, 'one');
+  run(started, 'calls', 3000, 'one');
   if (pid !== null) prefer(pid);
   report('one at a time', quietest('OPTIONS', repeat('options', 10_000, 'one')), ['OPTIONS']);
   report('500/s', quietest('OPTIONS', repeat('options', 1000, '500')), ['OPTIONS']);
@@ -179,17 +204,17 @@ console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version
 for (const [key, way] of Object.entries(ways)) {
   if (wanted.length > 0 && !wanted.includes(key)) continue;
   const started = await way.start();
-  const { topology, close } = started;
+  const { close } = started;
   try {
     console.log(`\n${way.name}`);
     measure(started);
-    if (key === 'pinholed') {
+    if (key === 'pinholed' && !wanted.includes('nat')) {
       const many = 10_000;
       const first = calls;
-      const { seconds, lost } = run(topology, 'setup', many, 'w32');
+      const { seconds, lost } = run(started, 'setup', many, 'w32');
       console.log(`  ${many} calls set up in ${seconds.toFixed(1)} s, lost ${lost}; beside them`);
       measure(started);
-      const down = run(topology, 'teardown', many, 'w32', first);
+      const down = run(started, 'teardown', many, 'w32', first);
       console.log(`  torn down in ${down.seconds.toFixed(1)} s, lost ${down.lost}`);
     }
   } finally {

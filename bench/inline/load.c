@@ -3,7 +3,7 @@
  * just before its send until it is received. Both ends are this process, which never sleeps: what is measured is
  * the way, not the scheduler.
  *
- *   load CLIENT_NS SERVER_NS MODE COUNT PACE FIRST
+ *   load CLIENT_NS SERVER_NS MODE COUNT PACE FIRST [EXTERNAL]
  *
  * MODE  options   OPTIONS, one way
  *       calls     INVITE with SDP, 200 with SDP, ACK, BYE, 200
@@ -13,6 +13,7 @@
  *       N         so many begin each second
  *       wN        as fast as it goes with N under way
  * FIRST number of the first call: it makes Call-ID and ports
+ * EXTERNAL  what the client announces, and is reached at, where there is NAT between
  *
  * Prints one line of JSON: seconds, messages, lost, and for each kind of message its p50, p99 and max in ns.
  */
@@ -39,6 +40,8 @@ static const int cseqs[KINDS] = { 1, 1, 1, 1, 2, 2 };
 /* Which end sends it: 0 is the client. */
 static const int senders[KINDS] = { 0, 0, 1, 0, 0, 1 };
 static const char *const addresses[2] = { "10.0.1.10", "10.0.2.10" };
+
+static const char *announced[2] = { "10.0.1.10", "10.0.2.10" };
 
 static int sockets[2];
 static struct sockaddr_in ends[2];
@@ -100,7 +103,7 @@ static void say(enum kind kind, int call)
 			 "v=0\r\no=- %d 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\n"
 			 "m=audio %d RTP/AVP 0 8 101\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\n"
 			 "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n",
-			 number, addresses[from], addresses[from], port_of(number));
+			 number, announced[from], announced[from], port_of(number));
 	size = snprintf(text, sizeof text,
 			"%s\r\nVia: SIP/2.0/UDP 10.0.1.10:5060;branch=z9hG4bK%s%d;rport\r\nMax-Forwards: 70\r\n"
 			"From: \"Alice\" <sip:alice@example.com>;tag=a%d\r\nTo: <sip:bob@example.com>%s\r\n"
@@ -158,10 +161,14 @@ int main(int argc, char **argv)
 	const char *separator = "";
 	int messages = 0, per_call;
 
-	if (argc != 7)
+	if (argc != 7 && argc != 8)
 		return 2;
 	open_end(0, argv[1]);
 	open_end(1, argv[2]);
+	if (argc == 8) {
+		announced[0] = argv[7];
+		inet_pton(AF_INET, announced[0], &ends[0].sin_addr);
+	}
 	opening = strcmp(argv[3], "options") == 0 ? OPTIONS : strcmp(argv[3], "teardown") == 0 ? BYE : INVITE;
 	closing = opening == OPTIONS ? OPTIONS : strcmp(argv[3], "setup") == 0 ? ACK : END;
 	staying = opening == BYE || closing == ACK;

@@ -27,6 +27,7 @@ export const CHECKS = {
   'accept-established': 'firewall',
   'accept-mark': 'firewall',
   'accept-sip': 'firewall',
+  nat: 'firewall',
   configuration: 'configuration',
   user: 'configuration',
   running: 'daemon',

@@ -1,7 +1,9 @@
 import { examineSystem } from '../checks/examine.ts';
 import { CHECKS, caution, type Finding, fault, ok, unknown } from '../checks/finding.ts';
+import { checkNat } from '../checks/nat.ts';
 import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
 import { examineDaemon, isDaemonThere } from '../control/examine.ts';
+import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { packetUser } from '../daemon/process/privileges.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
@@ -41,7 +43,8 @@ async function examine(found: ReturnType<typeof findConfig>): Promise<Finding[]>
   const machine = await system(settings, isRunning);
   // After the rules were read: the daemon puts right what it finds wrong.
   const daemon = settings === null ? [] : await examineDaemon(settings);
-  const all = [...machine, ...configuration(found), ...daemon];
+  const nat = settings === null ? [] : checkNat(settings, readInterfaceAddresses());
+  const all = [...machine, ...nat, ...configuration(found), ...daemon];
   const order = Object.keys(CHECKS);
   return all.toSorted((one, other) => order.indexOf(one.check) - order.indexOf(other.check));
 }
