@@ -8,6 +8,8 @@ export interface Description {
   readonly session: Session;
   /** Packet source of the message that carried it. */
   readonly owner: Address;
+  /** It was there, but could not be read or was refused: `session` only says which streams there are. */
+  readonly unread?: true;
 }
 
 /** A completed offer/answer exchange (RFC 3264): what both parties of a dialog have agreed on. */
@@ -28,6 +30,8 @@ export interface Transaction {
   readonly toTag: string;
   readonly startedAt: number;
   offer: Description | null;
+  /** It had a description, whatever became of that: what answers it is an answer. */
+  readonly offered: boolean;
   /** What was agreed before a provisional answer to this request; a failure brings it back. */
   replaced: Agreement | null;
   /** Final status, 0 while there is none. */
@@ -36,7 +40,8 @@ export interface Transaction {
 
 /** One dialog of a call: every To-tag makes its own (RFC 3261 12.1, forking). */
 export interface Dialog {
-  readonly toTag: string;
+  /** '' while the callee has told none; the first one that it tells is its own. */
+  toTag: string;
   confirmed: boolean;
   agreed: Agreement | null;
   /** Whether the agreement came in a reliable message, after which other descriptions are ignored. */
@@ -197,7 +202,7 @@ export function carryHold(next: Description, previous: Description | undefined):
       ? { ...before, direction: 'inactive' as const }
       : stream;
   });
-  return { owner: next.owner, session: { ...next.session, streams } };
+  return { ...next, session: { ...next.session, streams } };
 }
 
 /** Whether every stream in use of every dialog is held, so that silence is expected. */

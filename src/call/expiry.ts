@@ -7,6 +7,8 @@ import type { Refusal } from './refusal.ts';
 import { dropDialogs } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
+/** A call that rang for too long is known for as many times `ringing` more: answered, it has its media. */
+const LATE_ANSWER = 10;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Why pinholes close when their call ends for this reason. */
@@ -110,8 +112,9 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
   return due === undefined ? unchanged(call) : due.onExpiry(context, call, now);
 }
 
-function forgottenAt({ retransmissionMemory }: CallTimers, { endedAt }: Call): number {
-  return endedAt! + retransmissionMemory;
+function forgottenAt({ retransmissionMemory, ringing }: CallTimers, { endedAt, endReason }: Call): number {
+  const most = endReason === 'ringing-timeout' ? LATE_ANSWER * ringing : 0;
+  return endedAt! + Math.max(retransmissionMemory, most);
 }
 
 function earliest<T>(list: readonly T[], at: (one: T) => number): number {
@@ -195,11 +198,14 @@ export function endCall(context: Context, call: Call, reason: EndReason, now: nu
   call.state = 'ended';
   call.endReason = reason;
   call.endedAt = now;
-  call.invite = null;
-  call.dialogs = [];
+  // The callee may answer yet.
+  if (reason !== 'ringing-timeout') {
+    call.invite = null;
+    call.dialogs = [];
+  }
   // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come. One
   // that only found no place may find one when it is answered.
-  if (reason !== 'over-limit') dropDescriptions(call);
+  if (reason !== 'over-limit' && reason !== 'ringing-timeout') dropDescriptions(call);
   context.leave(call);
   const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
   return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0));

@@ -1,5 +1,14 @@
+import type { Address } from '../address/address.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
-import { type Call, carryHold, type Description, type Dialog, otherSide, type Transaction } from './call.ts';
+import {
+  type Call,
+  carryHold,
+  type Description,
+  type Dialog,
+  isEnabled,
+  otherSide,
+  type Transaction,
+} from './call.ts';
 import type { Context } from './context.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
@@ -30,6 +39,36 @@ export function describeAnswer(context: Context, incoming: Incoming): Described 
   const provisional = message.status > 0 && message.status < 200;
   const refused = provisional ? context.admission.answer(arrival.source.address, arrival.now) : null;
   return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
+}
+
+/** Stands for a description that was there and cannot be used: the other party's streams, at no address. */
+export function unread(owner: Address, { streams }: Session): Description {
+  const session = {
+    origin: '',
+    version: '',
+    streamsDropped: 0,
+    bundles: [],
+    streams: streams.map((stream) => ({
+      ...stream,
+      port: isEnabled(stream) ? 9 : 0,
+      bundleOnly: false,
+      connection: { kind: 'none' as const },
+      rtcp: null,
+      rtcpMux: false,
+      candidates: [],
+      setup: '',
+    })),
+  };
+  return { session, owner, unread: true };
+}
+
+/** Lines that a description leaves out are switched off: those that it has keep their places. */
+function padded(next: Description, { streams: agreed }: Session): Description {
+  const { streams } = next.session;
+  const off = agreed
+    .slice(streams.length)
+    .map((one) => ({ ...one, port: 0, bundleOnly: false, candidates: [] }));
+  return off.length === 0 ? next : { ...next, session: { ...next.session, streams: [...streams, ...off] } };
 }
 
 function carriesSession({ message }: Incoming): boolean {
@@ -74,14 +113,16 @@ export function placeOffer(
 ): Outcome {
   if (description === null) return unchanged(call, refusals);
   const agreed = dialog.agreed?.sides[side];
+  const problems = [...refusals];
   const lines = description.session.streams.length;
   if (agreed !== undefined && lines < agreed.session.streams.length) {
     const detail = `the offer has ${lines} m= lines, ${agreed.session.streams.length} are agreed`;
-    return unchanged(call, [...refusals, { reason: 'fewer-streams', detail }]);
+    problems.push({ reason: 'fewer-streams', detail });
   }
-  dialog.offers[side] = { description: carryHold(description, agreed), transaction };
+  const whole = agreed === undefined ? description : padded(description, agreed.session);
+  dialog.offers[side] = { description: carryHold(whole, agreed), transaction };
   call.mediaAt = now;
-  return changed(call, leaving('offer-refused'), refusals);
+  return changed(call, leaving('offer-refused'), problems);
 }
 
 /**
@@ -100,17 +141,14 @@ export function agree(
 ): Outcome {
   if (answer === null) return unchanged(call, refusals);
   const before = dialog.agreed;
-  const carried = carryHold(answer, before?.sides[otherSide(offerSide)]);
-  const lines = carried.session.streams.length;
+  const lines = answer.session.streams.length;
   const problems = [...refusals];
   if (lines < offer.session.streams.length) {
     const detail = `the answer has ${lines} m= lines, the offer ${offer.session.streams.length}`;
     problems.push({ reason: 'fewer-streams', detail });
-    if (before !== null) {
-      dialog.offers[offerSide] = null;
-      return changed(call, leaving('offer-refused'), problems);
-    }
   }
+  const whole = before === null ? answer : padded(answer, offer.session);
+  const carried = carryHold(whole, before?.sides[otherSide(offerSide)]);
   const sides: [Description, Description] = offerSide === 0 ? [offer, carried] : [carried, offer];
   dialog.agreed = { offerSide, sides };
   dialog.settled ||= settles;

@@ -1,6 +1,6 @@
 import { type Call, type Dialog, otherSide } from './call.ts';
 import type { Context } from './context.ts';
-import { agree, describeAnswer, describeOffer, placeOffer } from './offer-answer.ts';
+import { agree, describeAnswer, describeOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import { addTransaction, isRetransmission } from './transactions.ts';
 import type { Side } from './wanted.ts';
@@ -64,8 +64,11 @@ export function onAck(context: Context, { call, side, dialog }: Match, incoming:
   if (offer === null || offer.transaction.method !== 'INVITE' || offer.transaction.cseq !== message.cseq) {
     return unchanged(call);
   }
-  const answer = describeAnswer(context, incoming);
-  return agree(context, call, dialog, offer.description, otherSide(side), answer, true, arrival.now);
+  // Without an answer that can be read, the caller has accepted the offer all the same.
+  const { description, refusals } = describeAnswer(context, incoming);
+  const answer = description ?? unread(arrival.source.address, offer.description.session);
+  const described = { description: answer, refusals };
+  return agree(context, call, dialog, offer.description, otherSide(side), described, true, arrival.now);
 }
 
 /**

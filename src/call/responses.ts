@@ -1,9 +1,9 @@
 import { printable } from '../printable.ts';
 import type { SipMessage } from '../sip/message.ts';
-import { type Call, type Dialog, otherSide, type Transaction } from './call.ts';
+import { type Call, type Description, type Dialog, otherSide, type Transaction } from './call.ts';
 import type { Context } from './context.ts';
 import { endCall, isOver, isUnknownToCaller, refreshSession } from './expiry.ts';
-import { agree, describeAnswer, dropOffer, placeOffer } from './offer-answer.ts';
+import { agree, type Described, describeAnswer, dropOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import { dialogTag, dropDialogs, findOrAddDialog } from './transactions.ts';
 
@@ -43,8 +43,10 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
   if (message.status < 200) {
     keepRinging(context, call, arrival.now);
     // RFC 3261 12.1: 100 makes no dialog, even if it has a tag.
-    if (message.toTag === '' || message.status === 100) return unchanged(call);
+    if (message.status === 100 || (message.toTag === '' && message.sdp.kind === 'none'))
+      return unchanged(call);
   }
+  name(call, message.toTag);
   const forks = call.dialogs.length;
   const known = call.dialogs.some((one) => one.toTag === message.toTag);
   const awaited = (call.answeredAt ?? Number.POSITIVE_INFINITY) + context.timers().forks;
@@ -62,8 +64,27 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
     departure = leaving('losing-fork');
   }
   if (dialog.settled) return { ...unchanged(call), departure };
+  if (message.status >= 200 && message.sdp.kind === 'none') takeOver(call, dialog, invite);
   const taken = takeDescription(context, call, dialog, invite, incoming);
   return taken.departure === null ? { ...taken, departure } : taken;
+}
+
+/** The tag belongs to the callee that had not told one. */
+function name({ dialogs }: Call, tag: string): void {
+  const unnamed = dialogs.find(({ toTag }) => toTag === '');
+  if (unnamed !== undefined && !dialogs.some(({ toTag }) => toTag === tag)) unnamed.toTag = tag;
+}
+
+/**
+ * A 2xx that answers an offer without a description goes on with the one that came before it, even where that had
+ * another tag: there is no other, and the parties talk.
+ */
+function takeOver(call: Call, dialog: Dialog, invite: Transaction): void {
+  if (dialog.agreed !== null || !invite.offered) return;
+  const before = call.dialogs.filter((one) => one !== dialog && one.agreed !== null && !one.confirmed).at(-1);
+  if (before === undefined) return;
+  dialog.agreed = before.agreed;
+  dialog.settled = true;
 }
 
 /** RFC 3261 13.2.2.4: 64*T1 after the first 2xx no others are awaited. Those of dialogs that are over are nothing new. */
@@ -114,6 +135,15 @@ function confirm(context: Context, call: Call, dialog: Dialog, message: SipMessa
   refreshSession(context, call, message, now);
 }
 
+/** What an offer that could not be used changes nothing of, or, at first, what its answer says of it. */
+function unreadOffer(
+  { agreed }: Dialog,
+  { side, source }: Transaction,
+  { description }: Described,
+): Description | null {
+  return agreed?.sides[side] ?? (description === null ? null : unread(source, description.session));
+}
+
 /** The description in a 1xx or 2xx: the answer to the request's offer, or the offer when it had none. */
 function takeDescription(
   context: Context,
@@ -125,8 +155,22 @@ function takeDescription(
   const { message, arrival } = incoming;
   if (message.sdp.kind === 'none') return unchanged(call);
   const described = describeAnswer(context, incoming);
-  const { offer, side, method } = transaction;
+  const { offered, side, method } = transaction;
+  const offer = transaction.offer ?? (offered ? unreadOffer(dialog, transaction, described) : null);
   if (offer !== null) {
+    if (described.description === null && message.status >= 200) {
+      const answer = unread(arrival.source.address, offer.session);
+      return agree(
+        context,
+        call,
+        dialog,
+        offer,
+        side,
+        { ...described, description: answer },
+        true,
+        arrival.now,
+      );
+    }
     if (transaction !== call.invite && message.status < 200) transaction.replaced ??= dialog.agreed;
     const settles = message.status >= 200 || message.rseq !== null;
     return agree(context, call, dialog, offer, side, described, settles, arrival.now);

@@ -144,7 +144,7 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
   for (let index = 0; index < answer.streams.length; index++) {
     const answered = answer.streams[index]!;
     const proposed = offer.streams[index];
-    if (proposed === undefined || proposed.media !== answered.media) {
+    if (proposed === undefined || proposed.media.toLowerCase() !== answered.media.toLowerCase()) {
       const detail = `m=${printable(answered.media, 20)} at position ${index + 1} of the answer`;
       gathering.unusable.push({ reason: 'extra-stream', detail });
     } else if (!isEnabled(answered) || !isEnabled(proposed)) {
@@ -153,7 +153,8 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
       leaveIdle(gathering, index, 'bundled');
     } else {
       for (const side of SIDES) {
-        const { session, owner } = sides[side];
+        const { session, owner, unread } = sides[side];
+        if (unread === true) continue;
         const peer = sides[otherSide(side)].session.streams[index]!;
         addStream(gathering, {
           side,

@@ -131,7 +131,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
         parties[0] === arrival.source.address &&
         parties[1] === arrival.destination.address,
     );
-    const same = legs.find((call) => isRetransmission(call, message, 0) || message.cseq < call.inviteCseq);
+    const same = legs.find((call) => isOld(call, message));
     if (same !== undefined) return [unchanged(same)];
     const failed = legs.find((call) => mayTryAgain(call, message));
     if (failed !== undefined && failed.state !== 'ended') {
@@ -198,7 +198,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
    * go on.
    */
   function enter(call: Call, transaction: Transaction, status: number, now: number): Outcome | null {
-    const isLate = call.state === 'ended' && call.endReason === 'over-limit';
+    const rang = call.endReason === 'ringing-timeout' && transaction === call.invite && status >= 200;
+    const isLate = call.state === 'ended' && (call.endReason === 'over-limit' || rang);
     if (transaction.method !== 'INVITE' || status <= 100 || status >= 300) return null;
     if (!isLate && !waiting.has(call)) return null;
     const refused = takePlace(call);
@@ -206,6 +207,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       return isLate ? unchanged(call, [refused]) : setAside(call, refused, now, waiting.bytes(call));
     }
     if (isLate) reopen(call, transaction, now);
+    // So late it takes the caller's ACK as well.
+    call.acknowledges ||= rang;
     return null;
   }
 
@@ -231,6 +234,11 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     call.invite = invite;
     call.mediaAt = now;
     call.signallingDeadline = now + timers().offer;
+  }
+
+  /** A CSeq that went back is an INVITE on its way for long, unless the call is over: then it is another call. */
+  function isOld(call: Call, message: SipMessage): boolean {
+    return isRetransmission(call, message, 0) || (call.state !== 'ended' && message.cseq < call.inviteCseq);
   }
 
   /** The response that ended the attempt before may have gone another way. */
@@ -280,7 +288,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
         const localTag = side === 0 ? message.fromTag : message.toTag;
         const remoteTag = side === 0 ? message.toTag : message.fromTag;
         if (localTag !== call.fromTag) continue;
-        const dialog = call.dialogs.find((one) => one.toTag === remoteTag);
+        const dialog =
+          call.state === 'ended' ? undefined : call.dialogs.find((one) => one.toTag === remoteTag);
         if (dialog === undefined) {
           // What follows the end of a dialog: the ACK of a failed INVITE, a retransmitted BYE.
           known ||= message.method === 'ACK' || call.state === 'ended';

@@ -28,6 +28,7 @@ export function addTransaction(
     toTag: message.toTag,
     startedAt: now,
     offer,
+    offered: message.sdp.kind === 'sdp' || message.sdp.kind === 'unusable',
     replaced: null,
     final: 0,
   };

@@ -324,7 +324,8 @@ export const schema = {
       ringing: setting(
         duration('30s', '10m'),
         '3m',
-        'A call that rings is given up after this time; each provisional response starts it anew.',
+        'A call that rings is given up after this time; each provisional response starts it anew. Answered within ' +
+          'ten times as long after that, and acknowledged, it has its media.',
       ),
       ack: setting(
         duration('8s', '3m'),

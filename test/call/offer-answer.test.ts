@@ -214,17 +214,38 @@ describe('re-INVITE', () => {
     assert.deepEqual(scene.open(), before);
   });
 
-  test('fewer m= lines than agreed is a protocol error: the old set stays (RFC 3264 section 8)', () => {
+  test('fewer m= lines than agreed, which RFC 3264 section 8 forbids: what is left out is switched off, each time', () => {
     const two = sdp('192.0.2.10', [40000, { media: 'video', port: 40010 }]);
     const scene = answered(
       createScene(),
       sdp('198.51.100.20', [20000, { media: 'video', port: 20010 }]),
       two,
     );
-    const before = scene.open();
-    scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: moved }));
-    assert.deepEqual(scene.open(), before);
-    assert.deepEqual(scene.refusals(), ['fewer-streams']);
+    for (const [cseq, port] of [
+      [2, 42000],
+      [3, 43000],
+    ] as const) {
+      scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq, body: sdp('192.0.2.10', [port]) }));
+      scene.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq, body: sdp('198.51.100.20', [port]) }));
+      scene.wait(60_001);
+      assert.deepEqual(scene.open(), [
+        `udp 192.0.2.10:${port}-${port + 1} < 198.51.100.20`,
+        `udp 198.51.100.20:${port}-${port + 1} < 192.0.2.10`,
+      ]);
+    }
+    assert.ok(scene.refusals().every((reason) => reason === 'fewer-streams'));
+    scene.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 4, body: two }));
+    scene.send(
+      pbx,
+      phone,
+      sip('200 INVITE', {
+        to: 'b',
+        cseq: 4,
+        body: sdp('198.51.100.20', [20000, { media: 'video', port: 20010 }]),
+      }),
+    );
+    scene.wait(60_001);
+    assert.equal(scene.open().length, 4);
   });
 
   test('T.38: the slot changes from audio to image, one port, no RTCP', () => {
@@ -553,5 +574,153 @@ describe('forks', () => {
     assert.equal(scene.open().length, 2);
     scene.send(pbx, phone, late);
     assert.equal(scene.open().length, 2);
+  });
+});
+
+describe('an offer that cannot be read, or was refused, is an offer', () => {
+  const UNREADABLE = { body: 'x', contentType: 'multipart/mixed' };
+  const inside = { inside: networks('192.0.2.0/24') };
+  const OPEN = ['udp 192.0.2.10:40000-40001 < 198.51.100.20'];
+  const talk = (scene: ReturnType<typeof createScene>) => {
+    for (let i = 0; i < 10; i++) {
+      scene.wait(200_000);
+      assert.equal(scene.media('198.51.100.20', 20000, '192.0.2.10', 40000), true);
+    }
+  };
+
+  test('its answer opens what it names, for as long as the call lasts', () => {
+    for (const offer of [UNREADABLE, { body: 'v=1' }]) {
+      const scene = createScene(inside);
+      scene.send(pbx, phone, sip('INVITE', offer));
+      scene.send(phone, pbx, sip('200 INVITE', { to: 'b', body: OFFER }));
+      scene.send(pbx, phone, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+      assert.deepEqual(scene.open(), OPEN);
+      talk(scene);
+    }
+  });
+
+  test('of the party inside: nothing opens by it, and its answer is none to wait for', () => {
+    const scene = createScene({ ...inside, caps: { offersPerSecond: 1 } });
+    scene.send(phone, pbx, sip('INVITE', { callId: 'first' }));
+    for (const callId of ['first', 'second']) {
+      scene.send(phone, pbx, sip('INVITE', { callId, from: 'x', body: OFFER }));
+      scene.send(pbx, phone, sip('200 INVITE', { callId, from: 'x', to: 'b', body: ANSWER }));
+    }
+    assert.ok(scene.refusals().includes('offer-rate-limit'));
+    assert.deepEqual(scene.open(), OPEN);
+  });
+
+  test('a re-INVITE that cannot be read moves nothing of its sender, its answer moves the other', () => {
+    const scene = answered();
+    scene.send(pbx, phone, sip('INVITE', { from: 'b', to: 'a', cseq: 7, ...UNREADABLE }));
+    scene.send(
+      phone,
+      pbx,
+      sip('200 INVITE', { from: 'b', to: 'a', cseq: 7, body: sdp('192.0.2.10', [42000]) }),
+    );
+    scene.wait(60_001);
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:42000-42001 < 198.51.100.20',
+      'udp 198.51.100.20:20000-20001 < 192.0.2.10',
+    ]);
+  });
+
+  test('an answer that cannot be read leaves what was offered open to the signalling peer', () => {
+    const scene = createScene(inside);
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', ...UNREADABLE }));
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.deepEqual(scene.open(), OPEN);
+    talk(scene);
+  });
+
+  test('an offer in the 2xx whose ACK has no answer stands', () => {
+    const scene = createScene(inside);
+    scene.send(pbx, phone, sip('INVITE'));
+    scene.send(phone, pbx, sip('200 INVITE', { to: 'b', body: OFFER }));
+    scene.send(pbx, phone, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    talk(scene);
+  });
+});
+
+describe('an answered call has its media', () => {
+  const FAR = sdp('203.0.113.50', [30000]);
+  const inside = { inside: networks('192.0.2.0/24') };
+  const OPEN = ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.50'];
+  const settle = (scene: ReturnType<typeof createScene>, to: string, body = '') => {
+    scene.send(pbx, phone, sip('200 INVITE', { to, body }));
+    scene.send(phone, pbx, sip('ACK', { to, branch: 'z9hG4bK-ack' }));
+    scene.wait(100_000);
+    assert.deepEqual(scene.open(), OPEN);
+  };
+
+  for (const [name, early] of [
+    ['has no To tag', ''],
+    ['has another To tag', 'x'],
+    ['has the same To tag', 'b'],
+  ] as const) {
+    test(`where the 183 with the answer ${name} and the 200 has none`, () => {
+      const scene = createScene(inside);
+      scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+      scene.send(pbx, phone, sip('183 INVITE', { to: early, body: FAR }));
+      assert.deepEqual(scene.open(), OPEN);
+      settle(scene, 'b');
+    });
+  }
+
+  for (const [name, headers, wait] of [
+    ['after timers.ringing', [], 1_500_000],
+    ['after Expires', ['Expires: 60'], 200_000],
+  ] as const) {
+    test(`where the 200 comes ${name}`, () => {
+      const scene = createScene(inside);
+      scene.send(phone, pbx, sip('INVITE', { body: OFFER, headers }));
+      scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: FAR }));
+      scene.wait(wait);
+      assert.deepEqual(scene.open(), []);
+      settle(scene, 'b');
+      scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+      scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+      scene.wait(1_000);
+      assert.deepEqual(scene.open(), []);
+    });
+  }
+
+  test('but a 200 so late that the caller does not acknowledge keeps nothing open', () => {
+    const scene = createScene(inside);
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.wait(200_000);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: FAR }));
+    scene.wait(32_001);
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('and one that was cancelled, or refused, none', () => {
+    const scene = createScene(inside);
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.wait(40_000);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: FAR }));
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('where a device has one Call-ID for all of its calls and counts CSeq anew', () => {
+    const scene = createScene(inside);
+    for (const [branch, cseq] of [
+      ['z9hG4bK-1', 100],
+      ['z9hG4bK-2', 1],
+    ] as const) {
+      scene.send(phone, pbx, sip('INVITE', { cseq, branch, body: OFFER }));
+      scene.send(pbx, phone, sip('200 INVITE', { cseq, branch, to: branch, body: FAR }));
+      scene.send(phone, pbx, sip('ACK', { cseq, to: branch, branch: `${branch}-ack` }));
+      assert.deepEqual(scene.open(), OPEN);
+      scene.send(phone, pbx, sip('BYE', { to: branch, cseq: cseq + 1 }));
+      scene.send(pbx, phone, sip('200 BYE', { to: branch, cseq: cseq + 1 }));
+      scene.wait(3_000);
+      assert.deepEqual(scene.open(), []);
+    }
   });
 });
