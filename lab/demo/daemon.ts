@@ -42,7 +42,7 @@ export function startDaemon(network: Network, directory: string, tell: (event: C
   const config = join(directory, 'pinholed.yaml');
   writeFileSync(config, CONFIG(directory));
   const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-  const args = ['--import', 'tsx', main, 'run', '--config', config];
+  const args = ['--import', 'tsx', main, 'run', '--drop', '--config', config];
   const child = network.start('firewall', process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const complaints: string[] = [];
   const said: string[] = [];
