@@ -1,7 +1,6 @@
-import { Buffer } from 'node:buffer';
-import { parseAddress } from '../address/address.ts';
+import type { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
-import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, skipSpace, trimEnd } from '../scan.ts';
+import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, SPACE, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
 
 /** How much of one description is read; what is beyond is counted and left out. */
@@ -73,6 +72,8 @@ const MAX_LINE = 1024;
 const MAX_TOKEN = 64;
 const MAX_GROUPS = 32;
 const MAX_PORT = 65_535;
+
+const DOT = 0x2e;
 
 const OTHER = 0;
 const DIRECTION = 1;
@@ -199,6 +200,25 @@ function keep(walk: Walk, line: string): null {
   return null;
 }
 
+/** `type` and [start, end), its words apart by one blank each. */
+function lineOf(walk: Walk, type: string, start: number, end: number): string {
+  return (
+    type +
+    (isPlain(walk.bytes, start, end) ? walk.text.slice(start, end) : wordsOf(walk, start, end).join(' '))
+  );
+}
+
+/** Whether words are apart by one blank each already, and no blank follows a colon. */
+function isPlain(bytes: Buffer, start: number, end: number): boolean {
+  let before = SPACE;
+  for (let i = start; i < end; i++) {
+    const code = bytes[i]!;
+    if (code < SPACE || (code === SPACE && (before === SPACE || before === COLON))) return false;
+    before = code;
+  }
+  return true;
+}
+
 /** The words of [start, end); white space behind the colon of an attribute does not end its name. */
 function wordsOf(walk: Walk, start: number, end: number): string[] {
   const words: string[] = [];
@@ -234,7 +254,7 @@ function takeConnection(
   valueStart: number,
   end: number,
 ): SdpError | null {
-  const connection = end - start > MAX_LINE ? '' : connectionOf(wordsOf(walk, valueStart, end));
+  const connection = end - start > MAX_LINE ? '' : connectionOf(lineOf(walk, '', valueStart, end));
   const isRepeated = (section.seen & CONNECTION) !== 0;
   if (isRepeated && (section.connection === connection || (section.seen & CONNECTIONS_DIFFER) !== 0))
     return null;
@@ -246,9 +266,10 @@ function takeConnection(
 }
 
 /** `IN IP4 address`, in any case; '' for anything else. */
-function connectionOf([network = '', type = '', address = '']: readonly string[]): string {
-  const family = `${network} ${type}`.toUpperCase();
-  return address !== '' && (family === 'IN IP4' || family === 'IN IP6') ? `${family} ${address}` : '';
+function connectionOf(line: string): string {
+  if (line.startsWith('IN IP4 ') || line.startsWith('IN IP6 ')) return line;
+  const family = line.slice(0, 'IN IP4 '.length).toUpperCase();
+  return family === 'IN IP4 ' || family === 'IN IP6 ' ? family + line.slice(family.length) : '';
 }
 
 /** `m=<media> <port>[/<count>] <proto> <fmt>...` (RFC 8866 5.14). */
@@ -297,52 +318,79 @@ function takeAttribute(walk: Walk, section: Section, start: number, end: number)
   const isTooLong = end - start > MAX_LINE - 'a='.length;
   if (kind === CANDIDATE) {
     if (isTooLong) section.candidatesDropped++;
-    else takeCandidate(walk, section, wordsOf(walk, start, end));
+    else takeCandidate(walk, section, start, end);
     return null;
   }
   if (kind === BUNDLE && ++walk.groups > MAX_GROUPS) return null;
   if (kind !== BUNDLE && (section.seen & kind) !== 0 && !(kind === MID && walk.isFragment)) return null;
   if (isTooLong) return tooLong(walk, start - 'a='.length);
-  const words = wordsOf(walk, start, end);
-  if (kind === BUNDLE) return keep(walk, `a=${words.join(' ')}`);
+  if (kind === RTCP) return takeRtcp(walk, section, start, end);
+  const line = lineOf(walk, 'a=', start, end);
+  if (kind === BUNDLE) return keep(walk, line);
   if (kind === MID && walk.isFragment && (walk.sections.length === 0 || (section.seen & MID) !== 0)) {
-    return takeFragmentSection(walk, words);
+    return takeFragmentSection(walk, line);
   }
-  if (kind === RTCP) return takeRtcp(walk, section, words);
   section.seen |= kind;
   if (kind === RTCP_MUX_ONLY) {
     section.rtcpMuxOnly = true;
     return null;
   }
-  return keep(walk, `a=${words.join(' ')}`);
+  return keep(walk, line);
 }
 
-/** The third word of a candidate is its transport, the fifth its address (RFC 8839 5.1). */
-function takeCandidate(walk: Walk, section: Section, words: readonly string[]): void {
-  const isOpenable = words[2]?.toLowerCase() === 'udp' && parseAddress(words[4] ?? '') !== null;
-  const kept = isOpenable ? section.openable++ : section.others++;
-  if (kept < walk.caps.candidates) {
-    keep(walk, `a=${words.join(' ')}`);
-  } else if (isOpenable) {
-    section.openable--;
+/** Behind the foundation: component, transport, priority, address (RFC 8839 5.1). */
+function takeCandidate(walk: Walk, section: Section, start: number, end: number): void {
+  const { bytes, caps } = walk;
+  const foundation = skipSpace(bytes, start + 'candidate:'.length, end);
+  const transport = nextWord(bytes, nextWord(bytes, foundation, end), end);
+  const address = nextWord(bytes, nextWord(bytes, transport, end), end);
+  const isOpenable = isUdp(bytes, transport, end) && mayBeAddress(bytes, address, end);
+  if (isOpenable && section.openable >= caps.candidates) {
     section.candidatesDropped++;
-  } else {
-    section.others--;
+  } else if (isOpenable || section.others < caps.candidates) {
+    if (isOpenable) section.openable++;
+    else section.others++;
+    keep(walk, lineOf(walk, 'a=', start, end));
   }
 }
 
+function nextWord(bytes: Buffer, word: number, end: number): number {
+  return skipSpace(bytes, endOfWord(bytes, word, end), end);
+}
+
+function isUdp(bytes: Buffer, start: number, end: number): boolean {
+  if (endOfWord(bytes, start, end) - start !== 3) return false;
+  return (
+    (bytes[start]! | 0x20) === 0x75 &&
+    (bytes[start + 1]! | 0x20) === 0x64 &&
+    (bytes[start + 2]! | 0x20) === 0x70
+  );
+}
+
+/** Whether a word has the characters of an IP address; host names of such characters alone are as good as none. */
+function mayBeAddress(bytes: Buffer, start: number, end: number): boolean {
+  const wordEnd = endOfWord(bytes, start, end);
+  for (let i = start; i < wordEnd; i++) {
+    const code = bytes[i]!;
+    const lower = code | 0x20;
+    if (code !== DOT && !(code >= 0x30 && code <= 0x3a) && !(lower >= 0x61 && lower <= 0x66)) return false;
+  }
+  return wordEnd > start;
+}
+
 /** `a=rtcp:<port> [IN IP4|IP6 <address>]` (RFC 3605 2.1); one without a port is as good as none. */
-function takeRtcp(walk: Walk, section: Section, [name = '', ...place]: readonly string[]): null {
-  const digits = Buffer.from(name.slice('rtcp:'.length), 'latin1');
-  if (decimal(digits, 0, digits.length, MAX_PORT) < 0) return null;
+function takeRtcp(walk: Walk, section: Section, start: number, end: number): null {
+  const port = skipSpace(walk.bytes, start + 'rtcp:'.length, end);
+  const portEnd = endOfWord(walk.bytes, port, end);
+  if (decimal(walk.bytes, port, portEnd, MAX_PORT) < 0) return null;
   section.seen |= RTCP;
-  const [network = '', type = '', ...rest] = place;
-  const words = [name, network.toUpperCase(), type.toUpperCase(), ...rest];
-  return keep(walk, `a=${words.join(' ').trimEnd()}`);
+  const place = lineOf(walk, '', skipSpace(walk.bytes, portEnd, end), end);
+  const line = `a=rtcp:${walk.text.slice(port, portEnd)}`;
+  return keep(walk, place === '' ? line : `${line} ${connectionOf(place) || place}`);
 }
 
 /** In a fragment a=mid may stand for the m= line that older drafts of RFC 8840 did without. */
-function takeFragmentSection(walk: Walk, words: readonly string[]): null {
+function takeFragmentSection(walk: Walk, line: string): null {
   if (walk.sections.length >= walk.caps.streams) {
     walk.streamsDropped++;
     walk.section = null;
@@ -351,7 +399,7 @@ function takeFragmentSection(walk: Walk, words: readonly string[]): null {
   const section = newSection('', 0, 1, '');
   section.seen = MID;
   beginSection(walk, section);
-  return keep(walk, `a=${words.join(' ')}`);
+  return keep(walk, line);
 }
 
 /** Which of the attributes that are read stands at `start`; names are case-sensitive (RFC 8866 5.13). */

@@ -21,6 +21,7 @@ export function told(text: string, start: number, end: number): string {
  * counts as `@`. One pass from left to right.
  */
 export function withoutPasswords(text: string, isCut: boolean): string {
+  if (!hasTwoColons(text, isCut ? text.length : text.lastIndexOf('@'))) return text;
   let shown = '';
   let copied = 0;
   /** Whether a scheme stands before `i` in its word, and where behind `scheme:user:` a password may begin. */
@@ -41,6 +42,12 @@ export function withoutPasswords(text: string, isCut: boolean): string {
     }
   }
   return shown === '' ? text : shown + text.slice(copied);
+}
+
+/** Whether two colons stand before `end`: without the second there is no password, as in nearly every URI. */
+function hasTwoColons(text: string, end: number): boolean {
+  const last = end < 0 ? -1 : text.lastIndexOf(':', end);
+  return last > 0 && text.lastIndexOf(':', last - 1) >= 0;
 }
 
 /** Whether `sip` or `sips`, in any case, and no longer word ends at `end`. */
