@@ -1,3 +1,4 @@
+import { DENIED_PORTS } from './denied-ports.ts';
 import { defaultText } from './print.ts';
 import type { AnyField } from './records.ts';
 import { type Entries, entries, kebab, type Leaf } from './schema.ts';
@@ -36,7 +37,7 @@ export function configurationMarkdown(): string {
   const records = Object.entries(entries).flatMap(([name, node]) =>
     node.node === 'records' ? [recordsSection(kebab(name), node.kind.fields)] : [],
   );
-  return [HEAD, `## Settings\n\n${table(entries)}`, ...records, ...sections].join('\n');
+  return [HEAD, `## Settings\n\n${table(entries)}`, ...records, deniedPorts(), ...sections].join('\n');
 }
 
 function table(nodes: Entries): string {
@@ -44,6 +45,24 @@ function table(nodes: Entries): string {
     node.node === 'section' ? [] : [row(kebab(name), node)],
   );
   return ['| Setting | Default | Expected | Meaning |', '|---|---|---|---|', ...rows, ''].join('\n');
+}
+
+/** Why each port is denied. */
+function deniedPorts(): string {
+  const rows = DENIED_PORTS.map(([ports, service]) => cells([String(ports), service]));
+  return [
+    '## Why each of `denied-ports`',
+    '',
+    'A caller chooses no port of the callee, but whoever makes an inside host announce one (a browser that is led to',
+    'write SIP, a telephone that is taken over) chooses it. None of these is where media is sent to; ranges that',
+    'telephones use as installed are left out, so Memcached (11211), MongoDB (27017) and WireGuard (51820) are not',
+    'among them: narrow `media-ports` instead.',
+    '',
+    '| Ports | What listens there |',
+    '|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
 }
 
 /** What a mapping in the list may hold. */

@@ -1,3 +1,4 @@
+import type { Network } from '../address/network.ts';
 import { formatTransportAddress, isLoopback, type PortRange, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
@@ -118,6 +119,18 @@ export function divertInterfaces({ freebsd, insideInterfaces }: Settings): reado
   return freebsd.insideInterfaces.length > 0 ? freebsd.insideInterfaces : insideInterfaces;
 }
 
+/** More ports than any PBX and its telephones share out. */
+const MANY_PORTS = 32_768;
+
+/** More hosts than a site gives to telephones. */
+function isWide({ family, prefix }: Network): boolean {
+  return prefix > 0 && prefix <= (family === 4 ? 12 : 32);
+}
+
+function portsIn(ranges: readonly PortRange[]): number {
+  return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+}
+
 /** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */
 export function cautions(settings: Settings): string[] {
   const found: string[] = [];
@@ -126,6 +139,19 @@ export function cautions(settings: Settings): string[] {
     found.push(`inside: ${text} is everybody: outside hosts may have pinholes opened towards themselves`);
   }
   if (settings.mode === 'observe') found.push('mode: observe: not one pinhole is opened');
+  const wide = settings.inside.filter(isWide);
+  if (everywhere.length === 0 && wide.length > 0 && portsIn(settings.mediaPorts) > MANY_PORTS) {
+    const many = wide.map(({ text }) => text).join(', ');
+    found.push(
+      `inside, media-ports: every desktop in ${many} counts as a SIP host, and nearly every port of it as one for media: ` +
+        'who makes it send SIP opens ports of it. Two lines narrow that to your PBX and telephones, such as ' +
+        '"inside: [192.168.10.0/24]" and "media-ports: [10000-20000]"',
+    );
+  }
+  for (const { name, mediaSource } of settings.peers) {
+    if (mediaSource !== 'any') continue;
+    found.push(`peers: ${name}: media-source: any lets everybody send to the media ports of its calls`);
+  }
   if (settings.earlyMediaSource === 'any') {
     found.push('early-media-source: any lets everybody send to an offered port until the answer');
   }

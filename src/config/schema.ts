@@ -1,4 +1,5 @@
 import type { Network } from '../address/network.ts';
+import { DENIED_PORTS } from './denied-ports.ts';
 import {
   anchorPath,
   choice,
@@ -150,9 +151,9 @@ export const schema = {
   ),
   deniedPorts: list(
     portRanges(0),
-    [1719, 1720, 1723, 3306, 5060, 5061, 5432, 6379],
-    'Ports inside `media-ports` that never open: services that an SDP could be made to name. Those of `sip-ports` ' +
-      'have to be among them.',
+    DENIED_PORTS.map(([ports]) => ports),
+    'Ports inside `media-ports` that never open: services that an SDP could be made to name, each with its reason in ' +
+      'docs/configuration.md. Those of `sip-ports` have to be among them.',
   ),
   sipPorts: list(
     portRanges(1),

@@ -55,13 +55,20 @@ describe('the table of settings', () => {
       settings.inside.map(({ text }) => text),
       ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
     );
-    assert.deepEqual(cautions(settings), []);
+    const [desktops, ...others] = cautions(settings);
+    assert.match(
+      desktops!,
+      /every desktop in 10\.0\.0\.0\/8, 172\.16\.0\.0\/12, fc00::\/7 counts as a SIP host/,
+    );
+    const lines = [...desktops!.matchAll(/"([^"]+)"/g)].map(([, line]) => line);
+    assert.deepEqual(cautions(load(lines.join('\n'))), [], 'the two lines that it shows narrow it');
+    assert.deepEqual(others, []);
     assert.equal(settings.metrics, null);
     assert.equal(settings.web, null);
     assert.equal(settings.control.mode, 0o600);
     assert.equal(settings.earlyMediaSource, 'signalling-peer');
     assert.equal(settings.mediaSource, 'exact');
-    for (const port of [1719, 1720, 1723, 3306, 5060, 5061, 5432, 6379]) {
+    for (const port of [1434, 1719, 1720, 1723, 1900, 2049, 3306, 3389, 5060, 5061, 5353, 5432, 5900, 6379]) {
       assert.ok(
         settings.deniedPorts.some(([first, last]) => first <= port && port <= last),
         `port ${port}`,
@@ -81,12 +88,13 @@ inside: [0.0.0.0/0]
 early-media-source: any
 media-source: any
 media-ports: [80-90]
+peers: [{name: itsp, networks: [203.0.113.0/28], media-source: any}]
 metrics: 192.0.2.1:9477
 daemon: {user: root}
 `);
     assert.deepEqual(
       cautions(settings).map((text) => text.split(':')[0]),
-      ['inside', 'early-media-source', 'media-source', 'media-ports', 'metrics', 'daemon.user'],
+      ['inside', 'peers', 'early-media-source', 'media-source', 'media-ports', 'metrics', 'daemon.user'],
     );
   });
 
