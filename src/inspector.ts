@@ -41,7 +41,8 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
   readonly trustMidstream?: boolean;
   readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
   readonly caps: AdmissionCaps &
-    CallCaps & {
+    CallCaps &
+    StreamSettings['caps'] & {
       readonly pinholesPerCall: number;
       readonly streams: number;
       readonly candidates: number;
@@ -397,9 +398,9 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     const general = settings();
     const own = policy.peerOf(peer);
     if (own === null) return general;
-    const { ice, symmetric } = general;
+    const { ice, symmetric, caps } = general;
     const earlyMediaSource = own.earlyMediaSource ?? general.earlyMediaSource;
-    return { ice, symmetric, earlyMediaSource, mediaSource: own.mediaSource ?? general.mediaSource };
+    return { ice, symmetric, caps, earlyMediaSource, mediaSource: own.mediaSource ?? general.mediaSource };
   }
 
   function take(work: Work, call: Call, { change, events, freed }: TableResult): void {

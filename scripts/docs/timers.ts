@@ -7,6 +7,8 @@ const SOURCES: Readonly<Record<keyof Settings['timers'], string>> = {
   offer: 'RFC 3261 17.1.1.2: Timer B, 64*T1.',
   ringing:
     'RFC 3261 16.6, step 11: Timer C, 3 minutes, started anew by each provisional response. An Expires of the INVITE (13.2.1) ends it earlier.',
+  earlyAny:
+    'No RFC. As long as Timer C lets one provisional response wait for the next; a callee that sends one a minute would else hold a port open to everybody until timers.max-call.',
   ack: 'RFC 3261 13.3.1.4: a 2xx is sent again for 64*T1.',
   mediaIdle:
     'No RFC. RTCP alone (RFC 3550 6.2, at most some 5 s apart for two parties) keeps a call with silence suppression alive. Others: Cisco ASA 2 min, Juniper SRX 2 min, rtpengine 1 min.',

@@ -136,6 +136,8 @@ export interface Call {
   heardAt: number;
   /** Last sign of a party inside: a message of its own, or media that it sent. */
   ownAt: number;
+  /** It has rung for `timers.early-any`: whoever may send to an offered port has had time enough. */
+  earlyOver: boolean;
   /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */
   held: boolean;
   /** When the queue of deadlines has it due; Infinity when it is not in there. */

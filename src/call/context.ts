@@ -6,6 +6,7 @@ import type { Refusal } from './refusal.ts';
 export interface CallTimers {
   readonly offer: number;
   readonly ringing: number;
+  readonly earlyAny: number;
   readonly ack: number;
   readonly mediaIdle: number;
   readonly holdIdle: number;

@@ -70,6 +70,15 @@ const TIMERS: readonly Timer[] = [
     onExpiry: (_, call) => goIdle(call, 'one-way'),
   },
   {
+    name: () => 'early-over',
+    at: ({ earlyAny }, { invite, answeredAt, earlyOver }) =>
+      invite === null || answeredAt !== null || earlyOver ? NEVER : invite.startedAt + earlyAny,
+    onExpiry: (_, call) => {
+      call.earlyOver = true;
+      return changed(call, leaving('early-over'));
+    },
+  },
+  {
     name: () => 'offer-refused',
     at: (settings, { dialogs }) =>
       earliest(dialogs, ({ offers }) =>

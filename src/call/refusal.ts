@@ -79,6 +79,11 @@ export const REFUSALS = {
     means: 'The session description has more m= lines, ports or candidates than the caps allow.',
     advice: 'Raise caps.streams, caps.candidates or caps.pinholes-per-call if the sender is honest.',
   },
+  'too-many-sources': {
+    means: 'The other party names more addresses to send one stream from than caps.sources.',
+    advice:
+      'The first of them may send. Raise caps.sources if the sender is honest; else it is somebody who wants third parties let in.',
+  },
   'no-address': {
     means: 'No c= line with an IP address applies to the stream.',
     advice: 'The sender must write one; without it no one knows where the media goes.',
@@ -134,8 +139,10 @@ export const REFUSALS = {
     advice: 'Ask for support of it, naming the m= line.',
   },
   'tcp-media': {
-    means: 'The stream runs over TCP (MSRP, BFCP, T.38) and tcp-media is off, or its owner connects itself.',
-    advice: 'Set tcp-media: true if you use it. A stream with a=setup:active needs no pinhole.',
+    means:
+      'The stream runs over TCP (MSRP, BFCP, T.38) and tcp-media is off, or nobody connects to its owner: by a=setup it connects itself, or the connection is on hold.',
+    advice:
+      'Set tcp-media: true if you use it. Who is connected to says a=setup:passive or actpass in an offer, passive in an answer (RFC 4145); without the line the offerer connects.',
   },
   'no-source': {
     means: 'No address is known from which media of this address family may come.',

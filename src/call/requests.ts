@@ -24,6 +24,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.pastTags.length = 0;
   call.idle = false;
   call.cancelled = false;
+  call.earlyOver = false;
   call.mediaAt = arrival.now;
   call.signallingDeadline = arrival.now + offer;
   call.inviteExpires =

@@ -27,11 +27,20 @@ export interface StreamSettings {
   readonly mediaSource: 'exact' | 'signalling-peer' | 'any';
   readonly symmetric: boolean;
   readonly ice: boolean;
+  readonly caps: {
+    /** Addresses from which one transport may be reached. */
+    readonly sources: number;
+  };
 }
 
 /** A stream for which no pinhole can even be asked. */
 export interface Unusable {
-  readonly reason: 'unknown-transport' | 'extra-stream' | 'tcp-media' | 'too-many-streams';
+  readonly reason:
+    | 'unknown-transport'
+    | 'extra-stream'
+    | 'tcp-media'
+    | 'too-many-streams'
+    | 'too-many-sources';
   readonly detail: string;
 }
 
@@ -47,8 +56,6 @@ export interface WantedStreams {
  * its parties may answer one INVITE with 32 forks of 32 streams with 8 candidates each.
  */
 const MAX_TRANSPORTS = 512;
-/** Addresses from which one transport may be reached: those of eight forks with seven candidates each. */
-const MAX_SOURCES = 64;
 
 /** What `wantedStreams` gathers on its way through a call. */
 interface Gathering {
@@ -71,6 +78,8 @@ interface Place {
   readonly stream: Stream;
   /** The stream of the other party that answers it; null before the answer. */
   readonly peer: Stream | null;
+  /** It is of the offer, not of the answer. */
+  readonly offered: boolean;
   /** What the other party had announced before this offer. */
   readonly before: Stream | null;
   readonly owner: Address;
@@ -134,7 +143,16 @@ function addOffer(gathering: Gathering, offer: Description, side: Side, dialog: 
   const previous = dialog?.agreed?.sides[otherSide(side)].session.streams;
   for (let index = 0; index < session.streams.length; index++) {
     const before = previous?.[index] ?? null;
-    addStream(gathering, { side, index, stream: session.streams[index]!, peer: null, before, owner, dialog });
+    addStream(gathering, {
+      side,
+      index,
+      stream: session.streams[index]!,
+      peer: null,
+      offered: true,
+      before,
+      owner,
+      dialog,
+    });
   }
 }
 
@@ -161,6 +179,7 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
           index,
           stream: session.streams[index]!,
           peer,
+          offered: side === offerSide,
           before: null,
           owner,
           dialog,
@@ -185,9 +204,13 @@ function addStream(gathering: Gathering, place: Place): void {
     return;
   }
   const endpoints = endpointsOf(stream, peer, settings.symmetric && peer !== null);
-  if (endpoints[0]?.protocol === 'tcp' && ownerConnects(stream)) {
-    const detail = `m=${printable(stream.media, 20)}: its owner connects (a=setup:active)`;
+  if (endpoints[0]?.protocol === 'tcp' && !awaitsConnection(place)) {
+    const detail = `m=${printable(stream.media, 20)}: nobody connects to its owner (a=setup)`;
     gathering.unusable.push({ reason: 'tcp-media', detail });
+    if (peer !== null) {
+      gathering.idleSlots ??= new Map();
+      gathering.idleSlots.set(`${side}:${place.index}`, 'stream-disabled');
+    }
     return;
   }
   for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint);
@@ -199,7 +222,7 @@ function addStream(gathering: Gathering, place: Place): void {
 }
 
 function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): void {
-  const { call, wanted, places, unusable, looked } = gathering;
+  const { call, wanted, places, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
   const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
@@ -213,7 +236,7 @@ function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): vo
     connection: endpoint.connection,
     ports: endpoint.ports,
     relayed: isNamedOutside(call.announced, endpoint.connection, endpoint.ports),
-    sources: sourcesOf(call, settings, place, endpoint),
+    sources: bounded(gathering, place, sourcesOf(call, settings, place, endpoint)),
     sourcePort: settings.symmetric && peer !== null ? peerPort(peer, endpoint) : null,
     candidate: endpoint.candidate,
     agreed: peer !== null,
@@ -226,21 +249,33 @@ function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): vo
     return;
   }
   const both = merge(wanted[same]!, entry);
-  wanted[same] = both;
-  if (both.sources.length === MAX_SOURCES) {
-    const detail = `m=${printable(stream.media, 20)}: ${MAX_SOURCES} addresses to be reached from, no more are let in`;
-    unusable.push({ reason: 'too-many-streams', detail });
-  }
+  wanted[same] = { ...both, sources: bounded(gathering, place, both.sources) };
 }
 
-/** Where media for this endpoint may come from: addresses of its own family only, sorted. */
+/** Of the addresses from which a stream may be reached as many as the cap lets in, sorted. */
+function bounded(
+  { settings, unusable }: Gathering,
+  { side, stream }: Place,
+  sources: readonly Address[] | 'any',
+): readonly Address[] | 'any' {
+  if (sources === 'any' || sources.length < 2) return sources;
+  const most = settings[side].caps.sources;
+  if (sources.length <= most) return [...sources].sort();
+  const detail = `m=${printable(stream.media, 20)}: ${sources.length} addresses, the first ${most} count`;
+  unusable.push({ reason: 'too-many-sources', detail });
+  return sources.slice(0, most).sort();
+}
+
+/** Where media for this endpoint may come from: addresses of its own family only, the surest first. */
 function sourcesOf(
   call: Call,
   settings: StreamSettings,
   { side, peer, before, dialog }: Place,
   { kind, connection }: Endpoint,
 ): readonly Address[] | 'any' {
-  if (peer === null && before === null && settings.earlyMediaSource === 'any') return 'any';
+  if (peer === null && before === null && settings.earlyMediaSource === 'any' && !call.earlyOver) {
+    return 'any';
+  }
   if (peer !== null && settings.mediaSource === 'any') return 'any';
   const family = connection.kind === 'address' ? familyOf(connection.address) : null;
   const found: Address[] = [];
@@ -258,7 +293,7 @@ function sourcesOf(
       }
     }
   }
-  return found.length < 2 ? found : found.sort();
+  return found;
 }
 
 function allowConnection(found: Address[], family: Family | null, connection: Connection | null): void {
@@ -282,15 +317,24 @@ function merge(a: Wanted, b: Wanted): Wanted {
   return { ...a, sources, agreed: a.agreed || b.agreed, candidate: a.candidate && b.candidate };
 }
 
-/** The addresses of both, sorted, as far as there is room for those of `b`. */
+/** The addresses of both, those of `a` first. */
 function joined(a: readonly Address[], b: readonly Address[]): readonly Address[] {
   const more = b.filter((address) => !a.includes(address));
-  return more.length === 0 ? a : [...a, ...more].slice(0, MAX_SOURCES).sort();
+  return more.length === 0 ? a : [...a, ...more];
 }
 
-/** RFC 4145: `active` connects and listens nowhere; port 9 is the sign of it. */
-function ownerConnects(stream: Stream): boolean {
-  return stream.setup === 'active' || stream.port === 9;
+/**
+ * Whether the owner of a stream over TCP is connected to (RFC 4145 section 4): what stands in neither description
+ * is `active` in the offer and `passive` in the answer; port 9 is the sign of one that connects itself.
+ */
+function awaitsConnection({ stream, peer, offered }: Place): boolean {
+  const own = stream.setup || (offered ? 'active' : 'passive');
+  if (stream.port === 9) return false;
+  if (peer === null) return own === 'passive' || own === 'actpass';
+  const theirs = peer.setup || (offered ? 'passive' : 'active');
+  return offered
+    ? theirs === 'active' && (own === 'passive' || own === 'actpass')
+    : own === 'passive' && (theirs === 'active' || theirs === 'actpass');
 }
 
 /** The port that a symmetric peer (RFC 4961) sends from to reach this endpoint. */

@@ -369,6 +369,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       announced: announcedIn(message.callId),
       acknowledges: false,
       cancelled: false,
+      earlyOver: false,
       inviteExpires: Number.POSITIVE_INFINITY,
       signallingDeadline: Number.POSITIVE_INFINITY,
       sessionDeadline: Number.POSITIVE_INFINITY,

@@ -69,6 +69,7 @@ export type CloseReason =
   | 'media-idle'
   | 'hold-idle'
   | 'one-way'
+  | 'early-over'
   | 'offer-refused'
   | 'stream-disabled'
   | 'moved'

@@ -299,6 +299,12 @@ export const schema = {
       32,
       'Streams, one for each `m=` line, that are read in one description.',
     ),
+    sources: setting(
+      integer(2, 64),
+      24,
+      'Addresses from which one stream may be reached: the signalling peer, the address that it announced, then its ' +
+        'candidates, those of all forks together.',
+    ),
     candidates: setting(
       integer(0, 64),
       24,
@@ -327,6 +333,12 @@ export const schema = {
         '3m',
         'A call that rings is given up after this time; each provisional response starts it anew. Answered within ' +
           'ten times as long after that, and acknowledged, it has its media.',
+      ),
+      earlyAny: setting(
+        duration('10s', '1h'),
+        '3m',
+        'With `early-media-source: any` everybody may send to an offered port for so long; while the call goes on ringing, ' +
+          'it is the signalling peer alone.',
       ),
       ack: setting(
         duration('8s', '3m'),

@@ -63,8 +63,10 @@ describe('who may open what', () => {
   });
 
   for (const address of [
+    '0.1.2.3',
     '127.0.0.1',
     '224.2.1.1',
+    '240.0.0.1',
     '255.255.255.255',
     '169.254.1.1',
     '::1',
@@ -75,6 +77,34 @@ describe('who may open what', () => {
       const everywhere = { inside: networks('0.0.0.0/0', '::/0'), mediaHosts: networks('0.0.0.0/0', '::/0') };
       assert.deepEqual(offered(sdp(address, [40000]), everywhere).open(), []);
       assert.deepEqual(offered(sdp(address, [40000]), everywhere).refusals(), ['unusable-address']);
+    });
+  }
+
+  for (const [named, own] of [
+    ['127.0.0.1', '192.0.2.10'],
+    ['0.0.0.7', '192.0.2.10'],
+    ['224.2.1.1', '192.0.2.10'],
+    ['255.255.255.255', '192.0.2.10'],
+    ['169.254.1.1', '192.0.2.10'],
+  ] as const) {
+    test(`nothing is let in from ${named}, which sends nothing`, () => {
+      const scene = createScene(protectedNet);
+      scene.send(inside, outside, sip('INVITE', { body: sdp(own, [40000]) }));
+      scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp(named, [20000]) }));
+      assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    });
+  }
+
+  for (const named of ['::1', 'fe80::1', 'ff02::1']) {
+    test(`a stream whose only sender would be ${named} has no source`, () => {
+      const scene = createScene({
+        inside: networks('192.0.2.0/24', '2001:db8:1::/48'),
+        mediaHosts: networks('2001:db8:1::10'),
+      });
+      scene.send(inside, outside, sip('INVITE', { body: sdp('2001:db8:1::10', [40000]) }));
+      scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp(named, [20000]) }));
+      assert.deepEqual(scene.open(), []);
+      assert.ok(scene.refusals().includes('no-source'));
     });
   }
 
@@ -458,7 +488,7 @@ describe('floods', () => {
       scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
     }
     assert.ok(scene.open().length <= 64);
-    for (const { sources } of scene.inspector.pinholes()) assert.ok(sources.length <= 64);
+    for (const { sources } of scene.inspector.pinholes()) assert.ok(sources.length <= 24);
     assert.ok(scene.refusals().includes('too-many-streams'));
   });
 
@@ -472,8 +502,9 @@ describe('floods', () => {
       scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
     }
     const [pinhole] = scene.inspector.pinholes();
-    assert.equal(pinhole?.sources.length, 64);
-    assert.ok(scene.refusals().includes('too-many-streams'));
+    assert.equal(pinhole?.sources.length, 24);
+    assert.ok(pinhole?.sources.includes(outside.address));
+    assert.ok(scene.refusals().includes('too-many-sources'));
   });
 
   test('legs of one Call-ID are bounded, so that a message is looked up among few', () => {
@@ -495,6 +526,41 @@ describe('floods', () => {
     scene.wait(600_000);
     scene.send(inside, outside, sip('INVITE', { callId: 'same', body: sdp('192.0.2.10', [40000]) }));
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('one description with many candidates is a source up to the bound: what it said first', () => {
+    const scene = createScene({ ...protectedNet, caps: { sources: 4, candidates: 24 } });
+    const attributes = Array.from(
+      { length: 24 },
+      (_, i) => `candidate:${i} 1 udp 1 198.18.0.${i} 30000 typ host`,
+    );
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    const body = sdp('203.0.113.9', [{ port: 20_000, attributes }]);
+    scene.send(outside, inside, sip('200 INVITE', { to: 'b', body }));
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 198.18.0.0,198.18.0.1,198.51.100.20,203.0.113.9',
+    ]);
+    assert.ok(scene.refusals().includes('too-many-sources'));
+  });
+
+  test('a callee that rings on and on holds a port open to everybody for timers.early-any', () => {
+    const timers = { earlyAny: 60_000 };
+    const scene = createScene({ ...protectedNet, earlyMediaSource: 'any', timers });
+    const ring = () => scene.send(outside, inside, sip('180 INVITE', { to: 'b' }));
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    ring();
+    scene.wait(59_000);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < any']);
+    ring();
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    for (let i = 0; i < 10; i++) {
+      scene.wait(60_000);
+      ring();
+    }
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp('203.0.113.9', [5004]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.9']);
   });
 
   test('calls of one inside host are bounded', () => {

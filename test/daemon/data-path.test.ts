@@ -98,6 +98,7 @@ function callOf(callId: string): Call {
     announced: [],
     acknowledges: false,
     cancelled: false,
+    earlyOver: false,
     inviteExpires: Number.POSITIVE_INFINITY,
     signallingDeadline: Number.POSITIVE_INFINITY,
     sessionDeadline: Number.POSITIVE_INFINITY,

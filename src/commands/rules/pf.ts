@@ -27,10 +27,14 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
           `pass in quick on $inside ${sip} divert-to ${divertPort}`,
           `pass out quick on $inside ${sip} divert-to ${divertPort}`,
         ];
+  const media = tcpMedia ? '{ tcp udp }' : 'udp';
   const tagged =
     tag === null
       ? []
-      : ['# The rules of pinholes only tag. This one lets media pass.', `pass quick proto udp tagged ${tag}`];
+      : [
+          '# The rules of pinholes only tag. This one lets media pass.',
+          `pass quick proto ${media} tagged ${tag}`,
+        ];
   return `${[
     `# pf.conf(5) for pinholed(8), made from ${file ?? 'its defaults'} by "pinholed rules".`,
     '',
@@ -55,7 +59,7 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
           `# Where anchor "${anchor.slice(0, anchor.lastIndexOf('/'))}/*" stands already, this line is not needed.`,
         ]
       : []),
-    `anchor "${anchor}" proto ${tcpMedia ? '{ tcp udp }' : 'udp'} to port ${ports(opened)}`,
+    `anchor "${anchor}" proto ${media} to port ${ports(opened)}`,
     ...tagged,
     ...outboundMedia(settings),
     ...severalWays(settings, sip),

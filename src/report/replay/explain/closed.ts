@@ -39,12 +39,16 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     advice:
       'Only the other party still sends. Raise timers.one-way if a party of yours only listens for hours.',
   },
+  'early-over': {
+    text: 'nobody had answered for timers.early-any, and since then only the signalling peer may send',
+    advice: 'Raise timers.early-any if early media comes from elsewhere for longer.',
+  },
   'offer-refused': {
     text: 'the offer that announced it had been refused',
     advice: 'The device sends to a port that was never agreed on.',
   },
   'stream-disabled': {
-    text: 'the answer had switched this stream off (port 0)',
+    text: 'the answer had switched this stream off (port 0), or its owner connects itself (a=setup)',
     advice: 'The device sends a stream that was refused.',
   },
   moved: {
