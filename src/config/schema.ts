@@ -301,7 +301,7 @@ export const schema = {
     ),
     sources: setting(
       integer(2, 64),
-      24,
+      32,
       'Addresses from which one stream may be reached: the signalling peer, the address that it announced, then its ' +
         'candidates, those of all forks together.',
     ),

@@ -488,7 +488,7 @@ describe('floods', () => {
       scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
     }
     assert.ok(scene.open().length <= 64);
-    for (const { sources } of scene.inspector.pinholes()) assert.ok(sources.length <= 24);
+    for (const { sources } of scene.inspector.pinholes()) assert.ok(sources.length <= 32);
     assert.ok(scene.refusals().includes('too-many-streams'));
   });
 
@@ -502,7 +502,7 @@ describe('floods', () => {
       scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body: answer }));
     }
     const [pinhole] = scene.inspector.pinholes();
-    assert.equal(pinhole?.sources.length, 24);
+    assert.equal(pinhole?.sources.length, 32);
     assert.ok(pinhole?.sources.includes(outside.address));
     assert.ok(scene.refusals().includes('too-many-sources'));
   });
