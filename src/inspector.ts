@@ -184,6 +184,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const admission = createAdmission(
     () => settings().caps,
     () => policy,
+    (peer) => streamSettings(peer).earlyMediaSource === 'any',
   );
   const tracker = createTracker(
     () => settings().timers,

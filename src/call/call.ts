@@ -136,7 +136,7 @@ export interface Call {
   heardAt: number;
   /** Last sign of a party inside: a message of its own, or media that it sent. */
   ownAt: number;
-  /** It has rung for `timers.early-any`: whoever may send to an offered port has had time enough. */
+  /** Only the signalling peer may send to an offered port: by configuration, or since it has rung for `timers.early-any`. */
   earlyOver: boolean;
   /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */
   held: boolean;

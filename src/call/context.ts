@@ -34,6 +34,8 @@ export interface Admission {
   adopt(source: Address, destination: Address): void;
   /** Counts anew: who is inside, or of which peer, has changed. */
   recount(calls: Iterable<readonly [source: Address, destination: Address]>): void;
+  /** Whether everybody may send to a port that is offered to this address. */
+  isEarlyOpen(peer: Address): boolean;
   /** As whose a call from this address waits for an answer. */
   party(address: Address): Party;
   /** Whether what this host announces may be opened. */

@@ -24,7 +24,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.pastTags.length = 0;
   call.idle = false;
   call.cancelled = false;
-  call.earlyOver = false;
+  call.earlyOver = !context.admission.isEarlyOpen(arrival.destination.address);
   call.mediaAt = arrival.now;
   call.signallingDeadline = arrival.now + offer;
   call.inviteExpires =

@@ -27,6 +27,7 @@ const LEAST_SHARED = 100;
 export function createAdmission(
   caps: () => AdmissionCaps,
   policy: () => Pick<Policy, 'isInside' | 'isOpenable' | 'peerOf'>,
+  isEarlyOpen: (peer: Address) => boolean,
 ): Admission {
   let calls = 0;
   const callsOfHost = new Map<Address, number>();
@@ -179,6 +180,7 @@ export function createAdmission(
     adopt,
     recount,
     party,
+    isEarlyOpen,
     isInside: (address) => policy().isInside(address),
     isOpenable: (address) => policy().isOpenable(address),
     isSamePeer,

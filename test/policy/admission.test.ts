@@ -20,6 +20,7 @@ function admissionWith(given: Partial<AdmissionCaps>, peers = [] as ReturnType<t
       isOpenable: networkSet(inside),
       peerOf: createPeers(peers).peerOf,
     }),
+    () => false,
   );
   /** How many of `most` calls from this address find a place. */
   const take = (source: string, most: number, destination = PBX) => {
