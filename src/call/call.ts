@@ -1,6 +1,7 @@
 import type { Address } from '../address/address.ts';
 import type { Candidate, Session, Stream } from '../sdp/session.ts';
 import type { Announcements } from './announced.ts';
+import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
 
 /** A session description with the host that sent it. */
@@ -10,6 +11,12 @@ export interface Description {
   readonly owner: Address;
   /** It was there, but could not be read or was refused: `session` only says which streams there are. */
   readonly unread?: true;
+}
+
+/** A message's session description with its owner, or what keeps it from being used. */
+export interface Described {
+  readonly description: Description | null;
+  readonly refusals: readonly Refusal[];
 }
 
 /** A completed offer/answer exchange (RFC 3264): what both parties of a dialog have agreed on. */
@@ -34,6 +41,8 @@ export interface Transaction {
   readonly offered: boolean;
   /** What was agreed before a provisional answer to this request; a failure brings it back. */
   replaced: Agreement | null;
+  /** It came from an address that is not the party's: what it says waits until the party inside accepts it. */
+  waiting: Described | null;
   /** Final status, 0 while there is none. */
   final: number;
 }
@@ -103,6 +112,8 @@ export interface Call {
   readonly fromTag: string;
   /** Signalling addresses: [0] sent the first INVITE. */
   readonly parties: readonly [Address, Address];
+  /** Other addresses of each party: those that a party inside accepted requests from, or sent its own to. */
+  readonly also: readonly [Address[], Address[]];
   readonly from: string;
   readonly to: string;
   readonly startedAt: number;

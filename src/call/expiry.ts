@@ -1,10 +1,10 @@
 import type { SipMessage } from '../sip/message.ts';
-import type { Call, Dialog, EndReason, Offer } from './call.ts';
+import type { Call, Dialog, EndReason, Offer, Transaction } from './call.ts';
 import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
-import { dropDialogs } from './transactions.ts';
+import { dropDialogs, strayRefusal } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
 /** A call that rang for too long is known for as many times `ringing` more: answered, it has its media. */
@@ -87,6 +87,12 @@ const TIMERS: readonly Timer[] = [
     onExpiry: expireOffers,
   },
   {
+    name: () => 'wrong-dialog',
+    at: ({ offer }, { transactions }) =>
+      earliest(transactions, ({ waiting, startedAt }) => (waiting === null ? NEVER : startedAt + offer)),
+    onExpiry: expireStrays,
+  },
+  {
     name: () => 'missing-ack',
     at: (_, { dialogs }) => earliest(dialogs, ({ ackBy }) => ackBy),
     onExpiry: expireAcks,
@@ -95,7 +101,7 @@ const TIMERS: readonly Timer[] = [
 
 /** What happens in a call when nothing else does, and when, in ms of the clock it runs on. */
 export interface NextTimer {
-  readonly name: EndReason | CloseReason | 'missing-ack' | 'forgotten';
+  readonly name: EndReason | CloseReason | 'missing-ack' | 'wrong-dialog' | 'forgotten';
   readonly at: number;
 }
 
@@ -161,6 +167,18 @@ function expireOffers(context: Context, call: Call, now: number): Outcome {
     }
   }
   return changed(call, leaving('offer-refused'));
+}
+
+/** Requests of strangers that nobody inside accepted. */
+function expireStrays(context: Context, call: Call, now: number): Outcome {
+  const { offer } = context.timers();
+  const isDue = ({ waiting, startedAt }: Transaction) => waiting !== null && now >= startedAt + offer;
+  const due = call.transactions.filter(isDue);
+  call.transactions = call.transactions.filter((one) => !isDue(one));
+  return unchanged(
+    call,
+    due.map((one) => strayRefusal(one, 'got no answer')),
+  );
 }
 
 /** A 2xx that was never acknowledged. Where the caller has acknowledged another, it takes no part in this one. */

@@ -3,6 +3,7 @@ import type { SdpError, Session } from '../sdp/session.ts';
 import {
   type Call,
   carryHold,
+  type Described,
   type Description,
   type Dialog,
   isEnabled,
@@ -13,12 +14,6 @@ import type { Context } from './context.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
-
-/** A message's session description with its owner, or what keeps it from being used. */
-export interface Described {
-  readonly description: Description | null;
-  readonly refusals: readonly Refusal[];
-}
 
 const NOTHING: Described = { description: null, refusals: [] };
 

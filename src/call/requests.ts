@@ -13,6 +13,7 @@ export interface Match {
 }
 
 const MAX_TRICKLED = 32;
+const MOST_STRAYS = 4;
 
 /** The first INVITE of a call, or another attempt after 401, 407 or 3xx. */
 export function startAttempt(context: Context, call: Call, incoming: Incoming): Outcome {
@@ -88,6 +89,20 @@ export function onBye(
   dialog.endsAt = again && dialog.confirmed ? endsAt : Math.min(dialog.endsAt, endsAt);
   dialog.bye = { side, challenged: false };
   if (call.dialogs.length === 1) call.state = 'terminating';
+  return unchanged(call);
+}
+
+/**
+ * A request with the tags of a dialog from an address that is not the party's: another node of a trunk, a phone that
+ * has moved, one that sends past the proxy, or a stranger. It waits for what the party inside says to it.
+ */
+export function onStray(context: Context, { call, side }: Match, incoming: Incoming): Outcome {
+  const { message, arrival } = incoming;
+  if (isRetransmission(call, message, side)) return unchanged(call);
+  const strays = call.transactions.filter(({ waiting }) => waiting !== null);
+  if (strays.length >= MOST_STRAYS) call.transactions.splice(call.transactions.indexOf(strays[0]!), 1);
+  const described = describeOffer(context, incoming);
+  addTransaction(context, call, message, arrival, side, null).waiting = described;
   return unchanged(call);
 }
 

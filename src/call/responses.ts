@@ -1,11 +1,18 @@
 import { printable } from '../printable.ts';
 import type { SipMessage } from '../sip/message.ts';
-import { type Call, type Description, type Dialog, otherSide, type Transaction } from './call.ts';
+import {
+  type Call,
+  type Described,
+  type Description,
+  type Dialog,
+  otherSide,
+  type Transaction,
+} from './call.ts';
 import type { Context } from './context.ts';
 import { endCall, isOver, isUnknownToCaller, refreshSession } from './expiry.ts';
-import { agree, type Described, describeAnswer, dropOffer, placeOffer, unread } from './offer-answer.ts';
+import { agree, describeAnswer, dropOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
-import { dialogTag, dropDialogs, findOrAddDialog } from './transactions.ts';
+import { addAddress, dialogTag, dropDialogs, findOrAddDialog, strayRefusal } from './transactions.ts';
 
 /** A response to a request that was seen from the other side. */
 export function onResponse(
@@ -16,6 +23,22 @@ export function onResponse(
 ): Outcome {
   if (call.state === 'ended') return unchanged(call);
   const { message, arrival } = incoming;
+  if (transaction.waiting !== null) {
+    const { waiting } = transaction;
+    if (message.status < 200) return unchanged(call);
+    transaction.waiting = null;
+    if (message.status >= 300 || !context.admission.isInside(arrival.source.address)) {
+      transaction.final = message.status;
+      return unchanged(call, [strayRefusal(transaction, `was answered ${message.status}`)]);
+    }
+    addAddress(call, transaction.side, transaction.source);
+    const dialog = call.dialogs.find((one) => one.toTag === dialogTag(transaction, message));
+    if (dialog !== undefined && NEGOTIATES.has(transaction.method)) {
+      placeOffer(call, dialog, transaction.side, transaction, waiting, arrival.now);
+      const placed = dialog.offers[transaction.side];
+      if (placed?.transaction === transaction) transaction.offer = placed.description;
+    }
+  }
   if (transaction.method === 'BYE') return onByeResponse(context, call, transaction, message, arrival.now);
   if (transaction === call.invite) return onInviteResponse(context, call, transaction, incoming);
   const dialog = call.dialogs.find((one) => one.toTag === dialogTag(transaction, message));
@@ -36,6 +59,8 @@ export function onResponse(
   }
   return takeDescription(context, call, dialog, transaction, incoming);
 }
+
+const NEGOTIATES: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK']);
 
 function onInviteResponse(context: Context, call: Call, invite: Transaction, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;

@@ -279,7 +279,11 @@ function sourcesOf(
   if (peer !== null && settings.mediaSource === 'any') return 'any';
   const family = connection.kind === 'address' ? familyOf(connection.address) : null;
   const found: Address[] = [];
-  if (peer === null || !settings.symmetric) allow(found, family, call.parties[otherSide(side)]);
+  if (peer === null || !settings.symmetric) {
+    allow(found, family, call.parties[otherSide(side)]);
+    const owner = dialog?.agreed?.sides[otherSide(side)].owner;
+    if (owner !== undefined) allow(found, family, owner);
+  }
   const announced = peer ?? before;
   if (announced !== null && settings.mediaSource === 'exact') {
     allowConnection(found, family, announced.connection);

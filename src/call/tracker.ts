@@ -14,9 +14,19 @@ import {
   unchanged,
 } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
-import { type Match, onAck, onBye, onCancel, onOffer, onOther, onTrickle, startAttempt } from './requests.ts';
+import {
+  type Match,
+  onAck,
+  onBye,
+  onCancel,
+  onOffer,
+  onOther,
+  onStray,
+  onTrickle,
+  startAttempt,
+} from './requests.ts';
 import { onResponse } from './responses.ts';
-import { answeredTransaction, isRetransmission } from './transactions.ts';
+import { addAddress, answeredTransaction, isParty, isRetransmission } from './transactions.ts';
 import { createWaiting } from './waiting.ts';
 import type { Side } from './wanted.ts';
 
@@ -295,15 +305,22 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
           known ||= message.method === 'ACK' || call.state === 'ended';
           continue;
         }
-        const starts = call.parties[side] === arrival.source.address;
-        const ends = call.parties[otherSide(side)] === arrival.destination.address;
+        const starts = isParty(context, call, side, arrival.source.address);
+        const ends = isParty(context, call, otherSide(side), arrival.destination.address);
         if (starts || ends) matches.push({ call, side, dialog, starts, ends });
       }
     }
     const exact = matches.filter((match) => match.starts && match.ends);
     const chosen = exact.length > 0 ? exact : matches.some((match) => match.starts) ? matches : [];
     if (chosen.length > 0) {
+      const isOwn = admission.isInside(arrival.source.address);
+      for (const { call, side, starts, ends } of chosen) {
+        if (isOwn && starts && !ends) addAddress(call, otherSide(side), arrival.destination.address);
+      }
       return chosen.map((match) => signOfLife(match.call, arrival, handler(context, match, incoming)));
+    }
+    if (matches.length > 0 && message.method !== 'ACK' && admission.isInside(arrival.destination.address)) {
+      return matches.map((match) => onStray(context, match, incoming));
     }
     if (known || handler === onOther) return NONE;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;
@@ -334,7 +351,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const legs = byCallId.get(message.callId) ?? NO_CALLS;
     const outcomes: Outcome[] = [];
     for (const call of legs) {
-      const transaction = answeredTransaction(call, message, arrival);
+      const transaction = answeredTransaction(context, call, message, arrival);
       if (transaction === undefined) continue;
       const refused = enter(call, transaction, message.status, arrival.now);
       const outcome = refused ?? onResponse(context, call, transaction, incoming);
@@ -353,6 +370,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       callId: message.callId,
       fromTag: message.fromTag,
       parties: [source.address, destination.address],
+      also: [[], []],
       from: message.from,
       to: message.to,
       startedAt: now,

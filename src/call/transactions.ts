@@ -1,7 +1,10 @@
+import type { Address } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
-import { type Call, type Description, type Dialog, newDialog, type Transaction } from './call.ts';
+import { type Call, type Description, type Dialog, newDialog, otherSide, type Transaction } from './call.ts';
+
 import type { Context } from './context.ts';
 import type { Arrival } from './outcome.ts';
+import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
 
 const MAX_DIALOGS = 32;
@@ -30,6 +33,7 @@ export function addTransaction(
     offer,
     offered: message.sdp.kind === 'sdp' || message.sdp.kind === 'unusable',
     replaced: null,
+    waiting: null,
     final: 0,
   };
   const oldest = now - timers().retransmissionMemory;
@@ -61,6 +65,7 @@ export function isRetransmission(call: Call, message: SipMessage, side: Side): b
  * hosts, with the caller's tag where it belongs.
  */
 export function answeredTransaction(
+  context: Context,
   call: Call,
   message: SipMessage,
   { source, destination }: Arrival,
@@ -71,9 +76,38 @@ export function answeredTransaction(
       one.method === message.cseqMethod &&
       one.cseq === message.cseq &&
       (one.side === 0 ? message.fromTag : message.toTag) === call.fromTag &&
-      one.destination === source.address &&
+      (one.destination === source.address || isParty(context, call, otherSide(one.side), source.address)) &&
       one.source === destination.address,
   );
+}
+
+/** Why a request from another address than the party's counts for nothing. */
+export function strayRefusal({ method, source }: Transaction, what: string): Refusal {
+  return {
+    reason: 'wrong-dialog',
+    detail: `${method} from ${source}, which is not the party's address, ${what}`,
+  };
+}
+
+const MOST_ADDRESSES = 8;
+
+/** Whether the address is one of this party: all those of a named peer are. */
+export function isParty(
+  { admission }: Context,
+  { parties, also }: Call,
+  side: Side,
+  address: Address,
+): boolean {
+  return (
+    parties[side] === address || also[side].includes(address) || admission.isSamePeer(parties[side], address)
+  );
+}
+
+/** From now on the address is the party's, too. The one learnt first goes when there are many. */
+export function addAddress({ also }: Call, side: Side, address: Address): void {
+  if (also[side].includes(address)) return;
+  if (also[side].length >= MOST_ADDRESSES) also[side].shift();
+  also[side].push(address);
 }
 
 /** The dialog with this To-tag, made when it is new (RFC 3261 12.1.2); null when it is over or one too many. */

@@ -183,12 +183,9 @@ describe('responses', () => {
       inside,
       sip('INVITE', { from: 'b', to: 'a', cseq: 8, body: sdp('203.0.113.66', [20000]) }),
     );
-    scene.send(
-      inside,
-      stranger,
-      sip('200 INVITE', { from: 'b', to: 'a', cseq: 8, body: sdp('192.0.2.10', [40000]) }),
-    );
+    scene.send(inside, stranger, sip('481 INVITE', { from: 'b', to: 'a', cseq: 8 }));
     assert.deepEqual(scene.open(), before);
+    assert.deepEqual(scene.refusals(), ['wrong-dialog']);
   });
 });
 

@@ -121,7 +121,7 @@ describe('BYE', () => {
     const scene = answered();
     scene.send(phone, pbx, sip('BYE', { to: 'guessed', cseq: 2 }));
     scene.send(stranger, pbx, sip('BYE', { to: 'b', cseq: 2 }));
-    scene.send(pbx, stranger, sip('200 BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, stranger, sip('481 BYE', { to: 'b', cseq: 2 }));
     scene.send(pbx, phone, sip('200 BYE', { to: 'guessed', cseq: 2 }));
     scene.wait(60_000);
     assert.equal(scene.open().length, 2);

@@ -82,6 +82,7 @@ function callOf(callId: string): Call {
     callId,
     fromTag: 'tag',
     parties: ['198.51.100.1', '192.0.2.10'],
+    also: [[], []],
     from: 'sip:a@example.org',
     to: 'sip:b@example.org',
     startedAt: 0,
