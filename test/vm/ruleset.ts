@@ -5,6 +5,8 @@ export interface RulesetOptions {
   readonly nat?: readonly string[];
   /** Rules before all others. */
   readonly first?: readonly string[];
+  /** Rules after all others. */
+  readonly last?: readonly string[];
   /** The daemon loads the divert rules itself. */
   readonly failOpen?: boolean;
   readonly anchor?: boolean;
@@ -13,7 +15,7 @@ export interface RulesetOptions {
 /** The administrator's pf.conf: nothing passes but SIP, ICMP and what pinholes let through. */
 export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions = {}): string {
   const { outside, inside } = interfaces;
-  const { nat = [], first = [], failOpen = false, anchor = true } = options;
+  const { nat = [], first = [], last = [], failOpen = false, anchor = true } = options;
   const sip = `${before15 ? 'inet ' : ''}proto { tcp udp } to port 5060`;
   return [
     'set reassemble yes',
@@ -31,6 +33,7 @@ export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions
     `pass in quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
     `pass out quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
     ...(anchor ? ['anchor "pinholed" proto { tcp udp } to port 1024:65535'] : []),
+    ...last,
   ].join('\n');
 }
 

@@ -1,0 +1,322 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { close, udp } from '../../lab/steps.ts';
+import {
+  arrival,
+  assertMedia,
+  assertSeen,
+  call,
+  callOverTcp,
+  type Dialog,
+  hangUp,
+  moved,
+  offerAgain,
+  open,
+  type Party,
+  party,
+  shut,
+} from './behind.ts';
+import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
+import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
+import { type Lab, openLab, pauseFor } from './lab.ts';
+import { ruleset } from './ruleset.ts';
+
+/** The firewall's own address outside, which the PBXs behind it announce. */
+const EXTERNAL = '198.51.100.1';
+const PBX = ADDRESSES.inside[4];
+const OTHER_PBX = ADDRESSES.inside.stranger;
+const TRUNK = ADDRESSES.outside[4];
+const OTHER_TRUNK = ADDRESSES.outside.stranger;
+
+const config = (more: string, translation = 'pinhole') => `
+inside: [192.0.2.0/24]
+nat:
+  - {external: ${EXTERNAL}, hosts: [${PBX}, ${OTHER_PBX}], translation: ${translation}}
+caps: { calls-per-host: 100000, offers-per-second: 100000 }
+timers: { drain: 0, mux-grace: 0 }
+log: { level: info, rate: 100000 }
+${more}`;
+
+/** What every such ruleset has: the anchors, signalling, and a general rule that gives other ports to all the rest. */
+function translating({ interfaces: { outside: device } }: Guest): string[] {
+  return [
+    `nat on ${device} inet proto { tcp udp } from ${PBX} port 5060 to any -> ${EXTERNAL} static-port`,
+    `nat on ${device} inet proto { tcp udp } from ${OTHER_PBX} port 5060 to any -> ${EXTERNAL} static-port`,
+    `nat on ${device} inet from 192.0.2.0/24 to any -> ${EXTERNAL}`,
+    'binat-anchor "pinholed"',
+    'rdr-anchor "pinholed"',
+    `rdr on ${device} inet proto { tcp udp } from ${OTHER_TRUNK} to ${EXTERNAL} port 5060 -> ${OTHER_PBX}`,
+    `rdr on ${device} inet proto { tcp udp } to ${EXTERNAL} port 5060 -> ${PBX}`,
+  ];
+}
+
+/** Inside hosts may send wherever they like: so it is on nearly every firewall. */
+const egress = ({ interfaces: { outside, inside } }: Guest): string[] => [
+  `pass in quick on ${inside} inet proto udp from 192.0.2.0/24`,
+  `pass out quick on ${outside} inet proto udp from 192.0.2.0/24`,
+  `pass out quick on ${outside} inet proto udp from ${EXTERNAL}`,
+];
+
+describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
+  let lab: Lab;
+  let guest: Guest;
+  let daemon: GuestDaemon;
+
+  before(async () => {
+    lab = await openLab();
+    guest = lab.guest;
+  });
+
+  after(async () => {
+    await daemon?.stop().catch(() => {});
+    await lab?.close();
+  });
+
+  const behind = (address: string = PBX) => party(lab.inside, address, EXTERNAL);
+  const outside = (address: string = TRUNK) => party(lab.outside, address);
+
+  async function serve(
+    settings: string,
+    rules: { nat: string[]; last?: string[] },
+    policy = 'if-bound',
+  ): Promise<void> {
+    await daemon?.stop();
+    const text = ruleset(guest, rules).replace('state-policy if-bound', `state-policy ${policy}`);
+    daemon = await startDaemon(guest, settings, text);
+  }
+
+  /** Lines of pfctl that name a media port of these parties. */
+  async function rulesOf(...parties: Party[]): Promise<string[]> {
+    const text = await guest.run(
+      'for a in $(pfctl -q -a pinholed -s Anchors); do for what in rules nat; do pfctl -q -a $a -s $what; done; done 2>/dev/null; true',
+    );
+    const ports = parties.map(({ media }) => new RegExp(`\\b${media.port}\\b`));
+    return text.split('\n').filter((line) => ports.some((port) => port.test(line)));
+  }
+
+  /** Neither a rule nor a translation nor a state is left. The daemon has 100 ms; the machine is emulated. */
+  async function assertClosed(...parties: Party[]): Promise<void> {
+    const states = async () => {
+      const text = await guest.run('pfctl -q -ss');
+      return text.split('\n').filter((line) => parties.some(({ media }) => line.includes(`:${media.port}`)));
+    };
+    await eventually(async () => (await states()).length === 0, 30_000);
+    assert.deepEqual(await rulesOf(...parties), []);
+  }
+
+  type Pair = readonly [caller: Party, callee: Party, inner: Party, outer: Party];
+  const ways: readonly { readonly name: string; pair(): Pair }[] = [
+    {
+      name: 'called from outside',
+      pair() {
+        const [outer, inner] = [outside(), behind()];
+        return [outer, inner, inner, outer];
+      },
+    },
+    {
+      name: 'calling out',
+      pair() {
+        const [outer, inner] = [outside(), behind()];
+        return [inner, outer, inner, outer];
+      },
+    },
+  ];
+
+  /** Nothing comes in any more. What may leave is the ruleset's affair. */
+  async function end(dialog: Dialog, ...more: Party[]): Promise<void> {
+    const { caller, callee } = dialog;
+    await hangUp(dialog);
+    await assertClosed(caller, callee, ...more);
+    const [inner, outer] = caller.actor === lab.inside ? [caller, callee] : [callee, caller];
+    assert.equal(await arrival(outer, inner), null);
+    await Promise.all([caller, callee].map(shut));
+  }
+
+  for (const policy of ['if-bound', 'floating']) {
+    describe(`translation: pinhole, state-policy ${policy}, inside hosts may send`, () => {
+      before(() => serve(config(''), { nat: translating(guest), last: egress(guest) }, policy));
+
+      for (const { name, pair } of ways) {
+        it(`${name} over UDP: each is seen where it announced itself, from the first packet on, and nothing is left`, async () => {
+          const [caller, callee, inner] = pair();
+          await Promise.all([open(caller), open(callee)]);
+          const dialog = await call(caller, callee);
+          await assertMedia(caller, callee);
+          assert.equal((await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)).length, 2);
+          await end(dialog);
+        });
+
+        it(`${name} over TCP`, async () => {
+          const [caller, callee] = pair();
+          await callOverTcp(caller, callee, () => assertMedia(caller, callee));
+          await assertClosed(caller, callee);
+          await Promise.all(
+            [caller, callee].map(({ actor, mediaSocket }) => actor.run([close(mediaSocket)])),
+          );
+        });
+
+        it(`${name}: media of the PBX first, under a rule of the ruleset, and closed after BYE all the same`, async () => {
+          const [caller, callee, inner, outer] = pair();
+          await Promise.all([open(caller), open(callee)]);
+          const dialog = await call(caller, callee, { first: inner === callee ? 'callee' : 'caller' });
+          await assertSeen(inner, outer);
+          await assertMedia(caller, callee);
+          await hangUp(dialog);
+          await assertClosed(caller, callee);
+          assert.equal(await arrival(outer, inner), null);
+          await Promise.all([caller, callee].map(shut));
+        });
+
+        for (const method of ['INVITE', 'UPDATE'] as const) {
+          it(`${name}: by ${method} the caller moves to another port, and the old one closes`, async () => {
+            const [caller, callee, inner] = pair();
+            await Promise.all([open(caller), open(callee)]);
+            const dialog = await call(caller, callee);
+            await assertMedia(caller, callee);
+            const now = moved(caller);
+            await now.actor.run([udp(now.mediaSocket, now.media)]);
+            const again = await offerAgain(dialog, method, now);
+            await assertMedia(now, callee);
+            await eventually(async () => (await rulesOf(caller)).length === 0, 90_000);
+            await eventually(
+              async () => !(await guest.run('pfctl -q -ss')).includes(`:${caller.media.port}`),
+              30_000,
+            );
+            if (inner === caller) assert.equal(await arrival(callee, caller), null);
+            await assertMedia(now, callee);
+            await now.actor.run([close(caller.mediaSocket)]);
+            await end(again, caller).catch(async (error: unknown) => {
+              await now.actor.run([udp(caller.mediaSocket, caller.media)]);
+              throw error;
+            });
+          });
+        }
+      }
+
+      it('strangers do not get in, nor the party to another port; what the PBX sends else has another port', async () => {
+        const [trunk, pbx, stranger] = [outside(), behind(), outside(OTHER_TRUNK)];
+        await Promise.all([
+          open(trunk),
+          open(pbx),
+          stranger.actor.run([udp(stranger.mediaSocket, stranger.media)]),
+        ]);
+        const dialog = await call(trunk, pbx);
+        await assertMedia(trunk, pbx);
+        assert.equal(await arrival(stranger, pbx), null);
+        const neighbour = moved(pbx);
+        await neighbour.actor.run([udp(neighbour.mediaSocket, neighbour.media)]);
+        assert.equal(await arrival(trunk, neighbour), null);
+        const seen = await arrival(neighbour, trunk);
+        assert.equal(seen?.address, EXTERNAL);
+        assert.notEqual(seen?.port, neighbour.media.port);
+        await neighbour.actor.run([close(neighbour.mediaSocket)]);
+        await stranger.actor.run([close(stranger.mediaSocket)]);
+        await end(dialog);
+      });
+
+      it('two PBXs behind one address, each with a call', async () => {
+        const [trunk, pbx] = [outside(), behind()];
+        const [otherTrunk, otherPbx] = [outside(OTHER_TRUNK), behind(OTHER_PBX)];
+        await Promise.all([trunk, pbx, otherTrunk, otherPbx].map(open));
+        const one = await call(trunk, pbx);
+        const other = await call(otherPbx, otherTrunk);
+        await assertMedia(trunk, pbx);
+        await assertMedia(otherTrunk, otherPbx);
+        assert.equal(await arrival(otherTrunk, pbx), null);
+        await end(one);
+        await assertMedia(otherTrunk, otherPbx);
+        await end(other);
+      });
+
+      it('a ruleset loaded again under a call', async () => {
+        const [trunk, pbx] = [outside(), behind()];
+        await Promise.all([open(trunk), open(pbx)]);
+        const dialog = await call(trunk, pbx);
+        const rules = await rulesOf(pbx);
+        await guest.run(`pfctl -q -f ${guest.files}/pf.conf && pfctl -q -F states`);
+        assert.deepEqual(await rulesOf(pbx), rules);
+        await assertMedia(trunk, pbx);
+        await end(dialog);
+      });
+
+      it('flushed translations are put back', async () => {
+        const [trunk, pbx] = [outside(), behind()];
+        await Promise.all([open(trunk), open(pbx)]);
+        const dialog = await call(trunk, pbx);
+        const rules = (await rulesOf(pbx)).sort();
+        await guest.run(
+          'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -F nat; done; pfctl -q -F states',
+        );
+        await eventually(async () => (await rulesOf(pbx)).length === rules.length);
+        assert.deepEqual((await rulesOf(pbx)).sort(), rules);
+        await assertMedia(trunk, pbx);
+        await end(dialog);
+      });
+
+      it('kill -9 of everything under a call, and a new start', async () => {
+        const [trunk, pbx] = [outside(), behind()];
+        await Promise.all([open(trunk), open(pbx)]);
+        const dialog = await call(trunk, pbx);
+        const rules = (await rulesOf(pbx)).sort();
+        await pauseFor(1500);
+        const { dataPath, supervisor } = await daemon.pids();
+        await guest.run(`kill -9 ${supervisor} ${dataPath}`);
+        await assertMedia(trunk, pbx);
+        await daemon.start();
+        await daemon.said(/with [1-9]\d* pinholes taken up/);
+        assert.deepEqual((await rulesOf(pbx)).sort(), rules);
+        await guest.run('pfctl -q -F states');
+        await assertMedia(trunk, pbx);
+        await end(dialog);
+      });
+    });
+  }
+
+  describe('translation: pinhole, nothing may leave but SIP, outbound: true', () => {
+    before(() => serve(config('outbound: true'), { nat: translating(guest) }));
+
+    for (const { name, pair } of ways) {
+      it(`${name}: media both ways, closed both ways`, async () => {
+        const [caller, callee, inner, outer] = pair();
+        await Promise.all([open(caller), open(callee)]);
+        const dialog = await call(caller, callee);
+        await assertMedia(caller, callee);
+        const elsewhere = moved(outer);
+        await elsewhere.actor.run([udp(elsewhere.mediaSocket, elsewhere.media)]);
+        assert.equal(await arrival(inner, elsewhere), null);
+        await elsewhere.actor.run([close(elsewhere.mediaSocket)]);
+        await end(dialog);
+      });
+    }
+  });
+
+  const ofRuleset = {
+    '1:1 NAT': ({ interfaces: { outside: device } }: Guest) => [
+      `binat on ${device} inet from ${PBX} to any -> ${EXTERNAL}`,
+    ],
+    'a forwarded range and static ports': ({ interfaces: { outside: device } }: Guest) => [
+      `nat on ${device} inet from ${PBX} to any -> ${EXTERNAL} static-port`,
+      `rdr on ${device} inet proto { tcp udp } to ${EXTERNAL} port 5060 -> ${PBX}`,
+      `rdr on ${device} inet proto udp to ${EXTERNAL} port 20000:40000 -> ${PBX}`,
+    ],
+  };
+  for (const [what, nat] of Object.entries(ofRuleset)) {
+    describe(`translation: ruleset, with ${what}`, () => {
+      before(() => serve(config('', 'ruleset'), { nat: nat(guest), last: egress(guest) }));
+
+      for (const { name, pair } of ways) {
+        it(`${name}: media both ways, and nothing is left`, async () => {
+          const [caller, callee, inner] = pair();
+          await Promise.all([open(caller), open(callee)]);
+          const dialog = await call(caller, callee);
+          await assertMedia(caller, callee);
+          assert.deepEqual(
+            (await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)),
+            [],
+          );
+          await end(dialog);
+        });
+      }
+    });
+  }
+});
