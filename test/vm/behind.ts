@@ -76,43 +76,41 @@ export interface Dialog {
   readonly cseq: number;
 }
 
+/** Who sends media when: the callee before its 200 or after the ACK; the caller as soon as it has the 200, or not at all. */
 export interface CallOptions {
-  /** Whose media goes first, and whether the other's first packet waits for it. */
-  readonly first?: 'caller' | 'callee';
+  readonly callee: 'before its answer' | 'after the ACK' | 'never';
+  readonly caller: 'at once' | 'never';
 }
 
-/**
- * INVITE, 200, ACK over UDP. The callee's media leaves before its 200, which takes the SDP that the caller needs to know
- * the callee by; the caller's leaves as soon as it has that.
- */
-export async function call(
-  caller: Party,
-  callee: Party,
-  { first = 'callee' }: CallOptions = {},
-): Promise<Dialog> {
+/** INVITE, 200, ACK over UDP, and the first media packets, which have to arrive. */
+export async function call(caller: Party, callee: Party, when: CallOptions): Promise<Dialog> {
   const callId = `behind-${++calls}-${process.pid}@example.com`;
   const invite = sip('INVITE', { callId, body: describeMedia(caller.announced) });
   const ok = sip('200 INVITE', { callId, to: 'b', body: describeMedia(callee.announced) });
   const ack = sip('ACK', { callId, to: 'b' });
-  const early: Step[] =
-    first === 'callee' ? [send(callee.mediaSocket, caller.announced, `early ${callId}`)] : [];
-  const hears: Step[] = first === 'callee' ? [expect(caller.mediaSocket, `early ${callId}`, PATIENCE)] : [];
+  const hello = [send(callee.mediaSocket, caller.announced, `callee ${callId}`)];
+  const heard = [expect(caller.mediaSocket, `callee ${callId}`, PATIENCE)];
+  const early = when.callee === 'before its answer';
+  const late = when.callee === 'after the ACK';
+  const answers = when.caller === 'at once';
   await Promise.all([
     callee.actor.run([
       expect(callee.sipSocket, invite, PATIENCE),
-      ...early,
+      ...(early ? hello : []),
       send(callee.sipSocket, caller.sipSeen, ok),
+      ...(answers ? [expect(callee.mediaSocket, `caller ${callId}`, PATIENCE)] : []),
       expect(callee.sipSocket, ack, PATIENCE),
+      ...(late ? hello : []),
     ]),
     caller.actor.run([
       send(caller.sipSocket, callee.sipSeen, invite),
-      ...hears,
+      ...(early ? heard : []),
       expect(caller.sipSocket, ok, PATIENCE),
-      send(caller.mediaSocket, callee.announced, `first ${callId}`),
+      ...(answers ? [send(caller.mediaSocket, callee.announced, `caller ${callId}`)] : []),
       send(caller.sipSocket, callee.sipSeen, ack),
+      ...(late ? heard : []),
     ]),
   ]);
-  await callee.actor.run([expect(callee.mediaSocket, `first ${callId}`, PATIENCE)]);
   return { caller, callee, callId, cseq: 1 };
 }
 

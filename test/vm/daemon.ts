@@ -12,7 +12,8 @@ export interface GuestDaemon {
   log(): Promise<string>;
 }
 
-const WITHIN = 60_000;
+/** ms for what has to happen: an emulated machine takes a minute to start the daemon while this one is busy. */
+const WITHIN = 300_000;
 /** `NAME=value` words for the daemon: BUN_JSC_useDFGJIT=0 makes it start faster on an emulated processor. */
 const ENVIRONMENT = process.env['PINHOLED_VM_ENVIRONMENT'] ?? '';
 /** Ends the daemon, when there is one, and waits until it has. */
@@ -87,7 +88,7 @@ async function write({ run, files }: Guest, path: string, text: string): Promise
   await run(`mkdir -p ${files} && cat > ${path} <<'END-OF-FILE'\n${text}\nEND-OF-FILE`);
 }
 
-/** Waits until it is so; rejects after a minute. */
+/** Waits until it is so; rejects after five minutes unless told otherwise. */
 export async function eventually(look: () => Promise<boolean>, within = WITHIN): Promise<void> {
   const until = Date.now() + within;
   while (!(await look())) {

@@ -85,6 +85,9 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
     daemon = await startDaemon(guest, settings, text);
   }
 
+  const countDiverted = async () =>
+    Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
+
   /** Lines of pfctl that name a media port of these parties. */
   async function rulesOf(...parties: Party[]): Promise<string[]> {
     const text = await guest.run(
@@ -103,6 +106,18 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
     await eventually(async () => (await states()).length === 0, 30_000);
     assert.deepEqual(await rulesOf(...parties), []);
   }
+
+  /** A call in which the outer party's media is the first, from before any packet of the PBX. */
+  const up = (caller: Party, callee: Party) =>
+    caller.actor === lab.outside
+      ? call(caller, callee, { caller: 'at once', callee: 'after the ACK' })
+      : call(caller, callee, { caller: 'never', callee: 'before its answer' });
+
+  /** One in which the PBX's is. */
+  const upFromInside = (caller: Party, callee: Party) =>
+    caller.actor === lab.outside
+      ? call(caller, callee, { caller: 'never', callee: 'after the ACK' })
+      : call(caller, callee, { caller: 'at once', callee: 'never' });
 
   type Pair = readonly [caller: Party, callee: Party, inner: Party, outer: Party];
   const ways: readonly { readonly name: string; pair(): Pair }[] = [
@@ -140,7 +155,9 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         it(`${name} over UDP: each is seen where it announced itself, from the first packet on, and nothing is left`, async () => {
           const [caller, callee, inner] = pair();
           await Promise.all([open(caller), open(callee)]);
-          const dialog = await call(caller, callee);
+          const diverted = await countDiverted();
+          const dialog = await up(caller, callee);
+          assert.equal((await countDiverted()) - diverted, 3, 'INVITE, 200 and ACK, each once');
           await assertMedia(caller, callee);
           assert.equal((await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)).length, 2);
           await end(dialog);
@@ -158,7 +175,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         it(`${name}: media of the PBX first, under a rule of the ruleset, and closed after BYE all the same`, async () => {
           const [caller, callee, inner, outer] = pair();
           await Promise.all([open(caller), open(callee)]);
-          const dialog = await call(caller, callee, { first: inner === callee ? 'callee' : 'caller' });
+          const dialog = await upFromInside(caller, callee);
           await assertSeen(inner, outer);
           await assertMedia(caller, callee);
           await hangUp(dialog);
@@ -171,7 +188,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           it(`${name}: by ${method} the caller moves to another port, and the old one closes`, async () => {
             const [caller, callee, inner] = pair();
             await Promise.all([open(caller), open(callee)]);
-            const dialog = await call(caller, callee);
+            const dialog = await up(caller, callee);
             await assertMedia(caller, callee);
             const now = moved(caller);
             await now.actor.run([udp(now.mediaSocket, now.media)]);
@@ -193,6 +210,14 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         }
       }
 
+      it("media of the PBX before its own answer has passed: its port is right soon, and the other side's", async () => {
+        const [trunk, pbx] = [outside(), behind()];
+        await Promise.all([open(trunk), open(pbx)]);
+        const dialog = await call(trunk, pbx, { caller: 'never', callee: 'before its answer' });
+        await assertMedia(pbx, trunk);
+        await end(dialog);
+      });
+
       it('strangers do not get in, nor the party to another port; what the PBX sends else has another port', async () => {
         const [trunk, pbx, stranger] = [outside(), behind(), outside(OTHER_TRUNK)];
         await Promise.all([
@@ -200,7 +225,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           open(pbx),
           stranger.actor.run([udp(stranger.mediaSocket, stranger.media)]),
         ]);
-        const dialog = await call(trunk, pbx);
+        const dialog = await up(trunk, pbx);
         await assertMedia(trunk, pbx);
         assert.equal(await arrival(stranger, pbx), null);
         const neighbour = moved(pbx);
@@ -218,8 +243,8 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         const [trunk, pbx] = [outside(), behind()];
         const [otherTrunk, otherPbx] = [outside(OTHER_TRUNK), behind(OTHER_PBX)];
         await Promise.all([trunk, pbx, otherTrunk, otherPbx].map(open));
-        const one = await call(trunk, pbx);
-        const other = await call(otherPbx, otherTrunk);
+        const one = await up(trunk, pbx);
+        const other = await up(otherPbx, otherTrunk);
         await assertMedia(trunk, pbx);
         await assertMedia(otherTrunk, otherPbx);
         assert.equal(await arrival(otherTrunk, pbx), null);
@@ -231,7 +256,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
       it('a ruleset loaded again under a call', async () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
-        const dialog = await call(trunk, pbx);
+        const dialog = await up(trunk, pbx);
         const rules = await rulesOf(pbx);
         await guest.run(`pfctl -q -f ${guest.files}/pf.conf && pfctl -q -F states`);
         assert.deepEqual(await rulesOf(pbx), rules);
@@ -242,7 +267,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
       it('flushed translations are put back', async () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
-        const dialog = await call(trunk, pbx);
+        const dialog = await up(trunk, pbx);
         const rules = (await rulesOf(pbx)).sort();
         await guest.run(
           'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -F nat; done; pfctl -q -F states',
@@ -256,7 +281,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
       it('kill -9 of everything under a call, and a new start', async () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
-        const dialog = await call(trunk, pbx);
+        const dialog = await up(trunk, pbx);
         const rules = (await rulesOf(pbx)).sort();
         await pauseFor(1500);
         const { dataPath, supervisor } = await daemon.pids();
@@ -279,7 +304,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
       it(`${name}: media both ways, closed both ways`, async () => {
         const [caller, callee, inner, outer] = pair();
         await Promise.all([open(caller), open(callee)]);
-        const dialog = await call(caller, callee);
+        const dialog = await up(caller, callee);
         await assertMedia(caller, callee);
         const elsewhere = moved(outer);
         await elsewhere.actor.run([udp(elsewhere.mediaSocket, elsewhere.media)]);
@@ -308,7 +333,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         it(`${name}: media both ways, and nothing is left`, async () => {
           const [caller, callee, inner] = pair();
           await Promise.all([open(caller), open(callee)]);
-          const dialog = await call(caller, callee);
+          const dialog = await up(caller, callee);
           await assertMedia(caller, callee);
           assert.deepEqual(
             (await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)),
