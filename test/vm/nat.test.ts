@@ -185,7 +185,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         });
 
         for (const method of ['INVITE', 'UPDATE'] as const) {
-          it(`${name}: by ${method} the caller moves to another port, and the old one closes`, async () => {
+          it(`${name}: by ${method} the caller moves to another port, and its old one closes`, async () => {
             const [caller, callee, inner] = pair();
             await Promise.all([open(caller), open(callee)]);
             const dialog = await up(caller, callee);
@@ -195,11 +195,12 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
             const again = await offerAgain(dialog, method, now);
             await assertMedia(now, callee);
             await eventually(async () => (await rulesOf(caller)).length === 0, 90_000);
-            await eventually(
-              async () => !(await guest.run('pfctl -q -ss')).includes(`:${caller.media.port}`),
-              30_000,
-            );
-            if (inner === caller) assert.equal(await arrival(callee, caller), null);
+            // The outside party may send from any port: its old flow is let through still.
+            if (inner === caller) {
+              const old = `:${caller.media.port}`;
+              await eventually(async () => !(await guest.run('pfctl -q -ss')).includes(old), 30_000);
+              assert.equal(await arrival(callee, caller), null);
+            }
             await assertMedia(now, callee);
             await now.actor.run([close(caller.mediaSocket)]);
             await end(again, caller).catch(async (error: unknown) => {
