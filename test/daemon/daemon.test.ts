@@ -183,7 +183,12 @@ describe('daemon', () => {
     daemon.child.kill('SIGTERM');
     assert.equal(await daemon.exit, 0);
     assert.deepEqual(daemon.rules(), []);
-    assert.equal(daemon.log().at(-1), 'clear');
+    const log = daemon.log();
+    assert.deepEqual(
+      log.slice(log.indexOf('clear')),
+      ['clear', 'kill [4000]'],
+      'rules first, then their states',
+    );
     const next = start({ directory: daemon.directory });
     await next.said(/: 0 calls with 0 pinholes taken up/);
     next.child.kill('SIGKILL');
