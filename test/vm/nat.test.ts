@@ -232,7 +232,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         const neighbour = moved(pbx);
         await neighbour.actor.run([udp(neighbour.mediaSocket, neighbour.media)]);
         assert.equal(await arrival(trunk, neighbour), null);
-        const seen = await arrival(neighbour, trunk);
+        const seen = await arrival(neighbour, stranger);
         assert.equal(seen?.address, EXTERNAL);
         assert.notEqual(seen?.port, neighbour.media.port);
         await neighbour.actor.run([close(neighbour.mediaSocket)]);
