@@ -76,6 +76,20 @@ describe('what holds for one peer', () => {
     assert.deepEqual(other.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.66,198.51.100.9']);
   });
 
+  test('they count for a call that it makes, too', () => {
+    const scene = createScene({ ...protectedNet, peers: [itsp({ mediaSource: 'any' }), ...everybody] });
+    for (const from of [node1, stranger]) {
+      const callId = from.address;
+      scene.send(from, pbx, sip('INVITE', { callId, body: sdp(from.address, [5004]) }));
+      const port = from === node1 ? 20000 : 30000;
+      scene.send(pbx, from, sip('200 INVITE', { callId, to: 'b', body: sdp('192.0.2.10', [port]) }));
+    }
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:20000-20001 < any',
+      'udp 192.0.2.10:30000-30001 < 198.51.100.66',
+    ]);
+  });
+
   test('its calls are counted over all of its addresses, and only its own', () => {
     const scene = createScene({ ...protectedNet, peers: [itsp({ calls: 2 }), ...everybody] });
     const invite = (from: typeof node1, callId: string) =>
