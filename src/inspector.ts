@@ -9,8 +9,9 @@ import type { Refusal, RefusalReason } from './call/refusal.ts';
 import { type StreamSettings, wantedStreams } from './call/streams.ts';
 import { createTracker } from './call/tracker.ts';
 import type { Departure, Wanted } from './call/wanted.ts';
+import type { Direction } from './inspector/connections.ts';
 import { createIngressGuard } from './inspector/ingress-guard.ts';
-import { createTcpReader } from './inspector/tcp.ts';
+import { createTcpReader, type DirectionChange, type TcpBounds } from './inspector/tcp.ts';
 import { createWaitingList } from './inspector/waiting.ts';
 import { createFragmentReassembler } from './packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from './packet/ip.ts';
@@ -108,6 +109,8 @@ export interface InspectorStats {
   notSip: number;
   keepalives: number;
   malformed: number;
+  /** TCP connections that begin like SIP, are older than the inspector and are not read. */
+  olderConnections: number;
   /** Packets with an inside host's address that did not come in from inside. */
   spoofed: number;
   /** Packets whose headers cannot be read, by name. */
@@ -138,6 +141,10 @@ export interface Inspector {
   dump(call: Call): CallRecord;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
   adopt(records: readonly CallRecord[], now: number): Inspection;
+  /** Directions of TCP connections that SIP was read on for the first time, and those that ended, since the last call. */
+  directionChanges(): readonly DirectionChange[];
+  /** Takes up directions of TCP connections from a journal: they are read on wherever they are. */
+  remember(directions: Iterable<Direction>, now: number): void;
   /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
   learn(ingress: Ingress | null): void;
   /**
@@ -202,19 +209,17 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const refusedBefore = new WeakMap<Call, Refused>();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
-  const { caps, timers } = settings();
   let limits = limitsOf(settings());
   let sdpCaps = sdpCapsOf(settings());
-  /** Of fragments, of segments and of messages that are not complete: each may have a third. */
-  const share = Math.floor(caps.reassemblyBytes / 3);
-  const fragments = createFragmentReassembler({ maxBytes: share });
+  let tcpBounds = tcpBoundsOf(settings());
+  const fragments = createFragmentReassembler({ maxBytes: () => tcpBounds.maxBytes });
   const guard = createIngressGuard((address) => policy.isInside(address));
   const tcp = createTcpReader({
-    maxConnections: caps.tcpConnections,
-    maxBytes: share,
-    partialIdleMs: timers.tcpPartial,
+    bounds: () => tcpBounds,
     limits: () => limits,
     trustMidstream: () => settings().trustMidstream === true,
+    isNamedPeer: ({ source, destination }) => isNamedPeer(source) || isNamedPeer(destination),
+    isInside: (address) => policy.isInside(address),
   });
   const stats: InspectorStats = {
     packets: 0,
@@ -222,6 +227,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     keepalives: 0,
     malformed: 0,
     spoofed: 0,
+    olderConnections: 0,
     unreadable: new Map(),
     messages: { udp: 0, tcp: 0 },
     methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
@@ -287,9 +293,14 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     else message(work, packet, read, 'udp');
   }
 
+  function isNamedPeer(address: Address): boolean {
+    return policy.peerOf(address) !== null && !policy.isInside(address);
+  }
+
   function inspectSegment(work: Work, packet: PacketView): void {
     const { items, lost, unread } = tcp.push(packet, work.now);
-    for (const detail of lost) refuse(work, null, { reason: 'stream-unusable', detail });
+    for (const loss of lost) refuse(work, null, loss);
+    stats.olderConnections = tcp.older;
     for (const item of items) {
       if ('error' in item) malformed(work, packet, item);
       else message(work, packet, item, 'tcp');
@@ -551,6 +562,8 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     end,
     dump: (call) => ({ call, held: table.held(call.hash) }),
     adopt,
+    directionChanges: tcp.changes,
+    remember: tcp.remember,
     learn: guard.learn,
     renumber,
     reload: () => {
@@ -558,6 +571,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       tracker.recount();
       limits = limitsOf(settings());
       sdpCaps = sdpCapsOf(settings());
+      tcpBounds = tcpBoundsOf(settings());
     },
     calls: () => tracker.calls(),
     call: (hash) => callOf.get(hash) ?? null,
@@ -607,6 +621,15 @@ function finish({ packet, events, changes, verdict }: Work): Inspection {
 
 function limitsOf({ caps }: InspectorSettings): SipLimits {
   return { stream: false, maxHeaders: caps.headers, maxBytes: caps.messageBytes };
+}
+
+/** Of fragments, of segments and of messages that are not complete each may have a third of the memory. */
+function tcpBoundsOf({ caps, timers }: InspectorSettings): TcpBounds {
+  return {
+    maxConnections: caps.tcpConnections,
+    maxBytes: Math.floor(caps.reassemblyBytes / 3),
+    partialIdleMs: timers.tcpPartial,
+  };
 }
 
 function countMethod(methods: Map<string, number>, name: string): void {

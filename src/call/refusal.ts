@@ -18,8 +18,21 @@ export const REFUSALS = {
     advice: 'Raise caps.message-bytes or caps.headers if the sender is honest.',
   },
   'stream-unusable': {
-    means: 'The TCP stream cannot be read any more: bytes were lost, or two copies of a segment differed.',
-    advice: 'Calls on a new connection work again. Differing copies are an attack; look for its source.',
+    means:
+      'The TCP stream cannot be read any more, or not for a while: bytes were lost, or two copies of a segment differed.',
+    advice:
+      'Calls on a new connection work again. Streams of peers with a name heal at the next message. Differing copies are an attack; look for its source.',
+  },
+  'older-connection': {
+    means:
+      'SIP on a TCP connection that was up before the daemon, whose beginning it has not seen: it may be part of something else.',
+    advice:
+      'End the connection, so that it is made anew: on FreeBSD `pfctl -k HOST` with the inside host, on Linux `ss -K dst PEER` on that host. Those of peers with a name, and those that the journal knows, are read on.',
+  },
+  'stream-evicted': {
+    means: 'A TCP connection that was read made room for others: there are more than caps.tcp-connections.',
+    advice:
+      'Its next message is looked for. Raise caps.tcp-connections, or find out who opens so many connections.',
   },
   'encoded-body': {
     means: 'The body is compressed or encrypted (Content-Encoding, S/MIME).',

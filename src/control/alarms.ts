@@ -16,6 +16,7 @@ const BOUNDS = {
   'unanswered-limit': 'caps.unanswered',
   'offer-rate-limit': 'caps.offers-per-second',
   'answer-rate-limit': 'caps.offers-per-second',
+  'stream-evicted': 'caps.tcp-connections',
   'message-too-large': 'caps.message-bytes or caps.headers',
 } as const satisfies Record<string, string>;
 
@@ -55,6 +56,13 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
       'packets-lost',
       `${counted(lost, 'packet was', 'packets were')} lost or passed unseen before the daemon could read them`,
       'Signalling came faster than it was read: look at the load of the machine; on Linux raise linux.queue-length.',
+    );
+  }
+  if (inspector.olderConnections > 0) {
+    raise(
+      'older-connections',
+      `${counted(inspector.olderConnections, 'SIP connection is', 'SIP connections are')} older than the daemon: nothing on them is read, and their calls get no pinholes`,
+      'End them, so that they are made anew: on FreeBSD pfctl -k HOST with the inside host, on Linux ss -K dst PEER on that host. The log has their addresses. Name your provider in peers: its connections are read on.',
     );
   }
   if (counters.commitErrors > 0) {

@@ -98,6 +98,7 @@ export interface DataPathStatus {
     readonly keepalives: number;
     readonly malformed: number;
     readonly spoofed: number;
+    readonly olderConnections: number;
     readonly unreadable: Readonly<Record<string, number>>;
     readonly messages: { readonly udp: number; readonly tcp: number };
     readonly methods: Readonly<Record<string, number>>;

@@ -6,39 +6,69 @@ import type { SipError, SipMessage } from '../sip/message.ts';
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer, type SipFramer } from '../sip/stream.ts';
+import { createKnownDirections, type Direction, directionKey, reverseOf } from './connections.ts';
 
 /** What one segment brought. */
 export interface SegmentReading {
   /** The messages it completed, and what stands in the place of one that cannot be used. */
   readonly items: readonly (SipMessage | SipError)[];
-  /** Streams that cannot be read any more, or not for a while, and why: text for people. */
-  readonly lost: readonly string[];
+  /** Streams that cannot be read any more, or not for a while, and why. */
+  readonly lost: readonly Loss[];
   /** It carries bytes of a stream that is not read, because what came before is no SIP or cannot be framed. */
   readonly unread: boolean;
+}
+
+export interface Loss {
+  readonly reason: 'stream-unusable' | 'older-connection' | 'stream-evicted';
+  /** Text for people. */
+  readonly detail: string;
+}
+
+/** SIP was read on this direction of a connection for the first time, or its end has come. */
+export interface DirectionChange {
+  readonly what: 'opened' | 'closed';
+  readonly direction: Direction;
 }
 
 export interface TcpReader {
   /** Takes a TCP segment at `now` ms. `sdp.bytes` of an item lasts until the next segment of its stream. */
   push(packet: PacketView, now: number): SegmentReading;
+  /** Takes up directions of a journal: they are read on wherever they are. */
+  remember(directions: Iterable<Direction>, now: number): void;
+  /** What a journal should know since the last call. */
+  changes(): readonly DirectionChange[];
+  /** Directions that SIP was read on. */
+  known(): Iterable<Direction>;
+  /** SIP connections, known now, that are older than this reader and are not read. */
+  readonly older: number;
 }
 
-export interface TcpReaderOptions {
+/** The bounds, which may change while it runs. */
+export interface TcpBounds {
   /** Connections that are known at once. */
   readonly maxConnections: number;
   /** Bytes kept for segments out of order and not yet acknowledged; and as many for messages not complete. */
   readonly maxBytes: number;
   /** ms without a segment after which a message that is not complete is given up. */
   readonly partialIdleMs: number;
+}
+
+export interface TcpReaderOptions {
+  readonly bounds: () => TcpBounds;
   readonly limits: () => SipLimits;
-  /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
+  /** A connection that was up before is read at once (only for captures). */
   readonly trustMidstream: () => boolean;
+  /** The other end is known by name: what it sends and gets is read on wherever it is. */
+  readonly isNamedPeer: (direction: Direction) => boolean;
+  readonly isInside: (address: string) => boolean;
 }
 
 const NOTHING: SegmentReading = { items: [], lost: [], unread: false };
-const NO_TEXTS: readonly string[] = [];
+const NO_LOSSES: readonly Loss[] = [];
 const NO_ITEMS: SegmentReading['items'] = [];
-/** ms of silence on a TCP stream after which a segment with a whole header block may start a message anew. */
-const RESYNC_SILENCE = 1000;
+const NO_CHANGES: readonly DirectionChange[] = [];
+/** ms in which a direction is not noted as in use again. */
+const NOTED = 60_000;
 
 /** What is kept of one direction of a TCP connection. */
 interface Signalling {
@@ -46,21 +76,38 @@ interface Signalling {
   readonly framer: SipFramer;
   /** When its last segment came. */
   lastAt: number;
+  /** When it was noted as in use; -Infinity while no SIP was read on it. */
+  notedAt: number;
   /** Copies of its bytes differed: nobody can say what the receiver reads. */
   frozen: boolean;
   /** What of its framer's memory is in the sum. */
   counted: number;
+  /** What of the bytes that its framer passed over was told. */
+  skippedTold: number;
   readonly inPartial: Link<Signalling>;
 }
 
 /** SIP messages from TCP segments: reassembly, framing, and the bounds on what both may keep. */
 export function createTcpReader(options: TcpReaderOptions): TcpReader {
-  const { maxBytes, partialIdleMs, limits, trustMidstream } = options;
+  const { bounds, limits, trustMidstream, isNamedPeer, isInside } = options;
+  let lost: Loss[] = [];
+  let pending: DirectionChange[] = [];
   const streams = createStreamTable<Signalling>({
-    maxStreams: options.maxConnections * 2,
-    maxBytes,
-    bufferIdleMs: partialIdleMs,
+    maxStreams: () => bounds().maxConnections * 2,
+    maxBytes: () => bounds().maxBytes,
+    bufferIdleMs: () => bounds().partialIdleMs,
+    onEvict: (stream) => {
+      if (stream.user === null) return;
+      stream.user.framer.lose();
+      count(stream.user);
+      if (stream.user.notedAt === Number.NEGATIVE_INFINITY) return;
+      const detail = `${stream.user.name}: more than ${bounds().maxConnections} connections`;
+      lost.push({ reason: 'stream-evicted', detail });
+    },
   });
+  const known = createKnownDirections(() => bounds().maxConnections * 2);
+  /** Connections older than this reader that begin like SIP, by the key of the direction that was seen first. */
+  const older = new Set<string>();
   /** Streams in the middle of a message, in order of `lastAt`. */
   const partial = createQueue<Signalling>((user) => user.inPartial);
   let held = 0;
@@ -69,44 +116,116 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     const delivery = streams.push(packet, now);
     if (delivery === null) return NOTHING;
     const { stream, bytes } = delivery;
+    if (stream.user === null && !admit(stream, packet.payload)) {
+      return finish(NO_ITEMS, packet.payload.length > 0);
+    }
     stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
-    const lost: string[] = [];
-    expire(now, lost);
+    expire(now);
     if (stream.conflict && !user.frozen) {
       user.frozen = true;
-      lost.push(`${user.name}: two copies of a byte differ`);
+      note(user, 'two copies of a byte differ');
     }
     if (delivery.gap) {
       user.framer.lose();
-      lost.push(`${user.name}: bytes are missing`);
+      note(user, 'bytes are missing');
     }
-    const silence = now - user.lastAt;
     user.lastAt = now;
-    const items =
-      bytes === null || user.frozen ? NO_ITEMS : user.framer.push(bytes, silence >= RESYNC_SILENCE);
+    const items = bytes === null || user.frozen ? NO_ITEMS : user.framer.push(bytes);
     count(user);
-    makeRoom(user, lost);
+    makeRoom(user);
+    tellSkipped(user);
     const { stopped } = user.framer;
     if (stopped !== null && !stream.ignored) streams.ignore(stream);
-    return {
-      items,
-      lost: lost.length === 0 ? NO_TEXTS : lost,
-      unread: stopped !== null && packet.payload.length > 0,
-    };
+    follow(stream, user, items, now);
+    return finish(items, stopped !== null && packet.payload.length > 0);
+  }
+
+  function finish(items: SegmentReading['items'], unread: boolean): SegmentReading {
+    if (lost.length === 0)
+      return items.length === 0 && !unread ? NOTHING : { items, lost: NO_LOSSES, unread };
+    const reading = { items, lost, unread };
+    lost = [];
+    return reading;
+  }
+
+  /**
+   * Whether a stream may be read. One whose beginning was not seen may be anything, a web page's HTTP with SIP in its
+   * middle above all (NAT Slipstreaming): only those of named peers and those known as SIP are.
+   */
+  function admit(stream: Stream<Signalling>, first: Buffer): boolean {
+    if (!stream.midstream) {
+      if (known.delete(stream)) pending.push({ what: 'closed', direction: stream });
+      older.delete(directionKey(stream));
+      return true;
+    }
+    if (!stream.ignored && (trustMidstream() || mayBeReadOn(stream))) return true;
+    if (!stream.ignored) streams.ignore(stream);
+    if (stream.closed) {
+      older.delete(directionKey(stream));
+      older.delete(directionKey(reverseOf(stream)));
+      return false;
+    }
+    if (older.has(directionKey(stream)) || older.has(directionKey(reverseOf(stream)))) return false;
+    if (!looksLikeSip(first)) return false;
+    if (older.size < bounds().maxConnections) older.add(directionKey(stream));
+    lost.push({ reason: 'older-connection', detail: `TCP ${directionKey(stream)}` });
+    return false;
+  }
+
+  /** What comes from outside can open nothing: there it is enough that the inside host's direction is known. */
+  function mayBeReadOn(direction: Direction): boolean {
+    if (isNamedPeer(direction) || known.has(direction)) return true;
+    return !isInside(direction.source) && known.has(reverseOf(direction));
   }
 
   function newSignalling(stream: Stream<Signalling>, first: Buffer): Signalling {
-    const isStart = trustMidstream() && looksLikeSip(first);
-    const { source, sourcePort, destination, destinationPort } = stream;
+    const resync = (trustMidstream() && stream.midstream) || mayBeReadOn(stream);
+    const midstream = stream.midstream && !(trustMidstream() && looksLikeSip(first));
     return {
-      name: `TCP ${source} ${sourcePort} > ${destination} ${destinationPort}`,
-      framer: createSipFramer({ ...limits(), resync: stream.midstream && !isStart }),
+      name: `TCP ${directionKey(stream)}`,
+      framer: createSipFramer({ ...limits(), resync, midstream }),
       lastAt: Number.POSITIVE_INFINITY,
+      notedAt: Number.NEGATIVE_INFINITY,
       frozen: false,
       counted: 0,
+      skippedTold: 0,
       inPartial: newLink(),
     };
+  }
+
+  /** Notes the directions that SIP is read on, and their end. */
+  function follow(
+    stream: Stream<Signalling>,
+    user: Signalling,
+    items: SegmentReading['items'],
+    now: number,
+  ): void {
+    if (stream.closed || stream.ignored || user.frozen) {
+      if (user.notedAt !== Number.NEGATIVE_INFINITY) {
+        user.notedAt = Number.NEGATIVE_INFINITY;
+        if (known.delete(stream)) pending.push({ what: 'closed', direction: stream });
+      }
+      return;
+    }
+    if (user.notedAt === Number.NEGATIVE_INFINITY && !items.some((item) => !('error' in item))) return;
+    streams.keep(stream);
+    if (now - user.notedAt < NOTED) return;
+    user.notedAt = now;
+    if (known.add(stream, now)) pending.push({ what: 'opened', direction: stream });
+    for (const direction of known.expire(now)) pending.push({ what: 'closed', direction });
+  }
+
+  function note(user: Signalling, why: string): void {
+    lost.push({ reason: 'stream-unusable', detail: `${user.name}: ${why}` });
+  }
+
+  /** Once a message was found again, how much was passed over. */
+  function tellSkipped(user: Signalling): void {
+    const { skipped, isLost } = user.framer;
+    if (isLost || skipped === user.skippedTold) return;
+    note(user, `read on after ${skipped - user.skippedTold} bytes that were passed over`);
+    user.skippedTold = skipped;
   }
 
   function count(user: Signalling): void {
@@ -117,24 +236,44 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     else partial.remove(user);
   }
 
-  function giveUp(user: Signalling, why: string, lost: string[]): void {
+  function giveUp(user: Signalling, why: string): void {
     user.framer.lose();
     count(user);
-    lost.push(`${user.name}: ${why}`);
+    note(user, why);
   }
 
-  function expire(now: number, lost: string[]): void {
+  function expire(now: number): void {
+    const { partialIdleMs } = bounds();
     while (partial.first !== null && now - partial.first.lastAt >= partialIdleMs) {
-      giveUp(partial.first, 'a message did not go on', lost);
+      giveUp(partial.first, 'a message did not go on');
     }
   }
 
   /** Messages that wait for their end may not take more than their share: the stream idle longest loses its own. */
-  function makeRoom(latest: Signalling, lost: string[]): void {
+  function makeRoom(latest: Signalling): void {
+    const { maxBytes } = bounds();
     while (held > maxBytes && partial.first !== null && partial.first !== latest) {
-      giveUp(partial.first, 'too many messages are not complete', lost);
+      giveUp(partial.first, 'too many messages are not complete');
     }
   }
 
-  return { push };
+  return {
+    push,
+    remember(directions, now) {
+      for (const direction of directions) known.add(direction, now);
+    },
+    changes() {
+      if (pending.length === 0) return NO_CHANGES;
+      const told = pending;
+      pending = [];
+      return told.map(({ what, direction: { source, sourcePort, destination, destinationPort } }) => ({
+        what,
+        direction: { source, sourcePort, destination, destinationPort },
+      }));
+    },
+    known: () => known.all(),
+    get older() {
+      return older.size;
+    },
+  };
 }

@@ -6,7 +6,7 @@ export interface ReassemblyOptions {
   /** How long a datagram may take from its first fragment to its last, in ms. RFC 8200 allows 60 s, pf uses 30 s. */
   readonly timeoutMs?: number;
   /** Bytes kept over all datagrams, counting 128 bytes of book-keeping a fragment. The oldest datagrams go first. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | (() => number);
   readonly maxDatagrams?: number;
   /** Fragments of one datagram; 65,535 bytes over links of 576 bytes make 119. */
   readonly maxFragments?: number;
@@ -53,7 +53,9 @@ const MAX_PAYLOAD = 65_535;
  * refuses the datagram with all its fragments, those to come included (RFC 5722); an exact duplicate is ignored.
  */
 export function createFragmentReassembler(options: ReassemblyOptions = {}): FragmentReassembler {
-  const { timeoutMs = 30_000, maxBytes = 4 << 20, maxDatagrams = 1024, maxFragments = 128 } = options;
+  const { timeoutMs = 30_000, maxDatagrams = 1024, maxFragments = 128 } = options;
+  const bound = options.maxBytes ?? 4 << 20;
+  const maxBytes = typeof bound === 'number' ? () => bound : bound;
   const datagrams = new Map<string, Datagram>();
   /** In order of `startedAt`. */
   const order = createQueue<Datagram>((datagram) => datagram.inOrder);
@@ -82,7 +84,7 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
   }
 
   function makeRoom(): void {
-    while (order.first !== null && (kept > maxBytes || datagrams.size > maxDatagrams)) forget(order.first);
+    while (order.first !== null && (kept > maxBytes() || datagrams.size > maxDatagrams)) forget(order.first);
   }
 
   function find(view: PacketView, id: number, now: number): Datagram {

@@ -15,18 +15,27 @@ import {
 } from './pages.ts';
 import { createQueue, type Link, newLink } from './queue.ts';
 
-export interface StreamOptions {
-  /** Directions of connections that are known at once; the one idle longest goes first. */
-  readonly maxStreams?: number;
+/** A bound, or what to ask for it each time. */
+type Bound = number | (() => number);
+
+export interface StreamOptions<User = unknown> {
+  /**
+   * Directions of connections that are known at once. Where there are too many, one whose connection is not made yet
+   * makes room, or is closed; then one that is not worth keeping (see `keep`); then any; of each the one idle longest.
+   * Those that are ignored take no room of the others and have as much of their own.
+   */
+  readonly maxStreams?: Bound;
+  /** A stream made room that was neither closed nor ignored. */
+  readonly onEvict?: (stream: Stream<User>) => void;
   /**
    * Bytes: how far beyond a hole a stream is kept, and how much of what was delivered but is not yet
    * acknowledged is remembered to compare retransmissions with.
    */
   readonly windowBytes?: number;
   /** Bytes kept over all streams, book-keeping included. The streams idle longest lose theirs first. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: Bound;
   /** ms without progress after which a hole is given up, or without a packet after which buffers are. */
-  readonly bufferIdleMs?: number;
+  readonly bufferIdleMs?: Bound;
   /** ms without a packet after which a stream is forgotten. */
   readonly streamIdleMs?: number;
 }
@@ -72,12 +81,20 @@ export interface StreamTable<User> {
   push(view: PacketView, now: number): StreamDelivery<User> | null;
   /** The stream stays known, with its flags and its `user`, but nothing of it is kept or delivered any more. */
   ignore(stream: Stream<User>): void;
+  /** The stream is of use: others go before it does. */
+  keep(stream: Stream<User>): void;
   /** Forgets what is older than the time-outs; `push` does so too. */
   expire(now: number): void;
   readonly size: number;
   /** Bytes kept at the moment, book-keeping included. */
   readonly bytes: number;
 }
+
+/**
+ * How long a stream is kept where there are too many: `pending` until both ends have spoken, so that forged packets
+ * push out nothing but each other; `open`; `kept` on the consumer's word.
+ */
+type Rank = 'pending' | 'open' | 'kept' | 'ignored';
 
 /** Positions count the bytes of a stream from 0; `origin` is the sequence number of position 0. */
 interface State<User> extends Stream<User> {
@@ -105,6 +122,7 @@ interface State<User> extends Stream<User> {
   candidate: number | null;
   readonly pages: Pages;
   lastAt: number;
+  rank: Rank;
   readonly inUsed: Link<State<User>>;
   readonly inBuffered: Link<State<User>>;
 }
@@ -113,17 +131,20 @@ interface State<User> extends Stream<User> {
  * TCP reassembly (RFC 9293 section 3.4), one stream for each direction of a connection. The first copy of a
  * byte wins. Work is linear in the bytes pushed, whatever their order.
  */
-export function createStreamTable<User>(options: StreamOptions = {}): StreamTable<User> {
-  const {
-    maxStreams = 65_536,
-    windowBytes = 65_536,
-    maxBytes = 64 << 20,
-    bufferIdleMs = 30_000,
-    streamIdleMs = 7_200_000,
-  } = options;
+export function createStreamTable<User>(options: StreamOptions<User> = {}): StreamTable<User> {
+  const { windowBytes = 65_536, streamIdleMs = 7_200_000 } = options;
+  const maxStreams = asked(options.maxStreams ?? 65_536);
+  const maxBytes = asked(options.maxBytes ?? 64 << 20);
+  const bufferIdleMs = asked(options.bufferIdleMs ?? 30_000);
   const streams = new Map<string, State<User>>();
-  /** All streams, and those that have pages; both in order of `lastAt`. */
-  const used = createQueue<State<User>>((stream) => stream.inUsed);
+  let ignoredCount = 0;
+  /** All streams by rank, and those that have pages; each in order of `lastAt`. */
+  const used = {
+    pending: createQueue<State<User>>((stream) => stream.inUsed),
+    open: createQueue<State<User>>((stream) => stream.inUsed),
+    kept: createQueue<State<User>>((stream) => stream.inUsed),
+    ignored: createQueue<State<User>>((stream) => stream.inUsed),
+  };
   const buffered = createQueue<State<User>>((stream) => stream.inBuffered);
   let pageCount = 0;
 
@@ -153,6 +174,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
       candidate: null,
       pages: new Map(),
       lastAt: 0,
+      rank: 'pending',
       inUsed: newLink(),
       inBuffered: newLink(),
     };
@@ -163,22 +185,49 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
 
   function forget(stream: State<User>): void {
     dropBuffers(stream);
+    if (streams.get(stream.key) !== stream) return;
     streams.delete(stream.key);
-    used.remove(stream);
+    used[stream.rank].remove(stream);
+    if (stream.rank === 'ignored') ignoredCount--;
     if (stream.peer?.peer === stream) stream.peer.peer = null;
   }
 
   function touch(stream: State<User>, now: number): void {
     stream.lastAt = now;
-    used.toBack(stream);
+    used[stream.rank].toBack(stream);
     if (stream.pages.size > 0) buffered.toBack(stream);
-    if (streams.size > maxStreams && used.first !== null) forget(used.first);
+    while (ignoredCount > maxStreams() && used.ignored.first !== null) forget(used.ignored.first);
+    while (streams.size - ignoredCount > maxStreams()) {
+      // The other direction of the same connection goes last: of a connection cut in two nothing is left.
+      const others = [used.pending, used.open, used.kept].map((queue) => queue.first);
+      const first =
+        others.find((one) => one !== null && one !== stream && one !== stream.peer) ?? stream.peer;
+      if (first === null || streams.get(first.key) !== first || first.rank === 'ignored') break;
+      forget(first);
+      if (!first.closed) options.onEvict?.(first);
+    }
+  }
+
+  function moveTo(stream: State<User>, rank: Rank): void {
+    if (stream.rank === rank) return;
+    used[stream.rank].remove(stream);
+    if (stream.rank === 'ignored') ignoredCount--;
+    if (rank === 'ignored') ignoredCount++;
+    stream.rank = rank;
+    used[rank].toBack(stream);
+  }
+
+  /** Once one end has acknowledged what the other began with, both have spoken: RFC 9293 3.5. */
+  function establish(stream: State<User>, peer: State<User>): void {
+    for (const one of [stream, peer]) if (one.rank === 'pending' && !one.closed) moveTo(one, 'open');
   }
 
   function expire(now: number): void {
-    while (buffered.first !== null && now - buffered.first.lastAt >= bufferIdleMs)
+    while (buffered.first !== null && now - buffered.first.lastAt >= bufferIdleMs())
       dropBuffers(buffered.first);
-    while (used.first !== null && now - used.first.lastAt >= streamIdleMs) forget(used.first);
+    for (const queue of [used.pending, used.open, used.kept, used.ignored]) {
+      while (queue.first !== null && now - queue.first.lastAt >= streamIdleMs) forget(queue.first);
+    }
   }
 
   function dropBuffers(stream: State<User>): void {
@@ -212,7 +261,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
 
   function makeRoom(stream: State<User>, position: number, length: number): boolean {
     const needed = pagesNeeded(stream.pages, position, length);
-    while ((pageCount + needed) * PAGE_COST > maxBytes) {
+    while ((pageCount + needed) * PAGE_COST > maxBytes()) {
       const oldest = buffered.first;
       if (oldest === null || oldest === stream) return false;
       dropBuffers(oldest);
@@ -270,7 +319,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     return (
       stream.lost ||
       stream.acked > stream.next ||
-      (stream.holeSince !== null && now - stream.holeSince >= bufferIdleMs)
+      (stream.holeSince !== null && now - stream.holeSince >= bufferIdleMs())
     );
   }
 
@@ -340,6 +389,9 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
       stream = create(key, view, stream.candidate ?? dataSeq, false);
     }
     touch(stream, now);
+    const other = stream.peer;
+    if (other !== null && stream.rank === 'pending' && hasSpoken(stream, other, tcp))
+      establish(stream, other);
     if (stream.closed || (syn && dataSeq !== stream.origin)) return { stream, bytes: null, gap: false };
 
     const position = positionOf(stream, dataSeq);
@@ -359,7 +411,7 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     const delivery = stream.ignored
       ? { stream, bytes: null, gap: false }
       : take(stream, position, view.payload, now);
-    if (stream.finAt !== null && stream.next >= stream.finAt) stream.closed = true;
+    if (stream.finAt !== null && stream.next >= stream.finAt) close(stream);
     return delivery;
   }
 
@@ -377,11 +429,16 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
   }
 
   function closeBoth(stream: State<User>): void {
+    for (const one of [stream, stream.peer]) {
+      if (one === null) continue;
+      close(one);
+      dropBuffers(one);
+    }
+  }
+
+  function close(stream: State<User>): void {
     stream.closed = true;
-    dropBuffers(stream);
-    if (stream.peer === null) return;
-    stream.peer.closed = true;
-    dropBuffers(stream.peer);
+    if (stream.rank !== 'ignored') moveTo(stream, 'pending');
   }
 
   function ignore(stream: Stream<User>): void {
@@ -390,11 +447,18 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
     own.aheadEnd = own.next;
     dropBuffers(own);
     own.ignored = true;
+    moveTo(own, 'ignored');
+  }
+
+  function keep(stream: Stream<User>): void {
+    const own = stream as State<User>;
+    if (streams.get(own.key) === own && own.rank === 'open') moveTo(own, 'kept');
   }
 
   return {
     push,
     ignore,
+    keep,
     expire,
     get size() {
       return streams.size;
@@ -403,6 +467,21 @@ export function createStreamTable<User>(options: StreamOptions = {}): StreamTabl
       return pageCount * PAGE_COST;
     },
   };
+}
+
+function asked(bound: Bound): () => number {
+  return typeof bound === 'number' ? () => bound : bound;
+}
+
+/**
+ * Whether this segment shows that its sender has seen what the other end began with: it acknowledges that. Where the
+ * beginning was not seen, that both ends send is all there is to see.
+ */
+function hasSpoken(stream: State<unknown>, peer: State<unknown>, { flags, ack }: TcpFields): boolean {
+  if (stream.midstream || peer.midstream) return true;
+  if ((flags & TCP_ACK) === 0 || (flags & TCP_SYN) !== 0) return false;
+  const position = positionOf(peer, ack);
+  return position >= 0 && position <= peer.next;
 }
 
 type Ends = Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>;

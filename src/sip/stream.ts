@@ -4,17 +4,20 @@ import { type Head, readHead, sipError } from './head.ts';
 import type { SipError, SipErrorReason, SipMessage } from './message.ts';
 import { finishMessage, missingContentLength } from './read.ts';
 import { recogniseStart } from './recognise.ts';
+import { createMessageSearch, type MessageSearch } from './search.ts';
 
 export interface FramerOptions {
   readonly maxHeaders: number;
   /** Bytes of one message, headers and body. */
   readonly maxBytes: number;
   /**
-   * True to pick up a stream whose beginning was not seen, or whose framing was lost: at a segment after a
-   * silence that holds a start-line and a complete header block, and nowhere else. False (the default) leaves
-   * such a stream alone for good.
+   * True to find the next message, by its start-line and its framing, where the framing was lost. False (the
+   * default) leaves such a stream alone for good: whoever can write into one could put SIP in the middle of it. A
+   * stream that does not begin with SIP is left alone in any case.
    */
   readonly resync: boolean;
+  /** The first byte is in the middle of a stream: with `resync` the first message is looked for as well. */
+  readonly midstream: boolean;
 }
 
 /** Cuts one direction of a TCP connection into SIP messages. */
@@ -22,28 +25,32 @@ export interface SipFramer {
   /**
    * Takes the next bytes of the stream, in order and without gaps, and answers the messages they complete. An
    * error stands for a message that must not be used; if the stream cannot be framed any further it is the last
-   * answer ever (`stopped`). `sdp.bytes` of an answer lasts until the next push. `afterSilence` says that the
-   * stream was idle before these bytes; it matters only while picking up. Never throws; the work of all pushes
-   * together is linear in the bytes.
+   * answer ever (`stopped`), unless `resync`. `sdp.bytes` of an answer lasts until the next push. Never throws; the
+   * work of all pushes together is linear in the bytes.
    */
-  push(bytes: Buffer, afterSilence?: boolean): readonly (SipMessage | SipError)[];
+  push(bytes: Buffer): readonly (SipMessage | SipError)[];
   /** Bytes of the stream are missing, or the message held never completed: drops it, and the framing with it. */
   lose(): void;
   /** Bytes held for a message that is not complete. */
   readonly held: number;
   /** Bytes of memory that this takes. */
   readonly memory: number;
+  /** Bytes that were passed over in looking for a message. */
+  readonly skipped: number;
+  /** A message is being looked for. */
+  readonly isLost: boolean;
   /** Why the stream is not read any more, null while it is. */
   readonly stopped: SipErrorReason | null;
 }
 
-const DEFAULTS: FramerOptions = { maxHeaders: 256, maxBytes: 65_536, resync: false };
+const DEFAULTS: FramerOptions = { maxHeaders: 256, maxBytes: 65_536, resync: false, midstream: false };
 /** Bytes within which method and URI scheme of a request line have ended, or it is none. */
 const FIRST_WORDS = 256;
 /** The longest start-line. */
 const MAX_START_LINE = 8192;
 
 const EMPTY = Buffer.alloc(0);
+const NOT_FOLLOWED = sipError('not-sip', 'no message follows');
 const NOTHING: readonly (SipMessage | SipError)[] = [];
 
 interface Stream {
@@ -57,7 +64,15 @@ interface Stream {
   isSip: boolean;
   /** Its head, once that is complete. */
   head: Head | null;
+  /** Null where the stream is left alone once its framing is lost. */
+  readonly search: MessageSearch | null;
   isLost: boolean;
+  /** The message at hand was found by a search: what follows it has to begin like a message, too. */
+  isFound: boolean;
+  /** It has had a message, or was one of SIP before: what comes in between does not make it something else. */
+  isKnown: boolean;
+  /** Bytes of candidates that turned out to be none. */
+  rejected: number;
   stopped: SipErrorReason | null;
 }
 
@@ -69,25 +84,37 @@ interface Stream {
  * the middle of an HTTP request, at the start of a segment.
  */
 export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer {
+  const all = { ...DEFAULTS, ...options };
   const stream: Stream = {
-    options: { ...DEFAULTS, ...options },
+    options: all,
     buffer: EMPTY,
     size: 0,
     scanned: 0,
     hasStartLine: false,
     isSip: false,
     head: null,
-    isLost: options.resync === true,
+    search: all.resync ? createMessageSearch(all.maxBytes) : null,
+    isLost: false,
+    isFound: false,
+    isKnown: all.midstream,
+    rejected: 0,
     stopped: null,
   };
+  if (all.midstream) lose(stream);
   return {
-    push: (bytes, afterSilence = false) => push(stream, bytes, afterSilence),
+    push: (bytes) => push(stream, bytes),
     lose: () => lose(stream),
     get held() {
       return stream.size;
     },
     get memory() {
-      return stream.buffer.length;
+      return stream.buffer.length + (stream.search?.memory ?? 0);
+    },
+    get skipped() {
+      return stream.rejected + (stream.search?.skipped ?? 0);
+    },
+    get isLost() {
+      return stream.isLost;
     },
     get stopped() {
       return stream.stopped;
@@ -95,27 +122,34 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
   };
 }
 
-function push(stream: Stream, segment: Buffer, afterSilence: boolean): readonly (SipMessage | SipError)[] {
+function push(stream: Stream, segment: Buffer): readonly (SipMessage | SipError)[] {
   if (stream.stopped !== null) return NOTHING;
-  if (stream.isLost) {
-    if (!afterSilence || !holdsHeaders(segment)) return NOTHING;
-    stream.isLost = false;
-  }
   const answers: (SipMessage | SipError)[] = [];
-  let rest = stream.size === 0 ? segment : append(stream, segment);
+  let rest = stream.isLost ? find(stream, segment) : stream.size === 0 ? segment : append(stream, segment);
   while (rest.length > 0) {
     if (stream.scanned === 0) rest = withoutFillers(rest);
     const answer = rest.length === 0 ? null : takeMessage(stream, rest);
     if (answer === null) break;
-    answers.push(answer.message);
+    if (answer.message !== null) answers.push(answer.message);
     rest = answer.length === rest.length ? EMPTY : rest.subarray(answer.length);
+    if (stream.isLost) rest = find(stream, rest);
   }
   hold(stream, rest);
   return answers;
 }
 
+/** The next message and what follows it; nothing while none is found. */
+function find(stream: Stream, bytes: Buffer): Buffer {
+  const found = bytes.length === 0 ? null : (stream.search?.push(bytes) ?? null);
+  if (found === null) return EMPTY;
+  stream.isLost = false;
+  stream.isFound = true;
+  return found;
+}
+
 interface Framed {
-  readonly message: SipMessage | SipError;
+  /** Null for what looked like a message and was none. */
+  readonly message: SipMessage | SipError | null;
   readonly length: number;
 }
 
@@ -125,15 +159,15 @@ function takeMessage(stream: Stream, rest: Buffer): Framed | null {
     const head = takeHead(stream, rest);
     if (head === null) return null;
     const error = 'error' in head ? head : problemOf(head, stream.options.maxBytes);
-    if (error !== null) {
-      stop(stream, error.error);
-      return { message: error, length: rest.length };
-    }
+    if (error !== null) return refuse(stream, rest, error);
     stream.head = head as Head;
   }
   const { head } = stream;
   const length = head.bodyStart + head.contentLength;
   if (rest.length < length) return null;
+  if (stream.isFound && !isFollowedByMessage(rest, length)) return refuse(stream, rest, NOT_FOLLOWED, length);
+  stream.isFound = false;
+  stream.isKnown = true;
   stream.head = null;
   stream.scanned = 0;
   stream.hasStartLine = false;
@@ -189,9 +223,26 @@ function endOfHead(stream: Stream, bytes: Buffer): number {
   }
 }
 
-/** Whether a stream may be picked up here: a start-line and all headers of one message, at the very beginning. */
-function holdsHeaders(segment: Buffer): boolean {
-  return recogniseStart(segment) === 'sip' && segment.includes('\r\n\r\n');
+/**
+ * After this the stream is left alone, or the next message is looked for: behind the start-line, or behind what is
+ * certainly none.
+ */
+function refuse(stream: Stream, rest: Buffer, error: SipError, behind?: number): Framed {
+  if (stream.search === null || !stream.isKnown) {
+    stop(stream, error.error);
+    return { message: error, length: rest.length };
+  }
+  const { isFound } = stream;
+  const lineFeed = rest.indexOf(LF);
+  const length = behind ?? (lineFeed < 0 ? rest.length : lineFeed + 1);
+  stream.rejected += length;
+  lose(stream);
+  return { message: isFound ? null : error, length };
+}
+
+/** What follows the message in these bytes, as far as there is something. */
+function isFollowedByMessage(bytes: Buffer, length: number): boolean {
+  return bytes.length === length || recogniseStart(bytes.subarray(length)) !== 'other';
 }
 
 function withoutFillers(bytes: Buffer): Buffer {
@@ -228,6 +279,8 @@ function lose(stream: Stream): void {
   stream.scanned = 0;
   stream.hasStartLine = false;
   stream.isSip = false;
-  if (stream.options.resync) stream.isLost = true;
+  stream.isFound = false;
+  stream.search?.reset();
+  if (stream.search !== null) stream.isLost = true;
   else stream.stopped ??= 'truncated-body';
 }

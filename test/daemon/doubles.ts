@@ -131,6 +131,8 @@ export function createInspectorDouble() {
         change: { open: records.flatMap(({ held }) => held.map((one) => one.pinhole)), close: [] },
       });
     },
+    directionChanges: () => [],
+    remember: () => {},
     learn: (ingress) => {
       learned.push(ingress);
     },
@@ -148,6 +150,7 @@ export function createInspectorDouble() {
       keepalives: 0,
       malformed: 0,
       spoofed: 0,
+      olderConnections: 0,
       unreadable: new Map(),
       messages: { udp: 0, tcp: 0 },
       methods: new Map(),

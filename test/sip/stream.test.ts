@@ -113,15 +113,20 @@ describe('framing a stream (RFC 3261 18.3)', () => {
       fc.nat({ max: offer.length }).map((length) => offer.subarray(0, length)),
     );
     fc.assert(
-      fc.property(fc.array(piece, { maxLength: 12 }), fc.boolean(), (pieces, resync) => {
-        const framer = createSipFramer({ resync });
-        for (const bytes of pieces) {
-          const wasStopped = framer.stopped !== null;
-          const answers = framer.push(bytes, true);
-          if (wasStopped) assert.equal(answers.length, 0);
-          assert.ok(framer.held <= 65_536);
-        }
-      }),
+      fc.property(
+        fc.array(piece, { maxLength: 12 }),
+        fc.boolean(),
+        fc.boolean(),
+        (pieces, resync, midstream) => {
+          const framer = createSipFramer({ resync, midstream });
+          for (const bytes of pieces) {
+            const wasStopped = framer.stopped !== null;
+            const answers = framer.push(bytes);
+            if (wasStopped) assert.equal(answers.length, 0);
+            assert.ok(framer.held <= 65_536);
+          }
+        },
+      ),
     );
   });
 });
@@ -145,7 +150,7 @@ describe('a stream that cannot be framed opens nothing any more', () => {
     const [answer] = framer.push(Buffer.from(post + 'x'.repeat(1000)));
     assert.equal(mustRefuse(answer!).error, 'not-sip');
     assert.deepEqual(framer.push(options), []);
-    assert.deepEqual(framer.push(offer, true), []);
+    assert.deepEqual(framer.push(offer), []);
     assert.equal(framer.stopped, 'not-sip');
   });
 
@@ -206,24 +211,93 @@ describe('a stream that cannot be framed opens nothing any more', () => {
 });
 
 describe('a stream whose framing is lost', () => {
-  it('is left alone for good, unless picking up was asked for', () => {
+  const search = { resync: true, midstream: true };
+  const sipfrag = bytesOf(
+    [
+      'NOTIFY sip:carol@chicago.example.com SIP/2.0',
+      'Via: SIP/2.0/TCP pc33.atlanta.example.com;branch=z9hG4bKnotify',
+      'To: <sip:carol@chicago.example.com>;tag=1',
+      'From: Alice <sip:alice@atlanta.example.com>;tag=2',
+      'Call-ID: notify',
+      'CSeq: 1 NOTIFY',
+      'Content-Type: message/sipfrag',
+      'Content-Length: 20',
+    ],
+    'SIP/2.0 100 Trying\r\n',
+  );
+
+  it('is left alone for good, unless resync was asked for', () => {
     const framer = createSipFramer();
     framer.push(offer.subarray(0, 100));
     framer.lose();
     assert.equal(framer.held, 0);
-    assert.deepEqual(framer.push(offer, true), []);
+    assert.deepEqual(framer.push(offer), []);
     assert.equal(framer.stopped, 'truncated-body');
   });
 
-  it('is picked up at a header block that begins a segment after silence, and nowhere else', () => {
+  it('is left alone where it did not begin with SIP, resync or not', () => {
     const framer = createSipFramer({ resync: true });
+    const [answer] = framer.push(Buffer.from('POST / HTTP/1.1\r\nHost: x\r\n\r\n'));
+    assert.equal(mustRefuse(answer!).error, 'not-sip');
     assert.deepEqual(framer.push(offer), []);
-    assert.deepEqual(framer.push(Buffer.concat([Buffer.from('v=0\r\n'), offer]), true), []);
-    assert.deepEqual(framer.push(offer.subarray(0, 200), true), []);
-    assert.equal(mustRead(framer.push(offer, true)[0]!).method, 'INVITE');
-    assert.equal(mustRead(framer.push(options)[0]!).method, 'OPTIONS');
-    framer.lose();
-    assert.deepEqual(framer.push(options), []);
-    assert.equal(mustRead(framer.push(options, true)[0]!).method, 'OPTIONS');
+    assert.equal(framer.stopped, 'not-sip');
+  });
+
+  it('goes on with the next message, wherever it begins and however it is cut', () => {
+    const whole = Buffer.concat([offer.subarray(120), options, offer]);
+    const expected = answersTo([options, offer]);
+    fc.assert(
+      fc.property(fc.array(fc.nat(whole.length - 1), { maxLength: 6 }), (places) => {
+        assert.deepEqual(answersTo(cut(whole, places), search), expected);
+      }),
+    );
+    assert.deepEqual(answersTo(bytewise(whole), search), expected);
+  });
+
+  it('says how much it has passed over', () => {
+    const framer = createSipFramer(search);
+    framer.push(Buffer.concat([offer.subarray(120), options]));
+    assert.equal(framer.skipped, offer.length - 120);
+    assert.equal(framer.isLost, false);
+  });
+
+  it('takes no status line in the body of a NOTIFY for a message (RFC 3515 2.4.5)', () => {
+    const whole = Buffer.concat([sipfrag.subarray(60), offer]);
+    assert.deepEqual(answersTo([whole], search), answersTo([offer]));
+    assert.deepEqual(answersTo(bytewise(whole), search), answersTo([offer]));
+  });
+
+  it('takes nothing for a message that no message follows', () => {
+    const forged = Buffer.concat([options, Buffer.from('more of the body\r\n'), offer]);
+    assert.deepEqual(answersTo([forged], search), answersTo([offer]));
+  });
+
+  it('after bytes were lost, after a message that never ended, after what is no message', () => {
+    for (const spoil of [
+      (framer: ReturnType<typeof createSipFramer>) => framer.lose(),
+      (framer: ReturnType<typeof createSipFramer>) => {
+        framer.push(offer.subarray(0, 300));
+        framer.lose();
+      },
+      (framer: ReturnType<typeof createSipFramer>) => {
+        assert.equal(mustRefuse(framer.push(Buffer.from('v=0\r\ns=-\r\n'))[0]!).error, 'not-sip');
+      },
+    ]) {
+      const framer = createSipFramer({ resync: true });
+      assert.equal(mustRead(framer.push(options)[0]!).method, 'OPTIONS');
+      spoil(framer);
+      assert.equal(mustRead(framer.push(offer)[0]!).method, 'INVITE');
+      assert.equal(mustRead(framer.push(options)[0]!).method, 'OPTIONS');
+      assert.equal(framer.stopped, null);
+    }
+  });
+
+  it('keeps no more than one message, whatever the bytes', () => {
+    const framer = createSipFramer({ ...search, maxBytes: 4096 });
+    const line = Buffer.from('INVITE sip:a@b SIP/2.0\r\n');
+    for (let count = 0; count < 500; count++) framer.push(line);
+    for (let count = 0; count < 500; count++) framer.push(Buffer.from(`X-${count}: ${'x'.repeat(90)}\r\n`));
+    for (let count = 0; count < 500; count++) framer.push(Buffer.alloc(100, 0x41));
+    assert.ok(framer.memory <= 32_768, String(framer.memory));
   });
 });

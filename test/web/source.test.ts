@@ -42,6 +42,7 @@ function status(missing = 0): DataPathStatus {
         keepalives: 0,
         malformed: 0,
         spoofed: 0,
+        olderConnections: 0,
         unreadable: {},
         callsStarted: CALLS,
       },

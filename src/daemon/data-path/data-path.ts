@@ -1,6 +1,7 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Settings } from '../../config/schema.ts';
+import type { Direction } from '../../inspector/connections.ts';
 import type { CallRecord, Inspection, Inspector } from '../../inspector.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order, Report } from '../messages.ts';
@@ -38,9 +39,15 @@ export interface DataPath {
   /**
    * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
    * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known; `addresses`:
-   * those of interfaces that stand for inside hosts.
+   * those of interfaces that stand for inside hosts; `directions`: those of TCP connections that are read on
+   * wherever they are.
    */
-  start(records: readonly CallRecord[], ingress?: Ingress | null, addresses?: InterfaceAddresses): void;
+  start(
+    records: readonly CallRecord[],
+    ingress?: Ingress | null,
+    addresses?: InterfaceAddresses,
+    directions?: readonly Direction[],
+  ): void;
   /**
    * One turn: waits for packets, for at most a tenth of a second; passes those at hand; does what is due. False
    * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
@@ -109,6 +116,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   function afterwards({ change, events }: Inspection, at: number, deadline: boolean): void {
     try {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
+      outbox.follow(inspector.directionChanges(), at);
       if (events.length === 0) return;
       outbox.note(events);
       filter.note(events);
@@ -141,9 +149,11 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     records: readonly CallRecord[],
     found: Ingress | null = null,
     addresses: InterfaceAddresses = {},
+    directions: readonly Direction[] = [],
   ): void {
     passage.passCulprit();
     passage.learn(found);
+    inspector.remember(directions, clock());
     filter.takeLeftovers(records);
     let calls = 0;
     for (const record of records) {

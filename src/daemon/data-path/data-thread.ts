@@ -79,8 +79,8 @@ async function runThread(data: ThreadData): Promise<void> {
       post,
       backlog: () => posted - Atomics.load(data.taken, 0),
     });
-    const records = readRecords(journal, () => ends.firewall.list());
-    path.start(records, ingress, addresses);
+    const { calls, directions } = readRecords(journal, () => ends.firewall.list());
+    path.start(calls, ingress, addresses, directions);
     heartbeat?.ready();
     try {
       while (path.turn());

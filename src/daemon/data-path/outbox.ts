@@ -1,14 +1,18 @@
 import { serialize } from 'node:v8';
 import type { Call } from '../../call/call.ts';
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
+import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector, InspectorEvent } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
+import { directionEntry } from '../journal/records.ts';
 import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report, Told } from '../messages.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {
   /** Takes up what a packet or a deadline led to. */
   note(events: readonly InspectorEvent[]): void;
+  /** For the journal: directions of TCP connections that SIP is read on. */
+  follow(changes: readonly DirectionChange[], now: number): void;
   /** For the history of calls. */
   tell(told: Told): void;
   /** States of these pinholes are to be killed. */
@@ -60,6 +64,8 @@ export function createOutbox(
   backlog: () => number = () => 0,
 ): Outbox {
   const changed = new Set<Call>();
+  /** Records of directions of TCP connections, the last of each. */
+  const directions = new Map<string, JournalEntry>();
   let closedPinholes: Pinhole[] = [];
   let counts = new Map<string, Traffic>();
   let events: DaemonEvent[] = [];
@@ -121,6 +127,11 @@ export function createOutbox(
 
   function send(): void {
     const records: JournalEntry[] = [];
+    for (const [name, record] of directions) {
+      if (records.length >= SLICE) break;
+      directions.delete(name);
+      records.push(record);
+    }
     for (const call of changed) {
       if (records.length >= SLICE) break;
       changed.delete(call);
@@ -139,12 +150,20 @@ export function createOutbox(
     events = [];
     told = told.slice(TOLD_SLICE);
     quietAt = Number.POSITIVE_INFINITY;
-    dueAt = changed.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
+    dueAt = changed.size + directions.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
     post(batch);
   }
 
   return {
     note,
+    follow(changes, now) {
+      if (changes.length === 0) return;
+      for (const change of changes) {
+        const record = directionEntry(change, now);
+        directions.set(record.hash, record);
+      }
+      soon();
+    },
     tell(one) {
       if (told.length < MOST_EVENTS) told.push(one);
       else counters.eventsLost++;

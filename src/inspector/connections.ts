@@ -1,0 +1,70 @@
+import type { Address } from '../address/address.ts';
+
+/** One direction of a TCP connection. */
+export interface Direction {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+}
+
+/** `10.0.0.1 40000 > 10.0.0.2 5060` */
+export function directionKey({ source, sourcePort, destination, destinationPort }: Direction): string {
+  return `${source} ${sourcePort} > ${destination} ${destinationPort}`;
+}
+
+export function reverseOf({ source, sourcePort, destination, destinationPort }: Direction): Direction {
+  return {
+    source: destination,
+    sourcePort: destinationPort,
+    destination: source,
+    destinationPort: sourcePort,
+  };
+}
+
+/** Directions of connections that SIP was read on from their beginning, so that they can be read on in their middle. */
+export interface KnownDirections {
+  has(direction: Direction): boolean;
+  /** Notes it as in use at `now`; true where it is new. */
+  add(direction: Direction, now: number): boolean;
+  /** True where it was known. */
+  delete(direction: Direction): boolean;
+  /** Takes out those that have to make room, and those that were not in use for a day. */
+  expire(now: number): readonly Direction[];
+  all(): Iterable<Direction>;
+}
+
+/** ms without a segment after which the same four numbers may be another connection. */
+const UNUSED = 86_400_000;
+
+const NONE: readonly Direction[] = [];
+
+/** Keeps at most `most` of them, those used last. */
+export function createKnownDirections(most: () => number): KnownDirections {
+  /** In the order of their last use. */
+  const known = new Map<string, { readonly direction: Direction; readonly usedAt: number }>();
+  return {
+    has: (direction) => known.has(directionKey(direction)),
+    add({ source, sourcePort, destination, destinationPort }, now) {
+      const direction = { source, sourcePort, destination, destinationPort };
+      const key = directionKey(direction);
+      const isNew = !known.delete(key);
+      known.set(key, { direction, usedAt: now });
+      return isNew;
+    },
+    delete: (direction) => known.delete(directionKey(direction)),
+    expire(now) {
+      let gone: Direction[] | null = null;
+      for (const [key, { direction, usedAt }] of known) {
+        if (known.size <= most() && now - usedAt < UNUSED) break;
+        known.delete(key);
+        gone ??= [];
+        gone.push(direction);
+      }
+      return gone ?? NONE;
+    },
+    *all() {
+      for (const { direction } of known.values()) yield direction;
+    },
+  };
+}
