@@ -130,7 +130,7 @@ export const schema = {
     [],
     'The interfaces that packets of inside hosts come in through, those of VPNs included. An inside address on a ' +
       'packet from any other is forged and opens nothing. An empty list: the routes of this machine say which they ' +
-      'are, and `pinholed doctor` shows what was found. Interfaces and routes are looked at again all the time.',
+      'are. Interfaces and routes are looked at again all the time.',
   ),
   mediaHosts: list(
     networks(0),

@@ -46,7 +46,10 @@ type Row = Readonly<Record<string, string>>;
 
 /** The innermost occurrence of each field in each frame. */
 function tshark(path: string): Map<number, Row> {
-  const args = ['-n', '-r', path, '-T', 'fields', '-E', 'occurrence=l', ...FIELDS.flatMap((f) => ['-e', f])];
+  // ESP without encryption (RFC 2410) is read by tshark when it is asked to.
+  const esp = ['-o', 'esp.enable_null_encryption_decode_heuristic:TRUE'];
+  const fields = ['-T', 'fields', '-E', 'occurrence=l', ...FIELDS.flatMap((f) => ['-e', f])];
+  const args = ['-n', ...esp, '-r', path, ...fields];
   const run = spawnSync('tshark', args, { encoding: 'utf8', maxBuffer: 1 << 28 });
   const rows = new Map<number, Row>();
   for (const line of run.stdout.split('\n').filter(Boolean)) {

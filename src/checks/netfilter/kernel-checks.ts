@@ -139,7 +139,8 @@ function checkReversePath(read: ReadFile): Finding[] {
       : caution(
           'reverse-path',
           `${text}: they came in where an answer would not go out`,
-          'where calls take two ways, let rp_filter be 2 (loose) on these interfaces',
+          'somebody forges addresses, or an answer has another way than what came: give such hosts a route through the ' +
+            'interface they use; loose (2) would let outside hosts forge inside addresses',
         ),
   ];
 }
