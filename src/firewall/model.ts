@@ -15,8 +15,6 @@ export interface Answer {
 export interface ModelFirewall extends Firewall {
   /** Would this packet pass at `now` (ms)? Makes and refreshes states as a packet filter does. */
   ask(flow: Flow, bytes: number, now: number): Answer;
-  /** The pinhole to the place that this packet comes from, from where it goes: its owner sends. Null when there is none. */
-  ownerSends(flow: Flow): string | null;
 }
 
 export interface ModelOptions {
@@ -165,7 +163,6 @@ export function createModelFirewall({
   return {
     commit,
     ask,
-    ownerSends: (flow) => index.find(reverse(flow))?.pinhole.id ?? null,
     killStates,
     list: () => [...open.values()].map(({ views }) => views[0]!.pinhole),
     traffic: () =>

@@ -283,11 +283,12 @@ export function createReplay(options: ReplayOptions): Replay {
   /** Would this packet pass? */
   function ask(packet: PacketView, time: number): void {
     const { source, sourcePort, destination, destinationPort, payload } = packet;
-    const asked = { protocol: 'udp', source, sourcePort, destination, destinationPort } as const;
-    const answer = firewall.ask(asked, payload.length, now);
-    const sent = firewall.ownerSends(asked);
-    if (sent !== null) inspector.traffic(sent, now, 'sent');
-    else if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
+    const answer = firewall.ask(
+      { protocol: 'udp', source, sourcePort, destination, destinationPort },
+      payload.length,
+      now,
+    );
+    if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
     if (window.from !== null && time < window.from) return;
     const flow = flows.of(packet, place, time);
     if (isCopy) {
