@@ -76,7 +76,11 @@ const MAX_NOTED = 3;
  */
 export function createReplay(options: ReplayOptions): Replay {
   const { settings, window, tunnels, sipPorts, files, assumed = false } = options;
-  const inspector = createInspector(() => settings);
+  // The media of a capture is counted without its direction, as packet filters count it.
+  const inspector = createInspector(() => ({
+    ...settings,
+    timers: { ...settings.timers, oneWay: Number.POSITIVE_INFINITY },
+  }));
   const firewall = createModelFirewall();
   const reader = createPacketReader({ tunnels, maxBytes: settings.caps.reassemblyBytes });
   const isInside = settings.inside === 'any' ? () => true : networkSet(settings.inside);
