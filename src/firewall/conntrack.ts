@@ -7,7 +7,7 @@ import {
 } from '../../native-bindings/linux/ctnetlink.ts';
 import type { NetlinkSocket } from '../../native-bindings/linux/netlink.ts';
 import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
-import { createOpeningIndex, type Flow, type Opening } from '../pinhole/opening.ts';
+import { createOpeningIndex, type Flow, type Opening, reverse } from '../pinhole/opening.ts';
 
 /** IPPROTO_ numbers. */
 const protocols: Readonly<Record<number, 'udp' | 'tcp'>> = { 6: 'tcp', 17: 'udp' };
@@ -52,7 +52,7 @@ export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Openi
     const protocol = protocols[original.protocol];
     if (protocol === undefined) return;
     const towards = outer.find(asSent(protocol, original));
-    const from = inner.find(reversed(asSent(protocol, original)));
+    const from = inner.find(reverse(asSent(protocol, original)));
     const astray = towards !== null && format(reply.source) !== towards.host;
     const renamed =
       from !== null &&
@@ -74,16 +74,6 @@ function asSent(protocol: 'udp' | 'tcp', tuple: FlowTuple): Flow {
     sourcePort: tuple.sourcePort,
     destination: format(tuple.destination),
     destinationPort: tuple.destinationPort,
-  };
-}
-
-function reversed({ protocol, source, sourcePort, destination, destinationPort }: Flow): Flow {
-  return {
-    protocol,
-    source: destination,
-    sourcePort: destinationPort,
-    destination: source,
-    destinationPort: sourcePort,
   };
 }
 

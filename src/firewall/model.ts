@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
-import { createOpeningIndex, type Flow, lets, type Opening } from '../pinhole/opening.ts';
+import { createOpeningIndex, type Flow, lets, type Opening, reverse } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { type Firewall, FirewallError, type LastCounts, type Traffic } from './firewall.ts';
 
@@ -195,16 +195,6 @@ function flowsOf(flow: Flow, view: View): Flow[] {
 
 function bothWays(flow: Flow): Flow[] {
   return [flow, reverse(flow)];
-}
-
-function reverse({ protocol, source, sourcePort, destination, destinationPort }: Flow): Flow {
-  return {
-    protocol,
-    source: destination,
-    sourcePort: destinationPort,
-    destination: source,
-    destinationPort: sourcePort,
-  };
 }
 
 function keyOf({ protocol, source, sourcePort, destination, destinationPort }: Flow): string {

@@ -43,6 +43,17 @@ export interface Flow {
   readonly destinationPort: number;
 }
 
+/** The flow of the answers. */
+export function reverse({ protocol, source, sourcePort, destination, destinationPort }: Flow): Flow {
+  return {
+    protocol,
+    source: destination,
+    sourcePort: destinationPort,
+    destination: source,
+    destinationPort: sourcePort,
+  };
+}
+
 /** Whether packets of this flow pass by this opening. */
 export function lets(opening: Omit<Opening, 'direction' | 'translation'>, flow: Flow): boolean {
   const { protocol, sources, sourcePort, address, ports } = opening;
