@@ -1,6 +1,7 @@
 import { REFUSALS } from '../../../call/refusal.ts';
 import { printable } from '../../../printable.ts';
-import type { LooseResponse, UnreadDescription } from '../signalling.ts';
+import type { LooseResponse } from '../signalling/transactions.ts';
+import type { UnreadDescription } from '../signalling/unread.ts';
 import { type Knowledge, said } from './knowledge.ts';
 
 export interface Reason {

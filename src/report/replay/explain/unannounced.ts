@@ -3,7 +3,9 @@ import { REFUSALS } from '../../../call/refusal.ts';
 import { printable } from '../../../printable.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
 import type { BlockedSpell, Flow } from '../flows.ts';
-import type { Hidden, Unaddressed, UnreadDescription } from '../signalling.ts';
+import type { Hidden } from '../signalling/hidden.ts';
+import type { Unaddressed } from '../signalling/unaddressed.ts';
+import type { UnreadDescription } from '../signalling/unread.ts';
 import { capital, destinationOf, type Explanation, type Knowledge, said, seconds } from './knowledge.ts';
 import { whyUnread } from './response.ts';
 

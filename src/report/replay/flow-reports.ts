@@ -1,0 +1,95 @@
+import type { Address } from '../../address/address.ts';
+import type { Side } from '../../call/wanted.ts';
+import type { Announcement, Announcements } from './announced.ts';
+import type { CallRecord } from './calls.ts';
+import { explain } from './explain/explain.ts';
+import type { Knowledge } from './explain/knowledge.ts';
+import { type Findings, isAnnounced } from './findings.ts';
+import type { Flow } from './flows.ts';
+import type { FlowReport } from './model.ts';
+
+/** The flows that are media, with whose they are and why they were blocked. `knowledge` is told which flow is the reverse of which. */
+export function flowReports(
+  findings: Findings,
+  knowledge: (reverse: Knowledge['reverse']) => Knowledge,
+): FlowReport[] {
+  const listed = [...findings.flows.all()].filter((flow) => isMedia(flow, findings));
+  const byKey = new Map(listed.map((flow) => [flowKey(flow), flow]));
+  const known = knowledge((flow) => byKey.get(reverseKey(flow)) ?? null);
+  return listed.map((flow) => flowReport(flow, findings, known));
+}
+
+/** What the contents or the announcements call media; not the keepalives between two SIP endpoints. */
+function isMedia(flow: Flow, { announcements, sipHosts, sipEndpoints }: Findings): boolean {
+  if (isAnnounced(flow, announcements)) return true;
+  const { source, sourcePort, destination, destinationPort } = flow;
+  if (sipEndpoints.has(`${source} ${sourcePort}`) && sipEndpoints.has(`${destination} ${destinationPort}`))
+    return false;
+  if (sourcePort < 1024 || destinationPort < 1024) return false;
+  if (flow.proven) return true;
+  const hosts = [source, destination].some((one) => announcements.names(one) || sipHosts.has(one));
+  const ports = [sourcePort, destinationPort].some((one) => announcements.ofPort(one) !== null);
+  return flow.suspected && (hosts || ports || flow.kinds.rtcp !== undefined);
+}
+
+function flowReport(flow: Flow, findings: Findings, known: Knowledge): FlowReport {
+  const { source, sourcePort, destination, destinationPort, first, lastAt, packets, passed, blocked } = flow;
+  return {
+    ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
+    ...{ packets, passed, blocked, outbound: flow.outbound, copies: flow.copies, kinds: flow.kinds },
+    ...{ density: flow.density, rtp: isRtp(flow) ? (flow.rtp?.streams() ?? []) : [] },
+    ...callOf(flow, findings),
+    blocks: flow.spells.map((spell) => explain(flow, spell, known)),
+  };
+}
+
+/** From the pinhole that passed it, else from the announcement that names its destination, else its source. */
+function callOf(flow: Flow, { announcements, calls }: Findings): Pick<FlowReport, 'callId' | 'leg' | 'side'> {
+  const to = nearest(announcements, flow.destination, flow.destinationPort, flow.firstAt);
+  const from = nearest(announcements, flow.source, flow.sourcePort, flow.firstAt);
+  const leg = flow.pinhole?.call ?? (to ?? from)?.call ?? null;
+  const call = leg === null ? null : calls.byHash(leg);
+  return {
+    callId: flow.pinhole === null ? ((to ?? from)?.callId ?? null) : (call?.callId ?? null),
+    leg,
+    side: call === null ? null : sideOf(call, flow, announcements),
+  };
+}
+
+/**
+ * By who announced the destination first (a proxy passes on what the caller said), else by who is the destination;
+ * else the same of the source.
+ */
+function sideOf({ parties, callId }: CallRecord, flow: Flow, announcements: Announcements): Side | null {
+  const announcer = (address: Address, port: number) =>
+    announcements.at(address, port).find((one) => one.callId === callId && one.side !== null)?.side ?? null;
+  const party = (host: Address) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
+  const to = announcer(flow.destination, flow.destinationPort) ?? party(flow.destination);
+  if (to !== null) return to;
+  const from = announcer(flow.source, flow.sourcePort) ?? party(flow.source);
+  return from === null ? null : from === 0 ? 1 : 0;
+}
+
+/** The latest announcement of a transport address before `time`, else the first after. */
+function nearest(
+  announcements: Announcements,
+  address: Address,
+  port: number,
+  time: number,
+): Announcement | undefined {
+  const all = announcements.at(address, port);
+  return all.findLast(({ at }) => at <= time) ?? all[0];
+}
+
+/** RTP for the most part: a few packets of something else may look like it. */
+function isRtp({ kinds, packets }: Flow): boolean {
+  return (kinds.rtp ?? 0) * 2 > packets;
+}
+
+function flowKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+function reverseKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+  return `${destination} ${destinationPort} ${source} ${sourcePort}`;
+}

@@ -1,0 +1,120 @@
+import type { CaptureError } from '../../intercept/capture.ts';
+import { linkTypeText } from '../../packet/link.ts';
+import { printable } from '../../printable.ts';
+import type { CallRecord } from './calls.ts';
+import type { Knowledge } from './explain/knowledge.ts';
+import { whyNoRequest } from './explain/response.ts';
+import type { Findings } from './findings.ts';
+import { flowReports } from './flow-reports.ts';
+import type { FrameCounts } from './frames.ts';
+import type { CallReport, Damage, RefusalReport, ReplayReport, SipCounts, Window } from './model.ts';
+import type { RefusalCounts } from './refused.ts';
+import type { OneSided } from './signalling/directions.ts';
+
+/** What there is to report on, once the last frame was read. */
+export interface Ending {
+  readonly files: readonly string[];
+  readonly window: Window;
+  readonly inside: ReplayReport['inside'];
+  readonly insideAssumed: boolean;
+  readonly findings: Findings;
+  readonly frames: FrameCounts;
+  readonly sip: SipCounts;
+  readonly refusals: RefusalCounts;
+  /** Time of the first frame (ms), null when there was none. */
+  readonly firstAt: number | null;
+  /** The clock of the replay (ms): the time of its latest frame. */
+  readonly now: number;
+  readonly damage: readonly CaptureError[];
+}
+
+const MAX_NOTED = 3;
+
+/** What a capture's findings say, as people and programs are told. */
+export function reportOf(ending: Ending): ReplayReport {
+  const { files, window, inside, insideAssumed, findings, frames, sip, refusals, firstAt, now } = ending;
+  const known = knowledgeOf(ending, () => null);
+  return {
+    files,
+    frames: frames.frames,
+    firstAt,
+    lastAt: frames.frames === 0 ? null : now,
+    window,
+    inside,
+    insideAssumed,
+    sip,
+    unreadable: frames.unreadable,
+    truncated: frames.truncated,
+    calls: findings.calls
+      .all()
+      .map((record) => callReport(record, known))
+      .filter((call) => isReported(call, window, now)),
+    strays: findings.strays.all().map((record) => ({ ...record, pinholes: [] })),
+    media: flowReports(findings, (reverse) => knowledgeOf(ending, reverse)),
+    refusals: refusals.loose().map((one) => ({ ...one, why: whyRefused(one, known) })),
+    refused: refusals.byReason,
+    damage: ending.damage.map((one) => damageOf(one, files)),
+    notes: [...oneSidedNotes(findings.signalling.oneSided()), ...linkNotes(frames)],
+  };
+}
+
+function knowledgeOf({ findings, files, inside }: Ending, reverse: Knowledge['reverse']): Knowledge {
+  const { announcements, signalling, calls, refusals, seenHosts, sipHosts, pinholes } = findings;
+  return {
+    announcements,
+    signalling,
+    call: calls.byHash,
+    refusalOf: refusals.ofMessage,
+    isSeen: (address) => seenHosts.has(address),
+    isInsideKnown: inside !== 'any',
+    pinholesOf: pinholes.of,
+    reverse,
+    speaksSip: (address) => sipHosts.has(address),
+    frame: ({ file, frame: number }) =>
+      files.length === 1 ? `frame ${number}` : `frame ${number} of ${printable(files[file] ?? '', 60)}`,
+  };
+}
+
+function callReport(record: CallRecord, known: Knowledge): CallReport {
+  const refusals = record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) }));
+  return { ...record, refusals, pinholes: known.pinholesOf(record.hash) };
+}
+
+function whyRefused({ reason, place }: RefusalReport, known: Knowledge): string {
+  const response = reason === 'response-without-request' ? known.signalling.responseAt(place) : null;
+  return response === null ? '' : whyNoRequest(response, known).text;
+}
+
+function isReported(
+  { startedAt, endedAt, messages }: CallReport,
+  { from, to }: Window,
+  now: number,
+): boolean {
+  const until = endedAt ?? Math.max(messages.at(-1)?.at ?? startedAt, now);
+  return (from === null || until >= from) && (to === null || startedAt <= to);
+}
+
+function damageOf(
+  { file, offset, expected, found, message }: CaptureError,
+  files: readonly string[],
+): Damage {
+  return { file: Math.max(0, files.lastIndexOf(file)), offset, expected, found, message };
+}
+
+function oneSidedNotes(oneSided: readonly OneSided[]): string[] {
+  const found = oneSided
+    .slice(0, MAX_NOTED)
+    .map(
+      ({ from, to, messages }) =>
+        `Only messages from ${from} to ${to} are here (${messages}): one direction of their signalling is missing from the capture, and what it asked for is not known.`,
+    );
+  const more = oneSided.length - MAX_NOTED;
+  return more > 0 ? [...found, `The same holds for ${more} more pairs of hosts.`] : found;
+}
+
+function linkNotes({ unknownLinks, frames }: FrameCounts): string[] {
+  return [...unknownLinks].map(
+    ([linkType, count]) =>
+      `${count} of ${frames} frames are of ${linkTypeText(linkType)}, which is not read. Where they hold Ethernet or IP all the same, editcap -T ether or -T rawip makes them readable.`,
+  );
+}

@@ -1,0 +1,46 @@
+import type { Buffer } from 'node:buffer';
+import { type Address, parseAddress } from '../../../address/address.ts';
+import type { Session } from '../../../sdp/session.ts';
+import type { Place } from '../model.ts';
+import { readRoughly } from '../named.ts';
+import { MOST_REMEMBERED } from './bounds.ts';
+
+/** A line of a description that names an address and is not followed: `a=altc`, `o=`. */
+export interface NamingAttribute {
+  readonly attribute: string;
+  readonly summary: string;
+  readonly place: Place;
+}
+
+export interface NamingAttributes {
+  /** Looks in a description that was read, and in its text. */
+  add(session: Session, payload: Buffer, summary: string, place: Place): void;
+  of(address: Address): NamingAttribute | null;
+}
+
+/** The first line that names each address without that anything follows from it. */
+export function createNamingAttributes(): NamingAttributes {
+  const byAddress = new Map<Address, NamingAttribute>();
+
+  function note(address: Address, attribute: string, summary: string, place: Place): void {
+    if (byAddress.size >= MOST_REMEMBERED || byAddress.has(address)) return;
+    byAddress.set(address, { attribute, summary, place });
+  }
+
+  return {
+    add: (session, payload, summary, place) => {
+      if (hasUnknownAttributes(payload)) {
+        for (const [address, attribute] of readRoughly(payload).named.attributes)
+          note(address, attribute, summary, place);
+      }
+      const origin = parseAddress(session.origin.slice(session.origin.lastIndexOf(' ') + 1));
+      if (origin !== null) note(origin, 'o=', summary, place);
+    },
+    of: (address) => byAddress.get(address) ?? null,
+  };
+}
+
+/** Whether a description may name an address in a line that is not followed. Most have no such line. */
+function hasUnknownAttributes(payload: Buffer): boolean {
+  return payload.includes('a=altc') || payload.includes('a=ccap') || payload.includes('a=remote-candidates');
+}

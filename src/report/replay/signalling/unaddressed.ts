@@ -1,0 +1,67 @@
+import type { Address } from '../../../address/address.ts';
+import { isEnabled } from '../../../call/call.ts';
+import { printable } from '../../../printable.ts';
+import type { Connection, Session, Stream } from '../../../sdp/session.ts';
+import type { Place } from '../model.ts';
+import { addTo, MOST_REMEMBERED } from './bounds.ts';
+
+/** A stream that a description announced without an address that anything could be sent to. */
+export interface Unaddressed {
+  readonly owner: Address;
+  readonly ports: readonly [first: number, last: number];
+  /** Media type of its m= line, escaped. */
+  readonly media: string;
+  readonly connection: Connection;
+  readonly call: string | null;
+  readonly summary: string;
+  readonly place: Place;
+  readonly at: number;
+}
+
+/** Where a description came from, as far as a stream without an address needs it. */
+export type UnaddressedOrigin = Pick<Unaddressed, 'owner' | 'call' | 'summary' | 'place' | 'at'>;
+
+export interface UnaddressedStreams {
+  /** Looks in a description for streams without an address. */
+  add(session: Session, origin: UnaddressedOrigin): void;
+  /** The one that this host announced for this port. */
+  at(owner: Address, port: number): Unaddressed | null;
+  /** Those of a leg. */
+  of(call: string): readonly Unaddressed[];
+}
+
+/** Streams that were announced at a name, or nowhere. */
+export function createUnaddressedStreams(): UnaddressedStreams {
+  const byHost = new Map<Address, Unaddressed[]>();
+  const byCall = new Map<string, Unaddressed[]>();
+  let kept = 0;
+
+  function add({ streams }: Session, origin: UnaddressedOrigin): void {
+    for (const stream of streams) {
+      if (!isEnabled(stream)) continue;
+      const { connection, port, portCount, media, candidates } = stream;
+      const ports = [port, port + Math.max(1, portCount) * 2 - 1] as const;
+      note(connection, ports, media, origin);
+      for (const one of candidates) note(one.connection, [one.port, one.port], media, origin);
+    }
+  }
+
+  function note(
+    connection: Connection,
+    ports: Unaddressed['ports'],
+    media: Stream['media'],
+    origin: UnaddressedOrigin,
+  ): void {
+    if (connection.kind === 'address' || ++kept > MOST_REMEMBERED) return;
+    const one: Unaddressed = { ...origin, connection, ports, media: printable(media, 20) };
+    addTo(byHost, one.owner, one);
+    if (one.call !== null) addTo(byCall, one.call, one);
+  }
+
+  return {
+    add,
+    at: (owner, port) =>
+      byHost.get(owner)?.findLast(({ ports: [first, end] }) => first <= port && port <= end) ?? null,
+    of: (call) => byCall.get(call) ?? [],
+  };
+}
