@@ -3,7 +3,7 @@ import { formatTransportAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/schema.ts';
 import { StartError } from '../daemon/platform/platform.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
-import type { History } from '../report/live/history.ts';
+import type { History } from '../history/history.ts';
 import { createWebServer, type WebServer } from './server.ts';
 import { createLiveSource, type LiveSource } from './source.ts';
 

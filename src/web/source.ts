@@ -8,8 +8,8 @@ import { createEpoch, seconds } from '../control/units.ts';
 import { type Distribution, quantile } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
+import type { History, RememberedCall } from '../history/history.ts';
 import { atEpoch } from '../report/live/explain.ts';
-import type { History, RememberedCall } from '../report/live/history.ts';
 import type { Alarm, CallPicture, CallRow, LiveSnapshot, Quantiles } from '../report/page/model.ts';
 import { livePicture, rowOf } from '../report/page/pictures.ts';
 import {

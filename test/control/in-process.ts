@@ -1,11 +1,12 @@
 import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
-import type { Answers, DaemonEvent, Order, Question, Report, Told } from '../../src/daemon/messages.ts';
+import type { Answers, DaemonEvent, Order, Question, Report } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
+import type { Told } from '../../src/inspector/happening.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';

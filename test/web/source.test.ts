@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
 import { createHistogram } from '../../src/daemon/data-path/histogram.ts';
-import type { CallSummary, DataPathStatus, Leg } from '../../src/daemon/messages.ts';
-import { createHistory } from '../../src/report/live/history.ts';
+import type { CallSummary, DataPathStatus } from '../../src/daemon/messages.ts';
+import { createHistory } from '../../src/history/history.ts';
+import type { Leg } from '../../src/inspector/happening.ts';
 import { EVERYTHING } from '../../src/report/page/selection.ts';
 import { createLiveSource, type LiveSource } from '../../src/web/source.ts';
 

@@ -12,8 +12,8 @@ import { createEpoch } from '../../control/units.ts';
 import { StartError } from '../../daemon/platform/platform.ts';
 import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
+import { createHistory, type History } from '../../history/history.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
-import { createHistory, type History } from '../../report/live/history.ts';
 import { openLivePage } from '../../web/service.ts';
 
 /** Lost calls that the history may hold beyond those that there can be. */

@@ -1,6 +1,7 @@
 import type { Call } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/expiry.ts';
 import type { Settings } from '../../config/schema.ts';
+import { legOf } from '../../inspector/happening.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Held } from '../../pinhole/table.ts';
 import {
@@ -8,7 +9,6 @@ import {
   type CallSummary,
   type DataPathCounters,
   type DataPathStatus,
-  legOf,
   MOST_PER_SLICE,
   type Question,
 } from '../messages.ts';

@@ -1,11 +1,12 @@
 import { serialize } from 'node:v8';
 import type { Call } from '../../call/call.ts';
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
+import type { Told } from '../../inspector/happening.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector, InspectorEvent } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import { directionEntry } from '../journal/records.ts';
-import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report, Told } from '../messages.ts';
+import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report } from '../messages.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {

@@ -1,10 +1,10 @@
 import type { Call } from '../../call/call.ts';
 import { describeSession } from '../../call/description.ts';
 import type { Refusal } from '../../call/refusal.ts';
+import { legOf, type Told, type ToldMessage } from '../../inspector/happening.ts';
 import type { Inspector, InspectorEvent, MessageEvent } from '../../inspector.ts';
 import type { HolderEvent } from '../../pinhole/table.ts';
 import type { SdpError, Session } from '../../sdp/session.ts';
-import { legOf, type Told, type ToldMessage } from '../messages.ts';
 
 export interface Teller {
   /**

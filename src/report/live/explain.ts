@@ -1,9 +1,15 @@
 import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { CloseReason, MediaKind } from '../../call/wanted.ts';
+import type {
+  CallReport,
+  FramePlace,
+  MessageLine,
+  PinholeReport,
+  RefusalReport,
+} from '../../history/call-report.ts';
+import type { RememberedCall } from '../../history/history.ts';
 import { callJson, placeJson } from '../replay/json.ts';
-import type { CallReport, MessageLine, PinholeReport, Place, RefusalReport } from '../replay/model.ts';
-import type { RememberedCall } from './history.ts';
 
 /**
  * What `explain` answers: the call as `pinholed replay --json` writes it, its frames being packets that the daemon
@@ -59,7 +65,7 @@ function milliseconds(seconds: number | null): number | null {
   return seconds === null ? null : seconds * 1000;
 }
 
-function placeOf(frame: number): Place {
+function placeOf(frame: number): FramePlace {
   return { file: 0, frame };
 }
 

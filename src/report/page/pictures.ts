@@ -1,7 +1,8 @@
+import type { CallReport } from '../../history/call-report.ts';
 import { VERSION } from '../../version.ts';
 import { hopsOf } from '../replay/hosts.ts';
 import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
-import type { CallReport, FlowReport, ReplayReport } from '../replay/model.ts';
+import type { FlowReport, ReplayReport } from '../replay/model.ts';
 import { type WholeCall, wholeCalls } from '../replay/whole.ts';
 import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage, Verdict } from './model.ts';
 import { stripsOf } from './strip.ts';

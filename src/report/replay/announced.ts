@@ -2,10 +2,10 @@ import type { Address } from '../../address/address.ts';
 import { networkSet, parseNetwork } from '../../address/network.ts';
 import { endpointsOf } from '../../call/transport.ts';
 import type { MediaKind, Side } from '../../call/wanted.ts';
+import type { FramePlace } from '../../history/call-report.ts';
 import { printable } from '../../printable.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
 import type { Codecs } from './codecs.ts';
-import type { Place } from './model.ts';
 
 /** A transport address that a session description named. */
 export interface Announcement {
@@ -27,7 +27,7 @@ export interface Announcement {
   readonly call: string | null;
   /** `INVITE`, `200 OK`. */
   readonly summary: string;
-  readonly place: Place;
+  readonly place: FramePlace;
   readonly at: number;
 }
 

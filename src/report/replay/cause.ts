@@ -1,20 +1,20 @@
 import type { Address } from '../../address/address.ts';
 import type { Refusal } from '../../call/refusal.ts';
 import type { Wanted } from '../../call/wanted.ts';
+import type { FramePlace } from '../../history/call-report.ts';
+import type { PinholeTrace, PinholeTraces } from '../../history/pinholes.ts';
 import type { Announcement, Announcements } from './announced.ts';
-import type { Place } from './model.ts';
-import type { PinholeJournal, PinholeRecord } from './pinholes.ts';
 
 /** Why a packet was blocked, as far as it can be said at that moment. Equal keys are equal causes. */
 export type Cause = { readonly key: string } & (
   | {
       /** There were pinholes for its destination, but none for its source. */
       readonly kind: 'wrong-source';
-      readonly pinholes: readonly PinholeRecord[];
+      readonly pinholes: readonly PinholeTrace[];
       /** Whether the call had its answer already. */
       readonly agreed: boolean;
     }
-  | { readonly kind: 'closed'; readonly pinhole: PinholeRecord }
+  | { readonly kind: 'closed'; readonly pinhole: PinholeTrace }
   | { readonly kind: 'refused'; readonly announcement: Announcement; readonly refusal: Refusal }
   | { readonly kind: 'not-opened'; readonly announcement: Announcement }
   | { readonly kind: 'unannounced' }
@@ -22,11 +22,11 @@ export type Cause = { readonly key: string } & (
 
 /** What was refused, by the transport address or the message it was about. */
 export interface RefusalIndex {
-  add(refusal: Refusal, wanted: Wanted | null, place: Place): void;
+  add(refusal: Refusal, wanted: Wanted | null, place: FramePlace): void;
   /** The refusal for which nothing was opened for this port of an announcement. */
   of(announcement: Announcement, address: Address, port: number): Refusal | null;
   /** The refusal of the whole message. */
-  ofMessage(place: Place): Refusal | null;
+  ofMessage(place: FramePlace): Refusal | null;
 }
 
 /** More ports of one refused transport are not looked at one by one. */
@@ -53,7 +53,7 @@ export function createRefusalIndex(): RefusalIndex {
   const byPort = new Map<string, Refusal>();
   const byMessage = new Map<string, Refusal[]>();
 
-  function add(refusal: Refusal, wanted: Wanted | null, place: Place): void {
+  function add(refusal: Refusal, wanted: Wanted | null, place: FramePlace): void {
     if (wanted === null) {
       const key = `${place.file} ${place.frame}`;
       const list = byMessage.get(key);
@@ -67,11 +67,11 @@ export function createRefusalIndex(): RefusalIndex {
     }
   }
 
-  function refusalsAt({ file, frame }: Place): readonly Refusal[] {
+  function refusalsAt({ file, frame }: FramePlace): readonly Refusal[] {
     return byMessage.get(`${file} ${frame}`) ?? [];
   }
 
-  function ofMessage(place: Place): Refusal | null {
+  function ofMessage(place: FramePlace): Refusal | null {
     return refusalsAt(place).find(({ reason }) => !OF_STREAM.has(reason) && !BESIDE.has(reason)) ?? null;
   }
 
@@ -95,7 +95,7 @@ export function findCause(
   destination: Address,
   port: number,
   announcements: Announcements,
-  pinholes: PinholeJournal,
+  pinholes: PinholeTraces,
   refusals: RefusalIndex,
 ): Cause {
   const open = [...pinholes.openAt(destination, port)];

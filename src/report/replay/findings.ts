@@ -1,17 +1,17 @@
 import type { Address } from '../../address/address.ts';
+import { createPinholeTraces, type PinholeTraces } from '../../history/pinholes.ts';
+import { type CallTraces, createCallTraces } from '../../history/traces.ts';
 import { type Announcements, createAnnouncements } from './announced.ts';
-import { type CallJournal, createCallJournal } from './calls.ts';
 import { createRefusalIndex, type RefusalIndex } from './cause.ts';
 import { createFlowTable, type Flow, type FlowTable } from './flows.ts';
-import { createPinholeJournal, type PinholeJournal } from './pinholes.ts';
 import { createSignallingLog, type SignallingLog } from './signalling.ts';
 
 /** Everything that is gathered of a capture, and that its report is made of. */
 export interface Findings {
-  readonly calls: CallJournal;
+  readonly calls: CallTraces;
   /** Messages of INVITE dialogs that no call came of. */
-  readonly strays: CallJournal;
-  readonly pinholes: PinholeJournal;
+  readonly strays: CallTraces;
+  readonly pinholes: PinholeTraces;
   readonly announcements: Announcements;
   readonly refusals: RefusalIndex;
   readonly signalling: SignallingLog;
@@ -29,9 +29,9 @@ const MAX_STRAY_MESSAGES = 50;
 export function createFindings(): Findings {
   const announcements = createAnnouncements();
   return {
-    calls: createCallJournal(),
-    strays: createCallJournal(MAX_STRAY_MESSAGES),
-    pinholes: createPinholeJournal(),
+    calls: createCallTraces(),
+    strays: createCallTraces(MAX_STRAY_MESSAGES),
+    pinholes: createPinholeTraces(),
     announcements,
     refusals: createRefusalIndex(),
     signalling: createSignallingLog(),

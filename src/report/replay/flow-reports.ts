@@ -1,7 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { Side } from '../../call/wanted.ts';
+import type { CallTrace } from '../../history/traces.ts';
 import type { Announcement, Announcements } from './announced.ts';
-import type { CallRecord } from './calls.ts';
 import { explain } from './explain/explain.ts';
 import type { Knowledge } from './explain/knowledge.ts';
 import { type Findings, isAnnounced } from './findings.ts';
@@ -60,7 +60,7 @@ function callOf(flow: Flow, { announcements, calls }: Findings): Pick<FlowReport
  * By who announced the destination first (a proxy passes on what the caller said), else by who is the destination;
  * else the same of the source.
  */
-function sideOf({ parties, callId }: CallRecord, flow: Flow, announcements: Announcements): Side | null {
+function sideOf({ parties, callId }: CallTrace, flow: Flow, announcements: Announcements): Side | null {
   const announcer = (address: Address, port: number) =>
     announcements.at(address, port).find((one) => one.callId === callId && one.side !== null)?.side ?? null;
   const party = (host: Address) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);

@@ -1,17 +1,17 @@
 import type { Address } from '../../address/address.ts';
+import type { FramePlace } from '../../history/call-report.ts';
+import type { PinholeTrace } from '../../history/pinholes.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type MediaKind, readRtp } from '../../packet/media.ts';
 import type { Cause } from './cause.ts';
 import type { Codec } from './codecs.ts';
 import { createDensity, type Density } from './density.ts';
-import type { Place } from './model.ts';
-import type { PinholeRecord } from './pinholes.ts';
 import { createRtpMeter, type RtpMeter } from './rtp.ts';
 
 /** Packets of a flow that were blocked for one cause. */
 export interface BlockedSpell {
   readonly cause: Cause;
-  readonly first: Place;
+  readonly first: FramePlace;
   readonly firstAt: number;
   packets: number;
 }
@@ -22,7 +22,7 @@ export interface Flow {
   readonly sourcePort: number;
   readonly destination: Address;
   readonly destinationPort: number;
-  readonly first: Place;
+  readonly first: FramePlace;
   readonly firstAt: number;
   lastAt: number;
   packets: number;
@@ -44,12 +44,12 @@ export interface Flow {
   /** SDP announced its destination as a fax stream (udptl) at some time. */
   isFax: boolean;
   /** The pinhole that passed the latest packet: by its rule, or by a state that it had made. */
-  pinhole: PinholeRecord | null;
+  pinhole: PinholeTrace | null;
   /** The pinhole that leads to its destination, as of the latest packet. */
-  into: PinholeRecord | null;
+  into: PinholeTrace | null;
   /** The first packet that passed, null when none did. */
   firstPassed: {
-    readonly place: Place;
+    readonly place: FramePlace;
     readonly at: number;
     readonly by: 'rule' | 'state' | 'outbound';
   } | null;
@@ -60,7 +60,7 @@ export interface Flow {
 
 export interface FlowTable {
   /** The flow of a UDP packet, made when it is its first. */
-  of(packet: PacketView, place: Place, at: number): Flow;
+  of(packet: PacketView, place: FramePlace, at: number): Flow;
   all(): Iterable<Flow>;
   /** Flows that were neither media nor announced, and given up for want of room. */
   readonly forgotten: number;
@@ -74,7 +74,7 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
   let limit = MAX_FLOWS;
   let forgotten = 0;
 
-  function of(packet: PacketView, place: Place, at: number): Flow {
+  function of(packet: PacketView, place: FramePlace, at: number): Flow {
     const { source, sourcePort, destination, destinationPort } = packet;
     const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
     const known = flows.get(key);

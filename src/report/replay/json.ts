@@ -1,5 +1,6 @@
+import type { CallReport, FramePlace, PinholeReport } from '../../history/call-report.ts';
 import { printableJson } from '../../printable.ts';
-import type { CallReport, FlowReport, PinholeReport, Place, ReplayReport } from './model.ts';
+import type { FlowReport, ReplayReport } from './model.ts';
 
 /**
  * The report as one JSON object, in pieces so that a report of any size can be written. Times are seconds since
@@ -71,7 +72,7 @@ function* list(name: string, items: readonly (() => unknown)[]): Generator<strin
   yield items.length === 0 ? '],' : '\n  ],';
 }
 
-type At = (place: Place) => { readonly frame: number; readonly file?: number };
+type At = (place: FramePlace) => { readonly frame: number; readonly file?: number };
 
 /** Writes a place as members of the object it belongs to. */
 export function placeJson(many: boolean): At {

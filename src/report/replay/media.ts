@@ -1,5 +1,6 @@
 import type { Address } from '../../address/address.ts';
 import type { ModelFirewall } from '../../firewall/model.ts';
+import type { FramePlace } from '../../history/call-report.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { findCause } from './cause.ts';
@@ -8,7 +9,6 @@ import { countPacket } from './density.ts';
 import type { Findings } from './findings.ts';
 import { type Flow, noteContent } from './flows.ts';
 import type { Moment } from './messages.ts';
-import type { Place } from './model.ts';
 
 export interface MediaTakerOptions {
   readonly firewall: ModelFirewall;
@@ -85,7 +85,7 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
   }
 
   /** Nothing changed since the last packet of a flow that was blocked: the same cause again. */
-  function blame(flow: Flow, time: number, place: Place): void {
+  function blame(flow: Flow, time: number, place: FramePlace): void {
     const last = flow.spells.at(-1);
     if (last !== undefined && flow.epoch === epoch) {
       last.packets++;

@@ -1,18 +1,19 @@
 import { Buffer } from 'node:buffer';
 import { describeSession } from '../../call/description.ts';
 import type { Side } from '../../call/wanted.ts';
-import type { Leg } from '../../daemon/messages.ts';
+import type { FramePlace } from '../../history/call-report.ts';
+import { ownCopy, summaryOf } from '../../history/traces.ts';
+import type { Leg } from '../../inspector/happening.ts';
 import type { MessageEvent } from '../../inspector.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
-import { ownCopy, summaryOf } from './calls.ts';
 import { readCodecs } from './codecs.ts';
 import type { Findings } from './findings.ts';
-import type { Place, SipCounts } from './model.ts';
+import type { SipCounts } from './model.ts';
 
 /** Where in the capture something happened, and when (ms). */
 export interface Moment {
-  readonly place: Place;
+  readonly place: FramePlace;
   readonly at: number;
   /** The packet was seen before, at another point of its way. */
   readonly isCopy: boolean;

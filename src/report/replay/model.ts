@@ -1,19 +1,11 @@
 import type { Address } from '../../address/address.ts';
-import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
-import type { CloseReason, MediaKind, Side } from '../../call/wanted.ts';
+import type { Side } from '../../call/wanted.ts';
+import type { CallReport, FramePlace, RefusalReport } from '../../history/call-report.ts';
 import type { MediaKind as PacketKind } from '../../packet/media.ts';
 import type { BlockReason } from './block-reasons.ts';
 import type { Density } from './density.ts';
 import type { RtpStream } from './rtp.ts';
-
-/** A frame of the replayed files. */
-export interface Place {
-  /** Index in `files`. */
-  readonly file: number;
-  /** As tshark counts. */
-  readonly frame: number;
-}
 
 /**
  * What a replay found. Plain data, complete: the JSON and the text are two ways to write it down. Every time is
@@ -70,79 +62,6 @@ export interface SipCounts {
   readonly responses: Map<number, number>;
 }
 
-export interface CallReport {
-  /** Names the leg among others with the same Call-ID. */
-  readonly hash: string;
-  readonly callId: string;
-  readonly fromTag: string;
-  readonly toTags: readonly string[];
-  /** Signalling addresses; the first sent the first INVITE. */
-  readonly parties: readonly [Address, Address];
-  /** Ports of the first message, in the order of the parties; null when none was seen. */
-  readonly ports: readonly [number, number] | null;
-  /** From and To as written. */
-  readonly from: string;
-  readonly to: string;
-  readonly state: CallState;
-  readonly startedAt: number;
-  readonly answeredAt: number | null;
-  readonly endedAt: number | null;
-  readonly endReason: EndReason | null;
-  /** Status of the response that ended it, 0 when none did. */
-  readonly endStatus: number;
-  readonly messages: readonly MessageLine[];
-  /** Messages past the number that is kept. */
-  readonly messagesOmitted: number;
-  readonly pinholes: readonly PinholeReport[];
-  readonly refusals: readonly RefusalReport[];
-}
-
-/** One message of a call's ladder. */
-export interface MessageLine {
-  readonly place: Place;
-  readonly at: number;
-  readonly transport: 'udp' | 'tcp';
-  readonly source: Address;
-  readonly sourcePort: number;
-  readonly destination: Address;
-  readonly destinationPort: number;
-  /** `INVITE`, `200 OK`, `200 OK (BYE)`. */
-  readonly summary: string;
-  /** Its session description in one phrase, null when it has none. */
-  readonly description: string | null;
-  /** How often it was sent again. */
-  repeats: number;
-  /** How often it was seen once more on its way: at another point of the capture, inside and outside a tunnel. */
-  copies: number;
-}
-
-export interface PinholeReport {
-  readonly protocol: 'udp' | 'tcp';
-  readonly sources: readonly Address[] | 'any';
-  readonly sourcePort: number | null;
-  readonly address: Address;
-  readonly ports: readonly [first: number, last: number];
-  readonly kind: MediaKind;
-  readonly media: string;
-  readonly opened: Place;
-  readonly openedAt: number;
-  /** The message that led to its end; null for a timer, and while it is open. */
-  readonly closed: Place | null;
-  readonly closedAt: number | null;
-  readonly closeReason: CloseReason | null;
-  /** Packets of the window that passed to where it leads. */
-  readonly packets: number;
-}
-
-export interface RefusalReport {
-  readonly place: Place;
-  readonly at: number;
-  readonly reason: RefusalReason;
-  readonly detail: string;
-  /** Why this one, where more can be said than what the reason means; else ''. */
-  readonly why: string;
-}
-
 /** The same refusal outside any call, counted. */
 export interface LooseRefusal extends RefusalReport {
   count: number;
@@ -154,7 +73,7 @@ export interface FlowReport {
   readonly sourcePort: number;
   readonly destination: Address;
   readonly destinationPort: number;
-  readonly first: Place;
+  readonly first: FramePlace;
   readonly firstAt: number;
   readonly lastAt: number;
   readonly packets: number;
@@ -181,7 +100,7 @@ export interface FlowReport {
 /** Packets of one flow that were blocked for one reason. */
 export interface Block {
   readonly reason: BlockReason;
-  readonly first: Place;
+  readonly first: FramePlace;
   readonly firstAt: number;
   readonly packets: number;
   /** What happened, in one sentence. */

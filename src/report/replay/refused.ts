@@ -1,11 +1,12 @@
 import type { Refusal, RefusalReason } from '../../call/refusal.ts';
-import type { LooseRefusal, Place } from './model.ts';
+import type { FramePlace } from '../../history/call-report.ts';
+import type { LooseRefusal } from './model.ts';
 
 export interface RefusalCounts {
   readonly byReason: ReadonlyMap<RefusalReason, number>;
   add(refusal: Refusal): void;
   /** It belongs to no call. */
-  addLoose(refusal: Refusal, place: Place, at: number): void;
+  addLoose(refusal: Refusal, place: FramePlace, at: number): void;
   /** The most frequent first. */
   loose(): LooseRefusal[];
 }

@@ -1,6 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import { networkSet } from '../../address/network.ts';
 import { createModelFirewall } from '../../firewall/model.ts';
+import type { FramePlace } from '../../history/call-report.ts';
 import {
   createInspector,
   type Inspection,
@@ -14,7 +15,7 @@ import { createFindings } from './findings.ts';
 import { createFrameReader } from './frames.ts';
 import { createMediaTaker } from './media.ts';
 import { createMessageTaker, type Moment } from './messages.ts';
-import type { Place, ReplayReport, Window } from './model.ts';
+import type { ReplayReport, Window } from './model.ts';
 import { createRefusalCounts } from './refused.ts';
 import { reportOf } from './report.ts';
 
@@ -64,7 +65,7 @@ export function createReplay(options: ReplayOptions): Replay {
   const fileIndex = new Map(files.map((name, index) => [name, index]));
   let firstAt: number | null = null;
   let now = 0;
-  let place: Place = { file: 0, frame: 0 };
+  let place: FramePlace = { file: 0, frame: 0 };
 
   function frame(one: Frame): void {
     firstAt ??= one.time;
@@ -131,7 +132,7 @@ export function createReplay(options: ReplayOptions): Replay {
         }
         refusals.add(refusal);
         if (call === null) refusals.addLoose(refusal, place, at);
-        else calls.refused(call, refusal, wanted, place, at);
+        else calls.refused(call, refusal, place, at);
       }
     }
   }

@@ -1,13 +1,14 @@
+import type { CallReport, RefusalReport } from '../../history/call-report.ts';
+import type { CallTrace } from '../../history/traces.ts';
 import type { CaptureError } from '../../intercept/capture.ts';
 import { linkTypeText } from '../../packet/link.ts';
 import { printable } from '../../printable.ts';
-import type { CallRecord } from './calls.ts';
 import type { Knowledge } from './explain/knowledge.ts';
 import { whyNoRequest } from './explain/response.ts';
 import type { Findings } from './findings.ts';
 import { flowReports } from './flow-reports.ts';
 import type { FrameCounts } from './frames.ts';
-import type { CallReport, Damage, RefusalReport, ReplayReport, SipCounts, Window } from './model.ts';
+import type { Damage, ReplayReport, SipCounts, Window } from './model.ts';
 import type { RefusalCounts } from './refused.ts';
 import type { OneSided } from './signalling/directions.ts';
 
@@ -75,7 +76,7 @@ function knowledgeOf({ findings, files, inside }: Ending, reverse: Knowledge['re
   };
 }
 
-function callReport(record: CallRecord, known: Knowledge): CallReport {
+function callReport(record: CallTrace, known: Knowledge): CallReport {
   const refusals = record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) }));
   return { ...record, refusals, pinholes: known.pinholesOf(record.hash) };
 }

@@ -1,10 +1,10 @@
 import type { Address } from '../../address/address.ts';
 import type { Refusal } from '../../call/refusal.ts';
+import type { FramePlace } from '../../history/call-report.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import type { SdpError, Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive } from '../../sip/recognise.ts';
-import type { Place } from './model.ts';
 import { readRoughly } from './named.ts';
 import { createNamingAttributes, type NamingAttribute } from './signalling/attributes.ts';
 import { createMessageDirections, type OneSided } from './signalling/directions.ts';
@@ -24,14 +24,14 @@ export interface SignallingLog {
     session: Session | SdpError | Refusal | null,
     packet: PacketView,
     summary: string,
-    place: Place,
+    place: FramePlace,
     at: number,
   ): void;
-  malformed(packet: PacketView, detail: string, place: Place, at: number): void;
+  malformed(packet: PacketView, detail: string, place: FramePlace, at: number): void;
   /** A packet that is no SIP. */
-  other(packet: PacketView, place: Place, at: number): void;
+  other(packet: PacketView, place: FramePlace, at: number): void;
   /** A refusal of the message that was told last; `summary` names it. */
-  refused(refusal: Refusal, place: Place): void;
+  refused(refusal: Refusal, place: FramePlace): void;
   /** Looks in a description for streams without an address. */
   streams(session: Session, origin: UnaddressedOrigin): void;
   /** The description that names this transport address and could not be read; the latest before `time`, else any. */
@@ -44,7 +44,7 @@ export interface SignallingLog {
   unaddressedIn(call: string): readonly Unaddressed[];
   /** Where a description names this address in a line that is not followed: `a=altc`. */
   attributeOf(address: Address): NamingAttribute | null;
-  responseAt(place: Place): LooseResponse | null;
+  responseAt(place: FramePlace): LooseResponse | null;
   requests(callId: string): readonly SeenRequest[];
   /** Responses of a Call-ID that were taken for none of a request. */
   responsesOf(callId: string): readonly LooseResponse[];
@@ -85,7 +85,7 @@ export function createSignallingLog(): SignallingLog {
     session: Session | SdpError | Refusal | null,
     packet: PacketView,
     summary: string,
-    place: Place,
+    place: FramePlace,
     at: number,
   ): void {
     last = null;
@@ -108,7 +108,7 @@ export function createSignallingLog(): SignallingLog {
     unread.add(last);
   }
 
-  function malformed(packet: PacketView, detail: string, place: Place, at: number): void {
+  function malformed(packet: PacketView, detail: string, place: FramePlace, at: number): void {
     const { summary, callId, named } = readRoughly(packet.payload);
     directions.add(packet);
     lastMessage = null;
@@ -119,7 +119,7 @@ export function createSignallingLog(): SignallingLog {
     unread.add(last);
   }
 
-  function other(packet: PacketView, place: Place, at: number): void {
+  function other(packet: PacketView, place: FramePlace, at: number): void {
     const { payload, source, destination, protocol, sourcePort, destinationPort } = packet;
     if (payload.length < 8 || (protocol === 'udp' && isKeepalive(payload))) return;
     if (protocol === 'tcp') {
@@ -133,7 +133,7 @@ export function createSignallingLog(): SignallingLog {
   }
 
   /** SIP's version stands in it, yet it does not begin like SIP. */
-  function noteUnrecognised(packet: PacketView, place: Place, at: number): void {
+  function noteUnrecognised(packet: PacketView, place: FramePlace, at: number): void {
     const { before, summary, callId, named } = readRoughly(packet.payload);
     unread.add({
       ...{ source: packet.source, destination: packet.destination, place, at },
@@ -143,7 +143,7 @@ export function createSignallingLog(): SignallingLog {
     });
   }
 
-  function refused(refusal: Refusal, place: Place): void {
+  function refused(refusal: Refusal, place: FramePlace): void {
     if (last !== null && last.place === place) last.refusal ??= refusal;
     if (refusal.reason !== 'response-without-request' || lastMessage === null) return;
     const { message: read, packet, at } = lastMessage;

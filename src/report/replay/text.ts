@@ -1,9 +1,10 @@
+import type { CallReport } from '../../history/call-report.ts';
 import { printable } from '../../printable.ts';
 import type { Level } from '../page/model.ts';
 import { pictureOf, rowOf } from '../page/pictures.ts';
 import { haystackOf, wordsOf } from '../page/selection.ts';
 import type { Style } from '../style.ts';
-import type { CallReport, FlowReport, ReplayReport } from './model.ts';
+import type { FlowReport, ReplayReport } from './model.ts';
 import { createBesideWriter } from './text/beside.ts';
 import { type CallParts, createCallWriter } from './text/call.ts';
 import { createPaper, type Paper, plural } from './text/paper.ts';

@@ -1,4 +1,5 @@
-import type { CallReport, FlowReport, MessageLine, PinholeReport, ReplayReport } from './model.ts';
+import type { CallReport, MessageLine, PinholeReport } from '../../history/call-report.ts';
+import type { FlowReport, ReplayReport } from './model.ts';
 
 /** A call with all of its hops: the legs that proxies made of it, which share its Call-ID and From tag. */
 export interface WholeCall {

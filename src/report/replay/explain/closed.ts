@@ -1,8 +1,8 @@
 import type { CloseReason } from '../../../call/wanted.ts';
+import type { PinholeTrace } from '../../../history/pinholes.ts';
+import type { CallTrace } from '../../../history/traces.ts';
 import { printable } from '../../../printable.ts';
-import type { CallRecord } from '../calls.ts';
 import type { BlockedSpell, Flow } from '../flows.ts';
-import type { PinholeRecord } from '../pinholes.ts';
 import { destinationOf, type Explanation, type Knowledge, said, seconds } from './knowledge.ts';
 import { type Reason, whyNoRequest, whyUnread } from './response.ts';
 
@@ -88,7 +88,7 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
 export function explainClosed(
   flow: Flow,
   { firstAt }: BlockedSpell,
-  pinhole: PinholeRecord,
+  pinhole: PinholeTrace,
   known: Knowledge,
 ): Explanation {
   const { text, advice } = closingOf(pinhole, known);
@@ -101,7 +101,7 @@ export function explainClosed(
   };
 }
 
-function closingOf({ closeReason, closed, closedAt, call }: PinholeRecord, known: Knowledge): Reason {
+function closingOf({ closeReason, closed, closedAt, call }: PinholeTrace, known: Knowledge): Reason {
   const reason = closeReason ?? 'answered';
   if (reason === 'offer-refused' && closed === null) {
     return {
@@ -118,7 +118,7 @@ function closingOf({ closeReason, closed, closedAt, call }: PinholeRecord, known
 }
 
 /** The answer that is in the capture, and was not taken for one. */
-function lostAnswer({ parties, callId }: CallRecord, until: number, known: Knowledge): Reason | null {
+function lostAnswer({ parties, callId }: CallTrace, until: number, known: Knowledge): Reason | null {
   const [caller, callee] = parties;
   const response = known.signalling.responsesOf(callId).find(({ destination }) => destination === caller);
   if (response !== undefined) {

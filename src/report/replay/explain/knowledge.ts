@@ -1,21 +1,22 @@
 import type { Address } from '../../../address/address.ts';
 import { transportText } from '../../../call/description.ts';
 import type { Refusal } from '../../../call/refusal.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
+import type { PinholeTrace } from '../../../history/pinholes.ts';
+import type { CallTrace } from '../../../history/traces.ts';
 import type { Announcements } from '../announced.ts';
-import type { CallRecord } from '../calls.ts';
 import type { Flow } from '../flows.ts';
-import type { Block, Place } from '../model.ts';
-import type { PinholeRecord } from '../pinholes.ts';
+import type { Block } from '../model.ts';
 import type { SignallingLog } from '../signalling.ts';
 
 /** Everything that is known at the end of the capture. */
 export interface Knowledge {
   readonly announcements: Announcements;
   readonly signalling: SignallingLog;
-  readonly call: (hash: string) => CallRecord | null;
-  readonly pinholesOf: (call: string) => readonly PinholeRecord[];
+  readonly call: (hash: string) => CallTrace | null;
+  readonly pinholesOf: (call: string) => readonly PinholeTrace[];
   /** The refusal of a whole message. */
-  readonly refusalOf: (place: Place) => Refusal | null;
+  readonly refusalOf: (place: FramePlace) => Refusal | null;
   /** The flow the other way round. */
   readonly reverse: (flow: Flow) => Flow | null;
   /** Whether a host of this address sent or received SIP. */
@@ -25,7 +26,7 @@ export interface Knowledge {
   /** Whether it was said which hosts are inside. */
   readonly isInsideKnown: boolean;
   /** `frame 12`, and of which file where there are several. */
-  readonly frame: (place: Place) => string;
+  readonly frame: (place: FramePlace) => string;
 }
 
 export type Explanation = Pick<Block, 'reason' | 'text' | 'advice'>;
@@ -47,7 +48,7 @@ export function seconds(ms: number): string {
 
 /** `frame 3 (200 OK)`. */
 export function said(
-  { place, summary }: { readonly place: Place; readonly summary: string },
+  { place, summary }: { readonly place: FramePlace; readonly summary: string },
   { frame }: Knowledge,
 ): string {
   return summary === '' ? frame(place) : `${frame(place)} (${summary})`;

@@ -1,10 +1,10 @@
 import type { Address } from '../../../address/address.ts';
 import { portsText, transportText } from '../../../call/description.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
+import type { PinholeTrace } from '../../../history/pinholes.ts';
 import { printable } from '../../../printable.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
 import type { BlockedSpell, Flow } from '../flows.ts';
-import type { PinholeRecord } from '../pinholes.ts';
 import {
   capital,
   destinationOf,
@@ -20,7 +20,7 @@ import { whyNoRequest } from './response.ts';
 export function explainSource(
   flow: Flow,
   { firstAt }: BlockedSpell,
-  pinholes: readonly PinholeRecord[],
+  pinholes: readonly PinholeTrace[],
   agreed: boolean,
   known: Knowledge,
 ): Explanation {
@@ -83,7 +83,7 @@ export function explainSource(
 }
 
 /** Where the other party's signalling comes from. */
-function signallingPeer({ call, slot }: PinholeRecord, known: Knowledge): Address | null {
+function signallingPeer({ call, slot }: PinholeTrace, known: Knowledge): Address | null {
   const parties = known.call(call)?.parties;
   return parties?.[slot.startsWith('0:') ? 1 : 0] ?? null;
 }
@@ -91,7 +91,7 @@ function signallingPeer({ call, slot }: PinholeRecord, known: Knowledge): Addres
 /** What names the source in a call of these pinholes: the latest before `time`, else the first after. */
 function announcementOf(
   source: Address,
-  pinholes: readonly PinholeRecord[],
+  pinholes: readonly PinholeTrace[],
   time: number,
   known: Knowledge,
 ): Announcement | null {
@@ -112,7 +112,7 @@ interface Blocked {
 /** Its address was announced in this call, and the announcement lets it send elsewhere or nowhere. */
 function explainAnnounced(
   { source, where, allowed, reason }: Blocked,
-  pinhole: PinholeRecord,
+  pinhole: PinholeTrace,
   announcement: Announcement,
   known: Knowledge,
 ): Explanation {
@@ -167,7 +167,7 @@ function explainAnnounced(
 
 /** The host name that the peer of one of these pinholes announced. */
 function hostNameOf(
-  pinholes: readonly PinholeRecord[],
+  pinholes: readonly PinholeTrace[],
   known: Knowledge,
 ): { readonly name: string; readonly where: string } | null {
   for (const { call, address } of pinholes) {

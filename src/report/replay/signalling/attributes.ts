@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { type Address, parseAddress } from '../../../address/address.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
 import type { Session } from '../../../sdp/session.ts';
-import type { Place } from '../model.ts';
 import { readRoughly } from '../named.ts';
 import { MOST_REMEMBERED } from './bounds.ts';
 
@@ -9,12 +9,12 @@ import { MOST_REMEMBERED } from './bounds.ts';
 export interface NamingAttribute {
   readonly attribute: string;
   readonly summary: string;
-  readonly place: Place;
+  readonly place: FramePlace;
 }
 
 export interface NamingAttributes {
   /** Looks in a description that was read, and in its text. */
-  add(session: Session, payload: Buffer, summary: string, place: Place): void;
+  add(session: Session, payload: Buffer, summary: string, place: FramePlace): void;
   of(address: Address): NamingAttribute | null;
 }
 
@@ -22,7 +22,7 @@ export interface NamingAttributes {
 export function createNamingAttributes(): NamingAttributes {
   const byAddress = new Map<Address, NamingAttribute>();
 
-  function note(address: Address, attribute: string, summary: string, place: Place): void {
+  function note(address: Address, attribute: string, summary: string, place: FramePlace): void {
     if (byAddress.size >= MOST_REMEMBERED || byAddress.has(address)) return;
     byAddress.set(address, { attribute, summary, place });
   }

@@ -1,16 +1,16 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../../../address/address.ts';
-import type { Place } from '../model.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
 import { MOST_REMEMBERED } from './bounds.ts';
 
 /** What hides the signalling between two hosts. */
 export interface Hidden {
   readonly how: 'tls' | 'sigcomp' | 'websocket';
-  readonly place: Place;
+  readonly place: FramePlace;
 }
 
 export interface HiddenSignalling {
-  add(a: Address, b: Address, how: Hidden['how'], place: Place): void;
+  add(a: Address, b: Address, how: Hidden['how'], place: FramePlace): void;
   between(a: Address, b: Address): Hidden | null;
 }
 

@@ -1,8 +1,8 @@
 import type { Address } from '../../../address/address.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
+import { ownCopy } from '../../../history/traces.ts';
 import type { PacketView } from '../../../packet/ip.ts';
 import type { SipMessage } from '../../../sip/message.ts';
-import { ownCopy } from '../calls.ts';
-import type { Place } from '../model.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';
 
 /** A request that was read, as far as its response has to match it. */
@@ -13,7 +13,7 @@ export interface SeenRequest {
   readonly fromTag: string;
   readonly source: Address;
   readonly destination: Address;
-  readonly place: Place;
+  readonly place: FramePlace;
 }
 
 /** A response that was taken for none of a request that was seen. */
@@ -24,15 +24,15 @@ export type LooseResponse = Pick<
   readonly source: Address;
   readonly destination: Address;
   readonly at: number;
-  readonly place: Place;
+  readonly place: FramePlace;
 };
 
 export interface SeenTransactions {
-  request(message: SipMessage, packet: PacketView, place: Place): void;
+  request(message: SipMessage, packet: PacketView, place: FramePlace): void;
   /** A response that answers none of the requests that were seen. */
-  loose(message: SipMessage, packet: PacketView, place: Place, at: number): void;
+  loose(message: SipMessage, packet: PacketView, place: FramePlace, at: number): void;
   requests(callId: string): readonly SeenRequest[];
-  responseAt(place: Place): LooseResponse | null;
+  responseAt(place: FramePlace): LooseResponse | null;
   responsesOf(callId: string): readonly LooseResponse[];
 }
 
@@ -47,7 +47,7 @@ export function createSeenTransactions(): SeenTransactions {
   const byPlace = new Map<string, LooseResponse>();
   const looseByCallId = new Map<string, LooseResponse[]>();
 
-  function request(read: SipMessage, { source, destination }: PacketView, place: Place): void {
+  function request(read: SipMessage, { source, destination }: PacketView, place: FramePlace): void {
     if (read.status !== 0 || read.method === 'ACK' || read.method === 'REGISTER') return;
     const known = byCallId.get(read.callId);
     if (known === undefined && byCallId.size >= MOST_CALLS) return;
@@ -58,7 +58,7 @@ export function createSeenTransactions(): SeenTransactions {
     else if (known.length < MOST_REQUESTS_OF_CALL) known.push(seen);
   }
 
-  function loose(read: SipMessage, { source, destination }: PacketView, place: Place, at: number): void {
+  function loose(read: SipMessage, { source, destination }: PacketView, place: FramePlace, at: number): void {
     if (byPlace.size >= MOST_REMEMBERED) return;
     const { cseq, cseqMethod, status } = read;
     const [callId, branch, fromTag] = [read.callId, read.branch, read.fromTag].map(ownCopy) as Texts;
@@ -76,6 +76,6 @@ export function createSeenTransactions(): SeenTransactions {
   };
 }
 
-function placeKey({ file, frame }: Place): string {
+function placeKey({ file, frame }: FramePlace): string {
   return `${file} ${frame}`;
 }

@@ -1,8 +1,8 @@
 import type { Address } from '../../../address/address.ts';
 import { isEnabled } from '../../../call/call.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import type { Connection, Session, Stream } from '../../../sdp/session.ts';
-import type { Place } from '../model.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';
 
 /** A stream that a description announced without an address that anything could be sent to. */
@@ -14,7 +14,7 @@ export interface Unaddressed {
   readonly connection: Connection;
   readonly call: string | null;
   readonly summary: string;
-  readonly place: Place;
+  readonly place: FramePlace;
   readonly at: number;
 }
 

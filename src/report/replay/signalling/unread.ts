@@ -1,6 +1,6 @@
 import type { Address } from '../../../address/address.ts';
 import type { Refusal } from '../../../call/refusal.ts';
-import type { Place } from '../model.ts';
+import type { FramePlace } from '../../../history/call-report.ts';
 import type { Named, readRoughly } from '../named.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';
 
@@ -8,7 +8,7 @@ import { addTo, MOST_REMEMBERED } from './bounds.ts';
 export interface UnreadDescription {
   readonly source: Address;
   readonly destination: Address;
-  readonly place: Place;
+  readonly place: FramePlace;
   readonly at: number;
   /** `INVITE`, `200 OK`; '' where even that cannot be read. */
   readonly summary: string;

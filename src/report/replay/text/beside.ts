@@ -1,5 +1,6 @@
+import type { CallReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
-import type { CallReport, FlowReport, LooseRefusal } from '../model.ts';
+import type { FlowReport, LooseRefusal } from '../model.ts';
 import type { CallWriter } from './call.ts';
 import { flowLines, flowText, kindsOf } from './flows.ts';
 import { INDENT, type Paper, plural } from './paper.ts';

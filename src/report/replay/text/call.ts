@@ -1,9 +1,10 @@
 import { portsText, transportText } from '../../../call/description.ts';
+import type { CallReport, MessageLine, PinholeReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import { columnsOf } from '../../style.ts';
 import { dateText, spanText } from '../../time.ts';
 import { hopsOf, hostOf } from '../hosts.ts';
-import type { CallReport, FlowReport, MessageLine, PinholeReport } from '../model.ts';
+import type { FlowReport } from '../model.ts';
 import { flowLines } from './flows.ts';
 import { INDENT, type Paper, plural } from './paper.ts';
 import { isNormal, type RefusalWriter } from './refusals.ts';

@@ -1,5 +1,6 @@
+import type { FramePlace } from '../../../history/call-report.ts';
 import { columnsOf, type Style, wrapText } from '../../style.ts';
-import type { Place, ReplayReport } from '../model.ts';
+import type { ReplayReport } from '../model.ts';
 
 export const INDENT = '  ';
 
@@ -7,7 +8,7 @@ export const INDENT = '  ';
 export interface Paper {
   readonly style: Style;
   readonly many: boolean;
-  frameOf(place: Place): string;
+  frameOf(place: FramePlace): string;
   /** `text` in lines that hang under each other, the first after `lead`. */
   hanging(lead: string, text: string, indent: number): Generator<string>;
   row(name: string, value: string): string;

@@ -1,5 +1,6 @@
 import { REFUSALS } from '../../../call/refusal.ts';
-import type { LooseRefusal, RefusalReport } from '../model.ts';
+import type { RefusalReport } from '../../../history/call-report.ts';
+import type { LooseRefusal } from '../model.ts';
 import { INDENT, type Paper } from './paper.ts';
 
 export interface RefusalWriter {

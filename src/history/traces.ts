@@ -1,22 +1,16 @@
 import { Buffer } from 'node:buffer';
-import type { CallState, EndReason } from '../../call/call.ts';
-import type { Refusal } from '../../call/refusal.ts';
-import type { Wanted } from '../../call/wanted.ts';
-import type { Leg, ToldMessage } from '../../daemon/messages.ts';
-import { printable } from '../../printable.ts';
-import type { CallReport, MessageLine, Place, RefusalReport } from './model.ts';
-
-/** A refusal in a call, with the transport it was about where it was about one. */
-export interface RefusalRecord extends RefusalReport {
-  readonly wanted: Wanted | null;
-}
+import type { CallState, EndReason } from '../call/call.ts';
+import type { Refusal } from '../call/refusal.ts';
+import type { Leg, ToldMessage } from '../inspector/happening.ts';
+import { printable } from '../printable.ts';
+import type { CallReport, FramePlace, MessageLine, RefusalReport } from './call-report.ts';
 
 /** A line of a ladder with what tells a retransmission of it from another message. */
-interface RecordedLine extends MessageLine {
+interface TracedMessage extends MessageLine {
   readonly identity: number;
 }
 
-export interface CallRecord extends Omit<CallReport, 'pinholes'> {
+export interface CallTrace extends Omit<CallReport, 'pinholes'> {
   readonly toTags: string[];
   ports: [number, number] | null;
   state: CallState;
@@ -24,9 +18,9 @@ export interface CallRecord extends Omit<CallReport, 'pinholes'> {
   endedAt: number | null;
   endReason: EndReason | null;
   endStatus: number;
-  readonly messages: RecordedLine[];
+  readonly messages: TracedMessage[];
   messagesOmitted: number;
-  readonly refusals: RefusalRecord[];
+  readonly refusals: RefusalReport[];
 }
 
 /** What a ladder is made of: an inspector's event, or what the daemon told of one. */
@@ -36,21 +30,27 @@ export type Occurrence = Pick<ToldMessage, 'message' | 'transport' | 'packet'> &
 
 type Sip = ToldMessage['message'];
 
-export interface CallJournal {
+export interface CallTraces {
   /** The record of a leg, made when it is seen first. */
-  of(call: Leg): CallRecord;
+  of(call: Leg): CallTrace;
   /**
    * Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. Returns how
    * many lines that made. `isCopy`: its packet had been seen before, at another point of its way.
    */
-  message(event: Occurrence, place: Place, at: number, description: string | null, isCopy?: boolean): number;
+  message(
+    event: Occurrence,
+    place: FramePlace,
+    at: number,
+    description: string | null,
+    isCopy?: boolean,
+  ): number;
   /** Whether it stands in the ladder of some leg. */
   has(event: Occurrence): boolean;
-  refused(call: Leg, refusal: Refusal, wanted: Wanted | null, place: Place, at: number): RefusalRecord;
+  refused(call: Leg, refusal: Refusal, place: FramePlace, at: number): void;
   /** Takes over what the leg has become. */
   update(call: Leg): void;
-  byHash(hash: string): CallRecord | null;
-  all(): readonly CallRecord[];
+  byHash(hash: string): CallTrace | null;
+  all(): readonly CallTrace[];
   forget(hash: string): void;
 }
 
@@ -59,15 +59,15 @@ const MAX_MESSAGES = 1000;
 const REPEAT_WINDOW = 16;
 
 /** Every call leg of a capture with its ladder. */
-export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
-  const records = new Map<string, CallRecord>();
-  const byCallId = new Map<string, CallRecord[]>();
+export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
+  const records = new Map<string, CallTrace>();
+  const byCallId = new Map<string, CallTrace[]>();
 
-  function of(call: Leg): CallRecord {
+  function of(call: Leg): CallTrace {
     const known = records.get(call.hash);
     if (known !== undefined) return known;
     const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
-    const record: CallRecord = {
+    const record: CallTrace = {
       ...{ hash, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
       ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
       ...{ messages: [], messagesOmitted: 0, refusals: [] },
@@ -91,7 +91,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
 
   function message(
     event: Occurrence,
-    place: Place,
+    place: FramePlace,
     at: number,
     description: string | null,
     isCopy = false,
@@ -133,7 +133,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
   }
 
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
-  function legsBeside({ message: sip, packet }: Occurrence): CallRecord[] {
+  function legsBeside({ message: sip, packet }: Occurrence): CallTrace[] {
     const legs = byCallId.get(sip.callId) ?? [];
     const leg = legs.findLast(
       ({ fromTag, parties: [a, b] }) =>
@@ -144,16 +144,8 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
     return leg === undefined ? [] : [leg];
   }
 
-  function refused(
-    call: Leg,
-    { reason, detail }: Refusal,
-    wanted: Wanted | null,
-    place: Place,
-    at: number,
-  ): RefusalRecord {
-    const refusal: RefusalRecord = { place, at, reason, detail, why: '', wanted };
-    of(call).refusals.push(refusal);
-    return refusal;
+  function refused(call: Leg, { reason, detail }: Refusal, place: FramePlace, at: number): void {
+    of(call).refusals.push({ place, at, reason, detail, why: '' });
   }
 
   function forget(hash: string): void {
@@ -179,7 +171,7 @@ export function createCallJournal(maxMessages = MAX_MESSAGES): CallJournal {
 
 const MAX_TAGS = 64;
 
-function noteTag(record: CallRecord, tag: string): void {
+function noteTag(record: CallTrace, tag: string): void {
   if (tag === '' || record.toTags.includes(tag) || record.toTags.length >= MAX_TAGS) return;
   record.toTags.push(ownCopy(tag));
 }
@@ -190,13 +182,13 @@ export function ownCopy(text: string): string {
 }
 
 function portsOf(
-  { parties }: CallRecord,
+  { parties }: CallTrace,
   { source, sourcePort, destinationPort }: Occurrence['packet'],
 ): [number, number] {
   return source === parties[0] ? [sourcePort, destinationPort] : [destinationPort, sourcePort];
 }
 
-function recent(messages: readonly RecordedLine[], identity: number): RecordedLine | undefined {
+function recent(messages: readonly TracedMessage[], identity: number): TracedMessage | undefined {
   const oldest = Math.max(0, messages.length - REPEAT_WINDOW);
   for (let i = messages.length - 1; i >= oldest; i--) {
     if (messages[i]!.identity === identity) return messages[i];

@@ -1,8 +1,14 @@
-import type { CallSummary, Leg, Told } from '../../daemon/messages.ts';
-import type { Traffic } from '../../firewall/firewall.ts';
-import { type CallRecord, createCallJournal } from '../replay/calls.ts';
-import type { CallReport, Place } from '../replay/model.ts';
-import { createPinholeJournal, type PinholeRecord } from '../replay/pinholes.ts';
+import type { Leg, Told } from '../inspector/happening.ts';
+import type { Held } from '../pinhole/table.ts';
+import type { CallReport, FramePlace } from './call-report.ts';
+import { createPinholeTraces, type PinholeTrace } from './pinholes.ts';
+import { type CallTrace, createCallTraces } from './traces.ts';
+
+/** Media that pinholes have passed. */
+export interface Passed {
+  readonly packets: number;
+  readonly bytes: number;
+}
 
 export interface HistoryOptions {
   /** Ended calls that are remembered. */
@@ -10,7 +16,7 @@ export interface HistoryOptions {
   /** Calls under way that there can be; more than these were lost sight of. */
   readonly callsUnderWay: () => number;
   /** What a pinhole has passed for a call. */
-  readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
+  readonly trafficOf: (pinholeId: string, call: string) => Passed | undefined;
 }
 
 /** A call with its ladder and every decision, in the shape that replay gives it. Times are in ms of the daemon's clock. */
@@ -26,7 +32,7 @@ export interface RememberedCall {
 export interface History {
   take(told: readonly Told[]): void;
   /** A call that was there before anything was told. */
-  adopt(summary: CallSummary): void;
+  adopt(call: { readonly leg: Leg; readonly pinholes: readonly Held[] }): void;
   /** By the leg's hash. */
   get(hash: string): RememberedCall | null;
   /** Hashes of the legs with this Call-ID, or whose hash begins so; oldest first. */
@@ -36,11 +42,11 @@ export interface History {
   /** Those that ended last first. */
   ended(): Iterable<RememberedCall>;
   /** What the pinholes had passed that this call does not hold any more. */
-  passedBefore(hash: string): Traffic;
+  passedBefore(hash: string): Passed;
   readonly size: number;
 }
 
-const NOTHING: Traffic = { packets: 0, bytes: 0 };
+const NOTHING: Passed = { packets: 0, bytes: 0 };
 const MAX_MESSAGES = 200;
 const MAX_PINHOLES = 256;
 /** Lines of all ladders together. */
@@ -48,22 +54,22 @@ const MAX_LINES = 200_000;
 /** Fewer digits of a hash name no call. */
 const LEAST_DIGITS = 4;
 
-interface Entry {
+interface Remembered {
   adopted: boolean;
   pinholesOmitted: number;
   /** Of pinholes that are closed, also of omitted ones. */
-  passed: Traffic;
+  passed: Passed;
 }
 
 export function createHistory(options: HistoryOptions): History {
-  const calls = createCallJournal(MAX_MESSAGES);
-  const pinholes = createPinholeJournal();
-  const entries = new Map<string, Entry>();
+  const calls = createCallTraces(MAX_MESSAGES);
+  const pinholes = createPinholeTraces();
+  const entries = new Map<string, Remembered>();
   const underWay = new Set<string>();
   /** In the order in which they ended. */
   const ended = new Set<string>();
   let lines = 0;
-  let last: Place = { file: 0, frame: 0 };
+  let last: FramePlace = { file: 0, frame: 0 };
 
   function take(told: readonly Told[]): void {
     for (const one of told) takeOne(one);
@@ -87,7 +93,7 @@ export function createHistory(options: HistoryOptions): History {
       if (event.type === 'closed') keepCount(event.holder, event.held.pinhole.id);
     }
     for (const { call, at: when, ...refusal } of refusals) {
-      calls.refused(byHash.get(call)!, refusal, null, place, when);
+      calls.refused(byHash.get(call)!, refusal, place, when);
     }
     for (const hash of new Set(messages.flatMap((message) => message.calls))) {
       for (const record of pinholes.of(hash)) {
@@ -145,7 +151,7 @@ export function createHistory(options: HistoryOptions): History {
     underWay.delete(hash);
   }
 
-  function adopt({ leg, pinholes: held }: CallSummary): void {
+  function adopt({ leg, pinholes: held }: Parameters<History['adopt']>[0]): void {
     if (entries.has(leg.hash)) return;
     note(leg);
     entries.get(leg.hash)!.adopted = true;
@@ -163,11 +169,11 @@ export function createHistory(options: HistoryOptions): History {
     return { adopted, pinholesOmitted, report: reportOf(record) };
   }
 
-  function reportOf(record: CallRecord): CallReport {
+  function reportOf(record: CallTrace): CallReport {
     return { ...record, pinholes: pinholes.of(record.hash).map((one) => counted(one, record.hash)) };
   }
 
-  function counted(record: PinholeRecord, hash: string): PinholeRecord {
+  function counted(record: PinholeTrace, hash: string): PinholeTrace {
     const packets = record.closedAt === null ? options.trafficOf(record.id, hash)?.packets : undefined;
     return { ...record, packets: packets ?? record.packets };
   }

@@ -1,10 +1,10 @@
-import type { Address } from '../../address/address.ts';
-import type { CloseReason } from '../../call/wanted.ts';
-import type { Held, HolderEvent } from '../../pinhole/table.ts';
-import type { PinholeReport, Place } from './model.ts';
+import type { Address } from '../address/address.ts';
+import type { CloseReason } from '../call/wanted.ts';
+import type { Held, HolderEvent } from '../pinhole/table.ts';
+import type { FramePlace, PinholeReport } from './call-report.ts';
 
 /** A pinhole of one call, from its opening on. */
-export interface PinholeRecord extends PinholeReport {
+export interface PinholeTrace extends PinholeReport {
   readonly id: string;
   /** Hash of the call leg that holds it. */
   readonly call: string;
@@ -12,7 +12,7 @@ export interface PinholeRecord extends PinholeReport {
   readonly slot: string;
   /** As the inspector's table has it; null once it is closed. */
   held: Held | null;
-  closed: Place | null;
+  closed: FramePlace | null;
   closedAt: number | null;
   closeReason: CloseReason | null;
   packets: number;
@@ -20,37 +20,41 @@ export interface PinholeRecord extends PinholeReport {
   leaving: CloseReason | null;
 }
 
-export interface PinholeJournal {
+export interface PinholeTraces {
   /** Takes what happened at `place`; null when a deadline did it, `last` being the frame before. */
-  take(event: HolderEvent, place: Place | null, last: Place): void;
+  take(event: HolderEvent, place: FramePlace | null, last: FramePlace): void;
   /** The message at `place` may have given pinholes of this call a last moment: it is then their end's cause. */
-  caused(call: string, place: Place): void;
+  caused(call: string, place: FramePlace): void;
   /** Those open now that lead to this UDP port. */
-  openAt(address: Address, port: number): Iterable<PinholeRecord>;
+  openAt(address: Address, port: number): Iterable<PinholeTrace>;
   /** The one closed last that led to this UDP port. */
-  closedAt(address: Address, port: number): PinholeRecord | null;
+  closedAt(address: Address, port: number): PinholeTrace | null;
   /** The pinhole with this id as the call holds it, or held it, that opened it last. */
-  byId(id: string): PinholeRecord | null;
-  of(call: string): readonly PinholeRecord[];
+  byId(id: string): PinholeTrace | null;
+  of(call: string): readonly PinholeTrace[];
   /** The capture is over: what already has its last moment is closed then; the rest stays open. */
   settle(): void;
   forget(call: string): void;
 }
 
 /** Who held which pinhole from when to when, and why it ended. */
-export function createPinholeJournal(): PinholeJournal {
-  const byCall = new Map<string, PinholeRecord[]>();
+export function createPinholeTraces(): PinholeTraces {
+  const byCall = new Map<string, PinholeTrace[]>();
   /** By call and pinhole id. */
-  const open = new Map<string, PinholeRecord>();
-  const openByPort = new Map<string, Set<PinholeRecord>>();
-  const closedByPort = new Map<string, PinholeRecord>();
-  const latest = new Map<string, PinholeRecord>();
+  const open = new Map<string, PinholeTrace>();
+  const openByPort = new Map<string, Set<PinholeTrace>>();
+  const closedByPort = new Map<string, PinholeTrace>();
+  const latest = new Map<string, PinholeTrace>();
 
-  function take({ type, holder, held, reason, at }: HolderEvent, place: Place | null, last: Place): void {
+  function take(
+    { type, holder, held, reason, at }: HolderEvent,
+    place: FramePlace | null,
+    last: FramePlace,
+  ): void {
     const key = `${holder} ${held.pinhole.id}`;
     if (type === 'opened') {
       const { id, protocol, sources, sourcePort, address, ports, kind, media } = held.pinhole;
-      const record: PinholeRecord = {
+      const record: PinholeTrace = {
         ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
         ...{ call: holder, slot: held.slot, held, opened: place ?? last, openedAt: at },
         ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: null },
@@ -82,7 +86,7 @@ export function createPinholeJournal(): PinholeJournal {
     });
   }
 
-  function caused(call: string, place: Place): void {
+  function caused(call: string, place: FramePlace): void {
     for (const record of byCall.get(call) ?? []) {
       if (record.held === null) continue;
       const leaving = isLeaving(record.held) ? record.held.reason : null;
@@ -130,7 +134,7 @@ function isLeaving({ until, reason }: Held): boolean {
   return until !== Number.POSITIVE_INFINITY && reason !== 'unused-candidate';
 }
 
-function eachPort({ protocol, address, ports }: PinholeRecord, action: (key: string) => void): void {
+function eachPort({ protocol, address, ports }: PinholeTrace, action: (key: string) => void): void {
   if (protocol !== 'udp') return;
   for (let port = ports[0]; port <= ports[1]; port++) action(`${address} ${port}`);
 }

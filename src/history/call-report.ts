@@ -1,0 +1,86 @@
+import type { Address } from '../address/address.ts';
+import type { CallState, EndReason } from '../call/call.ts';
+import type { RefusalReason } from '../call/refusal.ts';
+import type { CloseReason, MediaKind } from '../call/wanted.ts';
+
+/** A frame of the replayed files; for a daemon, a packet that it received, counted from its start, of file 0. */
+export interface FramePlace {
+  /** Index in the list of files. */
+  readonly file: number;
+  /** As tshark counts. */
+  readonly frame: number;
+}
+
+/** A call with its ladder and every decision. Times are in ms: of the epoch in a replay, of the daemon's clock in a daemon. */
+export interface CallReport {
+  /** Names the leg among others with the same Call-ID. */
+  readonly hash: string;
+  readonly callId: string;
+  readonly fromTag: string;
+  readonly toTags: readonly string[];
+  /** Signalling addresses; the first sent the first INVITE. */
+  readonly parties: readonly [Address, Address];
+  /** Ports of the first message, in the order of the parties; null when none was seen. */
+  readonly ports: readonly [number, number] | null;
+  /** From and To as written. */
+  readonly from: string;
+  readonly to: string;
+  readonly state: CallState;
+  readonly startedAt: number;
+  readonly answeredAt: number | null;
+  readonly endedAt: number | null;
+  readonly endReason: EndReason | null;
+  /** Status of the response that ended it, 0 when none did. */
+  readonly endStatus: number;
+  readonly messages: readonly MessageLine[];
+  /** Messages past the number that is kept. */
+  readonly messagesOmitted: number;
+  readonly pinholes: readonly PinholeReport[];
+  readonly refusals: readonly RefusalReport[];
+}
+
+/** One message of a call's ladder. */
+export interface MessageLine {
+  readonly place: FramePlace;
+  readonly at: number;
+  readonly transport: 'udp' | 'tcp';
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+  /** `INVITE`, `200 OK`, `200 OK (BYE)`. */
+  readonly summary: string;
+  /** Its session description in one phrase, null when it has none. */
+  readonly description: string | null;
+  /** How often it was sent again. */
+  repeats: number;
+  /** How often it was seen once more on its way: at another point of the capture, inside and outside a tunnel. */
+  copies: number;
+}
+
+export interface PinholeReport {
+  readonly protocol: 'udp' | 'tcp';
+  readonly sources: readonly Address[] | 'any';
+  readonly sourcePort: number | null;
+  readonly address: Address;
+  readonly ports: readonly [first: number, last: number];
+  readonly kind: MediaKind;
+  readonly media: string;
+  readonly opened: FramePlace;
+  readonly openedAt: number;
+  /** The message that led to its end; null for a timer, and while it is open. */
+  readonly closed: FramePlace | null;
+  readonly closedAt: number | null;
+  readonly closeReason: CloseReason | null;
+  /** Packets of the window that passed to where it leads. */
+  readonly packets: number;
+}
+
+export interface RefusalReport {
+  readonly place: FramePlace;
+  readonly at: number;
+  readonly reason: RefusalReason;
+  readonly detail: string;
+  /** Why this one, where more can be said than what the reason means; else ''. */
+  readonly why: string;
+}
