@@ -71,6 +71,8 @@ function openPacketSocket(): Interceptor {
     },
     release: () => undefined,
     drop: () => undefined,
+    counters: () => ({}),
+    news: () => [],
     close: () => libc.close(fd),
   };
 }

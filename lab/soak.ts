@@ -67,7 +67,7 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     opened += change.open.length;
     closed += change.close.length;
     firewall.commit(change);
-    firewall.killStates(change.close);
+    firewall.retire({ closed: change.close });
   }
 
   function say(from: Host, to: Host, text: string): void {

@@ -157,7 +157,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
     if (inspection.change === null) return;
     commits++;
     firewall.commit(inspection.change);
-    firewall.killStates(inspection.change.close);
+    firewall.retire({ closed: inspection.change.close });
     const intended = [...inspector.pinholes()].map(({ id }) => id).sort();
     const actual = firewall
       .list()

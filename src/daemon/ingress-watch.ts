@@ -10,8 +10,8 @@ export interface IngressWatch {
 }
 
 export interface IngressWatchOptions {
-  /** Asks the system. Throws where it cannot; absent where nothing can be known. */
-  readonly read: (() => Ingress) | undefined;
+  /** Asks the system. Throws where it cannot; null where nothing can be known. */
+  readonly read: (() => Ingress) | null;
   /** ms of a clock that never runs backwards. */
   readonly clock: () => number;
   readonly say: (level: 'info' | 'warn', text: string) => void;
@@ -62,7 +62,7 @@ export function createIngressWatch({ read, clock, say, changed }: IngressWatchOp
   }
 
   function look(): void {
-    if (read === undefined || waiting !== null) return;
+    if (read === null || waiting !== null) return;
     const now = clock();
     if (now < freeAt) {
       waiting = setTimeout(() => {

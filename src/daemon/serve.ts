@@ -3,7 +3,7 @@ import { cautions, formatProblem, type Loaded } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
-import { type LastCounts, NOT_COUNTED, type Traffic } from '../firewall/firewall.ts';
+import type { Traffic } from '../firewall/firewall.ts';
 import type { Told } from '../inspector/happening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { AddressWatch } from './address-watch.ts';
@@ -18,7 +18,7 @@ import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
 import { reloadable } from './reloadable.ts';
 import type { FromThread, Reports } from './reports.ts';
-import { createStateKiller } from './state-killer.ts';
+import { createRetirer } from './retirer.ts';
 import type { DataThread } from './thread.ts';
 import { createTrafficWatch, type TrafficWatch } from './traffic.ts';
 
@@ -83,8 +83,6 @@ export interface RunningDaemon {
 /** Least ms between two looks at the filter's counters, and how many times their cost. */
 const TRAFFIC_EVERY = 2000;
 const TRAFFIC_REST = 20;
-/** The same for closed pinholes. */
-const LAST_COUNTS_REST = 4;
 const IDS_PER_ORDER = 256;
 /** ms in which the data path must have stopped. */
 const STOP_WITHIN = 10_000;
@@ -109,8 +107,9 @@ export interface Serving {
 export async function serve(serving: Serving): Promise<number> {
   const { options, about, settings, log, journal, control, interfaces, services, thread, reports, clock } =
     serving;
-  const killer = createStateKiller(control, (text) => log.own.error(text));
   const watch = createTrafficWatch();
+  const { firewall } = control;
+  const retirer = createRetirer({ firewall, counted: watch.closed, complain: (text) => log.own.error(text) });
   const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
   const counting = countTraffic();
   let stopTimer: NodeJS.Timeout | null = null;
@@ -121,10 +120,10 @@ export async function serve(serving: Serving): Promise<number> {
 
   function onBatch({ records, closed, counts, events, told }: Batch): void {
     journal?.append(records);
-    watch.closed(counts.size > 0 || closed.length === 0 ? counts : lastCounts(closed));
+    watch.closed(counts);
     const changes = events.filter((event) => event.type === 'pinhole');
-    killer.add(closed);
-    killer.opened(changes.flatMap(({ what, pinhole }) => (what === 'opened' ? [pinhole] : [])));
+    retirer.closed(closed);
+    retirer.opened(changes.flatMap(({ what, pinhole }) => (what === 'opened' ? [pinhole] : [])));
     for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
     const { log: logging, mode } = settings();
     const wording: LineOptions = {
@@ -150,7 +149,7 @@ export async function serve(serving: Serving): Promise<number> {
       log.own.error(`the data path failed: ${report.message}`);
       finish(1);
     } else if (report.type === 'stopped') {
-      killer.flush();
+      retirer.flush();
       if (!options.keep) journal?.clear();
       log.own.info(options.keep ? 'stopped, rules and journal kept' : 'stopped, all rules removed');
       finish(0);
@@ -193,10 +192,9 @@ export async function serve(serving: Serving): Promise<number> {
   /** The data path's answer; to its counters come those that this thread has. */
   async function ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]> {
     const answer = await thread.ask(question);
-    const more = control.counters?.();
-    if (question.type !== 'status' || more === undefined) return answer;
+    if (question.type !== 'status') return answer;
     const status = answer as DataPathStatus;
-    return { ...status, platform: { ...status.platform, ...more } } as Answers[Q['type']];
+    return { ...status, platform: { ...status.platform, ...control.counters() } } as Answers[Q['type']];
   }
 
   async function tellStatus(): Promise<void> {
@@ -207,28 +205,15 @@ export async function serve(serving: Serving): Promise<number> {
     }
   }
 
-  let lastCountsFree = 0;
-  /** What pf does not tell when it takes rules out, unless asking for it takes too much of the time. */
-  function lastCounts(closed: Batch['closed']): LastCounts {
-    const before = clock();
-    if (control.lastCounts === undefined || before < lastCountsFree) return NOT_COUNTED;
-    try {
-      return control.lastCounts(closed);
-    } catch (error) {
-      log.own.warn(`media of closed pinholes cannot be counted: ${(error as Error).message}`);
-      return NOT_COUNTED;
-    } finally {
-      lastCountsFree = clock() + (clock() - before) * LAST_COUNTS_REST;
-    }
-  }
-
   function countTraffic(): { readonly end: () => void } {
     let complained = false;
     let timer = setTimeout(count, TRAFFIC_EVERY);
     function count(): void {
       const before = clock();
       try {
-        const active = watch.update(control.traffic());
+        const { counts, uncounted } = firewall.traffic();
+        retirer.uncounted(uncounted);
+        const active = watch.update(counts);
         for (let at = 0; at < active.length; at += IDS_PER_ORDER) {
           thread.send({ type: 'traffic', ids: active.slice(at, at + IDS_PER_ORDER) });
         }
@@ -258,7 +243,7 @@ export async function serve(serving: Serving): Promise<number> {
     ask,
     trafficOf: watch.last,
     traffic: () => watch.total,
-    compare: control.compare,
+    compare: firewall.compare,
     repair: () => thread.send({ type: 'repair' }),
     say: (level, text) => log.own[level](text),
     subscribe(listener) {
@@ -275,7 +260,7 @@ export async function serve(serving: Serving): Promise<number> {
   for (const service of services) service.close();
   counting.end();
   signals.end();
-  killer.end();
+  retirer.end();
   interfaces.end();
   serving.externals.end();
   control.close();

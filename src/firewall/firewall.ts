@@ -14,38 +14,66 @@ export type LastCounts = ReadonlyMap<string, Traffic>;
 export const NOT_COUNTED: LastCounts = new Map();
 
 /**
- * The seam to a packet filter. `pf.ts`, `nftables.ts` and `model.ts` implement it; nothing above it knows which.
- * All of it is synchronous: when `commit` returns, the filter has confirmed the change.
+ * A packet filter as the data path has it: the one who writes. `pf.ts`, `nftables.ts` and `model.ts` implement it;
+ * nothing above it knows which. All of it is synchronous, a packet waits for it, and every part may throw FirewallError.
+ * Nobody else may write what is below it, and no two of them may be open on the same anchors or table.
  */
 export interface Firewall {
   /**
-   * Opens and closes pinholes as one change. On error the filter is left as it was before, and FirewallError
-   * says why. Rules of closed pinholes are gone when it returns; their states may live until `killStates`.
-   * Returns what closed pinholes had passed, by id, where the filter tells when it takes their rules out.
+   * Opens and closes pinholes as one change: when it returns, the filter has confirmed all of it. On error the filter is
+   * as it was before. Rules of closed pinholes are gone when it returns; their states live until they are retired.
+   * Returns what closed pinholes had passed, by id, where the filter tells that as it takes their rules out, and only then
+   * (nftables); the others are told when they are retired.
    */
   commit(change: Change): LastCounts;
-  /** Removes the states (or conntrack entries) that these closed pinholes made. Returns how many. May take ms. */
-  killStates(closed: readonly Pinhole[]): number;
-  /** Pinholes as the filter itself lists them, read back from it. */
+  /** Makes the filter ready for commits again, and returns the pinholes that it holds, read back from the kernel. */
   list(): Pinhole[];
-  /** Counters by pinhole id. */
-  traffic(): Map<string, Traffic>;
-  /** Removes every rule and state this daemon made. */
+  /**
+   * Whether the filter still holds what was committed. Asked twice a second: it costs less than a millisecond, and may
+   * miss what `FirewallControl.compare` finds. After `false` there has to come a `list`.
+   */
+  intact(): boolean;
+  /** Removes every rule and state that this daemon made. */
   clear(): void;
   close(): void;
 }
 
-/** What another thread does beside the one that commits: nothing that a packet waits for. */
-export interface FirewallControl extends Pick<Firewall, 'killStates' | 'traffic' | 'close'> {
-  /** Reads all rules from the kernel, and compares them with those of these pinholes. Changes nothing. */
+/**
+ * The same filter as another thread or process has it, with descriptors of its own, beside the one that commits: it reads,
+ * and removes states. No packet waits for it, and no rule is changed by it. All of it may take milliseconds, and may throw
+ * FirewallError.
+ */
+export interface FirewallControl {
+  /** Reads what pinholes have passed. */
+  traffic(): TrafficReading;
+  /** Reads all rules from the kernel, and compares them with those of these pinholes. */
   compare(intended: readonly Pinhole[]): Deviation;
-  /**
-   * Where states from before a pinhole would keep its packets from being translated: removes them. Returns how many.
-   * May take ms.
-   */
-  killUntranslated?(opened: readonly Pinhole[]): number;
-  /** Where `commit` does not tell: what pinholes had passed that were closed a moment ago, before their states go. */
-  lastCounts?(closed: readonly Pinhole[]): LastCounts;
+  /** Removes states (conntrack entries) that would go on passing packets otherwise than the rules say now. */
+  retire(what: Retirement): Retired;
+  close(): void;
+}
+
+export interface TrafficReading {
+  /** By pinhole id. */
+  readonly counts: ReadonlyMap<string, Traffic>;
+  /** Pinholes whose media passes by states that count for nobody: to be retired, for the next packet to count. */
+  readonly uncounted: readonly Pinhole[];
+}
+
+export interface Retirement {
+  /** Closed, and committed so: the states of their flows go, unless an open pinhole lets the same packets pass. */
+  readonly closed?: readonly Pinhole[];
+  /** Opened a moment ago: states from before that keep their packets from being translated go. */
+  readonly opened?: readonly Pinhole[];
+  /** Of a reading of traffic. */
+  readonly uncounted?: readonly Pinhole[];
+}
+
+export interface Retired {
+  /** How many states were removed. */
+  readonly states: number;
+  /** What those of `closed` had passed of which `commit` did not tell, as far as it is known. */
+  readonly counts: LastCounts;
 }
 
 /** A filter refused or could not be reached. `code` is the errno's symbol where there is one: EBUSY, EPERM. */

@@ -2,7 +2,18 @@ import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
 import { createOpeningIndex, type Flow, lets, type Opening, reverse } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import { type Firewall, FirewallError, type LastCounts, type Traffic } from './firewall.ts';
+import { deviationOf } from './deviation.ts';
+import {
+  type Firewall,
+  type FirewallControl,
+  FirewallError,
+  type LastCounts,
+  NOT_COUNTED,
+  type Retired,
+  type Retirement,
+  type Traffic,
+  type TrafficReading,
+} from './firewall.ts';
 
 export interface Answer {
   readonly passes: boolean;
@@ -12,7 +23,7 @@ export interface Answer {
   readonly by: 'rule' | 'state' | null;
 }
 
-export interface ModelFirewall extends Firewall {
+export interface ModelFirewall extends Firewall, FirewallControl {
   /** Would this packet pass at `now` (ms)? Makes and refreshes states as a packet filter does. */
   ask(flow: Flow, bytes: number, now: number): Answer;
 }
@@ -41,7 +52,7 @@ const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
 
 /**
  * A packet filter in memory: default deny but for `egress`, rules that keep state, replies passing by state, states
- * that outlive their rule until they are killed or idle. Which rule made a state does not matter to `killStates`:
+ * that outlive their rule until they are killed or idle. Which rule made a state does not matter to `retire`:
  * where the inside host sends first, that is never a pinhole's. Where a pinhole has a translation, packets are known
  * by the addresses of either side of it.
  */
@@ -133,7 +144,7 @@ export function createModelFirewall({
     }
   }
 
-  function killStates(closed: readonly Pinhole[]): number {
+  function retire({ closed = [] }: Retirement): Retired {
     let killed = 0;
     for (const pinhole of closed) {
       for (let port = pinhole.ports[0]; port <= pinhole.ports[1]; port++) {
@@ -150,7 +161,15 @@ export function createModelFirewall({
         }
       }
     }
-    return killed;
+    return { states: killed, counts: NOT_COUNTED };
+  }
+
+  const list = () => [...open.values()].map(({ views }) => views[0]!.pinhole);
+
+  function traffic(): TrafficReading {
+    const counts = new Map<string, Traffic>();
+    for (const [id, { packets, bytes }] of open) counts.set(id, { packets, bytes });
+    return { counts, uncounted: [] };
   }
 
   function clear(): void {
@@ -163,10 +182,11 @@ export function createModelFirewall({
   return {
     commit,
     ask,
-    killStates,
-    list: () => [...open.values()].map(({ views }) => views[0]!.pinhole),
-    traffic: () =>
-      new Map([...open].map(([id, { packets, bytes }]): [string, Traffic] => [id, { packets, bytes }])),
+    list,
+    intact: () => true,
+    traffic,
+    compare: (intended) => deviationOf(list().map(idOf), intended.map(idOf)),
+    retire,
     clear,
     close: clear,
   };
@@ -199,6 +219,10 @@ function bothWays(flow: Flow): Flow[] {
 
 function keyOf({ protocol, source, sourcePort, destination, destinationPort }: Flow): string {
   return `${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+function idOf({ id }: Pinhole): string {
+  return id;
 }
 
 function endOf(address: Address, port: number): string {

@@ -5,39 +5,20 @@
 import type { Libc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '../../native-bindings/linux/constants.ts';
-import { type NetlinkSocket, openNetlink } from '../../native-bindings/linux/netlink.ts';
+import { openNetlink } from '../../native-bindings/linux/netlink.ts';
 import {
-  hasElement,
   nftBatch,
   readTable,
   type SetElement,
   type SetElementReadBack,
 } from '../../native-bindings/linux/nftables.ts';
 import type { Change } from '../pinhole/change.ts';
-import type { Flow } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import { deleteFlows, deleteUntranslated } from './conntrack.ts';
-import { deviationOf } from './deviation.ts';
-import {
-  type Firewall,
-  type FirewallControl,
-  FirewallError,
-  type LastCounts,
-  NOT_COUNTED,
-  type Traffic,
-} from './firewall.ts';
-import {
-  type Contents,
-  countOf,
-  readContents,
-  readCounted,
-  readLines,
-  recordOf,
-  sumOf,
-  trafficOf,
-  wantedLines,
-} from './nftables/contents.ts';
-import { type Element, elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
+import { guarded, persist } from './attempt.ts';
+import { deleteFlows } from './conntrack.ts';
+import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
+import { type Contents, countOf, READS, readContents, recordOf, sumOf } from './nftables/contents.ts';
+import { type Element, elementsOf, strangerOf } from './nftables/elements.ts';
 import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
 import { translationsOf } from './nftables/translations.ts';
 
@@ -49,10 +30,8 @@ export interface NftablesOptions {
 }
 
 export interface NftablesFirewall extends Firewall {
-  /** Whether the table is still the one that was made: one question to the kernel. */
-  intact(): boolean;
   /** Whether the kernel keeps everybody else from changing the table (Linux 6.9). */
-  owned(): boolean;
+  readonly owned: boolean;
 }
 
 /** A pinhole as it stands in the table. */
@@ -62,14 +41,11 @@ interface Open {
   readonly parts: readonly SetElement[];
 }
 
-/** Others' transactions make a read incomplete; it is tried again so often. */
-const READS = 20;
 /**
  * The kernel tells how many packets each deleted element had counted, at most so many of one commit: what it tells
  * has to fit into the socket's buffer, 4 KiB an element before Linux 5.10.
  */
 const MOST_TOLD = 256;
-const TRANSIENT = new Set(['EBUSY', 'EAGAIN', 'ENOBUFS', 'EINTR']);
 
 /**
  * Opens the table, making it where it is not there yet; elements that are there stay, for `list` to show them.
@@ -182,7 +158,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   function list(): Pinhole[] {
     return guarded(() => {
       install();
-      return adopt(whole(() => readContents(socket, table)));
+      return adopt(persist(() => readContents(socket, table), READS));
     });
   }
 
@@ -233,30 +209,13 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   return {
     commit,
     list,
-    killStates: (closed) => killStates(socket, table, closed),
-    traffic: () => readTraffic(socket, table),
+    // Whether the table is still the one that was made: one question to the kernel.
+    intact: () => guarded(() => handle !== null && readTable(socket, table)?.handle === handle),
     clear,
     close: socket.close,
-    intact: () => guarded(() => handle !== null && readTable(socket, table)?.handle === handle),
-    owned: () => owner,
-  };
-}
-
-/** The part that changes nothing in the table, with a socket of its own: for another thread or process. */
-export function openNftablesControl(libc: Libc, { table }: Pick<NftablesOptions, 'table'>): FirewallControl {
-  const socket = guarded(() => openNetlink(libc));
-  return {
-    killStates: (closed) => killStates(socket, table, closed),
-    killUntranslated: (opened) => guarded(() => deleteUntranslated(socket, opened)),
-    traffic: () => readTraffic(socket, table),
-    compare: (intended) =>
-      guarded(() =>
-        deviationOf(
-          whole(() => readLines(socket, table)),
-          wantedLines(intended),
-        ),
-      ),
-    close: socket.close,
+    get owned() {
+      return owner;
+    },
   };
 }
 
@@ -290,48 +249,4 @@ function lastCounts(closed: readonly Pinhole[], left: ReadonlyMap<string, Traffi
 
 function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-}
-
-function readTraffic(socket: NetlinkSocket, table: string) {
-  return guarded(() => trafficOf(readCounted(socket, table, true)));
-}
-
-/** Deletes the conntrack entries of the closed pinholes, except where another one lets the same packets pass. */
-function killStates(socket: NetlinkSocket, table: string, closed: readonly Pinhole[]): number {
-  if (closed.length === 0) return 0;
-  return guarded(() => deleteFlows(socket, closed, (flow) => isOpen(socket, table, flow)));
-}
-
-/** Whether any pinhole lets these packets pass, asked of the kernel. */
-function isOpen(socket: NetlinkSocket, table: string, flow: Flow): boolean {
-  return [
-    { ...flow, sourcePort: null },
-    { ...flow, source: null, sourcePort: null },
-    flow,
-    { ...flow, source: null },
-  ].some((match) => {
-    const { set, key } = elementOf(match);
-    return hasElement(socket, table, set, key);
-  });
-}
-
-/** Reads until nobody has changed anything meanwhile. */
-function whole<T>(read: () => T): T {
-  for (let reads = 1; ; reads++) {
-    try {
-      return read();
-    } catch (error) {
-      if (reads === READS || !(error instanceof SystemError) || error.code !== 'EINTR') throw error;
-    }
-  }
-}
-
-/** The kernel's errors as those of the seam. */
-function guarded<T>(work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    throw new FirewallError(error.message, error.code, TRANSIENT.has(error.code));
-  }
 }

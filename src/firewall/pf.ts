@@ -2,40 +2,27 @@
  * Pinholes in pf: rules in shard anchors below one anchor of our own (`pinholed/00`...), changed one by one with
  * DIOCCHANGERULE while packets pass. The administrator's ruleset says where that anchor stands.
  */
-import { SystemError } from '../../native-bindings/errno.ts';
-import { PF_PASS } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
-import { createOpeningIndex, type Flow, type Opening, type OpeningIndex } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import { type Deviation, deviationOf } from './deviation.ts';
-import {
-  type Firewall,
-  type FirewallControl,
-  FirewallError,
-  type LastCounts,
-  NOT_COUNTED,
-} from './firewall.ts';
-import { guarded, isInvalid, isNotKnown } from './pf/attempt.ts';
+import { guarded } from './attempt.ts';
+import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED } from './firewall.ts';
 import { type Anchors, createFamily, hasRules, KINDS, RULESETS } from './pf/family.ts';
-import { type Layout, layOut } from './pf/layout.ts';
-import { createParent, shardNames } from './pf/parent.ts';
+import { layOut } from './pf/layout.ts';
+import { isExisting, isInvalid, isNotKnown } from './pf/refusal.ts';
 import type { ReloadGate } from './pf/reload-gate.ts';
 import {
   assemble,
   encodeRule,
-  openingOf,
   type PinholeRule,
   type RuleKind,
   type RuleStyle,
   rulesOf,
   type Uplink,
 } from './pf/rule.ts';
-import { readPinholeRules, readWhole } from './pf/ruleset.ts';
 import type { Placed, Shard } from './pf/shard.ts';
 import { createStatePolicy } from './pf/state-policy.ts';
-import { killStatesOf, killUntranslated } from './pf/states.ts';
-import { createTrafficCounter } from './pf/traffic.ts';
+import { killStatesOf, readStates } from './pf/states.ts';
 import { poolTicket, replaceRulesets } from './pf/transaction.ts';
 
 export interface PfOptions {
@@ -51,16 +38,6 @@ export interface PfOptions {
   readonly uplinks: readonly Uplink[];
   /** Shut while the firewall loads its ruleset; absent: never. */
   readonly gate?: ReloadGate;
-}
-
-export interface PfFirewall extends Firewall {
-  /**
-   * Whether the kernel holds exactly the rules that were committed: one ioctl for each shard. `lost` leads to
-   * `list`, which puts the anchors back, and a comparison.
-   */
-  verify(): 'intact' | 'lost';
-  /** How single rules are changed: `recommit` where this kernel refuses DIOCCHANGERULE. */
-  method(): 'change' | 'recommit';
 }
 
 /** A rule to add to or to remove from one shard. */
@@ -80,7 +57,7 @@ interface Open {
  * The firewall over an open /dev/pf, with its anchor rules loaded. Rules that are in the shards already stay, for
  * `list` to show them; what of it is no pinhole of ours is removed by `list`. Throws FirewallError.
  */
-export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
+export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   const { anchors, style, uplinks } = options;
   const pool = poolTicket(pf, options.gate);
   const layout = layOut(options.mediaPorts, options.shards);
@@ -290,14 +267,13 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
     else recommit(steps);
   }
 
-  function verify(): 'intact' | 'lost' {
-    if (doubtful) return 'lost';
+  /** One ioctl for each shard. */
+  function intact(): boolean {
+    if (doubtful) return false;
     return guarded(() => {
       policy.read();
       return KINDS.every((kind) => families[kind].intact());
-    })
-      ? 'intact'
-      : 'lost';
+    });
   }
 
   function clear(): void {
@@ -306,87 +282,14 @@ export function openPfFirewall(pf: Pf, options: PfOptions): PfFirewall {
       for (const kind of [...KINDS].reverse()) families[kind].clear();
       open.clear();
       holders.clear();
-      killStatesOf(pf, made);
+      killStatesOf(pf, readStates(pf), made);
     });
   }
 
   guarded(install);
-  const counter = createTrafficCounter(pf, anchors.pass);
-  return {
-    commit,
-    killStates: (closed) => guarded(() => killStatesOf(pf, closed, openNow(pf, anchors.pass, layout))),
-    list,
-    traffic: () => guarded(counter.count),
-    clear,
-    close: () => pf.close(),
-    verify,
-    method: () => method,
-  };
-}
-
-/** What the control thread does with a /dev/pf of its own: nothing that a packet waits for. */
-export function openPfControl(pf: Pf, options: PfOptions): FirewallControl {
-  const { anchors, mediaPorts, shards } = options;
-  const layout = layOut(mediaPorts, shards);
-  const counter = createTrafficCounter(pf, anchors.pass);
-  const kill = (closed: readonly Pinhole[]) => killStatesOf(pf, closed, openNow(pf, anchors.pass, layout));
-  return {
-    killStates: (closed) => guarded(() => kill(closed)),
-    lastCounts: (closed) => guarded(() => counter.last(closed)),
-    traffic: () =>
-      guarded(() => {
-        const traffic = counter.count();
-        killStatesOf(pf, counter.uncounted());
-        return traffic;
-      }),
-    killUntranslated: (opened) => guarded(() => killUntranslated(pf, opened)),
-    compare: (intended) => guarded(() => compare(pf, options, layout, intended)),
-    close: () => pf.close(),
-  };
-}
-
-/** Whether the kernel has a rule that lets packets of a flow pass. Reads a shard at most once. */
-function openNow(pf: Pf, anchor: string, layout: Layout): (flow: Flow) => boolean {
-  const read = new Map<string, OpeningIndex<Opening>>();
-  return (flow) => {
-    const name = layout.names[layout.shardOf(flow.destinationPort)]!;
-    let index = read.get(name);
-    if (index === undefined) {
-      const found = readWhole(() => readPinholeRules(pf, `${anchor}/${name}`, PF_PASS));
-      index = createOpeningIndex(found.flatMap((rule) => (rule === null ? [] : openingOf(rule))));
-      read.set(name, index);
-    }
-    return index.find(flow) !== null;
-  };
-}
-
-/** Every rule below the anchors, the rules that lead to the shards included. */
-function compare(pf: Pf, options: PfOptions, layout: Layout, intended: readonly Pinhole[]): Deviation {
-  const { anchors, style, uplinks } = options;
-  const wanted = intended
-    .flatMap((pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []))
-    .flatMap(({ kind, key, ports: [first, last] }) =>
-      layout.names
-        .slice(layout.shardOf(first), layout.shardOf(last) + 1)
-        .map((name) => `${anchors[kind]}/${name}: ${key}`),
-    );
-  const held = KINDS.flatMap((kind) =>
-    shardNames(pf, anchors[kind]).flatMap((name) => {
-      const path = `${anchors[kind]}/${name}`;
-      const found = readPinholeRules(pf, path, RULESETS[kind].action);
-      return found.map((rule, nr) => `${path}: ${rule?.key ?? `not a pinhole's, at ${nr}`}`);
-    }),
-  );
-  const found = deviationOf(held, wanted);
-  const parent = createParent(pf, { ...RULESETS.pass, anchor: anchors.pass }, layout, poolTicket(pf));
-  if (parent.isLoaded()) return found;
-  return { ...found, missing: [`${anchors.pass}: the rules that lead to the shards`, ...found.missing] };
+  return { commit, list, intact, clear, close: () => pf.close() };
 }
 
 function mapKinds<T>(make: (kind: RuleKind) => T): Readonly<Record<RuleKind, T>> {
   return { pass: make('pass'), rdr: make('rdr'), binat: make('binat') };
-}
-
-function isExisting(error: unknown): boolean {
-  return error instanceof SystemError && error.code === 'EEXIST';
 }

@@ -20,10 +20,6 @@ const SAY_AGAIN = 60_000;
 
 export interface DivertInterceptor extends Interceptor {
   readonly socket: DivertSocket;
-  /** Counters since the start, by name. Names come with their first event. */
-  counters(): Readonly<Record<string, number>>;
-  /** What people should know since the last call: at most one line a minute for each kind of trouble. */
-  news(): string[];
 }
 
 export interface DivertOptions {
@@ -40,7 +36,10 @@ export function openDivertInterceptor(libc: Libc, { port, bound, clock }: Divert
   return createDivertInterceptor(libc, socket, openInterfaces(libc), clock);
 }
 
-/** The interceptor over a bound socket. Allocates 4 MB once and nothing for a packet but its view. */
+/**
+ * The interceptor over a bound socket. Allocates 4 MB once and nothing for a packet but its view. Names of counters come
+ * with their first event; of each kind of trouble there is at most one line a minute.
+ */
 export function createDivertInterceptor(
   libc: Libc,
   socket: DivertSocket,

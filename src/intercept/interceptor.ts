@@ -21,6 +21,10 @@ export interface Interceptor {
   /** Puts the packet back, byte for byte. Errors of the network (no route, no buffer) are counted, not thrown. */
   release(packet: HeldPacket): void;
   drop(packet: HeldPacket): void;
+  /** Counters since it was opened, for people, by name: packets lost in a full queue, errors on release. */
+  counters(): Readonly<Record<string, number>>;
+  /** Lines for the log about what went wrong since the last call. */
+  news(): readonly string[];
   /** How packets at hand pass from a process that died to the next, over one descriptor; absent where they cannot. */
   readonly succession?: Succession;
   close(): void;

@@ -40,23 +40,14 @@ export function bindNfqueue(libc: Libc, { queue: number, length, failOpen }: Nfq
   }
 }
 
-/** Counters since the queue was opened. */
-export interface NfqueueCounters {
-  /**
-   * Packets that found the queue full: dropped, or let pass unseen where `failOpen`. Null without the right to
-   * read the kernel's count.
-   */
-  readonly queueFull: number | null;
-  /** Packets that found our socket's buffer full; they share the fate of the others. */
-  readonly socketFull: number;
-  /** Verdicts that the kernel did not take. */
-  readonly verdictErrors: number;
-  /** Packets of which only a part was handed over (aggregates of more than 65,531 bytes). */
-  readonly cut: number;
-}
-
 export interface NfqueueInterceptor extends Interceptor {
-  counters(): NfqueueCounters;
+  /**
+   * `queueFull`: packets that found the queue full, dropped, or let pass unseen where `failOpen`; absent without the right
+   * to read the kernel's count. `socketFull`: those that found our socket's buffer full, and share the fate of the others.
+   * `verdictErrors`: verdicts that the kernel did not take. `cut`: packets of which only a part was handed over
+   * (aggregates of more than 65,531 bytes).
+   */
+  counters(): Readonly<Record<string, number>>;
   /** Bytes of the socket's receive buffer as the kernel granted it. */
   readonly bufferSize: number;
 }
@@ -148,11 +139,12 @@ export function openNfqueue(
       queue.close();
     },
     counters: () => ({
-      queueFull: losses === null ? null : losses.read() - lossesBefore,
+      ...(losses !== null && { queueFull: losses.read() - lossesBefore }),
       socketFull,
       verdictErrors: verdictErrors + queue.refused().count,
       cut,
     }),
+    news: () => [],
     bufferSize: receiveBuffer(libc, queue.fd),
   };
 }

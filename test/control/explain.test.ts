@@ -61,6 +61,8 @@ function daemonHistory(file: string): History {
           return packets;
         },
         release() {},
+        counters: () => ({}),
+        news: () => [],
         drop() {},
         close() {},
       },

@@ -87,10 +87,11 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
           released++;
         },
         drop() {},
+        counters: () => ({ queueFull: 0 }),
+        news: () => [],
         close() {},
       },
       firewall,
-      counters: () => ({ queueFull: 0 }),
     },
     inspector,
     settings: () => settings,

@@ -43,8 +43,7 @@ function setUp(changes: Partial<Settings> = {}, more: More = {}) {
   const path = createDataPath({
     ends: {
       interceptor: source.interceptor,
-      firewall: filter.firewall,
-      ...(more.intact && { intact: more.intact }),
+      firewall: { ...filter.firewall, ...(more.intact && { intact: more.intact }) },
     },
     inspector: inspector.inspector,
     settings: () => settings,

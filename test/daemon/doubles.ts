@@ -54,6 +54,8 @@ export function createInterceptorDouble(log: string[]) {
     },
     release: (packet) => log.push(`release ${packet.bytes}`),
     drop: (packet) => log.push(`drop ${packet.bytes}`),
+    counters: () => ({}),
+    news: () => [],
     close: () => log.push('close interceptor'),
   };
   return {

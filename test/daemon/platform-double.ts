@@ -32,10 +32,14 @@ export async function openPlatform(): Promise<Platform> {
     openDataPath: async () => ({
       interceptor: openInterceptor(libc),
       firewall: openFirewall(),
-      describe: () => ['made of files'],
-      counters: () => ({ doubles: 1 }),
+      description: ['made of files'],
     }),
-    openControl: async () => openFirewall(),
+    openControl: async () => ({
+      firewall: openFirewall(),
+      ingress: null,
+      counters: () => ({}),
+      close() {},
+    }),
     openFailOpen: async () => ({
       install: () => note('fail-open install'),
       remove: () => note('fail-open remove'),
@@ -84,6 +88,8 @@ function openInterceptor(libc: Libc): Interceptor {
       libc.sendto(fd, packet.bytes, packet.bytes.length, 0, peer, 16);
     },
     drop: () => note('drop'),
+    counters: () => ({ doubles: 1 }),
+    news: () => [],
     close: () => void libc.close(fd),
   };
 }
@@ -105,18 +111,21 @@ function openFirewall(): Firewall & FirewallControl {
       note(`commit +[${ports(open)}] -[${ports(close)}]`);
       return NOT_COUNTED;
     },
-    killStates(closed) {
+    retire({ closed = [] }) {
       note(`kill [${ports(closed)}]`);
-      return closed.length;
+      return { states: closed.length, counts: NOT_COUNTED };
     },
     list: read,
+    intact: () => true,
     compare: (intended) => deviationOf(read().map(nameOf), intended.map(nameOf)),
-    traffic: () =>
-      new Map<string, Traffic>(
+    traffic: () => ({
+      counts: new Map<string, Traffic>(
         existsSync(file('traffic'))
           ? (JSON.parse(readFileSync(file('traffic'), 'utf8')) as [string, Traffic][])
           : [],
       ),
+      uncounted: [],
+    }),
     clear() {
       write([]);
       note('clear');

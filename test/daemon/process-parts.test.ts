@@ -13,9 +13,9 @@ import { ownCommand } from '../../src/daemon/process/own-command.ts';
 import { endOrphan, writePidFile } from '../../src/daemon/process/pid-file.ts';
 import { packetUser } from '../../src/daemon/process/privileges.ts';
 import { reloadable } from '../../src/daemon/reloadable.ts';
-import { createStateKiller } from '../../src/daemon/state-killer.ts';
+import { createRetirer } from '../../src/daemon/retirer.ts';
 import { createTrafficWatch } from '../../src/daemon/traffic.ts';
-import { FirewallError } from '../../src/firewall/firewall.ts';
+import { FirewallError, type LastCounts } from '../../src/firewall/firewall.ts';
 import { pinhole } from './doubles.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-parts-'));
@@ -244,33 +244,32 @@ describe('traffic watch', () => {
   });
 });
 
-describe('state killer', () => {
-  it('gathers what is closed, and asks again when the filter refuses', async () => {
+describe('retirer', () => {
+  it('asks at once, gathers what comes meanwhile, and asks again when the filter refuses', async () => {
     const asked: number[][] = [];
     let refusals = 2;
     const complaints: string[] = [];
+    const counts: LastCounts[] = [];
     const done = new Promise<void>((resolve) => {
-      const killer = createStateKiller(
-        {
-          killStates(closed) {
+      const retirer = createRetirer({
+        firewall: {
+          retire({ closed = [] }) {
             asked.push(closed.map(({ ports }) => ports[0]));
             if (refusals-- > 0) throw new FirewallError('busy', 'EBUSY', true);
             resolve();
-            return closed.length;
+            return { states: closed.length, counts: new Map([['a', { packets: 1, bytes: 100 }]]) };
           },
         },
-        (text) => complaints.push(text),
-      );
-      killer.add([pinhole(1)]);
-      killer.add([]);
-      killer.add([pinhole(2)]);
+        counted: (last) => counts.push(last),
+        complain: (text) => complaints.push(text),
+      });
+      retirer.closed([pinhole(1)]);
+      retirer.closed([]);
+      retirer.closed([pinhole(2)]);
     });
     await done;
-    assert.deepEqual(asked, [
-      [1, 2],
-      [1, 2],
-      [1, 2],
-    ]);
+    assert.deepEqual(asked, [[1], [1, 2], [1, 2]]);
+    assert.deepEqual(counts, [new Map([['a', { packets: 1, bytes: 100 }]])]);
     assert.deepEqual(complaints, []);
   });
 });

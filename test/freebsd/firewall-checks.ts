@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { PF_BINAT, PF_RDR, PF_RULESET_RDR } from '../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../native-bindings/freebsd/pf-nv.ts';
+import type { Firewall } from '../../src/firewall/firewall.ts';
+import { openPfControl } from '../../src/firewall/pf/control.ts';
 import { createDivertRules } from '../../src/firewall/pf/divert-rules.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { readRules } from '../../src/firewall/pf/ruleset.ts';
-import { openPfControl, openPfFirewall, type PfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
+import { openPfFirewall, type PfOptions } from '../../src/firewall/pf.ts';
 import { openingId, type Translation } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
@@ -118,7 +120,7 @@ export function translations(pf: Pf, anchors = { rdr: ANCHOR, binat: ANCHOR }): 
     .sort();
 }
 
-function withFirewall(pf: Pf, body: (firewall: PfFirewall) => void, more: Partial<PfOptions> = {}): void {
+function withFirewall(pf: Pf, body: (firewall: Firewall) => void, more: Partial<PfOptions> = {}): void {
   const firewall = openPfFirewall(pf, { ...options, ...more });
   try {
     body(firewall);
@@ -197,7 +199,6 @@ export const firewallChecks: readonly FirewallCheck[] = [
         const any = pinhole(11_000, { sources: 'any', ports: [11_001, 11_001] });
         const tcp = pinhole(15_000, { protocol: 'tcp', ports: [15_000, 15_000] });
         firewall.commit({ open: [one, two, six, any, tcp], close: [] });
-        assert.equal(firewall.method(), 'change');
         assert.deepEqual(loaded(pf), [
           '00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000',
           '00 2/17 any > 192.0.2.10 11001 pinholed:check:11000',
@@ -210,7 +211,7 @@ export const firewallChecks: readonly FirewallCheck[] = [
         firewall.commit({ open: [], close: [one, six] });
         firewall.commit({ open: [one], close: [two, any, tcp] });
         assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000']);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
       });
       assert.deepEqual(loaded(pf), []);
     },
@@ -297,21 +298,21 @@ export const firewallChecks: readonly FirewallCheck[] = [
         const pinholes = [pinhole(10_000), pinhole(12_600)];
         firewall.commit({ open: pinholes, close: [] });
         const before = loaded(pf);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
         flush(`${ANCHOR}/01`);
-        assert.equal(firewall.verify(), 'lost');
+        assert.equal(firewall.intact(), false);
         assert.deepEqual(ids(firewall.list()), [pinholes[0]!.id]);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
         firewall.commit({ open: [pinholes[1]!], close: [] });
         assert.deepEqual(loaded(pf), before);
         flush(ANCHOR);
         for (const name of ['00', '01']) flush(`${ANCHOR}/${name}`);
-        assert.equal(firewall.verify(), 'lost');
+        assert.equal(firewall.intact(), false);
         assert.deepEqual(firewall.list(), []);
         firewall.commit({ open: pinholes, close: [] });
         assert.deepEqual(loaded(pf), before);
         assert.equal(readRules(pf, ANCHOR).length, 16);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
       });
     },
   },
@@ -324,9 +325,9 @@ export const firewallChecks: readonly FirewallCheck[] = [
         flush(`${ANCHOR}/00`);
         firewall.commit({ open: [pinhole(10_002)], close: [] });
         assert.deepEqual(loaded(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10002:10003 pinholed:check:10002']);
-        assert.equal(firewall.verify(), 'lost');
+        assert.equal(firewall.intact(), false);
         assert.deepEqual(ids(firewall.list()), [pinhole(10_002).id]);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
       });
     },
   },
@@ -367,11 +368,11 @@ export const firewallChecks: readonly FirewallCheck[] = [
           'rdr 00 198.51.100.20 > 203.0.113.2 10000:10001 -> 192.0.2.10',
         ]);
         assert.deepEqual(rulesIn(pf), ['00 2/17 198.51.100.20 > 192.0.2.10 10000:10001']);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
         assert.deepEqual(openPfControl(pf, options).compare([one]), { held: 3, missing: [], strange: [] });
         firewall.commit({ open: [], close: [one] });
         assert.deepEqual([translations(pf), rulesIn(pf)], [[], []]);
-        assert.equal(firewall.verify(), 'intact');
+        assert.equal(firewall.intact(), true);
       });
     },
   },
@@ -409,7 +410,7 @@ export const firewallChecks: readonly FirewallCheck[] = [
         assert.deepEqual(ids(firewall.list()), ids([one, other, ruleset]));
         assert.equal(before.length, 2);
         pf.commit(pf.begin([{ ruleset: PF_RULESET_RDR, anchor: `${ANCHOR}/00` }]));
-        assert.equal(firewall.verify(), 'lost');
+        assert.equal(firewall.intact(), false);
         assert.deepEqual(ids(firewall.list()), ids([one, other, ruleset]));
         assert.deepEqual(translations(pf), before);
         flush(`${ANCHOR}/00`);

@@ -3,8 +3,9 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { PF_IN, PF_OP_EQ, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
+import { openPfControl } from '../../src/firewall/pf/control.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
-import { openPfControl, openPfFirewall } from '../../src/firewall/pf.ts';
+import { openPfFirewall } from '../../src/firewall/pf.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { createFakePf, type StateValues } from './fake-pf.ts';
 import { ANCHOR, firewallChecks, loaded, options, pinhole } from './firewall-checks.ts';
@@ -63,12 +64,12 @@ describe('pf firewall, in the fake', () => {
       FirewallError,
     );
     pf.refuse = () => null;
-    assert.equal(firewall.verify(), 'lost');
+    assert.equal(firewall.intact(), false);
     const listed = firewall.list();
     assert.deepEqual(listed, [{ ...pinhole(10_000), kind: null, media: '' }]);
     firewall.commit({ open: [], close: listed });
     assert.deepEqual(loaded(pf), []);
-    assert.equal(firewall.verify(), 'intact');
+    assert.equal(firewall.intact(), true);
   });
 
   it('goes over to committing whole shards where the kernel does not know DIOCCHANGERULE', () => {
@@ -76,13 +77,14 @@ describe('pf firewall, in the fake', () => {
     pf.refuse = (call) => (call === 'DIOCCHANGERULE' ? 'ENOTTY' : null);
     const firewall = openPfFirewall(pf, options);
     firewall.commit({ open: [pinhole(10_000), pinhole(12_600)], close: [] });
+    pf.calls.clear();
     firewall.commit({ open: [pinhole(10_002)], close: [pinhole(12_600)] });
-    assert.equal(firewall.method(), 'recommit');
+    assert.equal(pf.calls.get('DIOCCHANGERULE'), undefined);
     assert.deepEqual(loaded(pf), [
       '00 2/17 198.51.100.20 > 192.0.2.10 10000:10001 pinholed:check:10000',
       '00 2/17 198.51.100.20 > 192.0.2.10 10002:10003 pinholed:check:10002',
     ]);
-    assert.equal(firewall.verify(), 'intact');
+    assert.equal(firewall.intact(), true);
   });
 
   it('refuses a pinhole that is open, and changes nothing', () => {
@@ -103,7 +105,7 @@ describe('pf firewall, in the fake', () => {
     pf.others.replace(`${ANCHOR}/02`, [
       { action: 0, af: 2, proto: 17, dst: { port: [1, 0], port_op: PF_OP_EQ } },
     ]);
-    assert.equal(firewall.verify(), 'lost');
+    assert.equal(firewall.intact(), false);
     assert.deepEqual(firewall.list(), [pinhole(10_000)]);
     assert.equal(loaded(pf).length, 1);
   });
@@ -125,7 +127,7 @@ describe('pf firewall, in the fake', () => {
       const pf = createFakePf();
       openPfFirewall(pf, options).commit({ open, close: [] });
       pf.stateTable = states;
-      const killed = openPfControl(pf, options).killStates([toPhone]);
+      const killed = openPfControl(pf, options).retire({ closed: [toPhone] }).states;
       return { killed, left: pf.stateTable, kills: pf.kills };
     }
 
@@ -156,7 +158,7 @@ describe('pf firewall, in the fake', () => {
 
     it('are killed by both ends, either way round, where pf does not tell its states', () => {
       const pf = createFakePf();
-      openPfControl(pf, options).killStates([toPhone]);
+      openPfControl(pf, options).retire({ closed: [toPhone] });
       const near = { address: Uint8Array.of(192, 0, 2, 10), port: [12_000, 12_001] as const };
       const far = { address: Uint8Array.of(198, 51, 100, 20) };
       const common = { af: 2, proto: 17, translated: true };
@@ -170,7 +172,7 @@ describe('pf firewall, in the fake', () => {
       const pf = createFakePf();
       pf.stateTable = [...others, ...outbound];
       const many = { ...pf, states: () => null };
-      assert.equal(openPfControl(many, options).killStates([toPhone]), 2);
+      assert.equal(openPfControl(many, options).retire({ closed: [toPhone] }).states, 2);
       assert.deepEqual(pf.stateTable, others);
     });
   });
@@ -193,10 +195,11 @@ describe('pf firewall, in the fake', () => {
     const elsewhere = forwarded({ from: PHONE, to: ['198.51.100.66', 30_000], packets, nat: PUBLIC });
     const pf = createFakePf();
     pf.stateTable = [inside!, wrong!, right!, bare!, fromTrunk, otherPort, ...elsewhere];
-    assert.equal(openPfControl(pf, options).killUntranslated!([opened]), 3);
+    assert.equal(openPfControl(pf, options).retire({ opened: [opened] }).states, 3);
     assert.deepEqual(pf.stateTable, [inside!, right!, fromTrunk, ...elsewhere]);
     const { translation: _, ...plain } = opened;
-    assert.equal(openPfControl(pf, options).killUntranslated!([{ ...plain, translation: null }]), 0);
+    const untranslated = { ...plain, translation: null };
+    assert.equal(openPfControl(pf, options).retire({ opened: [untranslated] }).states, 0);
   });
 
   it('counts what passes, by pinhole', () => {
@@ -208,7 +211,7 @@ describe('pf firewall, in the fake', () => {
     pf.pass(`${ANCHOR}/00`, 0, 7);
     pf.pass(`${ANCHOR}/01`, 0, 2);
     pf.pass(`${ANCHOR}/01`, 1, 3);
-    const traffic = control.traffic();
+    const traffic = control.traffic().counts;
     assert.deepEqual(traffic.get(pinhole(10_000).id), { packets: 7, bytes: 1400 });
     assert.deepEqual(traffic.get(two.id), { packets: 5, bytes: 1000 });
   });
@@ -217,16 +220,17 @@ describe('pf firewall, in the fake', () => {
     const pf = createFakePf();
     const firewall = openPfFirewall(pf, options);
     const control = openPfControl(pf, options);
+    const count = () => control.retire({ uncounted: control.traffic().uncounted });
     firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] });
     for (const nr of [0, 1]) pf.pass(`${ANCHOR}/00`, nr, 7);
-    control.traffic();
+    count();
     pf.others.flush(`${ANCHOR}/00`);
     firewall.list();
     firewall.commit({ open: [pinhole(10_000), pinhole(10_002)], close: [] });
-    control.traffic();
+    count();
     pf.pass(`${ANCHOR}/00`, 1, 1);
     assert.equal(pf.kills.length, 0);
-    control.traffic();
+    count();
     assert.deepEqual(
       pf.kills.map(({ src, dst }) => [src?.port, dst?.port]),
       [
@@ -234,7 +238,7 @@ describe('pf firewall, in the fake', () => {
         [[10_000, 10_001], undefined],
       ],
     );
-    control.traffic();
+    count();
     assert.equal(pf.kills.length, 2);
   });
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { PF_IN, PF_OUT } from '../../native-bindings/freebsd/constants.ts';
+import { readStates } from '../../src/firewall/pf/states.ts';
 import { createTrafficCounter } from '../../src/firewall/pf/traffic.ts';
 import { openPfFirewall } from '../../src/firewall/pf.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
@@ -20,7 +21,7 @@ function scene(...pinholes: Pinhole[]): { pf: FakePf; count(seconds: number): (o
     pf,
     count(seconds) {
       now += seconds * 1000;
-      const traffic = counter.count();
+      const traffic = counter.count().counts;
       return ({ id }) => traffic.get(id);
     },
   };
@@ -112,8 +113,8 @@ describe('media counted from pf states', () => {
       if (seen) counter.count();
       pf.stateTable = grown(60);
       firewall.commit({ open: [], close: [toPhone] });
-      assert.deepEqual(counter.last([toPhone]).get(toPhone.id), { packets: 60, bytes: 6000 });
-      assert.equal(counter.count().get(toPhone.id), undefined);
+      assert.deepEqual(counter.last([toPhone], readStates(pf)).get(toPhone.id), { packets: 60, bytes: 6000 });
+      assert.equal(counter.count().counts.get(toPhone.id), undefined);
     }
   });
 

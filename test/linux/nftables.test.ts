@@ -4,7 +4,8 @@ import { before, beforeEach, describe, it } from 'node:test';
 import { openUdp, type UdpSocket } from '../../lab/udp.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
-import { type NftablesFirewall, openNftables, openNftablesControl } from '../../src/firewall/nftables.ts';
+import { openNftablesControl } from '../../src/firewall/nftables/control.ts';
+import { type NftablesFirewall, openNftables } from '../../src/firewall/nftables.ts';
 import { openingId } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
@@ -198,14 +199,14 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     firewall.close();
     run('nft', 'add', 'table', 'inet', OPTIONS.table);
     const opened = openNftables(libc, OPTIONS);
-    assert.equal(opened.owned(), false);
+    assert.equal(opened.owned, false);
     return opened;
   }
 
   it('keeps everybody else from changing the table while it lives, and leaves it when it dies', () => {
     const one = pinhole({ address: '192.0.2.10', ports: [4000, 4001] });
     firewall.commit({ open: [one], close: NONE });
-    assert.equal(firewall.owned(), true);
+    assert.equal(firewall.owned, true);
     assert.throws(() => run('nft', 'delete', 'table', 'inet', OPTIONS.table), /not permitted/);
     assert.throws(
       () => openNftables(libc, OPTIONS),
@@ -214,7 +215,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     assert.equal(firewall.intact(), true);
     firewall.close();
     firewall = openNftables(libc, { ...OPTIONS, mark: 0x10 });
-    assert.equal(firewall.owned(), true);
+    assert.equal(firewall.owned, true);
     assert.deepEqual(firewall.list(), [one]);
     assert.equal(listed().match(/0x00000010/g)?.length, 3 * 8, 'the rules are those of the new settings');
     firewall.close();
@@ -230,7 +231,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
       sources: ['198.51.100.2', '203.0.113.5'],
     });
     const two = pinhole({ address: '2001:db8::10', ports: [6000, 6000], sourcePort: 7000 });
-    const control = openNftablesControl(libc, OPTIONS);
+    const control = openNftablesControl(libc, OPTIONS.table);
     assert.deepEqual(control.compare(NONE), { held: 0, missing: [], strange: [] });
     firewall.commit({ open: [one, two], close: [] });
     // Four elements and one, and a record of each.
@@ -338,9 +339,8 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
           { packets: hooks * packets, bytes: hooks * packets * size },
         ]),
       );
-      assert.deepEqual(firewall.traffic(), counted);
-      const control = openNftablesControl(libc, OPTIONS);
-      assert.deepEqual(control.traffic(), counted);
+      const control = openNftablesControl(libc, OPTIONS.table);
+      assert.deepEqual(control.traffic().counts, counted);
 
       known.send(source, 'answer');
       assert.equal(source.received(), 'answer');
@@ -351,7 +351,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
         'the counts of the moment in which the elements went',
       );
       assert.equal(pass(source, known), true, 'its conntrack entry is still there');
-      assert.equal(control.killStates(rules.slice(0, 2)), 3);
+      assert.equal(control.retire({ closed: rules.slice(0, 2) }).states, 3);
       assert.equal(pass(source, known), false);
       assert.equal(pass(stranger, any), false);
       assert.equal(pass(source, pinned), true);
@@ -387,7 +387,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     firewall.commit({ open: NONE, close: [towards] });
     outside.send(inside, 'answer');
     assert.equal(inside.received(), 'answer');
-    assert.equal(firewall.killStates([towards]), 1);
+    assert.equal(openNftablesControl(libc, OPTIONS.table).retire({ closed: [towards] }).states, 1);
     outside.send(inside, 'late');
     assert.equal(inside.received(), null);
     inside.close();
@@ -403,7 +403,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     firewall.commit({ open: [wide], close: NONE });
     outside.send(inside, 'one');
     firewall.commit({ open: [narrow], close: [wide] });
-    assert.equal(firewall.killStates([wide]), 0);
+    assert.equal(openNftablesControl(libc, OPTIONS.table).retire({ closed: [wide] }).states, 0);
     outside.send(inside, 'two');
     assert.deepEqual([inside.received(), inside.received()], ['one', 'two']);
     inside.close();

@@ -63,12 +63,12 @@ const times = Array.from({ length: ROUNDS }, (_, round) => {
 });
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
 const start = performance.now();
-const intact = firewall.verify();
+const intact = firewall.intact();
 console.log(
   JSON.stringify({
     open: median(times.map(([open]) => open)),
     close: median(times.map(([, close]) => close)),
-    verify: performance.now() - start,
+    intactTook: performance.now() - start,
     intact,
   }),
 );

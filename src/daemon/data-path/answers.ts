@@ -19,7 +19,7 @@ import { createSlices } from './slices.ts';
 
 export interface AnswersDeps {
   readonly inspector: Inspector;
-  readonly ends: Pick<DataPathEnds, 'counters'>;
+  readonly ends: Pick<DataPathEnds, 'interceptor'>;
   readonly filter: Pick<FilterKeeper, 'all' | 'times' | 'exposure' | 'missing'>;
   readonly passage: Pick<Passage, 'times' | 'fidelity'>;
   readonly counters: Readonly<DataPathCounters>;
@@ -55,7 +55,7 @@ export function createAnswers(deps: AnswersDeps) {
       calls: underWay,
       pinholes: open,
       missing: filter.missing(),
-      platform: ends.counters?.() ?? {},
+      platform: ends.interceptor.counters(),
     };
   }
 

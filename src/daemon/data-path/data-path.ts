@@ -15,7 +15,7 @@ import { createTeller } from './teller.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
 export interface DataPathDeps {
-  readonly ends: DataPathEnds;
+  readonly ends: Pick<DataPathEnds, 'interceptor' | 'firewall'>;
   readonly inspector: Inspector;
   readonly settings: () => Settings;
   readonly changeSettings: (settings: Settings) => void;
@@ -215,13 +215,12 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       passage.pass(packets);
     }
     if (!keep) for (const call of [...inspector.calls()]) end(call);
-    outbox.empty();
     try {
       if (!keep) firewall.clear();
     } catch (error) {
       outbox.say('error', `rules may be left in the packet filter: ${messageOf(error)}`);
-      outbox.empty();
     }
+    outbox.empty();
     interceptor.close();
     firewall.close();
     post({ type: 'stopped' });

@@ -48,7 +48,7 @@ async function runThread(data: ThreadData): Promise<void> {
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
     const platform = await openPlatform(settings);
     const ends = await platform.openDataPath(() => settings, data.handedDown.intake);
-    post({ type: 'opened', description: ends.describe?.() ?? [] });
+    post({ type: 'opened', description: ends.description });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
     const { records: journal, ingress, addresses } = waitForStart(nextOrder);

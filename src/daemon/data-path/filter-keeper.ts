@@ -8,7 +8,7 @@ import { createLeftovers } from './leftovers.ts';
 import { differences } from './reconcile.ts';
 
 export interface FilterKeeperDeps extends Omit<CommitterDeps, 'firewall' | 'isDoubted' | 'failed'> {
-  readonly ends: Pick<DataPathEnds, 'firewall' | 'intact' | 'news'>;
+  readonly ends: Pick<DataPathEnds, 'firewall' | 'interceptor'>;
   /** Tells of an error where there should be none. */
   readonly unexpected: (where: string, error: unknown) => void;
 }
@@ -25,13 +25,13 @@ const NO_PINHOLES: readonly Pinhole[] = [];
  */
 export function createFilterKeeper(deps: FilterKeeperDeps) {
   const { ends, inspector, outbox, counters, settings, clock, beat, unexpected } = deps;
-  const { firewall } = ends;
+  const { firewall, interceptor } = ends;
   const leftovers = createLeftovers();
   let leftoversAt = Number.POSITIVE_INFINITY;
   /** When the filter is to be compared with the intended set; Infinity while there is no reason to doubt it. */
   let repairAt = Number.POSITIVE_INFINITY;
   let repairDelay = REPAIR_FIRST;
-  let checkAt = ends.intact === undefined ? Number.POSITIVE_INFINITY : clock() + INTACT_CHECK;
+  let checkAt = clock() + INTACT_CHECK;
   const isDoubted = () => repairAt !== Number.POSITIVE_INFINITY;
   const committer = createCommitter({ ...deps, firewall, isDoubted, failed });
 
@@ -72,10 +72,10 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
   /** Whether somebody else has changed our rules. */
   function check(now: number): void {
     checkAt = now + INTACT_CHECK;
-    for (const text of ends.news?.() ?? []) outbox.say('warn', text);
+    for (const text of interceptor.news()) outbox.say('warn', text);
     let intact = true;
     try {
-      intact = ends.intact!();
+      intact = firewall.intact();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       outbox.say('error', `the packet filter cannot be asked: ${reason}`);

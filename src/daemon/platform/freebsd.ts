@@ -9,9 +9,10 @@ import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf
 import type { ReloadLock } from '../../config/kinds.ts';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
+import { openPfControl } from '../../firewall/pf/control.ts';
 import { createDivertRules } from '../../firewall/pf/divert-rules.ts';
 import { createReloadGate, type ReloadGate } from '../../firewall/pf/reload-gate.ts';
-import { openPfControl, openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
+import { openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
 import { openDivertInterceptor } from '../../intercept/divert.ts';
 import { readFreebsdIngress } from '../../intercept/ingress/freebsd.ts';
 import { type ControlEnds, type DataPathEnds, type FailOpen, type Platform, StartError } from './platform.ts';
@@ -27,10 +28,7 @@ export async function openFreebsd(): Promise<Platform> {
       return bindDivert(libc, settings.freebsd.divertPort);
     },
     openDataPath: async (settings, intake) => openDataPath(libc, settings, intake),
-    openControl: async (settings): Promise<ControlEnds> => ({
-      ...openPfControl(openDevPf(libc), pfOptions(settings)),
-      ingress: () => readFreebsdIngress(libc, settings()),
-    }),
+    openControl: async (settings) => openControl(libc, settings),
     openFailOpen: async (settings) => openFailOpen(libc, settings),
   };
 }
@@ -47,10 +45,7 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
   return {
     interceptor,
     firewall,
-    intact: () => firewall.verify() === 'intact',
-    counters: interceptor.counters,
-    news: interceptor.news,
-    describe: () => [
+    description: [
       `divert port ${freebsd.divertPort}: socket buffer ${interceptor.socket.receiveBuffer >> 10} KiB, ` +
         (interceptor.socket.reportsLoss
           ? 'packets lost for want of room are counted'
@@ -59,6 +54,16 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
       ...(lock === null ? [] : [`no rule is added while ${lock.path} is locked`]),
       ...findings.flatMap(complaint),
     ],
+  };
+}
+
+function openControl(libc: Libc, settings: () => Settings): ControlEnds {
+  const firewall = openPfControl(openDevPf(libc), pfOptions(settings));
+  return {
+    firewall,
+    ingress: () => readFreebsdIngress(libc, settings()),
+    counters: () => ({}),
+    close: firewall.close,
   };
 }
 

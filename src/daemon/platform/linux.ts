@@ -1,8 +1,9 @@
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
-import { openNftables, openNftablesControl } from '../../firewall/nftables.ts';
+import { openNftablesControl } from '../../firewall/nftables/control.ts';
+import { openNftables } from '../../firewall/nftables.ts';
 import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
-import { bindNfqueue, type NfqueueInterceptor, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
+import { bindNfqueue, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
 import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
 
 /** Packets from NFQUEUE, pinholes in nftables. */
@@ -13,15 +14,14 @@ export async function openLinux(): Promise<Platform> {
     const { queue, queueLength: length, table, mark } = settings().linux;
     const firewall = openNftables(libc, { table, mark });
     const interceptor = openNfqueue(libc, queueOptions(settings()), intake);
+    const { bufferSize } = interceptor;
     return {
       interceptor,
       firewall,
-      intact: firewall.intact,
-      counters: () => numbers(interceptor),
-      describe: () => [
-        `NFQUEUE ${queue}: ${length} packets, socket buffer ${interceptor.bufferSize >> 10} KiB`,
+      description: [
+        `NFQUEUE ${queue}: ${length} packets, socket buffer ${bufferSize >> 10} KiB`,
         `nftables: table inet ${table}, mark 0x${mark.toString(16)}, ${
-          firewall.owned()
+          firewall.owned
             ? 'which nobody else can change'
             : 'which others can change (the kernel lets it have no owner)'
         }`,
@@ -47,23 +47,15 @@ function queueOptions({ linux, fail }: Settings) {
 /** The count of what the queue lost is opened here, as root: the data path's thread may not. */
 function openControl(libc: Libc, settings: () => Settings): ControlEnds {
   const { linux } = settings();
-  const control = {
-    ...openNftablesControl(libc, linux),
-    ingress: () => readLinuxIngress(libc, settings()),
-  };
+  const firewall = openNftablesControl(libc, linux.table);
   const losses = openLosses(linux.queue);
-  if (losses === null) return control;
   return {
-    ...control,
-    counters: () => ({ queueFull: losses.read() }),
+    firewall,
+    ingress: () => readLinuxIngress(libc, settings()),
+    counters: () => (losses === null ? {} : { queueFull: losses.read() }),
     close() {
-      losses.close();
-      control.close();
+      losses?.close();
+      firewall.close();
     },
   };
-}
-
-function numbers(interceptor: NfqueueInterceptor): Record<string, number> {
-  const { queueFull, ...others } = interceptor.counters();
-  return queueFull === null ? others : { queueFull, ...others };
 }

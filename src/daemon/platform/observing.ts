@@ -1,6 +1,6 @@
 import type { Settings } from '../../config/schema.ts';
 import { deviationOf } from '../../firewall/deviation.ts';
-import { type Firewall, NOT_COUNTED } from '../../firewall/firewall.ts';
+import { type Firewall, type FirewallControl, NOT_COUNTED } from '../../firewall/firewall.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Platform } from './platform.ts';
 
@@ -12,23 +12,25 @@ export function observing(platform: Platform): Platform {
   return {
     ...platform,
     async openDataPath(settings, intake) {
-      const { firewall, intact: _, ...ends } = await platform.openDataPath(settings, intake);
+      const { firewall, interceptor } = await platform.openDataPath(settings, intake);
       firewall.clear();
       firewall.close();
-      return { ...ends, firewall: openNotebook(), describe: () => [OBSERVES] };
+      return { interceptor, firewall: openNotebook(), description: [OBSERVES] };
     },
     async openControl(settings) {
       const control = await platform.openControl(settings);
-      return {
-        killStates: () => 0,
-        traffic: () => new Map(),
-        compare: () => deviationOf([], []),
-        ...(control.counters !== undefined && { counters: control.counters }),
-        close: () => control.close(),
-      };
+      return { ...control, firewall: NO_FILTER };
     },
   };
 }
+
+/** What is never opened has no states, and passes nothing. */
+const NO_FILTER: FirewallControl = {
+  traffic: () => ({ counts: NOT_COUNTED, uncounted: [] }),
+  compare: () => deviationOf([], []),
+  retire: () => ({ states: 0, counts: NOT_COUNTED }),
+  close() {},
+};
 
 const OBSERVES = 'mode: observe: not one pinhole is opened; the log says which would be';
 
@@ -41,9 +43,8 @@ function openNotebook(): Firewall {
       for (const pinhole of change.open) open.set(pinhole.id, pinhole);
       return NOT_COUNTED;
     },
-    killStates: () => 0,
     list: () => [...open.values()],
-    traffic: () => new Map(),
+    intact: () => true,
     clear: () => open.clear(),
     close: () => {},
   };

@@ -34,25 +34,18 @@ export interface Platform {
 export interface DataPathEnds {
   readonly interceptor: Interceptor;
   readonly firewall: Firewall;
-  /**
-   * Whether the packet filter still holds what was committed. Asked twice a second, so it must cost less than a
-   * millisecond; false leads to a comparison rule by rule. Absent where there is no cheap way to tell.
-   */
-  readonly intact?: () => boolean;
-  /** Counters for people, by name: packets lost in a full queue, errors on release. */
-  readonly counters?: () => Readonly<Record<string, number>>;
-  /** Lines for the log about what went wrong since the last call. Asked as often as `intact`. */
-  readonly news?: () => readonly string[];
   /** Lines for the log about what was found and set up: buffer sizes, versions, missing rules. */
-  readonly describe?: () => readonly string[];
+  readonly description: readonly string[];
 }
 
-export type ControlEnds = FirewallControl & {
-  /** As those of the data path: counters that take root to open. */
-  readonly counters?: () => Readonly<Record<string, number>>;
-  /** Which interfaces lead to inside hosts, as of now. Throws SystemError. */
-  readonly ingress?: () => Ingress;
-};
+export interface ControlEnds {
+  readonly firewall: FirewallControl;
+  /** Tells which interfaces lead to inside hosts, as of now; null where nothing can be known. Throws SystemError. */
+  readonly ingress: (() => Ingress) | null;
+  /** As those of the interceptor: what takes root to open. */
+  counters(): Readonly<Record<string, number>>;
+  close(): void;
+}
 
 /** The daemon's own rules that hand SIP to it, for as long as it takes packets. */
 export interface FailOpen {

@@ -33,6 +33,9 @@ export interface Contents extends Counted {
   readonly translations: ReadonlyMap<string, { readonly set: string; readonly element: SetElement }>;
 }
 
+/** Others' transactions make a read incomplete: it is tried so often. */
+export const READS = 20;
+
 /** A comment has room for 254 bytes; a pinhole with many sources takes several. */
 const PART = 250;
 const NOTHING: Traffic = { packets: 0, bytes: 0 };

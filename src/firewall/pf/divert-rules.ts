@@ -14,7 +14,7 @@ import {
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
-import { guarded } from './attempt.ts';
+import { guarded } from '../attempt.ts';
 import { DIVERT } from './parent.ts';
 import { portRange } from './ports.ts';
 import type { ReloadGate } from './reload-gate.ts';

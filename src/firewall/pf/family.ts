@@ -8,9 +8,9 @@ import {
   PF_RULESET_RDR,
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
-import { isInvalid } from './attempt.ts';
 import type { Layout } from './layout.ts';
 import { createParent, type Parent, type Ruleset, shardNames } from './parent.ts';
+import { isInvalid } from './refusal.ts';
 import type { PinholeRule, RuleKind } from './rule.ts';
 import { createShard, type Shard } from './shard.ts';
 import { type PoolTicket, replaceRulesets } from './transaction.ts';

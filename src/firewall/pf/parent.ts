@@ -13,9 +13,9 @@ import {
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
 import type { PfRuleValues } from '../../../native-bindings/freebsd/pf-rule.ts';
-import { isInvalid } from './attempt.ts';
 import type { Layout } from './layout.ts';
 import { portRange } from './ports.ts';
+import { isInvalid } from './refusal.ts';
 import { type PoolTicket, replaceRulesets } from './transaction.ts';
 
 /** The sub-anchor for the rules that hand SIP over, with `fail: open`. No shard has this name. */

@@ -3,7 +3,8 @@
 import { PF_PASS } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleReadBack } from '../../../native-bindings/freebsd/pf-nv.ts';
-import { isBusy, isInvalid, persist } from './attempt.ts';
+import { isInTheWay, persist } from '../attempt.ts';
+import { isInvalid } from './refusal.ts';
 import { decodeRule, type PinholeRule } from './rule.ts';
 
 /** A rule and the anchor it stands in; the main ruleset's path is empty. */
@@ -55,7 +56,7 @@ export function readWhole<T>(read: () => T[]): T[] {
   try {
     return read();
   } catch (error) {
-    if (isBusy(error)) return [];
+    if (isInTheWay(error)) return [];
     throw error;
   }
 }

@@ -1,11 +1,11 @@
 /** The pinhole rules of one ruleset of an anchor, as the kernel has them: positions and tickets are followed, never guessed. */
-import { PF_CHANGE_ADD_TAIL } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
-import { isBusy, isInvalid, persist, TRIES } from './attempt.ts';
+import { persist } from '../attempt.ts';
 import type { Ruleset } from './parent.ts';
+import { isInvalid } from './refusal.ts';
 import type { PinholeRule } from './rule.ts';
 import { readPinholeRule } from './ruleset.ts';
-import { fillPool, type NewRule, type PoolTicket } from './transaction.ts';
+import { appendRule, type NewRule, type PoolTicket } from './transaction.ts';
 
 /** A rule in its place. `rule` is null for one that is not a pinhole's. */
 export interface Placed {
@@ -73,16 +73,7 @@ export function createShard(pf: Pf, path: string, { ruleset, action }: Ruleset, 
   }
 
   function add(rule: PinholeRule, encoded: NewRule): void {
-    for (let tries = 1; ; tries++) {
-      try {
-        const poolTicket = fillPool(pf, pool, encoded);
-        pf.insertRule(PF_CHANGE_ADD_TAIL, { ticket, poolTicket, anchor: path, rule: encoded.values });
-        break;
-      } catch (error) {
-        pool.renew();
-        if (!isBusy(error) || tries === TRIES) throw error;
-      }
-    }
+    appendRule(pf, pool, { ticket, anchor: path, rule: encoded });
     rules.push({ key: rule.key, rule });
     count(rule.key, 1);
     ticket = next(ticket);

@@ -1,6 +1,6 @@
 import { PF_PASS, PFRULE_IFBOUND } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
-import { persist } from './attempt.ts';
+import { persist } from '../attempt.ts';
 
 /**
  * Whether the system's states belong to an interface. `set state-policy if-bound` is nothing that the kernel knows: pfctl(8)

@@ -17,7 +17,7 @@ import {
 } from '../../../native-bindings/freebsd/pf-states.ts';
 import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { createOpeningIndex, type Flow, type Opening } from '../../pinhole/opening.ts';
-import { isNotKnown } from './attempt.ts';
+import { isNotKnown } from './refusal.ts';
 
 /** More states than this are not read: some 40 MB. */
 const MOST_STATES = 100_000;
@@ -34,7 +34,7 @@ export function readStates(pf: Pf): Buffer | null {
 
 /**
  * Kills every state with a direction that one of the closed openings let pass, unless `isOpen` says that these
- * packets may pass still. Returns how many. Reads pf's whole table, once.
+ * packets may pass still. Returns how many. `states` as `readStates` gives them.
  *
  * Which rule made a state does not matter. Where inside hosts may send and send first, both states of a flow belong to
  * the administrator's own rules, and what the outside party sends goes on passing as replies: the states are told by
@@ -42,11 +42,11 @@ export function readStates(pf: Pf): Buffer | null {
  */
 export function killStatesOf(
   pf: Pf,
+  states: Buffer | null,
   closed: readonly Opening[],
   isOpen: (flow: Flow) => boolean = () => false,
 ): number {
   if (closed.length === 0) return 0;
-  const states = readStates(pf);
   const selectors = states === null ? selectorsOf(closed) : handlesOf(states, closed, isOpen);
   let killed = 0;
   for (const selector of selectors) killed += pf.killStates(selector);
@@ -68,14 +68,13 @@ function* handlesOf(
 /**
  * Kills the states of flows that began before their translation was there, and keep what the ruleset made of them: a host
  * that sends media before its own answer has passed has another port than it announces, for as long as it sends. The next
- * packet makes a state by the openings' own rules. Returns how many. Reads pf's whole table, once.
+ * packet makes a state by the openings' own rules. Returns how many. `states` as `readStates` gives them.
  */
-export function killUntranslated(pf: Pf, opened: readonly Opening[]): number {
+export function killUntranslated(pf: Pf, states: Buffer | null, opened: readonly Opening[]): number {
   const translated = opened.filter(
     ({ direction, translation }) => direction === 'in' && translation?.by === 'pinhole',
   );
   if (translated.length === 0) return 0;
-  const states = readStates(pf);
   const selectors = states === null ? selectorsOf(translated) : untranslatedOf(states, translated);
   let killed = 0;
   for (const selector of selectors) killed += pf.killStates(selector);

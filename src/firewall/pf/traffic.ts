@@ -5,7 +5,7 @@
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import { openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import type { Traffic } from '../firewall.ts';
+import { type LastCounts, NOT_COUNTED, type Traffic, type TrafficReading } from '../firewall.ts';
 import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
 import { anywhere, assemble, decodeRule, type PinholeRule, passRulesOf } from './rule.ts';
@@ -13,15 +13,14 @@ import { readRules, readWhole } from './ruleset.ts';
 import { readStates } from './states.ts';
 
 export interface TrafficCounter {
-  /** Counters by pinhole id. Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. */
-  count(): Map<string, Traffic>;
-  /** What these had passed, which were closed a moment ago, as long as their states are there. Reads every state. */
-  last(closed: readonly Pinhole[]): Map<string, Traffic>;
   /**
-   * Where rules count: pinholes whose rule was made anew, and whose media does not pass by that rule. It has a state
-   * that the rule before it made, which counts for nobody. Without that state the next packet makes one that counts.
+   * Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. Where rules count, pinholes whose rule was
+   * made anew, and whose media does not pass by that rule, are uncounted: it has a state that the rule before it made,
+   * which counts for nobody. Without that state the next packet makes one that counts.
    */
-  uncounted(): Pinhole[];
+  count(): TrafficReading;
+  /** What these had passed, which were closed a moment ago, by the states of their flows. */
+  last(closed: readonly Pinhole[], states: Buffer | null): LastCounts;
 }
 
 interface Counted {
@@ -45,31 +44,27 @@ export function createTrafficCounter(
   let before = new Map<string, Counted>();
   /** Rules that were made anew, by key. */
   let restarted = new Set<string>();
-  let stuck: PinholeRule[] = [];
 
-  function count(): Map<string, Traffic> {
+  function count(): TrafficReading {
     const now = new Map<string, Counted>();
     for (const name of shardNames(pf, anchor)) readShard(pf, `${anchor}/${name}`, now);
     const states = readStates(pf);
     if (states !== null) {
-      stuck = [];
       const rules = watch(now);
       const counted = flows.count(rules, states, clock());
       flows.keep(watched, clock());
-      return byPinhole(rules, counted);
+      return { counts: byPinhole(rules, counted), uncounted: [] };
     }
     const again = new Set<string>();
-    stuck = [];
+    const stuck: PinholeRule[] = [];
     for (const [key, { rule, packets }] of now) {
       if (packets < (before.get(key)?.packets ?? 0)) again.add(key);
       else if (packets === 0 && restarted.has(key) && rule.protocol === 'udp') stuck.push(rule);
     }
     before = now;
     restarted = again;
-    return byPinhole(
-      [...now.values()].map(({ rule }) => rule),
-      now,
-    );
+    const rules = [...now.values()].map(({ rule }) => rule);
+    return { counts: byPinhole(rules, now), uncounted: assemble(stuck).map(({ pinhole }) => pinhole) };
   }
 
   /** The rules there are, and for a while those that were there before. */
@@ -79,16 +74,15 @@ export function createTrafficCounter(
     return [...watched.values()].map(({ rule }) => rule);
   }
 
-  function last(closed: readonly Pinhole[]): Map<string, Traffic> {
-    const states = readStates(pf);
-    if (states === null) return new Map();
+  function last(closed: readonly Pinhole[], states: Buffer | null): LastCounts {
+    if (states === null || closed.length === 0) return NOT_COUNTED;
     const rules = new Map(closed.flatMap(passRulesOf).map((rule) => [rule.key, rule]));
     const counted = flows.count(rules.values(), states, clock());
     for (const key of rules.keys()) watched.delete(key);
     return new Map(closed.map((pinhole) => [pinhole.id, total(passRulesOf(pinhole), counted)]));
   }
 
-  return { count, last, uncounted: () => assemble(stuck).map(({ pinhole }) => pinhole) };
+  return { count, last };
 }
 
 function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {

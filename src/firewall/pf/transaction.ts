@@ -2,10 +2,11 @@
  * Rules into pf, of any ruleset: filter, nat, rdr, binat. What must be carried along with each, the ticket of the address
  * pool and the rule's own pool addresses, is seen to here, and nowhere else.
  */
+import { PF_CHANGE_ADD_TAIL } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { PfRuleValues, pfPooladdr } from '../../../native-bindings/freebsd/pf-rule.ts';
 import type { ValuesOf } from '../../../native-bindings/struct.ts';
-import { persist } from './attempt.ts';
+import { persist } from '../attempt.ts';
 import { OPEN_GATE, type ReloadGate } from './reload-gate.ts';
 
 /** A rule that is to come into a ruleset. */
@@ -42,10 +43,30 @@ export function poolTicket(pf: Pf, gate: ReloadGate = OPEN_GATE): PoolTicket {
 }
 
 /** Puts the rule's own address into the pool. Returns the ticket that the rule must carry. */
-export function fillPool(pf: Pf, pool: PoolTicket, { pool: own }: NewRule): number {
+function fillPool(pf: Pf, pool: PoolTicket, { pool: own }: NewRule): number {
   const ticket = pool.current();
   if (own !== undefined) pf.addAddr(ticket, own.af, own.address);
   return ticket;
+}
+
+/**
+ * Adds a rule at the end of a ruleset that is in use (DIOCCHANGERULE), whose ticket is `ticket`. Throws SystemError, and has
+ * then changed nothing.
+ */
+export function appendRule(
+  pf: Pf,
+  pool: PoolTicket,
+  { ticket, anchor, rule }: { readonly ticket: number; readonly anchor: string; readonly rule: NewRule },
+): void {
+  persist(() => {
+    try {
+      const poolTicket = fillPool(pf, pool, rule);
+      pf.insertRule(PF_CHANGE_ADD_TAIL, { ticket, poolTicket, anchor, rule: rule.values });
+    } catch (error) {
+      pool.renew();
+      throw error;
+    }
+  });
 }
 
 /**

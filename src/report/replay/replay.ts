@@ -91,7 +91,7 @@ export function createReplay(options: ReplayOptions): Replay {
   function apply({ change, events }: Inspection, moment: Moment | null): void {
     if (change !== null) {
       firewall.commit(change);
-      firewall.killStates(change.close);
+      firewall.retire({ closed: change.close });
       media.changed();
     }
     if (events.length === 0) return;

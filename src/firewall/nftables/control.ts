@@ -1,0 +1,49 @@
+/** What another thread or process does with a socket of its own: nothing that a packet waits for, and no element is changed. */
+import type { Libc } from '../../../native-bindings/engine.ts';
+import { type NetlinkSocket, openNetlink } from '../../../native-bindings/linux/netlink.ts';
+import { hasElement } from '../../../native-bindings/linux/nftables.ts';
+import type { Flow } from '../../pinhole/opening.ts';
+import { guarded, persist } from '../attempt.ts';
+import { deleteFlows, deleteUntranslated } from '../conntrack.ts';
+import { deviationOf } from '../deviation.ts';
+import { type FirewallControl, NOT_COUNTED, type Retired, type Retirement } from '../firewall.ts';
+import { READS, readCounted, readLines, trafficOf, wantedLines } from './contents.ts';
+import { elementOf } from './elements.ts';
+
+/** `table` is of family inet. Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError. */
+export function openNftablesControl(libc: Libc, table: string): FirewallControl {
+  const socket = guarded(() => openNetlink(libc));
+
+  /** Each walks the whole of conntrack. */
+  function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
+    let states = 0;
+    if (opened.length > 0) states += deleteUntranslated(socket, opened);
+    if (closed.length > 0) states += deleteFlows(socket, closed, (flow) => isOpen(socket, table, flow));
+    if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false);
+    return { states, counts: NOT_COUNTED };
+  }
+
+  return {
+    traffic: () => guarded(() => ({ counts: trafficOf(readCounted(socket, table, true)), uncounted: [] })),
+    compare: (intended) =>
+      guarded(() => {
+        const held = persist(() => readLines(socket, table), READS);
+        return deviationOf(held, wantedLines(intended));
+      }),
+    retire: (what) => guarded(() => retire(what)),
+    close: socket.close,
+  };
+}
+
+/** Whether any pinhole lets these packets pass, asked of the kernel. */
+function isOpen(socket: NetlinkSocket, table: string, flow: Flow): boolean {
+  return [
+    { ...flow, sourcePort: null },
+    { ...flow, source: null, sourcePort: null },
+    flow,
+    { ...flow, source: null },
+  ].some((match) => {
+    const { set, key } = elementOf(match);
+    return hasElement(socket, table, set, key);
+  });
+}
