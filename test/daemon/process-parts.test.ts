@@ -50,9 +50,10 @@ describe('pid file', () => {
   });
 
   it('says where it cannot be written', () => {
+    const path = join(directory, 'nowhere', 'pid');
     assert.throws(
-      () => writePidFile('/nonexistent/pid'),
-      /daemon\.pid-file: \/nonexistent\/pid cannot be written: ENOENT/,
+      () => writePidFile(path),
+      ({ message }: Error) => message.startsWith(`daemon.pid-file: ${path} cannot be written: ENOENT`),
     );
   });
 
