@@ -1,0 +1,249 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
+import { loadConfig, type Settings } from '../../src/config/load.ts';
+import { hostile } from './hostile.ts';
+import { make, type Tree, withoutPhp } from './package.ts';
+
+const base64 = (text: string) => Buffer.from(text).toString('base64');
+
+function settingsOf(yaml: string): Settings {
+  const loaded = loadConfig(yaml, 'pinholed.yaml');
+  if (!('settings' in loaded))
+    assert.fail(loaded.problems.map(({ key, message }) => `${key}: ${message}`).join('\n'));
+  return loaded.settings;
+}
+
+const texts = (networks: readonly { readonly text: string }[]) => networks.map(({ text }) => text);
+
+describe('pfSense package: the configuration file', { skip: withoutPhp }, () => {
+  it('holds what the form holds', () => {
+    const form: Tree = {
+      interfaces: 'lan,opt1',
+      sipports: '5060, 5080-5090',
+      mediaports: '10000-20000',
+      mediahosts: '198.51.100.7 198.51.100.0/28',
+      inside: base64('192.168.1.0/24\n10.9.0.0/16'),
+      peers: base64(
+        '# our provider\nitsp 192.0.2.0/24, 192.0.2.200\r\n\r\n198.51.100.99 198.51.100.98 # two more\n',
+      ),
+      nat: 'list',
+      row: [
+        { external: '203.0.113.2', hosts: '192.168.1.10 192.168.1.11', translation: 'pinhole' },
+        { external: 'wan', hosts: '192.168.1.12', translation: 'ruleset' },
+        { external: '', hosts: '', translation: 'pinhole' },
+      ],
+      tcpmedia: 'on',
+      outbound: 'on',
+      position: 'before',
+      loglevel: 'debug',
+      plaincallid: 'on',
+    };
+    const interfaces: Tree = { wan: { if: 'igb0' }, lan: { if: 'igb1' }, opt1: { if: 'igb1.20' } };
+    const [made] = make([{ form, interfaces }]);
+    const settings = settingsOf(made!.yaml);
+    assert.deepEqual(settings.insideInterfaces, ['igb1', 'igb1.20']);
+    assert.deepEqual(settings.freebsd.insideInterfaces, ['igb1', 'igb1.20']);
+    assert.deepEqual(settings.sipPorts, [
+      [5060, 5060],
+      [5080, 5090],
+    ]);
+    assert.deepEqual(settings.mediaPorts, [[10_000, 20_000]]);
+    assert.deepEqual(texts(settings.mediaHosts), ['198.51.100.7/32', '198.51.100.0/28']);
+    assert.deepEqual(texts(settings.inside), ['192.168.1.0/24', '10.9.0.0/16']);
+    assert.deepEqual(
+      settings.peers.map(({ name, networks }) => [name, texts(networks)]),
+      [
+        ['itsp', ['192.0.2.0/24', '192.0.2.200/32']],
+        [null, ['198.51.100.99/32']],
+        [null, ['198.51.100.98/32']],
+      ],
+    );
+    assert.deepEqual(
+      settings.nat.map(({ external, hosts, translation }) => [external, texts(hosts), translation]),
+      [
+        [{ address: '203.0.113.2' }, ['192.168.1.10/32', '192.168.1.11/32'], 'pinhole'],
+        [{ interface: 'igb0' }, ['192.168.1.12/32'], 'ruleset'],
+      ],
+    );
+    assert.equal(settings.tcpMedia, true);
+    assert.equal(settings.outbound, true);
+    assert.equal(settings.freebsd.anchor, 'userrules/pinholed');
+    assert.equal(settings.log.level, 'debug');
+    assert.equal(settings.log.callId, 'plain');
+    assert.equal(settings.fail, 'closed');
+  });
+
+  it('nothing stored is the daemon’s defaults, with the networks of the inside interfaces', () => {
+    const interfaces: Tree = {
+      lan: { if: 'igb1', ipaddr: '192.168.1.1', subnet: '24', ipaddrv6: '2001:db8:b::1', subnetv6: '64' },
+      opt1: { if: 'igb2', ipaddr: '198.51.100.9', subnet: '29', ipaddrv6: 'fd00::1', subnetv6: '64' },
+    };
+    const [lan, both] = make([{ interfaces }, { interfaces, form: { interfaces: 'lan,opt1' } }]);
+    const known = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
+    assert.deepEqual(texts(settingsOf(lan!.yaml).inside), [...known, '2001:db8:b::/64']);
+    assert.deepEqual(texts(settingsOf(both!.yaml).inside), [...known, '2001:db8:b::/64', '198.51.100.8/29']);
+    const { deniedPorts, sipPorts, mediaPorts } = settingsOf(lan!.yaml);
+    assert.deepEqual(
+      { deniedPorts, sipPorts, mediaPorts },
+      (({ deniedPorts, sipPorts, mediaPorts }) => ({ deniedPorts, sipPorts, mediaPorts }))(settingsOf('{}')),
+    );
+  });
+
+  it('SIP ports never open for media, beside the daemon’s own list of those', () => {
+    const [made] = make([{ form: { sipports: '5060 5070 3300-3310' } }]);
+    const own = DENIED_PORTS.map(([ports]) => String(ports)).filter((ports) => ports !== '3306');
+    const numbers = (ranges: readonly (readonly [number, number])[]) =>
+      ranges.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).sort();
+    assert.deepEqual(numbers(settingsOf(made!.yaml).deniedPorts), [...own, '3300-3310', '5070'].sort());
+  });
+
+  it('several ways out, read from the gateways; one is none', () => {
+    const wan = { interface: 'igb0', gateway: '203.0.113.1', ipprotocol: 'inet' };
+    const wan2 = { interface: 'igb2', gateway: '198.51.100.1', ipprotocol: 'inet' };
+    const gateways = {
+      WANGW: wan,
+      WAN6GW: { interface: 'igb0', gateway: '2001:db8:a::1', ipprotocol: 'inet6' },
+      WAN2GW: wan2,
+      LANGW: { interface: 'igb1', gateway: '192.168.1.254', ipprotocol: 'inet' },
+      DOWN: { interface: 'igb3', gateway: 'dynamic', ipprotocol: 'inet' },
+    };
+    const [two, one, off] = make([
+      { machine: { gateways } },
+      { machine: { gateways: { WANGW: wan } } },
+      { machine: { gateways }, form: { uplinks: 'none' } },
+    ]);
+    assert.deepEqual(settingsOf(two!.yaml).uplinks, [
+      { interface: 'igb0', gateway: '203.0.113.1' },
+      { interface: 'igb2', gateway: '198.51.100.1' },
+    ]);
+    assert.deepEqual(settingsOf(one!.yaml).uplinks, []);
+    assert.deepEqual(settingsOf(off!.yaml).uplinks, []);
+  });
+
+  it('who stands for whom, read from port forwards of SIP and from 1:1 NAT', () => {
+    const forward = (fields: Tree): Tree => ({
+      ...{ interface: 'wan', protocol: 'udp', target: '192.168.1.10', ...fields },
+    });
+    const nat: Tree = {
+      rule: [
+        forward({ destination: { network: 'wanip', port: '5060' } }),
+        forward({
+          destination: { address: '203.0.113.7', port: '5000-5100' },
+          protocol: 'tcp/udp',
+          target: 'PBX',
+        }),
+        forward({ destination: { address: '203.0.113.8', port: '5060' }, disabled: '' }),
+        forward({ destination: { address: '203.0.113.9', port: '443' } }),
+        forward({ destination: { address: '203.0.113.10', port: '5060' }, nordr: '' }),
+        forward({ destination: { address: '203.0.113.11', port: '5060' }, target: 'MANY' }),
+        forward({ destination: { address: '203.0.113.12', port: '5060' }, target: '192.168.1.12' }),
+      ],
+      onetoone: [
+        { external: '203.0.113.12', source: { address: '192.168.1.12' } },
+        { external: '203.0.113.13', source: { address: '192.168.1.13' }, disabled: '' },
+        { external: '203.0.113.14', source: { network: 'lan' } },
+      ],
+    };
+    const aliases: Tree = {
+      alias: [
+        { name: 'PBX', type: 'host', address: '192.168.1.11' },
+        { name: 'MANY', type: 'host', address: '192.168.1.20 192.168.1.21' },
+      ],
+    };
+    const [made, none] = make([
+      { more: { nat, aliases } },
+      { more: { nat, aliases }, form: { nat: 'none' } },
+    ]);
+    assert.deepEqual(
+      settingsOf(made!.yaml).nat.map(({ external, hosts, translation }) => [
+        external,
+        texts(hosts),
+        translation,
+      ]),
+      [
+        [{ address: '203.0.113.12' }, ['192.168.1.12/32'], 'ruleset'],
+        [{ interface: 'igb0' }, ['192.168.1.10/32'], 'pinhole'],
+        [{ address: '203.0.113.7' }, ['192.168.1.11/32'], 'pinhole'],
+      ],
+    );
+    assert.deepEqual(settingsOf(none!.yaml).nat, []);
+  });
+
+  it('an error is found at the field that it comes from', () => {
+    const cases: readonly (readonly [form: Tree, field: string])[] = [
+      [{ sipports: '5060 70000' }, 'sipports'],
+      [{ mediaports: '20000-10000' }, 'mediaports'],
+      [{ mediahosts: 'pbx.example.net' }, 'mediahosts'],
+      [{ inside: base64('192.168.1.0/33') }, 'inside'],
+      [{ peers: base64('192.0.2.1\n\nitsp 192.0.2.300') }, 'peers:3'],
+      [
+        {
+          nat: 'list',
+          row: [
+            { external: '203.0.113.2', hosts: '192.168.1.10' },
+            { external: 'wan9', hosts: '192.168.1.11' },
+          ],
+        },
+        'external1',
+      ],
+    ];
+    const made = make(cases.map(([form]) => ({ form })));
+    for (const [index, [, field]] of cases.entries()) {
+      const { yaml, fields } = made[index]!;
+      const loaded = loadConfig(yaml, 'pinholed.yaml');
+      if (!('problems' in loaded)) assert.fail(`nothing is wrong with ${field}`);
+      assert.deepEqual([...new Set(loaded.problems.map(({ at }) => fields[(at?.line ?? 0) - 1]))], [field]);
+    }
+  });
+
+  it('no text in a field becomes anything but the value of that field', () => {
+    const forms = hostile.flatMap((text) => [
+      { sipports: text, mediaports: text, mediahosts: text, interfaces: `lan,${text}` },
+      { inside: base64(text), peers: base64(text) },
+      {
+        peers: base64(`name ${text}`),
+        nat: 'list',
+        row: [{ external: text, hosts: text, translation: text }],
+      },
+      { mode: text, position: text, fail: text, siprules: text, nat: text, uplinks: text, loglevel: text },
+    ]);
+    const keys = new Set(
+      [
+        'platform',
+        'mode',
+        'inside-interfaces',
+        'inside',
+        'sip-ports',
+        'media-ports',
+        'denied-ports',
+        'media-hosts',
+        'peers',
+      ]
+        .concat([
+          'tcp-media',
+          'outbound',
+          'nat',
+          'uplinks',
+          'fail',
+          'freebsd',
+          'divert-port',
+          'anchor',
+          'rdr-anchor',
+          'binat-anchor',
+        ])
+        .concat(['reload-lock', 'daemon', 'journal', 'log', 'level', 'call-id', 'destination']),
+    );
+    for (const { yaml } of make(forms.map((form) => ({ form })))) {
+      const loaded = loadConfig(yaml, 'pinholed.yaml');
+      /** A value may be refused; a key that is unknown or there twice would be one that the text brought in. */
+      for (const { key, message } of 'problems' in loaded ? loaded.problems : []) {
+        assert.match(key, /^(sip-ports|media-ports|media-hosts|inside|peers|nat)(\[|$)/, message);
+      }
+      for (const line of yaml.trimEnd().split('\n')) {
+        assert.match(line, /^( {2})?(- |[a-z-]+:( |$)|# Written)/);
+        if (!/^ *(-|#)/.test(line)) assert.ok(keys.has(line.trim().split(':')[0]!), line);
+      }
+    }
+  });
+});
