@@ -7,7 +7,7 @@
  * It is booted from PINHOLED_VM_IMAGE, or is one that runs already, see docs/freebsd-vm.md.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -113,8 +113,9 @@ function runProgram(program: string, args: readonly string[], input: Buffer | nu
 
 /** Boots the image, which stays as it is, with the executable on a second disk and a tap in each namespace. */
 async function boot(image: string): Promise<Machine> {
+  removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-vm-'));
-  const own = process.pid % 10_000;
+  const own = process.pid;
   const namespaces = { outside: `pinvm-out-${own}`, inside: `pinvm-in-${own}` };
   const taps = { outside: `pvo${own}`, inside: `pvi${own}` };
   const luggage = join(directory, 'luggage.tar');
@@ -134,8 +135,10 @@ async function boot(image: string): Promise<Machine> {
   const more = (process.env['PINHOLED_VM_QEMU'] ?? '').split(' ').filter((word) => word !== '');
   const format = image.endsWith('.qcow2') ? 'qcow2' : 'raw';
   const child = spawn(
-    process.env['PINHOLED_VM_PROGRAM'] ?? 'qemu-system-x86_64',
+    'setpriv',
     [
+      // The machine ends with this process, however that ends.
+      ...['--pdeathsig', 'KILL', process.env['PINHOLED_VM_PROGRAM'] ?? 'qemu-system-x86_64'],
       ...['-m', '2048', '-smp', '2', '-cpu', 'max', '-display', 'none', '-no-reboot'],
       ...['-drive', `file=${image},format=${format},if=virtio,snapshot=on`],
       ...['-drive', `file=${luggage},format=raw,if=virtio,readonly=on`],
@@ -148,10 +151,18 @@ async function boot(image: string): Promise<Machine> {
     ],
     { stdio: ['ignore', 'inherit', 'inherit'] },
   );
-  const close = async () => {
-    await stopped(child);
+  const remove = () => {
     for (const side of SIDES) command('ip', 'netns', 'del', namespaces[side]);
     rmSync(directory, { recursive: true, force: true });
+  };
+  const forget = endWithRunner(() => {
+    child.kill('SIGKILL');
+    remove();
+  });
+  const close = async () => {
+    forget();
+    await stopped(child);
+    remove();
   };
   try {
     const shell = await openConsole(serial, BOOT_WITHIN);
@@ -168,6 +179,38 @@ async function boot(image: string): Promise<Machine> {
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+const RUNNER_LOOK_EVERY = 500;
+
+/** Calls `clean` when this process is told to end, or has lost the runner that started it. Returns what takes that back. */
+function endWithRunner(clean: () => void): () => void {
+  const runner = process.ppid;
+  const end = () => {
+    process.off('exit', clean);
+    clean();
+    process.exit(1);
+  };
+  const watch = setInterval(() => {
+    if (process.ppid !== runner) end();
+  }, RUNNER_LOOK_EVERY);
+  watch.unref();
+  process.on('exit', clean);
+  for (const signal of ENDING) process.on(signal, end);
+  return () => {
+    clearInterval(watch);
+    process.off('exit', clean);
+    for (const signal of ENDING) process.off(signal, end);
+  };
+}
+
+/** Namespaces of a run that was killed before it could remove them. */
+function removeAbandoned(): void {
+  const names = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+  for (const [name, pid] of names.matchAll(/^pinvm-(?:out|in)-(\d+)/gm)) {
+    if (!existsSync(`/proc/${pid}`)) command('ip', 'netns', 'del', name);
   }
 }
 

@@ -43,7 +43,9 @@ describe('interfaces that divert(4) has trouble with', { skip: withoutGuest }, (
   /** Renames the inside interface while `body` runs, beside one that has the cut name. */
   async function renamed(name: string, other: string, body: () => Promise<void>): Promise<void> {
     const { inside } = guest.interfaces;
-    const pair = (await guest.run('kldload -nq if_epair; ifconfig epair create')).trim();
+    // The kernel may say on the console, in between, that the link is up.
+    const made = await guest.run('kldload -nq if_epair; ifconfig epair create');
+    const pair = /^epair\d+a$/m.exec(made)![0];
     const partner = pair.replace(/a$/, 'b');
     await guest.run(`ifconfig ${pair} name ${other}; ifconfig ${inside} name ${name}`);
     // The daemon asks for the names every five seconds.
