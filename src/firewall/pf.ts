@@ -36,6 +36,8 @@ export interface PfOptions {
   readonly style: () => RuleStyle;
   /** Ways in whose packets are answered by the way they came. Not with a tag: then a rule of the administrator decides. */
   readonly uplinks: readonly Uplink[];
+  /** Pinholes may bring their own translation: their anchors are loaded at once, and no packet waits for that. */
+  readonly translates?: boolean;
   /** Shut while the firewall loads its ruleset; absent: never. */
   readonly gate?: ReloadGate;
 }
@@ -76,12 +78,16 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   const encode = (rule: PinholeRule) => encodeRule(rule, style(), { ifBound: policy.isIfBound(), gateways });
   const present = () => KINDS.map((kind) => families[kind]).filter((family) => family.present);
 
-  /** Those that translate are there from the first translation on, or as another run left them. */
+  /** Those that translate are there from the first translation on, if not expected, or as another run left them. */
   function install(): void {
     policy.read();
     for (const kind of KINDS) {
       const family = families[kind];
-      const isOurs = kind === 'pass' || family.present || hasRules(pf, anchors[kind], RULESETS[kind].action);
+      const isOurs =
+        kind === 'pass' ||
+        options.translates === true ||
+        family.present ||
+        hasRules(pf, anchors[kind], RULESETS[kind].action);
       if (isOurs) family.install();
     }
   }

@@ -28,6 +28,24 @@ describe('pf firewall, in the fake', () => {
     assert.deepEqual([...pf.calls], [['DIOCCHANGERULE', 3]]);
   });
 
+  it('loads no anchor for the first translation where translations are expected', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, { ...options, translates: true });
+    const translation = {
+      external: '203.0.113.1',
+      arrivesAt: '203.0.113.1',
+      interface: null,
+      by: 'pinhole',
+    } as const;
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    pf.calls.clear();
+    firewall.commit({ open: [pinhole(10_002, { translation })], close: [] });
+    assert.deepEqual([...pf.calls].sort(), [
+      ['DIOCADDADDR', 2],
+      ['DIOCCHANGERULE', 3],
+    ]);
+  });
+
   it('takes a new pool ticket when another program has taken ours', () => {
     const pf = createFakePf();
     const firewall = openPfFirewall(pf, options);

@@ -68,10 +68,11 @@ function openControl(libc: Libc, settings: () => Settings): ControlEnds {
 }
 
 function pfOptions(settings: () => Settings): PfOptions {
-  const { freebsd, mediaPorts, uplinks } = settings();
+  const { freebsd, mediaPorts, uplinks, nat } = settings();
   const { anchor, rdrAnchor, binatAnchor, shards } = freebsd;
   const anchors = { pass: anchor, rdr: rdrAnchor, binat: binatAnchor };
-  return { anchors, shards, mediaPorts, uplinks, style: () => settings().freebsd };
+  const translates = nat.some(({ translation }) => translation !== 'ruleset');
+  return { anchors, shards, mediaPorts, uplinks, translates, style: () => settings().freebsd };
 }
 
 function openFailOpen(libc: Libc, settings: Settings): FailOpen {
