@@ -13,7 +13,7 @@ export const documents = [
   { path: at('docs/refusals.md'), text: refusalsMarkdown },
   { path: at('docs/timers.md'), text: timersMarkdown },
   { path: at('docs/configuration.md'), text: configurationMarkdown },
-  { path: at('packaging/freebsd/pinholed.yaml.sample'), text: printSample },
+  { path: at('packaging/freebsd/pinholed.yaml.sample'), text: () => printSample('freebsd') },
   { path: at('packaging/man/pinholed.yaml.5'), text: manPage },
 ] as const;
 

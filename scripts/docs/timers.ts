@@ -67,5 +67,5 @@ export function timersMarkdown(): string {
 
 function row(key: string, setting: Leaf, source: string): string[] {
   const range = setting.kind.expected.replace('a duration between ', '').replace(' and ', ' to ');
-  return [`\`${key}\``, defaultText(setting), range, setting.about, source];
+  return [`\`${key}\``, defaultText(setting, 'freebsd'), range, setting.about, source];
 }

@@ -30,6 +30,7 @@ export const CHECKS = {
   nat: 'firewall',
   configuration: 'configuration',
   user: 'configuration',
+  journal: 'configuration',
   running: 'daemon',
   version: 'daemon',
   mode: 'daemon',

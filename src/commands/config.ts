@@ -6,9 +6,9 @@ import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 
 const formats = {
-  yaml: printConfig,
+  yaml: (settings) => printConfig(settings),
   json: printJson,
-  sample: printSample,
+  sample: () => printSample(),
   markdown: configurationMarkdown,
   mdoc: configurationMdoc,
 } as const satisfies Record<string, (settings: Settings) => string>;

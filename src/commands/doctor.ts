@@ -4,8 +4,9 @@ import { checkNat } from '../checks/nat.ts';
 import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
 import { examineDaemon, isDaemonThere } from '../control/examine.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
+import { journalFault } from '../daemon/journal/directory.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
-import { packetUser } from '../daemon/process/privileges.ts';
+import { packetUser, type User } from '../daemon/process/privileges.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
@@ -78,16 +79,30 @@ function configuration(found: ReturnType<typeof findConfig>): Finding[] {
       file === null ? `no ${defaultConfigPath()}: the defaults are in force` : `${file} has no errors`,
     ),
     ...cautions(settings).map((text) => caution('configuration', text, 'leave it only if that is meant')),
-    userOf(settings),
+    ...userAndJournal(settings),
   ];
 }
 
-function userOf(settings: Settings): Finding {
+function userAndJournal(settings: Settings): Finding[] {
   try {
     const user = packetUser(settings, null);
-    return ok('user', user === null ? 'packets are read as root' : `packets are read as ${user.name}`);
+    return [
+      ok('user', user === null ? 'packets are read as root' : `packets are read as ${user.name}`),
+      journalOf(settings, user),
+    ];
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    return fault('user', error.message, 'create it, or name another');
+    return [fault('user', error.message, 'create it, or name another')];
   }
+}
+
+function journalOf(settings: Settings, user: User | null): Finding {
+  const path = settings.daemon.journal;
+  if (path === null) {
+    const advice = 'take daemon.journal: off out of the file, unless that is meant';
+    return caution('journal', 'there is none: a restart forgets the calls that are up', advice);
+  }
+  const found = journalFault(path, user);
+  if (found !== null) return fault('journal', `daemon.journal: ${found}`, 'let it, or name another place');
+  return ok('journal', `calls are kept in ${path}`);
 }

@@ -1,4 +1,4 @@
-import { geteuid } from 'node:process';
+import { loadLibc } from '../../native-bindings/engine.ts';
 import {
   cautions,
   findConfig,
@@ -7,9 +7,10 @@ import {
   loadConfigFile,
   type Settings,
 } from '../config/load.ts';
+import { journalFault } from '../daemon/journal/directory.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { beginWith } from '../daemon/process/inherited.ts';
-import { packetUser } from '../daemon/process/privileges.ts';
+import { readerOf, requireRights } from '../daemon/process/privileges.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { thisMachine } from './machine.ts';
@@ -69,7 +70,7 @@ export const run = command(
     };
     try {
       if (args.check) return check(settings, options);
-      requireRoot();
+      requireRights(await loadLibc());
       platformName(settings);
       if (args.supervised || !args.supervisor) return await serve(settings, options, args.supervised);
       return await superviseDaemon(settings, options);
@@ -107,15 +108,12 @@ function extension(): 'ts' | 'js' {
   return import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 }
 
-function requireRoot(): void {
-  if (geteuid?.() !== 0) {
-    throw new StartError('run: expected to be started as root; packets are then read as daemon.user');
-  }
-}
-
 function check(settings: Settings, { user, file }: Options): number {
   platformName(settings);
-  packetUser(settings, user);
+  const reader = readerOf(settings, user);
+  const journal = settings.daemon.journal;
+  const found = journal === null ? null : journalFault(journal, reader);
+  if (found !== null) throw new StartError(`daemon.journal: ${found}`);
   for (const caution of cautions(settings)) console.error(`${file ?? 'defaults'}: caution: ${caution}`);
   console.log(`${file ?? 'defaults'}: ok`);
   return 0;

@@ -1,5 +1,5 @@
 import { DENIED_PORTS } from './denied-ports.ts';
-import { defaultText } from './print.ts';
+import { defaultPhrase } from './print.ts';
 import type { AnyField } from './records.ts';
 import { type Entries, entries, kebab, type Leaf } from './schema.ts';
 
@@ -81,9 +81,8 @@ function recordsSection(key: string, fields: Readonly<Record<string, AnyField>>)
 }
 
 function row(key: string, node: Leaf): string {
-  const initial = defaultText(node);
   const expected = `${node.kind.expected}${node.reload === 'restart' ? ' (*restart*)' : ''}`;
-  return cells([`\`${key}\``, initial === '' ? 'none' : `\`${initial}\``, expected, node.about]);
+  return cells([`\`${key}\``, defaultPhrase(node), expected, node.about]);
 }
 
 function cells(texts: readonly string[]): string {

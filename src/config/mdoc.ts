@@ -1,4 +1,4 @@
-import { defaultText } from './print.ts';
+import { defaultPhrase } from './print.ts';
 import type { AnyField } from './records.ts';
 import { type Entries, entries, kebab, type SchemaNode } from './schema.ts';
 
@@ -14,9 +14,8 @@ function list(nodes: Entries): string[] {
 
 function describe(node: SchemaNode): string[] {
   if (node.node === 'section') return [...prose(node.about), ...list(node.entries)];
-  const initial = defaultText(node);
   const restart = node.reload === 'restart' ? ' A change needs a restart.' : '';
-  const shape = `Expected: ${node.kind.expected}; default: ${initial === '' ? 'none' : `\`${initial}\``}.${restart}`;
+  const shape = `Expected: ${node.kind.expected}; default: ${defaultPhrase(node)}.${restart}`;
   const fields = node.node === 'records' ? fieldList(node.kind.fields) : [];
   return [...prose(node.about), ...prose(shape), ...fields];
 }

@@ -5,6 +5,7 @@ import {
   defaults,
   type Entries,
   entries,
+  initialOn,
   kebab,
   type Leaf,
   type SchemaNode,
@@ -48,13 +49,20 @@ export function writtenValue(node: Leaf, value: unknown): WrittenValue {
 }
 
 /** A default for a sentence: `10.0.0.0/8, fc00::/7`; '' for an empty list. */
-export function defaultText(node: Leaf): string {
-  return node.node === 'setting' ? String(node.initial) : node.initial.join(', ');
+export function defaultText(node: Leaf, system: NodeJS.Platform): string {
+  return node.node === 'setting' ? String(initialOn(node.initial, system)) : node.initial.join(', ');
+}
+
+/** The defaults of both systems, for a document: `\`/a\``, or `\`/a\`, on Linux \`/b\``; `none` for an empty list. */
+export function defaultPhrase(node: Leaf): string {
+  const [freebsd, linux] = [defaultText(node, 'freebsd'), defaultText(node, 'linux')];
+  if (freebsd === '') return 'none';
+  return freebsd === linux ? `\`${freebsd}\`` : `\`${freebsd}\`, on Linux \`${linux}\``;
 }
 
 /** All settings as YAML, with what each means, what it may be and its default as comments. */
-export function printConfig(settings: Settings): string {
-  return section(writtenSettings(settings), entries, '', '').join('\n').trimStart();
+export function printConfig(settings: Settings, system = process.platform): string {
+  return section(writtenSettings(settings), entries, '', { prefix: '', system }).join('\n').trimStart();
 }
 
 /** All settings as JSON, which loads just as well. */
@@ -69,17 +77,26 @@ const SAMPLE_HEAD = `# Configuration of pinholed(8); pinholed.yaml(5) describes 
 `;
 
 /** A file to start from: every setting there, commented out, at its default. */
-export function printSample(): string {
-  return `${SAMPLE_HEAD}${section(writtenSettings(defaults()), entries, '', '#').join('\n')}`;
+export function printSample(system = process.platform): string {
+  const style = { prefix: '#', system } as const;
+  return `${SAMPLE_HEAD}${section(writtenSettings(defaults(system)), entries, '', style).join('\n')}`;
 }
 
-function section(values: WrittenSettings, nodes: Entries, indent: string, prefix: string): string[] {
+interface Style {
+  /** What begins each line of a setting. */
+  readonly prefix: '' | '#';
+  /** Whose defaults are told. */
+  readonly system: NodeJS.Platform;
+}
+
+function section(values: WrittenSettings, nodes: Entries, indent: string, style: Style): string[] {
+  const { prefix, system } = style;
   const lines: string[] = [];
   for (const [name, node] of Object.entries(nodes)) {
     const key = kebab(name);
-    lines.push('', ...comment(node, indent));
+    lines.push('', ...comment(node, indent, system));
     if (node.node === 'section') {
-      const inner = section(values[key] as WrittenSettings, node.entries, `${indent}  `, prefix);
+      const inner = section(values[key] as WrittenSettings, node.entries, `${indent}  `, style);
       lines.push(`${prefix}${indent}${key}:`, ...inner.slice(0, -1));
     } else {
       lines.push(`${prefix}${indent}${key}: ${inline(values[key] as WrittenValue)}`);
@@ -92,12 +109,14 @@ function inline(value: WrittenValue): string {
   return stringify(value, { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
 }
 
-function comment(node: SchemaNode, indent: string): string[] {
+function comment(node: SchemaNode, indent: string, system: NodeJS.Platform): string[] {
   const paragraphs = [node.about.replaceAll('`', '')];
   if (node.node !== 'section') {
     const restart = node.reload === 'restart' ? '; a change needs a restart' : '';
     if (node.node === 'records') paragraphs.push(fieldsText(node.kind.fields));
-    paragraphs.push(`Expected: ${node.kind.expected}; default: ${defaultText(node) || 'none'}${restart}.`);
+    paragraphs.push(
+      `Expected: ${node.kind.expected}; default: ${defaultText(node, system) || 'none'}${restart}.`,
+    );
   }
   return paragraphs.flatMap((text) => wrap(text, 100 - indent.length)).map((line) => `${indent}# ${line}`);
 }

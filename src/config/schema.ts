@@ -37,11 +37,17 @@ export type { LogDestination, PortRange } from './kinds.ts';
 /** When a changed value takes effect: at the next reload (SIGHUP), for what is decided from then on, or at a restart. */
 export type Reload = 'reload' | 'restart';
 
+/** Where hier(7) and file-hierarchy(7) differ. */
+export interface BySystem {
+  readonly freebsd: Written;
+  readonly linux: Written;
+}
+
 /** One setting. `initial` is the default as it would be written in a file. */
 export interface Setting<T> {
   readonly node: 'setting';
   readonly kind: Kind<T>;
-  readonly initial: Written;
+  readonly initial: Written | BySystem;
   /** A sentence or two, for documents. Backquotes mark what is written as it stands. */
   readonly about: string;
   readonly reload: Reload;
@@ -83,7 +89,12 @@ type ValuesOf<Entries> = {
           : never;
 };
 
-function setting<T>(kind: Kind<T>, initial: Written, about: string, reload: Reload = 'reload'): Setting<T> {
+function setting<T>(
+  kind: Kind<T>,
+  initial: Written | BySystem,
+  about: string,
+  reload: Reload = 'reload',
+): Setting<T> {
   return { node: 'setting', kind, initial, about, reload };
 }
 
@@ -529,7 +540,7 @@ export const schema = {
     chroot: setting(orOff(path), 'off', 'Directory to change root to once all is opened.', 'restart'),
     pidFile: setting(
       orOff(path),
-      '/var/run/pinholed.pid',
+      { freebsd: '/var/run/pinholed.pid', linux: '/run/pinholed/pinholed.pid' },
       'File for the process id of the supervisor.',
       'restart',
     ),
@@ -542,13 +553,18 @@ export const schema = {
     ),
     journal: setting(
       orOff(path),
-      '/var/db/pinholed/journal',
+      { freebsd: '/var/db/pinholed/journal', linux: '/var/lib/pinholed/journal' },
       'File from which calls and pinholes are taken up again after a restart.',
       'restart',
     ),
   }),
   control: section('The socket on which `pinholed status` and the other commands ask the daemon.', {
-    socket: setting(path, '/var/run/pinholed.sock', 'Path of the Unix socket.', 'restart'),
+    socket: setting(
+      path,
+      { freebsd: '/var/run/pinholed.sock', linux: '/run/pinholed/pinholed.sock' },
+      'Path of the Unix socket.',
+      'restart',
+    ),
     group: setting(orOff(name('a group name', 32)), 'off', 'Group that owns the socket.', 'restart'),
     mode: setting(fileMode, '0600', 'Its mode; `0660` admits the group.', 'restart'),
   }),
@@ -591,20 +607,28 @@ export function kebab(key: string): string {
 }
 
 /** The settings of a daemon without a configuration file. A fresh object on every call. */
-export function defaults(): Settings {
-  return initialValues(entries) as unknown as Settings;
+export function defaults(system = process.platform): Settings {
+  return initialValues(entries, system) as unknown as Settings;
 }
 
-function initialValues(nodes: Entries): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(nodes).map(([key, node]) => [key, initialValue(key, node)]));
+function initialValues(nodes: Entries, system: NodeJS.Platform): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(nodes).map(([key, node]) => [key, initialValue(key, node, system)]),
+  );
 }
 
 /** The default of a setting, a list or a whole section. */
-export function initialValue(key: string, node: SchemaNode): unknown {
-  if (node.node === 'section') return initialValues(node.entries);
+export function initialValue(key: string, node: SchemaNode, system = process.platform): unknown {
+  if (node.node === 'section') return initialValues(node.entries, system);
   if (node.node === 'records') return [];
   if (node.node === 'list') return node.initial.map((written) => readInitial(key, node.kind.item, written));
-  return readInitial(key, node.kind, node.initial);
+  return readInitial(key, node.kind, initialOn(node.initial, system));
+}
+
+/** A default as a file of that system would have it. */
+export function initialOn(initial: Written | BySystem, system: NodeJS.Platform): Written {
+  if (typeof initial !== 'object') return initial;
+  return system === 'freebsd' ? initial.freebsd : initial.linux;
 }
 
 function readInitial(key: string, kind: Kind<unknown>, written: Written): unknown {

@@ -2,6 +2,7 @@ import { chmodSync, lchownSync, lstatSync, realpathSync, unlinkSync } from 'node
 import { createConnection, createServer, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { StartError } from '../daemon/platform/platform.ts';
+import { makeRuntimeDirectory } from '../daemon/process/directories.ts';
 
 export interface ListenOptions {
   readonly path: string;
@@ -61,6 +62,7 @@ function checkDirectories(path: string): void {
 
 function realDirectory(path: string): string {
   try {
+    makeRuntimeDirectory(dirname(path));
     return realpathSync(dirname(path));
   } catch (error) {
     throw new StartError(`control.socket: ${dirname(path)}: ${(error as Error).message}`);

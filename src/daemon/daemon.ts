@@ -1,5 +1,3 @@
-import { lchownSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { setNonBlocking } from '../../native-bindings/descriptor.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../config/schema.ts';
@@ -8,20 +6,14 @@ import { createAddressWatch, natInterfaces } from './address-watch.ts';
 import { bootId, createClock } from './clock.ts';
 import { createIngressWatch } from './ingress-watch.ts';
 import { readInterfaceAddresses } from './interface-addresses.ts';
+import { makeJournalDirectory } from './journal/directory.ts';
 import { type Journal, type JournalRecord, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
-import { explainOpening, type Platform, type PlatformModule, StartError } from './platform/platform.ts';
+import { explainOpening, type Platform, type PlatformModule } from './platform/platform.ts';
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
-import {
-  asUser,
-  becomeUser,
-  changeRoot,
-  confineThread,
-  packetUser,
-  type User,
-} from './process/privileges.ts';
+import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
 import { statusSignals } from './process/signals.ts';
 import { createReports, type Reports } from './reports.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
@@ -53,9 +45,9 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   let { settings } = options;
   process.umask(0o027);
   ignoreEarlySignals();
-  const isRoot = libc.geteuid() === 0;
-  const name = options.user ?? settings.daemon.user;
-  const user = isRoot ? packetUser(settings, options.user) : null;
+  const reader = readerOf(settings, options.user);
+  const name = reader?.name ?? 'root';
+  const user = libc.geteuid() === 0 ? reader : null;
   const log = createLog(settings.log, openLogSink(settings.log.destination, libc, user), clock);
   const journal = openCalls(settings, user, clock, (text) => log.own.warn(text));
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
@@ -161,7 +153,7 @@ function openCalls(
   const path = settings.daemon.journal;
   if (path === null) return { journal: null, records: [] };
   const open = () => openJournalFiles(path);
-  makeDirectory(dirname(path), user);
+  makeJournalDirectory(path, user);
   const files = user === null ? open() : asUser(user, open);
   const writer = {
     bootId: bootId(),
@@ -171,16 +163,4 @@ function openCalls(
     mostEnded: () => MOST_ENDED,
   };
   return openJournal(files, writer, complain);
-}
-
-/** The journal's directory, for its user alone, where it is not there yet. */
-function makeDirectory(path: string, user: User | null): void {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    mkdirSync(path, 0o700);
-    if (user !== null) lchownSync(path, user.uid, user.gid);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code !== 'EEXIST') throw new StartError(`daemon.journal: ${path} cannot be made: ${message}`);
-  }
 }

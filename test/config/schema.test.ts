@@ -8,6 +8,7 @@ import {
   defaults,
   type Entries,
   entries,
+  initialOn,
   initialValue,
   kebab,
   type Leaf,
@@ -30,7 +31,10 @@ function load(text: string): Settings {
 describe('the table of settings', () => {
   it('has only defaults that it would accept, in the notation in which they are printed', () => {
     for (const { key, node } of leaves(entries)) {
-      assert.deepEqual(writtenValue(node, initialValue(key, node)), node.initial, key);
+      for (const system of ['freebsd', 'linux'] as const) {
+        const initial = node.node === 'setting' ? initialOn(node.initial, system) : node.initial;
+        assert.deepEqual(writtenValue(node, initialValue(key, node, system)), initial, key);
+      }
     }
   });
 

@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { closeSync, constants, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StartError } from '../platform/platform.ts';
+import { makeRuntimeDirectory } from './directories.ts';
 
 /**
  * Writes a process id, this one's or a child's, into the file at `path`, mode 0644, in place of one that a dead
@@ -14,6 +16,7 @@ export function writePidFile(path: string, pid = process.pid): () => void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
   const draft = `${path}.${process.pid}`;
   try {
+    makeRuntimeDirectory(dirname(path));
     const descriptor = openSync(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o644);
     writeSync(descriptor, `${pid}\n`);
     closeSync(descriptor);

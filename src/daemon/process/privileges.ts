@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { userInfo } from 'node:os';
 import type { Libc } from '../../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../../native-bindings/linux/constants.ts';
 import {
@@ -33,6 +34,31 @@ export function findUser(name: string, group: string | null): User {
 export function packetUser({ daemon }: Pick<Settings, 'daemon'>, named: string | null): User | null {
   if ((named ?? daemon.user) === 'root') return null;
   return named === null ? findUser(daemon.user, daemon.group) : findUser(named, null);
+}
+
+/**
+ * Who reads packets when a process of this one's user is started: as `packetUser` for root, else the user that it is.
+ * Throws StartError.
+ */
+export function readerOf(settings: Pick<Settings, 'daemon'>, named: string | null): User | null {
+  if (process.geteuid?.() === 0) return packetUser(settings, named);
+  const { username: name, uid, gid } = userInfo();
+  return { name, uid, gid };
+}
+
+/**
+ * That this process may open what the daemon needs: it is root, or on Linux has CAP_NET_ADMIN, as a service manager
+ * gives it to a user of its own. Throws StartError.
+ */
+export function requireRights(libc: Libc): void {
+  if (libc.geteuid() === 0) return;
+  if (libc.platform.system !== 'linux') {
+    throw new StartError('run: expected to be started as root; packets are then read as daemon.user');
+  }
+  if (effectiveCapabilities(libc).includes(CAP_NET_ADMIN)) return;
+  throw new StartError(
+    'run: expected to be started as root (packets are then read as daemon.user) or as a user with CAP_NET_ADMIN',
+  );
 }
 
 function adviceFor(name: string): string {
