@@ -151,8 +151,6 @@ export interface Call {
   earlyOver: boolean;
   /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */
   held: boolean;
-  /** When the queue of deadlines has it due; Infinity when it is not in there. */
-  armedAt: number;
   /** Media, or the party inside, has been silent for too long: the rules are gone, the call is not. */
   idle: boolean;
 }

@@ -33,8 +33,8 @@ import type { Side } from './wanted.ts';
 export interface Tracker {
   /** What one message does to the legs it belongs to; usually one, none when it is of no INVITE dialog. */
   handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[];
-  /** Does what is due in this call at `now`. */
-  expire(call: Call, now: number): Outcome;
+  /** Does what is due in this call at `now`; null when it is over and forgotten now. */
+  expire(call: Call, now: number): Outcome | null;
   /** When `expire` is next due; Infinity never. */
   deadline(call: Call): number;
   /** Media was seen in a pinhole of this call, sent by the party of this side. */
@@ -396,7 +396,6 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       heardAt: Number.NEGATIVE_INFINITY,
       ownAt: now,
       held: false,
-      armedAt: Number.POSITIVE_INFINITY,
       idle: false,
     };
   }
@@ -407,20 +406,20 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     return list;
   }
 
-  function expire(call: Call, now: number): Outcome {
+  function expire(call: Call, now: number): Outcome | null {
     if (call.state !== 'ended') {
       const outcome = expireCall(context, call, now);
       settle(call);
       return outcome;
     }
-    if (now >= deadlineOf(context, call)) forget(call);
-    return unchanged(call);
+    if (now < deadlineOf(context, call)) return unchanged(call);
+    forget(call);
+    return null;
   }
 
   function adopt(call: Call): boolean {
     const legs = byCallId.get(call.callId);
     if (legs?.some((leg) => leg.hash === call.hash)) return false;
-    call.armedAt = Number.POSITIVE_INFINITY;
     call.announced = legs?.[0]?.announced ?? call.announced;
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);

@@ -2,13 +2,19 @@ import type { Address } from '../address/address.ts';
 import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
 import type { Refusal } from '../call/refusal.ts';
 
+export interface SpoofedRefusal {
+  readonly refusal: Refusal;
+  /** False where the same was said within the last minute. */
+  readonly isNews: boolean;
+}
+
 /** Refuses packets that bear an inside host's address and did not come in from inside. */
 export interface IngressGuard {
   /** The interfaces are these from now on; null: not known, and addresses alone have to do. */
   learn(ingress: Ingress | null): void;
   isSpoofed(source: Address, entered: Entered): boolean;
-  /** What to say of a spoofed packet; null where the same was said within the last minute. */
-  refusal(source: Address, entered: Entered, now: number): Refusal | null;
+  /** What to say of a spoofed packet. */
+  refuse(source: Address, entered: Entered, now: number): SpoofedRefusal;
 }
 
 /** ms between two refusals of one source on one interface: who sends them can send many. */
@@ -20,13 +26,13 @@ export function createIngressGuard(isInside: (address: Address) => boolean): Ing
   let judge = createIngressJudge(null);
   const said = new Map<string, number>();
 
-  function refusal(source: Address, entered: Entered, now: number): Refusal | null {
+  function refuse(source: Address, entered: Entered, now: number): SpoofedRefusal {
     const names = (entered === null ? undefined : ingress?.meant.get(entered)) ?? [];
     const detail = `from ${source}, which cannot have come in through ${names[0] ?? entered}`;
-    if (now - (said.get(detail) ?? Number.NEGATIVE_INFINITY) < SAY_AGAIN) return null;
-    if (said.size >= MOST_SAID) said.clear();
-    said.set(detail, now);
-    return { reason: 'spoofed-inside', detail };
+    const isNews = now - (said.get(detail) ?? Number.NEGATIVE_INFINITY) >= SAY_AGAIN;
+    if (isNews && said.size >= MOST_SAID) said.clear();
+    if (isNews) said.set(detail, now);
+    return { refusal: { reason: 'spoofed-inside', detail }, isNews };
   }
 
   return {
@@ -36,6 +42,6 @@ export function createIngressGuard(isInside: (address: Address) => boolean): Ing
     },
     isSpoofed: (source, entered) =>
       entered !== null && isInside(source) && judge(source, entered) === 'spoofed',
-    refusal,
+    refuse,
   };
 }

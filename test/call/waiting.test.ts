@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createDeadlines } from '../../src/call/deadlines.ts';
 import { createWaiting } from '../../src/call/waiting.ts';
 
 describe('calls that wait for a first answer', () => {
@@ -59,22 +58,5 @@ describe('calls that wait for a first answer', () => {
       assert.equal(surplus === undefined ? 0 : counts.get(held.get(surplus)!), most);
       assert.equal(waiting.size(''), held.size);
     }
-  });
-});
-
-describe('deadlines', () => {
-  test('of what was forgotten are never due, and those of others stay in order', () => {
-    const deadlines = createDeadlines<{ armedAt: number; name: number }>();
-    const keys = Array.from({ length: 1000 }, (_, name) => ({ armedAt: Number.POSITIVE_INFINITY, name }));
-    for (const key of keys) deadlines.arm(key, (key.name * 7919) % 1000);
-    for (const key of keys) if (key.name % 10 !== 0) deadlines.disarm(key);
-    const due: number[] = [];
-    for (let one = deadlines.pop(1e9); one !== null; one = deadlines.pop(1e9)) due.push(one.at);
-    const expected = keys.filter(({ name }) => name % 10 === 0).map(({ name }) => (name * 7919) % 1000);
-    assert.deepEqual(
-      due,
-      expected.sort((a, b) => a - b),
-    );
-    assert.equal(deadlines.next(), Number.POSITIVE_INFINITY);
   });
 });

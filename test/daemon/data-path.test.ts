@@ -107,7 +107,6 @@ function callOf(callId: string): Call {
     heardAt: Number.NEGATIVE_INFINITY,
     ownAt: 0,
     held: false,
-    armedAt: Number.POSITIVE_INFINITY,
     idle: false,
   };
 }

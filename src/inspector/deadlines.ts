@@ -1,6 +1,6 @@
-/** Keys with the times at which something is due for them; a binary heap with at most one live entry a key. */
-export interface Deadlines<Key extends Armed> {
-  /** Makes `key` due at `at` at the latest. An earlier time set before stays. */
+/** Keys with the times at which something is due for them; a binary heap in which one item a key counts. */
+export interface Deadlines<Key> {
+  /** Makes `key` due at `at` at the latest. An earlier time set before stays; Infinity sets none. */
   arm(key: Key, at: number): void;
   /** Forgets `key`. */
   disarm(key: Key): void;
@@ -10,36 +10,28 @@ export interface Deadlines<Key extends Armed> {
   next(): number;
 }
 
-/** What can be due. The queue keeps the time in the key itself, Infinity while it is not in the queue. */
-export interface Armed {
-  armedAt: number;
-}
-
 interface Item<Key> {
   readonly key: Key;
   readonly at: number;
 }
 
-export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
+export function createDeadlines<Key>(): Deadlines<Key> {
   let heap: Item<Key>[] = [];
-  /** Keys that are due at some time; what else is in the heap is stale. */
-  let armed = 0;
+  /** The item that counts for a key. The others in the heap are stale. */
+  const items = new Map<Key, Item<Key>>();
 
   function arm(key: Key, at: number): void {
-    if (at >= key.armedAt) return;
-    if (key.armedAt === Number.POSITIVE_INFINITY) armed++;
-    key.armedAt = at;
-    insert({ key, at });
+    if (at >= (items.get(key)?.at ?? Number.POSITIVE_INFINITY)) return;
+    const item = { key, at };
+    items.set(key, item);
+    insert(item);
   }
 
   function disarm(key: Key): void {
-    if (key.armedAt === Number.POSITIVE_INFINITY) return;
-    key.armedAt = Number.POSITIVE_INFINITY;
-    armed--;
-    if (heap.length < 64 || heap.length < 2 * armed) return;
-    const live = heap.filter((item) => item.key.armedAt === item.at);
+    if (!items.delete(key)) return;
+    if (heap.length < 64 || heap.length < 2 * items.size) return;
     heap = [];
-    for (const item of live) insert(item);
+    for (const item of items.values()) insert(item);
   }
 
   function insert(item: Item<Key>): void {
@@ -72,17 +64,16 @@ export function createDeadlines<Key extends Armed>(): Deadlines<Key> {
     return first;
   }
 
-  /** Entries that a later `arm` made stale are dropped when they come to the top. */
+  /** Items that a later `arm` made stale are dropped when they come to the top. */
   function settle(): void {
-    while (heap.length > 0 && heap[0]!.key.armedAt !== heap[0]!.at) removeFirst();
+    while (heap.length > 0 && items.get(heap[0]!.key) !== heap[0]) removeFirst();
   }
 
   function pop(now: number): Item<Key> | null {
     settle();
     if (heap.length === 0 || heap[0]!.at > now) return null;
     const first = removeFirst();
-    first.key.armedAt = Number.POSITIVE_INFINITY;
-    armed--;
+    items.delete(first.key);
     return first;
   }
 

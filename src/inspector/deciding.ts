@@ -1,0 +1,217 @@
+import { type Call, otherSide } from '../call/call.ts';
+import { leaving, type Outcome } from '../call/outcome.ts';
+import { createTracker } from '../call/tracker.ts';
+import type { Departure } from '../call/wanted.ts';
+import type { PacketView } from '../packet/ip.ts';
+import type { Held } from '../pinhole/table.ts';
+import { createAdmission } from '../policy/admission.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { SipMessage, Transport } from '../sip/message.ts';
+import { bodiesOf } from './bodies.ts';
+import { createDeadlines } from './deadlines.ts';
+import type { Work } from './inspection.ts';
+import { createOpener, type Opener } from './opening.ts';
+import type { Refusals } from './refusals.ts';
+import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
+import type { DecidingStats } from './stats.ts';
+
+/** `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in. */
+export type MediaWay = 'came' | 'sent';
+
+/**
+ * One call with the pinholes it holds, for a journal: plain data that structured cloning keeps whole. Times are
+ * those of the clock the inspector ran on.
+ */
+export interface CallRecord {
+  readonly call: Call;
+  readonly held: readonly Held[];
+}
+
+/** Makes changes of messages and of time that passes. What happens, and what is to change, goes into the work at hand. */
+export interface Decider {
+  message(work: Work, message: SipMessage, transport: Transport, packet: PacketView): void;
+  /** Does everything that is due at `work.now`. */
+  tick(work: Work): void;
+  /** Ends a call on the administrator's word. */
+  end(work: Work, call: Call): void;
+  /** Takes up calls from a journal. */
+  adopt(records: readonly CallRecord[]): void;
+  /** The external addresses have changed: what was opened for one that is gone closes, what was refused opens. */
+  renumber(work: Work): void;
+  /** Who is inside, or of which peer, has changed. */
+  recount(): void;
+  /** The last of each work: calls that waited for what it has set free are decided once more. */
+  conclude(work: Work): void;
+  /** When `tick` is due next, in ms; Infinity never. */
+  nextDeadline(): number;
+  /** Media was seen at `now` in the pinhole with this id. */
+  traffic(pinholeId: string, now: number, way: MediaWay): void;
+  calls(): Iterable<Call>;
+  /** The call whose leg has this hash. */
+  call(hash: string): Call | null;
+  readonly open: Pick<Opener, 'held' | 'pinholes' | 'size'>;
+  /** How many calls have not ended. */
+  readonly underWay: number;
+}
+
+/** Nothing of a call leaves that is wanted as before; what is not closes at once. */
+const AT_ONCE = { movedLinger: 0, goneLinger: 0, muxLinger: 0 } as const;
+const STAYING: Departure = { reason: 'answered', ...AT_ONCE };
+const RENUMBERED: Departure = { reason: 'external-changed', ...AT_ONCE };
+
+export function createDecider(
+  settings: () => InspectorSettings,
+  policy: () => Policy,
+  refusals: Refusals,
+  stats: DecidingStats,
+): Decider {
+  const admission = createAdmission(
+    () => settings().caps,
+    policy,
+    (peer) => mediaSettings(settings(), policy().peerOf(peer)).earlyMediaSource === 'any',
+  );
+  const tracker = createTracker(
+    () => settings().timers,
+    () => settings().caps,
+    admission,
+  );
+  const opener = createOpener(settings, policy, refusals);
+  const deadlines = createDeadlines<Call>();
+  const byHash = new Map<string, Call>();
+  /** Those that have not ended. */
+  const underWay = new Set<Call>();
+  const sdpCaps = derived(settings, ({ caps: { streams, candidates } }) => ({ streams, candidates }));
+
+  function message(work: Work, read: SipMessage, transport: Transport, packet: PacketView): void {
+    const bodies = bodiesOf(read, sdpCaps());
+    const { source, sourcePort, destination, destinationPort } = packet;
+    const arrival = {
+      source: { address: source, port: sourcePort },
+      destination: { address: destination, port: destinationPort },
+      now: work.now,
+    };
+    const outcomes = tracker.handle(read, arrival, bodies);
+    const calls: Call[] = [];
+    for (const { call, bystander } of outcomes) if (call !== null && !bystander) calls.push(call);
+    work.events.push({ type: 'message', message: read, transport, packet, calls, session: bodies.session });
+    if (read.method === 'INVITE') for (const call of calls) if (!byHash.has(call.hash)) begin(work, call);
+    for (const outcome of outcomes) apply(work, outcome, work.now);
+    forgetSurplus(work);
+  }
+
+  function begin(work: Work, call: Call): void {
+    byHash.set(call.hash, call);
+    stats.callsStarted++;
+    work.events.push({ type: 'call', what: 'started', call, at: work.now });
+  }
+
+  function apply(work: Work, { call, departure, refusals: refused }: Outcome, at: number): void {
+    for (const refusal of refused) refusals.tell(work, call, refusal, at);
+    if (call === null) return;
+    if (departure !== null) {
+      opener.update(work, call, departure, at);
+      if (call.state === 'ended') {
+        refusals.forget(call);
+        work.events.push({ type: 'call', what: 'ended', call, at });
+      }
+    }
+    schedule(call);
+  }
+
+  function schedule(call: Call): void {
+    if (call.state === 'ended') {
+      underWay.delete(call);
+      opener.leaveQueue(call);
+    } else {
+      underWay.add(call);
+    }
+    deadlines.arm(call, Math.min(tracker.deadline(call), opener.deadline(call)));
+  }
+
+  /** Calls that are over and past their cap leave nothing behind. */
+  function forgetSurplus(work: Work): void {
+    for (let call = tracker.surplus(); call !== null; call = tracker.surplus()) {
+      opener.close(work, call, leaving('over-limit'));
+      byHash.delete(call.hash);
+      deadlines.disarm(call);
+    }
+  }
+
+  function tick(work: Work): void {
+    for (let due = deadlines.pop(work.now); due !== null; due = deadlines.pop(work.now)) {
+      expire(work, due.key, due.at);
+    }
+    forgetSurplus(work);
+  }
+
+  function expire(work: Work, call: Call, at: number): void {
+    opener.expire(work, call, at);
+    if (at >= tracker.deadline(call)) {
+      const outcome = tracker.expire(call, at);
+      if (outcome === null) {
+        byHash.delete(call.hash);
+        return;
+      }
+      apply(work, outcome, at);
+    }
+    schedule(call);
+  }
+
+  function decideAgain(work: Work, call: Call, departure: Departure): void {
+    opener.update(work, call, departure, work.now);
+    schedule(call);
+  }
+
+  function renumber(work: Work): void {
+    const { isPresent } = policy();
+    for (const call of underWay) {
+      const isLost = opener.held(call).some(({ pinhole }) => !isPresent(pinhole));
+      if (isLost || refusals.had(call, 'foreign-address')) decideAgain(work, call, RENUMBERED);
+    }
+  }
+
+  /** What those set free in turn is next. */
+  function conclude(work: Work): void {
+    for (let call = work.again.shift(); call !== undefined; call = work.again.shift()) {
+      if (call.state !== 'ended') decideAgain(work, call, STAYING);
+    }
+  }
+
+  function traffic(pinholeId: string, now: number, way: MediaWay): void {
+    for (const { holder, slot } of opener.traffic(pinholeId, now)) {
+      const call = byHash.get(holder);
+      if (call === undefined) continue;
+      const owner = slot.startsWith('0') ? 0 : 1;
+      tracker.media(call, way === 'sent' ? owner : otherSide(owner), now);
+      const due = opener.deadline(call);
+      if (due <= now) deadlines.arm(call, due);
+    }
+  }
+
+  function adopt(records: readonly CallRecord[]): void {
+    for (const { call, held } of records) {
+      if (!tracker.adopt(call)) continue;
+      byHash.set(call.hash, call);
+      opener.adopt(call, held);
+      schedule(call);
+    }
+  }
+
+  return {
+    message,
+    tick,
+    end: (work, call) => apply(work, tracker.end(call, 'administrator', work.now), work.now),
+    adopt,
+    renumber,
+    recount: tracker.recount,
+    conclude,
+    nextDeadline: deadlines.next,
+    traffic,
+    calls: tracker.calls,
+    call: (hash) => byHash.get(hash) ?? null,
+    open: opener,
+    get underWay() {
+      return underWay.size;
+    },
+  };
+}

@@ -1,0 +1,120 @@
+import type { Address } from '../address/address.ts';
+import type { Call } from '../call/call.ts';
+import { type StreamSettings, wantedStreams } from '../call/streams.ts';
+import type { Departure, Wanted } from '../call/wanted.ts';
+import { createClaims } from '../pinhole/claims.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
+import {
+  createPinholeTable,
+  type Entry,
+  type Held,
+  type PinholeTable,
+  type TableResult,
+} from '../pinhole/table.ts';
+import type { Policy } from '../policy/policy.ts';
+import type { Work } from './inspection.ts';
+import type { Refusals } from './refusals.ts';
+import { type InspectorSettings, mediaSettings } from './settings.ts';
+import { createWaitingList } from './waiting.ts';
+
+/** Which pinholes calls hold. What is opened, closed and refused goes into the work at hand. Times are in ms. */
+export interface Opener {
+  /**
+   * Works out afresh what the call wants at `at`; what it held and no longer wants leaves as `departure` says. Calls that
+   * waited for what is free now are to be decided once more.
+   */
+  update(work: Work, call: Call, departure: Departure, at: number): void;
+  /** Closes what of this call is due at `at`. */
+  expire(work: Work, call: Call, at: number): void;
+  /** Closes all that the call holds, whatever it wants. */
+  close(work: Work, call: Call, departure: Departure): void;
+  /** The call waits for no port any more. */
+  leaveQueue(call: Call): void;
+  /** Takes up what a call held, from a journal. */
+  adopt(call: Call, held: readonly Held[]): void;
+  /** When `expire` is due next; Infinity never. */
+  deadline(call: Call): number;
+  /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
+  readonly traffic: PinholeTable['traffic'];
+  held(call: Call): readonly Held[];
+  /** Every open pinhole, once each. */
+  pinholes(): Iterable<Pinhole>;
+  readonly size: number;
+}
+
+const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
+
+export function createOpener(
+  settings: () => InspectorSettings,
+  policy: () => Policy,
+  refusals: Refusals,
+): Opener {
+  const table = createPinholeTable(() => ({
+    unusedAfter: settings().timers.iceUnused,
+    most: settings().caps.pinholesPerCall,
+  }));
+  /** Calls that were refused a port of an external address, until it is free. */
+  const queue = createWaitingList<Call>();
+
+  function settingsWith(peer: Address): StreamSettings {
+    return mediaSettings(settings(), policy().peerOf(peer));
+  }
+
+  function update(work: Work, call: Call, departure: Departure, at: number): void {
+    const { wanted, idleSlots, unusable } = wantedStreams(call, settingsWith);
+    for (const refusal of unusable) refusals.tell(work, call, refusal, at);
+    queue.leave(call);
+    const entries = entriesOf(work, call, wanted, at);
+    take(work, call, table.replace(call.hash, entries, idleSlots, departure, at));
+  }
+
+  /** The pinholes for what is wanted, those that policy, another host's port or the cap refuses left out. */
+  function entriesOf(work: Work, call: Call, wanted: readonly Wanted[], at: number): readonly Entry[] {
+    const { decide } = policy();
+    const most = settings().caps.pinholesPerCall;
+    const entries: Entry[] = [];
+    const claimed = createClaims();
+    for (const one of wanted) {
+      const pinhole = decide(one, call.hash);
+      if ('reason' in pinhole) {
+        refusals.tell(work, call, pinhole, at, one);
+        continue;
+      }
+      const taken = table.taken(pinhole) ?? claimed.taken(pinhole);
+      if (taken !== null) {
+        queue.wait(call, taken.place);
+        const detail = `${taken.place} is ${taken.host}'s`;
+        refusals.tell(work, call, { reason: 'port-taken', detail }, at, one);
+      } else if (entries.length < most) {
+        entries.push({ pinhole, wanted: one });
+        claimed.add(pinhole);
+      } else {
+        const detail = `more than ${most} pinholes`;
+        refusals.tell(work, call, { reason: 'too-many-streams', detail }, at, one);
+      }
+    }
+    return entries;
+  }
+
+  function take(work: Work, call: Call, { change, events, freed }: TableResult): void {
+    for (const event of events) work.events.push({ type: 'pinhole', call, event });
+    if (change !== null) work.changes.push(change);
+    work.again.push(...queue.take(freed));
+  }
+
+  return {
+    update,
+    expire: (work, call, at) => take(work, call, table.expire(call.hash, at)),
+    close: (work, call, departure) =>
+      take(work, call, table.replace(call.hash, [], NO_SLOTS, departure, work.now)),
+    leaveQueue: queue.leave,
+    adopt: (call, held) => table.adopt(call.hash, held),
+    deadline: (call) => table.deadline(call.hash),
+    traffic: table.traffic,
+    held: (call) => table.held(call.hash),
+    pinholes: table.open,
+    get size() {
+      return table.size;
+    },
+  };
+}

@@ -1,0 +1,190 @@
+import type { Buffer } from 'node:buffer';
+import type { Address } from '../address/address.ts';
+import type { Entered, Ingress } from '../address/ingress.ts';
+import type { Refusal } from '../call/refusal.ts';
+import { createFragmentReassembler } from '../packet/fragments.ts';
+import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
+import type { SipError, SipMessage, Transport } from '../sip/message.ts';
+import { readSip, type SipLimits } from '../sip/read.ts';
+import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
+import type { Direction } from './connections.ts';
+import { createIngressGuard } from './ingress-guard.ts';
+import type { Verdict } from './inspection.ts';
+import { derived, type InspectorSettings } from './settings.ts';
+import { count, countMethod, type ReadingStats } from './stats.ts';
+import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
+
+/** What was found in a packet. */
+export type Found =
+  | { readonly what: 'message'; readonly message: SipMessage; readonly transport: Transport }
+  | { readonly what: 'malformed'; readonly error: SipError }
+  /** It may not be read; `isNews` is false when the same was said of its sender a moment ago. */
+  | { readonly what: 'refused'; readonly refusal: Refusal; readonly isNews: boolean };
+
+/** One packet, read. */
+export interface Reading {
+  /** Reassembled when it completed a datagram; null when it could not be read, or is a fragment of one. */
+  readonly packet: PacketView | null;
+  /** In the order in which they stand in the packet. */
+  readonly found: readonly Found[];
+  /** `drop` only in strict mode, for what should be SIP and cannot be read. */
+  readonly verdict: Verdict;
+}
+
+export interface Reader {
+  /** Never throws, whatever the bytes. A message's `sdp.bytes` last until the next packet. */
+  read(bytes: Buffer, now: number, entered: Entered): Reading;
+  /** `read` for a packet that somebody else has read and, where it came in fragments, put together. */
+  readWhole(packet: PacketView, now: number): Reading;
+  /** The interfaces that lead to inside hosts are these; null: not known. */
+  learn(ingress: Ingress | null): void;
+  readonly directionChanges: TcpReader['changes'];
+  remember(directions: Iterable<Direction>, now: number): void;
+}
+
+/** What reading has to know of the hosts that packets come from. */
+export interface Acquaintance {
+  isInside(address: Address): boolean;
+  /** The address is of a peer with a name. */
+  isNamedPeer(address: Address): boolean;
+}
+
+const NOTHING: readonly Found[] = [];
+const UNREAD: Reading = { packet: null, found: NOTHING, verdict: 'release' };
+
+/** Reads packets: puts fragments and segments together, tells SIP from what is none, says what strictness asks. */
+export function createReader(
+  settings: () => InspectorSettings,
+  { isInside, isNamedPeer }: Acquaintance,
+  stats: ReadingStats,
+): Reader {
+  const limits = derived(settings, limitsOf);
+  const bounds = derived(settings, boundsOf);
+  const fragments = createFragmentReassembler({ maxBytes: () => bounds().maxBytes });
+  const guard = createIngressGuard(isInside);
+  const tcp = createTcpReader({
+    bounds,
+    limits,
+    trustMidstream: () => settings().trustMidstream === true,
+    isNamedPeer: ({ source, destination }) => isNamedOutside(source) || isNamedOutside(destination),
+    isInside,
+  });
+
+  function isNamedOutside(address: Address): boolean {
+    return isNamedPeer(address) && !isInside(address);
+  }
+
+  function read(bytes: Buffer, now: number, entered: Entered): Reading {
+    stats.packets++;
+    const view = readPacket(bytes);
+    if (typeof view === 'string') return unreadable(view);
+    // Before fragments and segments meet those of the host whose address it bears.
+    if (guard.isSpoofed(view.source, entered)) return readSpoofed(view, entered, now);
+    const packet = view.fragment === null ? view : fragments.add(view, now);
+    if (packet === null) return UNREAD;
+    return typeof packet === 'string' ? unreadable(packet) : readPayload(packet, now);
+  }
+
+  function unreadable(error: PacketError): Reading {
+    count(stats.unreadable, error);
+    return UNREAD;
+  }
+
+  function readSpoofed(packet: PacketView, entered: Entered, now: number): Reading {
+    stats.spoofed++;
+    if (!looksLikeSip(packet.payload)) return { packet, found: NOTHING, verdict: 'release' };
+    const refused = guard.refuse(packet.source, entered, now);
+    return { packet, found: [{ what: 'refused', ...refused }], verdict: 'release' };
+  }
+
+  function readWhole(packet: PacketView, now: number): Reading {
+    stats.packets++;
+    return readPayload(packet, now);
+  }
+
+  function readPayload(packet: PacketView, now: number): Reading {
+    if (packet.protocol === 'udp') return readDatagram(packet);
+    if (packet.protocol === 'tcp') return readSegment(packet, now);
+    stats.notSip++;
+    return { packet, found: NOTHING, verdict: 'release' };
+  }
+
+  function readDatagram(packet: PacketView): Reading {
+    const { payload, missing } = packet;
+    if (isKeepalive(payload)) {
+      stats.keepalives++;
+      return { packet, found: NOTHING, verdict: 'release' };
+    }
+    if (!looksLikeSip(payload)) {
+      stats.notSip++;
+      return { packet, found: NOTHING, verdict: ifUnread() };
+    }
+    const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
+    if ('error' in read) return { packet, found: malformed(read), verdict: ifUnread() };
+    return { packet, found: [message(read, 'udp')], verdict: 'release' };
+  }
+
+  function readSegment(packet: PacketView, now: number): Reading {
+    const { items, lost, unread } = tcp.push(packet, now);
+    stats.olderConnections = tcp.older;
+    if (items.length === 0 && lost.length === 0) {
+      return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };
+    }
+    const found: Found[] = lost.map((refusal) => ({ what: 'refused', refusal, isNews: true }));
+    let isWhole = !unread;
+    for (const item of items) {
+      if ('error' in item) {
+        isWhole = false;
+        found.push(...malformed(item));
+      } else {
+        found.push(message(item, 'tcp'));
+      }
+    }
+    // Also what follows and what is sent again: else the same bytes would pass the second time.
+    return { packet, found, verdict: isWhole ? 'release' : ifUnread() };
+  }
+
+  function message(read: SipMessage, transport: Transport): Found {
+    stats.messages[transport]++;
+    countMethod(stats, read.method === '' ? read.cseqMethod : read.method);
+    return { what: 'message', message: read, transport };
+  }
+
+  function malformed(error: SipError): readonly Found[] {
+    if (error.error === 'not-sip') {
+      stats.notSip++;
+      return NOTHING;
+    }
+    stats.malformed++;
+    return [{ what: 'malformed', error }];
+  }
+
+  function ifUnread(): Verdict {
+    return settings().strict ? 'drop' : 'release';
+  }
+
+  return {
+    read,
+    readWhole,
+    learn: guard.learn,
+    directionChanges: tcp.changes,
+    remember: tcp.remember,
+  };
+}
+
+function cutOff(missing: number): SipError {
+  return { error: 'truncated-body', detail: `the last ${missing} bytes of the datagram are missing` };
+}
+
+function limitsOf({ caps }: InspectorSettings): SipLimits {
+  return { stream: false, maxHeaders: caps.headers, maxBytes: caps.messageBytes };
+}
+
+/** Of fragments, of segments and of messages that are not complete each may have a third of the memory. */
+function boundsOf({ caps, timers }: InspectorSettings): TcpBounds {
+  return {
+    maxConnections: caps.tcpConnections,
+    maxBytes: Math.floor(caps.reassemblyBytes / 3),
+    partialIdleMs: timers.tcpPartial,
+  };
+}

@@ -1,0 +1,56 @@
+import type { Call } from '../call/call.ts';
+import type { Refusal, RefusalReason } from '../call/refusal.ts';
+import type { Wanted } from '../call/wanted.ts';
+import type { Work } from './inspection.ts';
+import { count } from './stats.ts';
+
+/** Counts refusals and tells of them; of one call each once. */
+export interface Refusals {
+  /** `call` is null where it is of none, `wanted` where a whole message or description was refused. `at`: ms. */
+  tell(work: Work, call: Call | null, refusal: Refusal, at: number, wanted?: Wanted | null): void;
+  /** Counts what is told no more. */
+  count(reason: RefusalReason): void;
+  /** Whether this call was refused something for this reason. */
+  had(call: Call, reason: RefusalReason): boolean;
+  forget(call: Call): void;
+}
+
+/** What was refused of a call. Hashes of the words, which would take more memory than the call itself. */
+interface Refused {
+  readonly hashes: Set<number>;
+  readonly reasons: Set<RefusalReason>;
+}
+
+const MAX_REFUSALS_OF_CALL = 64;
+
+export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
+  const before = new WeakMap<Call, Refused>();
+
+  function isNews(call: Call, { reason, detail }: Refusal): boolean {
+    const hash = hashOf(`${reason} ${detail}`);
+    const refused = before.get(call) ?? { hashes: new Set(), reasons: new Set() };
+    if (refused.hashes.has(hash) || refused.hashes.size >= MAX_REFUSALS_OF_CALL) return false;
+    refused.hashes.add(hash);
+    refused.reasons.add(reason);
+    before.set(call, refused);
+    return true;
+  }
+
+  return {
+    tell(work, call, refusal, at, wanted = null) {
+      if (call !== null && !isNews(call, refusal)) return;
+      count(counts, refusal.reason);
+      work.events.push({ type: 'refused', call, refusal, wanted, at });
+    },
+    count: (reason) => count(counts, reason),
+    had: (call, reason) => before.get(call)?.reasons.has(reason) === true,
+    forget: (call) => before.delete(call),
+  };
+}
+
+/** FNV-1a in 31 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 1;
+}

@@ -1,0 +1,49 @@
+import type { CallCaps, CallTimers } from '../call/context.ts';
+import type { StreamSettings } from '../call/streams.ts';
+import type { AdmissionCaps } from '../policy/admission.ts';
+import type { Peer } from '../policy/peers.ts';
+import type { PolicySettings } from '../policy/policy.ts';
+
+/** Everything the inspector is told; all of it can change while it runs. */
+export interface InspectorSettings extends PolicySettings, StreamSettings {
+  /** Drop what arrives as SIP but cannot be read. */
+  readonly strict: boolean;
+  /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
+  readonly trustMidstream?: boolean;
+  readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
+  readonly caps: AdmissionCaps &
+    CallCaps &
+    StreamSettings['caps'] & {
+      readonly pinholesPerCall: number;
+      readonly streams: number;
+      readonly candidates: number;
+      readonly headers: number;
+      readonly messageBytes: number;
+      readonly tcpConnections: number;
+      readonly reassemblyBytes: number;
+    };
+}
+
+/** Where media may come from in a call with this peer, whose own settings go before the general ones. */
+export function mediaSettings(general: StreamSettings, peer: Peer | null): StreamSettings {
+  if (peer === null) return general;
+  const { ice, symmetric, caps } = general;
+  const earlyMediaSource = peer.earlyMediaSource ?? general.earlyMediaSource;
+  return { ice, symmetric, caps, earlyMediaSource, mediaSource: peer.mediaSource ?? general.mediaSource };
+}
+
+/** What follows from the settings, worked out once for each of them. */
+export function derived<Settings, Value>(
+  settings: () => Settings,
+  workOut: (settings: Settings) => Value,
+): () => Value {
+  let from = settings();
+  let value = workOut(from);
+  return () => {
+    const present = settings();
+    if (present === from) return value;
+    from = present;
+    value = workOut(present);
+    return value;
+  };
+}

@@ -1,0 +1,59 @@
+import type { RefusalReason } from '../call/refusal.ts';
+import type { PacketError } from '../packet/ip.ts';
+
+/** What reading counts. */
+export interface ReadingStats {
+  packets: number;
+  notSip: number;
+  keepalives: number;
+  malformed: number;
+  /** TCP connections that begin like SIP, are older than the inspector and are not read. */
+  olderConnections: number;
+  /** Packets with an inside host's address that did not come in from inside. */
+  spoofed: number;
+  /** Packets whose headers cannot be read, by name. */
+  readonly unreadable: Map<PacketError, number>;
+  readonly messages: { udp: number; tcp: number };
+  readonly methods: Map<string, number>;
+}
+
+/** What deciding counts. */
+export interface DecidingStats {
+  readonly refusals: Map<RefusalReason, number>;
+  callsStarted: number;
+}
+
+export interface InspectorStats extends ReadingStats, DecidingStats {}
+
+/** Methods counted by name; everything else is counted as `other`, so that no sender can fill memory. */
+const KNOWN_METHODS = [
+  'other',
+  ...'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
+    ' ',
+  ),
+];
+
+export function newStats(): InspectorStats {
+  return {
+    packets: 0,
+    notSip: 0,
+    keepalives: 0,
+    malformed: 0,
+    spoofed: 0,
+    olderConnections: 0,
+    unreadable: new Map(),
+    messages: { udp: 0, tcp: 0 },
+    methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
+    refusals: new Map(),
+    callsStarted: 0,
+  };
+}
+
+/** One more of this kind. */
+export function count<Kind>(counts: Map<Kind, number>, kind: Kind): void {
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
+}
+
+export function countMethod({ methods }: ReadingStats, name: string): void {
+  count(methods, methods.has(name) ? name : 'other');
+}
