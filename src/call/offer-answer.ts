@@ -57,12 +57,17 @@ export function unread(owner: Address, { streams }: Session): Description {
   return { session, owner, unread: true };
 }
 
-/** Lines that a description leaves out are switched off: those that it has keep their places. */
+/** Lines that a description leaves out are switched off, at no address: those that it has keep their places. */
 function padded(next: Description, { streams: agreed }: Session): Description {
   const { streams } = next.session;
-  const off = agreed
-    .slice(streams.length)
-    .map((one) => ({ ...one, port: 0, bundleOnly: false, candidates: [] }));
+  const off = agreed.slice(streams.length).map((one) => ({
+    ...one,
+    port: 0,
+    bundleOnly: false,
+    connection: { kind: 'none' as const },
+    rtcp: null,
+    candidates: [],
+  }));
   return off.length === 0 ? next : { ...next, session: { ...next.session, streams: [...streams, ...off] } };
 }
 

@@ -214,6 +214,23 @@ describe('re-INVITE', () => {
     assert.deepEqual(scene.open(), before);
   });
 
+  test('a line that an answer leaves out, retransmitted or not, names no address media could come from', () => {
+    const inside = { inside: networks('192.0.2.0/24') };
+    for (const times of [1, 2]) {
+      const scene = createScene(inside);
+      scene.send(phone, pbx, sip('INVITE', { body: sdp('192.0.2.10', [40000, 40010]) }));
+      for (let sent = 0; sent < times; sent++) {
+        scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: sdp(gateway, [20000]) }));
+      }
+      const again = { to: 'b', cseq: 2, body: sdp('192.0.2.10', [40000, 40010]) };
+      scene.send(phone, pbx, sip('INVITE', again));
+      assert.deepEqual(scene.open(), [
+        'udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.30',
+        'udp 192.0.2.10:40010-40011 < 198.51.100.20',
+      ]);
+    }
+  });
+
   test('fewer m= lines than agreed, which RFC 3264 section 8 forbids: what is left out is switched off, each time', () => {
     const two = sdp('192.0.2.10', [40000, { media: 'video', port: 40010 }]);
     const scene = answered(
