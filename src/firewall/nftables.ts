@@ -16,11 +16,12 @@ import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { guarded, persist } from './attempt.ts';
 import { deleteFlows } from './conntrack.ts';
-import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
+import { type Firewall, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
 import { type Contents, countOf, READS, readContents, recordOf, sumOf } from './nftables/contents.ts';
-import { type Element, elementsOf, strangerOf } from './nftables/elements.ts';
+import { type Element, elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
 import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
 import { translationsOf } from './nftables/translations.ts';
+import { createShares, type Holding } from './shares.ts';
 
 export interface NftablesOptions {
   /** Name of the table, of family inet. */
@@ -34,9 +35,8 @@ export interface NftablesFirewall extends Firewall {
   readonly owned: boolean;
 }
 
-/** A pinhole as it stands in the table. */
-interface Open {
-  readonly pinhole: Pinhole;
+/** The line of text that tells of a pinhole. */
+interface Line {
   readonly number: number;
   readonly parts: readonly SetElement[];
 }
@@ -59,9 +59,9 @@ const MOST_TOLD = 256;
 export function openNftables(libc: Libc, { table, mark }: NftablesOptions): NftablesFirewall {
   const socket = guarded(() => openNetlink(libc));
   const batch = nftBatch(socket);
-  const open = new Map<string, Open>();
-  /** By element name, how many open pinholes have it. 0: it is in the kernel and belongs to none. */
-  const holders = new Map<string, number>();
+  const shares = createShares(allElementsOf, ({ name }) => name);
+  /** By pinhole id. One that nobody asked for has none. */
+  const lines = new Map<string, Line>();
   /** Records and elements of maps that belong to no pinhole, by set, to be removed with the next commit. */
   let rubbish: ReadonlyMap<string, readonly SetElement[]> = new Map();
   /** Whether the maps and chains that translate are there and as they should be: made for the first that needs them. */
@@ -90,69 +90,48 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   }
 
   function commit(change: Change): LastCounts {
-    const opening = change.open.map(opened);
-    const after = new Map<string, number>();
-    const count = ({ name }: Element): number | undefined => after.get(name) ?? holders.get(name);
-    const added: Elements = new Map();
-    const deleted: Elements = new Map();
-    const records: SetElement[] = [];
-    for (const { pinhole } of opening) {
-      for (const element of allElementsOf(pinhole)) {
-        const held = count(element);
-        if (held === undefined) push(added, element);
-        after.set(element.name, (held ?? 0) + 1);
-      }
-    }
-    for (const pinhole of change.close) {
-      const known = open.get(pinhole.id);
-      if (known !== undefined) records.push(...known.parts);
-      for (const element of allElementsOf(pinhole)) {
-        const held = count(element);
-        if (held === undefined) continue;
-        const left = known === undefined ? held : held - 1;
-        if (left === 0) push(deleted, element);
-        after.set(element.name, left);
-      }
-    }
-    const translates = !translating && [...added.values()].some(([first]) => first?.data !== undefined);
+    const { added, removed, done } = shares.plan(change);
+    const opened = change.open.map((pinhole): [id: string, line: Line] => [pinhole.id, newLine(pinhole)]);
+    const translates = !translating && added.some(({ data }) => data !== undefined);
     if (translates) addTranslation(batch, table);
     for (const [set, elements] of rubbish) batch.deleteElements(table, set, elements);
     const left = new Map<string, Traffic>();
-    const told = [...deleted.values()].reduce((sum, elements) => sum + elements.length, 0) <= MOST_TOLD;
     // First, for what one host leaves of a map another may take in the same change.
-    for (const [set, elements] of deleted) batch.deleteElements(table, set, elements, told);
-    batch.deleteElements(table, RECORDS, records);
-    for (const [set, elements] of added) batch.addElements(table, set, elements);
-    for (const { parts } of opening) batch.addElements(table, RECORDS, parts);
+    for (const [set, elements] of bySet(removed)) {
+      batch.deleteElements(table, set, elements, removed.length <= MOST_TOLD);
+    }
+    batch.deleteElements(
+      table,
+      RECORDS,
+      change.close.flatMap(({ id }) => lines.get(id)?.parts ?? []),
+    );
+    for (const [set, elements] of bySet(added)) batch.addElements(table, set, elements);
+    for (const [, { parts }] of opened) batch.addElements(table, RECORDS, parts);
     guarded(() => batch.commit((set, element) => left.set(...departed(set, element))));
     rubbish = new Map();
     translating ||= translates;
+    done();
     for (const { id } of change.close) forget(id);
-    for (const one of opening) remember(one);
-    for (const [name, held] of after) {
-      if (held === 0) holders.delete(name);
-      else holders.set(name, held);
-    }
+    for (const [id, line] of opened) remember(id, line);
     return left.size === 0 ? NOT_COUNTED : lastCounts(change.close, left);
   }
 
-  function opened(pinhole: Pinhole): Open {
-    if (open.has(pinhole.id)) throw new FirewallError(`pinhole is open already: ${pinhole.id}`, 'EEXIST');
+  function newLine(pinhole: Pinhole): Line {
     do lastNumber = (lastNumber + 1) >>> 0;
     while (numbers.has(lastNumber));
-    return { pinhole, number: lastNumber, parts: recordOf(pinhole, lastNumber) };
+    return { number: lastNumber, parts: recordOf(pinhole, lastNumber) };
   }
 
-  function remember(one: Open): void {
-    open.set(one.pinhole.id, one);
-    numbers.add(one.number);
+  function remember(id: string, line: Line): void {
+    lines.set(id, line);
+    numbers.add(line.number);
   }
 
   function forget(id: string): void {
-    const one = open.get(id);
-    if (one === undefined) return;
-    open.delete(id);
-    numbers.delete(one.number);
+    const line = lines.get(id);
+    if (line === undefined) return;
+    lines.delete(id);
+    numbers.delete(line.number);
   }
 
   function list(): Pinhole[] {
@@ -164,34 +143,32 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
 
   /** Takes the kernel's contents for what is open. An element without a record becomes a pinhole of its own. */
   function adopt({ elements, records, translations }: Contents): Pinhole[] {
-    open.clear();
+    lines.clear();
     numbers.clear();
-    holders.clear();
-    for (const name of elements.keys()) holders.set(name, 0);
-    for (const name of translations.keys()) holders.set(name, 0);
+    const whole: Holding<Element>[] = [];
     const orphans: SetElement[] = [];
     for (const { number, pinhole, parts } of records) {
       lastNumber = Math.max(lastNumber, number);
-      const own = pinhole === null ? [] : allElementsOf(pinhole);
-      if (pinhole === null || open.has(pinhole.id) || !own.every(({ name }) => holders.has(name))) {
+      const atoms = pinhole === null ? [] : allElementsOf(pinhole);
+      const isThere = atoms.every(({ name }) => elements.has(name) || translations.has(name));
+      if (pinhole === null || lines.has(pinhole.id) || !isThere) {
         orphans.push(...parts);
         continue;
       }
-      remember({ pinhole, number, parts });
-      for (const { name } of own) holders.set(name, holders.get(name)! + 1);
+      remember(pinhole.id, { number, parts });
+      whole.push({ pinhole, atoms });
     }
+    const spoken = new Set(whole.flatMap(({ atoms }) => atoms.map(({ name }) => name)));
+    const strangers = [...elements].flatMap(([name, { match }]): Holding<Element>[] =>
+      spoken.has(name) ? [] : [{ pinhole: strangerOf(match), atoms: [elementOf(match)] }],
+    );
+    shares.adopt([...whole, ...strangers]);
     const litter = new Map<string, SetElement[]>(orphans.length === 0 ? [] : [[RECORDS, orphans]]);
     for (const [name, { set, element }] of translations) {
-      if (holders.get(name) !== 0) continue;
-      holders.delete(name);
-      litter.set(set, [...(litter.get(set) ?? []), element]);
+      if (!spoken.has(name)) litter.set(set, [...(litter.get(set) ?? []), element]);
     }
     rubbish = litter;
-    const pinholes = [...open.values()].map(({ pinhole }) => pinhole);
-    for (const [name, { match }] of elements) {
-      if (holders.get(name) === 0) pinholes.push(strangerOf(match));
-    }
-    return pinholes;
+    return shares.holdings().map(({ pinhole }) => pinhole);
   }
 
   function clear(): void {
@@ -219,17 +196,19 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   };
 }
 
-type Elements = Map<Element['set'], Element[]>;
-
 /** Everything that a pinhole has in the kernel but its record. */
 function allElementsOf(pinhole: Pinhole): Element[] {
   return [...elementsOf(pinhole), ...translationsOf(pinhole)];
 }
 
-function push(sets: Elements, element: Element): void {
-  const elements = sets.get(element.set);
-  if (elements === undefined) sets.set(element.set, [element]);
-  else elements.push(element);
+function bySet(elements: readonly Element[]): Map<Element['set'], Element[]> {
+  const sets = new Map<Element['set'], Element[]>();
+  for (const element of elements) {
+    const others = sets.get(element.set);
+    if (others === undefined) sets.set(element.set, [element]);
+    else others.push(element);
+  }
+  return sets;
 }
 
 /** A deleted element's key in its set, and what it had counted. */

@@ -6,10 +6,9 @@ import type { Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { guarded } from './attempt.ts';
-import { type Firewall, FirewallError, type LastCounts, NOT_COUNTED } from './firewall.ts';
-import { type Anchors, createFamily, hasRules, KINDS, RULESETS } from './pf/family.ts';
+import { type Firewall, type LastCounts, NOT_COUNTED } from './firewall.ts';
+import { type Anchors, createFamily, type Family, hasRules, KINDS, RULESETS } from './pf/family.ts';
 import { layOut } from './pf/layout.ts';
-import { isExisting, isInvalid, isNotKnown } from './pf/refusal.ts';
 import type { ReloadGate } from './pf/reload-gate.ts';
 import {
   assemble,
@@ -20,10 +19,12 @@ import {
   rulesOf,
   type Uplink,
 } from './pf/rule.ts';
-import type { Placed, Shard } from './pf/shard.ts';
+import type { Shard } from './pf/shard.ts';
 import { createStatePolicy } from './pf/state-policy.ts';
 import { killStatesOf, readStates } from './pf/states.ts';
-import { poolTicket, replaceRulesets } from './pf/transaction.ts';
+import { createStepper, type Step } from './pf/steps.ts';
+import { poolTicket } from './pf/transaction.ts';
+import { createShares, type Holding } from './shares.ts';
 
 export interface PfOptions {
   /** Paths of the anchors that are ours, for the rules that let through and for those that translate. */
@@ -42,19 +43,6 @@ export interface PfOptions {
   readonly gate?: ReloadGate;
 }
 
-/** A rule to add to or to remove from one shard. */
-interface Step {
-  readonly shard: Shard;
-  readonly add: boolean;
-  readonly rule: PinholeRule;
-}
-
-/** A pinhole as it stands in the shards. */
-interface Open {
-  readonly pinhole: Pinhole;
-  readonly rules: readonly PinholeRule[];
-}
-
 /**
  * The firewall over an open /dev/pf, with its anchor rules loaded. Rules that are in the shards already stay, for
  * `list` to show them; what of it is no pinhole of ours is removed by `list`. Throws FirewallError.
@@ -66,17 +54,15 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   const families = mapKinds((kind) => createFamily(pf, { kind, anchor: anchors[kind], layout, pool }));
   const policy = createStatePolicy(pf);
   const gateways = new Map(uplinks.map((uplink) => [uplink.interface, uplink.gateway]));
-  const open = new Map<string, Open>();
-  /** By rule key, how many open pinholes have it. A rule that belongs to several is there once. */
-  const holders = new Map<string, number>();
-  /** Somebody else's change was seen, or one of ours could not be taken back. */
-  let doubtful = false;
-  // A reply-to rule that comes by DIOCCHANGERULE has no address to send to on FreeBSD 15, where DIOCADDRULE alone moves it.
-  let method: 'change' | 'recommit' = uplinks.length === 0 ? 'change' : 'recommit';
-
-  const rules = (pinhole: Pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []);
-  const encode = (rule: PinholeRule) => encodeRule(rule, style(), { ifBound: policy.isIfBound(), gateways });
-  const present = () => KINDS.map((kind) => families[kind]).filter((family) => family.present);
+  const atomsOf = (pinhole: Pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []);
+  const shares = createShares(atomsOf, ({ key }) => key);
+  const stepper = createStepper(pf, {
+    pool,
+    families,
+    encode: (rule) => encodeRule(rule, style(), { ifBound: policy.isIfBound(), gateways }),
+    // A reply-to rule that comes by DIOCCHANGERULE has no address to send to on FreeBSD 15, where DIOCADDRULE alone moves it.
+    singly: uplinks.length === 0,
+  });
 
   /** Those that translate are there from the first translation on, if not expected, or as another run left them. */
   function install(): void {
@@ -92,148 +78,20 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
     }
   }
 
-  function commit({ open: opening, close: closing }: Change): LastCounts {
-    const { steps, opened, counts } = plan(opening, closing);
-    guarded(() => {
-      for (const { rule } of steps) if (!families[rule.kind].present) families[rule.kind].install();
-      if (method === 'change') changeSingly(steps);
-      else recommit(steps);
-    });
-    for (const { id } of closing) open.delete(id);
-    for (const one of opened) open.set(one.pinhole.id, one);
-    for (const [key, count] of counts) {
-      if (count === 0) holders.delete(key);
-      else holders.set(key, count);
-    }
+  function commit(change: Change): LastCounts {
+    const { added, removed, done } = shares.plan(change);
+    guarded(() => stepper.apply(stepsOf(families, added, removed)));
+    done();
     return NOT_COUNTED;
-  }
-
-  /**
-   * Additions first. A rule is added for the first pinhole that has it and removed with the last. What lets through comes
-   * after what translates, and goes before it: no packet passes half translated.
-   */
-  function plan(
-    opening: readonly Pinhole[],
-    closing: readonly Pinhole[],
-  ): { steps: Step[]; opened: Open[]; counts: Map<string, number> } {
-    const counts = new Map<string, number>();
-    const count = (key: string) => counts.get(key) ?? holders.get(key) ?? 0;
-    const opened: Open[] = [];
-    const touched = new Map<string, PinholeRule>();
-    for (const pinhole of opening) {
-      if (open.has(pinhole.id)) throw new FirewallError(`pinhole is open already: ${pinhole.id}`, 'EEXIST');
-      const made = rules(pinhole);
-      opened.push({ pinhole, rules: made });
-      for (const rule of made) {
-        touched.set(rule.key, rule);
-        counts.set(rule.key, count(rule.key) + 1);
-      }
-    }
-    for (const { id } of closing) {
-      for (const rule of open.get(id)?.rules ?? []) {
-        touched.set(rule.key, rule);
-        counts.set(rule.key, count(rule.key) - 1);
-      }
-    }
-    const added: Step[] = [];
-    const removed: Step[] = [];
-    for (const rule of touched.values()) {
-      const before = (holders.get(rule.key) ?? 0) > 0;
-      const after = counts.get(rule.key)! > 0;
-      if (before === after) continue;
-      const steps = shardsOf(rule).map((shard) => ({ shard, add: after, rule }));
-      (after ? added : removed).push(...steps);
-    }
-    const place = ({ rule: { kind } }: Step) => KINDS.indexOf(kind);
-    added.sort((a, b) => place(a) - place(b));
-    removed.sort((a, b) => place(b) - place(a));
-    return { steps: [...added, ...removed], opened, counts };
-  }
-
-  const shardsOf = (rule: PinholeRule) => families[rule.kind].shardsOf(rule);
-
-  function changeSingly(steps: readonly Step[]): void {
-    const done: Step[] = [];
-    try {
-      for (const step of steps) {
-        take(step);
-        done.push(step);
-      }
-    } catch (error) {
-      takeBack(done);
-      if (!isNotKnown(error) && !isInvalid(error)) throw error;
-      recommit(steps);
-      method = 'recommit';
-    }
-  }
-
-  function take(step: Step): void {
-    try {
-      applyStep(step);
-    } catch (error) {
-      if (!(isInvalid(error) || isExisting(error))) throw error;
-      doubtful = true;
-      families[step.rule.kind].parent.install();
-      step.shard.read();
-      applyStep(step);
-    }
-  }
-
-  function applyStep({ shard, add, rule }: Step): void {
-    if (!add) shard.remove(rule.key);
-    else if (!shard.has(rule.key)) shard.add(rule, encode(rule));
-  }
-
-  function takeBack(done: readonly Step[]): void {
-    for (const step of [...done].reverse()) {
-      try {
-        take({ ...step, add: !step.add });
-      } catch {
-        doubtful = true;
-        return;
-      }
-    }
-  }
-
-  /** All shards that the steps touch, made anew in one transaction. Their counters begin again. */
-  function recommit(steps: readonly Step[]): void {
-    const after = new Map<Shard, Placed[]>();
-    for (const { shard, add, rule } of steps) {
-      const known = after.get(shard) ?? shard.rules.filter((one) => one.rule !== null);
-      const others = known.filter(({ key }) => key !== rule.key);
-      after.set(shard, add ? [...others, { key: rule.key, rule }] : others);
-    }
-    const contents = [...after].map(([{ path, ruleset }, placed]) => ({
-      ruleset,
-      anchor: path,
-      rules: placed.flatMap(({ rule }) => (rule === null ? [] : encode(rule))),
-    }));
-    replaceRulesets(pf, pool, contents);
-    for (const [shard, placed] of after) shard.replaced(placed);
   }
 
   function list(): Pinhole[] {
     return guarded(() => {
       install();
-      discard();
-      doubtful = false;
+      discard(families);
+      stepper.trust();
       return adopt();
     });
-  }
-
-  /** Takes out what is no rule of ours, or not where it belongs, or there twice. */
-  function discard(): void {
-    for (const { shards } of present()) {
-      for (const shard of shards) {
-        const seen = new Set<string>();
-        const wrong = shard.rules.filter(({ key, rule }) => {
-          const right = rule !== null && shardsOf(rule).includes(shard) && !seen.has(key);
-          seen.add(key);
-          return !right;
-        });
-        for (const { key } of wrong) shard.remove(key);
-      }
-    }
   }
 
   /**
@@ -242,40 +100,27 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
    */
   function adopt(): Pinhole[] {
     const there = new Map<string, PinholeRule>();
-    for (const { shards } of present()) {
-      for (const shard of shards)
-        for (const { rule } of shard.rules) if (rule !== null) there.set(rule.key, rule);
+    for (const shard of shardsIn(families)) {
+      for (const { rule } of shard.rules) if (rule !== null) there.set(rule.key, rule);
     }
-    const known = [...open.values()].filter(({ rules: own }) => own.every(({ key }) => there.has(key)));
-    const spoken = new Set(known.flatMap(({ rules: own }) => own.map(({ key }) => key)));
+    const known = shares.holdings().filter(({ atoms }) => atoms.every(({ key }) => there.has(key)));
+    const spoken = new Set(known.flatMap(({ atoms }) => atoms.map(({ key }) => key)));
     const rest = [...there.values()].filter(({ key }) => !spoken.has(key));
-    const assembled = assemble(rest).map(({ pinhole }): Open => ({ pinhole, rules: rules(pinhole) }));
-    open.clear();
-    holders.clear();
-    for (const one of [...known, ...assembled]) {
-      fillIn(one.rules);
-      open.set(one.pinhole.id, one);
-      for (const { key } of one.rules) holders.set(key, (holders.get(key) ?? 0) + 1);
-    }
-    const lost = rest.filter(({ key }) => !holders.has(key));
-    for (const rule of lost) for (const shard of shardsOf(rule)) shard.remove(rule.key);
-    return [...open.values()].map(({ pinhole }) => pinhole);
-  }
-
-  /** Adds what is not there: a half of a rule in one of its two shards, a translation. */
-  function fillIn(wanted: readonly PinholeRule[]): void {
-    const steps = wanted.flatMap((rule) =>
-      shardsOf(rule).flatMap((shard) => (shard.has(rule.key) ? [] : { shard, add: true, rule })),
+    const assembled = assemble(rest).map(
+      ({ pinhole }): Holding<PinholeRule> => ({ pinhole, atoms: atomsOf(pinhole) }),
     );
-    if (steps.length === 0) return;
-    for (const { rule } of steps) if (!families[rule.kind].present) families[rule.kind].install();
-    if (method === 'change') for (const step of steps) applyStep(step);
-    else recommit(steps);
+    shares.adopt([...known, ...assembled]);
+    const all = shares.holdings();
+    for (const { atoms } of all) stepper.apply(stepsOf(families, atoms, []).filter(isPending));
+    for (const { shard, rule } of stepsOf(families, [], rest)) {
+      if (!shares.isHeld(rule.key)) shard.remove(rule.key);
+    }
+    return all.map(({ pinhole }) => pinhole);
   }
 
   /** One ioctl for each shard. */
   function intact(): boolean {
-    if (doubtful) return false;
+    if (stepper.doubtful) return false;
     return guarded(() => {
       policy.read();
       return KINDS.every((kind) => families[kind].intact());
@@ -284,10 +129,9 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
 
   function clear(): void {
     guarded(() => {
-      const made = [...open.values()].map(({ pinhole }) => pinhole);
+      const made = shares.holdings().map(({ pinhole }) => pinhole);
       for (const kind of [...KINDS].reverse()) families[kind].clear();
-      open.clear();
-      holders.clear();
+      shares.adopt([]);
       killStatesOf(pf, readStates(pf), made);
     });
   }
@@ -296,6 +140,44 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   return { commit, list, intact, clear, close: () => pf.close() };
 }
 
+type Families = Readonly<Record<RuleKind, Family>>;
+
 function mapKinds<T>(make: (kind: RuleKind) => T): Readonly<Record<RuleKind, T>> {
   return { pass: make('pass'), rdr: make('rdr'), binat: make('binat') };
+}
+
+/**
+ * Additions first. What lets through comes after what translates, and goes before it: no packet passes half translated. A
+ * rule whose ports reach over the border of two shards is in both.
+ */
+function stepsOf(families: Families, added: readonly PinholeRule[], removed: readonly PinholeRule[]): Step[] {
+  const inShards = (rules: readonly PinholeRule[], add: boolean) =>
+    rules.flatMap((rule) => families[rule.kind].shardsOf(rule).map((shard) => ({ shard, add, rule })));
+  const place = ({ rule }: Step) => KINDS.indexOf(rule.kind);
+  return [
+    ...inShards(added, true).sort((a, b) => place(a) - place(b)),
+    ...inShards(removed, false).sort((a, b) => place(b) - place(a)),
+  ];
+}
+
+/** A step that is not done yet. */
+function isPending({ shard, add, rule }: Step): boolean {
+  return shard.has(rule.key) !== add;
+}
+
+function shardsIn(families: Families): Shard[] {
+  return KINDS.filter((kind) => families[kind].present).flatMap((kind) => families[kind].shards);
+}
+
+/** Takes out what is no rule of ours, or not where it belongs, or there twice. */
+function discard(families: Families): void {
+  for (const shard of shardsIn(families)) {
+    const seen = new Set<string>();
+    const wrong = shard.rules.filter(({ key, rule }) => {
+      const right = rule !== null && families[rule.kind].shardsOf(rule).includes(shard) && !seen.has(key);
+      seen.add(key);
+      return !right;
+    });
+    for (const { key } of wrong) shard.remove(key);
+  }
 }

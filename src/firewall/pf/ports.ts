@@ -1,6 +1,9 @@
-import { PF_OP_EQ, PF_OP_RRG } from '../../../native-bindings/freebsd/constants.ts';
+/** Port operators of a rule's end (pf.conf(5)): none, `port 5060`, `port 10000:10999` with both ends included. Host order. */
+import { PF_OP_EQ, PF_OP_NONE, PF_OP_RRG } from '../../../native-bindings/freebsd/constants.ts';
+import type { RuleEnd } from '../../../native-bindings/freebsd/pf-nv.ts';
 
-/** The ports of a rule's end: `port 5060`, or `port 10000:10999` with both ends included. Host order. */
+type Operated = Pick<RuleEnd, 'port' | 'port_op'>;
+
 export function portRange([first, last]: readonly [first: number, last: number]): {
   readonly port: [number, number];
   readonly port_op: number;
@@ -8,4 +11,16 @@ export function portRange([first, last]: readonly [first: number, last: number])
   return first === last
     ? { port: [first, 0], port_op: PF_OP_EQ }
     : { port: [first, last], port_op: PF_OP_RRG };
+}
+
+/** Null where the rule asks for no port, or with another operator. */
+export function rangeOf({ port, port_op }: Operated): readonly [first: number, last: number] | null {
+  if (port_op === PF_OP_EQ) return [port[0]!, port[0]!];
+  return port_op === PF_OP_RRG ? [port[0]!, port[1]!] : null;
+}
+
+/** The one port; null for any, undefined for anything else. */
+export function onePortOf({ port, port_op }: Operated): number | null | undefined {
+  if (port_op === PF_OP_NONE) return null;
+  return port_op === PF_OP_EQ ? port[0]! : undefined;
 }

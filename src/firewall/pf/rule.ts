@@ -9,9 +9,6 @@ import {
   PF_IN,
   PF_LOG,
   PF_LOG_ALL,
-  PF_OP_EQ,
-  PF_OP_NONE,
-  PF_OP_RRG,
   PF_OUT,
   PF_PASS,
   PF_RDR,
@@ -27,7 +24,7 @@ import type { ContentsOf } from '../../../native-bindings/struct.ts';
 import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { type Opening, openingId, wayWords } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import { portRange } from './ports.ts';
+import { onePortOf, portRange, rangeOf } from './ports.ts';
 import type { NewRule } from './transaction.ts';
 import { labelWith, parseLabel, type Way } from './way.ts';
 
@@ -224,7 +221,7 @@ function encodeTranslation(rule: PinholeRule): NewRule {
 function from(source: Address | null, sourcePort: number | null) {
   return {
     ...(source !== null && { addr: hostOnly(source) }),
-    ...(sourcePort !== null && { port: [sourcePort, 0], port_op: PF_OP_EQ }),
+    ...(sourcePort !== null && portRange([sourcePort, sourcePort])),
   };
 }
 
@@ -267,7 +264,7 @@ function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   if (rule.keep_state !== PF_STATE_NORMAL) return null;
   const party = partyOf(src, af);
   const address = hostOf(dst, af);
-  const ports = portsOf(dst);
+  const ports = rangeOf(dst);
   if (party === null || address === undefined || address === null || ports === null) return null;
   return ruleWith({
     ...common,
@@ -293,7 +290,7 @@ function decodeTranslation({ rule, pool }: ReadRule, common: Decoded): PinholeRu
   if (ifname !== (translation.interface ?? '')) return null;
   const [near, far] = kind === 'rdr' ? [dst, src] : [src, dst];
   const party = partyOf(far, af);
-  const ports = portsOf(near);
+  const ports = rangeOf(near);
   const [own, other] = [hostOf(near, af), hostOf(pool, af)];
   const [address, external] = kind === 'rdr' ? [other, own] : [own, other];
   if (party === null || ports === null || !address || external !== translation.arrivesAt) return null;
@@ -302,8 +299,8 @@ function decodeTranslation({ rule, pool }: ReadRule, common: Decoded): PinholeRu
 
 function partyOf(end: RuleEnd, af: number): Pick<PinholeRule, 'source' | 'sourcePort'> | null {
   const source = hostOf(end, af);
-  if (source === undefined || (end.port_op !== PF_OP_NONE && end.port_op !== PF_OP_EQ)) return null;
-  return { source, sourcePort: end.port_op === PF_OP_EQ ? end.port[0]! : null };
+  const sourcePort = onePortOf(end);
+  return source === undefined || sourcePort === undefined ? null : { source, sourcePort };
 }
 
 /** The one address of a rule's end; null for any, undefined for anything else. */
@@ -314,11 +311,6 @@ function hostOf({ addr }: Pick<RuleEnd, 'addr'>, af: number): Address | null | u
   if (mask.every((byte) => byte === 0)) return null;
   if (!mask.every((byte) => byte === 0xff)) return undefined;
   return size === 4 ? formatIPv4(addr['v.a.addr'], 0) : formatIPv6(addr['v.a.addr'], 0);
-}
-
-function portsOf({ port, port_op }: RuleEnd): readonly [number, number] | null {
-  if (port_op === PF_OP_EQ) return [port[0]!, port[0]!];
-  return port_op === PF_OP_RRG ? [port[0]!, port[1]!] : null;
 }
 
 /** A pinhole put together from its rules. What it carries the rules do not say. */
