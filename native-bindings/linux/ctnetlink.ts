@@ -2,6 +2,9 @@
 import {
   AF_INET,
   AF_INET6,
+  CTA_COUNTERS_ORIG,
+  CTA_COUNTERS_PACKETS,
+  CTA_COUNTERS_REPLY,
   CTA_ID,
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
@@ -54,6 +57,8 @@ export interface ConntrackEntry {
   /** The kernel's id of the entry. */
   readonly id: number;
   readonly zone: number;
+  /** Of each direction; null for a flow that began while net.netfilter.nf_conntrack_acct was 0. */
+  readonly packets: { readonly original: number; readonly reply: number } | null;
 }
 
 export interface ConntrackFilter {
@@ -179,7 +184,16 @@ function readEntry(bytes: Buffer, start: number, end: number): ConntrackEntry | 
     mark: number(members.get(CTA_MARK), 4),
     id: number(members.get(CTA_ID), 4),
     zone: number(members.get(CTA_ZONE), 2),
+    packets: readPackets(members.get(CTA_COUNTERS_ORIG), members.get(CTA_COUNTERS_REPLY)),
   };
+}
+
+function readPackets(original: Buffer | undefined, reply: Buffer | undefined): ConntrackEntry['packets'] {
+  if (original === undefined || reply === undefined) return null;
+  const packets = (nested: Buffer) => attributes(nested).get(CTA_COUNTERS_PACKETS);
+  const [along, back] = [packets(original), packets(reply)];
+  if (along?.length !== 8 || back?.length !== 8) return null;
+  return { original: Number(along.readBigUInt64BE()), reply: Number(back.readBigUInt64BE()) };
 }
 
 function readTuple(nested: Buffer | undefined): FlowTuple | undefined {

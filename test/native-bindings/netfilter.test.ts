@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
@@ -443,6 +443,23 @@ describe('netfilter, on this kernel', { skip: withoutRoot }, () => {
         libc.close(client.fd);
       });
     }
+
+    it('tells the packets of each direction, of flows that began while the kernel counted', () => {
+      const accounting = '/proc/sys/net/netfilter/nf_conntrack_acct';
+      const socket = openNetlink(libc);
+      const flow = (counts: '0' | '1') => {
+        writeFileSync(accounting, counts);
+        const [server, client] = [udp(AF_INET), udp(AF_INET)];
+        for (const text of ['one', 'two', 'three']) send(client, server, text);
+        send(server, client, 'answer');
+        const [entry] = entries(socket, server.port);
+        for (const { fd } of [server, client]) libc.close(fd);
+        return entry?.packets;
+      };
+      assert.equal(flow('0'), null);
+      assert.deepEqual(flow('1'), { original: 3, reply: 1 });
+      socket.close();
+    });
 
     it('lists only a family, or what bears a mark', () => {
       run('nft', 'add rule inet track input udp dport 7777 ct mark set 0x700001');
