@@ -10,6 +10,7 @@ export const CHECKS = {
   ipdivert: 'system',
   nfqueue: 'system',
   conntrack: 'system',
+  accounting: 'system',
   'sip-helper': 'system',
   forwarding: 'system',
   'reverse-path': 'system',

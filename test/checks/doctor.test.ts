@@ -13,6 +13,7 @@ const FILES: Readonly<Record<string, string>> = {
   '/proc/sys/net/ipv4/ip_forward': '1\n',
   '/proc/sys/net/ipv6/conf/all/forwarding': '1\n',
   '/proc/sys/net/netfilter/nf_conntrack_count': '12\n',
+  '/proc/sys/net/netfilter/nf_conntrack_acct': '1\n',
   '/proc/sys/net/netfilter/nf_conntrack_max': '262144\n',
   '/proc/net/netstat':
     'TcpExt: SyncookiesSent IPReversePathFilter\nTcpExt: 3 0\nIpExt: InNoRoutes\nIpExt: 0\n',
@@ -306,6 +307,12 @@ describe('doctor, and what a Linux kernel lacks', () => {
     assert.match(table(null).advice, /modprobe nf_conntrack/);
     assert.deepEqual([table('209716').level, table('262144').level], ['caution', 'fault']);
     assert.match(table('262144').text, /262144 of at most 262144 connections: new ones are dropped/);
+  });
+
+  it('a conntrack that does not count, by which nobody can tell who sends', () => {
+    const found = files({ '/proc/sys/net/netfilter/nf_conntrack_acct': '0\n' });
+    assert.deepEqual([found.level, found.check], ['caution', 'accounting']);
+    assert.match(found.advice, /sysctl net\.netfilter\.nf_conntrack_acct=1/);
   });
 
   it('nfnetlink_queue: neither there nor a module of this release', () => {

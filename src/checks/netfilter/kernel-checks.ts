@@ -32,6 +32,7 @@ export function checkKernel(read: ReadFile, { release, helpers, isLocal }: Kerne
     checkRelease(release),
     checkNfqueue(read, release),
     checkConntrack(read),
+    ...checkAccounting(read),
     checkHelper(read, helpers),
     checkForwarding(read, isLocal),
     ...checkReversePath(read),
@@ -82,6 +83,22 @@ function checkConntrack(read: ReadFile): Finding {
   return count >= most
     ? fault('conntrack', `${text}: new ones are dropped`, advice)
     : caution('conntrack', `${text}: nearly full`, advice);
+}
+
+/** Without it packets of the outside party alone keep the pinholes of a call for as long as a call may last. */
+function checkAccounting(read: ReadFile): Finding[] {
+  const name = 'net.netfilter.nf_conntrack_acct';
+  const set = numberIn(read(`${NET}/netfilter/nf_conntrack_acct`));
+  if (set === null) return [];
+  return [
+    set === 1
+      ? ok('accounting', 'conntrack counts packets of either direction: who sends media is told')
+      : caution(
+          'accounting',
+          `conntrack does not count packets (${name}): whether an inside host still sends is not told`,
+          `the daemon sets it at its start where it may; else sysctl ${name}=1, and in /etc/sysctl.d`,
+        ),
+  ];
 }
 
 function checkHelper(read: ReadFile, helpers: readonly string[] | null): Finding {
