@@ -36,7 +36,10 @@ export interface Inspector {
   tick(now: number): Inspection;
   /** When `tick` is due next, in ms of the same clock; Infinity never. */
   nextDeadline(): number;
-  /** Media was seen at `now` in the pinhole with this id: what came to where it leads, or what was sent from there. */
+  /**
+   * Media was seen at `now` in the pinhole with this id. What the host that it leads to has sent shows that this host is
+   * there, and nothing else: it is not media that has arrived.
+   */
   traffic(pinholeId: string, now: number, way?: MediaWay): void;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;

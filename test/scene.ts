@@ -178,6 +178,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
       const flow = { protocol: 'udp', source, sourcePort, destination, destinationPort } as const;
       const answer = firewall.ask(flow, 172, now);
       if (answer.pinhole !== null) inspector.traffic(answer.pinhole, now);
+      for (const id of firewall.answered(flow)) inspector.traffic(id, now, 'sent');
       apply(inspector.tick(now));
       return answer.passes;
     },

@@ -147,6 +147,8 @@ export interface Call {
   heardAt: number;
   /** Last sign of a party inside: a message of its own, or media that it sent. */
   ownAt: number;
+  /** Last media of which nobody can tell who sent it; -Infinity before the first. */
+  untoldAt: number;
   /** Only the signalling peer may send to an offered port: by configuration, or since it has rung for `timers.early-any`. */
   earlyOver: boolean;
   /** Every stream in use is on hold, so that silence is expected. Kept by `changed`. */

@@ -66,7 +66,7 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: () => 'one-way',
-    at: ({ oneWay }, call) => (isAtRest(call) ? NEVER : call.ownAt + oneWay),
+    at: (settings, call) => (isAtRest(call) ? NEVER : oneWayUntil(settings, call)),
     onExpiry: (_, call) => goIdle(call, 'one-way'),
   },
   {
@@ -215,8 +215,17 @@ function idleDeadline({ mediaIdle, holdIdle }: CallTimers, call: Call): number {
  * Until when a call counts as one in which people talk, whatever its session timer and its age say: media was seen a
  * moment ago, and the party inside has given a sign of life lately.
  */
-function talkingUntil({ mediaIdle, oneWay }: CallTimers, { heardAt, ownAt }: Call): number {
-  return Math.min(heardAt + mediaIdle, ownAt + oneWay);
+function talkingUntil(settings: CallTimers, call: Call): number {
+  return Math.min(call.heardAt + settings.mediaIdle, oneWayUntil(settings, call));
+}
+
+/**
+ * Until when the party outside may be the only one to send. Media that nobody can tell the sender of may be the party
+ * inside's, but not for longer than a call may last without any other sign of it.
+ */
+function oneWayUntil({ oneWay, maxCall }: CallTimers, { ownAt, untoldAt }: Call): number {
+  const most = maxCall > 0 ? ownAt + maxCall : NEVER;
+  return Math.max(ownAt + oneWay, Math.min(untoldAt + oneWay, most));
 }
 
 /** Ends a call. Media under way may drain after an end that both parties know of. */

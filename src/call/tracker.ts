@@ -38,7 +38,9 @@ export interface Tracker {
   /** When `expire` is next due; Infinity never. */
   deadline(call: Call): number;
   /** Media was seen in a pinhole of this call, sent by the party of this side. */
-  media(call: Call, from: Side, now: number): void;
+  media(call: Call, from: Side | null, now: number): void;
+  /** This side sends media; whether any of it arrives is not known. */
+  sent(call: Call, from: Side, now: number): void;
   end(call: Call, reason: EndReason, now: number): Outcome;
   /** Takes up a call from a journal; false when a leg of its name is there already. */
   adopt(call: Call): boolean;
@@ -265,6 +267,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     call.answeredAt = null;
     call.acknowledges = false;
     call.heardAt = Number.NEGATIVE_INFINITY;
+    call.untoldAt = Number.NEGATIVE_INFINITY;
     call.ownAt = now;
     call.sessionDeadline = Number.POSITIVE_INFINITY;
     call.hardDeadline = hardDeadline(now);
@@ -395,6 +398,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       mediaAt: now,
       heardAt: Number.NEGATIVE_INFINITY,
       ownAt: now,
+      untoldAt: Number.NEGATIVE_INFINITY,
       held: false,
       idle: false,
     };
@@ -458,6 +462,10 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     else legs.splice(legs.indexOf(call), 1);
   }
 
+  function sent(call: Call, from: Side, now: number): void {
+    if (admission.isInside(call.parties[from])) call.ownAt = now;
+  }
+
   function* calls(): Iterable<Call> {
     for (const legs of byCallId.values()) yield* legs;
   }
@@ -469,8 +477,10 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     media: (call, from, now) => {
       call.mediaAt = now;
       call.heardAt = now;
-      if (admission.isInside(call.parties[from])) call.ownAt = now;
+      if (from === null) call.untoldAt = now;
+      else sent(call, from, now);
     },
+    sent,
     end: (call, reason, now) => {
       const outcome = endCall(context, call, reason, now);
       settle(call);

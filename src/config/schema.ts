@@ -366,8 +366,9 @@ export const schema = {
         duration('10m', '12h'),
         '4h',
         'Pinholes of a call close when its party inside has given no sign of life for this time, whatever the other ' +
-          'party sends: neither media, where the packet filter tells who sent it, nor SIP of its own. None tells yet, and until ' +
-          'then it is `timers.max-call` at least.',
+          'party sends: neither media or RTCP nor SIP of its own. Where the packet filter does not tell who sends (pf ' +
+          'before FreeBSD 14 or with over 100,000 states, Linux without `net.netfilter.nf_conntrack_acct`), it is ' +
+          '`timers.max-call` at least.',
       ),
       sessionGrace: setting(
         duration('1s', '10m'),

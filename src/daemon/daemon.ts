@@ -30,7 +30,7 @@ export interface DaemonOptions extends ServeOptions {
 }
 
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
-const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/7`;
+const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/8`;
 
 /** Ended calls in the journal, which are there for what is sent again. */
 const MOST_ENDED = 10_000;

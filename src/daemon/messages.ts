@@ -13,6 +13,7 @@ import type { Fidelity } from './data-path/fidelity.ts';
 import type { Distribution } from './data-path/histogram.ts';
 import type { Slice } from './data-path/slices.ts';
 import type { JournalRecord } from './journal/journal.ts';
+import type { SeenMedia } from './traffic.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
 
@@ -31,7 +32,7 @@ export type Order =
   | { readonly type: 'addresses'; readonly addresses: InterfaceAddresses }
   | { readonly type: 'settings'; readonly settings: Settings }
   /** Media was counted in these pinholes since the last such order. */
-  | { readonly type: 'traffic'; readonly ids: readonly string[] }
+  | { readonly type: 'traffic'; readonly seen: readonly SeenMedia[] }
   /** The packet filter differs from what was committed: it is to be put right. */
   | { readonly type: 'repair' }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }

@@ -213,9 +213,9 @@ export async function serve(serving: Serving): Promise<number> {
       try {
         const { counts, uncounted } = firewall.traffic();
         retirer.uncounted(uncounted);
-        const active = watch.update(counts);
-        for (let at = 0; at < active.length; at += IDS_PER_ORDER) {
-          thread.send({ type: 'traffic', ids: active.slice(at, at + IDS_PER_ORDER) });
+        const seen = watch.update(counts);
+        for (let at = 0; at < seen.length; at += IDS_PER_ORDER) {
+          thread.send({ type: 'traffic', seen: seen.slice(at, at + IDS_PER_ORDER) });
         }
         complained = false;
       } catch (error) {

@@ -1,9 +1,13 @@
-import type { LastCounts, Traffic } from '../firewall/firewall.ts';
+import type { LastCounts, Traffic, TwoWayTraffic } from '../firewall/firewall.ts';
+import type { MediaWay } from '../inspector.ts';
+
+/** Media in the pinhole with this id. */
+export type SeenMedia = readonly [id: string, way: MediaWay];
 
 /** Which pinholes have carried media since they were looked at last, and for which call. */
 export interface TrafficWatch {
-  /** Takes the filter's counters and returns the ids of the pinholes in which packets were counted since. */
-  update(counters: ReadonlyMap<string, Traffic>): string[];
+  /** Takes the filter's counters and returns in which pinholes packets were counted since, and which way. */
+  update(counters: ReadonlyMap<string, TwoWayTraffic>): SeenMedia[];
   /** Takes what pinholes had passed when they were closed: more than the last update saw, or all of it. */
   closed(counts: LastCounts): void;
   /** From now on a call has the pinhole, maybe with others: what it passed before was not for this one. */
@@ -23,6 +27,7 @@ const NOTHING: Traffic = { packets: 0, bytes: 0 };
 
 interface Known {
   readonly count: Traffic;
+  readonly sent: number;
   /** Number of the update that saw it last. */
   readonly update: number;
   /** It was closed: what is counted under its id from now on is another one's. */
@@ -44,16 +49,20 @@ export function createTrafficWatch(): TrafficWatch {
   let packets = 0;
   let bytes = 0;
 
-  /** Whether anything came since the last count. */
-  function take(id: string, count: Traffic, closed: boolean): boolean {
+  /** What was counted since the last count. */
+  function take(id: string, count: Traffic, sent: number | null, closed: boolean): MediaWay[] {
     const before = known.get(id);
     const isNew = before === undefined || before.closed || count.packets < before.count.packets;
     if (isNew) shares.delete(id);
     const since = isNew ? NOTHING : before.count;
     packets += count.packets - since.packets;
     bytes += count.bytes - since.bytes;
-    known.set(id, { count, update: updates, closed });
-    return count.packets > since.packets;
+    const { packets: came, bytes: size } = count;
+    known.set(id, { count: { packets: came, bytes: size }, sent: sent ?? 0, update: updates, closed });
+    const ways: MediaWay[] = [];
+    if (came > since.packets) ways.push(sent === null ? 'untold' : 'came');
+    if (sent !== null && sent > (isNew ? 0 : before.sent)) ways.push('sent');
+    return ways;
   }
 
   function forget(): void {
@@ -71,12 +80,14 @@ export function createTrafficWatch(): TrafficWatch {
   return {
     update(counters) {
       updates++;
-      const active = [...counters].filter(([id, count]) => take(id, count, false)).map(([id]) => id);
+      const seen = [...counters].flatMap(([id, count]) =>
+        take(id, count, count.sent, false).map((way): SeenMedia => [id, way]),
+      );
       forget();
-      return active;
+      return seen;
     },
     closed(counts) {
-      for (const [id, count] of counts) take(id, count, true);
+      for (const [id, count] of counts) take(id, count, null, true);
     },
     shared(id, call) {
       const so = known.get(id);

@@ -8,6 +8,12 @@ export interface Traffic {
   readonly bytes: number;
 }
 
+/** The same, and what the hosts that the pinhole leads to have sent to where it lets in. */
+export interface TwoWayTraffic extends Traffic {
+  /** In packets, of the flows there are now: less than before where one has ended. Null where nobody tells who sends. */
+  readonly sent: number | null;
+}
+
 /** What pinholes had passed when they were closed, by id. */
 export type LastCounts = ReadonlyMap<string, Traffic>;
 
@@ -55,7 +61,7 @@ export interface FirewallControl {
 
 export interface TrafficReading {
   /** By pinhole id. */
-  readonly counts: ReadonlyMap<string, Traffic>;
+  readonly counts: ReadonlyMap<string, TwoWayTraffic>;
   /** Pinholes whose media passes by states that count for nobody: to be retired, for the next packet to count. */
   readonly uncounted: readonly Pinhole[];
 }

@@ -13,6 +13,7 @@ import {
   type Retirement,
   type Traffic,
   type TrafficReading,
+  type TwoWayTraffic,
 } from './firewall.ts';
 
 export interface Answer {
@@ -26,6 +27,8 @@ export interface Answer {
 export interface ModelFirewall extends Firewall, FirewallControl {
   /** Would this packet pass at `now` (ms)? Makes and refreshes states as a packet filter does. */
   ask(flow: Flow, bytes: number, now: number): Answer;
+  /** Ids of the pinholes to where this flow comes from, for what comes from where it goes: their host sends. */
+  answered(flow: Flow): string[];
 }
 
 export interface ModelOptions {
@@ -167,8 +170,8 @@ export function createModelFirewall({
   const list = () => [...open.values()].map(({ views }) => views[0]!.pinhole);
 
   function traffic(): TrafficReading {
-    const counts = new Map<string, Traffic>();
-    for (const [id, { packets, bytes }] of open) counts.set(id, { packets, bytes });
+    const counts = new Map<string, TwoWayTraffic>();
+    for (const [id, { packets, bytes }] of open) counts.set(id, { packets, bytes, sent: null });
     return { counts, uncounted: [] };
   }
 
@@ -182,6 +185,7 @@ export function createModelFirewall({
   return {
     commit,
     ask,
+    answered: (flow) => index.all(reverse(flow)).map(({ pinhole }) => pinhole.id),
     list,
     intact: () => true,
     traffic,

@@ -15,8 +15,11 @@ import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import type { DecidingStats } from './stats.ts';
 
-/** `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in. */
-export type MediaWay = 'came' | 'sent';
+/**
+ * `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in; `untold`: it came,
+ * as far as is known, and whether that host has sent as well is not.
+ */
+export type MediaWay = 'came' | 'sent' | 'untold';
 
 /**
  * One call with the pinholes it holds, for a journal: plain data that structured cloning keeps whole. Times are
@@ -178,11 +181,16 @@ export function createDecider(
   }
 
   function traffic(pinholeId: string, now: number, way: MediaWay): void {
-    for (const { holder, slot } of opener.traffic(pinholeId, now)) {
+    const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
+    for (const { holder, slot } of holdings) {
       const call = byHash.get(holder);
       if (call === undefined) continue;
       const owner = slot.startsWith('0') ? 0 : 1;
-      tracker.media(call, way === 'sent' ? owner : otherSide(owner), now);
+      if (way === 'sent') {
+        tracker.sent(call, owner, now);
+        continue;
+      }
+      tracker.media(call, way === 'untold' ? null : otherSide(owner), now);
       const due = opener.deadline(call);
       if (due <= now) deadlines.arm(call, due);
     }

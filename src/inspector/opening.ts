@@ -36,6 +36,7 @@ export interface Opener {
   deadline(call: Call): number;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   readonly traffic: PinholeTable['traffic'];
+  readonly holdings: PinholeTable['holdings'];
   held(call: Call): readonly Held[];
   /** Every open pinhole, once each. */
   pinholes(): Iterable<Pinhole>;
@@ -111,6 +112,7 @@ export function createOpener(
     adopt: (call, held) => table.adopt(call.hash, held),
     deadline: (call) => table.deadline(call.hash),
     traffic: table.traffic,
+    holdings: table.holdings,
     held: (call) => table.held(call.hash),
     pinholes: table.open,
     get size() {

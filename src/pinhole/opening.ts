@@ -83,6 +83,8 @@ export interface OpeningIndex<T extends Opening> {
   remove(opening: T): void;
   /** The first that lets this flow pass, in the order in which they were added. */
   find(flow: Flow): T | null;
+  /** All that let this flow pass. */
+  all(flow: Flow): T[];
   clear(): void;
 }
 
@@ -112,6 +114,10 @@ export function createOpeningIndex<T extends Opening>(openings: Iterable<T> = []
       }
       return null;
     },
+    all: (flow) =>
+      [...(byPlace.get(`${flow.destination} ${flow.destinationPort}`) ?? [])].filter((one) =>
+        lets(one, flow),
+      ),
     clear: () => byPlace.clear(),
   };
 }

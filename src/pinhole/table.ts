@@ -69,6 +69,8 @@ export interface PinholeTable {
   adopt(holder: string, held: readonly Held[]): void;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   traffic(id: string, now: number): readonly Holding[];
+  /** Who holds this pinhole. */
+  holdings(id: string): readonly Holding[];
   deadline(holder: string): number;
   /** The port of an external address that the opening would need and another host has; null where it has all. */
   taken(opening: Opening): Taken | null;
@@ -250,6 +252,13 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     return holdings;
   }
 
+  function holdings(id: string): readonly Holding[] {
+    return (rules.get(id)?.holders ?? []).map((holder) => ({
+      holder,
+      slot: find(holders.get(holder)!, id)!.slot,
+    }));
+  }
+
   function adopt(holder: string, held: readonly Held[]): void {
     if (held.length === 0) return;
     holders.set(holder, [...held]);
@@ -279,6 +288,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     expire,
     adopt,
     traffic,
+    holdings,
     deadline,
     taken: claims.taken,
     held: (holder) => [...(holders.get(holder) ?? [])],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { createInspector } from '../../src/inspector.ts';
+import { createInspector, type MediaWay } from '../../src/inspector.ts';
 import { udpPacket } from '../packets.ts';
 import { createScene, type Host, host, networks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
 
@@ -468,7 +468,7 @@ describe('a call in which people talk', () => {
   const inside = { inside: networks('192.0.2.0/24') };
   const hour = 3_600_000;
   /** Media every four minutes until `hours` are over; `way` says whose. */
-  function talk(scene: Scene, hours: number, ways: readonly ('came' | 'sent')[]): void {
+  function talk(scene: Scene, hours: number, ways: readonly MediaWay[]): void {
     const pinholes = [...scene.inspector.pinholes()];
     for (let time = 0; time < hours * hour; time += 240_000) {
       scene.wait(240_000);
@@ -501,6 +501,38 @@ describe('a call in which people talk', () => {
     assert.equal(ended(scene), null);
     const closed = scene.events.flatMap((event) => (event.type === 'pinhole' ? [event.event.reason] : []));
     assert.equal(closed.at(-1), 'one-way');
+  });
+
+  test('may be one where nobody tells who sends, for as long as a call may last', () => {
+    const scene = answered(createScene(inside));
+    talk(scene, 11.9, ['untold']);
+    assert.equal(scene.open().length, 1);
+    talk(scene, 0.2, ['untold']);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('is none where somebody told who sent once, and the party outside alone has sent since', () => {
+    const scene = answered(createScene(inside));
+    talk(scene, 1, ['untold']);
+    talk(scene, 3.9, ['came']);
+    assert.equal(scene.open().length, 1);
+    talk(scene, 0.2, ['came']);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('what the party inside sends is no media that came: the old port of a moved stream stays', () => {
+    const scene = answered(createScene(inside));
+    const moved = { from: 'a', to: 'b', cseq: 5 };
+    scene.send(phone, pbx, sip('INVITE', { ...moved, body: sdp(phone.address, [4100]) }));
+    scene.send(pbx, phone, sip('200 INVITE', { ...moved, body: sdp(pbx.address, [6000]) }));
+    const both = scene.open();
+    assert.equal(both.length, 2);
+    for (const { id } of [...scene.inspector.pinholes()]) scene.inspector.traffic(id, scene.now, 'sent');
+    scene.wait(1);
+    assert.deepEqual(scene.open(), both);
+    for (const { id } of [...scene.inspector.pinholes()]) scene.inspector.traffic(id, scene.now, 'came');
+    scene.wait(1);
+    assert.equal(scene.open().length, 1);
   });
 
   test('is none where the party outside sends SIP besides', () => {

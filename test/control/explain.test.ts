@@ -90,7 +90,7 @@ function daemonHistory(file: string): History {
     if (packet === null || typeof packet === 'string') continue;
     const pinhole = passes(packet);
     if (pinhole === null) continue;
-    orders.push({ type: 'traffic', ids: [pinhole] });
+    orders.push({ type: 'traffic', seen: [[pinhole, 'came']] });
     path.turn();
   }
   path.flush();

@@ -106,6 +106,7 @@ function callOf(callId: string): Call {
     mediaAt: 0,
     heardAt: Number.NEGATIVE_INFINITY,
     ownAt: 0,
+    untoldAt: Number.NEGATIVE_INFINITY,
     held: false,
     idle: false,
   };
@@ -555,17 +556,24 @@ describe('data path: orders', () => {
 
   it('passes on which pinholes had media', () => {
     const { path, inspector, post } = setUp();
-    post.orders.push({ type: 'traffic', ids: ['a', 'b'] });
+    post.orders.push({
+      type: 'traffic',
+      seen: [
+        ['a', 'came'],
+        ['a', 'sent'],
+        ['b', 'untold'],
+      ],
+    });
     path.turn();
-    assert.deepEqual(inspector.traffic, ['a', 'b']);
+    assert.deepEqual(inspector.traffic, ['a came', 'a sent', 'b untold']);
   });
 
   it('takes one order between two batches, so that orders do not hold up packets', () => {
     const { path, source, inspector, post, log } = setUp();
-    post.orders.push({ type: 'traffic', ids: ['a'] }, { type: 'traffic', ids: ['b'] });
+    post.orders.push({ type: 'traffic', seen: [['a', 'came']] }, { type: 'traffic', seen: [['b', 'came']] });
     source.arrive('one');
     path.turn();
-    assert.deepEqual([inspector.traffic, log], [['a'], ['release one']]);
+    assert.deepEqual([inspector.traffic, log], [['a came'], ['release one']]);
   });
 
   it('on stop empties the queue, then the filter, and says so last', () => {
@@ -661,7 +669,7 @@ describe('data path: start', () => {
     path.start([call]);
     assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 1, removed: 0 });
     clock.pass(299_000);
-    post.orders.push({ type: 'traffic', ids: [late.id] });
+    post.orders.push({ type: 'traffic', seen: [[late.id, 'came']] });
     path.turn();
     clock.pass(299_000);
     path.turn();
@@ -677,6 +685,20 @@ describe('data path: start', () => {
     );
   });
 
+  it('does not count what the host of such a rule sends as media that came', () => {
+    const { path, filter, clock, post } = setUp();
+    const call = record('a', 4000);
+    const late = answered(call);
+    filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
+    path.start([call]);
+    clock.pass(299_000);
+    post.orders.push({ type: 'traffic', seen: [[late.id, 'sent']] });
+    path.turn();
+    clock.pass(1_000);
+    path.turn();
+    assert.deepEqual(filter.model.list(), [call.held[0]!.pinhole]);
+  });
+
   it('closes such a rule within a second of the end of its call', () => {
     const { path, source, inspector, filter, clock, post } = setUp();
     const call = record('a');
@@ -687,7 +709,7 @@ describe('data path: start', () => {
     }));
     source.arrive('bye');
     path.turn();
-    post.orders.push({ type: 'traffic', ids: [answered(call).id] });
+    post.orders.push({ type: 'traffic', seen: [[answered(call).id, 'came']] });
     path.turn();
     assert.equal(filter.model.list().length, 1);
     clock.pass(1_000);

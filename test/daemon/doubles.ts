@@ -121,8 +121,8 @@ export function createInspectorDouble() {
       return inspection(double.onTick());
     },
     nextDeadline: () => double.deadline,
-    traffic: (id) => {
-      traffic.push(id);
+    traffic: (id, _, way = 'came') => {
+      traffic.push(`${id} ${way}`);
     },
     end: () => inspection({}),
     renumber: () => inspection({}),

@@ -119,9 +119,11 @@ function openFirewall(): Firewall & FirewallControl {
     intact: () => true,
     compare: (intended) => deviationOf(read().map(nameOf), intended.map(nameOf)),
     traffic: () => ({
-      counts: new Map<string, Traffic>(
+      counts: new Map(
         existsSync(file('traffic'))
-          ? (JSON.parse(readFileSync(file('traffic'), 'utf8')) as [string, Traffic][])
+          ? (JSON.parse(readFileSync(file('traffic'), 'utf8')) as [string, Traffic][]).map(
+              ([id, traffic]) => [id, { ...traffic, sent: null }],
+            )
           : [],
       ),
       uncounted: [],

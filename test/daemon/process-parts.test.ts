@@ -14,7 +14,7 @@ import { endOrphan, writePidFile } from '../../src/daemon/process/pid-file.ts';
 import { packetUser } from '../../src/daemon/process/privileges.ts';
 import { reloadable } from '../../src/daemon/reloadable.ts';
 import { createRetirer } from '../../src/daemon/retirer.ts';
-import { createTrafficWatch } from '../../src/daemon/traffic.ts';
+import { createTrafficWatch, type SeenMedia } from '../../src/daemon/traffic.ts';
 import { FirewallError, type LastCounts } from '../../src/firewall/firewall.ts';
 import { pinhole } from './doubles.ts';
 
@@ -178,13 +178,28 @@ describe('differences between a filter and the intended set', () => {
 
 describe('traffic watch', () => {
   const counters = (...entries: [string, number][]) =>
-    new Map(entries.map(([id, packets]) => [id, { packets, bytes: packets * 100 }]));
+    new Map(entries.map(([id, packets]) => [id, { packets, bytes: packets * 100, sent: null }]));
+  const ids = (seen: readonly SeenMedia[]) => seen.map(([id]) => id);
 
   it('names pinholes in which packets were counted since', () => {
     const watch = createTrafficWatch();
-    assert.deepEqual(watch.update(counters(['a', 5], ['b', 0])), ['a']);
-    assert.deepEqual(watch.update(counters(['a', 5], ['b', 1])), ['b']);
-    assert.deepEqual(watch.update(counters(['a', 2], ['b', 1])), ['a'], 'a new rule with the same id');
+    assert.deepEqual(ids(watch.update(counters(['a', 5], ['b', 0]))), ['a']);
+    assert.deepEqual(ids(watch.update(counters(['a', 5], ['b', 1]))), ['b']);
+    assert.deepEqual(ids(watch.update(counters(['a', 2], ['b', 1]))), ['a'], 'a new rule with the same id');
+  });
+
+  it('tells what came from what was sent, where the filter does', () => {
+    const watch = createTrafficWatch();
+    const update = (packets: number, sent: number | null) =>
+      watch.update(new Map([['a', { packets, bytes: 0, sent }]])).map(([, way]) => way);
+    assert.deepEqual(update(5, 0), ['came']);
+    assert.deepEqual(update(5, 3), ['sent']);
+    assert.deepEqual(update(9, 3), ['came']);
+    assert.deepEqual(update(9, 1), [], 'a flow has ended');
+    assert.deepEqual(update(10, 2), ['came', 'sent']);
+    assert.deepEqual(update(11, null), ['untold']);
+    assert.deepEqual(update(11, null), []);
+    assert.deepEqual(watch.last('a'), { packets: 11, bytes: 0 });
   });
 
   it('remembers the count of a pinhole that has just been closed', () => {
@@ -203,7 +218,7 @@ describe('traffic watch', () => {
     assert.deepEqual(watch.last('a'), { packets: 8, bytes: 800 });
     assert.deepEqual(watch.last('short'), { packets: 3, bytes: 300 });
     assert.deepEqual(watch.total, { packets: 12, bytes: 1200 });
-    assert.deepEqual(watch.update(counters(['a', 2], ['b', 1])), ['a'], 'opened again');
+    assert.deepEqual(ids(watch.update(counters(['a', 2], ['b', 1]))), ['a'], 'opened again');
     assert.deepEqual(watch.total, { packets: 14, bytes: 1400 });
   });
 
@@ -240,7 +255,7 @@ describe('traffic watch', () => {
     const watch = createTrafficWatch();
     watch.update(counters(['a', 5]));
     watch.update(counters());
-    assert.deepEqual(watch.update(counters(['a', 6])), ['a']);
+    assert.deepEqual(ids(watch.update(counters(['a', 6]))), ['a']);
     assert.deepEqual(watch.total, { packets: 6, bytes: 600 });
   });
 });

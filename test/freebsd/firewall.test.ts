@@ -230,8 +230,8 @@ describe('pf firewall, in the fake', () => {
     pf.pass(`${ANCHOR}/01`, 0, 2);
     pf.pass(`${ANCHOR}/01`, 1, 3);
     const traffic = control.traffic().counts;
-    assert.deepEqual(traffic.get(pinhole(10_000).id), { packets: 7, bytes: 1400 });
-    assert.deepEqual(traffic.get(two.id), { packets: 5, bytes: 1000 });
+    assert.deepEqual(traffic.get(pinhole(10_000).id), { packets: 7, bytes: 1400, sent: null });
+    assert.deepEqual(traffic.get(two.id), { packets: 5, bytes: 1000, sent: null });
   });
 
   it('lets states of a rule before the last begin anew, so that they are counted', () => {

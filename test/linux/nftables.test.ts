@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { before, beforeEach, describe, it } from 'node:test';
 import { openUdp, type UdpSocket } from '../../lab/udp.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
@@ -10,6 +10,8 @@ import { openingId } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
 
+/** nf_conntrack-sysctl.rst: whether flows that begin now are counted. */
+const ACCOUNTING = '/proc/sys/net/netfilter/nf_conntrack_acct';
 const OPTIONS = { table: 'pinholed_t', mark: 0x700000 };
 const NONE: readonly Pinhole[] = [];
 let libc: Libc;
@@ -62,6 +64,7 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
   });
 
   beforeEach(() => {
+    writeFileSync(ACCOUNTING, '1');
     firewall?.clear();
     firewall?.close();
     firewall = openNftables(libc, OPTIONS);
@@ -339,11 +342,18 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
           { packets: hooks * packets, bytes: hooks * packets * size },
         ]),
       );
+      const withSent = (sent: readonly number[]) =>
+        new Map([...counted].map(([id, came], index) => [id, { ...came, sent: sent[index] }]));
       const control = openNftablesControl(libc, OPTIONS.table);
-      assert.deepEqual(control.traffic().counts, counted);
+      assert.deepEqual(control.traffic().counts, withSent([0, 0, 0]));
 
       known.send(source, 'answer');
       assert.equal(source.received(), 'answer');
+      assert.deepEqual(
+        control.traffic().counts,
+        withSent([1, 0, 0]),
+        'what the host itself sends has not come',
+      );
       const closing = rules.slice(0, 2);
       assert.deepEqual(
         firewall.commit({ open: NONE, close: closing }),
@@ -367,6 +377,36 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
       for (const socket of [source, stranger, known, any, pinned, shut]) socket.close();
     });
   }
+
+  it('tells who has sent whoever began, but not of flows from before the kernel counted', () => {
+    const flows = (['0', '1'] as const).map((counts, index) => {
+      writeFileSync(ACCOUNTING, counts);
+      const [inside, outside] = [openUdp(libc, '127.0.0.1'), openUdp(libc, `127.0.0.${2 + index}`)];
+      const towards = pinhole({
+        address: '127.0.0.1',
+        ports: [inside.port, inside.port],
+        sources: [`127.0.0.${2 + index}`],
+      });
+      const outbound = pinhole({
+        ...towards,
+        address: `127.0.0.${2 + index}`,
+        ports: [outside.port, outside.port],
+        sources: ['127.0.0.1'],
+      });
+      firewall.commit({ open: [towards, outbound], close: NONE });
+      inside.send(outside, 'begins');
+      inside.send(outside, 'goes on');
+      outside.send(inside, 'answer');
+      return { towards, outbound, sockets: [inside, outside] };
+    });
+    const told = openNftablesControl(libc, OPTIONS.table).traffic().counts;
+    const sent = flows.map((flow) => [flow.towards, flow.outbound].map(({ id }) => told.get(id)?.sent));
+    assert.deepEqual(sent, [
+      [null, null],
+      [2, 1],
+    ]);
+    for (const { sockets } of flows) for (const socket of sockets) socket.close();
+  });
 
   it('kills a flow by which answers come in, whoever began it', () => {
     const inside = openUdp(libc, '127.0.0.1');

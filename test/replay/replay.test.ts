@@ -25,6 +25,28 @@ describe('what a replay lets through', () => {
     assert.deepEqual({ first, firstAt }, { first: { file: 0, frame: 1 }, firstAt: at(0) });
   });
 
+  for (const [who, both] of [
+    ['both talk', true],
+    ['one of them alone sends', false],
+  ] as const) {
+    it(`a call of 13 hours without any SIP ${both ? 'goes on' : 'closes in time'} where ${who}`, () => {
+      const long = call();
+      for (let minute = 1; minute <= 780; minute++) {
+        if (both) long.talk(minute * 60, aliceMedia, bobMedia);
+        long.talk(minute * 60 + 1, bobMedia, aliceMedia);
+      }
+      const { passed, blocked } = flowOf(
+        long.run({ inside: networks('192.0.2.0/24') }),
+        bobMedia,
+        aliceMedia,
+      );
+      assert.deepEqual(
+        { passed, blocked },
+        both ? { passed: 780, blocked: 0 } : { passed: 239, blocked: 541 },
+      );
+    });
+  }
+
   it('closes with the final response to BYE and a second of drain, by the frame of that response', () => {
     const report = call()
       .talk(1, aliceMedia, bobMedia)

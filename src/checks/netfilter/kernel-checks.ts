@@ -96,7 +96,7 @@ function checkAccounting(read: ReadFile): Finding[] {
       : caution(
           'accounting',
           `conntrack does not count packets (${name}): whether an inside host still sends is not told`,
-          `the daemon sets it at its start where it may; else sysctl ${name}=1, and in /etc/sysctl.d`,
+          `the systemd unit and the daemon set it where they may; else sysctl ${name}=1, and in /etc/sysctl.d`,
         ),
   ];
 }

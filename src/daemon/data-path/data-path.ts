@@ -182,9 +182,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     try {
       if (order.type === 'traffic') {
         const now = clock();
-        for (const id of order.ids) {
-          inspector.traffic(id, now);
-          filter.traffic(id, now);
+        for (const [id, way] of order.seen) {
+          inspector.traffic(id, now, way);
+          if (way !== 'sent') filter.traffic(id, now);
         }
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);

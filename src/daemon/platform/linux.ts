@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { openNftablesControl } from '../../firewall/nftables/control.ts';
@@ -25,6 +26,9 @@ export async function openLinux(): Promise<Platform> {
             ? 'which nobody else can change'
             : 'which others can change (the kernel lets it have no owner)'
         }`,
+        countsDirections()
+          ? 'conntrack counts packets of either direction: who sends media is told'
+          : `conntrack does not count (${ACCOUNTING} is not 1): who sends media is not told, see timers.one-way`,
       ],
     };
   }
@@ -34,10 +38,31 @@ export async function openLinux(): Promise<Platform> {
     dataPathOpener: 'network-administrator',
     bindIntake: (settings) => bindNfqueue(libc, queueOptions(settings)),
     openDataPath,
-    openControl: async (settings) => openControl(libc, settings),
+    openControl: async (settings) => {
+      if (settings().mode !== 'observe') countDirections();
+      return openControl(libc, settings);
+    },
     // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
     openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
   };
+}
+
+/** net.netfilter.nf_conntrack_acct. It is of a network namespace, takes CAP_NET_ADMIN and holds for flows that begin then. */
+const ACCOUNTING = '/proc/sys/net/netfilter/nf_conntrack_acct';
+
+/** Where it cannot be set, the log and the doctor say so. */
+function countDirections(): void {
+  try {
+    if (!countsDirections()) writeFileSync(ACCOUNTING, '1');
+  } catch {}
+}
+
+function countsDirections(): boolean {
+  try {
+    return readFileSync(ACCOUNTING, 'utf8').trim() === '1';
+  } catch {
+    return false;
+  }
 }
 
 function queueOptions({ linux, fail }: Settings) {

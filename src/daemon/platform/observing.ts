@@ -26,7 +26,7 @@ export function observing(platform: Platform): Platform {
 
 /** What is never opened has no states, and passes nothing. */
 const NO_FILTER: FirewallControl = {
-  traffic: () => ({ counts: NOT_COUNTED, uncounted: [] }),
+  traffic: () => ({ counts: new Map(), uncounted: [] }),
   compare: () => deviationOf([], []),
   retire: () => ({ states: 0, counts: NOT_COUNTED }),
   close() {},
@@ -51,14 +51,12 @@ function openNotebook(): Firewall {
 }
 
 /**
- * The settings by which calls are followed. The packet filters count media and do not tell who sent it, so that one party
- * alone cannot be told from two that talk: a call may be one-way for as long as it may last. With `mode: observe` nobody
- * counts media, so that no call may end, and no candidate go, for want of it.
+ * The settings by which calls are followed: with `mode: observe` nobody counts media, so that no call may end, and no
+ * candidate go, for want of it.
  */
 export function followed(settings: Settings): Settings {
+  if (settings.mode !== 'observe') return settings;
   const { timers } = settings;
   const longest = timers.maxCall === 0 ? Number.POSITIVE_INFINITY : timers.maxCall;
-  const oneWay = Math.max(timers.oneWay, longest);
-  if (settings.mode !== 'observe') return { ...settings, timers: { ...timers, oneWay } };
-  return { ...settings, timers: { ...timers, oneWay, mediaIdle: longest, iceUnused: longest } };
+  return { ...settings, timers: { ...timers, oneWay: longest, mediaIdle: longest, iceUnused: longest } };
 }

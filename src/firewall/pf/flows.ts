@@ -8,16 +8,17 @@
 import { PF_IN } from '../../../native-bindings/freebsd/constants.ts';
 import { type PfState, type StateEnd, statesWith } from '../../../native-bindings/freebsd/pf-states.ts';
 import { lets, type Opening } from '../../pinhole/opening.ts';
-import type { Traffic } from '../firewall.ts';
+import type { Traffic, TwoWayTraffic } from '../firewall.ts';
 import { openingOf, type PinholeRule } from './rule.ts';
 import { flowOf } from './states.ts';
 
 export interface FlowCounter {
   /**
-   * What came to where each of these rules lets it, since the rule is there, by the rule's key. `states` as `Pf.states`
-   * gives them; `now` in ms. What a state passed between the last count and its end is not seen.
+   * What came to where each of these rules lets it, and what was sent from there to where it lets in, since the rule is
+   * there, by the rule's key. `states` as `Pf.states` gives them; `now` in ms. What a state passed between the last
+   * count and its end is not seen.
    */
-  count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic>;
+  count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, TwoWayTraffic>;
   /** Forgets all rules but these, by key: a rule that comes later is new, and was not there at `now`. */
   keep(keys: { has(key: string): boolean }, now: number): void;
 }
@@ -47,11 +48,17 @@ interface Flow {
   readonly out: Side;
 }
 
-/** What came by one rule. */
-interface Arrivals {
+/** What goes one way. */
+interface Way {
   /** Of flows that have no state any more. */
   past: Traffic;
   readonly flows: Map<string, Flow>;
+}
+
+/** What goes by one rule, and what the answers to it are. */
+interface Ways {
+  readonly came: Way;
+  readonly sent: Way;
   /** Whether the last count had the rule. */
   known: boolean;
 }
@@ -59,39 +66,41 @@ interface Arrivals {
 const NOTHING: Traffic = { packets: 0, bytes: 0 };
 
 export function createFlowCounter(): FlowCounter {
-  const arrivals = new Map<string, Arrivals>();
+  const ways = new Map<string, Ways>();
   let last: number | null = null;
 
-  function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, Traffic> {
+  function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, TwoWayTraffic> {
     const byPort = targetsByPort(rules);
     const keys = new Set([...byPort.values()].flat().map(({ key }) => key));
     for (const key of keys) {
-      if (!arrivals.has(key)) arrivals.set(key, { past: NOTHING, flows: new Map(), known: false });
+      if (!ways.has(key)) ways.set(key, { came: newWay(), sent: newWay(), known: false });
     }
     // In seconds. A state that is older was there before a rule that is new now.
     const old = last === null ? Number.POSITIVE_INFINITY : (now - last) / 1000 + 1;
     for (const state of statesWith(new Set(byPort.keys()), states)) {
       const { source, destination } = state;
-      for (const way of WAYS) {
-        const [from, to] = way === 0 ? [source, destination] : [destination, source];
+      for (const along of WAYS) {
+        const [from, to] = along === 0 ? [source, destination] : [destination, source];
         const targets = byPort.get(to.port);
         if (targets === undefined) continue;
         const flow = flowOf(state, from, to);
         if (flow === null) continue;
         for (const target of targets) {
           if (!lets(target.opening, flow)) continue;
-          const came = arrivals.get(target.key)!;
-          take(came, from, state, way, to, !came.known && state.age > old);
+          const { came, sent, known } = ways.get(target.key)!;
+          const wasBefore = !known && state.age > old;
+          take(came, from, state, along, to, wasBefore);
+          take(sent, to, state, along === 0 ? 1 : 0, from, wasBefore);
         }
       }
     }
-    return new Map([...keys].map((key) => [key, settle(arrivals.get(key)!)]));
+    return new Map([...keys].map((key) => [key, settleBoth(ways.get(key)!)]));
   }
 
   return {
     count,
     keep(keys, now) {
-      for (const key of arrivals.keys()) if (!keys.has(key)) arrivals.delete(key);
+      for (const key of ways.keys()) if (!keys.has(key)) ways.delete(key);
       last = now;
     },
   };
@@ -101,35 +110,39 @@ export function createFlowCounter(): FlowCounter {
 const WAYS = [0, 1] as const;
 
 function take(
-  { flows }: Arrivals,
+  { flows }: Way,
   from: StateEnd,
   state: PfState,
-  way: 0 | 1,
+  along: 0 | 1,
   to: StateEnd,
   wasBefore: boolean,
 ): void {
   const name = `${from.address}:${from.port}>${to.port}`;
   const flow = flows.get(name) ?? { in: newSide(), out: newSide() };
   flows.set(name, flow);
-  const side = (state.direction === PF_IN) === (way === 0) ? flow.in : flow.out;
-  const all = { packets: state.packets[way], bytes: state.bytes[way] };
+  const side = (state.direction === PF_IN) === (along === 0) ? flow.in : flow.out;
+  const all = { packets: state.packets[along], bytes: state.bytes[along] };
   const { id, creatorid } = state.handle;
   const key = `${id}/${creatorid}`;
   const before = side.live.get(key)?.before ?? (wasBefore ? all : NOTHING);
   side.next.set(key, { all, before });
 }
 
-/** Ends a count of what came by one rule, and returns the sum. */
-function settle(came: Arrivals): Traffic {
-  let sum = came.past;
-  for (const [name, { in: one, out }] of came.flows) {
+/** Ends a count of what went by one rule, and returns the sums. */
+function settleBoth(ways: Ways): TwoWayTraffic {
+  ways.known = true;
+  return { ...settle(ways.came), sent: settle(ways.sent).packets };
+}
+
+function settle(way: Way): Traffic {
+  let sum = way.past;
+  for (const [name, { in: one, out }] of way.flows) {
     const flow = larger(settleSide(one), settleSide(out));
     sum = plus(sum, flow);
     if (one.live.size > 0 || out.live.size > 0) continue;
-    came.past = plus(came.past, flow);
-    came.flows.delete(name);
+    way.past = plus(way.past, flow);
+    way.flows.delete(name);
   }
-  came.known = true;
   return sum;
 }
 
@@ -140,6 +153,10 @@ function settleSide(side: Side): Traffic {
   side.live = side.next;
   side.next = new Map();
   return [...side.live.values()].map(since).reduce(plus, side.ended);
+}
+
+function newWay(): Way {
+  return { past: NOTHING, flows: new Map() };
 }
 
 function newSide(): Side {

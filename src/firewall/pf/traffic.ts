@@ -5,7 +5,13 @@
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import { openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import { type LastCounts, NOT_COUNTED, type Traffic, type TrafficReading } from '../firewall.ts';
+import {
+  type LastCounts,
+  NOT_COUNTED,
+  type Traffic,
+  type TrafficReading,
+  type TwoWayTraffic,
+} from '../firewall.ts';
 import { createFlowCounter } from './flows.ts';
 import { shardNames } from './parent.ts';
 import { anywhere, assemble, decodeRule, type PinholeRule, passRulesOf } from './rule.ts';
@@ -16,17 +22,15 @@ export interface TrafficCounter {
   /**
    * Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. Where rules count, pinholes whose rule was
    * made anew, and whose media does not pass by that rule, are uncounted: it has a state that the rule before it made,
-   * which counts for nobody. Without that state the next packet makes one that counts.
+   * which counts for nobody. Without that state the next packet makes one that counts. Who sent what is told by states only.
    */
   count(): TrafficReading;
   /** What these had passed, which were closed a moment ago, by the states of their flows. */
   last(closed: readonly Pinhole[], states: Buffer | null): LastCounts;
 }
 
-interface Counted {
+interface Counted extends TwoWayTraffic {
   readonly rule: PinholeRule;
-  readonly packets: number;
-  readonly bytes: number;
 }
 
 /** For as many counts a rule that was not read is counted: its anchor may have changed meanwhile. */
@@ -79,7 +83,12 @@ export function createTrafficCounter(
     const rules = new Map(closed.flatMap(passRulesOf).map((rule) => [rule.key, rule]));
     const counted = flows.count(rules.values(), states, clock());
     for (const key of rules.keys()) watched.delete(key);
-    return new Map(closed.map((pinhole) => [pinhole.id, total(passRulesOf(pinhole), counted)]));
+    return new Map<string, Traffic>(
+      closed.map((pinhole) => {
+        const { packets, bytes } = total(passRulesOf(pinhole), counted);
+        return [pinhole.id, { packets, bytes }];
+      }),
+    );
   }
 
   return { count, last };
@@ -98,6 +107,7 @@ function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
       rule,
       packets: packets + (other?.packets ?? 0),
       bytes: bytes + (other?.bytes ?? 0),
+      sent: null,
     });
   }
 }
@@ -106,8 +116,11 @@ function readShard(pf: Pf, path: string, into: Map<string, Counted>): void {
  * Sums the rules of each pinhole. Two pinholes of a stream may share rules, and the rules do not say how: each
  * source of several gets its own entry as well, so that whichever there is finds itself.
  */
-function byPinhole(all: readonly PinholeRule[], counted: ReadonlyMap<string, Traffic>): Map<string, Traffic> {
-  const result = new Map<string, Traffic>();
+function byPinhole(
+  all: readonly PinholeRule[],
+  counted: ReadonlyMap<string, TwoWayTraffic>,
+): Map<string, TwoWayTraffic> {
+  const result = new Map<string, TwoWayTraffic>();
   for (const { pinhole, rules } of assemble(all)) {
     for (const rule of rules) {
       if (rules.length === 1 || rule.source === null) continue;
@@ -118,11 +131,15 @@ function byPinhole(all: readonly PinholeRule[], counted: ReadonlyMap<string, Tra
   return result;
 }
 
-function total(rules: readonly PinholeRule[], counted: ReadonlyMap<string, Traffic>): Traffic {
+function total(rules: readonly PinholeRule[], counted: ReadonlyMap<string, TwoWayTraffic>): TwoWayTraffic {
   let [packets, bytes] = [0, 0];
+  let sent: number | null = 0;
   for (const { key } of rules) {
-    packets += counted.get(key)?.packets ?? 0;
-    bytes += counted.get(key)?.bytes ?? 0;
+    const one = counted.get(key);
+    if (one === undefined) continue;
+    packets += one.packets;
+    bytes += one.bytes;
+    sent = sent === null || one.sent === null ? null : sent + one.sent;
   }
-  return { packets, bytes };
+  return { packets, bytes, sent };
 }

@@ -38,12 +38,10 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
 
   function ask(packet: PacketView, time: number, { place, at, isCopy }: Moment): void {
     const { source, sourcePort, destination, destinationPort, payload } = packet;
-    const answer = firewall.ask(
-      { protocol: 'udp', source, sourcePort, destination, destinationPort },
-      payload.length,
-      at,
-    );
+    const asked = { protocol: 'udp', source, sourcePort, destination, destinationPort } as const;
+    const answer = firewall.ask(asked, payload.length, at);
     if (answer.pinhole !== null) inspector.traffic(answer.pinhole, at);
+    for (const id of firewall.answered(asked)) inspector.traffic(id, at, 'sent');
     if (time < from) return;
     const flow = flows.of(packet, place, time);
     if (isCopy) {

@@ -47,11 +47,7 @@ const MAX_HOSTS = 100_000;
  */
 export function createReplay(options: ReplayOptions): Replay {
   const { settings, window, tunnels, sipPorts, files, assumed = false } = options;
-  // The media of a capture is counted without its direction, as packet filters count it.
-  const inspector = createInspector(() => ({
-    ...settings,
-    timers: { ...settings.timers, oneWay: Number.POSITIVE_INFINITY },
-  }));
+  const inspector = createInspector(() => settings);
   const firewall = createModelFirewall();
   const findings = createFindings();
   const { calls, pinholes, signalling, seenHosts, sipHosts } = findings;
