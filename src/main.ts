@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-import yargs from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import type { Command } from './commands/command.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
@@ -132,6 +130,9 @@ function overview(): string {
   ].join('\n\n');
 }
 
+/** `engines` of package.json. */
+const OLDEST_NODE = 20;
+
 /** The name of the errors that yargs throws itself, some of them past its `fail`. */
 const USAGE_ERROR = 'YError';
 
@@ -156,6 +157,7 @@ async function main(words: readonly string[]): Promise<void> {
     refuse(`unknown command ${quote(name)}${near === null ? '' : `, did you mean ${near}?`}`);
     return;
   }
+  const { default: yargs } = await import('yargs');
   const cli = yargs(words as string[])
     .scriptName('pinholed')
     .locale('en')
@@ -189,8 +191,20 @@ async function main(words: readonly string[]): Promise<void> {
   }
 }
 
+/** Why this runtime will not do, before anything is loaded that it could not read. */
+function runtimeFault(): string | null {
+  const [major] = process.versions.node.split('.');
+  if (Number(major) >= OLDEST_NODE) return null;
+  return `expected Node.js ${OLDEST_NODE} or newer, found ${process.versions.node} (${process.execPath})`;
+}
+
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   process.exit();
 });
-await main(hideBin(process.argv));
+const tooOld = runtimeFault();
+if (tooOld === null) await main(process.argv.slice(2));
+else {
+  console.error(`pinholed: ${tooOld}`);
+  process.exitCode = 1;
+}

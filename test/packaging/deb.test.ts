@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { VERSION } from '../../src/version.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const isDebian = spawnSync('dpkg-deb', ['--version']).status === 0;
+const hasAnalyze = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }, () => {
+  let folder: string;
+  let tree: string;
+  const installed = (path: string) => join(tree, path);
+  const run = (...args: readonly string[]) =>
+    spawnSync(installed('usr/bin/pinholed'), args, { encoding: 'utf8', cwd: folder });
+
+  before(() => {
+    folder = mkdtempSync(join(tmpdir(), 'pinholed-deb-'));
+    tree = join(folder, 'tree');
+    const dist = join(folder, 'dist');
+    const node = (...args: readonly string[]) =>
+      execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+    node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist);
+    node('--import', 'tsx', 'scripts/freeze-page.ts', join(dist, 'src/report/page/assets.js'));
+    node('--import', 'tsx', 'scripts/packaging/build-deb.ts', folder, dist);
+    const [deb] = readdirSync(folder).filter((name) => name.endsWith('.deb'));
+    execFileSync('dpkg-deb', ['-x', join(folder, deb!), tree]);
+    execFileSync('dpkg-deb', ['-e', join(folder, deb!), join(tree, 'DEBIAN')]);
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  it('has a program that runs from where it is installed', () => {
+    assert.deepEqual(run('--version'), {
+      ...run('--version'),
+      status: 0,
+      stdout: `${VERSION}\n`,
+      stderr: '',
+    });
+    const config = join(folder, 'pinholed.yaml');
+    writeFileSync(config, 'inside: [192.0.2.0/24]\nmedia-ports: [10000-20000]\n');
+    assert.equal(run('check', '--config', config).status, 0);
+    const [capture] = readdirSync(join(root, 'pcaps')).filter((name) => /\.pcap(ng)?$/.test(name));
+    const { status, stdout } = run('replay', '--html', 'report.html', join(root, 'pcaps', capture!));
+    assert.equal(status, 0, stdout);
+    assert.ok(statSync(join(folder, 'report.html')).size > 0);
+  });
+
+  it('has the sample, which means the defaults of Linux, and pages that man reads', () => {
+    const sample = installed('usr/share/doc/pinholed/examples/pinholed.yaml');
+    assert.equal(run('check', '--config', sample).status, 0);
+    assert.match(readFileSync(sample, 'utf8'), /# {2}journal: \/var\/lib\/pinholed\/journal/);
+    for (const page of ['man8/pinholed.8.gz', 'man5/pinholed.yaml.5.gz']) {
+      assert.ok(statSync(installed(`usr/share/man/${page}`)).isFile());
+    }
+  });
+
+  it('names no user but the one of the unit, and makes it before anything is started', () => {
+    const unit = readFileSync(installed('lib/systemd/system/pinholed.service'), 'utf8');
+    const [, user] = /^User=(.*)$/m.exec(unit)!;
+    assert.match(
+      readFileSync(installed('usr/lib/sysusers.d/pinholed.conf'), 'utf8'),
+      new RegExp(`^u ${user} `, 'm'),
+    );
+    const [, exec] = /^ExecStart=(\S+)/m.exec(unit)!;
+    assert.ok(statSync(installed(exec!)).isFile(), 'the path of the unit exists');
+  });
+
+  it('has scripts that sh takes', () => {
+    for (const script of ['postinst', 'prerm', 'postrm']) {
+      execFileSync('sh', ['-n', installed(`DEBIAN/${script}`)]);
+      assert.equal(statSync(installed(`DEBIAN/${script}`)).mode & 0o111, 0o111);
+    }
+  });
+
+  it('has a unit that gives no more than it needs', {
+    skip: hasAnalyze ? false : 'needs systemd-analyze',
+  }, () => {
+    const unit = installed('lib/systemd/system/pinholed.service');
+    const options = ['security', '--offline=true', '--threshold=20', '--no-pager', unit];
+    const { status, stdout, stderr } = spawnSync('systemd-analyze', options, { encoding: 'utf8' });
+    assert.equal(status, 0, `expected an exposure of at most 2.0:\n${stdout}${stderr}`);
+  });
+});
