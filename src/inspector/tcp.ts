@@ -1,12 +1,12 @@
 import type { Buffer } from 'node:buffer';
 import type { PacketView } from '../packet/ip.ts';
-import { createQueue, type Link, newLink } from '../packet/queue.ts';
 import { createStreamTable, type Stream } from '../packet/stream.ts';
 import type { SipError, SipMessage } from '../sip/message.ts';
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
-import { createSipFramer, type SipFramer } from '../sip/stream.ts';
+import { createSipFramer } from '../sip/stream.ts';
 import { createKnownDirections, type Direction, directionKey, reverseOf } from './connections.ts';
+import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 
 /** What one segment brought. */
 export interface SegmentReading {
@@ -71,20 +71,13 @@ const NO_CHANGES: readonly DirectionChange[] = [];
 const NOTED = 60_000;
 
 /** What is kept of one direction of a TCP connection. */
-interface Signalling {
-  readonly name: string;
-  readonly framer: SipFramer;
-  /** When its last segment came. */
-  lastAt: number;
+interface Signalling extends Unfinished {
   /** When it was noted as in use; -Infinity while no SIP was read on it. */
   notedAt: number;
   /** Copies of its bytes differed: nobody can say what the receiver reads. */
   frozen: boolean;
-  /** What of its framer's memory is in the sum. */
-  counted: number;
   /** What of the bytes that its framer passed over was told. */
   skippedTold: number;
-  readonly inPartial: Link<Signalling>;
 }
 
 /** SIP messages from TCP segments: reassembly, framing, and the bounds on what both may keep. */
@@ -99,7 +92,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     onEvict: (stream) => {
       if (stream.user === null) return;
       stream.user.framer.lose();
-      count(stream.user);
+      unfinished.count(stream.user);
       if (stream.user.notedAt === Number.NEGATIVE_INFINITY) return;
       const detail = `${stream.user.name}: more than ${bounds().maxConnections} connections`;
       lost.push({ reason: 'stream-evicted', detail });
@@ -108,9 +101,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   const known = createKnownDirections(() => bounds().maxConnections * 2);
   /** Connections older than this reader that begin like SIP, by the key of the direction that was seen first. */
   const older = new Set<string>();
-  /** Streams in the middle of a message, in order of `lastAt`. */
-  const partial = createQueue<Signalling>((user) => user.inPartial);
-  let held = 0;
+  const unfinished = createUnfinishedList(bounds, note);
 
   function push(packet: PacketView, now: number): SegmentReading {
     const delivery = streams.push(packet, now);
@@ -121,7 +112,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     }
     stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
-    expire(now);
+    unfinished.expire(now);
     if (stream.conflict && !user.frozen) {
       user.frozen = true;
       note(user, 'two copies of a byte differ');
@@ -132,8 +123,8 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     }
     user.lastAt = now;
     const items = bytes === null || user.frozen ? NO_ITEMS : user.framer.push(bytes);
-    count(user);
-    makeRoom(user);
+    unfinished.count(user);
+    unfinished.makeRoom(user);
     tellSkipped(user);
     const { stopped } = user.framer;
     if (stopped !== null && !stream.ignored) streams.ignore(stream);
@@ -183,14 +174,10 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     const resync = (trustMidstream() && stream.midstream) || mayBeReadOn(stream);
     const midstream = stream.midstream && !(trustMidstream() && looksLikeSip(first));
     return {
-      name: `TCP ${directionKey(stream)}`,
-      framer: createSipFramer({ ...limits(), resync, midstream }),
-      lastAt: Number.POSITIVE_INFINITY,
+      ...newUnfinished(`TCP ${directionKey(stream)}`, createSipFramer({ ...limits(), resync, midstream })),
       notedAt: Number.NEGATIVE_INFINITY,
       frozen: false,
-      counted: 0,
       skippedTold: 0,
-      inPartial: newLink(),
     };
   }
 
@@ -216,8 +203,8 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     for (const direction of known.expire(now)) pending.push({ what: 'closed', direction });
   }
 
-  function note(user: Signalling, why: string): void {
-    lost.push({ reason: 'stream-unusable', detail: `${user.name}: ${why}` });
+  function note({ name }: Unfinished, why: string): void {
+    lost.push({ reason: 'stream-unusable', detail: `${name}: ${why}` });
   }
 
   /** Once a message was found again, how much was passed over. */
@@ -226,35 +213,6 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     if (isLost || skipped === user.skippedTold) return;
     note(user, `read on after ${skipped - user.skippedTold} bytes that were passed over`);
     user.skippedTold = skipped;
-  }
-
-  function count(user: Signalling): void {
-    const { memory } = user.framer;
-    held += memory - user.counted;
-    user.counted = memory;
-    if (memory > 0) partial.toBack(user);
-    else partial.remove(user);
-  }
-
-  function giveUp(user: Signalling, why: string): void {
-    user.framer.lose();
-    count(user);
-    note(user, why);
-  }
-
-  function expire(now: number): void {
-    const { partialIdleMs } = bounds();
-    while (partial.first !== null && now - partial.first.lastAt >= partialIdleMs) {
-      giveUp(partial.first, 'a message did not go on');
-    }
-  }
-
-  /** Messages that wait for their end may not take more than their share: the stream idle longest loses its own. */
-  function makeRoom(latest: Signalling): void {
-    const { maxBytes } = bounds();
-    while (held > maxBytes && partial.first !== null && partial.first !== latest) {
-      giveUp(partial.first, 'too many messages are not complete');
-    }
   }
 
   return {

@@ -1,19 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
 import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, type TcpFields } from './ip.ts';
-import {
-  agreesWith,
-  dropAll,
-  dropBetween,
-  endOfRun,
-  PAGE_COST,
-  type Pages,
-  pagesNeeded,
-  readRun,
-  startOfRun,
-  writeOnce,
-} from './pages.ts';
 import { createQueue, type Link, newLink } from './queue.ts';
+import { createSequencer, newSequence, positionOf, type Sequence } from './sequence.ts';
 
 /** A bound, or what to ask for it each time. */
 type Bound = number | (() => number);
@@ -96,36 +85,20 @@ export interface StreamTable<User> {
  */
 type Rank = 'pending' | 'open' | 'kept' | 'ignored';
 
-/** Positions count the bytes of a stream from 0; `origin` is the sequence number of position 0. */
-interface State<User> extends Stream<User> {
+interface State<User> extends Stream<User>, Sequence {
   readonly key: string;
-  readonly origin: number;
-  midstream: boolean;
   conflict: boolean;
   gap: boolean;
   closed: boolean;
   ignored: boolean;
   peer: State<User> | null;
-  /** The position of the next byte to deliver. */
-  next: number;
-  /** Every byte from here to `next` is in `pages`. */
-  kept: number;
-  /** The end of what is kept beyond a hole; not above `next` when nothing is. */
-  aheadEnd: number;
-  /** What the receiver has acknowledged; may be above `next` when packets passed unseen. */
-  acked: number;
-  finAt: number | null;
-  holeSince: number | null;
-  /** Bytes beyond a hole were given up: the next segment is delivered wherever it stands. */
-  lost: boolean;
   /** Sequence number behind a SYN that a live stream does not expect: a new connection, or a forgery. */
   candidate: number | null;
-  readonly pages: Pages;
-  lastAt: number;
   rank: Rank;
   readonly inUsed: Link<State<User>>;
-  readonly inBuffered: Link<State<User>>;
 }
+
+const NOTHING = { bytes: null, gap: false } as const;
 
 /**
  * TCP reassembly (RFC 9293 section 3.4), one stream for each direction of a connection. The first copy of a
@@ -134,49 +107,38 @@ interface State<User> extends Stream<User> {
 export function createStreamTable<User>(options: StreamOptions<User> = {}): StreamTable<User> {
   const { windowBytes = 65_536, streamIdleMs = 7_200_000 } = options;
   const maxStreams = asked(options.maxStreams ?? 65_536);
-  const maxBytes = asked(options.maxBytes ?? 64 << 20);
-  const bufferIdleMs = asked(options.bufferIdleMs ?? 30_000);
+  const sequencer = createSequencer({
+    windowBytes,
+    maxBytes: asked(options.maxBytes ?? 64 << 20),
+    bufferIdleMs: asked(options.bufferIdleMs ?? 30_000),
+  });
   const streams = new Map<string, State<User>>();
   let ignoredCount = 0;
-  /** All streams by rank, and those that have pages; each in order of `lastAt`. */
+  /** All streams by rank, each in order of `lastAt`. */
   const used = {
     pending: createQueue<State<User>>((stream) => stream.inUsed),
     open: createQueue<State<User>>((stream) => stream.inUsed),
     kept: createQueue<State<User>>((stream) => stream.inUsed),
     ignored: createQueue<State<User>>((stream) => stream.inUsed),
   };
-  const buffered = createQueue<State<User>>((stream) => stream.inBuffered);
-  let pageCount = 0;
 
   function create(key: string, view: PacketView, origin: number, midstream: boolean): State<User> {
     const peer = streams.get(reverseKeyOf(view)) ?? null;
     const stream: State<User> = {
+      ...newSequence(origin),
       key,
       source: view.source,
       sourcePort: view.sourcePort,
       destination: view.destination,
       destinationPort: view.destinationPort,
-      origin,
       midstream,
-      conflict: false,
-      gap: false,
       closed: false,
       ignored: false,
       user: null,
       peer,
-      next: 0,
-      kept: 0,
-      aheadEnd: 0,
-      acked: 0,
-      finAt: null,
-      holeSince: null,
-      lost: false,
       candidate: null,
-      pages: new Map(),
-      lastAt: 0,
       rank: 'pending',
       inUsed: newLink(),
-      inBuffered: newLink(),
     };
     if (peer !== null) peer.peer = stream;
     streams.set(key, stream);
@@ -184,7 +146,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
   }
 
   function forget(stream: State<User>): void {
-    dropBuffers(stream);
+    sequencer.drop(stream);
     if (streams.get(stream.key) !== stream) return;
     streams.delete(stream.key);
     used[stream.rank].remove(stream);
@@ -193,9 +155,8 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
   }
 
   function touch(stream: State<User>, now: number): void {
-    stream.lastAt = now;
+    sequencer.touch(stream, now);
     used[stream.rank].toBack(stream);
-    if (stream.pages.size > 0) buffered.toBack(stream);
     while (ignoredCount > maxStreams() && used.ignored.first !== null) forget(used.ignored.first);
     while (streams.size - ignoredCount > maxStreams()) {
       // The other direction of the same connection goes last: of a connection cut in two nothing is left.
@@ -223,150 +184,10 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
   }
 
   function expire(now: number): void {
-    while (buffered.first !== null && now - buffered.first.lastAt >= bufferIdleMs())
-      dropBuffers(buffered.first);
+    sequencer.expire(now);
     for (const queue of [used.pending, used.open, used.kept, used.ignored]) {
       while (queue.first !== null && now - queue.first.lastAt >= streamIdleMs) forget(queue.first);
     }
-  }
-
-  function dropBuffers(stream: State<User>): void {
-    if (stream.aheadEnd > stream.next) {
-      stream.lost = true;
-      stream.gap = true;
-    }
-    freePages(stream, null);
-    stream.kept = stream.next;
-    stream.aheadEnd = stream.next;
-    stream.holeSince = null;
-  }
-
-  /** Gives back the pages before position `to`, or all of them. */
-  function freePages(stream: State<User>, to: number | null): void {
-    const before = stream.pages.size;
-    if (before === 0) return;
-    if (to === null) dropAll(stream.pages);
-    else dropBetween(stream.pages, stream.kept, to);
-    pageCount -= before - stream.pages.size;
-    if (stream.pages.size === 0) buffered.remove(stream);
-  }
-
-  /** `position` is not above `next`. */
-  function dropHistory(stream: State<User>, position: number): void {
-    if (position <= stream.kept) return;
-    const nothingLeft = position === stream.next && stream.aheadEnd <= stream.next;
-    freePages(stream, nothingLeft ? null : position);
-    stream.kept = position;
-  }
-
-  function makeRoom(stream: State<User>, position: number, length: number): boolean {
-    const needed = pagesNeeded(stream.pages, position, length);
-    while ((pageCount + needed) * PAGE_COST > maxBytes()) {
-      const oldest = buffered.first;
-      if (oldest === null || oldest === stream) return false;
-      dropBuffers(oldest);
-    }
-    return true;
-  }
-
-  /** False when there is no room. A byte that is known with another value sets `conflict`. */
-  function store(stream: State<User>, position: number, bytes: Buffer): boolean {
-    if (bytes.length === 0) return true;
-    if (!makeRoom(stream, position, bytes.length)) return false;
-    const before = stream.pages.size;
-    if (!writeOnce(stream.pages, position, bytes)) stream.conflict = true;
-    pageCount += stream.pages.size - before;
-    if (before === 0) buffered.toBack(stream);
-    return true;
-  }
-
-  function acknowledge(stream: State<User>, ack: number): void {
-    const position = positionOf(stream, ack);
-    if (position <= stream.acked) return;
-    stream.acked = position;
-    dropHistory(stream, Math.min(position, stream.next));
-  }
-
-  /** Compares a copy of bytes before `next` with those delivered. */
-  function compareAgain(stream: State<User>, position: number, bytes: Buffer): void {
-    if (bytes.length === 1 && position === stream.next - 1 && bytes[0] === 0) return;
-    const end = position + bytes.length;
-    const from = Math.max(position, stream.acked, 0);
-    if (from >= end) return;
-    if (from < stream.kept) stream.conflict = true;
-    else if (!agreesWith(stream.pages, from, bytes.subarray(from - position))) stream.conflict = true;
-  }
-
-  function advance(stream: State<User>, to: number, now: number): void {
-    stream.next = to;
-    stream.lost = false;
-    stream.holeSince = stream.aheadEnd > to ? now : null;
-    dropHistory(stream, Math.min(Math.max(stream.acked, to - windowBytes), to));
-  }
-
-  /** Gives up the hole at `next` and goes on at `position` or at what is kept before it. */
-  function skipHole(stream: State<User>, position: number): void {
-    const run = stream.aheadEnd > stream.next ? startOfRun(stream.pages, stream.next) : null;
-    const target = run === null ? position : Math.min(run, position);
-    freePages(stream, run === null ? null : target);
-    stream.next = target;
-    stream.kept = target;
-    stream.gap = true;
-    stream.lost = false;
-  }
-
-  function holeIsFinal(stream: State<User>, now: number): boolean {
-    return (
-      stream.lost ||
-      stream.acked > stream.next ||
-      (stream.holeSince !== null && now - stream.holeSince >= bufferIdleMs())
-    );
-  }
-
-  function take(stream: State<User>, at: number, segment: Buffer, now: number): StreamDelivery<User> {
-    let position = at;
-    let bytes = segment;
-    if (stream.finAt !== null && position + bytes.length > stream.finAt) {
-      bytes = bytes.subarray(0, Math.max(0, stream.finAt - position));
-    }
-    if (position < stream.next) {
-      const known = Math.min(bytes.length, stream.next - position);
-      compareAgain(stream, position, bytes.subarray(0, known));
-      bytes = bytes.subarray(known);
-      position += known;
-    }
-    if (bytes.length === 0) return { stream, bytes: null, gap: false };
-
-    let gap = false;
-    if (position > stream.next) {
-      if (holeIsFinal(stream, now)) {
-        skipHole(stream, position);
-        gap = true;
-      } else {
-        stream.holeSince ??= now;
-        if (position + bytes.length <= stream.next + windowBytes && store(stream, position, bytes)) {
-          stream.aheadEnd = Math.max(stream.aheadEnd, position + bytes.length);
-        }
-        return { stream, bytes: null, gap: false };
-      }
-    }
-    return { stream, bytes: deliver(stream, position, bytes, now), gap };
-  }
-
-  function deliver(stream: State<User>, position: number, bytes: Buffer, now: number): Buffer | null {
-    const stored = store(stream, position, bytes);
-    const end = position + bytes.length;
-    if (stream.aheadEnd <= stream.next || !stored) {
-      if (!stored) dropBuffers(stream);
-      advance(stream, end, now);
-      if (!stored) stream.kept = end;
-      return bytes;
-    }
-    stream.aheadEnd = Math.max(stream.aheadEnd, end);
-    const runEnd = endOfRun(stream.pages, stream.next);
-    const run = readRun(stream.pages, stream.next, runEnd);
-    advance(stream, runEnd, now);
-    return run;
   }
 
   function push(view: PacketView, now: number): StreamDelivery<User> | null {
@@ -379,7 +200,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     const key = directionOf(view, tcp);
     let stream = streams.get(key);
     const peer = stream === undefined ? streams.get(reverseKeyOf(view)) : stream.peer;
-    if ((flags & TCP_ACK) !== 0 && peer) acknowledge(peer, tcp.ack);
+    if ((flags & TCP_ACK) !== 0 && peer) sequencer.acknowledge(peer, tcp.ack);
 
     if (stream === undefined) {
       if (!syn && !carriesData(view.payload)) return null;
@@ -408,11 +229,9 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
       stream.next = Math.max(stream.next, end);
       stream.kept = stream.next;
     }
-    const delivery = stream.ignored
-      ? { stream, bytes: null, gap: false }
-      : take(stream, position, view.payload, now);
+    const { bytes, gap } = stream.ignored ? NOTHING : sequencer.take(stream, position, view.payload, now);
     if (stream.finAt !== null && stream.next >= stream.finAt) close(stream);
-    return delivery;
+    return { stream, bytes, gap };
   }
 
   /**
@@ -432,7 +251,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     for (const one of [stream, stream.peer]) {
       if (one === null) continue;
       close(one);
-      dropBuffers(one);
+      sequencer.drop(one);
     }
   }
 
@@ -445,7 +264,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     const own = stream as State<User>;
     if (streams.get(own.key) !== own) return;
     own.aheadEnd = own.next;
-    dropBuffers(own);
+    sequencer.drop(own);
     own.ignored = true;
     moveTo(own, 'ignored');
   }
@@ -464,7 +283,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
       return streams.size;
     },
     get bytes() {
-      return pageCount * PAGE_COST;
+      return sequencer.bytes;
     },
   };
 }
@@ -492,11 +311,6 @@ function keyOf(ends: Ends): string {
 
 function reverseKeyOf(ends: Ends): string {
   return `${ends.destination} ${ends.destinationPort} ${ends.source} ${ends.sourcePort}`;
-}
-
-/** Sequence numbers are compared modulo 2^32 around what is expected next (RFC 9293 section 3.4). */
-function positionOf(stream: State<unknown>, seq: number): number {
-  return stream.next + ((seq - ((stream.origin + stream.next) % 0x1_0000_0000)) | 0);
 }
 
 /** A single zero byte may be a keep-alive probe, which repeats the byte before the next one. */
