@@ -73,7 +73,9 @@ export function sip(start: string, message: Message = {}): string {
     `To: <sip:bob@example.com>${to === '' ? '' : `;tag=${to}`}`,
     `Call-ID: ${callId}`,
     `CSeq: ${cseq} ${name}`,
-    'Contact: <sip:someone@example.com>',
+    ...(headers.some((header) => header.startsWith('Contact:'))
+      ? []
+      : ['Contact: <sip:someone@example.com>']),
     ...headers,
   ];
   if (body !== '') lines.push(`Content-Type: ${message.contentType ?? 'application/sdp'}`);

@@ -1,5 +1,6 @@
-import type { Address } from '../address/address.ts';
-import type { Candidate, Session, Stream } from '../sdp/session.ts';
+import type { Address, TransportAddress } from '../address/address.ts';
+import type { Candidate, SdpError, Session, Stream } from '../sdp/session.ts';
+import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
 import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
@@ -45,6 +46,19 @@ export interface Transaction {
   waiting: Described | null;
   /** Final status, 0 while there is none. */
   final: number;
+}
+
+/**
+ * A response, or an ACK, that came from an address which is not the party's: kept, without the bytes of its body, until
+ * the party inside goes on with it or `timers.offer` has passed.
+ */
+export interface Stray {
+  readonly message: SipMessage;
+  /** Its description, as far as it could be read. */
+  readonly session: Session | SdpError | Refusal | null;
+  readonly source: TransportAddress;
+  readonly destination: TransportAddress;
+  readonly at: number;
 }
 
 /** One dialog of a call: every To-tag makes its own (RFC 3261 12.1, forking). */
@@ -112,7 +126,10 @@ export interface Call {
   readonly fromTag: string;
   /** Signalling addresses: [0] sent the first INVITE. */
   readonly parties: readonly [Address, Address];
-  /** Other addresses of each party: those that a party inside accepted requests from, or sent its own to. */
+  /**
+   * Other addresses of each party: those that a party inside accepted messages from, or sent its own to, and those that the
+   * party itself named as its Contact.
+   */
   readonly also: readonly [Address[], Address[]];
   readonly from: string;
   readonly to: string;
@@ -130,6 +147,8 @@ export interface Call {
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
   readonly pastTags: string[];
   transactions: Transaction[];
+  /** Oldest first. */
+  strays: Stray[];
   /** What was announced in its Call-ID; all legs of that have one list. */
   announced: Announcements;
   /** An ACK of a 2xx was seen: the caller's ACKs come past here. */

@@ -4,6 +4,7 @@ import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
+import { heldRefusal } from './strays.ts';
 import { dropDialogs, strayRefusal } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
@@ -88,8 +89,11 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: () => 'wrong-dialog',
-    at: ({ offer }, { transactions }) =>
-      earliest(transactions, ({ waiting, startedAt }) => (waiting === null ? NEVER : startedAt + offer)),
+    at: ({ offer }, { transactions, strays }) =>
+      Math.min(
+        (strays[0]?.at ?? NEVER) + offer,
+        earliest(transactions, ({ waiting, startedAt }) => (waiting === null ? NEVER : startedAt + offer)),
+      ),
     onExpiry: expireStrays,
   },
   {
@@ -169,16 +173,15 @@ function expireOffers(context: Context, call: Call, now: number): Outcome {
   return changed(call, leaving('offer-refused'));
 }
 
-/** Requests of strangers that nobody inside accepted. */
+/** Messages of strangers that nobody inside accepted. */
 function expireStrays(context: Context, call: Call, now: number): Outcome {
   const { offer } = context.timers();
   const isDue = ({ waiting, startedAt }: Transaction) => waiting !== null && now >= startedAt + offer;
   const due = call.transactions.filter(isDue);
   call.transactions = call.transactions.filter((one) => !isDue(one));
-  return unchanged(
-    call,
-    due.map((one) => strayRefusal(one, 'got no answer')),
-  );
+  const held = call.strays.filter(({ at }) => now >= at + offer);
+  call.strays = call.strays.filter((one) => !held.includes(one));
+  return unchanged(call, [...due.map((one) => strayRefusal(one, 'got no answer')), ...held.map(heldRefusal)]);
 }
 
 /** A 2xx that was never acknowledged. Where the caller has acknowledged another, it takes no part in this one. */
@@ -242,9 +245,11 @@ export function endCall(context: Context, call: Call, reason: EndReason, now: nu
   // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come. One
   // that only found no place may find one when it is answered.
   if (reason !== 'over-limit' && reason !== 'ringing-timeout') dropDescriptions(call);
+  const refusals = call.strays.map(heldRefusal);
+  call.strays = [];
   context.leave(call);
   const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
-  return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0));
+  return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0), refusals);
 }
 
 /** Nothing that this call's messages described is kept. */

@@ -147,7 +147,7 @@ export function agree(
     const detail = `the answer has ${lines} m= lines, the offer ${offer.session.streams.length}`;
     problems.push({ reason: 'fewer-streams', detail });
   }
-  const whole = before === null ? answer : padded(answer, offer.session);
+  const whole = padded(answer, offer.session);
   const carried = carryHold(whole, before?.sides[otherSide(offerSide)]);
   const sides: [Description, Description] = offerSide === 0 ? [offer, carried] : [carried, offer];
   dialog.agreed = { offerSide, sides };

@@ -136,7 +136,8 @@ function onInviteFailure(
   return endCall(context, call, status === 487 ? 'cancelled' : 'failed', now);
 }
 
-function keepRinging({ timers }: Context, call: Call, now: number): void {
+/** A provisional response: nobody has given up. */
+export function keepRinging({ timers }: Context, call: Call, now: number): void {
   if (call.state !== 'calling' && call.state !== 'ringing') return;
   call.state = 'ringing';
   // RFC 3261 9.1: after a CANCEL the end is 64*T1 away at most, whatever still rings.

@@ -142,7 +142,8 @@ function addOffer(gathering: Gathering, offer: Description, side: Side, dialog: 
   const { session, owner } = offer;
   const previous = dialog?.agreed?.sides[otherSide(side)].session.streams;
   for (let index = 0; index < session.streams.length; index++) {
-    const before = previous?.[index] ?? null;
+    const known = previous?.[index];
+    const before = known !== undefined && isEnabled(known) ? known : null;
     addStream(gathering, {
       side,
       index,

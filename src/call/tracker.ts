@@ -1,3 +1,4 @@
+import { parseAddress } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Announcements, announce, announceCandidates } from './announced.ts';
 import { type Call, callCount, callHash, type EndReason, otherSide, type Transaction } from './call.ts';
@@ -25,7 +26,8 @@ import {
   onTrickle,
   startAttempt,
 } from './requests.ts';
-import { onResponse } from './responses.ts';
+import { keepRinging, onResponse } from './responses.ts';
+import { acknowledge, answeredByStray, holdStray, takeAccepted } from './strays.ts';
 import { addAddress, answeredTransaction, isParty, isRetransmission } from './transactions.ts';
 import { createWaiting } from './waiting.ts';
 import type { Side } from './wanted.ts';
@@ -80,8 +82,20 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
     const incoming = { message, arrival, bodies };
-    const outcomes = take(incoming);
+    const outcomes = [...take(incoming), ...takeStrays(incoming)];
     takeDown(incoming);
+    return outcomes;
+  }
+
+  /** What waited for its sender to become the party's is done now. */
+  function takeStrays({ message: { callId }, arrival: { now } }: Incoming): readonly Outcome[] {
+    const outcomes: Outcome[] = [];
+    for (const call of byCallId.get(callId) ?? NO_CALLS) {
+      if (call.strays.length === 0) continue;
+      for (const held of takeAccepted(context, call, now)) {
+        outcomes.push(...(held.message.status === 0 ? inDialog(held, onAck) : answer(call, held)));
+      }
+    }
     return outcomes;
   }
 
@@ -148,6 +162,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const failed = legs.find((call) => mayTryAgain(call, message));
     if (failed !== undefined && failed.state !== 'ended') {
       startAnew(failed, arrival);
+      learnContact(failed, 0, incoming);
       return [startAttempt(context, failed, incoming)];
     }
     if (failed === undefined && all.length >= MAX_LEGS) {
@@ -159,6 +174,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     else startAnew(failed, arrival);
     // A device that has one Call-ID for all of its calls begins another.
     if (failed !== undefined && all.every(({ state }) => state === 'ended')) call.announced.length = 0;
+    learnContact(call, 0, incoming);
     const { source, now } = arrival;
     const bytes = message.sdp.kind === 'sdp' ? message.sdp.bytes.length : 0;
     if (!admission.isInside(source.address)) {
@@ -294,6 +310,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const { message, arrival } = incoming;
     const legs = byCallId.get(message.callId);
     if (legs === undefined) return NONE;
+    for (const call of legs) acknowledge(context, call, message, arrival);
+    const before = takeStrays(incoming);
     const matches: (Match & { readonly starts: boolean; readonly ends: boolean })[] = [];
     let known = false;
     for (const call of legs) {
@@ -319,15 +337,35 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       const isOwn = admission.isInside(arrival.source.address);
       for (const { call, side, starts, ends } of chosen) {
         if (isOwn && starts && !ends) addAddress(call, otherSide(side), arrival.destination.address);
+        if (starts) learnContact(call, side, incoming);
       }
-      return chosen.map((match) => signOfLife(match.call, arrival, handler(context, match, incoming)));
+      const own = chosen.map((match) => signOfLife(match.call, arrival, handler(context, match, incoming)));
+      return before.length === 0 ? own : [...before, ...own];
     }
-    if (matches.length > 0 && message.method !== 'ACK' && admission.isInside(arrival.destination.address)) {
-      return matches.map((match) => onStray(context, match, incoming));
+    if (matches.length > 0 && admission.isInside(arrival.destination.address)) {
+      return matches.map((match) => {
+        if (message.method !== 'ACK') return onStray(context, match, incoming);
+        holdStray(match.call, incoming);
+        return unchanged(match.call);
+      });
     }
-    if (known || handler === onOther) return NONE;
+    if (known || handler === onOther) return before;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;
     return [unchanged(legs[0]!, [{ reason: 'wrong-dialog', detail }])];
+  }
+
+  /**
+   * Where a party wants its requests sent (RFC 3261 12.1.1, 12.2) it is reached, and may send from: it could name that
+   * host in its description as well. None outside is reached at an address inside.
+   */
+  function learnContact(call: Call, side: Side, { message, arrival }: Incoming): void {
+    const { contact, status } = message;
+    const names = status === 0 ? message.method : status > 100 && status < 300 ? message.cseqMethod : '';
+    if (contact === '' || (names !== 'INVITE' && names !== 'UPDATE')) return;
+    const address = parseAddress(contact);
+    if (address === null || address === call.parties[side]) return;
+    if (!admission.isInside(arrival.source.address) && admission.isOpenable(address)) return;
+    addAddress(call, side, address);
   }
 
   /**
@@ -353,18 +391,51 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const method = message.cseqMethod;
     const legs = byCallId.get(message.callId) ?? NO_CALLS;
     const outcomes: Outcome[] = [];
-    for (const call of legs) {
-      const transaction = answeredTransaction(context, call, message, arrival);
-      if (transaction === undefined) continue;
-      const refused = enter(call, transaction, message.status, arrival.now);
-      const outcome = refused ?? onResponse(context, call, transaction, incoming);
-      const accepts = message.status >= 200 && message.status < 300;
-      outcomes.push(accepts ? signOfLife(call, arrival, outcome) : outcome);
-      settle(call);
-    }
+    for (const call of legs) outcomes.push(...answer(call, incoming));
+    if (outcomes.length > 0) return outcomes;
+    for (const call of legs) outcomes.push(...strayAnswer(call, incoming));
     if (outcomes.length > 0 || message.sdp.kind === 'none' || !DESCRIBING.has(method)) return outcomes;
     const detail = `${message.status} to ${method} from ${arrival.source.address} with a session description`;
     return [unchanged(legs[0] ?? null, [{ reason: 'response-without-request', detail }])];
+  }
+
+  function answer(call: Call, incoming: Incoming): readonly Outcome[] {
+    const { message, arrival } = incoming;
+    const transaction = answeredTransaction(context, call, message, arrival);
+    return transaction === undefined ? NONE : [answered(call, transaction, incoming)];
+  }
+
+  function answered(call: Call, transaction: Transaction, incoming: Incoming): Outcome {
+    const { message, arrival } = incoming;
+    learnContact(call, otherSide(transaction.side), incoming);
+    const refused = enter(call, transaction, message.status, arrival.now);
+    const outcome = refused ?? onResponse(context, call, transaction, incoming);
+    settle(call);
+    const accepts = message.status >= 200 && message.status < 300;
+    return accepts ? signOfLife(call, arrival, outcome) : outcome;
+  }
+
+  /**
+   * A response from another address than the request went to. A host inside that answers from another of its addresses
+   * answers for itself; who hung up inside is done, whoever says so. Everything else waits for the one who asked.
+   */
+  function strayAnswer(call: Call, incoming: Incoming): readonly Outcome[] {
+    const { message, arrival } = incoming;
+    const transaction = answeredByStray(call, message, arrival.destination.address);
+    if (transaction === undefined) return NONE;
+    const { status } = message;
+    if (!admission.isInside(arrival.destination.address)) {
+      if (!admission.isInside(arrival.source.address)) return NONE;
+      addAddress(call, otherSide(transaction.side), arrival.source.address);
+      return [answered(call, transaction, incoming)];
+    }
+    if (transaction.method === 'BYE') {
+      const isOver = status >= 200 && status !== 401 && status !== 407;
+      return [isOver ? answered(call, transaction, incoming) : unchanged(call)];
+    }
+    if (status < 200 && transaction === call.invite) keepRinging(context, call, arrival.now);
+    holdStray(call, incoming);
+    return [unchanged(call)];
   }
 
   function newCall(message: SipMessage, { source, destination, now }: Arrival): Call {
@@ -387,6 +458,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       dialogs: [],
       pastTags: [],
       transactions: [],
+      strays: [],
       announced: announcedIn(message.callId),
       acknowledges: false,
       cancelled: false,

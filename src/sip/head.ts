@@ -71,8 +71,12 @@ const RACK = 9;
 const CONTENT_ENCODING = 10;
 const EXPIRES = 11;
 const SESSION_EXPIRES = 12;
-const SLOTS = 13;
+const CONTACT = 13;
+const SLOTS = 14;
 const NOT_READ = -1;
+const QUESTION = 0x3f;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 
 const NAMES: readonly string[] = [
   'call-id',
@@ -88,6 +92,7 @@ const NAMES: readonly string[] = [
   'content-encoding',
   'expires',
   'session-expires',
+  'contact',
 ];
 
 const NAME_BYTES = NAMES.map(nameBytes);
@@ -207,7 +212,7 @@ function toldValue(text: string, slot: number): string {
 
 /** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
 function mayDiffer(slot: number): boolean {
-  return slot === VIA || slot === EXPIRES || slot === SESSION_EXPIRES;
+  return slot === VIA || slot === CONTACT || slot === EXPIRES || slot === SESSION_EXPIRES;
 }
 
 /** RFC 3261 7.3.3, RFC 4028 section 10. */
@@ -223,6 +228,8 @@ function compactSlotOf(letter: number): number {
       return CALL_ID;
     case 0x6c: // l
       return CONTENT_LENGTH;
+    case 0x6d: // m
+      return CONTACT;
     case 0x74: // t
       return TO;
     case 0x76: // v
@@ -263,6 +270,7 @@ function slotOfC(bytes: Uint8Array, start: number): number {
     case 0x73: // cs
       return CSEQ;
   }
+  if ((bytes[start + 4]! | 0x20) === 0x61) return CONTACT; // conta
   switch (bytes[start + 8]! | 0x20) {
     case 0x6c: // content-l
       return CONTENT_LENGTH;
@@ -414,6 +422,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     cseqMethod,
     branch: own(branch),
     sentBy: own(sentBy),
+    contact: own(contactHost(bytes, text)),
     rseq: readNumber(bytes, RSEQ),
     rack: starts[RACK]! < 0 ? null : readRack(bytes, text, starts[RACK]!, ends[RACK]!),
     sessionExpires: readNumber(bytes, SESSION_EXPIRES),
@@ -468,6 +477,33 @@ function endOfSentBy(bytes: Uint8Array, start: number, end: number): number {
   let i = start;
   while (i < end && bytes[i]! !== SEMICOLON && bytes[i]! !== COMMA) i++;
   return i;
+}
+
+/**
+ * The host of the first Contact: what follows the user part, up to a port or a parameter. A name in quotes may contain
+ * anything, a user part semicolons and question marks (RFC 3261 25.1).
+ */
+function contactHost(bytes: Uint8Array, text: string): string {
+  const end = ends[CONTACT]!;
+  let start = starts[CONTACT]!;
+  if (start < 0) return '';
+  if (bytes[start] === QUOTE) start = endOfQuoted(bytes, start, end);
+  if (start < 0) return '';
+  const scheme = indexOfCode(bytes, COLON, start, end);
+  if (scheme === end) return '';
+  const isBracketed = indexOfCode(bytes, LESS, start, scheme) < scheme;
+  const uriEnd = indexOfCode(bytes, isBracketed ? GREATER : COMMA, scheme, end);
+  const host = Math.max(scheme, text.lastIndexOf('@', uriEnd - 1)) + 1;
+  if (bytes[host] === OPEN_BRACKET)
+    return textBetween(text, host + 1, indexOfCode(bytes, CLOSE_BRACKET, host, uriEnd));
+  let i = host;
+  while (i < uriEnd && bytes[i] !== COLON && bytes[i] !== SEMICOLON && bytes[i] !== QUESTION) i++;
+  return textBetween(text, host, trimEnd(bytes, host, i));
+}
+
+/** What is longer than any host name (RFC 1035 2.3.4) is none. */
+function textBetween(text: string, start: number, end: number): string {
+  return end - start > 255 ? '' : text.slice(start, end);
 }
 
 /** The number a header begins with, null when it is absent, no number, or over 32 bits. */

@@ -24,6 +24,8 @@ export interface SipMessage {
   /** `branch` and sent-by of the topmost Via. */
   readonly branch: string;
   readonly sentBy: string;
+  /** Host in the URI of the first Contact, without brackets; '' without one. */
+  readonly contact: string;
   /** RSeq of a reliable provisional response (RFC 3262), null otherwise. */
   readonly rseq: number | null;
   /** RAck of a PRACK. */

@@ -88,3 +88,150 @@ describe("requests from another address than the party's", () => {
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50']);
   });
 });
+
+const contact = (address: string, port = 5060) => [`Contact: <sip:x@${address}:${port};transport=udp>`];
+const OFFERED = sdp('192.0.2.10', [40000]);
+const BY_NODE = 'udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50';
+
+describe('responses from an address that was not asked', () => {
+  function asked(statuses: readonly string[], scene: Scene = createScene(inside)): Scene {
+    scene.send(phone, trunk, sip('INVITE', { body: OFFERED }));
+    for (const status of statuses) scene.send(node, phone, sip(`${status} INVITE`, { to: 'b', body: MOVED }));
+    assert.deepEqual(scene.open(), [OPEN], 'they wait');
+    assert.deepEqual(scene.refusals(), []);
+    return scene;
+  }
+
+  test('count once the host inside has acknowledged them there', () => {
+    const scene = asked(['183', '200']);
+    scene.send(phone, node, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+    scene.send(node, phone, sip('BYE', { from: 'b', to: 'a', cseq: 9 }));
+    scene.send(phone, node, sip('200 BYE', { from: 'b', to: 'a', cseq: 9 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.deepEqual(scene.refusals(), ['not-inside']);
+  });
+
+  test('or elsewhere: the tag, or the 2xx, has come from nowhere else', () => {
+    const scene = asked(['200']);
+    scene.send(phone, host('198.51.100.22'), sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50']);
+  });
+
+  test('a reliable 183 counts with its PRACK', () => {
+    const scene = createScene(inside);
+    scene.send(phone, trunk, sip('INVITE', { body: OFFERED }));
+    scene.send(
+      node,
+      phone,
+      sip('183 INVITE', { to: 'b', body: MOVED, headers: ['RSeq: 1', 'Require: 100rel'] }),
+    );
+    scene.send(phone, node, sip('PRACK', { to: 'b', cseq: 2, headers: ['RAck: 1 1 INVITE'] }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+  });
+
+  test('a refusal that is acknowledged ends the call, one that is not does not', () => {
+    for (const [branch, open] of [
+      ['z9hG4bK-call-1@example.com-1-INVITE', []],
+      ['z9hG4bK-other', [OPEN]],
+    ] as const) {
+      const scene = createScene(inside);
+      scene.send(phone, trunk, sip('INVITE', { body: OFFERED }));
+      scene.send(node, phone, sip('486 INVITE', { to: 'b' }));
+      scene.send(phone, trunk, sip('ACK', { to: 'b', branch }));
+      scene.wait(1_000);
+      assert.deepEqual(scene.open(), open);
+    }
+  });
+
+  test('the answer to a re-INVITE waits for its ACK as well', () => {
+    const scene = createScene(inside);
+    scene.send(phone, trunk, sip('INVITE', { body: OFFERED }));
+    scene.send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp('198.51.100.20', [20000]) }));
+    scene.send(phone, trunk, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    scene.send(phone, trunk, sip('INVITE', { to: 'b', cseq: 2, body: OFFERED }));
+    scene.send(node, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: MOVED }));
+    assert.deepEqual(scene.open(), [OPEN]);
+    scene.send(phone, trunk, sip('ACK', { to: 'b', cseq: 2, branch: 'z9hG4bK-ack2' }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+  });
+
+  test('nothing counts that is not acknowledged, or has been answered by the party that was asked', () => {
+    const scene = asked(['200']);
+    scene.send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp('198.51.100.20', [20000]) }));
+    scene.send(phone, trunk, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.deepEqual(scene.open(), [OPEN]);
+    scene.send(trunk, phone, sip('183 INVITE', { to: 'c' }));
+    scene.wait(180_001);
+    assert.deepEqual(scene.open(), [OPEN]);
+    assert.deepEqual(scene.refusals(), ['not-inside', 'response-without-request']);
+  });
+
+  test('who has hung up inside is done, whoever says so, but for a challenge', () => {
+    const scene = answered();
+    scene.send(phone, trunk, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(node, phone, sip('401 BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), [OPEN]);
+    scene.send(node, phone, sip('200 BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('a host inside with two addresses may answer from either', () => {
+    const scene = createScene(inside);
+    scene.send(trunk, phone, sip('INVITE', { body: sdp('198.51.100.20', [20000]) }));
+    scene.send(host('192.0.2.11'), trunk, sip('200 INVITE', { to: 'b', body: sdp('192.0.2.11', [40000]) }));
+    assert.deepEqual(scene.open(), ['udp 192.0.2.11:40000-40001 < 198.51.100.20']);
+  });
+});
+
+describe('the address of a Contact', () => {
+  const invited = (named: string, scene: Scene = createScene(inside)) => {
+    scene.send(trunk, phone, sip('INVITE', { headers: contact(named) }));
+    scene.send(phone, trunk, sip('200 INVITE', { to: 'b', body: OFFERED }));
+    return scene;
+  };
+
+  test('is the party that named it: its ACK is the answer, its BYE needs no answer', () => {
+    const scene = invited('198.51.100.21');
+    scene.send(node, phone, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack', body: MOVED }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+    scene.send(node, phone, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.wait(32_001);
+    assert.deepEqual(scene.open(), []);
+    assert.deepEqual(scene.refusals(), ['not-inside']);
+  });
+
+  test('which somebody else named, or that is inside, is nothing', () => {
+    const scene = invited('192.0.2.77');
+    scene.send(host('192.0.2.77'), phone, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(
+      node,
+      phone,
+      sip('ACK', { to: 'b', branch: 'z9hG4bK-ack', body: MOVED, headers: contact('198.51.100.21') }),
+    );
+    scene.wait(32_001);
+    assert.deepEqual(scene.open(), [OPEN]);
+  });
+
+  test('an ACK from elsewhere counts when its sender is accepted later', () => {
+    const scene = invited('203.0.113.9');
+    scene.send(node, phone, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack', body: MOVED }));
+    assert.deepEqual(scene.open(), [OPEN], 'it waits');
+    scene.send(node, phone, sip('OPTIONS', { to: 'b', cseq: 2 }));
+    scene.send(phone, node, sip('200 OPTIONS', { to: 'b', cseq: 2 }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+  });
+
+  test('of a redirect (3xx) is nobody yet', () => {
+    const scene = createScene(inside);
+    scene.send(phone, trunk, sip('INVITE', { body: OFFERED }));
+    scene.send(trunk, phone, sip('302 INVITE', { to: 'b', headers: contact('198.51.100.21') }));
+    scene.send(phone, trunk, sip('ACK', { to: 'b', branch: 'z9hG4bK-call-1@example.com-1-INVITE' }));
+    scene.send(phone, trunk, sip('INVITE', { cseq: 2, body: OFFERED }));
+    scene.send(node, phone, sip('200 INVITE', { to: 'c', cseq: 2, body: MOVED }));
+    assert.deepEqual(scene.open(), [OPEN]);
+  });
+});

@@ -155,6 +155,12 @@ describe('responses', () => {
       scene.send(stranger, inside, sip(`${status} INVITE`, { to: 'b', body: sdp('203.0.113.66', [666]) }));
     }
     assert.deepEqual(scene.open(), before);
+    assert.deepEqual(scene.refusals(), [], 'whoever asked may go on with it yet');
+    scene.send(inside, outside, sip('CANCEL'));
+    scene.send(outside, inside, sip('487 INVITE', { to: 'c' }));
+    scene.send(inside, outside, sip('ACK', { to: 'c', branch: 'z9hG4bK-call-1@example.com-1-INVITE' }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
     assert.deepEqual(scene.refusals(), ['response-without-request', 'response-without-request']);
   });
 

@@ -95,6 +95,7 @@ function callOf(callId: string): Call {
     dialogs: [],
     pastTags: [],
     transactions: [],
+    strays: [],
     announced: [],
     acknowledges: false,
     cancelled: false,

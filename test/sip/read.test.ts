@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
+import { printable } from '../../src/printable.ts';
 import type { SipErrorReason } from '../../src/sip/message.ts';
 import { readSip } from '../../src/sip/read.ts';
 import { bytesOf, invite, mustRead, mustRefuse, OFFER } from './messages.ts';
@@ -40,6 +41,7 @@ describe('the messages of RFC 3261 section 24.2', () => {
       cseqMethod: 'INVITE',
       branch: 'z9hG4bKnashds8',
       sentBy: 'pc33.atlanta.example.com',
+      contact: 'pc33.atlanta.example.com',
       rseq: null,
       rack: null,
       sessionExpires: null,
@@ -445,5 +447,33 @@ describe('limits', () => {
       'bad-content-length',
     );
     assert.equal(mustRead(readSip(bye(), { stream: true })).cseq, 231);
+  });
+});
+
+describe('the host of a Contact (RFC 3261 20.10)', () => {
+  for (const [value, expected] of [
+    ['<sip:x@192.0.2.1:5060;transport=tcp>;expires=60', '192.0.2.1'],
+    ['<sip:192.0.2.1>', '192.0.2.1'],
+    ['"a <b@c>, d" <sips:+1;phone-context=x@[2001:db8::1]:5061;ob>', '2001:db8::1'],
+    ['sip:x@example.com;q=0.5, <sip:y@192.0.2.1>', 'example.com'],
+    ['<sip:a@192.0.2.1>, <sip:b@192.0.2.2>', '192.0.2.1'],
+    ['Bob <sip:x@192.0.2.1?a=b>', '192.0.2.1'],
+    ['*', ''],
+    ['"x', ''],
+    ['<sip:x@[2001:db8::1', '2001:db8::1'],
+    [`<sip:x@${'a'.repeat(300)}>`, ''],
+  ] as const) {
+    it(printable(value, 60), () => {
+      for (const name of ['Contact', 'm', 'CONTACT ']) {
+        assert.equal(mustRead(readSip(bye(`${name}: ${value}`))).contact, expected);
+      }
+    });
+  }
+
+  it('of the first of several headers', () => {
+    assert.equal(
+      mustRead(readSip(bye('m: <sip:a@192.0.2.1>', 'Contact: <sip:b@192.0.2.2>'))).contact,
+      '192.0.2.1',
+    );
   });
 });
