@@ -1,0 +1,108 @@
+import type { Buffer } from 'node:buffer';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Architecture, PackageDescription, PackageFile } from './pkg.ts';
+
+export const root = fileURLToPath(new URL('../..', import.meta.url));
+
+/**
+ * What packages of this project have in common. It has no public address yet: those here are to be set at the first
+ * release, as in the Makefiles. `release`: the executable runs on every FreeBSD from 14.1 on.
+ */
+export const project = {
+  version: (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
+  maintainer: 'pinholed@pinholed.invalid',
+  www: 'https://pinholed.invalid/',
+  categories: ['net'],
+  licenses: ['BSD2CLAUSE'],
+  release: '*',
+} as const satisfies Partial<PackageDescription>;
+
+/** A file of the checkout as a file of a package. */
+export function file(from: string, path: string, mode = 0o644): PackageFile {
+  return { path, content: readFileSync(join(root, from)), mode };
+}
+
+/**
+ * Every file below a folder of the checkout, at the same place below `to`. Those that begin with `#!` may be executed.
+ */
+export function tree(from: string, to: string): PackageFile[] {
+  const folder = join(root, from);
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+    .sort();
+  return names.map((name) => {
+    const content = readFileSync(join(folder, name));
+    return {
+      path: `${to}/${name}`,
+      content,
+      mode: content.subarray(0, 2).toString() === '#!' ? 0o755 : 0o644,
+    };
+  });
+}
+
+/** The executable that was built for it. Throws when there is none. */
+export function builtExecutable(architecture: Architecture): Buffer {
+  const path = `build/freebsd/pinholed-${architecture}`;
+  if (!existsSync(join(root, path))) throw new Error(`no ${path}: npm run build:freebsd -- ${architecture}`);
+  return readFileSync(join(root, path));
+}
+
+/** Executable, service script and manual pages. */
+export function programFiles(executable: Buffer): PackageFile[] {
+  return [
+    { path: '/usr/local/bin/pinholed', content: executable, mode: 0o555 },
+    file('packaging/freebsd/rc.d/pinholed', '/usr/local/etc/rc.d/pinholed', 0o555),
+    file('packaging/man/pinholed.8', '/usr/local/share/man/man8/pinholed.8'),
+    file('packaging/man/pinholed.yaml.5', '/usr/local/share/man/man5/pinholed.yaml.5'),
+    file('LICENSE', '/usr/local/share/licenses/pinholed/BSD2CLAUSE'),
+  ];
+}
+
+export const account = '_pinholed';
+
+/** The account that reads packets; it owns nothing that it could change. pkg runs this with PKG_ROOTDIR set below another root. */
+export const addAccount = `# The account that reads packets.
+PW="/usr/sbin/pw\${PKG_ROOTDIR:+ -R \${PKG_ROOTDIR}}"
+if ! \${PW} groupshow ${account} >/dev/null 2>&1; then
+	\${PW} groupadd ${account}
+fi
+if ! \${PW} usershow ${account} >/dev/null 2>&1; then
+	\${PW} useradd ${account} -g ${account} -d /nonexistent -s /usr/sbin/nologin -c "pinholed"
+fi
+`;
+
+/** Nothing of a removed program stays: rules, states, account, journal. Not at an upgrade. */
+export const removeTraces = `if [ -n "\${PKG_UPGRADE}" ]; then
+	exit 0
+fi
+rm -rf /var/db/pinholed /var/run/pinholed.sock /var/run/pinholed.pid*
+PW="/usr/sbin/pw\${PKG_ROOTDIR:+ -R \${PKG_ROOTDIR}}"
+if \${PW} usershow ${account} >/dev/null 2>&1; then
+	\${PW} userdel ${account}
+fi
+if \${PW} groupshow ${account} >/dev/null 2>&1; then
+	\${PW} groupdel ${account}
+fi
+exit 0
+`;
+
+/** Ends every call, stops the daemon and empties its anchors, so that neither rule nor state of it is left. */
+export const stopForGood = `if [ -n "\${PKG_UPGRADE}" ]; then
+	exit 0
+fi
+if /usr/local/etc/rc.d/pinholed onestatus >/dev/null 2>&1; then
+	/usr/local/bin/pinholed flush >/dev/null 2>&1
+	/usr/local/etc/rc.d/pinholed onestop
+fi
+for anchor in pinholed userrules/pinholed; do
+	for shard in $(/sbin/pfctl -a "\${anchor}" -s Anchors 2>/dev/null) "\${anchor}"; do
+		for kind in rules nat; do
+			/sbin/pfctl -q -a "\${shard}" -F "\${kind}" 2>/dev/null
+		done
+	done
+done
+exit 0
+`;
