@@ -1,0 +1,24 @@
+<?php
+
+/*
+ * Copyright (c) 2026 The pinholed authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+namespace OPNsense\Pinholed;
+
+use OPNsense\Core\Backend;
+
+class CallsController extends \OPNsense\Base\IndexController
+{
+    public function indexAction()
+    {
+        $backend = new Backend();
+        $calls = json_decode($backend->configdRun('pinholed calls'), true);
+        $stats = json_decode($backend->configdRun('pinholed stats'), true);
+        $this->view->running = is_array($calls['calls'] ?? null);
+        $this->view->calls = CallTable::rows($calls['calls'] ?? []);
+        $this->view->refusals = CallTable::refusals($stats['refusals'] ?? []);
+        $this->view->pick('OPNsense/Pinholed/calls');
+    }
+}

@@ -1,0 +1,81 @@
+<?php
+
+/*
+ * Copyright (c) 2026 The pinholed authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+namespace OPNsense\Pinholed;
+
+/**
+ * The calls as the page shows them: plain text, which whoever writes it into a page has to escape.
+ */
+class CallTable
+{
+    /**
+     * @param array $calls as "pinholed calls --json" has them
+     * @return array rows
+     */
+    public static function rows(array $calls)
+    {
+        return array_values(array_map(function ($call) {
+            $end = self::text($call['endReason'] ?? '');
+            return [
+                'call' => preg_match('/^[0-9a-f]{16}$/D', $call['call'] ?? '') ? $call['call'] : '',
+                'from' => self::text($call['from'] ?? ''),
+                'to' => self::text($call['to'] ?? ''),
+                'parties' => implode(' - ', array_map([self::class, 'text'], self::listed($call['parties'] ?? []))),
+                'state' => self::text($call['state'] ?? '') . ($end == '' ? '' : ': ' . $end),
+                'age' => self::span($call['age'] ?? 0),
+                'pinholes' => array_map([self::class, 'pinhole'], self::listed($call['pinholes'] ?? [])),
+                'packets' => (int)($call['packets'] ?? 0),
+                'ended' => ($call['state'] ?? '') == 'ended',
+            ];
+        }, array_filter($calls, 'is_array')));
+    }
+
+    /**
+     * @param array $refusals reason => count
+     * @return array of ['reason', 'count'], the most frequent first
+     */
+    public static function refusals(array $refusals)
+    {
+        arsort($refusals);
+        $result = [];
+        foreach (array_filter($refusals) as $reason => $count) {
+            $result[] = ['reason' => self::text($reason), 'count' => (int)$count];
+        }
+        return $result;
+    }
+
+    private static function pinhole($pinhole)
+    {
+        $ports = self::listed($pinhole['ports'] ?? []) + [0, 0];
+        return sprintf(
+            '%s %s port %s, %d packets',
+            self::text($pinhole['protocol'] ?? ''),
+            self::text($pinhole['address'] ?? ''),
+            Ports::text([(int)$ports[0], (int)$ports[1]], '-'),
+            (int)($pinhole['packets'] ?? 0)
+        );
+    }
+
+    private static function listed($value)
+    {
+        return is_array($value) ? array_values($value) : [];
+    }
+
+    /** Bytes of the network came as Latin-1 characters. What steers a terminal or turns text around is left out. */
+    private static function text($value)
+    {
+        $steering = '/[\x{0}-\x{1f}\x{7f}-\x{9f}\x{200b}-\x{200f}\x{2028}-\x{202e}\x{2066}-\x{2069}\x{feff}]/u';
+        return is_scalar($value) ? (string)preg_replace($steering, '', (string)$value) : '';
+    }
+
+    private static function span($seconds)
+    {
+        $seconds = (int)$seconds;
+        $rest = gmdate('i:s', $seconds);
+        return $seconds < 3600 ? $rest : intdiv($seconds, 3600) . ':' . $rest;
+    }
+}

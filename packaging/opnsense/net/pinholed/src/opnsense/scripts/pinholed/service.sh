@@ -1,0 +1,41 @@
+#!/bin/sh
+
+# service.sh start|stop|restart|reload
+#
+# A reload starts the daemon anew only where a setting asks for it, and does nothing where none has changed. Where the
+# rules that hand SIP to the daemon depend on it (pinholed_follows), they come and go right after it.
+
+filter()
+{
+	if grep -q '^pinholed_follows="YES"' /etc/rc.conf.d/pinholed; then
+		/usr/local/sbin/configctl filter reload skip_alias
+	fi
+}
+
+case "$1" in
+start|restart)
+	/usr/local/opnsense/scripts/pinholed/setup.sh
+	service pinholed "$1"
+	status=$?
+	filter
+	exit ${status}
+	;;
+stop)
+	service pinholed stop
+	status=$?
+	filter
+	exit ${status}
+	;;
+reload)
+	case "$(/usr/local/opnsense/scripts/pinholed/settings.php write)" in
+	unchanged)
+		;;
+	reload)
+		service pinholed reload
+		;;
+	*)
+		service pinholed restart
+		;;
+	esac
+	;;
+esac

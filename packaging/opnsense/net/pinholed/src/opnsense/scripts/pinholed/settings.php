@@ -1,0 +1,65 @@
+#!/usr/local/bin/php
+<?php
+
+/*
+ * Copyright (c) 2026 The pinholed authors
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+/*
+ * settings.php write          writes the daemon's file; says unchanged, reload or restart
+ * settings.php check FORM     says what the daemon finds wrong with a form (base64 of JSON) that is not saved yet
+ * settings.php found          what this firewall's own rules say about external addresses and uplinks, as JSON
+ */
+
+require_once('config.inc');
+require_once('util.inc');
+require_once('interfaces.inc');
+require_once('filter.inc');
+require_once('plugins.inc.d/pinholed.inc');
+
+use OPNsense\Pinholed\DaemonSettings;
+use OPNsense\Pinholed\Pinholed;
+
+function write($settings)
+{
+    $before = is_file(DaemonSettings::FILE) ? DaemonSettings::read(file_get_contents(DaemonSettings::FILE)) : null;
+    $step = DaemonSettings::step($before, $settings);
+    if ($step != 'unchanged') {
+        $new = DaemonSettings::FILE . '.new';
+        file_put_contents($new, DaemonSettings::text($settings));
+        chmod($new, 0644);
+        rename($new, DaemonSettings::FILE);
+    }
+    return $step;
+}
+
+function check($settings)
+{
+    $file = tempnam('/tmp', 'pinholed');
+    file_put_contents($file, DaemonSettings::text($settings));
+    exec('/usr/local/bin/pinholed check --config ' . escapeshellarg($file) . ' 2>&1', $lines, $status);
+    unlink($file);
+    return $status == 0 ? '' : implode("\n", $lines);
+}
+
+$task = $argv[1] ?? '';
+$form = $task == 'check' ? json_decode(base64_decode($argv[2] ?? ''), true) : (new Pinholed())->form();
+if (!is_array($form)) {
+    exit(1);
+}
+$machine = pinholed_machine($form);
+switch ($task) {
+    case 'write':
+        echo write(DaemonSettings::make($form, $machine)) . PHP_EOL;
+        break;
+    case 'check':
+        echo check(DaemonSettings::make($form, $machine)) . PHP_EOL;
+        break;
+    case 'found':
+        $settings = DaemonSettings::make(['nat' => 'rules', 'uplinks' => 'gateways'] + $form, $machine);
+        echo json_encode(['external' => $machine['external'], 'uplinks' => $settings['uplinks'] ?? []]) . PHP_EOL;
+        break;
+    default:
+        exit(1);
+}

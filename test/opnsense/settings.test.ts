@@ -1,0 +1,381 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { formatProblem } from '../../src/config/problem.ts';
+import { entries, kebab } from '../../src/config/schema.ts';
+import { hostile } from '../pfsense/hostile.ts';
+import { php, pluginFiles, withoutPhp } from './plugin.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const form: Fields = {
+  enabled: true,
+  mode: 'enforce',
+  interfaces: 'lan,opt2',
+  sipports: '5060',
+  siprules: 'follow',
+  position: 'after',
+  fail: 'closed',
+  inside: '',
+  mediaports: '10000-20000',
+  mediahosts: '',
+  tcpmedia: false,
+  outbound: false,
+  nat: 'rules',
+  uplinks: 'gateways',
+  loglevel: 'info',
+  plaincallid: false,
+  mappings: {},
+  peers: {},
+};
+
+const machine: Fields = {
+  interfaces: {
+    wan: { if: 'igb0', networks: ['203.0.113.2/24'] },
+    lan: { if: 'igb1', networks: ['192.168.1.0/24', '2001:db8:1::/64'] },
+    opt1: { if: 'igb2', networks: ['198.51.100.2/24'] },
+    opt2: { if: 'igb1_vlan20', networks: ['198.18.20.0/24'] },
+  },
+  gateways: [
+    { if: 'igb0', gateway: '203.0.113.1', ipprotocol: 'inet' },
+    { if: 'igb2', gateway: '198.51.100.1', ipprotocol: 'inet' },
+    { if: 'igb0', gateway: '2001:db8::1', ipprotocol: 'inet6' },
+    { if: 'igb1', gateway: '192.168.1.254', ipprotocol: 'inet' },
+  ],
+  external: [
+    {
+      external: 'interface:igb0',
+      hosts: ['192.168.1.10'],
+      translation: 'pinhole',
+      why: 'port forward "SIP to PBX"',
+    },
+  ],
+};
+
+function textOf(changed: Fields, on: Fields = {}): string {
+  const made = php<{ text: string; same: boolean }>({
+    task: 'settings',
+    form: { ...form, ...changed },
+    machine: { ...machine, ...on },
+  });
+  assert.ok(made.same, 'read again it is the same');
+  return made.text;
+}
+
+/** As the daemon reads it. */
+function settingsOf(changed: Fields, on: Fields = {}) {
+  const loaded = loadConfig(textOf(changed, on), 'pinholed.yaml');
+  if ('problems' in loaded) assert.fail(loaded.problems.map(formatProblem).join('\n'));
+  return loaded.settings;
+}
+
+describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
+  it('of a form as installed is what the daemon accepts', () => {
+    const settings = settingsOf({});
+    assert.deepEqual(
+      settings.inside.map(({ text }) => text),
+      ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7', '2001:db8:1::/64', '198.18.20.0/24'],
+    );
+    assert.deepEqual(settings.insideInterfaces, ['igb1', 'igb1_vlan20']);
+    assert.deepEqual(settings.freebsd.insideInterfaces, ['igb1', 'igb1_vlan20']);
+    assert.deepEqual(settings.mediaPorts, [[10000, 20000]]);
+    assert.equal(settings.fail, 'closed');
+    assert.deepEqual(settings.uplinks, [
+      { interface: 'igb0', gateway: '203.0.113.1' },
+      { interface: 'igb2', gateway: '198.51.100.1' },
+    ]);
+    assert.equal(settings.nat.length, 1);
+    assert.deepEqual(settings.nat[0]!.external, { interface: 'igb0' });
+    assert.equal(settings.nat[0]!.translation, 'pinhole');
+  });
+
+  it('names the divert port, the anchors and the lock that the rules and the system use', () => {
+    const { freebsd } = settingsOf({});
+    assert.equal(freebsd.divertPort, 8668);
+    assert.deepEqual([freebsd.anchor, freebsd.rdrAnchor, freebsd.binatAnchor], Array(3).fill('pinholed'));
+    assert.match(textOf({}), /"reload-lock": "\/tmp\/rules\.debug"/);
+  });
+
+  it('the daemon loads rules itself only for all SIP, passing unread', () => {
+    assert.equal(settingsOf({ fail: 'open', siprules: 'all' }).fail, 'open');
+    assert.equal(settingsOf({ fail: 'open', siprules: 'follow' }).fail, 'closed');
+    assert.equal(settingsOf({ fail: 'closed', siprules: 'all' }).fail, 'closed');
+  });
+
+  it('no pinhole where SIP is', () => {
+    const ports = settingsOf({ sipports: '5060,5080-5081', mediaports: '1024-65535' }).deniedPorts;
+    assert.ok(ports.some(([first, last]) => first === 5080 && last === 5081));
+    const known = DENIED_PORTS.map(([text]) => text);
+    assert.equal(ports.length, known.length + 1);
+  });
+
+  it('the plugin knows the ports that never open', () => {
+    const php = readFileSync(
+      `${pluginFiles}/opnsense/mvc/app/library/OPNsense/Pinholed/DaemonSettings.php`,
+      'utf8',
+    );
+    const [, list] = /DENIED_PORTS = \[(.*?)\];/s.exec(php)!;
+    assert.deepEqual(
+      [...list!.matchAll(/'([^']+)'/g)].map(([, port]) => port),
+      DENIED_PORTS.map(([text]) => String(text)),
+    );
+  });
+
+  it('external addresses from the table: addresses and interfaces', () => {
+    const mappings = {
+      one: { external: 'wan', hosts: '192.168.1.10', translation: 'pinhole', arrivesat: '' },
+      two: {
+        external: '203.0.113.9',
+        hosts: '192.168.1.11,192.168.1.12',
+        translation: 'ruleset',
+        arrivesat: '192.168.0.2',
+      },
+    };
+    const { nat } = settingsOf({ nat: 'list', mappings });
+    assert.deepEqual(nat[0]!.external, { interface: 'igb0' });
+    assert.equal(nat[1]!.hosts.length, 2);
+    assert.equal(nat[1]!.translation, 'ruleset');
+    assert.deepEqual(settingsOf({ nat: 'none', mappings }).nat, []);
+  });
+
+  it('peers', () => {
+    const peers = { one: { name: 'provider', networks: '192.0.2.0/24,198.51.100.7' } };
+    assert.equal(settingsOf({ peers }).peers[0]!.name, 'provider');
+  });
+
+  it('one way out needs no uplinks, nor does who wants none', () => {
+    const gateways = [{ if: 'igb0', gateway: '203.0.113.1', ipprotocol: 'inet' }];
+    assert.deepEqual(settingsOf({}, { gateways }).uplinks, []);
+    assert.deepEqual(settingsOf({ uplinks: 'none' }).uplinks, []);
+  });
+
+  it('hostile text in any field stays a value of its key, which the daemon refuses or takes as it is', () => {
+    const own = new Set(Object.keys(JSON.parse(textOf({}).replace(/^#.*\n/, '')) as object));
+    for (const text of hostile) {
+      const changed = {
+        nat: 'list',
+        mappings: { one: { external: text, hosts: text, translation: text, arrivesat: text } },
+        peers: { one: { name: text, networks: text } },
+      };
+      const fields = [
+        ...[
+          'mode',
+          'interfaces',
+          'sipports',
+          'inside',
+          'mediaports',
+          'mediahosts',
+          'loglevel',
+          'fail',
+          'siprules',
+        ].map((key) => ({ [key]: text })),
+        changed,
+      ];
+      for (const one of fields) {
+        const made = textOf(one, {
+          external: [{ external: text, hosts: [text], translation: text, why: text }],
+        });
+        assert.equal(
+          made.split('\n', 1)[0],
+          '# Written by Services: SIP Pinholes. Changes made here are lost.',
+        );
+        for (const key of Object.keys(JSON.parse(made.replace(/^#.*\n/, '')) as object))
+          assert.ok(own.has(key) || key === 'media-hosts' || key === 'peers' || key === 'denied-ports', key);
+        loadConfig(made, 'pinholed.yaml');
+      }
+    }
+  });
+});
+
+describe('OPNsense: what a change needs', { skip: withoutPhp }, () => {
+  const step = (before: Fields | null, after: Fields) => php<string>({ task: 'step', before, after });
+
+  it('nothing, a reload, or a restart', () => {
+    assert.equal(step({ nat: [], fail: 'open' }, { nat: [], fail: 'open' }), 'unchanged');
+    assert.equal(step({ nat: [], fail: 'open' }, { nat: [1], fail: 'open' }), 'reload');
+    assert.equal(step({ nat: [], fail: 'open' }, { nat: [1], fail: 'closed' }), 'restart');
+    assert.equal(step(null, { nat: [] }), 'restart');
+  });
+
+  it('a reload is enough for a key exactly when the table of settings says so', () => {
+    const { text } = php<{ text: string }>({
+      task: 'settings',
+      form: { ...form, mediahosts: '192.0.2.1' },
+      machine,
+    });
+    for (const key of Object.keys(JSON.parse(text.replace(/^#.*\n/, '')) as object)) {
+      const node = Object.entries(entries).find(([name]) => kebab(name) === key)![1];
+      const isLog = key === 'log';
+      const reloads = node.node === 'section' ? isLog : node.reload === 'reload';
+      assert.equal(step({ [key]: 1 }, { [key]: 2 }), reloads ? 'reload' : 'restart', key);
+    }
+  });
+});
+
+describe('OPNsense: what the daemon finds wrong is said at the field', { skip: withoutPhp }, () => {
+  const problems = (changed: Fields) => {
+    const made = { ...form, ...changed };
+    const loaded = loadConfig(textOf(changed), '/tmp/pinholedAbC');
+    assert.ok('problems' in loaded, 'something is wrong');
+    const said = loaded.problems.map(formatProblem).join('\n');
+    return Object.keys(php<object>({ task: 'problems', said, form: made })).sort();
+  };
+  const mapping = { external: '203.0.113.2', hosts: '192.168.1.10', translation: 'pinhole', arrivesat: '' };
+
+  for (const [name, changed, fields] of [
+    ['media ports', { mediaports: '20000-10000' }, ['mediaports']],
+    ['SIP ports', { sipports: '0' }, ['sipports']],
+    ['inside networks', { inside: '192.168.1.0/99' }, ['inside']],
+    ['media hosts', { mediahosts: 'nobody' }, ['mediahosts']],
+    [
+      'a host that is not inside',
+      { nat: 'list', mappings: { u1: { ...mapping, hosts: '8.8.8.8' } } },
+      ['mappings.mapping.u1.hosts'],
+    ],
+    [
+      'the second row',
+      { nat: 'list', mappings: { u1: mapping, u2: { ...mapping, external: 'x y' } } },
+      ['mappings.mapping.u2.external'],
+    ],
+    ['a peer', { peers: { p1: { name: 'a', networks: '300.1.1.1' } } }, ['peers.peer.p1.networks']],
+  ] as const)
+    it(name, () => assert.deepEqual(problems(changed), fields));
+});
+
+describe('OPNsense: external addresses read from the user’s rules', { skip: withoutPhp }, () => {
+  const forward = {
+    interface: 'wan',
+    protocol: 'udp',
+    source: { any: '1' },
+    destination: { network: 'wanip', port: '5060' },
+    target: '192.168.1.10',
+    'local-port': '5060',
+    descr: 'SIP to PBX',
+  };
+  const found = (forwards: readonly Fields[], oneToOne: readonly Fields[] = []) =>
+    php<readonly { external: string; hosts: string[]; translation: string }[]>({
+      task: 'external',
+      interfaces: machine['interfaces'],
+      hosts: { PBX: ['192.168.1.20'], MANY: ['192.0.2.1', '192.0.2.2'] },
+      ports: { SIP: ['5060:5061'], sip: ['5060'] },
+      forwards,
+      oneToOne,
+      sip: [[5060, 5060]],
+    }).map(({ external, hosts, translation }) => `${external} ${hosts.join('+')} ${translation}`);
+
+  for (const [name, rule, expected] of [
+    ['the address of an interface', forward, ['interface:igb0 192.168.1.10 pinhole']],
+    [
+      'an address',
+      { ...forward, destination: { address: '203.0.113.9', port: '5060' } },
+      ['203.0.113.9 192.168.1.10 pinhole'],
+    ],
+    ['an alias of one host', { ...forward, target: 'PBX' }, ['interface:igb0 192.168.1.20 pinhole']],
+    [
+      'a port alias',
+      { ...forward, destination: { network: 'wanip', port: 'SIP' } },
+      ['interface:igb0 192.168.1.10 pinhole'],
+    ],
+    [
+      'a range with SIP in it',
+      { ...forward, destination: { network: 'wanip', port: '5000-5100' } },
+      ['interface:igb0 192.168.1.10 pinhole'],
+    ],
+    ['media alone', { ...forward, destination: { network: 'wanip', port: '10000-20000' } }, []],
+    ['an alias of several addresses', { ...forward, destination: { network: 'MANY', port: '5060' } }, []],
+    ['disabled', { ...forward, disabled: '1' }, []],
+    ['no redirect', { ...forward, nordr: '1' }, []],
+    ['all but an address', { ...forward, destination: { network: 'wanip', port: '5060', not: '1' } }, []],
+    ['an interface that is not there', { ...forward, destination: { network: 'opt9ip', port: '5060' } }, []],
+    ['IPv6', { ...forward, ipprotocol: 'inet6' }, []],
+  ] as const)
+    it(`port forward: ${name}`, () => assert.deepEqual(found([rule]), expected));
+
+  const mapped = { enabled: '1', type: 'binat', external: '203.0.113.9', source_net: '192.168.1.10' };
+  for (const [name, rule, expected] of [
+    ['one host', mapped, ['203.0.113.9 192.168.1.10 ruleset']],
+    [
+      'a network, host by host',
+      { ...mapped, external: '203.0.113.8/31', source_net: '192.168.1.10/31' },
+      ['203.0.113.8 192.168.1.10 ruleset', '203.0.113.9 192.168.1.11 ruleset'],
+    ],
+    ['a large network', { ...mapped, external: '203.0.113.0/24', source_net: '192.168.1.0/24' }, []],
+    ['disabled', { ...mapped, enabled: '0' }, []],
+    ['plain NAT', { ...mapped, type: 'nat' }, []],
+  ] as const)
+    it(`1:1: ${name}`, () => assert.deepEqual(found([], [rule]), expected));
+
+  it('1:1 wins over a port forward of the same host', () => {
+    const rule = { ...forward, destination: { address: '203.0.113.9', port: '5060' } };
+    assert.deepEqual(found([rule], [mapped]), ['203.0.113.9 192.168.1.10 ruleset']);
+  });
+
+  it('two PBXs behind one address are one entry', () => {
+    assert.deepEqual(found([forward, { ...forward, target: 'PBX' }]), [
+      'interface:igb0 192.168.1.10+192.168.1.20 pinhole',
+    ]);
+  });
+
+  it('hostile text is no address', () => {
+    for (const text of hostile) {
+      assert.deepEqual(found([{ ...forward, target: text }]), []);
+      assert.deepEqual(found([{ ...forward, destination: { address: text, port: '5060' } }]), []);
+      assert.deepEqual(found([{ ...forward, destination: { network: 'wanip', port: text } }]), []);
+      assert.deepEqual(
+        found(
+          [],
+          [
+            { ...mapped, external: text },
+            { ...mapped, source_net: text },
+          ],
+        ),
+        [],
+      );
+    }
+  });
+});
+
+describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
+  const call = {
+    call: '00112233445566ff',
+    from: '<sip:a@example.com>',
+    to: '<sip:b@example.com>',
+    parties: ['192.168.1.10:5060', '192.0.2.1:5060'],
+    state: 'confirmed',
+    endReason: null,
+    age: 3725.4,
+    packets: 12,
+    pinholes: [{ protocol: 'udp', address: '192.168.1.10', ports: [10000, 10001], packets: 12 }],
+  };
+  const rows = (calls: readonly unknown[]) =>
+    php<readonly Record<string, unknown>[]>({ task: 'calls', calls });
+
+  it('says who, in what state, since when and what is open', () => {
+    assert.deepEqual(rows([call]), [
+      {
+        call: '00112233445566ff',
+        from: '<sip:a@example.com>',
+        to: '<sip:b@example.com>',
+        parties: '192.168.1.10:5060 - 192.0.2.1:5060',
+        state: 'confirmed',
+        age: '1:02:05',
+        pinholes: ['udp 192.168.1.10 port 10000-10001, 12 packets'],
+        packets: 12,
+        ended: false,
+      },
+    ]);
+  });
+
+  it('hostile names are text without what steers a terminal; a strange answer is no error', () => {
+    for (const text of hostile) {
+      const [row] = rows([{ ...call, call: text, from: text, to: text, endReason: text }]);
+      assert.equal(row!['call'], '');
+      assert.doesNotMatch(String(row!['from']), /[\x00-\x1f\x7f\u202e\u2066]/);
+    }
+    assert.deepEqual(rows([null, 7, 'x']), []);
+    assert.equal(rows([{}]).length, 1);
+    assert.equal(rows([{ pinholes: [{}], parties: 'x', from: ['a'] }]).length, 1);
+  });
+});
