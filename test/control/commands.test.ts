@@ -179,6 +179,9 @@ describe('commands', () => {
       calls[0].messages.map(({ summary }: { summary: string }) => summary),
       ['INVITE', '200 Reason', 'ACK', 'BYE', '200 Reason (BYE)'],
     );
+    const html = (await daemon.run('explain', 'two@pbx', '--html')).stdout;
+    assert.match(html, /^<!doctype html>[\s\S]*<title>two@pbx – pinholed<\/title>[\s\S]*<\/html>\n$/);
+    assert.match(html, /<script type="application\/json" id="call-\w{16}">/);
   });
 
   it('say what is not there, and with what status', async () => {

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { printableJson } from '../../printable.ts';
 import { VERSION } from '../../version.ts';
 import { assets } from './assets.ts';
-import type { Page } from './model.ts';
-import type { ReplayPictures } from './pictures.ts';
+import type { CallPicture, Page } from './model.ts';
+import { type ReplayPictures, rowOf } from './pictures.ts';
 import { readable } from './text.ts';
 
 /** What the page's own script and style may do, and nothing else: Content Security Policy level 3. */
@@ -23,16 +23,26 @@ function digest(text: string): string {
   return `sha256-${createHash('sha256').update(text).digest('base64')}`;
 }
 
+/** For pages that come without the header. */
+function policyElement(): string {
+  return `<meta http-equiv="Content-Security-Policy" content="${POLICY.join('; ')}">`;
+}
+
 /** A report of a replay as one file that needs no other, in pieces. */
 export function* replayHtml({ page, pictures }: ReplayPictures): Generator<string> {
   const title = page.files.map((file) => readable(file.slice(file.lastIndexOf('/') + 1), 60)).join(', ');
-  yield head(
-    `${title} – pinholed`,
-    `<meta http-equiv="Content-Security-Policy" content="${POLICY.join('; ')}">`,
-  );
+  yield head(`${title} – pinholed`, policyElement());
   yield data('page', page);
   for (const picture of pictures()) yield data(`call-${picture.call.hash}`, picture);
   yield foot();
+}
+
+/** A call of a running daemon as one file that needs no other; `at` is ms since the epoch. At least one leg. */
+export function callHtml(legs: readonly CallPicture[], at: number): string {
+  const page: Page = { kind: 'call', version: VERSION, at: at / 1000, legs: legs.map(rowOf) };
+  const title = readable(legs[0]?.call.callId ?? '', 60);
+  const pictures = legs.map((picture) => data(`call-${picture.call.hash}`, picture));
+  return [head(`${title} – pinholed`, policyElement()), data('page', page), ...pictures, foot()].join('');
 }
 
 /** The document of the live page. */

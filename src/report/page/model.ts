@@ -208,13 +208,21 @@ export interface ReplayPage {
   readonly loose: readonly LooseGroup[];
 }
 
+/** One call of a running daemon as it was at a moment, as a file that needs no other: its legs, the newest first. */
+export interface CallPage {
+  readonly kind: 'call';
+  readonly version: string;
+  readonly at: number;
+  readonly legs: readonly CallRow[];
+}
+
 /** What the live page's document carries: the rest is fetched. */
 export interface LivePage {
   readonly kind: 'live';
   readonly version: string;
 }
 
-export type Page = ReplayPage | LivePage;
+export type Page = ReplayPage | CallPage | LivePage;
 
 /** The daemon as it is now. Counters only grow from the start of the daemon on. */
 export interface LiveSnapshot {

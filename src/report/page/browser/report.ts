@@ -18,7 +18,8 @@ export function showReport(page: ReplayPage, root: HTMLElement): void {
   if (named !== undefined) list.open(named);
 }
 
-function pictureIn(from: Document, hash: string): CallPicture {
+/** The picture of a call that the document carries. Throws when it does not. */
+export function pictureIn(from: Document, hash: string): CallPicture {
   const holder = from.getElementById(`call-${hash}`);
   if (holder === null) throw new Error('it is not in this file');
   return JSON.parse(holder.textContent ?? '') as CallPicture;
