@@ -62,6 +62,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
         load: async () => (await import('./commands/explain.ts')).explain,
       },
       {
+        usage: 'refused',
+        about: 'Who got no pinhole lately, and why',
+        load: async () => (await import('./commands/refused.ts')).refused,
+      },
+      {
         usage: 'exposure',
         about: 'What was reachable, beside a rule that opens a whole range of ports',
         load: async () => (await import('./commands/exposure.ts')).exposure,

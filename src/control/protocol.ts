@@ -44,6 +44,8 @@ export type Request = {
       readonly interval?: number;
     } & Selecting)
   | { readonly request: 'explain' | 'close'; readonly call: string }
+  /** The latest `limit` refusals, 1 to 1000; 100 where it is not given. */
+  | { readonly request: 'refused'; readonly limit?: number }
   /** `range`: the ports of the static rule that pinholes are compared with, such as `10000-20000`. */
   | { readonly request: 'exposure'; readonly range?: string }
 );

@@ -55,7 +55,7 @@ const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
 export function createHandlers(
   daemon: RunningDaemon,
   passedBefore: Passed['passedBefore'],
-): Readonly<Record<Exclude<RequestName, 'explain' | 'metrics'>, Handler>> {
+): Readonly<Record<Exclude<RequestName, 'explain' | 'refused' | 'metrics'>, Handler>> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
 

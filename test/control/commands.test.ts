@@ -5,6 +5,7 @@ import { chmodSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { REFUSALS } from '../../src/call/refusal.ts';
 import type { StatusResult } from '../../src/control/protocol.ts';
 import { udpPacket } from '../packets.ts';
 import { type Host, host, sdp, sip } from '../scene.ts';
@@ -201,6 +202,30 @@ describe('commands', () => {
       nothing.stderr,
       /^pinholed: the daemon is not running \(.*none: there is no such socket\)\n$/,
     );
+  });
+
+  it('refused: who got no pinhole, why, and what to do', async () => {
+    assert.match((await daemon.run('refused')).stdout, /^Nothing was refused/);
+    const callId = 'foreign@pbx';
+    await daemon.send(bob, alice, sip('INVITE', { callId, body: sdp('198.51.100.9', [4010]) }));
+    let found: { readonly refused: readonly Record<string, unknown>[] } = { refused: [] };
+    while (found.refused.length === 0) {
+      found = JSON.parse((await daemon.run('refused', '--json')).stdout);
+    }
+    const [{ reason, parties, advice }] = found.refused as [Record<string, unknown>];
+    assert.deepEqual(
+      { reason, parties, advice, callId: found.refused[0]!['callId'] },
+      {
+        reason: 'foreign-address',
+        parties: [bob.address, alice.address],
+        advice: REFUSALS['foreign-address'].advice,
+        callId,
+      },
+    );
+    const words = (await daemon.run('refused')).stdout;
+    assert.match(words, /\w{16} +10\.0\.0\.5 -> 192\.0\.2\.1 +foreign-address +\S/);
+    assert.equal((await daemon.run('refused', '--limit', '0')).status, 1);
+    await daemon.run('close', callId);
   });
 
   it('close and flush', async () => {

@@ -34,6 +34,7 @@ describe('docs/control.md', () => {
     const answered = [
       ...Object.keys(createHandlers(startInProcess().daemon, () => ({ packets: 0, bytes: 0 }))),
       'explain',
+      'refused',
       'metrics',
     ];
     assert.deepEqual(

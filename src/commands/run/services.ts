@@ -14,6 +14,7 @@ import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
 import { createHistory, type History } from '../../history/history.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
+import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
 import { openLivePage } from '../../web/service.ts';
 
 /** Lost calls that the history may hold beyond those that there can be. */
@@ -66,6 +67,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
+        refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
         metrics: async () => ({ text: await measure() }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
@@ -126,4 +128,15 @@ async function* explainNamed(
   }
   if (found.length === 0) throw forgottenCall(name, caps.history);
   for (const call of found) yield explainCall(call, epoch);
+}
+
+const MOST_REFUSED = 1000;
+const USUAL_REFUSED = 100;
+
+function refusedLately(request: Request, history: History, epoch: number): RefusedResult[] {
+  const limit = 'limit' in request && request.limit !== undefined ? request.limit : USUAL_REFUSED;
+  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_REFUSED) {
+    throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${MOST_REFUSED}`);
+  }
+  return refusedIn([...history.underWay(), ...history.ended()], limit, epoch);
 }

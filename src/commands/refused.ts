@@ -1,0 +1,25 @@
+import { type RefusedResult, refusedText } from '../report/live/refused.ts';
+import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
+import { command } from './command.ts';
+
+/** `pinholed refused`: who got no pinhole, and why. */
+export const refused = command(
+  (argv) =>
+    askOptions(argv).option('limit', {
+      type: 'number',
+      requiresArg: true,
+      default: 100,
+      describe: 'At most so many, the latest',
+    }),
+  (args) =>
+    withDaemon(args, async (client) => {
+      const request = { request: 'refused' as const, limit: args.limit };
+      const found = await gather<{ refused: readonly RefusedResult[] }, RefusedResult>(
+        client,
+        request,
+        (part) => part.refused,
+      );
+      await print(args.json ? jsonText({ refused: found }) : refusedText(found, Date.now() / 1000, style()));
+      return STATUS.ok;
+    }),
+);
