@@ -1,0 +1,65 @@
+<?php
+/*
+ * status_pinholed.php: telephone calls, and what is open for them.
+ *
+ * part of pfSense-pkg-pinholed
+ * SPDX-License-Identifier: BSD-2-Clause
+ */
+
+##|+PRIV
+##|*IDENT=page-status-pinholed
+##|*NAME=Status: SIP Pinholes
+##|*DESCR=Allow access to the 'Status: SIP Pinholes' page.
+##|*MATCH=status_pinholed.php*
+##|*MATCH=status_pinholed_call.php*
+##|-PRIV
+
+require_once("guiconfig.inc");
+require_once("/usr/local/pkg/pinholed.inc");
+require_once("/usr/local/pkg/pinholed/status.inc");
+
+if (isset($_POST['close'])) {
+	[$class, $message] = pinholed_close_call($_POST['close']);
+}
+
+/* The parts that change, for the script below; without it the page is as good, and is loaded anew by hand. */
+if (isset($_GET['ajax'])) {
+	echo pinholed_status_page();
+	exit;
+}
+
+$pgtitle = [gettext("Status"), gettext("SIP Pinholes")];
+$pglinks = ["", "@self"];
+$shortcut_section = "pinholed";
+include("head.inc");
+
+if (isset($message)) {
+	print_info_box(htmlspecialchars($message), $class);
+}
+
+$tabs = [
+	[gettext("Settings"), false, "/pkg_edit.php?xml=pinholed.xml&id=0"],
+	[gettext("Status"), true, "/status_pinholed.php"],
+];
+display_top_tabs($tabs);
+?>
+<form method="post" action="/status_pinholed.php">
+<div id="pinholed-status">
+<?=pinholed_status_page()?>
+</div>
+</form>
+<script>
+//<![CDATA[
+events.push(function() {
+	setInterval(function() {
+		if (!document.hidden) {
+			$.get('/status_pinholed.php', { ajax: 1 }, function(html) {
+				$('#pinholed-status').html(html);
+			});
+		}
+	}, 5000);
+});
+//]]>
+</script>
+<?php
+include("foot.inc");
