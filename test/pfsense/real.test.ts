@@ -25,10 +25,10 @@ function split(text: string): { readonly ours: readonly string[]; readonly rest:
 
 /** A rule without what a copy has more or less than it. */
 function bare(line: string): string {
-  return line
-    .replace(/ (label "[^"]*"|divert-to \d+)/g, '')
-    .replace(/^((?:pass|block(?: return)?|match)(?: in| out)?(?: log)?) (?!quick)/, '$1 quick ')
-    .trim();
+  const rule = line.replace(/ (label "[^"]*"|divert-to \d+)/g, '').trim();
+  return rule.includes(' quick ')
+    ? rule
+    : rule.replace(/^((?:pass|block return|block|match)(?: in| out)?(?: log)?) /, '$1 quick ');
 }
 
 for (const source of withoutSource ? ['/'] : sources) {
