@@ -4,6 +4,9 @@ import type { Pinhole } from '../pinhole/pinhole.ts';
 /**
  * Has the packet filter retire states: at once, unless that was done a moment ago, since it walks all states and takes a
  * core. What comes meanwhile is gathered. When the filter refuses, it is asked again.
+ *
+ * The states of closed pinholes are retired once more a little later: a phone sends a packet or two after its BYE or its
+ * 200, and where inside hosts may send, that makes a state by which the outside party's media gets in as replies.
  */
 export interface Retirer {
   closed(pinholes: readonly Pinhole[]): void;
@@ -20,6 +23,8 @@ export interface RetirerDeps {
   /** Takes what closed pinholes had passed. */
   readonly counted: (counts: LastCounts) => void;
   readonly complain: (text: string) => void;
+  /** ms of a clock that never runs backwards. */
+  readonly clock?: () => number;
 }
 
 /** Least ms between two walks, and how many times what the last one took. */
@@ -27,18 +32,28 @@ const REST = 20;
 const REST_TIMES = 9;
 const AGAIN = 200;
 const TRIES = 10;
+/** ms after the end of a call in which its hosts may still send what they had on the way. */
+const STRAGGLERS = 1000;
 
-export function createRetirer({ firewall, counted, complain }: RetirerDeps): Retirer {
+export function createRetirer({
+  firewall,
+  counted,
+  complain,
+  clock = () => performance.now(),
+}: RetirerDeps): Retirer {
   const waiting = { closed: [] as Pinhole[], opened: [] as Pinhole[], uncounted: [] as Pinhole[] };
   let freeAt = 0;
   let tries = 0;
   let timer: NodeJS.Timeout | null = null;
+  /** What was retired, and when to do that once more, in the order of that. */
+  let ended: { readonly pinholes: readonly Pinhole[]; readonly at: number }[] = [];
+  let stragglers: NodeJS.Timeout | null = null;
 
   function add(which: keyof typeof waiting, pinholes: readonly Pinhole[]): void {
     if (pinholes.length === 0) return;
     waiting[which].push(...pinholes);
     if (timer !== null) return;
-    const wait = freeAt - performance.now();
+    const wait = freeAt - clock();
     if (wait <= 0) flush();
     else timer = setTimeout(flush, wait);
   }
@@ -48,7 +63,7 @@ export function createRetirer({ firewall, counted, complain }: RetirerDeps): Ret
     timer = null;
     const { closed, opened, uncounted } = waiting;
     if (closed.length + opened.length + uncounted.length === 0) return;
-    const startedAt = performance.now();
+    const startedAt = clock();
     try {
       counted(firewall.retire({ closed, opened, uncounted }).counts);
     } catch (error) {
@@ -58,10 +73,29 @@ export function createRetirer({ firewall, counted, complain }: RetirerDeps): Ret
       }
       complain(`states of ${closed.length} closed pinholes may be left: ${(error as Error).message}`);
     }
-    const now = performance.now();
+    const now = clock();
     freeAt = now + Math.max(REST, REST_TIMES * (now - startedAt));
     tries = 0;
     for (const which of ['closed', 'opened', 'uncounted'] as const) waiting[which] = [];
+    if (closed.length === 0) return;
+    ended.push({ pinholes: closed, at: now + STRAGGLERS });
+    stragglers ??= setTimeout(retireStragglers, STRAGGLERS);
+  }
+
+  /** What these had passed was told when they were retired first. */
+  function retireStragglers(): void {
+    const startedAt = clock();
+    const due = ended.filter(({ at }) => at <= startedAt);
+    let done = startedAt;
+    try {
+      if (due.length > 0) firewall.retire({ closed: due.flatMap(({ pinholes }) => pinholes) });
+    } catch {
+      done -= TRIES * AGAIN;
+    }
+    ended = ended.filter(({ at }) => at > done);
+    const now = clock();
+    const wait = Math.max(AGAIN, REST_TIMES * (now - startedAt), (ended[0]?.at ?? now) - now);
+    stragglers = ended.length === 0 ? null : setTimeout(retireStragglers, wait);
   }
 
   return {
@@ -75,6 +109,7 @@ export function createRetirer({ firewall, counted, complain }: RetirerDeps): Ret
     flush,
     end() {
       if (timer !== null) clearTimeout(timer);
+      if (stragglers !== null) clearTimeout(stragglers);
     },
   };
 }

@@ -164,6 +164,8 @@ describe('daemon', () => {
     await until(() => daemon.log().includes('kill [4000]'));
     assert.deepEqual(daemon.log().slice(3), ['release', 'commit +[] -[4000]', 'release', 'kill [4000]']);
     assert.deepEqual(daemon.rules(), []);
+    // The line tells what the states had passed that were killed.
+    await daemon.said(/closed audio/);
     assert.match(
       daemon.stderr(),
       /call [0-9a-f]{16}: opened audio udp 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1\n/,

@@ -288,6 +288,42 @@ describe('retirer', () => {
     assert.deepEqual(counts, [new Map([['a', { packets: 1, bytes: 100 }]])]);
     assert.deepEqual(complaints, []);
   });
+
+  it('asks once more a second later, for what stragglers made, until the filter has done it, and counts nothing twice', (context) => {
+    context.mock.timers.enable({ apis: ['setTimeout'] });
+    let now = 0;
+    let refuses = false;
+    let counted = 0;
+    const asked: string[] = [];
+    const retirer = createRetirer({
+      firewall: {
+        retire({ closed = [] }) {
+          asked.push(`${now}: ${closed.map(({ ports }) => ports[0])}`);
+          if (refuses) throw new FirewallError('busy', 'EBUSY', true);
+          return { states: 0, counts: new Map() };
+        },
+      },
+      counted: () => counted++,
+      complain: assert.fail,
+      clock: () => now,
+    });
+    const pass = (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 10) {
+        now += 10;
+        context.mock.timers.tick(10);
+      }
+    };
+    retirer.closed([pinhole(1)]);
+    pass(500);
+    retirer.closed([pinhole(2)]);
+    pass(490);
+    refuses = true;
+    pass(200);
+    refuses = false;
+    pass(10_000);
+    assert.deepEqual(asked, ['0: 1', '500: 2', '1000: 1', '1200: 1', '1500: 2']);
+    assert.equal(counted, 2);
+  });
 });
 
 describe('clock', () => {
