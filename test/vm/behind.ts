@@ -74,7 +74,11 @@ export interface Dialog {
   readonly callee: Party;
   readonly callId: string;
   readonly cseq: number;
+  /** The caller here is who was called at first. */
+  readonly isTurned?: boolean;
 }
+
+const tagsOf = ({ isTurned = false }: Dialog) => (isTurned ? { from: 'b', to: 'a' } : { to: 'b' });
 
 /** Who sends media when: the callee before its 200 or after the ACK; the caller as soon as it has the 200, or not at all. */
 export interface CallOptions {
@@ -122,9 +126,10 @@ export async function offerAgain(
 ): Promise<Dialog> {
   const { callee, callId } = dialog;
   const cseq = dialog.cseq + 1;
-  const offer = sip(method, { callId, to: 'b', cseq, body: describeMedia(caller.announced, cseq) });
-  const answer = sip(`200 ${method}`, { callId, to: 'b', cseq, body: describeMedia(callee.announced, cseq) });
-  const ack = sip('ACK', { callId, to: 'b', cseq });
+  const tags = tagsOf(dialog);
+  const offer = sip(method, { callId, ...tags, cseq, body: describeMedia(caller.announced, cseq) });
+  const answer = sip(`200 ${method}`, { callId, ...tags, cseq, body: describeMedia(callee.announced, cseq) });
+  const ack = sip('ACK', { callId, ...tags, cseq });
   const isInvite = method === 'INVITE';
   await Promise.all([
     callee.actor.run([
@@ -141,9 +146,11 @@ export async function offerAgain(
   return { ...dialog, caller, cseq };
 }
 
-export async function hangUp({ caller, callee, callId, cseq }: Dialog): Promise<void> {
-  const bye = sip('BYE', { callId, to: 'b', cseq: cseq + 1 });
-  const ok = sip('200 BYE', { callId, to: 'b', cseq: cseq + 1 });
+export async function hangUp(dialog: Dialog): Promise<void> {
+  const { caller, callee, callId, cseq } = dialog;
+  const tags = tagsOf(dialog);
+  const bye = sip('BYE', { callId, ...tags, cseq: cseq + 1 });
+  const ok = sip('200 BYE', { callId, ...tags, cseq: cseq + 1 });
   await Promise.all([
     callee.actor.run([expect(callee.sipSocket, bye, PATIENCE), send(callee.sipSocket, caller.sipSeen, ok)]),
     caller.actor.run([send(caller.sipSocket, callee.sipSeen, bye), expect(caller.sipSocket, ok, PATIENCE)]),

@@ -14,6 +14,7 @@ export interface GuestDaemon {
 
 /** ms for what has to happen: an emulated machine takes a minute to start the daemon while this one is busy. */
 const WITHIN = 300_000;
+const LOOK_EVERY = 250;
 /** `NAME=value` words for the daemon: BUN_JSC_useDFGJIT=0 makes it start faster on an emulated processor. */
 const ENVIRONMENT = process.env['PINHOLED_VM_ENVIRONMENT'] ?? '';
 /** Ends the daemon, when there is one, and waits until it has. */
@@ -38,7 +39,14 @@ export async function startDaemon(
   await run('pfctl -q -e 2>/dev/null; pfctl -q -F states');
   await run(`${STOP}; rm -rf /var/db/pinholed`);
 
+  /** What is known of the log: a console passes some kilobytes a second. */
+  let known = '';
+  let bytes = 0;
+
   async function start(): Promise<void> {
+    if (process.env['PINHOLED_VM_LOG'] !== undefined && bytes > 0) console.error(await readLog());
+    known = '';
+    bytes = 0;
     await run(
       `cd / && ${ENVIRONMENT} nohup ${files}/pinholed run --config ${files}/pinholed.yaml --drop ${flags} >${log} 2>&1 &`,
     );
@@ -47,10 +55,21 @@ export async function startDaemon(
     await eventually(async () => (await run('sockstat | grep -c "div4.*8668" || true')).trim() !== '0');
   }
 
+  async function readLog(): Promise<string> {
+    const answer = await run(
+      `size=$(stat -f %z ${log}) && echo $size && ` +
+        `{ [ $size -le ${bytes} ] || tail -c +${bytes + 1} ${log} | head -c $((size - ${bytes})); }`,
+    );
+    const end = answer.indexOf('\n');
+    bytes = Number(answer.slice(0, end));
+    known += answer.slice(end + 1);
+    return known;
+  }
+
   async function said(pattern: RegExp): Promise<string> {
     let found: string | undefined;
     await eventually(async () => {
-      const text = await run(`cat ${log} 2>/dev/null || true`);
+      const text = await readLog();
       if (/^pinholed: /m.test(text)) throw new Error(text);
       found = text.split('\n').find((line) => pattern.test(line));
       return found !== undefined;
@@ -69,8 +88,9 @@ export async function startDaemon(
     start,
     said,
     pids,
-    log: () => run(`cat ${log}`),
+    log: readLog,
     async stop() {
+      if (process.env['PINHOLED_VM_LOG'] !== undefined) console.error(await readLog());
       await run(
         'p=$(cat /var/run/pinholed.pid) && kill $p && while kill -0 $p 2>/dev/null; do sleep 0.2; done',
       );
@@ -93,6 +113,6 @@ export async function eventually(look: () => Promise<boolean>, within = WITHIN):
   const until = Date.now() + within;
   while (!(await look())) {
     if (Date.now() > until) throw new Error(`not so within ${within} ms: ${look}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
 }

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { type Actor, startActor } from '../../lab/actors.ts';
 import { close, expect, pause, send, take, textsAt, udp } from '../../lab/steps.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
+import { defaults } from '../../src/config/schema.ts';
+import { layOut } from '../../src/firewall/pf/layout.ts';
 import { type SdpLine, sdp, sip } from '../scene.ts';
 import { eventually } from './daemon.ts';
 import { ADDRESSES, type Guest, openGuest } from './guest.ts';
@@ -41,6 +43,8 @@ export interface Lab {
   readonly inside: Actor;
   /** A new pair of agents with sockets and ports of their own: the caller outside, the callee inside. */
   agents(family?: 4 | 6): { readonly caller: Agent; readonly callee: Agent };
+  /** Rules of the shards that have these ports, as pfctl prints them: what lets through and what translates. */
+  rulesAt(...ports: number[]): Promise<string[]>;
   /** pf's rules for pinholes. */
   pinholes(): Promise<string[]>;
   /** pf's states on the media ports of these agents. */
@@ -49,6 +53,9 @@ export interface Lab {
   isClosed(...agents: Agent[]): Promise<void>;
   close(): Promise<void>;
 }
+
+/** As the daemon lays them out by default. */
+const SHARDS = layOut([...defaults().mediaPorts], defaults().freebsd.shards);
 
 let ports = 20_000;
 let calls = 0;
@@ -76,11 +83,22 @@ export async function openLab(): Promise<Lab> {
     return { caller: agent(outside, 'outside'), callee: agent(inside, 'inside') };
   }
 
+  /** To run pfctl for each of 64 shards takes half a minute where the machine is emulated. */
+  async function rulesAt(...ports: number[]): Promise<string[]> {
+    const shards = new Set(ports.map((port) => SHARDS.names[SHARDS.shardOf(port)]));
+    const text = await guest.run(
+      `for s in ${[...shards].join(' ')}; do pfctl -q -a pinholed/$s -s nat; pfctl -q -a pinholed/$s -sr; done 2>/dev/null; true`,
+    );
+    const named = ports.map((port) => new RegExp(`\\b${port}\\b`));
+    return text.split('\n').filter((line) => named.some((port) => port.test(line)));
+  }
+
+  /** All of them at once: below each of the anchor's own rules, of which four lead to a shard. */
   async function pinholes(): Promise<string[]> {
     const text = await guest.run(
-      'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -sr; done 2>/dev/null; true',
+      `pfctl -q -a 'pinholed/*' -sr 2>/dev/null | grep '^ *pass quick ' | awk '!seen[$0]++'; true`,
     );
-    return text.split('\n').filter((line) => line.startsWith('pass quick'));
+    return text.split('\n').flatMap((line) => (line === '' ? [] : line.trim()));
   }
 
   async function mediaStates(...ofAgents: Agent[]): Promise<string[]> {
@@ -102,6 +120,7 @@ export async function openLab(): Promise<Lab> {
     outside,
     inside,
     agents,
+    rulesAt,
     pinholes,
     mediaStates,
     isClosed,

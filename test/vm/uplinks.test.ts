@@ -1,0 +1,133 @@
+/** Two ways out: what came in by the second is answered by it, and what policy routing sends there stays there. */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { after, before, describe, it } from 'node:test';
+import {
+  assertMedia,
+  assertSeen,
+  call,
+  type Dialog,
+  hangUp,
+  open,
+  type Party,
+  party,
+  shut,
+} from './behind.ts';
+import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
+import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
+import { type Lab, openLab } from './lab.ts';
+import { ruleset } from './ruleset.ts';
+
+const PBX = ADDRESSES.inside[4];
+/** The first uplink is the network that the lab has; the second is a VLAN on the same wire. */
+const FIRST = { external: '198.51.100.1', gateway: ADDRESSES.outside[4] } as const;
+const SECOND = { external: '203.0.113.1', gateway: '203.0.113.10' } as const;
+const DEVICE = 'second0';
+/** Beyond both gateways; the default route leads to the first. */
+const REMOTE = '198.18.0.5';
+
+const config = ({ interfaces: { outside } }: Guest) => `
+inside: [192.0.2.0/24]
+nat:
+  - {external: ${SECOND.external}, hosts: [${PBX}]}
+uplinks:
+  - {interface: ${outside}, gateway: ${FIRST.gateway}}
+  - {interface: ${DEVICE}, gateway: ${SECOND.gateway}}
+caps: { calls-per-host: 100000, offers-per-second: 100000 }
+timers: { drain: 0, mux-grace: 0 }
+log: { level: info, rate: 100000 }
+`;
+
+describe('two uplinks on FreeBSD', { skip: withoutGuest }, () => {
+  let lab: Lab;
+  let guest: Guest;
+  let daemon: GuestDaemon;
+
+  before(async () => {
+    lab = await openLab();
+    guest = lab.guest;
+    const { outside } = guest.namespaces;
+    const within = (...args: readonly string[]) => command('ip', '-n', outside, ...args);
+    within('link', 'add', 'link', 'tap0', 'name', 'second', 'type', 'vlan', 'id', '10');
+    within('address', 'add', `${SECOND.gateway}/24`, 'dev', 'second');
+    within('address', 'add', `${REMOTE}/32`, 'dev', 'lo');
+    within('link', 'set', 'second', 'up');
+    // What comes by the wrong uplink is dropped.
+    for (const one of ['tap0', 'second']) {
+      command('ip', 'netns', 'exec', outside, 'sysctl', '-qw', `net.ipv4.conf.${one}.rp_filter=1`);
+    }
+    await guest.run(
+      `ifconfig vlan create vlan 10 vlandev ${guest.interfaces.outside} name ${DEVICE} && ` +
+        `ifconfig ${DEVICE} inet ${SECOND.external}/24 up && route -q add default ${FIRST.gateway}`,
+    );
+  });
+
+  after(async () => {
+    await daemon?.stop().catch(() => {});
+    await lab?.close();
+  });
+
+  /** Signalling by the second uplink, and the rest of `last` as the test has it. */
+  async function serve(policy: string, last: readonly string[]): Promise<void> {
+    await daemon?.stop();
+    const sip = 'inet proto { tcp udp } to port 5060';
+    const back = `(${DEVICE} ${SECOND.gateway})`;
+    const text = ruleset(guest, {
+      nat: [
+        `nat on ${DEVICE} inet proto { tcp udp } from ${PBX} port 5060 to any -> ${SECOND.external} static-port`,
+        `nat on ${DEVICE} inet from 192.0.2.0/24 to any -> ${SECOND.external}`,
+        `nat on ${guest.interfaces.outside} inet from 192.0.2.0/24 to any -> ${FIRST.external}`,
+        'binat-anchor "pinholed"',
+        'rdr-anchor "pinholed"',
+        `rdr on ${DEVICE} inet proto { tcp udp } to ${SECOND.external} port 5060 -> ${PBX}`,
+      ],
+      first: [`pass in quick on ${DEVICE} reply-to ${back} ${sip}`, `pass out quick on ${DEVICE} ${sip}`],
+      last,
+    }).replace('state-policy if-bound', `state-policy ${policy}`);
+    daemon = await startDaemon(guest, config(guest), text);
+  }
+
+  const parties = () => [party(lab.outside, REMOTE), party(lab.inside, PBX, SECOND.external)] as const;
+
+  async function end(dialog: Dialog, ...parties: Party[]): Promise<void> {
+    await hangUp(dialog);
+    await eventually(async () => {
+      const states = await guest.run('pfctl -q -ss');
+      return !parties.some(({ media }) => states.includes(`:${media.port}`));
+    }, 30_000);
+    await Promise.all(parties.map(shut));
+  }
+
+  for (const policy of ['if-bound', 'floating']) {
+    it(`state-policy ${policy}: a call by the second is answered by the second, whichever side sends first`, async () => {
+      await serve(policy, []);
+      const [remote, pbx] = parties();
+      await Promise.all([open(remote), open(pbx)]);
+      const dialog = await call(remote, pbx, { caller: 'at once', callee: 'after the ACK' });
+      const rules = await lab.rulesAt(pbx.media.port);
+      const general = rules.findIndex((rule) => rule.startsWith('pass quick inet'));
+      const replies = rules.findIndex((rule) => rule.includes(`reply-to (${DEVICE} ${SECOND.gateway})`));
+      assert.ok(replies >= 0 && general > replies, rules.join('\n'));
+      await assertMedia(remote, pbx);
+      await end(dialog, remote, pbx);
+    });
+
+    it(`state-policy ${policy}: what policy routing sends out by the second stays there`, async () => {
+      const { inside } = guest.interfaces;
+      await serve(policy, [
+        `pass in quick on ${inside} route-to (${DEVICE} ${SECOND.gateway}) inet proto udp from ${PBX} to ${REMOTE}`,
+        `pass out quick on ${DEVICE} inet proto udp from ${SECOND.external}`,
+      ]);
+      const [remote, pbx] = parties();
+      await Promise.all([open(remote), open(pbx)]);
+      const dialog = await call(remote, pbx, { caller: 'never', callee: 'after the ACK' });
+      await assertSeen(pbx, remote);
+      await assertMedia(remote, pbx);
+      await end(dialog, remote, pbx);
+    });
+  }
+});
+
+function command(program: string, ...args: readonly string[]): void {
+  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
