@@ -42,6 +42,9 @@ switch ($given['task']) {
     case 'problems':
         $result = DaemonSettings::problems($given['said'], $given['form']);
         break;
+    case 'network':
+        $result = DaemonSettings::network($given['address'], $given['bits']);
+        break;
     case 'calls':
         $result = CallTable::rows($given['calls']);
         break;

@@ -98,6 +98,18 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
     assert.match(textOf({}), /"reload-lock": "\/tmp\/rules\.debug"/);
   });
 
+  it('an interface’s address and its bits are a network', () => {
+    for (const [address, bits, network] of [
+      ['192.168.1.77', 24, '192.168.1.0/24'],
+      ['192.168.1.77', 30, '192.168.1.76/30'],
+      ['192.168.1.77', 32, '192.168.1.77/32'],
+      ['2001:db8:1::1', 64, '2001:db8:1::/64'],
+      ['2001:db8:1:fff::1', 52, '2001:db8:1::/52'],
+      ['203.0.113.255', 0, '0.0.0.0/0'],
+    ] as const)
+      assert.equal(php<string>({ task: 'network', address, bits }), network);
+  });
+
   it('the daemon loads rules itself only for all SIP, passing unread', () => {
     assert.equal(settingsOf({ fail: 'open', siprules: 'all' }).fail, 'open');
     assert.equal(settingsOf({ fail: 'open', siprules: 'follow' }).fail, 'closed');

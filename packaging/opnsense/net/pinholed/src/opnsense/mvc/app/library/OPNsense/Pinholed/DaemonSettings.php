@@ -160,6 +160,19 @@ class DaemonSettings
         return $result;
     }
 
+    /**
+     * @return string the network that an address with so many bits is in
+     */
+    public static function network($address, $bits)
+    {
+        $bytes = inet_pton($address);
+        foreach (str_split($bytes) as $at => $byte) {
+            $kept = min(8, max(0, $bits - 8 * $at));
+            $bytes[$at] = chr(ord($byte) & (0xff << (8 - $kept)));
+        }
+        return inet_ntop($bytes) . '/' . $bits;
+    }
+
     /** The column of a mapping or a peer. */
     private static function column($key)
     {

@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { loadConfig } from '../../src/config/load.ts';
+import { hostile } from '../pfsense/hostile.ts';
+import { pluginFiles } from './plugin.ts';
+
+/**
+ * OPNsense's own filter code and framework under this machine's PHP, with the plugin in it. PINHOLED_OPNSENSE_SRC is
+ * an opnsense/core tree, 26.1 or later; nothing of it is in this repository.
+ */
+const core = process.env['PINHOLED_OPNSENSE_SRC'];
+const here = fileURLToPath(new URL('real', import.meta.url));
+const empty = mkdtempSync(join(tmpdir(), 'pinholed-no-plugin-'));
+after(() => rmSync(empty, { recursive: true }));
+const usual = readFileSync(join(here, 'config.xml'), 'utf8');
+
+function reason(): string | false {
+  if (core === undefined) return 'PINHOLED_OPNSENSE_SRC is not set';
+  if (process.getuid?.() !== 0) return 'needs root';
+  if (spawnSync('php', ['-r', 'exit((int)!class_exists("SimpleXMLElement"));']).status !== 0)
+    return 'there is no php-xml';
+  return false;
+}
+
+function run(config: string, args: readonly string[], plugin = pluginFiles): string {
+  const { status, stdout, stderr } = spawnSync(
+    'unshare',
+    ['-m', 'sh', join(here, 'root.sh'), core!, plugin, here, ...args],
+    { input: config, encoding: 'utf8', maxBuffer: 2 ** 26 },
+  );
+  if (status !== 0) throw new Error(`${stderr}${stdout}`);
+  return stdout;
+}
+
+/** The lines that pf reads of the ruleset, without what comes after # in them. */
+function ruleset(config: string, plugin = pluginFiles): string[] {
+  return run(config, ['/mnt/keep/ruleset.php'], plugin)
+    .split('\n')
+    .map((line) => line.replace(/#.*/, '').trim())
+    .filter((line) => line !== '');
+}
+
+function having(fields: Readonly<Record<string, string>>): string {
+  return Object.entries(fields).reduce(
+    (text, [key, value]) =>
+      text.replace(new RegExp(`(<pinholed .*<${key}>)[^<]*`), (_, before) => before + value),
+    usual,
+  );
+}
+
+const inLan = (rule: string) => `on igb1 ${rule}`;
+const copies = [
+  `block in quick ${inLan('inet proto udp from {192.168.1.66} to {any} port {5060}')} label "21111111-1111-4111-8111-111111111111"`,
+  `pass in quick ${inLan('route-to ( igb2 198.51.100.1 ) inet proto udp from {192.168.1.20} to {any} port {5060} keep state divert-to 8668')} label "21111111-1111-4111-8111-111111111112"`,
+  `pass in quick ${inLan('inet proto {tcp udp} from {(igb1:network)} to {any} port {5060} keep state divert-to 8668')} label "21111111-1111-4111-8111-111111111113"`,
+  `pass out quick ${inLan('inet proto {tcp udp} from {any} to {any} port {5060} keep state divert-to 8668')} label "pinholed: SIP"`,
+  'pass out quick on igb1_vlan20 inet proto {tcp udp} from {any} to {any} port {5060} keep state divert-to 8668 label "pinholed: SIP"',
+];
+const userRule = 'block in quick on igb1 inet proto udp from {192.168.1.66} to {any} label "21111111';
+
+describe('OPNsense’s own filter code, with the plugin in it', { skip: reason() }, () => {
+  it('copies of the user’s rules before them, translation before all, pinholes at the end', () => {
+    const lines = ruleset(usual);
+    const ours = lines.filter((line) => line.includes('pinholed') || line.includes('divert-to'));
+    assert.deepEqual(
+      lines.filter((line) => copies.includes(line)),
+      copies,
+    );
+    assert.deepEqual(
+      ours.filter((line) => !copies.includes(line)),
+      ['binat-anchor "pinholed"', 'rdr-anchor "pinholed"', 'anchor "pinholed"'],
+    );
+    const at = (start: string) => {
+      const found = lines.findIndex((line) => line.startsWith(start));
+      assert.notEqual(found, -1, start);
+      return found;
+    };
+    assert.ok(at('rdr-anchor "pinholed"') < at('nat on igb0'));
+    assert.ok(at('rdr-anchor "pinholed"') < at('rdr on igb0'));
+    assert.ok(at('block in log quick on igb0 inet from {<bogons>}') < at(copies[0]!));
+    assert.ok(at(copies.at(-1)!) < at(userRule));
+    assert.equal(at('anchor "pinholed"'), lines.length - 1);
+  });
+
+  it('without it, or with it disabled, the ruleset is the same: nothing is left', () => {
+    assert.deepEqual(ruleset(having({ enabled: '0' })), ruleset(usual, empty));
+  });
+
+  it('twice the same: no reload for nothing', () => {
+    assert.deepEqual(ruleset(usual), ruleset(usual));
+  });
+
+  it('pinholes before the user’s rules', () => {
+    const lines = ruleset(having({ position: 'before' }));
+    const at = lines.indexOf('anchor "pinholed" from {any} to {any} label "pinholed"');
+    assert.ok(at > lines.indexOf(copies.at(-1)!));
+    assert.ok(at < lines.findIndex((line) => line.startsWith(userRule)));
+    assert.equal(lines.filter((line) => line.startsWith('anchor "pinholed"')).length, 1);
+  });
+
+  it('all SIP of the interfaces', () => {
+    const diverting = ruleset(having({ siprules: 'all' })).filter((line) => line.includes('divert-to'));
+    assert.deepEqual(
+      diverting.map((line) => line.split(' inet ')[0]),
+      ['igb1', 'igb1_vlan20'].flatMap((name) => [`pass in quick on ${name}`, `pass out quick on ${name}`]),
+    );
+  });
+
+  it('passing unread: rules of the daemon’s own, or none while it does not run', () => {
+    const own = ruleset(having({ siprules: 'all', fail: 'open' }));
+    assert.ok(
+      own.indexOf('anchor "pinholed/divert" from {any} to {any} label "pinholed"') <
+        own.findIndex((line) => line.startsWith(userRule)),
+    );
+    assert.ok(own.includes('anchor "pinholed/divert" from {any} to {any} label "pinholed"'));
+    for (const lines of [own, ruleset(having({ fail: 'open' }))])
+      assert.ok(lines.every((line) => !line.includes('divert-to')));
+  });
+
+  it('hostile descriptions add no line and change none', () => {
+    const expected = ruleset(usual);
+    for (const text of hostile.filter((one) => !/[\0-\x08\x0b\x0c\x0e-\x1f]/.test(one))) {
+      const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+      assert.deepEqual(
+        ruleset(usual.replace(/<description>blocked phone/, () => `<description>${escaped}`)),
+        expected,
+        JSON.stringify(text),
+      );
+    }
+  });
+
+  it('reads external addresses and uplinks from the rules and gateways', () => {
+    const script = '/usr/local/opnsense/scripts/pinholed/settings.php';
+    const found = JSON.parse(run(usual, [script, 'found'])) as Record<string, unknown>;
+    assert.deepEqual(found, {
+      external: [
+        {
+          external: 'interface:igb0',
+          hosts: ['192.168.1.10'],
+          translation: 'pinhole',
+          why: 'port forward "SIP to PBX"',
+        },
+      ],
+      uplinks: [
+        { interface: 'igb0', gateway: '203.0.113.1' },
+        { interface: 'igb2', gateway: '198.51.100.1' },
+      ],
+    });
+  });
+
+  it('writes a file that the daemon accepts', () => {
+    const loaded = loadConfig(run(usual, ['/mnt/keep/written.php']), 'pinholed.yaml');
+    assert.ok('settings' in loaded, JSON.stringify(loaded));
+    assert.deepEqual(loaded.settings.freebsd.insideInterfaces, ['igb1', 'igb1_vlan20']);
+    assert.deepEqual(loaded.settings.nat[0]!.external, { interface: 'igb0' });
+    assert.equal(loaded.settings.uplinks.length, 2);
+  });
+
+  const validate = (fields: Readonly<Record<string, string>>, said = '') =>
+    JSON.parse(run(usual, ['/mnt/keep/validate.php', JSON.stringify(fields), said])) as Record<
+      string,
+      string[]
+    >;
+
+  it('the form as installed is valid', () => assert.deepEqual(validate({}), {}));
+
+  it('the form refuses what is no port, no network, no choice', () => {
+    for (const [field, text] of [
+      ['sipports', '5060 }'],
+      ['mediaports', '70000'],
+      ['inside', '192.168.1.0/99'],
+      ['mediahosts', 'x y'],
+      ['mode', 'other'],
+      ['interfaces', 'opt9'],
+    ] as const)
+      assert.deepEqual(Object.keys(validate({ [field]: text })), [`general.${field}`]);
+  });
+
+  it('what the daemon finds wrong is at the field', () => {
+    const said = '/tmp/x:4:3: media-ports[0]: expected a port or a range, found "1-0"';
+    assert.deepEqual(validate({}, said), {
+      'general.mediaports': ['expected a port or a range, found "1-0"'],
+    });
+    assert.deepEqual(validate({ enabled: '0' }, said), {});
+  });
+});
