@@ -222,6 +222,7 @@ export const CTA_PROTO_DST_PORT = 3;
 // linux/capability.h, linux/prctl.h
 export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 export const CAP_NET_ADMIN = 12;
+export const PR_CAPBSET_DROP = 24;
 export const PR_SET_KEEPCAPS = 8;
 export const PR_SET_PDEATHSIG = 1;
 export const PR_SET_NO_NEW_PRIVS = 38;

@@ -3,6 +3,7 @@ import type { Libc } from '../engine.ts';
 import { array, at, i32, struct, u32 } from '../struct.ts';
 import {
   _LINUX_CAPABILITY_VERSION_3,
+  PR_CAPBSET_DROP,
   PR_SET_KEEPCAPS,
   PR_SET_NO_NEW_PRIVS,
   SO_PEERCRED,
@@ -62,17 +63,40 @@ export function effectiveCapabilities(libc: Libc): number[] {
 }
 
 /**
+ * No execve(2) of the calling thread, of threads that it starts afterwards, or of a process that it starts gives more
+ * than there was before it, whatever the file's mode and capabilities say. There is no way back.
+ */
+export function forbidNewPrivileges(libc: Libc): void {
+  libc.check('prctl', libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'PR_SET_NO_NEW_PRIVS');
+}
+
+/**
+ * Takes all capabilities but these from the bounding set of the calling thread, which those that it starts afterwards
+ * inherit: no execve(2) gives one that is not in there. False where the thread may not (CAP_SETPCAP).
+ */
+export function limitBoundingSet(libc: Libc, keep: readonly number[]): boolean {
+  for (let capability = 0; capability < 64; capability++) {
+    if (keep.includes(capability) || libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) === 0) continue;
+    if (libc.failure() === 'EPERM') return false;
+    // EINVAL: this kernel has no more.
+    return true;
+  }
+  return true;
+}
+
+/**
  * Gives up root for `uid` and `gid` and keeps only `capabilities`. Capabilities are the thread's own: threads
- * started afterwards inherit them, threads that run already lose all of theirs. So it is called in the main
- * thread, before the workers that need them are started.
+ * started afterwards inherit them, threads that run already lose all of theirs, but for their bounding set. So it is
+ * called in the main thread, before the workers that need them are started.
  */
 export function dropPrivileges(libc: Libc, uid: number, gid: number, capabilities: readonly number[]): void {
+  limitBoundingSet(libc, []);
   libc.check('prctl', libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), 'PR_SET_KEEPCAPS');
   libc.check('setgroups', libc.setgroups(0, null));
   libc.check('setresgid', libc.setresgid(gid, gid, gid), `gid ${gid}`);
   libc.check('setresuid', libc.setresuid(uid, uid, uid), `uid ${uid}`);
   setCapabilities(libc, capabilities);
-  libc.check('prctl', libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 'PR_SET_NO_NEW_PRIVS');
+  forbidNewPrivileges(libc);
 }
 
 /** The process at the other end of a local socket. */

@@ -58,6 +58,7 @@ interface Setup {
   readonly config?: string;
   /** Where an earlier daemon has run. */
   readonly directory?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 function configText(directory: string, more = ''): string {
@@ -69,14 +70,14 @@ function configText(directory: string, more = ''): string {
   ].join('\n');
 }
 
-function start({ flags = [], config = '', directory: given }: Setup = {}): Daemon {
+function start({ flags = [], config = '', directory: given, env = {} }: Setup = {}): Daemon {
   const directory = given ?? mkdtempSync(join(tmpdir(), 'pinholed-daemon-'));
   if (given === undefined) directories.push(directory);
   chmodSync(directory, 0o777);
   writeFileSync(join(directory, 'config'), configText(directory, config));
   const child = spawn(runtime!, [...runtimeOptions, program, join(directory, 'config'), ...flags], {
     stdio: ['ignore', 'inherit', 'pipe'],
-    env: { ...process.env, PINHOLED_TEST_DIRECTORY: directory },
+    env: { ...process.env, ...env, PINHOLED_TEST_DIRECTORY: directory },
   });
   let text = '';
   child.stderr!.on('data', (chunk) => {
@@ -170,8 +171,7 @@ describe('daemon', () => {
       daemon.stderr(),
       /call [0-9a-f]{16}: opened audio udp 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1\n/,
     );
-    assert.match(
-      daemon.stderr(),
+    await daemon.said(
       /call [0-9a-f]{16}: closed audio udp 10\.0\.0\.5:4000-4001: bye, not counted, \d+\.\d s\n/,
     );
     daemon.child.kill('SIGTERM');
@@ -430,6 +430,41 @@ describe('daemon started as root', { skip: process.geteuid?.() === 0 ? false : '
       assert.equal(await daemon.exit, 0);
     });
   }
+});
+
+describe('what a supervisor started as root leaves its data path', {
+  skip: process.geteuid?.() === 0 && process.platform === 'linux' ? false : 'needs root on Linux',
+}, () => {
+  it('no thread may gain anything by a program it runs, and the shell of root is nobody’s business', async () => {
+    const daemon = start({
+      flags: ['--supervise', '--drop'],
+      env: { SECRET_OF_ROOT: 'hunter2', LC_TIME: 'C' },
+    });
+    await daemon.said(isRunning);
+    const pid = readFileSync(join(daemon.directory, 'pid.child'), 'utf8').trim();
+    const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8'),
+    );
+    const field = (status: string, name: string) => new RegExp(`^${name}:\\s+(.*)$`, 'm').exec(status)![1]!;
+    // linux/capability.h; what a start as root needs, without which no thread can be root again.
+    const [CAP_SYS_PTRACE, CAP_SYS_MODULE, CAP_SYS_ADMIN] = [19n, 16n, 21n];
+    for (const status of threads) {
+      assert.equal(field(status, 'NoNewPrivs'), '1');
+      assert.equal(BigInt(`0x${field(status, 'CapInh')}`), 0n);
+      const bounding = BigInt(`0x${field(status, 'CapBnd')}`);
+      for (const capability of [CAP_SYS_PTRACE, CAP_SYS_MODULE, CAP_SYS_ADMIN]) {
+        assert.equal(bounding & (1n << capability), 0n, bounding.toString(16));
+      }
+    }
+    const able = threads.filter((status) => BigInt(`0x${field(status, 'CapEff')}`) !== 0n);
+    assert.ok(able.length >= 2, 'control thread and data path');
+    for (const status of able) assert.equal(BigInt(`0x${field(status, 'CapBnd')}`), 0n);
+    const environment = readFileSync(`/proc/${pid}/environ`, 'utf8');
+    assert.doesNotMatch(environment, /SECRET_OF_ROOT|hunter2/);
+    assert.match(environment, /LC_TIME=C/);
+    daemon.child.kill('SIGTERM');
+    assert.equal(await daemon.exit, 0);
+  });
 });
 
 function journalText(directory: string): string {

@@ -63,7 +63,7 @@ function isPinholed(pid: number, argument = 'run'): boolean {
 
 function commandOf(pid: number): string[] {
   if (process.platform === 'linux') return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0');
-  return execFileSync('/bin/ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8' })
+  return execFileSync('/bin/ps', ['-ww', '-o', 'command=', '-p', String(pid)], { encoding: 'utf8', env: {} })
     .trim()
     .split(' ');
 }

@@ -5,6 +5,8 @@ import { CAP_NET_ADMIN } from '../../../native-bindings/linux/constants.ts';
 import {
   dropPrivileges,
   effectiveCapabilities,
+  forbidNewPrivileges,
+  limitBoundingSet,
   setCapabilities,
 } from '../../../native-bindings/linux/privileges.ts';
 import type { Settings } from '../../config/schema.ts';
@@ -98,6 +100,22 @@ function lookUp(database: 'passwd' | 'group', name: string): string[] | null {
 
 /** linux/capability.h */
 const CAP_SYS_CHROOT = 18;
+/**
+ * What a start as root needs, of linux/capability.h: files that are another's (CHOWN, DAC_OVERRIDE, FOWNER), to become the
+ * user (SETGID, SETUID) and give up what is in this list (SETPCAP), a low port for the live page (NET_BIND_SERVICE), the
+ * packet filter, a new root, and the priority of who carries packets (SYS_NICE).
+ */
+const NEEDED_TO_START = [0, 1, 3, 6, 7, 8, 10, CAP_NET_ADMIN, CAP_SYS_CHROOT, 23];
+
+/**
+ * What the processes that this thread starts from now on can never have, in any of their threads. A runtime starts threads
+ * of its own before a program can do anything, and on Linux privileges are a thread's: they have to be given up before.
+ */
+export function confineChildren(libc: Libc): void {
+  if (libc.platform.system !== 'linux') return;
+  limitBoundingSet(libc, NEEDED_TO_START);
+  forbidNewPrivileges(libc);
+}
 
 /**
  * Gives up root for good: groups, gid and uid change for every thread of the process. On Linux the calling

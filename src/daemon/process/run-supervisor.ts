@@ -6,11 +6,12 @@ import { createLog } from '../log/log.ts';
 import { openLogSink } from '../log/sink.ts';
 import { explainOpening, type Platform, type PlatformModule } from '../platform/platform.ts';
 import { reloadable } from '../reloadable.ts';
+import { handedEnvironment } from './environment.ts';
 import { createHeirloom, type Heirloom } from './handed-down.ts';
 import { bequeath } from './inherited.ts';
 import { ownCommand } from './own-command.ts';
 import { endOrphan, writePidFile } from './pid-file.ts';
-import { packetUser } from './privileges.ts';
+import { confineChildren, packetUser } from './privileges.ts';
 import { notifyServiceManager } from './service-manager.ts';
 import { statusSignals } from './signals.ts';
 import { supervise } from './supervisor.ts';
@@ -46,10 +47,10 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     const platform = await openPlatform(settings);
     const failOpen = settings.fail === 'open' ? await platform.openFailOpen(settings) : null;
     const heirloom = openHeirloom(libc, platform, settings, (text) => log.own.error(`supervisor: ${text}`));
-    const { NOTIFY_SOCKET: _, ...env } = process.env;
+    confineChildren(libc);
     const supervisor = supervise({
       command: ownCommand(args),
-      env: () => ({ ...env, ...bequeath(current) }),
+      env: () => ({ ...handedEnvironment(process.env), ...bequeath(current) }),
       failOpen,
       heirloom,
       say: (level, text) => log.own[level](`supervisor: ${text}`),
