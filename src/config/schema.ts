@@ -297,7 +297,15 @@ export const schema = {
     ended: setting(
       integer(100, 1_000_000),
       10_000,
-      'Calls that are over and still known, for `timers.retransmission-memory`. Past it the oldest is forgotten.',
+      'Calls that are over and still known, for `timers.retransmission-memory`, in memory and in the journal. Past it the ' +
+        'oldest is forgotten.',
+    ),
+    backlog: setting(
+      integer(1_000, 1_000_000),
+      50_000,
+      'What the data path keeps for the thread that writes journal and log and removes states, while that is busy: calls that ' +
+        'began and ended meanwhile, and closed pinholes. Past it the oldest is left out and counted; the states of such a ' +
+        'pinhole stay until they are idle.',
     ),
     offersPerSecond: setting(
       integer(1, 100_000),

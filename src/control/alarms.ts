@@ -91,6 +91,13 @@ export function alarmsOf(status: DataPathStatus): Alarm[] {
     if (count === 0) continue;
     raise(reason, `${times(count)} refused for ${reason}`, `Raise ${setting} if the load is honest.`);
   }
+  if (counters.statesLeft > 0) {
+    raise(
+      'states-left',
+      `states of ${counted(counters.statesLeft, 'closed pinhole were', 'closed pinholes were')} not removed: more closed than could be kept`,
+      'The control thread did not keep up; such states go when they are idle. Look at the disk of the journal and the log, or raise caps.backlog.',
+    );
+  }
   if (counters.eventsLost > 0) {
     raise(
       'events-lost',

@@ -221,6 +221,11 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.counters.eventsLost,
   ),
   counter(
+    'pinholed_states_left_total',
+    'Closed pinholes whose states were not removed because too many closed at once.',
+    ({ status }) => status.counters.statesLeft,
+  ),
+  counter(
     'pinholed_media_packets_total',
     'Packets that pinholes passed.',
     ({ daemon }) => daemon.traffic().packets,

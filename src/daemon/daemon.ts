@@ -32,9 +32,6 @@ export interface DaemonOptions extends ServeOptions {
 /** Names how calls are written into the journal. The number changes with the shape of CallRecord. */
 const ENCODING = `${'bun' in process.versions ? 'jsc' : 'v8'}/8`;
 
-/** Ended calls in the journal, which are there for what is sent again. */
-const MOST_ENDED = 10_000;
-
 /**
  * The data-path process: opens everything, gives up root, takes up the journal and serves until it is told to
  * stop. The exit status: 0 after an orderly stop. Throws StartError where a start cannot succeed.
@@ -49,7 +46,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const name = reader?.name ?? 'root';
   const user = libc.geteuid() === 0 ? reader : null;
   const log = createLog(settings.log, openLogSink(settings.log.destination, libc, user), clock);
-  const journal = openCalls(settings, user, clock, (text) => log.own.warn(text));
+  const journal = openCalls(
+    () => settings,
+    user,
+    clock,
+    (text) => log.own.warn(text),
+  );
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
   const platform = await openPlatform(settings);
   const control = await platform.openControl(() => settings).catch(explainOpening);
@@ -145,12 +147,12 @@ async function openAndDrop(
 }
 
 function openCalls(
-  settings: Settings,
+  settings: () => Settings,
   user: User | null,
   clock: () => number,
   complain: (text: string) => void,
 ): { readonly journal: Journal | null; readonly records: readonly JournalRecord[] } {
-  const path = settings.daemon.journal;
+  const path = settings().daemon.journal;
   if (path === null) return { journal: null, records: [] };
   const open = () => openJournalFiles(path);
   makeJournalDirectory(path, user);
@@ -160,7 +162,7 @@ function openCalls(
     bootedAt: Date.now() - clock(),
     now: clock,
     encoding: ENCODING,
-    mostEnded: () => MOST_ENDED,
+    mostEnded: () => settings().caps.ended,
   };
   return openJournal(files, writer, complain);
 }

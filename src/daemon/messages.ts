@@ -84,6 +84,8 @@ export interface DataPathCounters {
   exceptions: number;
   /** Lines for the log that were left out because the control thread did not keep up. */
   eventsLost: number;
+  /** Closed pinholes whose states nobody removed, because there were too many while the control thread did not keep up. */
+  statesLeft: number;
   /** Packets that data paths died of since the supervisor was started. They passed unread. */
   deaths: number;
   /** Packets that passed unread because a data path has died of the same before. */

@@ -265,7 +265,7 @@ const status: StatusResult = {
   adopted: { calls: 2, pinholes: 4 },
   counters: {
     ...{ received: 40_000, released: 39_990, dropped: 10, commits: 7000, retries: 3, commitErrors: 2 },
-    ...{ repairs: 1, exceptions: 0, eventsLost: 0, deaths: 0, unread: 0 },
+    ...{ repairs: 1, exceptions: 0, eventsLost: 0, statesLeft: 0, deaths: 0, unread: 0 },
   },
   bytesModified: 0,
   packetsCompared: 625,

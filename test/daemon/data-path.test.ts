@@ -540,6 +540,66 @@ describe('data path: what must not happen', () => {
     assert.ok(kept < 5000);
     assert.equal(kept + path.counters.eventsLost, 10_000);
   });
+
+  it('keeps a bounded number of calls that came and went while the control thread takes nothing, the last of them', () => {
+    let backlog = 1000;
+    const most = 1000;
+    const { path, source, inspector, post, clock } = setUp(
+      { caps: { ...settingsWith({}).caps, backlog: most } },
+      { backlog: () => backlog },
+    );
+    const known = callOf('known');
+    const flood = Array.from({ length: 3 * most }, (_, index) => callOf(`flood-${index}`));
+    const happens = (call: Call, what: 'started' | 'ended'): void => {
+      inspector.on(`${what} ${call.callId}`, () => ({ events: [{ type: 'call', what, call, at: 0 }] }));
+      source.arrive(`${what} ${call.callId}`);
+      path.turn();
+    };
+    backlog = 0;
+    happens(known, 'started');
+    clock.pass(1000);
+    path.turn();
+    backlog = 1000;
+    const before = post.reports.length;
+    for (const call of [known, ...flood]) {
+      if (call !== known) happens(call, 'started');
+      call.state = 'ended';
+      happens(call, 'ended');
+    }
+    assert.equal(post.reports.length, before);
+    backlog = 0;
+    path.flush();
+    const written = batches(post.reports.slice(before)).flatMap(({ records }) =>
+      records.map(({ hash }) => hash),
+    );
+    assert.deepEqual(
+      written.sort(),
+      [known, ...flood.slice(-most)].map(({ hash }) => hash).sort(),
+      'one that the journal has as under way is never left out',
+    );
+  });
+
+  it('keeps a bounded number of closed pinholes, and counts those whose states stay', () => {
+    let backlog = 1000;
+    const most = 1000;
+    const { path, source, inspector, post } = setUp(
+      { caps: { ...settingsWith({}).caps, backlog: most } },
+      { backlog: () => backlog },
+    );
+    for (let turn = 0; turn < 3; turn++) {
+      const ports = Array.from({ length: most / 2 }, (_, index) => 10_000 + turn * 1000 + index);
+      inspector.on(`open ${turn}`, () => ({ change: changeOf(ports) }));
+      inspector.on(`close ${turn}`, () => ({ change: changeOf([], ports) }));
+      source.arrive(`open ${turn}`, `close ${turn}`);
+      path.turn();
+    }
+    assert.equal(path.counters.statesLeft, most / 2);
+    backlog = 0;
+    path.flush();
+    const closed = batches(post.reports).flatMap((batch) => batch.closed.map(({ ports }) => ports[0]));
+    assert.equal(closed.length, most);
+    assert.ok(Math.min(...closed) >= 11_000);
+  });
 });
 
 describe('data path: orders', () => {

@@ -76,7 +76,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const counters = newCounters(deps.inheritance?.deaths ?? 0);
   let inherited = deps.inheritance?.unread ?? [];
   const beat = paced(deps.beat);
-  const outbox = createOutbox(inspector, clock, post, counters, deps.backlog);
+  const outbox = createOutbox(inspector, clock, post, counters, () => settings().caps.backlog, deps.backlog);
   let stopped = false;
   let askedAt = Number.NEGATIVE_INFINITY;
   let mayHaveOrders = false;
@@ -252,7 +252,7 @@ function paced(beat: () => void): (now: number) => void {
 function newCounters(deaths: number): DataPathCounters {
   const packets = { received: 0, released: 0, dropped: 0, unread: 0 };
   const commits = { commits: 0, retries: 0, commitErrors: 0, repairs: 0 };
-  return { ...packets, ...commits, exceptions: 0, eventsLost: 0, deaths };
+  return { ...packets, ...commits, exceptions: 0, eventsLost: 0, statesLeft: 0, deaths };
 }
 
 function messageOf(error: unknown): string {

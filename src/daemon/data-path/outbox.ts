@@ -1,5 +1,6 @@
 import { serialize } from 'node:v8';
 import type { Call } from '../../call/call.ts';
+import { createFifo } from '../../call/fifo.ts';
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
 import type { Told } from '../../inspector/happening.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
@@ -55,19 +56,26 @@ const MOST_BACKLOG = 64;
 
 /**
  * `post` hands a report over; `backlog` is how many the control thread has not taken yet: past 64 none is
- * added, calls are then told once as they are at the end, and lines for the log are counted instead of kept.
+ * added, calls are then told once as they are at the end, and lines for the log are counted instead of kept. `most` bounds
+ * what has to be told in any case: past it calls are left out that began and ended meanwhile, and of closed pinholes the
+ * oldest.
  */
 export function createOutbox(
   inspector: Pick<Inspector, 'dump'>,
   clock: () => number,
   post: (report: Report) => void,
   counters: DataPathCounters,
+  most: () => number,
   backlog: () => number = () => 0,
 ): Outbox {
   const changed = new Set<Call>();
-  /** Records of directions of TCP connections, the last of each. */
+  /** Calls of those that are over, and that the journal has never had. */
+  const unknown = createFifo<Call>();
+  const written = new WeakSet<Call>();
+  /** Records of directions of TCP connections, the last of each, and those that the journal has. */
   const directions = new Map<string, JournalEntry>();
-  let closedPinholes: Pinhole[] = [];
+  const writtenDirections = new Set<string>();
+  const closedPinholes = new Map<string, Pinhole>();
   let counts = new Map<string, Traffic>();
   let events: DaemonEvent[] = [];
   let told: Told[] = [];
@@ -112,7 +120,36 @@ export function createOutbox(
 
   function touch(call: Call): void {
     changed.add(call);
+    if (call.state !== 'ended' || written.has(call)) unknown.delete(call);
+    else forget(call);
     if (dueAt === Number.POSITIVE_INFINITY) within(LATER);
+  }
+
+  function forget(call: Call): void {
+    unknown.add(call);
+    if (unknown.size <= most()) return;
+    const oldest = unknown.first()!;
+    unknown.delete(oldest);
+    changed.delete(oldest);
+    counters.eventsLost++;
+  }
+
+  function follow(change: DirectionChange, now: number): void {
+    const record = directionEntry(change, now);
+    const { hash, endedAt } = record;
+    // The journal needs not know of what came and went meanwhile.
+    if (endedAt !== null && directions.has(hash) && !writtenDirections.has(hash)) directions.delete(hash);
+    else directions.set(hash, record);
+    if (endedAt !== null) writtenDirections.delete(hash);
+  }
+
+  function close(pinhole: Pinhole): void {
+    closedPinholes.set(pinhole.id, pinhole);
+    if (closedPinholes.size <= most()) return;
+    const oldest = closedPinholes.keys().next().value!;
+    closedPinholes.delete(oldest);
+    counts.delete(oldest);
+    counters.statesLeft++;
   }
 
   function flush(now: number, idle: boolean): boolean {
@@ -131,22 +168,25 @@ export function createOutbox(
     for (const [name, record] of directions) {
       if (records.length >= SLICE) break;
       directions.delete(name);
+      if (record.endedAt === null) writtenDirections.add(name);
       records.push(record);
     }
     for (const call of changed) {
       if (records.length >= SLICE) break;
       changed.delete(call);
+      unknown.delete(call);
+      written.add(call);
       records.push({ hash: call.hash, endedAt: call.endedAt, bytes: serialize(inspector.dump(call)) });
     }
     const batch = {
       type: 'batch',
       records,
-      closed: closedPinholes,
+      closed: [...closedPinholes.values()],
       counts,
       events,
       told: told.slice(0, TOLD_SLICE),
     } as const;
-    closedPinholes = [];
+    closedPinholes.clear();
     counts = new Map();
     events = [];
     told = told.slice(TOLD_SLICE);
@@ -159,10 +199,7 @@ export function createOutbox(
     note,
     follow(changes, now) {
       if (changes.length === 0) return;
-      for (const change of changes) {
-        const record = directionEntry(change, now);
-        directions.set(record.hash, record);
-      }
+      for (const change of changes) follow(change, now);
       soon();
     },
     tell(one) {
@@ -171,11 +208,11 @@ export function createOutbox(
       within(TOLD);
     },
     closed(pinholes) {
-      closedPinholes.push(...pinholes);
+      for (const pinhole of pinholes) close(pinhole);
       soon();
     },
     counted(last) {
-      for (const [id, count] of last) counts.set(id, count);
+      for (const [id, count] of last) if (counts.size < most()) counts.set(id, count);
     },
     say: (level, text) => add({ type: 'note', level, text }),
     due: () => Math.min(dueAt, quietAt),
