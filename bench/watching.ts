@@ -25,7 +25,7 @@ const history = createHistory({
   callsUnderWay: () => CALLS,
   trafficOf: run.daemon.trafficOf,
 });
-run.daemon.subscribe((_, told) => history.take(told));
+run.daemon.subscribe((occasions) => history.take(occasions));
 for (let index = 0; index < CALLS; index++) {
   const callId = `watched-${index}@example.com`;
   const port = 10_000 + 2 * (index % 20_000);

@@ -4,7 +4,13 @@ import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
 import type { RefusalReason } from './call/refusal.ts';
 import type { Direction } from './inspector/connections.ts';
-import { type CallRecord, createDecider, type MediaWay } from './inspector/deciding.ts';
+import {
+  type CallRecord,
+  createDecider,
+  endsOf,
+  type MediaWay,
+  type MessageTap,
+} from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
 import { createReader, type Reading } from './inspector/reading.ts';
 import { createRefusals } from './inspector/refusals.ts';
@@ -18,8 +24,8 @@ import type { InterfaceAddresses } from './policy/external.ts';
 import { createPolicy, type Policy } from './policy/policy.ts';
 import type { SipError } from './sip/message.ts';
 
-export type { CallRecord, MediaWay } from './inspector/deciding.ts';
-export type { Inspection, InspectorEvent, MessageEvent, RefusedEvent } from './inspector/inspection.ts';
+export type { CallRecord, MediaWay, MessageTap } from './inspector/deciding.ts';
+export type { Inspection } from './inspector/inspection.ts';
 export type { InspectorSettings } from './inspector/settings.ts';
 export type { InspectorStats } from './inspector/stats.ts';
 
@@ -43,7 +49,8 @@ export interface Inspector {
   traffic(pinholeId: string, now: number, way?: MediaWay): void;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;
-  dump(call: Call): CallRecord;
+  /** The call whose leg has this hash, for a journal; null when there is none. */
+  dump(hash: string): CallRecord | null;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
   adopt(records: readonly CallRecord[], now: number): Inspection;
   /** Directions of TCP connections that SIP was read on for the first time, and those that ended, since the last call. */
@@ -62,7 +69,8 @@ export interface Inspector {
   calls(): Iterable<Call>;
   /** The call whose leg has this hash. */
   call(hash: string): Call | null;
-  held(call: Call): readonly Held[];
+  /** What the leg with this hash holds. */
+  held(hash: string): readonly Held[];
   /** Every pinhole that should be open now. */
   pinholes(): Iterable<Pinhole>;
   /** How many calls have not ended, and how many pinholes should be open. */
@@ -72,9 +80,13 @@ export interface Inspector {
 
 /**
  * The only place where the rooms meet: packets are read to messages, messages decided to changes. Has no clock and does
- * no I/O; the same packets at the same times always give the same changes.
+ * no I/O; the same packets at the same times always give the same changes. `onMessage` is shown the messages as they were
+ * read.
  */
-export function createInspector(settings: () => InspectorSettings): Inspector {
+export function createInspector(
+  settings: () => InspectorSettings,
+  onMessage: MessageTap | null = null,
+): Inspector {
   let addresses: InterfaceAddresses = {};
   let policy: Policy = createPolicy(settings());
   const stats = newStats();
@@ -82,7 +94,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
   const isNamedPeer = (address: Address) => policy.peerOf(address) !== null;
   const reader = createReader(settings, { isInside, isNamedPeer }, stats);
   const refusals = createRefusals(stats.refusals);
-  const decider = createDecider(settings, () => policy, refusals, stats);
+  const decider = createDecider(settings, () => policy, refusals, stats, onMessage);
 
   function decide({ packet, found, verdict }: Reading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
@@ -91,7 +103,7 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
       if (one.what === 'message') {
         decider.message(work, one.message, one.transport, packet);
       } else if (one.what === 'malformed') {
-        work.events.push({ type: 'malformed', packet, error: one.error });
+        work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
         refusals.tell(work, null, { reason: reasonOf(one.error), detail: one.error.detail }, now);
       } else if (one.isNews) {
         refusals.tell(work, null, one.refusal, now);
@@ -118,7 +130,10 @@ export function createInspector(settings: () => InspectorSettings): Inspector {
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),
     end: (call, now) => doing(now, (work) => decider.end(work, call)),
-    dump: (call) => ({ call, held: decider.open.held(call) }),
+    dump: (hash) => {
+      const call = decider.call(hash);
+      return call && { call, held: decider.open.held(hash) };
+    },
     adopt: (records, now) => {
       decider.adopt(records);
       return doing(now, decider.tick);

@@ -3,12 +3,8 @@ import { type Address, familyOf, type TransportAddress } from '../src/address/ad
 import { parseNetwork } from '../src/address/network.ts';
 import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall, type ModelOptions } from '../src/firewall/model.ts';
-import {
-  createInspector,
-  type Inspection,
-  type InspectorEvent,
-  type InspectorSettings,
-} from '../src/inspector.ts';
+import type { Happening } from '../src/inspector/happening.ts';
+import { createInspector, type Inspection, type InspectorSettings } from '../src/inspector.ts';
 import type { Peer } from '../src/policy/peers.ts';
 import { udpPacket } from './packets.ts';
 
@@ -138,7 +134,7 @@ export interface Scene {
   refusals(): string[];
   readonly now: number;
   readonly commits: number;
-  readonly events: InspectorEvent[];
+  readonly events: Happening[];
   readonly inspector: ReturnType<typeof createInspector>;
   apply(inspection: Inspection): void;
 }
@@ -148,7 +144,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
   const settings = settingsWith(overrides);
   const inspector = createInspector(() => settings);
   const firewall = createModelFirewall(model);
-  const events: InspectorEvent[] = [];
+  const events: Happening[] = [];
   let now = 1_000_000;
   let commits = 0;
 
@@ -198,7 +194,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
           return `${protocol} ${at}:${ports[0]}-${ports[1]} < ${from}${pin}`;
         })
         .sort(),
-    refusals: () => events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : [])),
+    refusals: () => events.flatMap((event) => (event.type === 'refused' ? [event.reason] : [])),
     get now() {
       return now;
     },

@@ -1,7 +1,8 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
-import type { Connection, Session, Stream } from '../sdp/session.ts';
+import type { Connection, SdpError, Session, Stream } from '../sdp/session.ts';
 import { isEnabled } from './call.ts';
+import type { Refusal } from './refusal.ts';
 import { transportClass } from './transport.ts';
 
 /** `192.0.2.10:49170`, `[2001:db8::1]:49170`. */
@@ -21,33 +22,51 @@ const MAX_STREAMS = 6;
  * escaped.
  */
 export function describeSession(session: Session): string {
-  const phrases = session.streams.slice(0, MAX_STREAMS).map(describeStream);
-  const more = session.streams.length + session.streamsDropped - phrases.length;
+  const { streams, streamsDropped } = session;
+  if (streams.length === 1 && streamsDropped === 0) return describeStream(streams[0]!);
+  const phrases = streams.slice(0, MAX_STREAMS).map(describeStream);
+  const more = streams.length + streamsDropped - phrases.length;
   if (more > 0) phrases.push(`${more} more`);
   return phrases.length === 0 ? 'no media' : phrases.join(', ');
 }
 
+/** The description of a message in one phrase, or what is wrong with it; null when there is none. */
+export function describeReading(session: Session | SdpError | Refusal | null): string | null {
+  if (session === null) return null;
+  return 'streams' in session ? describeSession(session) : `unusable SDP: ${session.detail}`;
+}
+
+/** Words of which nothing has to be escaped: almost every description has no other. */
+const USUAL_MEDIA: ReadonlySet<string> = new Set([
+  'audio',
+  'video',
+  'image',
+  'application',
+  'message',
+  'text',
+]);
+
+/** Built by appending: it is done for each description on the packet path. */
 function describeStream(stream: Stream): string {
   const { media, port, rtcp, direction, candidates } = stream;
-  const name = printable(media, 16);
+  const name = USUAL_MEDIA.has(media) ? media : printable(media, 16);
   if (!isEnabled(stream)) return `${name} off`;
   const kind = transportClass(stream.proto);
-  const words = [name, place(stream.connection, port, stream.portCount)];
+  let text = `${name} ${place(stream.connection, port, stream.portCount)}`;
   if (kind === 'rtp') {
-    if (stream.rtcpMuxOnly) words.push('rtcp-mux-only');
-    else if (stream.rtcpMux) words.push('rtcp-mux');
+    if (stream.rtcpMuxOnly) text += ' rtcp-mux-only';
+    else if (stream.rtcpMux) text += ' rtcp-mux';
     if (rtcp !== null && rtcp.connection !== null && !same(rtcp.connection, stream.connection)) {
-      words.push(`rtcp ${place(rtcp.connection, rtcp.port, 1)}`);
+      text += ` rtcp ${place(rtcp.connection, rtcp.port, 1)}`;
     } else if (rtcp !== null || !stream.rtcpMux) {
-      words.push(`rtcp ${rtcp?.port ?? port + 1}`);
+      text += ` rtcp ${rtcp?.port ?? port + 1}`;
     }
   } else {
-    words.push(kind ?? printable(stream.proto, 24));
+    text += ` ${kind ?? printable(stream.proto, 24)}`;
   }
-  if (direction !== 'sendrecv') words.push(direction);
-  if (candidates.length > 0)
-    words.push(`${candidates.length} candidate${candidates.length === 1 ? '' : 's'}`);
-  return words.join(' ');
+  if (direction !== 'sendrecv') text += ` ${direction}`;
+  if (candidates.length > 0) text += ` ${candidates.length} candidate${candidates.length === 1 ? '' : 's'}`;
+  return text;
 }
 
 function place(connection: Connection, port: number, count: number): string {

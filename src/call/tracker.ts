@@ -50,6 +50,8 @@ export interface Tracker {
   surplus(): Call | null;
   /** Counts all calls anew: who is inside, or of which peer, has changed. */
   recount(): void;
+  /** Whether some leg has this Call-ID. */
+  knows(callId: string): boolean;
   calls(): Iterable<Call>;
 }
 
@@ -561,6 +563,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     adopt,
     surplus,
     recount,
+    knows: (callId) => byCallId.has(callId),
     calls,
   };
 }

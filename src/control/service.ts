@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { REFUSALS } from '../call/refusal.ts';
 import { writtenSettings } from '../config/print.ts';
 import type { Settings } from '../config/schema.ts';
-import type { DaemonEvent, DataPathStatus } from '../daemon/messages.ts';
+import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { type Deviation, lasting } from '../firewall/deviation.ts';
 import { FirewallError } from '../firewall/firewall.ts';
@@ -32,6 +32,7 @@ import {
 import { MAX_TOP, select, selectionOf } from './selection.ts';
 import type { Handler } from './server.ts';
 import { createEpoch, seconds } from './units.ts';
+import { type WatchedEvent, watchedEvents } from './watched.ts';
 
 /** Calls or pinholes in one line. */
 const PER_LINE = 100;
@@ -174,10 +175,11 @@ export function createHandlers(
   }
 
   async function* watch(_: Request, __: Peer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
-    let events: DaemonEvent[] = [];
+    let events: WatchedEvent[] = [];
     let lost = 0;
     const write = writer();
-    const end = daemon.subscribe((more) => {
+    const end = daemon.subscribe((occasions, notes) => {
+      const more = watchedEvents(occasions, notes, write.date);
       const room = WATCHED_EVENTS - events.length;
       events.push(...more.slice(0, room));
       lost += Math.max(0, more.length - room);
@@ -185,7 +187,7 @@ export function createHandlers(
     try {
       for (let silent = 0; !gone.aborted; silent += WATCH_EVERY) {
         if (events.length > 0 || silent >= WATCH_BEAT) {
-          const result = { events: events.map((event) => eventJson(event, write.date)), lost };
+          const result = { events, lost };
           events = [];
           lost = 0;
           silent = 0;
@@ -316,12 +318,4 @@ function rangeOf(request: Request): readonly [number, number] {
     throw new RequestError('bad-request', 'range: expected ports such as 10000-20000');
   }
   return [first, last];
-}
-
-/** An event as JSON: times in seconds since the epoch. */
-function eventJson(event: DaemonEvent, date: (at: number) => number): Record<string, unknown> {
-  if (event.type === 'note') return event;
-  const { at, ...rest } = event;
-  const opened = 'openedAt' in rest ? { openedAt: date(rest.openedAt) } : {};
-  return { ...rest, ...opened, at: date(at) };
 }

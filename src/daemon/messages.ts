@@ -1,12 +1,10 @@
 import type { Ingress } from '../address/ingress.ts';
-import type { EndReason } from '../call/call.ts';
 import type { NextTimer } from '../call/expiry.ts';
-import type { RefusalReason } from '../call/refusal.ts';
 import type { Settings } from '../config/schema.ts';
 import type { LastCounts } from '../firewall/firewall.ts';
-import type { Leg, Told } from '../inspector/happening.ts';
+import type { Leg, Occasion } from '../inspector/happening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import type { Held, HolderEvent } from '../pinhole/table.ts';
+import type { Held } from '../pinhole/table.ts';
 import type { InterfaceAddresses } from '../policy/external.ts';
 import type { Exposure } from './data-path/exposure.ts';
 import type { Fidelity } from './data-path/fidelity.ts';
@@ -146,8 +144,9 @@ export interface Batch {
   readonly closed: readonly Pinhole[];
   /** What closed pinholes had passed, where the packet filter told. */
   readonly counts: LastCounts;
-  readonly events: readonly DaemonEvent[];
-  readonly told: readonly Told[];
+  /** In order. */
+  readonly occasions: readonly Occasion[];
+  readonly notes: readonly Note[];
 }
 
 /** One call as it is now; `endedAt` (ms) once it is over, null before. */
@@ -157,38 +156,9 @@ export interface JournalEntry {
   readonly bytes: Uint8Array;
 }
 
-/** What people may want to read of. Times are in ms of the system's monotonic clock. */
-export type DaemonEvent =
-  | {
-      readonly type: 'call';
-      readonly what: 'started' | 'ended';
-      readonly call: CallName;
-      readonly reason: EndReason | null;
-      readonly at: number;
-    }
-  | {
-      readonly type: 'pinhole';
-      readonly what: HolderEvent['type'];
-      readonly call: CallName;
-      readonly pinhole: Pinhole;
-      readonly reason: HolderEvent['reason'];
-      readonly openedAt: number;
-      readonly at: number;
-    }
-  | {
-      readonly type: 'refused';
-      readonly call: CallName | null;
-      readonly reason: RefusalReason;
-      readonly detail: string;
-      readonly at: number;
-    }
-  | { readonly type: 'note'; readonly level: 'error' | 'warn' | 'info' | 'debug'; readonly text: string };
-
-export interface CallName {
-  readonly hash: string;
-  readonly callId: string;
-  readonly parties: readonly [string, string];
-  /** Who calls whom, as From and To of the INVITE say. */
-  readonly from: string;
-  readonly to: string;
+/** A line for the log of the data path itself. */
+export interface Note {
+  readonly type: 'note';
+  readonly level: 'error' | 'warn' | 'info';
+  readonly text: string;
 }

@@ -4,15 +4,15 @@ import { settingChanges } from '../config/reload.ts';
 import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
 import type { Traffic } from '../firewall/firewall.ts';
-import type { Told } from '../inspector/happening.ts';
+import type { Occasion } from '../inspector/happening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { AddressWatch } from './address-watch.ts';
 import type { IngressWatch } from './ingress-watch.ts';
 import type { Journal } from './journal/journal.ts';
-import { type LineOptions, logLines } from './log/lines.ts';
+import { type LineOptions, logLines, noteLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
 import { statusLine } from './log/status-line.ts';
-import type { Answers, Batch, DaemonEvent, DataPathStatus, Question } from './messages.ts';
+import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.ts';
 import type { ControlEnds, Platform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
@@ -73,7 +73,7 @@ export interface RunningDaemon {
   /** Has the packet filter made to hold what was committed. */
   repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */
-  subscribe(listener: (events: readonly DaemonEvent[], told: readonly Told[]) => void): () => void;
+  subscribe(listener: (occasions: readonly Occasion[], notes: readonly Note[]) => void): () => void;
   /** Writes a line into the daemon's log. */
   say(level: 'error' | 'warn' | 'info', text: string): void;
   reload(): void;
@@ -118,10 +118,11 @@ export async function serve(serving: Serving): Promise<number> {
     finish = resolve;
   });
 
-  function onBatch({ records, closed, counts, events, told }: Batch): void {
+  function onBatch({ records, closed, counts, occasions, notes }: Batch): void {
     journal?.append(records);
     watch.closed(counts);
-    const changes = events.filter((event) => event.type === 'pinhole');
+    const happenings = occasions.flatMap((one) => one.happenings);
+    const changes = happenings.filter((one) => one.type === 'pinhole');
     retirer.closed(closed);
     retirer.opened(changes.flatMap(({ what, pinhole }) => (what === 'opened' ? [pinhole] : [])));
     for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
@@ -131,10 +132,10 @@ export async function serve(serving: Serving): Promise<number> {
       observes: mode === 'observe',
       trafficOf: watch.last,
     };
-    for (const { severity, text, fields } of logLines(events, wording)) {
+    for (const { severity, text, fields } of [...noteLines(notes), ...logLines(happenings, wording)]) {
       log.traffic(severity, text, fields);
     }
-    for (const listener of listeners) listener(events, told);
+    for (const listener of listeners) listener(occasions, notes);
     for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.hash);
   }
 

@@ -1,4 +1,11 @@
-import type { Leg, Told } from '../inspector/happening.ts';
+import {
+  type CallHappening,
+  type Happening,
+  type Leg,
+  nameOf,
+  type Occasion,
+  type PinholeHappening,
+} from '../inspector/happening.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { CallReport, FramePlace } from './call-report.ts';
 import { createPinholeTraces, type PinholeTrace } from './pinholes.ts';
@@ -30,8 +37,8 @@ export interface RememberedCall {
 
 /** What the daemon did, call by call: all calls under way, and the latest that ended. */
 export interface History {
-  take(told: readonly Told[]): void;
-  /** A call that was there before anything was told. */
+  take(occasions: readonly Occasion[]): void;
+  /** A call that was there before anything was told of it. */
   adopt(call: { readonly leg: Leg; readonly pinholes: readonly Held[] }): void;
   /** By the leg's hash. */
   get(hash: string): RememberedCall | null;
@@ -71,45 +78,49 @@ export function createHistory(options: HistoryOptions): History {
   let lines = 0;
   let last: FramePlace = { file: 0, frame: 0 };
 
-  function take(told: readonly Told[]): void {
-    for (const one of told) takeOne(one);
+  function take(occasions: readonly Occasion[]): void {
+    for (const { packet, deadline, happenings } of occasions) {
+      last = { file: 0, frame: packet };
+      for (const happening of happenings) takeOne(happening, deadline ? null : last);
+    }
     bound();
   }
 
-  function takeOne({ packet, at, deadline, messages, legs, refusals, leaving, ...rest }: Told): void {
-    const place = { file: 0, frame: packet };
-    last = place;
-    const byHash = new Map<string, Leg>(legs.map((leg) => [leg.hash, leg]));
-    for (const leg of legs) note(leg);
-    for (const { calls: hashes, description, ...message } of messages) {
-      const concerned = hashes.map((hash) => byHash.get(hash)!);
-      if (lines >= MAX_LINES) continue;
-      lines += calls.message({ ...message, calls: concerned }, place, at, description);
-    }
-    for (const event of rest.pinholes) {
-      const full = event.type === 'opened' && pinholes.of(event.holder).length >= MAX_PINHOLES;
-      if (full) entries.get(event.holder)!.pinholesOmitted++;
-      else pinholes.take(event, deadline ? null : place, last);
-      if (event.type === 'closed') keepCount(event.holder, event.held.pinhole.id);
-    }
-    for (const { call, at: when, ...refusal } of refusals) {
-      calls.refused(byHash.get(call)!, refusal, place, when);
-    }
-    for (const hash of new Set(messages.flatMap((message) => message.calls))) {
-      for (const record of pinholes.of(hash)) {
-        if (record.held === null) continue;
-        const leaves = leaving.find((one) => one.call === hash && one.pinhole === record.id);
-        record.held.until = leaves?.until ?? Number.POSITIVE_INFINITY;
-        record.held.reason = leaves?.reason ?? null;
-      }
-      pinholes.caused(hash, place);
+  /** `place` is null when a deadline was the cause. */
+  function takeOne(happening: Happening, place: FramePlace | null): void {
+    switch (happening.type) {
+      case 'call':
+        note(happening);
+        break;
+      case 'message':
+        if (lines < MAX_LINES) lines += calls.message(happening, last);
+        break;
+      case 'pinhole':
+        takePinhole(happening, place);
+        break;
+      case 'refused':
+        calls.refused(happening, last);
+        break;
+      case 'malformed':
+        break;
     }
   }
 
-  function note(leg: Leg): void {
+  function takePinhole(happening: PinholeHappening, place: FramePlace | null): void {
+    const { what, call, pinhole } = happening;
+    const isFull = what === 'opened' && pinholes.of(call.hash).length >= MAX_PINHOLES;
+    const entry = entries.get(call.hash);
+    if (isFull && entry !== undefined) entry.pinholesOmitted++;
+    else pinholes.take(happening, place, last);
+    if (what === 'closed') keepCount(call.hash, pinhole.id);
+  }
+
+  function note({ what, leg }: Pick<CallHappening, 'what' | 'leg'>): void {
     const { hash } = leg;
     calls.update(leg);
-    if (!entries.has(hash)) entries.set(hash, { adopted: false, pinholesOmitted: 0, passed: NOTHING });
+    // Only a call that was taken up is told of without its beginning.
+    if (!entries.has(hash))
+      entries.set(hash, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING });
     underWay.delete(hash);
     if (leg.state !== 'ended') {
       underWay.add(hash);
@@ -152,12 +163,12 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   function adopt({ leg, pinholes: held }: Parameters<History['adopt']>[0]): void {
-    if (entries.has(leg.hash)) return;
-    note(leg);
-    entries.get(leg.hash)!.adopted = true;
-    for (const one of held) {
-      const event = { type: 'opened', holder: leg.hash, held: one, reason: null, at: one.openedAt } as const;
-      pinholes.take(event, null, last);
+    if (!entries.has(leg.hash)) note({ what: 'changed', leg });
+    const known = new Set(pinholes.of(leg.hash).map(({ id }) => id));
+    for (const { pinhole, slot, openedAt, agreed, until, reason } of held) {
+      if (known.has(pinhole.id)) continue;
+      const more = { pinhole, slot, openedAt, agreed, until, reason, at: openedAt };
+      pinholes.take({ type: 'pinhole', what: 'opened', call: nameOf(leg), ...more }, null, last);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { CloseReason } from '../call/wanted.ts';
-import type { Held, HolderEvent } from '../pinhole/table.ts';
+import type { PinholeHappening } from '../inspector/happening.ts';
 import type { FramePlace, PinholeReport } from './call-report.ts';
 
 /** A pinhole of one call, from its opening on. */
@@ -10,21 +10,19 @@ export interface PinholeTrace extends PinholeReport {
   readonly call: string;
   /** Which stream of which side it is for, as in Wanted. */
   readonly slot: string;
-  /** As the inspector's table has it; null once it is closed. */
-  held: Held | null;
+  /** The other party has answered for it. */
+  agreed: boolean;
   closed: FramePlace | null;
   closedAt: number | null;
   closeReason: CloseReason | null;
   packets: number;
-  /** Why it is to be closed when its last moment comes, as of the latest message. */
-  leaving: CloseReason | null;
+  /** Why and when it is to be closed; null while it is wanted, if only on trial. */
+  leaving: { readonly reason: CloseReason; readonly until: number } | null;
 }
 
 export interface PinholeTraces {
   /** Takes what happened at `place`; null when a deadline did it, `last` being the frame before. */
-  take(event: HolderEvent, place: FramePlace | null, last: FramePlace): void;
-  /** The message at `place` may have given pinholes of this call a last moment: it is then their end's cause. */
-  caused(call: string, place: FramePlace): void;
+  take(event: PinholeHappening, place: FramePlace | null, last: FramePlace): void;
   /** Those open now that lead to this UDP port. */
   openAt(address: Address, port: number): Iterable<PinholeTrace>;
   /** The one closed last that led to this UDP port. */
@@ -46,38 +44,25 @@ export function createPinholeTraces(): PinholeTraces {
   const closedByPort = new Map<string, PinholeTrace>();
   const latest = new Map<string, PinholeTrace>();
 
-  function take(
-    { type, holder, held, reason, at }: HolderEvent,
-    place: FramePlace | null,
-    last: FramePlace,
-  ): void {
-    const key = `${holder} ${held.pinhole.id}`;
-    if (type === 'opened') {
-      const { id, protocol, sources, sourcePort, address, ports, kind, media } = held.pinhole;
-      const record: PinholeTrace = {
-        ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
-        ...{ call: holder, slot: held.slot, held, opened: place ?? last, openedAt: at },
-        ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: null },
-      };
-      open.set(key, record);
-      latest.set(id, record);
-      const own = byCall.get(holder);
-      if (own === undefined) byCall.set(holder, [record]);
-      else own.push(record);
-      eachPort(record, (portKey) => {
-        const set = openByPort.get(portKey);
-        if (set === undefined) openByPort.set(portKey, new Set([record]));
-        else set.add(record);
-      });
+  function take(event: PinholeHappening, place: FramePlace | null, last: FramePlace): void {
+    const key = `${event.call.hash} ${event.pinhole.id}`;
+    if (event.what === 'opened') {
+      opened(key, traceOf(event, place ?? last));
       return;
     }
     const record = open.get(key);
     if (record === undefined) return;
+    if (event.what === 'changed') {
+      const leaving = leavingOf(event);
+      if (leaving?.reason !== record.leaving?.reason) record.closed = leaving && place;
+      record.leaving = leaving;
+      record.agreed = event.agreed;
+      return;
+    }
     open.delete(key);
     record.closed ??= place;
-    record.closedAt = at;
-    record.closeReason = reason;
-    record.held = null;
+    record.closedAt = event.at;
+    record.closeReason = event.reason;
     eachPort(record, (portKey) => {
       const set = openByPort.get(portKey);
       set?.delete(record);
@@ -86,20 +71,24 @@ export function createPinholeTraces(): PinholeTraces {
     });
   }
 
-  function caused(call: string, place: FramePlace): void {
-    for (const record of byCall.get(call) ?? []) {
-      if (record.held === null) continue;
-      const leaving = isLeaving(record.held) ? record.held.reason : null;
-      if (leaving !== record.leaving) record.closed = leaving === null ? null : place;
-      record.leaving = leaving;
-    }
+  function opened(key: string, record: PinholeTrace): void {
+    open.set(key, record);
+    latest.set(record.id, record);
+    const own = byCall.get(record.call);
+    if (own === undefined) byCall.set(record.call, [record]);
+    else own.push(record);
+    eachPort(record, (portKey) => {
+      const set = openByPort.get(portKey);
+      if (set === undefined) openByPort.set(portKey, new Set([record]));
+      else set.add(record);
+    });
   }
 
   function settle(): void {
     for (const record of open.values()) {
-      if (record.held === null || !isLeaving(record.held)) continue;
-      record.closedAt = record.held.until;
-      record.closeReason = record.held.reason;
+      if (record.leaving === null) continue;
+      record.closedAt = record.leaving.until;
+      record.closeReason = record.leaving.reason;
     }
   }
 
@@ -119,7 +108,6 @@ export function createPinholeTraces(): PinholeTraces {
 
   return {
     take,
-    caused,
     openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? [],
     closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
     byId: (id) => latest.get(id) ?? null,
@@ -129,9 +117,18 @@ export function createPinholeTraces(): PinholeTraces {
   };
 }
 
+function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
+  const { id, protocol, sources, sourcePort, address, ports, kind, media } = event.pinhole;
+  return {
+    ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
+    ...{ call: event.call.hash, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
+    ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: leavingOf(event) },
+  };
+}
+
 /** No longer wanted, and only lingering. A candidate on trial is wanted still. */
-function isLeaving({ until, reason }: Held): boolean {
-  return until !== Number.POSITIVE_INFINITY && reason !== 'unused-candidate';
+function leavingOf({ reason, until }: PinholeHappening): PinholeTrace['leaving'] {
+  return reason === null || reason === 'unused-candidate' ? null : { reason, until };
 }
 
 function eachPort({ protocol, address, ports }: PinholeTrace, action: (key: string) => void): void {

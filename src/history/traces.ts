@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { CallState, EndReason } from '../call/call.ts';
-import type { Refusal } from '../call/refusal.ts';
-import type { Leg, ToldMessage } from '../inspector/happening.ts';
+import type { Leg, MessageHappening, PacketEnds, RefusedHappening } from '../inspector/happening.ts';
 import { printable } from '../printable.ts';
 import type { CallReport, FramePlace, MessageLine, RefusalReport } from './call-report.ts';
 
@@ -23,32 +22,20 @@ export interface CallTrace extends Omit<CallReport, 'pinholes'> {
   readonly refusals: RefusalReport[];
 }
 
-/** What a ladder is made of: an inspector's event, or what the daemon told of one. */
-export type Occurrence = Pick<ToldMessage, 'message' | 'transport' | 'packet'> & {
-  readonly calls: readonly Leg[];
-};
-
-type Sip = ToldMessage['message'];
+type Sip = MessageHappening['message'];
 
 export interface CallTraces {
-  /** The record of a leg, made when it is seen first. */
-  of(call: Leg): CallTrace;
+  /** Takes over what a leg has become; its trace is made when it is seen first. */
+  update(leg: Leg): void;
   /**
-   * Puts a message into the ladder of every leg it belongs to. `description` is its SDP in one phrase. Returns how
-   * many lines that made. `isCopy`: its packet had been seen before, at another point of its way.
+   * Puts a message into the ladder of every leg it belongs to. Returns how many lines that made. `isCopy`: its packet
+   * had been seen before, at another point of its way.
    */
-  message(
-    event: Occurrence,
-    place: FramePlace,
-    at: number,
-    description: string | null,
-    isCopy?: boolean,
-  ): number;
+  message(event: MessageHappening, place: FramePlace, isCopy?: boolean): number;
   /** Whether it stands in the ladder of some leg. */
-  has(event: Occurrence): boolean;
-  refused(call: Leg, refusal: Refusal, place: FramePlace, at: number): void;
-  /** Takes over what the leg has become. */
-  update(call: Leg): void;
+  has(event: MessageHappening): boolean;
+  /** A refusal in a call. */
+  refused(event: RefusedHappening, place: FramePlace): void;
   byHash(hash: string): CallTrace | null;
   all(): readonly CallTrace[];
   forget(hash: string): void;
@@ -63,10 +50,17 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   const records = new Map<string, CallTrace>();
   const byCallId = new Map<string, CallTrace[]>();
 
-  function of(call: Leg): CallTrace {
-    const known = records.get(call.hash);
-    if (known !== undefined) return known;
-    const { hash, callId, fromTag, parties, from, to, state, startedAt } = call;
+  function update(leg: Leg): void {
+    const record = records.get(leg.hash) ?? begin(leg);
+    record.state = leg.state;
+    record.answeredAt = leg.answeredAt;
+    record.endedAt = leg.endedAt;
+    record.endReason = leg.endReason;
+    record.endStatus = leg.endStatus;
+    for (const toTag of leg.toTags) noteTag(record, toTag);
+  }
+
+  function begin({ hash, callId, fromTag, parties, from, to, state, startedAt }: Leg): CallTrace {
     const record: CallTrace = {
       ...{ hash, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
       ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
@@ -79,28 +73,11 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return record;
   }
 
-  function update(call: Leg): void {
-    const record = of(call);
-    record.state = call.state;
-    record.answeredAt = call.answeredAt;
-    record.endedAt = call.endedAt;
-    record.endReason = call.endReason;
-    record.endStatus = call.endStatus;
-    for (const { toTag } of call.dialogs) noteTag(record, toTag);
-  }
-
-  function message(
-    event: Occurrence,
-    place: FramePlace,
-    at: number,
-    description: string | null,
-    isCopy = false,
-  ): number {
+  function message(event: MessageHappening, place: FramePlace, isCopy = false): number {
     let added = 0;
-    const { message: sip, packet, transport, calls } = event;
-    const legs = calls.length > 0 ? calls.map(of) : legsBeside(event);
+    const { message: sip, packet, transport, description, at } = event;
     const identity = identityOf(sip, packet.source, description);
-    for (const record of legs) {
+    for (const record of legsOf(event)) {
       if (sip.status !== 0 && sip.fromTag === record.fromTag) noteTag(record, sip.toTag);
       const { messages } = record;
       record.ports ??= portsOf(record, packet);
@@ -132,8 +109,14 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return added;
   }
 
+  function legsOf(event: MessageHappening): CallTrace[] {
+    return event.calls.length === 0
+      ? legsBeside(event)
+      : event.calls.flatMap((hash) => records.get(hash) ?? []);
+  }
+
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
-  function legsBeside({ message: sip, packet }: Occurrence): CallTrace[] {
+  function legsBeside({ message: sip, packet }: MessageHappening): CallTrace[] {
     const legs = byCallId.get(sip.callId) ?? [];
     const leg = legs.findLast(
       ({ fromTag, parties: [a, b] }) =>
@@ -144,8 +127,8 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return leg === undefined ? [] : [leg];
   }
 
-  function refused(call: Leg, { reason, detail }: Refusal, place: FramePlace, at: number): void {
-    of(call).refusals.push({ place, at, reason, detail, why: '' });
+  function refused({ call, reason, detail, at }: RefusedHappening, place: FramePlace): void {
+    if (call !== null) records.get(call.hash)?.refusals.push({ place, at, reason, detail, why: '' });
   }
 
   function forget(hash: string): void {
@@ -158,11 +141,10 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   }
 
   return {
-    of,
-    message,
-    has: (event) => event.calls.length > 0 || legsBeside(event).length > 0,
-    refused,
     update,
+    message,
+    has: (event) => legsOf(event).length > 0,
+    refused,
     byHash: (hash) => records.get(hash) ?? null,
     all: () => [...records.values()],
     forget,
@@ -183,7 +165,7 @@ export function ownCopy(text: string): string {
 
 function portsOf(
   { parties }: CallTrace,
-  { source, sourcePort, destinationPort }: Occurrence['packet'],
+  { source, sourcePort, destinationPort }: PacketEnds,
 ): [number, number] {
   return source === parties[0] ? [sourcePort, destinationPort] : [destinationPort, sourcePort];
 }

@@ -1,5 +1,6 @@
 import { type Call, otherSide } from '../call/call.ts';
-import { leaving, type Outcome } from '../call/outcome.ts';
+import { describeReading } from '../call/description.ts';
+import { type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
@@ -9,7 +10,8 @@ import type { Policy } from '../policy/policy.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
 import { bodiesOf } from './bodies.ts';
 import { createDeadlines } from './deadlines.ts';
-import type { Work } from './inspection.ts';
+import type { MessageHappening, PacketEnds } from './happening.ts';
+import { introduce, tellCall, type Work } from './inspection.ts';
 import { createOpener, type Opener } from './opening.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
@@ -57,6 +59,14 @@ export interface Decider {
   readonly underWay: number;
 }
 
+/**
+ * Is shown each message right before it is told of, for who analyses captures: the message as it was read, whose parts
+ * last until the next packet, and its description, or what is wrong with it.
+ */
+export type MessageTap = (message: SipMessage, session: ReadSession) => void;
+
+type ReadSession = ReturnType<Bodies['session']>;
+
 /** Nothing of a call leaves that is wanted as before; what is not closes at once. */
 const AT_ONCE = { movedLinger: 0, goneLinger: 0, muxLinger: 0 } as const;
 const STAYING: Departure = { reason: 'answered', ...AT_ONCE };
@@ -67,6 +77,7 @@ export function createDecider(
   policy: () => Policy,
   refusals: Refusals,
   stats: DecidingStats,
+  onMessage: MessageTap | null,
 ): Decider {
   const admission = createAdmission(
     () => settings().caps,
@@ -94,10 +105,17 @@ export function createDecider(
       now: work.now,
     };
     const outcomes = tracker.handle(read, arrival, bodies);
-    const calls: Call[] = [];
-    for (const { call, bystander } of outcomes) if (call !== null && !bystander) calls.push(call);
-    work.events.push({ type: 'message', message: read, transport, packet, calls, session: bodies.session });
-    if (read.method === 'INVITE') for (const call of calls) if (!byHash.has(call.hash)) begin(work, call);
+    const calls: string[] = [];
+    for (const { call, bystander } of outcomes) {
+      if (call === null || bystander) continue;
+      calls.push(call.hash);
+      if (read.method === 'INVITE' && !byHash.has(call.hash)) begin(work, call);
+      else introduce(work, call);
+    }
+    const isOfCall = calls.length > 0 || tracker.knows(read.callId);
+    const description = isOfCall ? describeReading(bodies.session()) : null;
+    work.events.push(happeningOf(read, transport, packet, description, calls, work.now));
+    onMessage?.(read, bodies.session());
     for (const outcome of outcomes) apply(work, outcome, work.now);
     forgetSurplus(work);
   }
@@ -105,7 +123,7 @@ export function createDecider(
   function begin(work: Work, call: Call): void {
     byHash.set(call.hash, call);
     stats.callsStarted++;
-    work.events.push({ type: 'call', what: 'started', call, at: work.now });
+    tellCall(work, 'started', call);
   }
 
   function apply(work: Work, { call, departure, refusals: refused }: Outcome, at: number): void {
@@ -115,7 +133,7 @@ export function createDecider(
       opener.update(work, call, departure, at);
       if (call.state === 'ended') {
         refusals.forget(call);
-        work.events.push({ type: 'call', what: 'ended', call, at });
+        tellCall(work, 'ended', call, at);
       }
     }
     schedule(call);
@@ -156,6 +174,7 @@ export function createDecider(
         return;
       }
       apply(work, outcome, at);
+      if (outcome.departure !== null && call.state !== 'ended') tellCall(work, 'changed', call, at);
     }
     schedule(call);
   }
@@ -168,7 +187,7 @@ export function createDecider(
   function renumber(work: Work): void {
     const { isPresent } = policy();
     for (const call of underWay) {
-      const isLost = opener.held(call).some(({ pinhole }) => !isPresent(pinhole));
+      const isLost = opener.held(call.hash).some(({ pinhole }) => !isPresent(pinhole));
       if (isLost || refusals.had(call, 'foreign-address')) decideAgain(work, call, RENUMBERED);
     }
   }
@@ -222,4 +241,20 @@ export function createDecider(
       return underWay.size;
     },
   };
+}
+
+function happeningOf(
+  { method, status, subject, cseq, cseqMethod, branch, callId, fromTag, toTag }: SipMessage,
+  transport: Transport,
+  packet: PacketView,
+  description: string | null,
+  calls: readonly string[],
+  at: number,
+): MessageHappening {
+  const message = { method, status, subject, cseq, cseqMethod, branch, callId, fromTag, toTag };
+  return { type: 'message', message, transport, packet: endsOf(packet), description, calls, at };
+}
+
+export function endsOf({ source, sourcePort, destination, destinationPort }: PacketView): PacketEnds {
+  return { source, sourcePort, destination, destinationPort };
 }

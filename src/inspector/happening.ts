@@ -1,83 +1,137 @@
+import type { Address } from '../address/address.ts';
 import type { Call } from '../call/call.ts';
-import type { Refusal } from '../call/refusal.ts';
+import type { RefusalReason } from '../call/refusal.ts';
 import type { PacketView } from '../packet/ip.ts';
-import type { Held, HolderEvent } from '../pinhole/table.ts';
-import type { SipMessage, Transport } from '../sip/message.ts';
+import type { HolderEvent } from '../pinhole/table.ts';
+import type { SipError, SipMessage, Transport } from '../sip/message.ts';
 
-/** What one packet, or one deadline, did to calls: the history of each call is made of these. */
-export interface Told {
-  /** Packets received when it happened, this one included. */
-  readonly packet: number;
-  readonly at: number;
-  /** A deadline and no packet was the cause. */
-  readonly deadline: boolean;
-  readonly messages: readonly ToldMessage[];
-  /** Every leg that is concerned, as it is afterwards. */
-  readonly legs: readonly Leg[];
-  readonly pinholes: readonly HolderEvent[];
-  readonly refusals: readonly (Refusal & { readonly call: string; readonly at: number })[];
-  /** Pinholes of the messages' legs that are still there and about to close, with the leg's hash. */
-  readonly leaving: readonly (Pick<Held, 'until' | 'reason'> & {
-    readonly call: string;
-    readonly pinhole: string;
-  })[];
-}
+/**
+ * What happened: the only shape of it, made once by the inspector. Log, journal, watch, metrics, live page, history and
+ * replay are views of it. Plain data that structured cloning keeps whole and that lasts when the packet is gone. A call is
+ * told of before what concerns it. Times are in ms of the clock that the inspector runs on.
+ */
+export type Happening =
+  | MessageHappening
+  | MalformedHappening
+  | CallHappening
+  | PinholeHappening
+  | RefusedHappening;
 
-/** A SIP message without its body. */
-export interface ToldMessage {
+/** A SIP message, without its body. */
+export interface MessageHappening {
+  readonly type: 'message';
   readonly message: Pick<
     SipMessage,
     'method' | 'status' | 'subject' | 'cseq' | 'cseqMethod' | 'branch' | 'callId' | 'fromTag' | 'toTag'
   >;
   readonly transport: Transport;
-  readonly packet: Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>;
-  /** Its session description in one phrase, null when it has none. */
+  readonly packet: PacketEnds;
+  /** Its session description in one phrase; null when it has none, or no call is known that it may be of. */
   readonly description: string | null;
   /** Hashes of the legs that it belongs to. */
   readonly calls: readonly string[];
+  readonly at: number;
+}
+
+export type PacketEnds = Readonly<
+  Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>
+>;
+
+/** What came as SIP and cannot be read. */
+export interface MalformedHappening {
+  readonly type: 'malformed';
+  readonly packet: PacketEnds;
+  readonly error: SipError;
+  readonly at: number;
+}
+
+/** A call began, ended, or is otherwise not as it was told last. The first of a call that was taken up is no `started`. */
+export interface CallHappening {
+  readonly type: 'call';
+  readonly what: 'started' | 'changed' | 'ended';
+  /** As it is now. */
+  readonly leg: Leg;
+  readonly at: number;
+}
+
+/** What happened to a pinhole as one call holds it. */
+export interface PinholeHappening extends HolderEvent {
+  readonly type: 'pinhole';
+  readonly call: CallName;
+}
+
+export interface RefusedHappening {
+  readonly type: 'refused';
+  readonly call: CallName | null;
+  readonly reason: RefusalReason;
+  readonly detail: string;
+  /** The transport that got no pinhole; null when a whole message or description was refused. */
+  readonly transport: RefusedTransport | null;
+  readonly at: number;
+}
+
+export interface RefusedTransport {
+  /** Who announced it. */
+  readonly owner: Address;
+  /** Null where it was announced at a name, or nowhere. */
+  readonly address: Address | null;
+  readonly ports: readonly [first: number, last: number];
+}
+
+/** A call leg by all that it is called. */
+export interface CallName {
+  readonly hash: string;
+  readonly callId: string;
+  /** Signalling addresses; the first sent the first INVITE. */
+  readonly parties: readonly [Address, Address];
+  /** Who calls whom, as From and To of the INVITE say. */
+  readonly from: string;
+  readonly to: string;
 }
 
 /** A call leg as far as people look at it, and how it stands. */
 export interface Leg
-  extends Readonly<
-    Pick<
-      Call,
-      | 'hash'
-      | 'callId'
-      | 'fromTag'
-      | 'parties'
-      | 'from'
-      | 'to'
-      | 'state'
-      | 'endReason'
-      | 'endStatus'
-      | 'startedAt'
-      | 'answeredAt'
-      | 'endedAt'
-    >
-  > {
-  readonly dialogs: readonly { readonly toTag: string }[];
+  extends CallName,
+    Readonly<
+      Pick<Call, 'fromTag' | 'state' | 'endReason' | 'endStatus' | 'startedAt' | 'answeredAt' | 'endedAt'>
+    > {
+  /** Of its dialogs, in the order in which they came. */
+  readonly toTags: readonly string[];
 }
 
-/** What is told of a call. Written out: it is done for each message, and a spread costs ten times as much. */
+/** Everything that one packet, or one deadline, led to. */
+export interface Occasion {
+  /** Packets received when it happened, this one included. */
+  readonly packet: number;
+  readonly at: number;
+  /** A deadline and no packet was the cause. */
+  readonly deadline: boolean;
+  readonly happenings: readonly Happening[];
+}
+
+/** Written out: it is done for each message, and a spread costs ten times as much. */
 export function legOf(call: Call): Leg {
   return {
     hash: call.hash,
     callId: call.callId,
-    fromTag: call.fromTag,
     parties: call.parties,
     from: call.from,
     to: call.to,
+    fromTag: call.fromTag,
+    toTags: call.dialogs.map(tagOf),
     state: call.state,
     endReason: call.endReason,
     endStatus: call.endStatus,
     startedAt: call.startedAt,
     answeredAt: call.answeredAt,
     endedAt: call.endedAt,
-    dialogs: call.dialogs.map(tagOf),
   };
 }
 
-function tagOf({ toTag }: { readonly toTag: string }): { readonly toTag: string } {
-  return { toTag };
+export function nameOf({ hash, callId, parties, from, to }: CallName): CallName {
+  return { hash, callId, parties, from, to };
+}
+
+function tagOf({ toTag }: { readonly toTag: string }): string {
+  return toTag;
 }

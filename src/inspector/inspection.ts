@@ -1,40 +1,8 @@
 import type { Call } from '../call/call.ts';
-import type { Refusal } from '../call/refusal.ts';
-import type { Wanted } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
-import type { HolderEvent } from '../pinhole/table.ts';
-import type { SdpError, Session } from '../sdp/session.ts';
-import type { SipError, SipMessage, Transport } from '../sip/message.ts';
-
-/** What happened, in order. */
-export type InspectorEvent =
-  | MessageEvent
-  | { readonly type: 'malformed'; readonly packet: PacketView; readonly error: SipError }
-  | { readonly type: 'call'; readonly what: 'started' | 'ended'; readonly call: Call; readonly at: number }
-  | RefusedEvent
-  | { readonly type: 'pinhole'; readonly call: Call; readonly event: HolderEvent };
-
-export interface RefusedEvent {
-  readonly type: 'refused';
-  readonly call: Call | null;
-  readonly refusal: Refusal;
-  /** The transport that got no pinhole; null when a whole message or description was refused. */
-  readonly wanted: Wanted | null;
-  readonly at: number;
-}
-
-export interface MessageEvent {
-  readonly type: 'message';
-  readonly message: SipMessage;
-  readonly transport: Transport;
-  readonly packet: PacketView;
-  /** The legs it belongs to. */
-  readonly calls: readonly Call[];
-  /** Its session description, read at most once; null when it has none. */
-  readonly session: () => Session | SdpError | Refusal | null;
-}
+import { type CallHappening, type Happening, legOf } from './happening.ts';
 
 export type Verdict = 'release' | 'drop';
 
@@ -43,7 +11,8 @@ export interface Inspection {
   readonly change: Change | null;
   /** `drop` only in strict mode. */
   readonly verdict: Verdict;
-  readonly events: readonly InspectorEvent[];
+  /** What happened, in order. */
+  readonly events: readonly Happening[];
   /** The packet as it was read, reassembled when it completed a datagram; null when it could not be read. */
   readonly packet: PacketView | null;
 }
@@ -51,17 +20,30 @@ export interface Inspection {
 /** Gathers what one packet, or one tick, leads to. */
 export interface Work {
   readonly now: number;
-  readonly events: InspectorEvent[];
+  readonly events: Happening[];
+  /** Calls that `events` tell of. */
+  readonly told: Call[];
   readonly changes: Change[];
   /** Calls to be decided once more. */
   readonly again: Call[];
 }
 
 export function newWork(now: number): Work {
-  return { now, events: [], changes: [], again: [] };
+  return { now, events: [], told: [], changes: [], again: [] };
 }
 
-const NO_EVENTS: readonly InspectorEvent[] = [];
+/** Tells how a call is now. */
+export function tellCall(work: Work, what: CallHappening['what'], call: Call, at = work.now): void {
+  work.events.push({ type: 'call', what, leg: legOf(call), at });
+  if (!work.told.includes(call)) work.told.push(call);
+}
+
+/** Before the first that is told of what concerns it. */
+export function introduce(work: Work, call: Call): void {
+  if (!work.told.includes(call)) tellCall(work, 'changed', call);
+}
+
+const NO_EVENTS: readonly Happening[] = [];
 
 /** The inspection of a packet that led to nothing. */
 export function uneventful(packet: PacketView | null, verdict: Verdict): Inspection {

@@ -8,11 +8,13 @@ import {
   createPinholeTable,
   type Entry,
   type Held,
+  type HolderEvent,
   type PinholeTable,
   type TableResult,
 } from '../pinhole/table.ts';
 import type { Policy } from '../policy/policy.ts';
-import type { Work } from './inspection.ts';
+import { type CallName, nameOf, type PinholeHappening } from './happening.ts';
+import { introduce, type Work } from './inspection.ts';
 import type { Refusals } from './refusals.ts';
 import { type InspectorSettings, mediaSettings } from './settings.ts';
 import { createWaitingList } from './waiting.ts';
@@ -37,7 +39,8 @@ export interface Opener {
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   readonly traffic: PinholeTable['traffic'];
   readonly holdings: PinholeTable['holdings'];
-  held(call: Call): readonly Held[];
+  /** Of the leg with this hash. */
+  held(hash: string): readonly Held[];
   /** Every open pinhole, once each. */
   pinholes(): Iterable<Pinhole>;
   readonly size: number;
@@ -98,7 +101,11 @@ export function createOpener(
   }
 
   function take(work: Work, call: Call, { change, events, freed }: TableResult): void {
-    for (const event of events) work.events.push({ type: 'pinhole', call, event });
+    if (events.length > 0) {
+      introduce(work, call);
+      const name = nameOf(call);
+      for (const event of events) work.events.push(happeningOf(name, event));
+    }
     if (change !== null) work.changes.push(change);
     work.again.push(...queue.take(freed));
   }
@@ -113,10 +120,16 @@ export function createOpener(
     deadline: (call) => table.deadline(call.hash),
     traffic: table.traffic,
     holdings: table.holdings,
-    held: (call) => table.held(call.hash),
+    held: table.held,
     pinholes: table.open,
     get size() {
       return table.size;
     },
   };
+}
+
+/** Written out: a spread costs ten times as much. */
+function happeningOf(call: CallName, event: HolderEvent): PinholeHappening {
+  const { what, pinhole, slot, openedAt, agreed, until, reason, at } = event;
+  return { type: 'pinhole', what, call, pinhole, slot, openedAt, agreed, until, reason, at };
 }

@@ -1,7 +1,8 @@
 import type { Call } from '../call/call.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
-import type { Work } from './inspection.ts';
+import { nameOf, type RefusedTransport } from './happening.ts';
+import { introduce, type Work } from './inspection.ts';
 import { count } from './stats.ts';
 
 /** Counts refusals and tells of them; of one call each once. */
@@ -40,12 +41,21 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
     tell(work, call, refusal, at, wanted = null) {
       if (call !== null && !isNews(call, refusal)) return;
       count(counts, refusal.reason);
-      work.events.push({ type: 'refused', call, refusal, wanted, at });
+      if (call !== null) introduce(work, call);
+      const { reason, detail } = refusal;
+      const name = call === null ? null : nameOf(call);
+      work.events.push({ type: 'refused', call: name, reason, detail, transport: transportOf(wanted), at });
     },
     count: (reason) => count(counts, reason),
     had: (call, reason) => before.get(call)?.reasons.has(reason) === true,
     forget: (call) => before.delete(call),
   };
+}
+
+function transportOf(wanted: Wanted | null): RefusedTransport | null {
+  if (wanted === null) return null;
+  const { owner, connection, ports } = wanted;
+  return { owner, address: connection.kind === 'address' ? connection.address : null, ports };
 }
 
 /** FNV-1a in 31 bits. */

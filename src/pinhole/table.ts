@@ -27,12 +27,17 @@ export interface Held {
 
 type IdleSlots = ReadonlyMap<string, 'stream-disabled' | 'bundled'>;
 
-/** What happened to one call's pinholes, for journals and reports. */
+/** What happened to a pinhole of one holder. Plain data; times in ms. */
 export interface HolderEvent {
-  readonly type: 'opened' | 'closed';
-  readonly holder: string;
-  readonly held: Held;
-  /** Null on `opened`. */
+  /** `changed`: it is agreed now, is going to close, or is wanted again. */
+  readonly what: 'opened' | 'changed' | 'closed';
+  readonly pinhole: Pinhole;
+  readonly slot: string;
+  readonly openedAt: number;
+  readonly agreed: boolean;
+  /** When it closes, or closed; Infinity while it is wanted. */
+  readonly until: number;
+  /** Why it closed, or is going to; null while it is wanted. */
   readonly reason: CloseReason | null;
   readonly at: number;
 }
@@ -118,8 +123,10 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       if (same === undefined) {
         if (!gone?.has(entry.pinhole.id)) work.open(entry);
       } else {
+        const { agreed, reason } = same;
         same.agreed ||= entry.wanted.agreed;
-        if (same.reason !== 'unused-candidate') keep(same, now);
+        if (reason !== 'unused-candidate') keep(same, now);
+        if (same.agreed !== agreed || same.reason !== reason) work.changed(same);
       }
     }
     for (const one of before) {
@@ -131,6 +138,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       if (linger > 0) {
         one.until = now + linger;
         one.reason = reason;
+        work.changed(one);
       } else {
         work.close(one, reason);
       }
@@ -205,12 +213,16 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       };
       keep(one, now);
       held.push(one);
-      events.push({ type: 'opened', holder, held: one, reason: null, at: now });
+      events.push(eventOf('opened', one, one.until, one.reason, now));
+    }
+
+    function changed(one: Held): void {
+      events.push(eventOf('changed', one, one.until, one.reason, now));
     }
 
     function close(one: Held, reason: CloseReason, at = now): void {
       held.splice(held.indexOf(one), 1);
-      events.push({ type: 'closed', holder, held: one, reason, at });
+      events.push(eventOf('closed', one, at, reason, at));
       const rule = rules.get(one.pinhole.id)!;
       rule.holders.splice(rule.holders.indexOf(holder), 1);
       if (rule.holders.length > 0) return;
@@ -227,7 +239,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       return { change, events, freed };
     }
 
-    return { held, open, close, result };
+    return { held, open, changed, close, result };
   }
 
   function traffic(id: string, now: number): readonly Holding[] {
@@ -297,6 +309,16 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       return rules.size;
     },
   };
+}
+
+function eventOf(
+  what: HolderEvent['what'],
+  { pinhole, slot, openedAt, agreed }: Held,
+  until: number,
+  reason: CloseReason | null,
+  at: number,
+): HolderEvent {
+  return { what, pinhole, slot, openedAt, agreed, until, reason, at };
 }
 
 function find(held: readonly Held[], id: string): Held | undefined {

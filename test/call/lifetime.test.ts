@@ -499,7 +499,7 @@ describe('a call in which people talk', () => {
     talk(scene, 0.2, ['came']);
     assert.deepEqual(scene.open(), []);
     assert.equal(ended(scene), null);
-    const closed = scene.events.flatMap((event) => (event.type === 'pinhole' ? [event.event.reason] : []));
+    const closed = scene.events.flatMap((event) => (event.type === 'pinhole' ? [event.reason] : []));
     assert.equal(closed.at(-1), 'one-way');
   });
 

@@ -10,7 +10,7 @@ import type { Order, Report } from '../../src/daemon/messages.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import type { CallReport } from '../../src/history/call-report.ts';
 import { createHistory, type History } from '../../src/history/history.ts';
-import type { Told } from '../../src/inspector/happening.ts';
+import type { Occasion } from '../../src/inspector/happening.ts';
 import { createInspector, type InspectorSettings } from '../../src/inspector.ts';
 import { type Frame, mergeCaptures, openCapture } from '../../src/intercept/capture.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
@@ -77,7 +77,7 @@ function daemonHistory(file: string): History {
     nextOrder: () => orders.shift() ?? null,
     post: (report: Report) => {
       // As it comes out of the channel between the threads.
-      if (report.type === 'batch') history.take(structuredClone(report.told) as Told[]);
+      if (report.type === 'batch') history.take(structuredClone(report.occasions) as Occasion[]);
     },
   });
   for (const frame of mergeCaptures([openCapture(file)])) {

@@ -1,12 +1,11 @@
 import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
-import type { Answers, DaemonEvent, Order, Question, Report } from '../../src/daemon/messages.ts';
+import type { Answers, Order, Question, Report } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
-import type { Told } from '../../src/inspector/happening.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
@@ -54,7 +53,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   const orders: Order[] = [];
   const waiting: HeldPacket[] = [];
   const answers = new Map<number, unknown>();
-  const listeners = new Set<(events: readonly DaemonEvent[], told: readonly Told[]) => void>();
+  const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
   const media = new Map<string, Traffic>();
   const turns: Turn[] = [];
   const posted: Buffer[] = [];
@@ -117,7 +116,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   function take(report: Report): void {
     if (report.type === 'answer') answers.set(report.id, report.answer);
     if (report.type !== 'batch') return;
-    for (const listener of listeners) listener(report.events, report.told);
+    for (const listener of listeners) listener(report.occasions, report.notes);
   }
 
   async function ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]> {

@@ -3,9 +3,10 @@ import { describe, it } from 'node:test';
 import { keepHistory } from '../../src/commands/run/services.ts';
 import { createCallReader, createCallWriter } from '../../src/control/calls.ts';
 import { metricsText } from '../../src/control/metrics.ts';
+import { watchedEvents } from '../../src/control/watched.ts';
 import { logLines } from '../../src/daemon/log/lines.ts';
-import type { DaemonEvent } from '../../src/daemon/messages.ts';
 import type { History } from '../../src/history/history.ts';
+import type { Occasion } from '../../src/inspector/happening.ts';
 import { explainCall } from '../../src/report/live/explain.ts';
 import { livePicture } from '../../src/report/page/pictures.ts';
 import { sdp, sip } from '../scene.ts';
@@ -45,17 +46,19 @@ const MESSAGES: Readonly<Record<string, string>> = {
 /** All that anybody gets to see of what happened, in words and as data. */
 async function everything(
   run: InProcess & { readonly history: History },
-  events: readonly DaemonEvent[],
+  occasions: readonly Occasion[],
 ): Promise<string> {
   const { daemon, history } = run;
-  const lines = logLines(events, { callId: 'plain', observes: false, trafficOf: daemon.trafficOf });
+  const happenings = occasions.flatMap((one) => one.happenings);
+  const lines = logLines(happenings, { callId: 'plain', observes: false, trafficOf: daemon.trafficOf });
   const summaries = await createCallReader(daemon).all();
   const write = createCallWriter({ ...daemon, passedBefore: history.passedBefore }, 0, 0);
   const remembered = summaries.flatMap(({ leg }) => history.get(leg.hash) ?? []);
   const status = await daemon.ask({ type: 'status' });
   return JSON.stringify([
     lines,
-    events,
+    happenings,
+    watchedEvents(occasions, [], (at) => at),
     summaries.map(write.call),
     remembered.map((call) => explainCall(call, 0)),
     remembered.map(({ report }) => livePicture(report, 0)),
@@ -71,11 +74,11 @@ describe('credentials and keys', () => {
       assert.ok(message.includes(SECRET));
       const run = startInProcess();
       const history = keepHistory(run.daemon);
-      const events: DaemonEvent[] = [];
-      run.daemon.subscribe((more) => void events.push(...more));
+      const occasions: Occasion[] = [];
+      run.daemon.subscribe((more) => void occasions.push(...more));
       run.send(alice, bob, message);
       run.wait(2000);
-      const text = await everything({ ...run, history }, events);
+      const text = await everything({ ...run, history }, occasions);
       assert.ok(text.includes('inspector'));
       const at = text.indexOf(SECRET);
       assert.equal(at, -1, text.slice(Math.max(0, at - 200), at + 40));

@@ -14,7 +14,7 @@ const passed = {
 };
 
 function call(hash: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {
-  const common = { fromTag: 'f', endReason: null, endStatus: null, dialogs: [] };
+  const common = { fromTag: 'f', endReason: null, endStatus: null, toTags: [] };
   const people = { callId: `${hash}@pbx`, from: '<sip:al@a.example>', to: '<sip:bob@b.example>' };
   const times = { startedAt: 0, answeredAt: 1000, endedAt: null };
   return {

@@ -115,7 +115,7 @@ describe('what the daemon answers', () => {
     const run = startInProcess();
     establish(run, 'one');
     run.wait(10_000);
-    const [held] = run.inspector.held([...run.inspector.calls()][0]!);
+    const [held] = run.inspector.held([...run.inspector.calls()][0]!.hash);
     run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
     const [call] = await calls(run);
     assert.equal(call!.state, 'confirmed');
@@ -136,7 +136,7 @@ describe('what the daemon answers', () => {
     const run = startInProcess();
     const server = await serve(createHandlers(run.daemon, keepHistory(run.daemon).passedBefore));
     establish(run, 'one');
-    const [held] = run.inspector.held([...run.inspector.calls()][0]!);
+    const [held] = run.inspector.held([...run.inspector.calls()][0]!.hash);
     run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
     hangUp(run, 'one');
     const client = await connectControl(server.path);

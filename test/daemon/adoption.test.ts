@@ -92,7 +92,7 @@ function play(steps: readonly Step[], cut: number | null): string[][] {
 }
 
 function restarted(before: Inspector, now: number): Inspector {
-  const journal = [...before.calls()].map((call) => serialize(before.dump(call)));
+  const journal = [...before.calls()].map((call) => serialize(before.dump(call.hash)));
   const next = createInspector(() => settings);
   for (const record of journal) next.adopt([deserialize(record) as CallRecord], now);
   return next;

@@ -8,7 +8,7 @@ import { BEAT, createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import { QUIET, SOON } from '../../src/daemon/data-path/outbox.ts';
 import type { Batch, Report } from '../../src/daemon/messages.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
-import type { InspectorEvent } from '../../src/inspector.ts';
+import { type Happening, legOf } from '../../src/inspector/happening.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
 import { fingerprintOf } from '../../src/packet/fingerprint.ts';
 import {
@@ -70,9 +70,7 @@ function batches(reports: readonly Report[]): Batch[] {
 }
 
 function notes(reports: readonly Report[]): string[] {
-  return batches(reports).flatMap(({ events }) =>
-    events.flatMap((event) => (event.type === 'note' ? [event.text] : [])),
-  );
+  return batches(reports).flatMap((batch) => batch.notes.map(({ text }) => text));
 }
 
 function callOf(callId: string): Call {
@@ -113,17 +111,22 @@ function callOf(callId: string): Call {
   };
 }
 
-const REFUSED: InspectorEvent = {
+const REFUSED: Happening = {
   type: 'refused',
   call: null,
-  refusal: { reason: 'malformed-sip', detail: '' },
-  wanted: null,
+  reason: 'malformed-sip',
+  detail: '',
+  transport: null,
   at: 1,
 };
 
 /** A message event as far as the loop looks at it. */
-function messageOf(call: Call): InspectorEvent {
-  return { type: 'message', calls: [call] } as unknown as InspectorEvent;
+function messageOf(call: Call): Happening {
+  return { type: 'message', calls: [call.hash] } as unknown as Happening;
+}
+
+function happenings(reports: readonly Report[]): Happening[] {
+  return batches(reports).flatMap(({ occasions }) => occasions.flatMap((one) => one.happenings));
 }
 
 describe('data path: order of things', () => {
@@ -309,7 +312,7 @@ describe('data path: waiting', () => {
       clock.pass(1);
     }
     assert.equal(clock.now() - began, SOON + 1);
-    assert.equal(batches(post.reports)[0]!.events.length, SOON + 1);
+    assert.equal(happenings(post.reports).length, SOON + 1);
   });
 });
 
@@ -535,8 +538,8 @@ describe('data path: what must not happen', () => {
     assert.equal(post.reports.length, 0);
     backlog = 0;
     clock.pass(QUIET);
-    path.turn();
-    const kept = batches(post.reports).flatMap(({ events }) => events).length;
+    path.flush();
+    const kept = happenings(post.reports).length;
     assert.ok(kept < 5000);
     assert.equal(kept + path.counters.eventsLost, 10_000);
   });
@@ -551,7 +554,9 @@ describe('data path: what must not happen', () => {
     const known = callOf('known');
     const flood = Array.from({ length: 3 * most }, (_, index) => callOf(`flood-${index}`));
     const happens = (call: Call, what: 'started' | 'ended'): void => {
-      inspector.on(`${what} ${call.callId}`, () => ({ events: [{ type: 'call', what, call, at: 0 }] }));
+      inspector.on(`${what} ${call.callId}`, () => ({
+        events: [{ type: 'call', what, leg: legOf(call), at: 0 }],
+      }));
       source.arrive(`${what} ${call.callId}`);
       path.turn();
     };
@@ -766,7 +771,7 @@ describe('data path: start', () => {
     filter.model.commit({ open: [answered(call)], close: [] });
     path.start([call]);
     inspector.on('bye', () => ({
-      events: [{ type: 'call', what: 'ended', call: call.call, at: clock.now() }],
+      events: [{ type: 'call', what: 'ended', leg: legOf(call.call), at: clock.now() }],
     }));
     source.arrive('bye');
     path.turn();

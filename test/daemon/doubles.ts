@@ -1,4 +1,5 @@
 import type { Ingress } from '../../src/address/ingress.ts';
+import type { Call } from '../../src/call/call.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import type { Order, Report } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
@@ -126,7 +127,10 @@ export function createInspectorDouble() {
     },
     end: () => inspection({}),
     renumber: () => inspection({}),
-    dump: (call) => ({ call, held: [] }),
+    dump: (hash) => {
+      const call = adopted.find((one) => one.call.hash === hash)?.call;
+      return { call: call ?? ({ hash, endedAt: null } as unknown as Call), held: [] };
+    },
     adopt: (records) => {
       adopted.push(...records);
       return inspection({
@@ -143,7 +147,7 @@ export function createInspectorDouble() {
     },
     calls: () => adopted.map(({ call }) => call),
     call: (hash) => adopted.find(({ call }) => call.hash === hash)?.call ?? null,
-    held: (call) => [...heldBy(call.hash)],
+    held: (hash) => [...heldBy(hash)],
     pinholes: () => open.values(),
     sizes: () => ({ calls: adopted.length, pinholes: open.size }),
     stats: {

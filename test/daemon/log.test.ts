@@ -19,7 +19,7 @@ import { defaults } from '../../src/config/load.ts';
 import { logLines } from '../../src/daemon/log/lines.ts';
 import { createLog, type Log, type LogSettings } from '../../src/daemon/log/log.ts';
 import { type LogSink, openLogSink, type Severity, syslogLine } from '../../src/daemon/log/sink.ts';
-import type { DaemonEvent } from '../../src/daemon/messages.ts';
+import type { Happening } from '../../src/inspector/happening.ts';
 import { createClockDouble, pinhole } from './doubles.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-log-'));
@@ -113,20 +113,22 @@ describe('lines about calls', () => {
     from: 'sip:alice@example.com\x1b[31m',
     to: 'sip:bob@example.com',
   } as const;
-  const opened = (port: number): DaemonEvent => ({
+  const opened = (port: number): Happening => ({
     type: 'pinhole',
     what: 'opened',
     call,
     pinhole: pinhole(port),
+    ...{ slot: '0:0', agreed: false, until: Number.POSITIVE_INFINITY },
     reason: null,
     openedAt: 1000,
     at: 1000,
   });
-  const closed = (port: number): DaemonEvent => ({
+  const closed = (port: number): Happening => ({
     type: 'pinhole',
     what: 'closed',
     call,
     pinhole: pinhole(port),
+    ...{ slot: '0:0', agreed: true, until: 66_200 },
     reason: 'bye',
     openedAt: 1000,
     at: 66_200,
@@ -173,7 +175,7 @@ describe('lines about calls', () => {
   });
 
   it('keep calls apart', () => {
-    const other = { ...opened(4002), call: { ...call, hash: '00000000000000bb' } } as DaemonEvent;
+    const other = { ...opened(4002), call: { ...call, hash: '00000000000000bb' } } as Happening;
     assert.equal(logLines([opened(4000), other], options).length, 2);
   });
 
@@ -185,11 +187,12 @@ describe('lines about calls', () => {
   });
 
   it('give a refusal the weight it has', () => {
-    const refused = (reason: 'not-inside' | 'port-out-of-range' | 'foreign-address'): DaemonEvent => ({
+    const refused = (reason: 'not-inside' | 'port-out-of-range' | 'foreign-address'): Happening => ({
       type: 'refused',
       call,
       reason,
       detail: 'audio 203.0.113.9:80',
+      transport: null,
       at: 0,
     });
     const lines = logLines(
@@ -205,7 +208,12 @@ describe('lines about calls', () => {
 
   it('name caller and callee where a bound is used up', () => {
     const [line] = logLines(
-      [{ type: 'refused', call, reason: 'calls-per-host-limit', detail: '10.0.0.5 has 5 calls', at: 1 }],
+      [
+        {
+          ...{ type: 'refused', call, reason: 'calls-per-host-limit', detail: '10.0.0.5 has 5 calls' },
+          ...{ transport: null, at: 1 },
+        },
+      ],
       options,
     );
     assert.equal(

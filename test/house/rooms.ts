@@ -41,7 +41,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     path: 'src/control',
-    imports: ['src/daemon', 'src/history', ...DECIDING, ...ENDS],
+    imports: ['src/daemon', 'src/history', 'src/inspector', ...DECIDING, ...ENDS],
     packages: ['prom-client'],
   },
   {

@@ -343,7 +343,7 @@ describe('any conversation', () => {
         );
         const scene = play(first);
         const records = structuredClone(
-          [...scene.inspector.calls()].map((call) => scene.inspector.dump(call)),
+          [...scene.inspector.calls()].map((call) => scene.inspector.dump(call.hash)!),
         );
         const settings = settingsWith({ inside: networks('192.0.2.0/24'), mediaHosts });
         const restarted = createInspector(() => settings);

@@ -6,7 +6,7 @@ import { filled, HEADERS, message, UNITS } from '../sip/repeating.ts';
 import { assertLinear, type Work } from '../work.ts';
 
 const { createInspector } = await import('../../src/inspector.ts');
-const { createTeller } = await import('../../src/daemon/data-path/teller.ts');
+const { createHistory } = await import('../../src/history/history.ts');
 const { logLines } = await import('../../src/daemon/log/lines.ts');
 const { oneLine } = await import('../../src/daemon/log/log.ts');
 const { printableJson } = await import('../../src/printable.ts');
@@ -35,14 +35,13 @@ const SHORT = 1100;
 function decide(bytes: Buffer): void {
   const inspector = createInspector(() => ({ ...defaults(), inside: 'any' }));
   const { events } = inspector.inspect(bytes, 1000);
-  createTeller(inspector, () => 10).tell(events, 1, 1000, false);
-  const told = events.flatMap((event) => {
-    if (event.type !== 'refused') return [];
-    const { reason, detail } = event.refusal;
-    const name = event.call === null ? null : { ...event.call, parties: ['', ''] as const };
-    return [{ type: 'refused', call: name, reason, detail, at: event.at } as const];
+  const history = createHistory({
+    endedCalls: () => 10,
+    callsUnderWay: () => 10,
+    trafficOf: () => undefined,
   });
-  for (const { text } of logLines(told, { callId: 'plain', trafficOf: () => undefined, observes: false }))
+  history.take([{ packet: 1, at: 1000, deadline: false, happenings: events }]);
+  for (const { text } of logLines(events, { callId: 'plain', trafficOf: () => undefined, observes: false }))
     oneLine(text);
   inspector.tick(1_000_000);
 }

@@ -187,10 +187,13 @@ describe('two hosts behind one external address', () => {
     const invite = sip('INVITE', { callId: 'one', body: sdp(PUBLIC, [40000]) });
     before.inspect(udpPacket(pbx, provider, invite), 1000);
     const after = createInspector(() => settings);
-    after.adopt([...before.calls()].map(before.dump), 2000);
+    after.adopt(
+      [...before.calls()].map(({ hash }) => before.dump(hash)!),
+      2000,
+    );
     const other = sip('INVITE', { callId: 'two', body: sdp(PUBLIC, [40000]) });
     const { events } = after.inspect(udpPacket(second, provider, other), 3000);
-    const refused = events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
+    const refused = events.flatMap((event) => (event.type === 'refused' ? [event.reason] : []));
     assert.deepEqual(refused, ['port-taken']);
   });
 });
@@ -209,13 +212,13 @@ describe('the address of an interface', () => {
         const text = sip('INVITE', { callId, body: sdp(address, [40000 + at]), ...message });
         const inspection = inspector.inspect(udpPacket(pbx, provider, text), at);
         commit(inspection);
-        return inspection.events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
+        return inspection.events.flatMap((event) => (event.type === 'refused' ? [event.reason] : []));
       },
       renumber(now: readonly Address[], at: number) {
         const inspection = inspector.renumber({ em0: now }, at);
         commit(inspection);
         return inspection.events.flatMap((event) =>
-          event.type === 'pinhole' ? [`${event.event.type} ${event.event.reason ?? ''}`.trim()] : [],
+          event.type === 'pinhole' ? [`${event.what} ${event.reason ?? ''}`.trim()] : [],
         );
       },
       externals: () => firewall.list().map(({ translation }) => translation?.external),

@@ -24,7 +24,7 @@ const leg = (number: number, endedAt: number | null): Leg => ({
   startedAt: number,
   answeredAt: number,
   endedAt,
-  dialogs: [],
+  toTags: [],
 });
 const summary = (one: Leg): CallSummary => ({ leg: one, mediaAt: 0, nextTimer: null, pinholes: [] });
 

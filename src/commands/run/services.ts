@@ -93,7 +93,7 @@ export function keepHistory(daemon: RunningDaemon): History {
     callsUnderWay: () => daemon.settings().caps.calls + HISTORY_SLACK,
     trafficOf: daemon.trafficOf,
   });
-  daemon.subscribe((_, told) => history.take(told));
+  daemon.subscribe((occasions) => history.take(occasions));
   if (daemon.about.adopted.calls > 0) {
     createCallReader(daemon)
       .all()

@@ -60,7 +60,7 @@ export function createAnswers(deps: AnswersDeps) {
   }
 
   function summary(call: Call): CallSummary {
-    const held = inspector.held(call);
+    const held = inspector.held(call.hash);
     const timer = firstOf(nextTimer(settings().timers, call), held);
     return { leg: legOf(call), mediaAt: call.mediaAt, nextTimer: timer, pinholes: held };
   }

@@ -1,7 +1,7 @@
-import type { Call } from '../../call/call.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type Firewall, FirewallError } from '../../firewall/firewall.ts';
-import type { Inspector, InspectorEvent } from '../../inspector.ts';
+import type { Happening } from '../../inspector/happening.ts';
+import type { Inspector } from '../../inspector.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { DataPathCounters } from '../messages.ts';
@@ -82,13 +82,13 @@ export function createCommitter(deps: CommitterDeps) {
     return open.length + there.length === 0 ? null : { open, close: there };
   }
 
-  /** The missing pinholes of the calls that these events belong to are asked for once more. False when they stay missing. */
-  function retryMissing(events: readonly InspectorEvent[]): boolean {
+  /** The missing pinholes of the calls that these messages belong to are asked for once more. False when they stay missing. */
+  function retryMissing(events: readonly Happening[]): boolean {
     if (missing.size === 0) return true;
     const open: Pinhole[] = [];
     for (const event of events) {
       if (event.type !== 'message') continue;
-      for (const call of event.calls) open.push(...missingOf(call));
+      for (const hash of event.calls) open.push(...missingOf(hash));
     }
     if (open.length === 0) return true;
     if (tryCommit({ open, close: NO_PINHOLES }) !== null) return false;
@@ -96,8 +96,8 @@ export function createCommitter(deps: CommitterDeps) {
     return true;
   }
 
-  function missingOf(call: Call): Pinhole[] {
-    return inspector.held(call).flatMap(({ pinhole }) => missing.get(pinhole.id) ?? []);
+  function missingOf(hash: string): Pinhole[] {
+    return inspector.held(hash).flatMap(({ pinhole }) => missing.get(pinhole.id) ?? []);
   }
 
   return { commit, tryCommit, retryMissing, missing, times, exposure };

@@ -9,9 +9,9 @@ import type { DataPathEnds } from '../platform/platform.ts';
 import { createAnswers } from './answers.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
+import { createKnownCalls } from './known-calls.ts';
 import { createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
-import { createTeller } from './teller.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
 export interface DataPathDeps {
@@ -76,11 +76,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const counters = newCounters(deps.inheritance?.deaths ?? 0);
   let inherited = deps.inheritance?.unread ?? [];
   const beat = paced(deps.beat);
-  const outbox = createOutbox(inspector, clock, post, counters, () => settings().caps.backlog, deps.backlog);
+  const known = createKnownCalls(() => settings().caps.calls + settings().caps.history);
+  const outbox = createOutbox({
+    ...{ inspector, clock, post, counters, known, backlog: deps.backlog },
+    most: () => settings().caps.backlog,
+  });
   let stopped = false;
   let askedAt = Number.NEGATIVE_INFINITY;
   let mayHaveOrders = false;
-  const teller = createTeller(inspector, () => settings().caps.calls + settings().caps.history);
   const filter = createFilterKeeper({
     ...{ ends, inspector, outbox, counters, settings, clock, pause, beat, unexpected },
   });
@@ -118,10 +121,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
       outbox.follow(inspector.directionChanges(), at);
       if (events.length === 0) return;
-      outbox.note(events);
+      outbox.note(events, at, deadline);
       filter.note(events);
-      const told = teller.tell(events, counters.received, at, deadline);
-      if (told !== null) outbox.tell(told);
     } catch (error) {
       unexpected('a report', error);
     }
@@ -160,7 +161,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       try {
         const inspection = inspector.adopt([record], clock());
         if (inspection.change !== null) outbox.closed(inspection.change.close);
-        outbox.note(inspection.events);
+        outbox.note(inspection.events, clock(), true);
         filter.note(inspection.events);
         calls++;
       } catch (error) {
@@ -170,10 +171,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     }
     const { change, events } = inspector.renumber(addresses, clock());
     if (change !== null) outbox.closed(change.close);
-    outbox.note(events);
+    outbox.note(events, clock(), true);
     const { removed } = filter.compare();
     filter.exposure.start(filter.all(), clock());
-    for (const { callId } of inspector.calls()) teller.know(callId);
+    for (const { callId } of inspector.calls()) known.know(callId);
     const { pinholes } = inspector.sizes();
     post({ type: 'running', calls, pinholes, removed });
   }

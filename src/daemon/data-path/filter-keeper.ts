@@ -1,5 +1,6 @@
 import { FirewallError } from '../../firewall/firewall.ts';
-import type { CallRecord, Inspection, InspectorEvent } from '../../inspector.ts';
+import type { Happening } from '../../inspector/happening.ts';
+import type { CallRecord, Inspection } from '../../inspector.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
@@ -154,7 +155,7 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
     repairSoon() {
       repairAt = Math.min(repairAt, clock());
     },
-    note(events: readonly InspectorEvent[]) {
+    note(events: readonly Happening[]) {
       if (leftovers.size > 0) leftovers.note(events);
     },
     /** Media was seen in the pinhole with this id. */

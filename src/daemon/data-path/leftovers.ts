@@ -1,4 +1,5 @@
-import type { CallRecord, InspectorEvent } from '../../inspector.ts';
+import type { Happening } from '../../inspector/happening.ts';
+import type { CallRecord } from '../../inspector.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 
@@ -13,7 +14,7 @@ export interface Leftovers {
   /** Media was seen in the pinhole with this id. */
   traffic(id: string, now: number): void;
   /** Those of calls that ended are over. */
-  note(events: readonly InspectorEvent[]): void;
+  note(events: readonly Happening[]): void;
   /** Those that a change opens anew are the inspector's from now on; what has to be closed before. */
   handOver(change: Change): readonly Pinhole[];
   /**
@@ -55,7 +56,7 @@ export function createLeftovers(): Leftovers {
     note(events) {
       for (const event of events) {
         if (event.type !== 'call' || event.what !== 'ended') continue;
-        for (const one of kept.values()) one.isOver ||= one.hash === event.call.hash;
+        for (const one of kept.values()) one.isOver ||= one.hash === event.leg.hash;
       }
     },
     traffic(id, now) {

@@ -1,27 +1,24 @@
-import { serialize } from 'node:v8';
-import type { Call } from '../../call/call.ts';
-import { createFifo } from '../../call/fifo.ts';
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
-import type { Told } from '../../inspector/happening.ts';
+import type { Happening, Occasion } from '../../inspector/happening.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
-import type { Inspector, InspectorEvent } from '../../inspector.ts';
+import type { Inspector } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import { directionEntry } from '../journal/records.ts';
-import type { CallName, DaemonEvent, DataPathCounters, JournalEntry, Report } from '../messages.ts';
+import type { DataPathCounters, Note, Report } from '../messages.ts';
+import type { KnownCalls } from './known-calls.ts';
+import { createUnwritten } from './unwritten.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {
-  /** Takes up what a packet or a deadline led to. */
-  note(events: readonly InspectorEvent[]): void;
+  /** Takes up what a packet, or a deadline, led to at `at`. */
+  note(happenings: readonly Happening[], at: number, deadline: boolean): void;
   /** For the journal: directions of TCP connections that SIP is read on. */
   follow(changes: readonly DirectionChange[], now: number): void;
-  /** For the history of calls. */
-  tell(told: Told): void;
   /** States of these pinholes are to be killed. */
   closed(pinholes: readonly Pinhole[]): void;
   /** What closed pinholes had passed. */
   counted(counts: LastCounts): void;
-  say(level: 'error' | 'warn' | 'info', text: string): void;
+  /** A line for the log that is not of what the inspector tells. */
+  say(level: Note['level'], text: string): void;
   /** When `flush` should be called again if no packet comes, in ms of the clock. */
   due(): number;
   /**
@@ -42,43 +39,42 @@ export interface Outbox {
 export const SOON = 50;
 /** It is sent before, once this many ms are quiet: the answer to a packet is often on its way already. */
 export const QUIET = 2;
-/** The same for calls that changed in other ways. */
-const LATER = 1000;
-/** The same for the history of calls. */
+/** The same for what concerns only the history of calls, and their state. */
 const TOLD = 250;
 /** Calls in one message: what is written down in well under a millisecond. */
 const SLICE = 32;
-const TOLD_SLICE = 64;
-/** Lines kept for a control thread that does not keep up. */
+const OCCASIONS = 64;
+/** What is kept to be told to a control thread that does not keep up. */
 const MOST_EVENTS = 4096;
 /** Messages on their way to the control thread past which no more are sent. */
 const MOST_BACKLOG = 64;
 
+export interface OutboxDeps {
+  readonly inspector: Pick<Inspector, 'dump'>;
+  readonly clock: () => number;
+  /** Hands a report over. */
+  readonly post: (report: Report) => void;
+  readonly counters: DataPathCounters;
+  readonly known: KnownCalls;
+  /** Bounds what has to be told in any case: calls that began and ended meanwhile, and closed pinholes. */
+  readonly most: () => number;
+  /** How many reports the control thread has not taken yet. */
+  readonly backlog?: (() => number) | undefined;
+}
+
 /**
- * `post` hands a report over; `backlog` is how many the control thread has not taken yet: past 64 none is
- * added, calls are then told once as they are at the end, and lines for the log are counted instead of kept. `most` bounds
- * what has to be told in any case: past it calls are left out that began and ended meanwhile, and of closed pinholes the
- * oldest.
+ * Past a backlog of 64 nothing is posted: calls are then told once as they are at the end, and what happened is counted
+ * instead of kept.
  */
-export function createOutbox(
-  inspector: Pick<Inspector, 'dump'>,
-  clock: () => number,
-  post: (report: Report) => void,
-  counters: DataPathCounters,
-  most: () => number,
-  backlog: () => number = () => 0,
-): Outbox {
-  const changed = new Set<Call>();
-  /** Calls of those that are over, and that the journal has never had. */
-  const unknown = createFifo<Call>();
-  const written = new WeakSet<Call>();
-  /** Records of directions of TCP connections, the last of each, and those that the journal has. */
-  const directions = new Map<string, JournalEntry>();
-  const writtenDirections = new Set<string>();
+export function createOutbox(deps: OutboxDeps): Outbox {
+  const { inspector, clock, post, counters, known, most, backlog = () => 0 } = deps;
+  const unwritten = createUnwritten(inspector, counters, most);
   const closedPinholes = new Map<string, Pinhole>();
   let counts = new Map<string, Traffic>();
-  let events: DaemonEvent[] = [];
-  let told: Told[] = [];
+  let notes: Note[] = [];
+  let occasions: Occasion[] = [];
+  /** Notes, and happenings of all occasions. */
+  let kept = 0;
   let dueAt = Number.POSITIVE_INFINITY;
   /** When what should be sent soon may be, if no packet comes. */
   let quietAt = Number.POSITIVE_INFINITY;
@@ -92,55 +88,25 @@ export function createOutbox(
     dueAt = Math.min(dueAt, clock() + ms);
   }
 
-  function add(event: DaemonEvent): void {
-    if (events.length < MOST_EVENTS) events.push(event);
-    else counters.eventsLost++;
-    soon();
-  }
-
-  function note(happened: readonly InspectorEvent[]): void {
-    for (const event of happened) {
-      if (event.type === 'message') {
-        for (const call of event.calls) touch(call);
-      } else if (event.type === 'call') {
-        touch(event.call);
-        const { what, at, call } = event;
-        add({ type: 'call', what, call: nameOf(call), reason: call.endReason, at });
-      } else if (event.type === 'pinhole') {
-        touch(event.call);
-        const { type: what, held, reason, at } = event.event;
-        const { pinhole, openedAt } = held;
-        add({ type: 'pinhole', what, call: nameOf(event.call), pinhole, reason, openedAt, at });
-      } else if (event.type === 'refused') {
-        const { call, refusal, at } = event;
-        add({ type: 'refused', call: call === null ? null : nameOf(call), ...refusal, at });
-      }
+  function note(happened: readonly Happening[], at: number, deadline: boolean): void {
+    const happenings = happened.filter(known.concerns);
+    if (happenings.length === 0) return;
+    let isUrgent = false;
+    for (const one of happenings) {
+      // A call is told of before all that concerns it.
+      if (one.type === 'call') unwritten.call(one.leg);
+      isUrgent ||= one.type !== 'message' && !(one.type === 'call' && one.what === 'changed');
     }
+    if (hasRoom(happenings.length)) occasions.push({ packet: counters.received, at, deadline, happenings });
+    if (isUrgent) soon();
+    else within(TOLD);
   }
 
-  function touch(call: Call): void {
-    changed.add(call);
-    if (call.state !== 'ended' || written.has(call)) unknown.delete(call);
-    else forget(call);
-    if (dueAt === Number.POSITIVE_INFINITY) within(LATER);
-  }
-
-  function forget(call: Call): void {
-    unknown.add(call);
-    if (unknown.size <= most()) return;
-    const oldest = unknown.first()!;
-    unknown.delete(oldest);
-    changed.delete(oldest);
-    counters.eventsLost++;
-  }
-
-  function follow(change: DirectionChange, now: number): void {
-    const record = directionEntry(change, now);
-    const { hash, endedAt } = record;
-    // The journal needs not know of what came and went meanwhile.
-    if (endedAt !== null && directions.has(hash) && !writtenDirections.has(hash)) directions.delete(hash);
-    else directions.set(hash, record);
-    if (endedAt !== null) writtenDirections.delete(hash);
+  function hasRoom(more: number): boolean {
+    const fits = kept + more <= MOST_EVENTS;
+    if (fits) kept += more;
+    else counters.eventsLost += more;
+    return fits;
   }
 
   function close(pinhole: Pinhole): void {
@@ -164,34 +130,22 @@ export function createOutbox(
   }
 
   function send(): void {
-    const records: JournalEntry[] = [];
-    for (const [name, record] of directions) {
-      if (records.length >= SLICE) break;
-      directions.delete(name);
-      if (record.endedAt === null) writtenDirections.add(name);
-      records.push(record);
-    }
-    for (const call of changed) {
-      if (records.length >= SLICE) break;
-      changed.delete(call);
-      unknown.delete(call);
-      written.add(call);
-      records.push({ hash: call.hash, endedAt: call.endedAt, bytes: serialize(inspector.dump(call)) });
-    }
+    const told = occasions.slice(0, OCCASIONS);
     const batch = {
       type: 'batch',
-      records,
+      records: unwritten.take(SLICE, clock()),
       closed: [...closedPinholes.values()],
       counts,
-      events,
-      told: told.slice(0, TOLD_SLICE),
+      occasions: told,
+      notes,
     } as const;
+    kept -= notes.length + told.reduce((sum, { happenings }) => sum + happenings.length, 0);
+    occasions = occasions.slice(OCCASIONS);
     closedPinholes.clear();
     counts = new Map();
-    events = [];
-    told = told.slice(TOLD_SLICE);
+    notes = [];
     quietAt = Number.POSITIVE_INFINITY;
-    dueAt = changed.size + directions.size + told.length === 0 ? Number.POSITIVE_INFINITY : clock();
+    dueAt = unwritten.size + occasions.length === 0 ? Number.POSITIVE_INFINITY : clock();
     post(batch);
   }
 
@@ -199,13 +153,8 @@ export function createOutbox(
     note,
     follow(changes, now) {
       if (changes.length === 0) return;
-      for (const change of changes) follow(change, now);
+      for (const change of changes) unwritten.direction(change, now);
       soon();
-    },
-    tell(one) {
-      if (told.length < MOST_EVENTS) told.push(one);
-      else counters.eventsLost++;
-      within(TOLD);
     },
     closed(pinholes) {
       for (const pinhole of pinholes) close(pinhole);
@@ -214,7 +163,10 @@ export function createOutbox(
     counted(last) {
       for (const [id, count] of last) if (counts.size < most()) counts.set(id, count);
     },
-    say: (level, text) => add({ type: 'note', level, text }),
+    say(level, text) {
+      if (hasRoom(1)) notes.push({ type: 'note', level, text });
+      soon();
+    },
     due: () => Math.min(dueAt, quietAt),
     flush,
     catchUp() {
@@ -224,8 +176,4 @@ export function createOutbox(
       while (dueAt !== Number.POSITIVE_INFINITY) send();
     },
   };
-}
-
-function nameOf({ hash, callId, parties, from, to }: Call): CallName {
-  return { hash, callId, parties, from, to };
 }

@@ -1,8 +1,9 @@
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { Traffic } from '../../firewall/firewall.ts';
+import type { CallName, Happening, PinholeHappening } from '../../inspector/happening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import { printable } from '../../printable.ts';
-import type { CallName, DaemonEvent } from '../messages.ts';
+import type { Note } from '../messages.ts';
 import type { Severity } from './sink.ts';
 
 /** One line for the log: words for people, fields for machines. */
@@ -51,7 +52,8 @@ const CAPS: ReadonlySet<RefusalReason> = new Set([
 ]);
 
 /** What happened, as lines: the pinholes that one call opened or closed together are one line. */
-export function logLines(events: readonly DaemonEvent[], options: LineOptions): LogLine[] {
+export function logLines(happenings: readonly Happening[], options: LineOptions): LogLine[] {
+  const events = happenings.filter(isLogged);
   const lines: LogLine[] = [];
   for (let at = 0; at < events.length; at++) {
     const event = events[at]!;
@@ -69,13 +71,24 @@ export function logLines(events: readonly DaemonEvent[], options: LineOptions): 
   return lines;
 }
 
-type PinholeEvent = Extract<DaemonEvent, { type: 'pinhole' }>;
-
-function belongs(next: PinholeEvent, first: PinholeEvent): boolean {
-  return next.what === first.what && next.call.hash === first.call.hash && next.reason === first.reason;
+/** What the data path says of itself. */
+export function noteLines(notes: readonly Note[]): LogLine[] {
+  return notes.map(({ level, text }) => ({ severity: level, text, fields: {} }));
 }
 
-function openedLine(group: readonly PinholeEvent[], options: LineOptions): LogLine {
+type Logged = Extract<Happening, { type: 'call' | 'pinhole' | 'refused' }>;
+
+function isLogged(happening: Happening): happening is Logged {
+  if (happening.type === 'call' || happening.type === 'pinhole') return happening.what !== 'changed';
+  return happening.type === 'refused';
+}
+
+function belongs(next: PinholeHappening, first: PinholeHappening): boolean {
+  if (next.what !== first.what || next.call.hash !== first.call.hash) return false;
+  return next.what === 'opened' || next.reason === first.reason;
+}
+
+function openedLine(group: readonly PinholeHappening[], options: LineOptions): LogLine {
   const { call } = group[0]!;
   const list = group.map(({ pinhole }) => `${describePinhole(pinhole)} from ${sourcesOf(pinhole)}`);
   return {
@@ -85,7 +98,7 @@ function openedLine(group: readonly PinholeEvent[], options: LineOptions): LogLi
   };
 }
 
-function closedLine(group: readonly PinholeEvent[], options: LineOptions): LogLine {
+function closedLine(group: readonly PinholeHappening[], options: LineOptions): LogLine {
   const { call, reason, at } = group[0]!;
   const seconds = (at - Math.min(...group.map(({ openedAt }) => openedAt))) / 1000;
   const traffic = passedBy(group, options);
@@ -113,7 +126,7 @@ function verb(done: 'opened' | 'closed', { observes }: LineOptions): string {
 }
 
 /** Null when not one of them was ever counted. */
-function passedBy(group: readonly PinholeEvent[], { trafficOf }: LineOptions): Traffic | null {
+function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions): Traffic | null {
   const counts = group.flatMap(({ pinhole, call }) => trafficOf(pinhole.id, call.hash) ?? []);
   if (counts.length === 0) return null;
   return {
@@ -122,8 +135,7 @@ function passedBy(group: readonly PinholeEvent[], { trafficOf }: LineOptions): T
   };
 }
 
-function simpleLine(event: Exclude<DaemonEvent, PinholeEvent>, options: LineOptions): LogLine {
-  if (event.type === 'note') return { severity: event.level, text: event.text, fields: {} };
+function simpleLine(event: Exclude<Logged, PinholeHappening>, options: LineOptions): LogLine {
   if (event.type === 'refused') {
     const { call, reason, detail } = event;
     const whose = call !== null && CAPS.has(reason) ? partiesOf(call) : null;
@@ -139,7 +151,8 @@ function simpleLine(event: Exclude<DaemonEvent, PinholeEvent>, options: LineOpti
       },
     };
   }
-  const { what, call, reason } = event;
+  const { what, leg: call } = event;
+  const { endReason: reason } = call;
   return {
     severity: 'debug',
     text: `${nameOf(call, options)}: ${what} ${call.parties.join(' to ')}${reason === null ? '' : `, ${reason}`}`,

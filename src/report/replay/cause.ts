@@ -1,8 +1,8 @@
 import type { Address } from '../../address/address.ts';
 import type { Refusal } from '../../call/refusal.ts';
-import type { Wanted } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PinholeTrace, PinholeTraces } from '../../history/pinholes.ts';
+import type { RefusedHappening } from '../../inspector/happening.ts';
 import type { Announcement, Announcements } from './announced.ts';
 
 /** Why a packet was blocked, as far as it can be said at that moment. Equal keys are equal causes. */
@@ -22,7 +22,7 @@ export type Cause = { readonly key: string } & (
 
 /** What was refused, by the transport address or the message it was about. */
 export interface RefusalIndex {
-  add(refusal: Refusal, wanted: Wanted | null, place: FramePlace): void;
+  add(event: RefusedHappening, place: FramePlace): void;
   /** The refusal for which nothing was opened for this port of an announcement. */
   of(announcement: Announcement, address: Address, port: number): Refusal | null;
   /** The refusal of the whole message. */
@@ -53,16 +53,17 @@ export function createRefusalIndex(): RefusalIndex {
   const byPort = new Map<string, Refusal>();
   const byMessage = new Map<string, Refusal[]>();
 
-  function add(refusal: Refusal, wanted: Wanted | null, place: FramePlace): void {
-    if (wanted === null) {
+  function add({ reason, detail, transport }: RefusedHappening, place: FramePlace): void {
+    const refusal = { reason, detail };
+    if (transport === null) {
       const key = `${place.file} ${place.frame}`;
       const list = byMessage.get(key);
       if (list === undefined) byMessage.set(key, [refusal]);
       else if (list.length < MAX_OF_MESSAGE) list.push(refusal);
-    } else if (wanted.connection.kind === 'address') {
-      const [first, last] = wanted.ports;
+    } else if (transport.address !== null) {
+      const [first, last] = transport.ports;
       for (let port = first; port <= last && port < first + MAX_PORTS; port++) {
-        byPort.set(`${wanted.connection.address} ${port} ${wanted.owner}`, refusal);
+        byPort.set(`${transport.address} ${port} ${transport.owner}`, refusal);
       }
     }
   }
@@ -100,7 +101,7 @@ export function findCause(
 ): Cause {
   const open = [...pinholes.openAt(destination, port)];
   if (open.length > 0) {
-    const agreed = open.some(({ held }) => held?.agreed === true);
+    const agreed = open.some((one) => one.agreed);
     const key = `wrong-source ${agreed} ${open.map(({ call, id }) => `${call} ${id}`).join()}`;
     return { kind: 'wrong-source', key, pinholes: open, agreed };
   }

@@ -1,12 +1,12 @@
-import { Buffer } from 'node:buffer';
-import { describeSession } from '../../call/description.ts';
+import { describeReading } from '../../call/description.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
-import { ownCopy, summaryOf } from '../../history/traces.ts';
-import type { Leg } from '../../inspector/happening.ts';
-import type { MessageEvent } from '../../inspector.ts';
+import { type CallTrace, ownCopy, summaryOf } from '../../history/traces.ts';
+import type { MessageHappening, PacketEnds } from '../../inspector/happening.ts';
+import type { MessageTap } from '../../inspector.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
+import type { SipMessage } from '../../sip/message.ts';
 import { readCodecs } from './codecs.ts';
 import type { Findings } from './findings.ts';
 import type { SipCounts } from './model.ts';
@@ -17,11 +17,18 @@ export interface Moment {
   readonly at: number;
   /** The packet was seen before, at another point of its way. */
   readonly isCopy: boolean;
+  readonly packet: PacketView;
+}
+
+/** A message as the inspector read it, and its description. */
+export interface ReadMessage {
+  readonly message: SipMessage;
+  readonly session: Parameters<MessageTap>[1];
 }
 
 export interface MessageTaker {
   /** Writes a message down wherever it leaves a trace. True when it announced something. */
-  take(event: MessageEvent, moment: Moment): void;
+  take(told: MessageHappening, read: ReadMessage, moment: Moment): boolean;
   readonly counts: SipCounts;
 }
 
@@ -30,7 +37,8 @@ const MAX_STRAYS = 1000;
 
 export function createMessageTaker(findings: Findings): MessageTaker {
   const { calls, strays, announcements, signalling, sipHosts, sipEndpoints } = findings;
-  const strayLegs = new Map<string, Leg>();
+  /** Hashes by Call-ID. */
+  const strayLegs = new Map<string, string>();
   const sip: SipCounts = {
     messages: 0,
     malformed: 0,
@@ -39,9 +47,9 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     responses: new Map(),
   };
 
-  function take(event: MessageEvent, moment: Moment): boolean {
+  function take(told: MessageHappening, { message: read, session }: ReadMessage, moment: Moment): boolean {
     const { place, at, isCopy } = moment;
-    const { message: read, packet, transport } = event;
+    const { packet, transport } = told;
     sip.messages++;
     sip.byTransport[transport]++;
     if (read.status !== 0) sip.responses.set(read.status, (sip.responses.get(read.status) ?? 0) + 1);
@@ -51,17 +59,15 @@ export function createMessageTaker(findings: Findings): MessageTaker {
       sipEndpoints.add(`${packet.source} ${packet.sourcePort}`);
       sipEndpoints.add(`${packet.destination} ${packet.destinationPort}`);
     }
-    const session = event.session();
     const summary = summaryOf(read);
-    signalling.message(read, session, packet, summary, place, at);
-    let description: string | null = null;
+    signalling.message(read, session, moment.packet, summary, place, at);
+    const leg = calls.byHash(told.calls[0] ?? '');
     if (session !== null && 'streams' in session) {
-      description = describeSession(session);
       const origin = {
         owner: packet.source,
-        side: sideIn(event.calls[0], packet),
-        callId: event.calls[0]?.callId ?? Buffer.from(read.callId, 'latin1').toString('latin1'),
-        call: event.calls[0]?.hash ?? null,
+        side: leg === null ? null : sideIn(leg, packet),
+        callId: leg?.callId ?? ownCopy(read.callId),
+        call: leg?.hash ?? null,
         summary,
         place,
         at,
@@ -69,40 +75,32 @@ export function createMessageTaker(findings: Findings): MessageTaker {
       const codecs = read.sdp.kind === 'sdp' ? readCodecs(read.sdp.bytes) : [];
       announcements.add(session, codecs, origin);
       signalling.streams(session, origin);
-    } else if (session !== null) {
-      description = `unusable SDP: ${session.detail}`;
     }
-    calls.message(event, place, at, description, isCopy);
-    if (event.calls.length === 0 && isOfDialog(read) && !calls.has(event)) stray(event, description, moment);
+    // The inspector describes what may be of a call only.
+    const event = { ...told, description: told.description ?? describeReading(session) };
+    calls.message(event, place, isCopy);
+    if (!calls.has(event) && isOfDialog(read)) stray(event, read, moment);
     return session !== null && 'streams' in session;
   }
 
   /** The message of a dialog that no call came of. */
-  function stray(event: MessageEvent, description: string | null, { place, at, isCopy }: Moment): void {
-    const { message: read, packet } = event;
+  function stray(event: MessageHappening, read: SipMessage, { place, at, isCopy }: Moment): void {
+    const { packet } = event;
     const callId = ownCopy(read.callId);
-    let leg = strayLegs.get(callId);
-    if (leg === undefined) {
+    let hash = strayLegs.get(callId);
+    if (hash === undefined) {
       if (strayLegs.size >= MAX_STRAYS) return;
+      hash = `stray-${strayLegs.size + 1}`;
+      strayLegs.set(callId, hash);
       const ends = [packet.source, packet.destination] as const;
-      leg = {
-        ...{ hash: `stray-${strayLegs.size + 1}`, callId, fromTag: ownCopy(read.fromTag) },
+      strays.update({
+        ...{ hash, callId, fromTag: ownCopy(read.fromTag), toTags: [] },
         ...{ parties: read.status === 0 ? ends : ([ends[1], ends[0]] as const) },
         ...{ from: ownCopy(read.from), to: ownCopy(read.to), state: 'calling', startedAt: at },
-        ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0, dialogs: [] },
-      };
-      strayLegs.set(callId, leg);
+        ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
+      });
     }
-    strays.message({ ...event, calls: [leg] }, place, at, description, isCopy);
-  }
-
-  /** Which party of a leg sent this; where both are one host, its port says so. */
-  function sideIn(leg: MessageEvent['calls'][number] | undefined, packet: PacketView): Side | null {
-    if (leg === undefined) return null;
-    const [caller, callee] = leg.parties;
-    if (caller !== callee) return packet.source === caller ? 0 : packet.source === callee ? 1 : null;
-    const port = calls.of(leg).ports?.[0] ?? packet.sourcePort;
-    return packet.source !== caller ? null : packet.sourcePort === port ? 0 : 1;
+    strays.message({ ...event, calls: [hash] }, place, isCopy);
   }
 
   function countMethod(method: string): void {
@@ -114,8 +112,15 @@ export function createMessageTaker(findings: Findings): MessageTaker {
   return { take, counts: sip };
 }
 
+/** Which party of a leg sent this; where both are one host, its port says so. */
+function sideIn({ parties: [caller, callee], ports }: CallTrace, packet: PacketEnds): Side | null {
+  if (caller !== callee) return packet.source === caller ? 0 : packet.source === callee ? 1 : null;
+  const port = ports?.[0] ?? packet.sourcePort;
+  return packet.source !== caller ? null : packet.sourcePort === port ? 0 : 1;
+}
+
 /** What only a call has: its requests and their responses. */
-function isOfDialog({ method, cseqMethod }: MessageEvent['message']): boolean {
+function isOfDialog({ method, cseqMethod }: SipMessage): boolean {
   return DIALOG_METHODS.has(method === '' ? cseqMethod : method);
 }
 

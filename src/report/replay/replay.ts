@@ -2,19 +2,15 @@ import type { Address } from '../../address/address.ts';
 import { networkSet } from '../../address/network.ts';
 import { createModelFirewall } from '../../firewall/model.ts';
 import type { FramePlace } from '../../history/call-report.ts';
-import {
-  createInspector,
-  type Inspection,
-  type InspectorEvent,
-  type InspectorSettings,
-} from '../../inspector.ts';
+import type { Happening } from '../../inspector/happening.ts';
+import { createInspector, type Inspection, type InspectorSettings } from '../../inspector.ts';
 import type { CaptureError, Frame } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import type { NatMapping } from '../../policy/external.ts';
 import { createFindings } from './findings.ts';
 import { createFrameReader } from './frames.ts';
 import { createMediaTaker } from './media.ts';
-import { createMessageTaker, type Moment } from './messages.ts';
+import { createMessageTaker, type Moment, type ReadMessage } from './messages.ts';
 import type { ReplayReport, Window } from './model.ts';
 import { createRefusalCounts } from './refused.ts';
 import { reportOf } from './report.ts';
@@ -47,7 +43,12 @@ const MAX_HOSTS = 100_000;
  */
 export function createReplay(options: ReplayOptions): Replay {
   const { settings, window, tunnels, sipPorts, files, assumed = false } = options;
-  const inspector = createInspector(() => settings);
+  /** Messages of the packet at hand that were not told of yet. */
+  const read: ReadMessage[] = [];
+  const inspector = createInspector(
+    () => settings,
+    (message, session) => read.push({ message, session }),
+  );
   const firewall = createModelFirewall();
   const findings = createFindings();
   const { calls, pinholes, signalling, seenHosts, sipHosts } = findings;
@@ -72,7 +73,7 @@ export function createReplay(options: ReplayOptions): Replay {
     const framed = frames.read(one, now);
     if (framed === null || framed.packet.protocol === 'other') return;
     const { packet, isCopy } = framed;
-    const moment: Moment = { place, at: now, isCopy };
+    const moment: Moment = { place, at: now, isCopy, packet };
     if (seenHosts.size < MAX_HOSTS) seenHosts.add(packet.source).add(packet.destination);
     if (sipPorts === null || isOn(sipPorts, packet)) {
       const inspection = inspector.inspectPacket(packet, now);
@@ -90,52 +91,43 @@ export function createReplay(options: ReplayOptions): Replay {
       firewall.retire({ closed: change.close });
       media.changed();
     }
-    if (events.length === 0) return;
     for (const event of events) take(event, moment);
-    if (moment === null) return;
-    for (const event of events) {
-      if (event.type !== 'message') continue;
-      for (const call of event.calls) {
-        calls.update(call);
-        pinholes.caused(call.hash, moment.place);
-      }
-    }
   }
 
-  function take(event: InspectorEvent, moment: Moment | null): void {
+  function take(event: Happening, moment: Moment | null): void {
     switch (event.type) {
       case 'message':
-        if (moment !== null && messages.take(event, moment)) media.changed();
+        if (moment !== null && messages.take(event, read.shift()!, moment)) media.changed();
         break;
       case 'malformed':
         messages.counts.malformed++;
         media.changed();
         sipHosts.add(event.packet.source).add(event.packet.destination);
-        signalling.malformed(event.packet, event.error.detail, place, now);
+        if (moment !== null) signalling.malformed(moment.packet, event.error.detail, place, now);
         break;
       case 'call':
-        calls.update(event.call);
+        calls.update(event.leg);
         break;
       case 'pinhole':
-        pinholes.take(event.event, moment?.place ?? null, place);
+        pinholes.take(event, moment?.place ?? null, place);
         break;
       case 'refused': {
-        const { call, refusal, wanted, at } = event;
         media.changed();
         if (moment !== null) {
-          findings.refusals.add(refusal, wanted, place);
-          signalling.refused(refusal, place);
+          findings.refusals.add(event, place);
+          signalling.refused(event, place);
         }
-        refusals.add(refusal);
-        if (call === null) refusals.addLoose(refusal, place, at);
-        else calls.refused(call, refusal, place, at);
+        refusals.add(event);
+        if (event.call === null) refusals.addLoose(event, place, event.at);
+        else calls.refused(event, place);
       }
     }
   }
 
   function finish(damage: readonly CaptureError[]): ReplayReport {
+    // Media may have shown that what a stream moved away from is needed no more.
+    if (inspector.nextDeadline() <= now) apply(inspector.tick(now), null);
     pinholes.settle();
-    for (const call of inspector.calls()) calls.update(call);
     return reportOf({
       ...{ files, window, findings, refusals, firstAt, now, damage },
       ...{ frames: frames.counts, sip: messages.counts },
