@@ -12,6 +12,7 @@ import { confineThread } from '../process/privileges.ts';
 import { inherit } from './at-hand.ts';
 import { createDataPath } from './data-path.ts';
 import { readRecords } from './records.ts';
+import { warmUp } from './warm-up.ts';
 
 /** What the control thread starts this one with. */
 export interface ThreadData {
@@ -81,6 +82,7 @@ async function runThread(data: ThreadData): Promise<void> {
     });
     const { calls, directions } = readRecords(journal, () => ends.firewall.list());
     path.start(calls, ingress, addresses, directions);
+    warmUp(followed(settings));
     heartbeat?.ready();
     try {
       while (path.turn());
