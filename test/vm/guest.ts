@@ -26,6 +26,8 @@ interface Machine {
   readonly interfaces: Readonly<Record<Side, string>>;
   /** Names of the namespaces on the other side of them. */
   readonly namespaces: Readonly<Record<Side, string>>;
+  /** Name of one more interface outside, `tap1` in that namespace; null where none was asked for, or none can be had. */
+  readonly second: string | null;
   /** Directory with what was brought along: the executable, `pinholed`. */
   readonly files: string;
   close(): Promise<void>;
@@ -49,7 +51,11 @@ export const withoutGuest: string | false =
       ? 'needs root: it makes network namespaces'
       : false;
 
-const MACS = { outside: '02:00:5e:00:00:01', inside: '02:00:5e:00:00:02' } as const;
+const MACS = {
+  outside: '02:00:5e:00:00:01',
+  inside: '02:00:5e:00:00:02',
+  second: '02:00:5e:00:00:03',
+} as const;
 const BOOT_WITHIN = 600_000;
 const EXECUTABLE = fileURLToPath(new URL('../../build/freebsd/pinholed-amd64', import.meta.url));
 
@@ -63,9 +69,15 @@ const GATEWAYS = {
   inside: { 4: '192.0.2.1', 6: '2001:db8:2::1' },
 } as const;
 
-export async function openGuest(): Promise<Guest> {
+export interface GuestOptions {
+  /** One more interface outside. A machine that runs already has none. */
+  readonly second?: boolean;
+}
+
+export async function openGuest({ second = false }: GuestOptions = {}): Promise<Guest> {
   const shell = process.env['PINHOLED_VM_SHELL'];
-  const machine = shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!) : await running(shell);
+  const machine =
+    shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!, second) : await running(shell);
   await address(machine);
   return { ...machine, before15: Number.parseInt(await machine.run('uname -r'), 10) < 15 };
 }
@@ -88,6 +100,7 @@ async function running(shell: string): Promise<Machine> {
     run,
     interfaces: { outside: outside.device, inside: inside.device },
     namespaces: { outside: outside.namespace, inside: inside.namespace },
+    second: null,
     files,
     close: async () => {},
   };
@@ -112,12 +125,18 @@ function runProgram(program: string, args: readonly string[], input: Buffer | nu
 }
 
 /** Boots the image, which stays as it is, with the executable on a second disk and a tap in each namespace. */
-async function boot(image: string): Promise<Machine> {
+async function boot(image: string, second: boolean): Promise<Machine> {
   removeAbandoned();
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-vm-'));
   const own = process.pid;
   const namespaces = { outside: `pinvm-out-${own}`, inside: `pinvm-in-${own}` };
-  const taps = { outside: `pvo${own}`, inside: `pvi${own}` };
+  const cards = [
+    { id: 'outside', tap: `pvo${own}`, namespace: namespaces.outside, device: 'tap0' },
+    { id: 'inside', tap: `pvi${own}`, namespace: namespaces.inside, device: 'tap0' },
+    ...(second
+      ? ([{ id: 'second', tap: `pvs${own}`, namespace: namespaces.outside, device: 'tap1' }] as const)
+      : []),
+  ] as const;
   const luggage = join(directory, 'luggage.tar');
   execFileSync('tar', [
     '-cf',
@@ -127,10 +146,8 @@ async function boot(image: string): Promise<Machine> {
     join(EXECUTABLE, '..'),
     basename(EXECUTABLE),
   ]);
-  for (const side of SIDES) {
-    command('ip', 'netns', 'add', namespaces[side]);
-    command('ip', 'tuntap', 'add', taps[side], 'mode', 'tap');
-  }
+  for (const side of SIDES) command('ip', 'netns', 'add', namespaces[side]);
+  for (const { tap } of cards) command('ip', 'tuntap', 'add', tap, 'mode', 'tap');
   const serial = join(directory, 'serial');
   const more = (process.env['PINHOLED_VM_QEMU'] ?? '').split(' ').filter((word) => word !== '');
   const format = image.endsWith('.qcow2') ? 'qcow2' : 'raw';
@@ -143,9 +160,9 @@ async function boot(image: string): Promise<Machine> {
       ...['-drive', `file=${image},format=${format},if=virtio,snapshot=on`],
       ...['-drive', `file=${luggage},format=raw,if=virtio,readonly=on`],
       ...['-chardev', `socket,id=serial,path=${serial},server=on,wait=off`, '-serial', 'chardev:serial'],
-      ...SIDES.flatMap((side) => [
-        ...['-netdev', `tap,id=${side},ifname=${taps[side]},script=no,downscript=no`],
-        ...['-device', `virtio-net-pci,netdev=${side},mac=${MACS[side]}`],
+      ...cards.flatMap(({ id, tap }) => [
+        ...['-netdev', `tap,id=${id},ifname=${tap},script=no,downscript=no`],
+        ...['-device', `virtio-net-pci,netdev=${id},mac=${MACS[id]}`],
       ]),
       ...more.map((word) => word.replaceAll('%20', ' ')),
     ],
@@ -166,16 +183,23 @@ async function boot(image: string): Promise<Machine> {
   };
   try {
     const shell = await openConsole(serial, BOOT_WITHIN);
-    for (const side of SIDES) {
-      command('ip', 'link', 'set', taps[side], 'netns', namespaces[side]);
-      command('ip', '-n', namespaces[side], 'link', 'set', taps[side], 'name', 'tap0');
+    for (const { tap, namespace, device } of cards) {
+      command('ip', 'link', 'set', tap, 'netns', namespace);
+      command('ip', '-n', namespace, 'link', 'set', tap, 'name', device);
     }
     await shell.run('mkdir -p /root/pinholed-test && tar -xf /dev/vtbd1 -C /root/pinholed-test');
     const interfaces = {
       outside: await byMac(shell.run, MACS.outside),
       inside: await byMac(shell.run, MACS.inside),
     };
-    return { run: shell.run, interfaces, namespaces, files: '/root/pinholed-test', close };
+    return {
+      run: shell.run,
+      interfaces,
+      namespaces,
+      second: second ? await byMac(shell.run, MACS.second) : null,
+      files: '/root/pinholed-test',
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

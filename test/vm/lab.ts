@@ -7,7 +7,7 @@ import { defaults } from '../../src/config/schema.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
 import { type SdpLine, sdp, sip } from '../scene.ts';
 import { eventually } from './daemon.ts';
-import { ADDRESSES, type Guest, openGuest } from './guest.ts';
+import { ADDRESSES, type Guest, type GuestOptions, openGuest } from './guest.ts';
 
 /** A user agent: where its SIP and its media are. */
 export interface Agent {
@@ -60,8 +60,8 @@ const SHARDS = layOut([...defaults().mediaPorts], defaults().freebsd.shards);
 let ports = 20_000;
 let calls = 0;
 
-export async function openLab(): Promise<Lab> {
-  const guest = await openGuest();
+export async function openLab(options: GuestOptions = {}): Promise<Lab> {
+  const guest = await openGuest(options);
   const [outside, inside] = await Promise.all([
     startActor(guest.namespaces.outside),
     startActor(guest.namespaces.inside),
