@@ -40,6 +40,35 @@ export function networksOverlap(one: Network, other: Network): boolean {
   return hasBytes(wide, narrow.bytes);
 }
 
+/** Whether every address of the network is in one of the others. */
+export function isCovered(network: Network, others: readonly Network[]): boolean {
+  const near = others.filter((other) => networksOverlap(other, network));
+  if (near.some(({ prefix }) => prefix <= network.prefix)) return true;
+  if (near.length === 0) return false;
+  return halves(network).every((half) => isCovered(half, near));
+}
+
+/** The networks that are exactly the addresses from `first` to `last`. None where they are no range. */
+export function networksBetween(first: Address, last: Address): Network[] {
+  const [low, high] = [addressBytes(first), addressBytes(last)];
+  if (low.length !== high.length || Buffer.compare(low, high) > 0) return [];
+  const found: Network[] = [];
+  const visit = (network: Network): void => {
+    const end = network.bytes.map((byte, index) => byte | (0xff & ~maskByte(network.prefix, index)));
+    if (Buffer.compare(end, low) < 0 || Buffer.compare(network.bytes, high) > 0) return;
+    if (Buffer.compare(network.bytes, low) >= 0 && Buffer.compare(end, high) <= 0) found.push(network);
+    else for (const half of halves(network)) visit(half);
+  };
+  visit(networkOf(new Uint8Array(low.length), 0));
+  return found;
+}
+
+function halves({ bytes, prefix }: Network): [Network, Network] {
+  const upper = Uint8Array.from(bytes);
+  upper[prefix >> 3]! |= 0x80 >> (prefix & 7);
+  return [networkOf(bytes, prefix + 1), networkOf(upper, prefix + 1)];
+}
+
 /** A membership test over many networks that remembers its answers for the addresses it has seen lately. */
 export function networkSet(networks: readonly Network[]): (address: Address) => boolean {
   const seen = new Map<Address, boolean>();

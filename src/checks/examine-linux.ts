@@ -4,7 +4,12 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
 import { effectiveCapabilities } from '../../native-bindings/linux/privileges.ts';
 import type { Settings } from '../config/schema.ts';
-import { type Finding, fault, ok, unknown } from './finding.ts';
+import type { ExamineOptions } from './examine.ts';
+import { type CheckName, type Finding, fault, ok, unknown } from './finding.ts';
+import { checkInterfaces } from './interfaces.ts';
+import { mappingsOf } from './nat.ts';
+import { checkAntispoof } from './netfilter/antispoof.ts';
+import { checkFilters } from './netfilter/filter-checks.ts';
 import {
   checkKernel,
   checkListener,
@@ -20,7 +25,9 @@ import {
   type Run,
   runProgram,
 } from './netfilter/listing.ts';
-import { checkRules, RULE_CHECKS, type RulesChecked } from './netfilter/rule-checks.ts';
+import { checkTranslation } from './netfilter/nat-checks.ts';
+import { checkQueues } from './netfilter/queue-checks.ts';
+import { createRuleset } from './netfilter/ruleset.ts';
 import { checkTable } from './netfilter/table-check.ts';
 
 /** linux/capability.h: what the start needs, by the number of the capability. */
@@ -30,13 +37,18 @@ const RIGHTS = new Map([
   [CAP_NET_ADMIN, 'CAP_NET_ADMIN'],
 ]);
 
-const NOT_LOOKED_AT = `not looked at are ${[...RULE_CHECKS, 'table'].join(', ')}`;
+/** What is looked at in the rules. */
+const RULE_CHECKS = [
+  'queue-rule',
+  'queue-bypass',
+  'default-drop',
+  'accept-established',
+  'accept-mark',
+  'accept-sip',
+  'outbound-media',
+] as const satisfies CheckName[];
 
-/** What is known beside the settings. */
-export interface ExamineOptions {
-  /** Whether the daemon runs, as far as its control socket tells. */
-  readonly isRunning: boolean;
-}
+const NOT_LOOKED_AT = `not looked at are ${[...RULE_CHECKS, 'table'].join(', ')}`;
 
 export interface LinuxSystem {
   readonly read: ReadFile;
@@ -62,13 +74,15 @@ export async function examineLinux(settings: Settings | null, options: ExamineOp
 /** The same of any system: for tests. */
 export function examineLinuxSystem(
   settings: Settings | null,
-  { isRunning }: ExamineOptions,
+  options: ExamineOptions,
   system: LinuxSystem,
 ): Finding[] {
-  const { read, run, release } = system;
+  const { read, release } = system;
+  const { isRunning } = options;
   const listed = list(system);
   const listing = 'chains' in listed ? listed : null;
-  const rules = settings === null || listing === null ? null : checkChains(listing, settings, read, run);
+  const rules =
+    settings === null || listing === null ? null : checkChains(listing, settings, options, system);
   const found = [
     checkRights(system),
     ...checkKernel(read, {
@@ -82,22 +96,48 @@ export function examineLinuxSystem(
   const { linux, fail } = settings;
   return [
     ...found,
+    ...checkInterfaces(options.ingress),
     ...(rules?.findings ?? []),
     checkListener(read, { queue: linux.queue, failOpen: fail === 'open', isRunning }),
     ...(listing === null ? [] : [checkTable(listing.tables, { ...linux, isRunning })]),
   ];
 }
 
-function checkChains({ chains }: Listing, settings: Settings, read: ReadFile, run: Run): RulesChecked {
-  const { linux, sipPorts, fail } = settings;
-  const others = chains.filter(({ table }) => table !== `inet ${linux.table}`);
-  return checkRules(others, {
-    ...linux,
+/** Rules for both families are as good as needed where nothing is forwarded yet. */
+function checkChains(
+  { chains }: Listing,
+  settings: Settings,
+  { ingress, addresses }: ExamineOptions,
+  { read, run }: LinuxSystem,
+): { readonly findings: readonly Finding[]; readonly isLocal: boolean } {
+  const { linux, sipPorts, mediaPorts, fail, inside, outbound, tcpMedia } = settings;
+  const ruleset = createRuleset(chains.filter(({ table }) => table !== `inet ${linux.table}`));
+  const forwarded = forwardedOrBoth(read);
+  const { queue, mark } = linux;
+  const { findings, places } = checkQueues(ruleset, {
+    queue,
     sipPorts,
+    forwarded,
     failOpen: fail === 'open',
-    forwarded: forwardedOrBoth(read),
     nftQueues: () => nftQueues(run),
   });
+  const isLocal = !places.includes('forward');
+  return {
+    isLocal,
+    findings: [
+      ...findings,
+      ...checkFilters(ruleset, places, {
+        ...{ mark, sipPorts, mediaPorts, inside, outbound, tcpMedia, forwarded },
+      }),
+      ...(isLocal ? [] : [checkAntispoof(ruleset, read, { forwarded, ingress, inside, sipPorts })]),
+      ...checkTranslation(ruleset, {
+        mappings: mappingsOf(settings, addresses),
+        sipPorts,
+        mediaPorts,
+        inside,
+      }),
+    ],
+  };
 }
 
 function helpersOf({ chains }: Listing): string[] {
@@ -122,7 +162,6 @@ function list(system: LinuxSystem): Listing | Finding {
   }
 }
 
-/** Where nothing is forwarded yet, rules for both families are as good as needed. */
 function forwardedOrBoth(read: ReadFile) {
   const families = forwardedFamilies(read);
   return families.length === 0 ? ([4, 6] as const) : families;

@@ -1,10 +1,53 @@
 import type { Address } from '../address/address.ts';
+import type { Network } from '../address/network.ts';
 import type { Settings } from '../config/schema.ts';
 import { caution, type Finding, ok } from './finding.ts';
 
+/** One entry of `nat` as it is now: an interface's addresses in place of its name. */
+export interface Mapping {
+  /** What hosts announce. */
+  readonly external: Address;
+  /** Where packets for it arrive here. */
+  readonly arrivesAt: Address;
+  readonly hosts: readonly Network[];
+  /** The ruleset translates media; otherwise each pinhole does. */
+  readonly byRuleset: boolean;
+}
+
+/** `addresses` are those that the machine's interfaces have now, by name. */
+export function mappingsOf(
+  { nat }: Pick<Settings, 'nat'>,
+  addresses: ReadonlyMap<string, readonly Address[]>,
+): Mapping[] {
+  return nat.flatMap(({ external, hosts, arrivesAt, translation }) => {
+    const own = 'address' in external ? [external.address] : (addresses.get(external.interface) ?? []);
+    return own.map((address) => ({
+      external: address,
+      arrivesAt: arrivesAt ?? address,
+      hosts,
+      byRuleset: translation === 'ruleset',
+    }));
+  });
+}
+
+/** `10000, 20000` */
+export function mediaText(ports: readonly number[]): string {
+  return [...new Set(ports)].join(', ');
+}
+
+/** SIP is forwarded to this host, and `nat` does not have it. */
+export function unknownForward(host: string): Finding {
+  const bare = host.replace(/\/(32|128)$/, '');
+  return caution(
+    'nat',
+    `the ruleset forwards SIP to ${bare}, which nat: does not have: what it announces as its external address is refused`,
+    `nat: [{external: ITS-PUBLIC-ADDRESS, hosts: [${bare}]}], if it announces one`,
+  );
+}
+
 /**
- * Whether packets for the external addresses of `nat` arrive at this machine as the settings say. `addresses` are those
- * that its interfaces have now, by name. Nothing where there is no `nat`.
+ * Whether packets for the external addresses of `nat` arrive at this machine as the settings say. Nothing where there is
+ * no `nat`.
  */
 export function checkNat(
   { nat }: Pick<Settings, 'nat'>,

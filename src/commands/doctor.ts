@@ -1,4 +1,7 @@
-import { examineSystem } from '../checks/examine.ts';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { SystemError } from '../../native-bindings/errno.ts';
+import type { Ingress } from '../address/ingress.ts';
+import { type ExamineOptions, examineSystem } from '../checks/examine.ts';
 import { CHECKS, caution, type Finding, fault, ok, unknown } from '../checks/finding.ts';
 import { checkNat } from '../checks/nat.ts';
 import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';
@@ -7,6 +10,8 @@ import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { journalFault } from '../daemon/journal/directory.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { packetUser, type User } from '../daemon/process/privileges.ts';
+import { readFreebsdIngress } from '../intercept/ingress/freebsd.ts';
+import { readLinuxIngress } from '../intercept/ingress/linux.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
@@ -41,21 +46,36 @@ export const doctor = command(
 async function examine(found: ReturnType<typeof findConfig>): Promise<Finding[]> {
   const settings = 'settings' in found ? found.settings : null;
   const isRunning = settings !== null && (await isDaemonThere(settings));
-  const machine = await system(settings, isRunning);
+  const addresses = readInterfaceAddresses();
+  const machine = await system(settings, { isRunning, addresses, ingress: await readIngress(settings) });
   // After the rules were read: the daemon puts right what it finds wrong.
   const daemon = settings === null ? [] : await examineDaemon(settings);
-  const nat = settings === null ? [] : checkNat(settings, readInterfaceAddresses());
+  const nat = settings === null ? [] : checkNat(settings, addresses);
   const all = [...machine, ...nat, ...configuration(found), ...daemon];
   const order = Object.keys(CHECKS);
   return all.toSorted((one, other) => order.indexOf(one.check) - order.indexOf(other.check));
 }
 
-async function system(settings: Settings | null, isRunning: boolean): Promise<Finding[]> {
+async function system(settings: Settings | null, options: ExamineOptions): Promise<Finding[]> {
   try {
-    return await examineSystem(platformName(settings ?? { platform: 'auto' }), settings, { isRunning });
+    return await examineSystem(platformName(settings ?? { platform: 'auto' }), settings, options);
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     return [fault('configuration', error.message, 'set platform: auto')];
+  }
+}
+
+/** Which interfaces lead where; null where the system does not tell. */
+async function readIngress(settings: Settings | null): Promise<Ingress | null> {
+  if (settings === null) return null;
+  try {
+    const libc = await loadLibc();
+    return process.platform === 'freebsd'
+      ? readFreebsdIngress(libc, settings)
+      : readLinuxIngress(libc, settings);
+  } catch (error) {
+    if (error instanceof SystemError) return null;
+    throw error;
   }
 }
 

@@ -68,17 +68,50 @@ async function asked(check: 'settings' | 'rules', ask: () => Promise<Finding>): 
   }
 }
 
-function fromStatus({ version, pid, user, mode, description, alarms, counters }: StatusResult): Finding[] {
+function fromStatus(status: StatusResult): Finding[] {
+  const { version, pid, user, mode, description, alarms, counters } = status;
   return [
     ok('running', `the daemon runs, pid ${pid}, user ${user}`),
     version === VERSION
       ? ok('version', `pinholed ${version}`)
       : caution('version', `the daemon is pinholed ${version}, this program is ${VERSION}`, RESTART),
     ok('mode', [modeText(mode), ...description].join('; ')),
+    sipSeen(status),
     ...(alarms.length === 0
       ? [ok('alarms', `no alarms in ${counters.received} packets`)]
       : alarms.map(({ text, advice }) => caution('alarms', text, advice))),
   ];
+}
+
+/** s of service, and messages, after which what was never seen is missed. */
+const LONG_ENOUGH = 300;
+const MANY = 20;
+
+/** Whether SIP comes to the daemon, and in both directions: no rule can tell as well. */
+function sipSeen({ heard: { inside, outside }, uptime }: StatusResult): Finding {
+  const requests = inside.requests + outside.requests;
+  const responses = inside.responses + outside.responses;
+  const sum = (side: typeof inside) => side.requests + side.responses;
+  const text = `${sum(inside)} SIP messages of inside hosts, ${sum(outside)} of others`;
+  if (requests + responses === 0) {
+    const minutes = Math.floor(uptime / 60);
+    return uptime < LONG_ENOUGH
+      ? ok('sip-seen', 'no SIP has come so far; it has just begun')
+      : caution(
+          'sip-seen',
+          `no SIP has come in ${minutes} minutes`,
+          'if there were calls, they do not pass this machine, or no rule hands their packets over',
+        );
+  }
+  const [one, other] = responses === 0 ? ['requests', 'response'] : ['responses', 'request'];
+  if (requests + responses < MANY || Math.min(requests, responses) > 0) {
+    return ok('sip-seen', `${text}: ${requests} requests, ${responses} responses`);
+  }
+  return caution(
+    'sip-seen',
+    `${text}: ${requests + responses} ${one}, not one ${other}`,
+    'one direction is not handed over, or takes another way: calls get no pinholes so',
+  );
 }
 
 function settingsOf(ours: Settings, { settings, file }: SettingsResult): Finding {

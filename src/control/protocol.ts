@@ -143,6 +143,11 @@ export interface StatusResult {
   readonly bytesModified: number;
   readonly packetsCompared: number;
   readonly messages: { readonly udp: number; readonly tcp: number };
+  /** Messages of inside hosts, and of others. */
+  readonly heard: {
+    readonly inside: { readonly requests: number; readonly responses: number };
+    readonly outside: { readonly requests: number; readonly responses: number };
+  };
   readonly malformed: number;
   readonly refused: number;
   /** Passed by pinholes. */

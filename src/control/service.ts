@@ -258,6 +258,7 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus): StatusResult {
     bytesModified: fidelity.modified,
     packetsCompared: fidelity.compared,
     messages: inspector.messages,
+    heard: inspector.heard,
     malformed: inspector.malformed,
     refused: Object.values(inspector.refusals).reduce((sum, count) => sum + count, 0),
     media: daemon.traffic(),

@@ -3,6 +3,7 @@ import type { NextTimer } from '../call/expiry.ts';
 import type { Settings } from '../config/schema.ts';
 import type { LastCounts } from '../firewall/firewall.ts';
 import type { Leg, Occasion } from '../inspector/happening.ts';
+import type { Heard } from '../inspector/stats.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { InterfaceAddresses } from '../policy/external.ts';
@@ -101,6 +102,7 @@ export interface DataPathStatus {
     readonly olderConnections: number;
     readonly unreadable: Readonly<Record<string, number>>;
     readonly messages: { readonly udp: number; readonly tcp: number };
+    readonly heard: Heard;
     readonly methods: Readonly<Record<string, number>>;
     readonly refusals: Readonly<Record<string, number>>;
     readonly callsStarted: number;

@@ -121,7 +121,7 @@ export function createReader(
     }
     const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
     if ('error' in read) return { packet, found: malformed(read), verdict: ifUnread() };
-    return { packet, found: [message(read, 'udp')], verdict: 'release' };
+    return { packet, found: [message(read, packet.source, 'udp')], verdict: 'release' };
   }
 
   function readSegment(packet: PacketView, now: number): Reading {
@@ -137,15 +137,16 @@ export function createReader(
         isWhole = false;
         found.push(...malformed(item));
       } else {
-        found.push(message(item, 'tcp'));
+        found.push(message(item, packet.source, 'tcp'));
       }
     }
     // Also what follows and what is sent again: else the same bytes would pass the second time.
     return { packet, found, verdict: isWhole ? 'release' : ifUnread() };
   }
 
-  function message(read: SipMessage, transport: Transport): Found {
+  function message(read: SipMessage, source: Address, transport: Transport): Found {
     stats.messages[transport]++;
+    stats.heard[isInside(source) ? 'inside' : 'outside'][read.method === '' ? 'responses' : 'requests']++;
     countMethod(stats, read.method === '' ? read.cseqMethod : read.method);
     return { what: 'message', message: read, transport };
   }

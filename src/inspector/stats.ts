@@ -1,6 +1,12 @@
 import type { RefusalReason } from '../call/refusal.ts';
 import type { PacketError } from '../packet/ip.ts';
 
+/** By sender. */
+export interface Heard {
+  readonly inside: { requests: number; responses: number };
+  readonly outside: { requests: number; responses: number };
+}
+
 /** What reading counts. */
 export interface ReadingStats {
   packets: number;
@@ -14,6 +20,8 @@ export interface ReadingStats {
   /** Packets whose headers cannot be read, by name. */
   readonly unreadable: Map<PacketError, number>;
   readonly messages: { udp: number; tcp: number };
+  /** Messages by who sent them and by what they are: of a call that passes, both kinds come from both sides. */
+  readonly heard: Heard;
   readonly methods: Map<string, number>;
 }
 
@@ -43,6 +51,7 @@ export function newStats(): InspectorStats {
     olderConnections: 0,
     unreadable: new Map(),
     messages: { udp: 0, tcp: 0 },
+    heard: { inside: { requests: 0, responses: 0 }, outside: { requests: 0, responses: 0 } },
     methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
     refusals: new Map(),
     callsStarted: 0,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { ExamineOptions } from '../../src/checks/examine.ts';
 import { examineLinuxSystem, type LinuxSystem } from '../../src/checks/examine-linux.ts';
 import type { Finding } from '../../src/checks/finding.ts';
 import type { Ran } from '../../src/checks/netfilter/listing.ts';
 import { nftablesRules } from '../../src/commands/rules/nftables.ts';
-import { defaults, type Settings } from '../../src/config/load.ts';
+import { defaults, loadConfig, type Settings } from '../../src/config/load.ts';
 
 const CAPABILITIES = [6, 7, 12];
 const QUEUES = '/proc/net/netfilter/nfnetlink_queue';
@@ -47,15 +48,34 @@ const established = [match({ ct: { key: 'state' } }, 'established', 'in'), accep
 const marked = [match({ '&': [{ meta: { key: 'mark' } }, 0x700000] }, 0x700000), accept];
 const toSip = [protocols, port('dport'), accept];
 
+/** Media that inside hosts send, by the default of `inside`. */
+const heard = (['ip', 'ip6'] as const).map((protocol) => [
+  match(
+    { payload: { protocol, field: 'saddr' } },
+    {
+      set: defaults()
+        .inside.filter(({ family }) => (family === 4) === (protocol === 'ip'))
+        .map(({ text }) => ({ prefix: { addr: text.split('/')[0], len: Number(text.split('/')[1]) } })),
+    },
+  ),
+  match({ payload: { protocol: 'udp', field: 'dport' } }, { range: [1024, 65_535] }),
+  accept,
+]);
+const forged = [match({ fib: { result: 'oif', flags: ['saddr', 'iif'] } }, false), { drop: null }];
+
+const raw = () => chain('raw', 'prerouting', -300, 'accept', [forged], 'pinholed_raw');
+
 /** The lines of the table that `pinholed rules` prints, as libnftables-json(5) has its `queue` statement. */
 const queueRules = (queue: Json = { num: 0 }) => [
   [protocols, port('dport'), { queue }],
   [protocols, port('sport'), { queue }],
 ];
-const sipTable = (rules = queueRules(), hook = 'forward') =>
-  chain(hook, hook, -150, 'accept', rules, 'pinholed_sip');
+const sipTable = (rules = queueRules(), hook = 'forward') => [
+  ...chain(hook, hook, -150, 'accept', rules, 'pinholed_sip'),
+  ...raw(),
+];
 const filter = (
-  rules: readonly (readonly Json[])[] = [established, marked, toSip],
+  rules: readonly (readonly Json[])[] = [established, marked, toSip, ...heard],
   prio = 0,
   hook = 'forward',
 ) => chain(hook, hook, prio, 'drop', rules);
@@ -87,17 +107,20 @@ interface Machine {
   readonly settings?: Partial<Settings>;
   readonly system?: Partial<LinuxSystem>;
   readonly isRunning?: boolean;
+  readonly options?: Partial<ExamineOptions>;
 }
 
 function examine(machine: Machine = {}): Finding[] {
   const { nft = [...sipTable(), ...filter(), ...ownTable()], programs = {}, isRunning = true } = machine;
   const files = { ...FILES, ...machine.files };
-  const tables = ['filter', 'pinholed_sip'].map((name) => ({ table: { family: 'inet', name } }));
+  const tables = ['filter', 'pinholed_sip', 'pinholed_raw'].map((name) => ({
+    table: { family: 'inet', name },
+  }));
   const listing = JSON.stringify({ nftables: [{ metainfo: {} }, ...tables, ...nft] });
   const printed: Machine['programs'] = { nft: listing, ...programs };
   return examineLinuxSystem(
     { ...defaults(), ...machine.settings },
-    { isRunning },
+    { isRunning, ingress: null, addresses: new Map(), ...machine.options },
     {
       read(path) {
         const text = files[path] ?? null;
@@ -164,7 +187,16 @@ describe('doctor on a Linux machine with the rules that "pinholed rules" prints 
     ] as const;
     const found = only({
       settings: { sipPorts },
-      nft: [...sipTable(), ...filter([established, marked, [protocols, accept]]), ...ownTable()],
+      nft: [
+        ...sipTable(),
+        ...filter([
+          established,
+          marked,
+          [protocols, port('dport', { range: [5060, 5080] }), accept],
+          ...heard,
+        ]),
+        ...ownTable(),
+      ],
     });
     assert.match(found.text, /to port 5061, 5080; .* from port 5061, 5080$/);
     const right = { set: [{ range: [5060, 5062] }, 5080] };
@@ -177,7 +209,7 @@ describe('doctor on a Linux machine with the rules that "pinholed rules" prints 
         settings: { sipPorts },
         nft: [
           ...sipTable(rules),
-          ...filter([established, marked, [protocols, port('dport', right), accept]]),
+          ...filter([established, marked, [protocols, port('dport', right), accept], ...heard]),
           ...ownTable(),
         ],
       }),
@@ -205,10 +237,14 @@ describe('doctor on a Linux machine with the rules that "pinholed rules" prints 
   });
 
   it('refuses queue rules behind one that accepts established flows', () => {
-    const found = only({ nft: [...filter([established, ...queueRules(), marked, toSip]), ...ownTable()] });
+    const found = only({
+      nft: [...raw(), ...filter([established, ...queueRules(), marked, toSip, ...heard]), ...ownTable()],
+    });
     assert.match(found.text, /accepts established flows before it hands SIP over: answers pass unread/);
     assert.deepEqual(
-      wrong({ nft: [...filter([...queueRules(), established, marked, toSip]), ...ownTable()] }),
+      wrong({
+        nft: [...raw(), ...filter([...queueRules(), established, marked, toSip, ...heard]), ...ownTable()],
+      }),
       [],
     );
   });
@@ -232,22 +268,118 @@ describe('doctor on a Linux machine with the rules that "pinholed rules" prints 
   });
 
   it('does not take a rule for another mark, or for no mark, for the one that lets media pass', () => {
-    for (const [mask, value, op] of [
-      [0x700000, 0x100000, '=='],
-      [0x0f, 0, '=='],
-      [0x700000, 0x700000, '!='],
+    for (const [mask, value, op, expected] of [
+      [0x700000, 0x100000, '==', ['fault accept-mark']],
+      // What bears no mark passes: it is the whole chain that lets everything through.
+      [0x0f, 0, '==', ['caution default-drop']],
+      [0x700000, 0x700000, '!=', ['caution default-drop', 'fault accept-mark']],
     ] as const) {
       const other = [match({ '&': [{ meta: { key: 'mark' } }, mask] }, value, op), accept];
       assert.deepEqual(
-        wrong({ nft: [...sipTable(), ...filter([established, other, toSip]), ...ownTable()] }),
-        ['fault accept-mark'],
+        wrong({ nft: [...sipTable(), ...filter([established, other, toSip, ...heard]), ...ownTable()] }),
+        expected,
       );
     }
   });
 
+  it('misses what lets out the media that inside hosts send, unless calls open the way', () => {
+    const three = [...sipTable(), ...filter([established, marked, toSip]), ...ownTable()];
+    const found = only({ nft: three });
+    assert.deepEqual([found.level, found.check], ['fault', 'outbound-media']);
+    assert.match(found.text, /^chain forward of inet filter drops the media .* over IPv4 and IPv6/);
+    assert.match(found.advice, /"pinholed rules" prints, or set outbound: true$/);
+    assert.deepEqual(wrong({ nft: three, settings: { outbound: true } }), []);
+    const byName = match({ meta: { key: 'iifname' } }, 'lan');
+    const lan = [...sipTable(), ...filter([established, marked, toSip, [byName, accept]]), ...ownTable()];
+    assert.deepEqual(wrong({ nft: lan }), [], 'an interface is not known: it may be the right one');
+    const tcp = [...sipTable(), ...filter(), ...ownTable()];
+    assert.deepEqual(wrong({ nft: tcp, settings: { tcpMedia: true } }), ['fault outbound-media']);
+  });
+
+  it('wants forged inside addresses dropped, by a rule or, for IPv4, by a strict reverse path', () => {
+    const nft = [...sipTable().slice(0, 3), ...filter(), ...ownTable()];
+    assert.match(only({ nft }).text, /^an inside address may come in from outside, over IPv4 and IPv6/);
+    const strict = { '/proc/sys/net/ipv4/conf/all/rp_filter': '1\n' };
+    assert.match(only({ nft, files: strict }).text, /outside, over IPv6/);
+    const loose = { '/proc/sys/net/ipv4/conf/all/rp_filter': '2\n' };
+    assert.match(only({ nft, files: loose }).text, /over IPv4 and IPv6/);
+  });
+
+  describe('and address translation', () => {
+    const nat = (inward: readonly (readonly Json[])[], outward: readonly (readonly Json[])[]) =>
+      [
+        ...chain('in', 'prerouting', -100, 'accept', inward),
+        ...chain('out', 'postrouting', 100, 'accept', outward),
+      ].map((one) => ('chain' in one ? { chain: { ...(one['chain'] as Json), type: 'nat' } } : one));
+    const to = (address: string, ports: unknown) => [
+      match({ payload: { protocol: 'ip', field: 'daddr' } }, address),
+      match({ payload: { protocol: 'udp', field: 'dport' } }, ports),
+    ];
+    const dnat = (ports: unknown, addr = '10.0.1.10', more = {}) => [
+      ...to('203.0.113.2', ports),
+      { dnat: { family: 'ip', addr, ...more } },
+    ];
+    const snat = (addr: string, more = {}) => [
+      match({ payload: { protocol: 'ip', field: 'saddr' } }, '10.0.1.10'),
+      { snat: { family: 'ip', addr, ...more } },
+    ];
+    const settingsWith = (translation: 'pinhole' | 'ruleset' | null): Partial<Settings> => {
+      const loaded = loadConfig(
+        `media-ports: [10000-20000]\nnat: [{external: 203.0.113.2, hosts: [10.0.1.10], translation: ${translation ?? 'pinhole'}}]`,
+        'f',
+      );
+      assert.ok('settings' in loaded);
+      return translation === null ? {} : { nat: loaded.settings.nat, mediaPorts: loaded.settings.mediaPorts };
+    };
+    const natFaults = (translation: 'pinhole' | 'ruleset' | null, rules: readonly Json[]) =>
+      examine({
+        settings: settingsWith(translation),
+        nft: [...sipTable(), ...rules, ...filter(), ...ownTable()],
+      }).flatMap(({ level, check, text }) =>
+        check === 'nat' && level !== 'ok' ? [`${level}: ${text}`] : [],
+      );
+    const media = { range: [10_000, 20_000] };
+
+    it('finds nothing wrong with what "pinholed rules" prints', () => {
+      assert.deepEqual(natFaults('pinhole', nat([dnat(5060)], [snat('203.0.113.2')])), []);
+      assert.deepEqual(natFaults('ruleset', nat([dnat(5060), dnat(media)], [snat('203.0.113.2')])), []);
+    });
+
+    it('misses what brings SIP in, and with translation: ruleset media', () => {
+      assert.match(
+        natFaults('pinhole', nat([], [snat('203.0.113.2')])).join(),
+        /^caution: no dnat rule brings SIP/,
+      );
+      const cut = natFaults(
+        'ruleset',
+        nat([dnat(5060), dnat({ range: [10_000, 15_000] })], [snat('203.0.113.2')]),
+      );
+      assert.match(cut.join(), /^fault: .* no dnat rule brings media .* \(20000\)/);
+      const moved = nat([dnat(5060), dnat(media, '10.0.1.10', { port: 30_000 })], [snat('203.0.113.2')]);
+      assert.match(natFaults('ruleset', moved).join(), /^fault: .* \(10000, 20000\)/);
+    });
+
+    it('sees packets leave from another address than is announced, or from other ports', () => {
+      assert.match(
+        natFaults('pinhole', nat([dnat(5060)], [snat('203.0.113.3')])).join(),
+        /^fault: 10\.0\.1\.10 announces 203\.0\.113\.2, and its packets leave as 203\.0\.113\.3/,
+      );
+      const random = nat([dnat(5060), dnat(media)], [snat('203.0.113.2', { flags: 'random' })]);
+      assert.match(natFaults('ruleset', random).join(), /^caution: .* leaves from other ports/);
+    });
+
+    it('sees SIP forwarded to a host that nat: does not have', () => {
+      assert.match(
+        natFaults(null, nat([dnat(5060)], [])).join(),
+        /^caution: the ruleset forwards SIP to 10\.0\.1\.10, which nat: does not have/,
+      );
+      assert.deepEqual(natFaults(null, nat([dnat(443)], [])), []);
+    });
+  });
+
   it('sees a last rule that drops, as well as a policy', () => {
     const rules = (last: readonly (readonly Json[])[]) =>
-      chain('forward', 'forward', 0, 'accept', [established, toSip, ...last]);
+      chain('forward', 'forward', 0, 'accept', [established, toSip, ...heard, ...last]);
     assert.deepEqual(
       wrong({ nft: [...sipTable(), ...rules([[{ counter: null }, { reject: null }]]), ...ownTable()] }),
       ['fault accept-mark'],
@@ -337,7 +469,7 @@ describe('doctor, and what a Linux kernel lacks', () => {
     assert.equal(lost.level, 'caution');
     assert.equal(
       lost.text,
-      'queue 0 is read, 4 packets wait; 12 found it full, 3 found no room in the socket',
+      'queue 0 is read, 900 packets have come, 4 wait; 12 found it full, 3 found no room in the socket',
     );
   });
 
@@ -428,7 +560,7 @@ describe('doctor, where the rules cannot be listed', () => {
   it('without nft installed', () => {
     const found = examineLinuxSystem(
       defaults(),
-      { isRunning: false },
+      { isRunning: false, ingress: null, addresses: new Map() },
       {
         read: () => ({ code: 'ENOENT' }),
         run: () => null,

@@ -23,18 +23,49 @@ describe('the running daemon, looked at by doctor', () => {
     const found = await examineDaemon(run.settings);
     assert.deepEqual(
       found.map(({ check, level }) => [check, level]),
-      ['running', 'version', 'mode', 'alarms', 'settings', 'rules'].map((check) => [check, 'ok']),
+      ['running', 'version', 'mode', 'sip-seen', 'alarms', 'settings', 'rules'].map((check) => [check, 'ok']),
     );
     assert.match(found[0]!.text, /^the daemon runs, pid \d+, user _pinholed$/);
     assert.match(found[2]!.text, /^fail closed, on a firewall error pass, /);
     run.inspector.stats.refusals.set('calls-limit', 3);
-    const [, , , alarm] = await examineDaemon(run.settings);
+    const [, , , , alarm] = await examineDaemon(run.settings);
     assert.deepEqual(alarm, {
       check: 'alarms',
       level: 'caution',
       text: '3 times refused for calls-limit',
       advice: 'Raise caps.calls if the load is honest.',
     });
+    server.stop();
+  });
+
+  it('has seen SIP in both directions, or says what is missing', async () => {
+    const run = startInProcess();
+    const server = await serve(handlersOf(run));
+    run.settings = settingsWith(run, server.path);
+    const seen = async () => (await examineDaemon(run.settings)).find(({ check }) => check === 'sip-seen')!;
+    assert.deepEqual(
+      [(await seen()).level, (await seen()).text],
+      ['ok', 'no SIP has come so far; it has just begun'],
+    );
+    const { inside, outside } = run.inspector.stats.heard;
+    inside.requests = 15;
+    outside.requests = 5;
+    const half = await seen();
+    assert.equal(half.level, 'caution');
+    assert.equal(half.text, '15 SIP messages of inside hosts, 5 of others: 20 requests, not one response');
+    outside.responses = 1;
+    assert.equal((await seen()).level, 'ok');
+    server.stop();
+  });
+
+  it('says that no SIP comes, once it has been waited for long enough', async () => {
+    const run = startInProcess();
+    const about = { ...run.daemon.about, startedAt: Date.now() - 600_000 };
+    const daemon = { ...run.daemon, about };
+    const server = await serve(createHandlers(daemon, () => ({ packets: 0, bytes: 0 })));
+    const found = await examineDaemon(settingsWith(run, server.path));
+    const seen = found.find(({ check }) => check === 'sip-seen')!;
+    assert.deepEqual([seen.level, seen.text], ['caution', 'no SIP has come in 10 minutes']);
     server.stop();
   });
 

@@ -270,6 +270,7 @@ const status: StatusResult = {
   bytesModified: 0,
   packetsCompared: 625,
   messages: { udp: 39_000, tcp: 900 },
+  heard: { inside: { requests: 3, responses: 2 }, outside: { requests: 2, responses: 3 } },
   malformed: 5,
   refused: 77,
   media: { packets: 9_876_543, bytes: 1_700_000_000 },

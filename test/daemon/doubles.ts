@@ -159,6 +159,7 @@ export function createInspectorDouble() {
       olderConnections: 0,
       unreadable: new Map(),
       messages: { udp: 0, tcp: 0 },
+      heard: { inside: { requests: 0, responses: 0 }, outside: { requests: 0, responses: 0 } },
       methods: new Map(),
       refusals: new Map(),
       callsStarted: 0,

@@ -7,6 +7,7 @@ import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually } from '../../lab/kernel.ts';
 import { createStage } from '../../lab/stage.ts';
 import { createTopology, type Topology } from '../../lab/topology.ts';
+import { parseNetwork } from '../../src/address/network.ts';
 import { nftablesRules } from '../../src/commands/rules/nftables.ts';
 import { defaults } from '../../src/config/schema.ts';
 import type { DoctorReport } from '../../src/report/live/doctor.ts';
@@ -14,9 +15,20 @@ import { withoutRoot } from '../native-bindings/namespace.ts';
 import { createDialog } from './dialog.ts';
 
 /** What `pinholed rules` prints for iptables, and for a chain of the administrator's that drops. */
-const printed = nftablesRules(defaults(), null).split('\n');
+const INSIDE = [
+  '10.0.1.0/24',
+  '10.0.2.0/24',
+  '10.0.3.0/24',
+  'fd00:0:0:1::/64',
+  'fd00:0:0:2::/64',
+  'fd00:0:0:3::/64',
+];
+const inside = INSIDE.map((text) => parseNetwork(text)!);
+const printed = nftablesRules({ ...defaults(), inside }, null).split('\n');
 const iptables = printed.flatMap((line) => /^#\t(ip6?tables .*)/.exec(line)?.[1] ?? []);
-const accepted = printed.flatMap((line) => /^#\t((?:ct|meta) .*)/.exec(line)?.[1] ?? []);
+const accepted = printed.flatMap((line) => /^#\t((?:ct|meta|ip6?) .*)/.exec(line)?.[1] ?? []);
+
+const forged = printed.flatMap((line) => /priority raw: (.*)/.exec(line)?.[1] ?? [])[0]!;
 
 describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }, () => {
   let topology: Topology;
@@ -30,7 +42,8 @@ describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }
   const filter = (lines: readonly string[], policy = 'drop') =>
     [
       ...['table inet filter', 'delete table inet filter', 'table inet filter {', 'chain forward {'],
-      ...[`type filter hook forward priority filter; policy ${policy};`, ...lines, '}', '}'],
+      ...[`type filter hook forward priority filter; policy ${policy};`, ...lines, '}'],
+      ...['chain raw {', 'type filter hook prerouting priority raw;', `${forged}; }`, '}'],
     ].join('\n');
   const sysctl = (setting: string) => topology.firewall('sysctl', '-qw', setting);
 
@@ -75,7 +88,7 @@ describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }
   }
 
   it('finds nothing wrong with exactly what "pinholed rules" prints', () => {
-    assert.deepEqual([iptables.length, accepted.length], [4, 3]);
+    assert.deepEqual([iptables.length, accepted.length], [4, 5]);
     const { status, report, names } = doctor();
     assert.deepEqual(names, []);
     assert.equal(status, 0);
@@ -122,6 +135,16 @@ describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }
       check: 'accept-sip',
       text: /drops SIP: UDP and TCP over IPv4 and IPv6 to port 5060/,
       advice: /th dport 5060 accept/,
+    },
+    {
+      check: 'outbound-media',
+      text: /drops the media that inside hosts send over IPv4: they hear and are not heard/,
+      advice: /"pinholed rules" prints, or set outbound: true/,
+    },
+    {
+      check: 'outbound-media',
+      text: /drops the media that inside hosts send over IPv6/,
+      advice: /outbound: true/,
     },
   ];
   for (const [index, { check, text, advice }] of missed.entries()) {

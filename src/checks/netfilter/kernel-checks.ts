@@ -184,7 +184,7 @@ export interface ListenerOptions {
   readonly isRunning: boolean;
 }
 
-/** Who reads the queue, and what it lost (nfnetlink_queue.c, seq_show). For root. */
+/** Who reads the queue, what has come to it, and what it lost (nfnetlink_queue.c, seq_show). For root. */
 export function checkListener(read: ReadFile, { queue, failOpen, isRunning }: ListenerOptions): Finding {
   const found = read(QUEUES);
   if (!('text' in found) && found.code !== 'ENOENT') {
@@ -200,8 +200,8 @@ export function checkListener(read: ReadFile, { queue, failOpen, isRunning }: Li
       ? fault('queue-listener', text, 'the daemon runs in another network namespace, or has just stopped')
       : caution('queue-listener', text, 'start the daemon');
   }
-  const [, , waiting = 0, , , full = 0, refused = 0] = columns;
-  const text = `queue ${queue} is read, ${waiting} packets wait`;
+  const [, , waiting = 0, , , full = 0, refused = 0, came = 0] = columns;
+  const text = `queue ${queue} is read, ${came} packets have come, ${waiting} wait`;
   if (full + refused === 0) return ok('queue-listener', `${text}, none was lost`);
   return caution(
     'queue-listener',

@@ -1,16 +1,23 @@
 /** The ruleset as `nft -j list ruleset` prints it: libnftables-json(5). */
+import { parseAddress } from '../../address/address.ts';
+import { type Network, networksBetween, parseNetwork } from '../../address/network.ts';
 import type { Family } from '../forwarding.ts';
 import {
-  anything,
-  both,
-  type Chain,
-  type Conditions,
-  type Hook,
+  type Answer,
+  hasPort,
+  isFamily,
+  isProtocol,
+  isWithin,
+  maybe,
+  not,
   type Ports,
+  type Probe,
   type Protocol,
-  type Rule,
-  type Verdict,
-} from './rule.ts';
+  passesBy,
+  type Test,
+  whether,
+} from '../probe.ts';
+import { admits, type Chain, type Hook, type Rule, type Verdict } from './rule.ts';
 
 /** JSON of which only the parts that are looked for are known. */
 type Json = string | number | boolean | null | readonly Json[] | JsonObject;
@@ -69,7 +76,7 @@ export function readNft(text: string): NftTable[] {
             name: String(chain['name']),
             families,
             base: baseOf(chain),
-            rules: statements.flatMap((one) => readRule(one, { families, named, helpers })),
+            rules: statements.flatMap((one) => readRule(one, { named, helpers })),
             statements,
           };
         }),
@@ -78,63 +85,66 @@ export function readNft(text: string): NftTable[] {
 }
 
 function baseOf({ type, hook, prio, policy }: JsonObject): Chain['base'] {
-  if (type === 'nat' || typeof hook !== 'string' || !HOOKS.has(hook)) return null;
-  return { hook: hook as Hook, priority: Number(prio), policy: policy === 'drop' ? 'drop' : 'accept' };
+  if (typeof hook !== 'string' || !HOOKS.has(hook)) return null;
+  return {
+    hook: hook as Hook,
+    priority: Number(prio),
+    policy: policy === 'drop' ? 'drop' : 'accept',
+    translates: type === 'nat',
+  };
 }
 
 interface Context {
-  readonly families: readonly Family[];
   /** Sets and maps of the table, by `@name`. */
   readonly named: ReadonlyMap<string, JsonObject>;
   /** Type of each helper object, by name. */
   readonly helpers: ReadonlyMap<string, string>;
 }
 
-/** One rule, or one for each verdict of a map. */
+/** One rule, or one for each verdict that it may give. */
 function readRule(statements: readonly JsonObject[], context: Context): Rule[] {
-  let rules: Rule[] = [{ ...anything(context.families), verdict: { type: 'continue' } }];
-  const add = (more: readonly Rule[]) => {
-    rules = rules.flatMap((rule) =>
-      more.flatMap((other): Rule[] => {
-        const conditions = both(rule, other);
-        if (conditions === null) return [];
-        if (other.verdict.type === 'continue') return [{ ...conditions, verdict: rule.verdict }];
-        // What gives the packet to a helper may decide about it as well.
-        const helping = rule.verdict.type === 'helper' ? [rule] : [];
-        return [...helping, { ...conditions, verdict: other.verdict }];
-      }),
-    );
-  };
+  const tests: Test[] = [];
+  const rules: Rule[] = [];
   for (const statement of statements) {
     for (const [name, value] of Object.entries(statement)) {
-      if (name === 'match') add([{ ...readMatch(objectOf(value), context), verdict: { type: 'continue' } }]);
-      else if (name === 'vmap') add(readMap(objectOf(value), context));
-      else if (!IDLE.has(name)) add([readVerdict(name, value, context)]);
+      if (IDLE.has(name)) continue;
+      if (name === 'match') tests.push(...readMatch(objectOf(value), context));
+      else if (name === 'vmap') rules.push(...readMap(tests, objectOf(value), context));
+      else {
+        const verdict = readVerdict(name, value, context);
+        if (verdict === null) tests.push(maybe);
+        else rules.push({ tests: [...tests], verdict });
+      }
     }
   }
   return rules;
 }
 
-function readVerdict(name: string, value: Json | undefined, { families, helpers }: Context): Rule {
-  const all = anything(families);
-  const verdict = (one: Verdict): Rule => ({ ...all, verdict: one });
+/** Null for a statement that may end the rule or not, such as a rate. */
+function readVerdict(name: string, value: Json | undefined, { helpers }: Context): Verdict | null {
   const chain = String(objectOf(value)?.['target']);
   switch (name) {
     case 'accept':
     case 'return':
-      return verdict({ type: name });
+      return { type: name };
     case 'drop':
     case 'reject':
-      return verdict({ type: 'drop' });
+      return { type: 'drop' };
     case 'jump':
     case 'goto':
-      return verdict({ type: name, chain });
+      return { type: name, chain };
     case 'queue':
-      return verdict(readQueue(objectOf(value)));
+      return readQueue(objectOf(value));
+    case 'dnat':
+    case 'redirect':
+      return { type: 'dnat', ...readTranslation(objectOf(value)) };
+    case 'snat':
+    case 'masquerade':
+      return { type: 'snat', ...readTranslation(objectOf(value)) };
     case 'ct helper':
-      return verdict({ type: 'helper', name: helpers.get(String(value)) ?? String(value) });
+      return { type: 'helper', name: helpers.get(String(value)) ?? String(value) };
     default:
-      return { ...all, narrowed: true, verdict: { type: 'continue' } };
+      return null;
   }
 }
 
@@ -145,69 +155,112 @@ function readQueue(queue: JsonObject | null): Verdict {
   return { type: 'queue', first, last, bypass: listOf(queue?.['flags']).includes('bypass') };
 }
 
+function readTranslation(to: JsonObject | null): Pick<Verdict & { type: 'dnat' }, 'to' | 'ports'> {
+  const changes = to?.['port'] !== undefined || listOf(to?.['flags']).some((flag) => flag !== 'persistent');
+  const [address = null] = networksOf(to?.['addr'] ?? null);
+  return { to: address, ports: changes ? 'changed' : 'kept' };
+}
+
 /** `ct state vmap { established : accept }`: a rule for each. */
-function readMap(map: JsonObject | null, context: Context): Rule[] {
+function readMap(tests: readonly Test[], map: JsonObject | null, context: Context): Rule[] {
   const key = map?.['key'];
-  return valuesOf(map?.['data'], context).flatMap((entry): Rule[] => {
+  return (valuesOf(map?.['data'], context) ?? []).flatMap((entry): Rule[] => {
     const [value, verdict] = listOf(entry);
     const [name, target] = Object.entries(objectOf(verdict) ?? {})[0] ?? ['', null];
     if (key === undefined || value === undefined) return [];
-    const conditions = readMatch({ op: '==', left: key, right: value }, context);
-    return [{ ...conditions, verdict: readVerdict(name, target, context).verdict }];
+    const own = readMatch({ op: '==', left: key, right: value }, context);
+    const read = readVerdict(name, target, context);
+    return read === null ? [] : [{ tests: [...tests, ...own], verdict: read }];
   });
 }
 
-/** What a match asks of a packet from outside; `narrowed` where it is none of what is looked for. */
-function readMatch(match: JsonObject | null, context: Context): Conditions {
-  const all = anything(context.families);
-  const other = { ...all, narrowed: true };
+/** What a match asks of a packet. What is none of what is looked for is met by some. */
+function readMatch(match: JsonObject | null, context: Context): Test[] {
   const left = objectOf(match?.['left']);
   const values = valuesOf(match?.['right'], context);
   const op = match?.['op'];
-  if (left === null) return other;
-  const mark = readMark(left, op, values);
-  if (mark !== null) return { ...all, mark };
-  if (op !== '==' && op !== 'in') return other;
-  const meta = objectOf(left['meta'])?.['key'];
+  if (left === null || values === null || (op !== '==' && op !== 'in' && op !== '!=')) return [maybe];
+  const asked = (test: Test): Test => (op === '!=' ? (probe) => not(test(probe)) : test);
+  const mark = readMark(left, values);
+  if (mark !== null) return [asked(mark)];
   const payload = objectOf(left['payload']);
-  if ((meta === 'iif' || meta === 'iifname') && values.every((name) => name === 'lo')) {
-    return { ...all, families: [] };
+  if (payload !== null) return readPayload(payload, values, asked);
+  if (isReversePath(left)) return [asked(({ forged }) => whether(forged === (values[0] === false)))];
+  if (objectOf(left['ct'])?.['key'] === 'state') {
+    return [asked(({ state }) => whether(values.includes(state)))];
   }
-  if (meta === 'l4proto') return { ...all, protocols: protocolsOf(values) };
-  if (meta === 'nfproto') return { ...all, families: known(values, NFPROTOS) };
-  if (meta === 'protocol') {
-    return { ...all, families: known(values, { ip: 4, ip6: 6 } as const) };
-  }
-  if (objectOf(left['ct'])?.['key'] === 'state') return { ...all, states: values.map(String) };
-  return payload === null ? other : readPayload(payload, values, all);
+  const test = readMeta(objectOf(left['meta'])?.['key'], values);
+  return [test === null ? maybe : asked(test)];
 }
 
-function readPayload(payload: JsonObject, values: readonly Json[], all: Conditions): Conditions {
-  const { protocol, field } = payload;
+function readMeta(key: Json | undefined, values: readonly Json[]): Test | null {
+  switch (key) {
+    case 'iif':
+    case 'iifname':
+      return passesBy('comesBy', values.map(String));
+    case 'oif':
+    case 'oifname':
+      return passesBy('goesBy', values.map(String));
+    case 'l4proto':
+      return isProtocol(...protocolsOf(values));
+    case 'nfproto':
+      return isFamily(...known(values, NFPROTOS));
+    case 'protocol':
+      return isFamily(...known(values, { ip: 4, ip6: 6 } as const));
+    default:
+      return null;
+  }
+}
+
+/** `fib saddr . iif oif missing`: the way back to the source is another. */
+function isReversePath(left: JsonObject): boolean {
+  const fib = objectOf(left['fib']);
+  const flags = listOf(fib?.['flags']);
+  return fib?.['result'] === 'oif' && flags.includes('saddr') && flags.includes('iif');
+}
+
+function readPayload(
+  { protocol, field }: JsonObject,
+  values: readonly Json[],
+  asked: (test: Test) => Test,
+): Test[] {
   if (protocol === 'ip' || protocol === 'ip6') {
-    const families = all.families.filter((family) => family === (protocol === 'ip' ? 4 : 6));
-    if (field === 'protocol' || field === 'nexthdr')
-      return { ...all, families, protocols: protocolsOf(values) };
-    return { ...all, families, narrowed: true };
+    const family = isFamily(protocol === 'ip' ? 4 : 6);
+    if (field === 'protocol' || field === 'nexthdr') {
+      return [family, asked(isProtocol(...protocolsOf(values)))];
+    }
+    const networks = values.map(networksOf);
+    const end = field === 'saddr' ? 'from' : field === 'daddr' ? 'to' : null;
+    const isKnown = networks.every((one) => one.length > 0);
+    return [family, end === null || !isKnown ? maybe : asked(isWithin(end, networks.flat()))];
   }
+  const carrier = protocol === 'th' ? [] : [isProtocol(...protocolsOf([String(protocol)]))];
   const ports = portsOf(values);
-  const protocols = protocol === 'th' ? null : protocolsOf([String(protocol)]);
-  if (ports === null || protocols?.length === 0) return { ...all, protocols, narrowed: true };
-  if (field === 'dport') return { ...all, protocols, destinationPorts: ports };
-  if (field === 'sport') return { ...all, protocols, sourcePorts: ports };
-  return { ...all, protocols, narrowed: true };
+  const side = field === 'dport' ? 'destinationPort' : field === 'sport' ? 'sourcePort' : null;
+  return [...carrier, ports === null || side === null ? maybe : asked(hasPort(side, ports))];
 }
 
-/** `meta mark 4`, `meta mark & 4 == 4`, `meta mark & 4 != 0`. */
-function readMark(left: JsonObject, op: Json | undefined, values: readonly Json[]): Conditions['mark'] {
+/** `meta mark 4`, `meta mark & 4 == 4`. */
+function readMark(left: JsonObject, values: readonly Json[]): Test | null {
   const isMark = (one: Json | undefined) => objectOf(objectOf(one)?.['meta'])?.['key'] === 'mark';
   const [masked, mask] = listOf(left['&']);
   const [value, ...more] = values;
   if (typeof value !== 'number' || more.length > 0) return null;
-  const negated = op === '!=';
-  if (!negated && op !== '==') return null;
-  if (isMark(left)) return { mask: 0xffffffff, value, negated };
-  return isMark(masked) && typeof mask === 'number' ? { mask, value, negated } : null;
+  const asked =
+    (bits: number) =>
+    (probe: Probe): Answer =>
+      whether(admits(bits, value, probe.mark));
+  if (isMark(left)) return asked(0xffffffff);
+  return isMark(masked) && typeof mask === 'number' ? asked(mask) : null;
+}
+
+/** Of an address, `{"prefix": ...}` or `{"range": ...}`; none for a map or a name. */
+function networksOf(value: Json): Network[] {
+  const [first, last] = listOf(objectOf(value)?.['range']).map((end) => parseAddress(String(end)));
+  if (first && last) return networksBetween(first, last);
+  const prefix = objectOf(objectOf(value)?.['prefix']);
+  const text = prefix === null ? value : `${prefix['addr']}/${prefix['len']}`;
+  return [typeof text === 'string' ? parseNetwork(text) : null].filter((one) => one !== null);
 }
 
 function protocolsOf(values: readonly Json[]): Protocol[] {
@@ -227,10 +280,11 @@ function portsOf(values: readonly Json[]): Ports | null {
   return ranges.every((range) => range !== null) ? ranges : null;
 }
 
-/** The values of a set, of a named one, of a list, or the one that it is. */
-function valuesOf(value: Json | undefined, { named }: Pick<Context, 'named'>): readonly Json[] {
+/** The values of a set, of a named one, of a list, or the one that it is. Null for a set that others fill. */
+function valuesOf(value: Json | undefined, { named }: Pick<Context, 'named'>): readonly Json[] | null {
   if (typeof value === 'string' && value.startsWith('@')) {
-    return listOf(named.get(value)?.['elem']).map(elementOf);
+    const elements = listOf(named.get(value)?.['elem']);
+    return elements.length === 0 ? null : elements.map(elementOf);
   }
   const set = objectOf(value)?.['set'];
   return listOf(set ?? value).map(elementOf);

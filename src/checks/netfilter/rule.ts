@@ -1,43 +1,27 @@
 /** Rules of nft(8) and iptables(8), as far as SIP and media are concerned. */
-
+import type { Network } from '../../address/network.ts';
 import type { Family } from '../forwarding.ts';
+import { type Answer, allOf, type Probe, type Test } from '../probe.ts';
 
-export type Protocol = 'udp' | 'tcp';
-export type Ports = readonly (readonly [first: number, last: number])[];
-
-/** What a packet must be for a rule to apply. Null: anything. */
-export interface Conditions {
-  readonly families: readonly Family[];
-  readonly protocols: readonly Protocol[] | null;
-  readonly sourcePorts: Ports | null;
-  readonly destinationPorts: Ports | null;
-  /** One of the two ports is among these (iptables' `multiport --ports`). */
-  readonly eitherPorts: Ports | null;
-  /** Conntrack states, of which one. */
-  readonly states: readonly string[] | null;
-  readonly mark: MarkCondition | null;
-  /** There are conditions beside these: an interface, an address, a rate. */
-  readonly narrowed: boolean;
-}
-
-/** `(mark & mask) == value`, or the contrary. */
-export interface MarkCondition {
-  readonly mask: number;
-  readonly value: number;
-  readonly negated: boolean;
-}
+/** What ends a packet's way through a chain. */
+export type Ending =
+  | { readonly type: 'accept' | 'drop' }
+  | { readonly type: 'queue'; readonly first: number; readonly last: number; readonly bypass: boolean }
+  /** To this address; null: one that is not known from the rule, or one of the machine's own. */
+  | { readonly type: 'dnat' | 'snat'; readonly to: Network | null; readonly ports: 'kept' | 'changed' };
 
 export type Verdict =
-  | { readonly type: 'accept' | 'drop' | 'return' }
-  | { readonly type: 'jump' | 'goto'; readonly chain: string }
-  /** Hands packets to the queues `first` to `last`. */
-  | { readonly type: 'queue'; readonly first: number; readonly last: number; readonly bypass: boolean }
+  | Ending
+  | { readonly type: 'return' }
+  | { readonly type: 'jump'; readonly chain: string }
+  | { readonly type: 'goto'; readonly chain: string }
   /** Gives the connection to the kernel's helper of this name. */
   | { readonly type: 'helper'; readonly name: string }
   /** Has no effect on where the packet goes. */
   | { readonly type: 'continue' };
 
-export interface Rule extends Conditions {
+export interface Rule {
+  readonly tests: readonly Test[];
   readonly verdict: Verdict;
 }
 
@@ -48,95 +32,79 @@ export interface Chain {
   readonly table: string;
   readonly name: string;
   readonly families: readonly Family[];
-  /** Null for a chain that is only jumped to. */
+  /** Null for a chain that is only jumped to. A chain that translates sees the first packet of a flow alone. */
   readonly base: {
     readonly hook: Hook;
     readonly priority: number;
     readonly policy: 'accept' | 'drop';
+    readonly translates: boolean;
   } | null;
   readonly rules: readonly Rule[];
 }
 
-/** Conditions that every packet of these families meets. */
-export function anything(families: readonly Family[]): Conditions {
-  return {
-    families,
-    protocols: null,
-    sourcePorts: null,
-    destinationPorts: null,
-    eitherPorts: null,
-    states: null,
-    mark: null,
-    narrowed: false,
-  };
+/** What may become of a probe in a base chain. */
+export interface Outcome {
+  readonly chain: Chain;
+  readonly verdict: Ending;
+  /** Every packet that the probe stands for comes so far, and it becomes of each of them. */
+  readonly sure: boolean;
 }
 
-/** Whether every packet of these families meets them. */
-export function isUnconditional(conditions: Conditions, families: readonly Family[]): boolean {
-  const { protocols, sourcePorts, destinationPorts, eitherPorts, states, mark, narrowed } = conditions;
-  return (
-    !narrowed &&
-    [protocols, sourcePorts, destinationPorts, eitherPorts, states, mark].every((one) => one === null) &&
-    families.every((family) => conditions.families.includes(family))
-  );
-}
+/** Jumps within jumps (the kernel's own limit, NFT_JUMP_STACK_SIZE), and rules looked at for one probe. */
+const DEPTH = 16;
+const MOST_RULES = 100_000;
 
-/** Both at once; null where no packet can meet both. */
-export function both(one: Conditions, other: Conditions): Conditions | null {
-  const families = one.families.filter((family) => other.families.includes(family));
-  const protocols = common(one.protocols, other.protocols);
-  const states = common(one.states, other.states);
-  const sourcePorts = bothPorts(one.sourcePorts, other.sourcePorts);
-  const destinationPorts = bothPorts(one.destinationPorts, other.destinationPorts);
-  if ([families, protocols, states, sourcePorts, destinationPorts].some((list) => list?.length === 0)) {
-    return null;
+/** In the order of the rules, jumps followed; the last of them is sure: that of a rule, or the chain's policy. */
+export function outcomesOf(chain: Chain, chains: readonly Chain[], probe: Probe): Outcome[] {
+  if (!chain.families.includes(probe.family)) return [];
+  const found: Outcome[] = [];
+  const named = new Map(chains.filter(({ table }) => table === chain.table).map((one) => [one.name, one]));
+  let looked = 0;
+
+  /** Whether the probe's way ends there: for all packets, for some, for none. */
+  function visit({ rules }: Chain, above: Answer, depth: number): Answer {
+    let ended: Answer = 'no';
+    for (const { tests, verdict } of rules) {
+      if (++looked > MOST_RULES) return 'maybe';
+      if (verdict.type === 'continue' || verdict.type === 'helper') continue;
+      const met = allOf(tests, probe);
+      if (met === 'no') continue;
+      if (verdict.type === 'return') {
+        if (met === 'yes') return ended;
+        continue;
+      }
+      const sure = met === 'yes' && above === 'yes';
+      if (verdict.type !== 'jump' && verdict.type !== 'goto') {
+        found.push({ chain, verdict, sure });
+        if (met === 'yes') return 'yes';
+        ended = 'maybe';
+        continue;
+      }
+      const target = depth < DEPTH ? named.get(verdict.chain) : undefined;
+      const end = target === undefined ? 'no' : visit(target, sure ? 'yes' : 'maybe', depth + 1);
+      if (met === 'yes' && (end === 'yes' || verdict.type === 'goto')) return end === 'no' ? ended : end;
+      if (end !== 'no') ended = 'maybe';
+    }
+    return ended;
   }
-  const twice = (name: 'eitherPorts' | 'mark') => one[name] !== null && other[name] !== null;
-  return {
-    families,
-    protocols,
-    sourcePorts,
-    destinationPorts,
-    states,
-    eitherPorts: other.eitherPorts ?? one.eitherPorts,
-    mark: other.mark ?? one.mark,
-    narrowed: one.narrowed || other.narrowed || twice('eitherPorts') || twice('mark'),
-  };
+
+  if (visit(chain, 'yes', 0) !== 'yes') {
+    found.push({ chain, verdict: { type: chain.base?.policy ?? 'accept' }, sure: true });
+  }
+  return found;
 }
 
-function common<T>(one: readonly T[] | null, other: readonly T[] | null): readonly T[] | null {
-  if (one === null || other === null) return one ?? other;
-  return one.filter((item) => other.includes(item));
+/** Whether nothing else can become of it. */
+export function isDropped(outcomes: readonly Outcome[]): boolean {
+  return outcomes.length > 0 && outcomes.every(({ verdict }) => verdict.type === 'drop');
 }
 
-function bothPorts(one: Ports | null, other: Ports | null): Ports | null {
-  return one === null || other === null ? (one ?? other) : commonPorts(one, other);
+/** Whether those are dropped that no rule accepts under conditions which nobody can answer. */
+export function isDroppedAtLast(outcomes: readonly Outcome[]): boolean {
+  return outcomes.find(({ sure }) => sure)?.verdict.type === 'drop';
 }
 
-/** The ports that are among both. */
-export function commonPorts(one: Ports, other: Ports): Ports {
-  return one.flatMap(([first, last]) =>
-    other.flatMap(([from, to]): Ports => {
-      const [low, high] = [Math.max(first, from), Math.min(last, to)];
-      return low <= high ? [[low, high]] : [];
-    }),
-  );
-}
-
-/** The ports of `ports` that are not among `others`. */
-export function portsLeft(ports: Ports, others: Ports): Ports {
-  return others.reduce<Ports>(
-    (left, [from, to]) =>
-      left.flatMap(([first, last]): Ports => {
-        if (to < first || from > last) return [[first, last]];
-        const before: Ports = first < from ? [[first, from - 1]] : [];
-        return [...before, ...(to < last ? ([[to + 1, last]] as const) : [])];
-      }),
-    ports,
-  );
-}
-
-/** Whether a packet with this mark meets the condition. */
-export function admits({ mask, value, negated }: MarkCondition, mark: number): boolean {
-  return ((mark & mask) >>> 0 === value >>> 0) !== negated;
+/** Whether a packet with this mark meets `meta mark & MASK == VALUE`. */
+export function admits(mask: number, value: number, mark: number): boolean {
+  return (mark & mask) >>> 0 === value >>> 0;
 }

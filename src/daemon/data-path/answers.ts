@@ -44,6 +44,7 @@ export function createAnswers(deps: AnswersDeps) {
       inspector: {
         ...stats,
         messages: { ...stats.messages },
+        heard: structuredClone(stats.heard),
         unreadable: Object.fromEntries(unreadable),
         methods: Object.fromEntries(methods),
         refusals: Object.fromEntries(refusals),

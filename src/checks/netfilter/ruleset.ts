@@ -1,0 +1,49 @@
+/** All rules of a Linux machine but the daemon's own, to be asked what becomes of a packet. */
+import type { Probe } from '../probe.ts';
+import { type Chain, type Hook, type Outcome, outcomesOf } from './rule.ts';
+
+/** Where packets go: through the machine, to it, from it. */
+export type Place = 'forward' | 'input' | 'output';
+
+/** Hooks that a packet passes which goes there. */
+export const HOOKS: Readonly<Record<Place, readonly Hook[]>> = {
+  forward: ['prerouting', 'forward', 'postrouting'],
+  input: ['prerouting', 'input'],
+  output: ['output', 'postrouting'],
+};
+
+export const PASTE = 'the lines that "pinholed rules" prints';
+
+export interface Ruleset {
+  /** Base chains that filter at a hook, first to last. */
+  filters(hook: Hook): readonly Chain[];
+  /** What may become of a probe in the chains that filter there. */
+  ask(hook: Hook, probe: Probe): Outcome[];
+  /** In one chain. */
+  askChain(chain: Chain, probe: Probe): Outcome[];
+  /** What may become of it in the chains that translate there, up to the first that surely does. */
+  translate(hook: Hook, probe: Probe): Outcome[];
+}
+
+export function createRuleset(chains: readonly Chain[]): Ruleset {
+  const at = (hook: Hook, translates: boolean) =>
+    chains
+      .filter(({ base }) => base?.hook === hook && base.translates === translates)
+      .sort((a, b) => a.base!.priority - b.base!.priority);
+  const askChain = (chain: Chain, probe: Probe) => outcomesOf(chain, chains, probe);
+  return {
+    filters: (hook) => at(hook, false),
+    ask: (hook, probe) => at(hook, false).flatMap((chain) => askChain(chain, probe)),
+    askChain,
+    translate(hook, probe) {
+      const all = at(hook, true).flatMap((chain) => askChain(chain, probe));
+      const translations = all.filter(({ verdict }) => verdict.type === 'dnat' || verdict.type === 'snat');
+      const last = translations.findIndex(({ sure }) => sure);
+      return last < 0 ? translations : translations.slice(0, last + 1);
+    },
+  };
+}
+
+export function nameOf({ name, table }: Chain): string {
+  return `chain ${name} of ${table}`;
+}
