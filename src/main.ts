@@ -1,5 +1,8 @@
 #!/usr/bin/env node
+import type { Argv } from 'yargs';
 import type { Command } from './commands/command.ts';
+import type { Completable } from './commands/completion.ts';
+import { usageText } from './commands/usage.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
 
@@ -103,7 +106,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
       },
       {
         usage: 'config',
-        about: 'Print the settings in force and what each means',
+        about: 'Print the settings of the configuration, or its defaults, and what each means',
         load: async () => (await import('./commands/config.ts')).config,
       },
       {
@@ -116,11 +119,34 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly E
         about: 'Look at the system: what is as it has to be, and what to do about the rest',
         load: async () => (await import('./commands/doctor.ts')).doctor,
       },
+      {
+        usage: 'completion <shell>',
+        about: 'Print a script with which a shell completes commands and options',
+        load: async () => (await import('./commands/completion.ts')).completion(catalogue),
+      },
     ],
   },
 ];
 
-const COMMAND_NAMES = GROUPS.flatMap(({ commands }) => commands.map(({ usage }) => usage.split(' ', 1)[0]!));
+const ENTRIES: readonly Entry[] = GROUPS.flatMap(({ commands }) => commands);
+const COMMAND_NAMES = ENTRIES.map(({ usage }) => usage.split(' ', 1)[0]!);
+
+/** yargs with the options of one command, and how to use it. */
+async function options({ usage, about, load }: Entry, argv: Argv): Promise<Argv> {
+  return (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`);
+}
+
+/** Every command with its options, as --help shows them. */
+async function catalogue(): Promise<readonly Completable[]> {
+  const { default: yargs } = await import('yargs');
+  return Promise.all(
+    ENTRIES.map(async (entry) => {
+      const help = await (await options(entry, yargs([]))).getHelp();
+      const found = new Set(help.split(/\s/).filter((word) => word.startsWith('--') && !word.endsWith(',')));
+      return { name: entry.usage.split(' ', 1)[0]!, about: entry.about, options: [...found] };
+    }),
+  );
+}
 
 /** Written here because yargs knows no headings for commands. */
 function overview(): string {
@@ -175,24 +201,23 @@ async function main(words: readonly string[]): Promise<void> {
       throw error ?? usageError(message);
     })
     .wrap(Math.min(100, process.stdout.columns || 100));
-  for (const { commands } of GROUPS) {
-    for (const { usage, about, load } of commands) {
-      cli.command({
-        command: usage,
-        describe: false,
-        builder: async (argv) =>
-          (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`),
-        handler: async (args) => {
-          process.exitCode = await (await load()).run(args);
-        },
-      });
-    }
+  for (const entry of ENTRIES) {
+    cli.command({
+      command: entry.usage,
+      describe: false,
+      builder: (argv) => options(entry, argv),
+      handler: async (args) => {
+        process.exitCode = await (await entry.load()).run(args);
+      },
+    });
   }
   try {
     await cli.parseAsync();
   } catch (error) {
     if (!(error instanceof Error && error.name === USAGE_ERROR)) throw error;
-    refuse(error.message);
+    const entry = ENTRIES.find(({ usage }) => usage.split(' ', 1)[0] === name);
+    const help = entry === undefined ? '' : await options(entry, yargs([])).then((built) => built.getHelp());
+    refuse(usageText(error.message, help));
   }
 }
 

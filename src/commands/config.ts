@@ -13,7 +13,7 @@ const formats = {
   mdoc: configurationMdoc,
 } as const satisfies Record<string, (settings: Settings) => string>;
 
-/** `pinholed config --print`: the settings in force, or what there is to set. */
+/** `pinholed config --print`: the settings of the file, or what there is to set. */
 export const config = command(
   (argv) =>
     argv
@@ -22,7 +22,8 @@ export const config = command(
       .option('format', {
         choices: Object.keys(formats) as (keyof typeof formats)[],
         default: 'yaml' as const,
-        describe: 'yaml and json: the settings in force; the others: what there is to set, with its defaults',
+        describe:
+          'yaml and json: the settings of the file; the others: what there is to set, with its defaults',
       }),
   (args) => {
     const found = configured(args.config);

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { LineCounter } from 'yaml';
+import { fileReason } from '../reason.ts';
 import type { Problem } from './problem.ts';
 import { readSettings } from './read.ts';
 import type { Machine } from './rules.ts';
@@ -84,7 +85,7 @@ function whole(file: string, message: string): { readonly problems: readonly Pro
 function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string, machine: Machine | null): Loaded {
   if (!Buffer.isBuffer(bytes)) {
     const words = bytes.code === UNTRUSTED ? 'is not used' : 'cannot be read';
-    return whole(path, `${words}: ${reason(bytes)}`);
+    return whole(path, `${words}: ${fileReason(bytes)}`);
   }
   return bytes.length > LARGEST_FILE
     ? whole(path, TOO_LARGE)
@@ -125,11 +126,4 @@ function ownershipFault(descriptor: number): string | null {
   if ((mode & 0o002) !== 0)
     return `expected nobody else to be able to write it, found mode 0${mode.toString(8)}`;
   return null;
-}
-
-function reason({ code, message }: NodeJS.ErrnoException): string {
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EACCES') return 'no permission to read it';
-  if (code === 'EISDIR') return 'expected a file, found a directory';
-  return message;
 }

@@ -19,7 +19,7 @@ timers:
 
 \`pinholed check\` names everything that is wrong with a file, each with line, column, key and what was expected;
 with such a file nothing is started, and a reload keeps the settings that were in force. \`pinholed config --print\`
-shows the settings in force. Unknown keys, keys given twice, anchors, aliases, tags and second documents are errors.
+shows the settings of the file, or their defaults. Unknown keys, keys given twice, anchors, aliases, tags and second documents are errors.
 
 SIGHUP reads the file again. A changed setting holds for whatever is decided from then on; no call is dropped and
 no pinhole closed by it. Those marked *restart* need a restart, which keeps calls as well.

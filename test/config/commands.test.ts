@@ -90,10 +90,15 @@ describe('pinholed', () => {
   for (const [words, message] of [
     [[], 'expected a command'],
     [['chekc'], 'unknown command "chekc", did you mean check?'],
-    [['check', '--confg', 'x'], 'Unknown argument: confg'],
+    [['check', '--confg', 'x'], 'unknown option or word "confg", did you mean --config?'],
     [['check', '-c', 'a', '-c', 'b'], 'expected --config once'],
-    [['check', '-c'], 'Not enough arguments following: c'],
-    [['config', 'extra'], 'Unknown argument: extra'],
+    [['check', '-c'], '-c: expected a value after it'],
+    [['config', 'extra'], 'unknown option or word "extra"'],
+    [['config', '--format', 'xml'], '--format: expected yaml, json, sample, markdown or mdoc, found "xml"'],
+    [['replay'], 'expected FILE...'],
+    [['explain'], 'expected CALL'],
+    [['run', '--keep', '--drop'], 'expected --drop or --keep, found both'],
+    [['completion', 'csh'], '--shell: expected bash or zsh, found "csh"'],
   ] as const) {
     it(`refuses "${['pinholed', ...words].join(' ')}" in one clear line`, () => {
       const { status, stdout, stderr } = pinholed(...words);

@@ -6,7 +6,13 @@ export interface Room {
 }
 
 /** Leaves that every room may use. */
-export const LEAVES: readonly string[] = ['src/address', 'src/printable.ts', 'src/scan.ts', 'src/version.ts'];
+export const LEAVES: readonly string[] = [
+  'src/address',
+  'src/printable.ts',
+  'src/reason.ts',
+  'src/scan.ts',
+  'src/version.ts',
+];
 
 const DECIDING = ['src/packet', 'src/sip', 'src/sdp', 'src/call', 'src/policy', 'src/pinhole'];
 const ENDS = ['native-bindings', 'src/intercept', 'src/firewall', 'src/checks', 'src/config'];
@@ -19,6 +25,7 @@ export const ROOMS: readonly Room[] = [
   { path: 'native-bindings', imports: [], packages: ['koffi'] },
   { path: 'src/address', imports: [] },
   { path: 'src/printable.ts', imports: [] },
+  { path: 'src/reason.ts', imports: [] },
   { path: 'src/scan.ts', imports: [] },
   { path: 'src/version.ts', imports: [] },
   { path: 'src/packet', imports: [] },

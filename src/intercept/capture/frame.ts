@@ -29,8 +29,8 @@ export class CaptureError extends Error {
   readonly offset: number;
   readonly expected: string;
   readonly found: string;
-  constructor(file: string, offset: number, expected: string, found: string) {
-    super(`${file}: at offset ${offset}: expected ${expected}, found ${found}`);
+  constructor(file: string, offset: number, expected: string, found: string, message?: string) {
+    super(message ?? `${file}: at offset ${offset}: expected ${expected}, found ${found}`);
     this.file = file;
     this.offset = offset;
     this.expected = expected;

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { gunzipSync, inflateRawSync, constants as zlib } from 'node:zlib';
+import { fileReason } from '../../reason.ts';
 import { CaptureError } from './frame.ts';
 
 const CHUNK_BYTES = 1 << 20;
@@ -127,7 +128,8 @@ function attempt<T>(file: string, offset: number, expected: string, action: () =
   try {
     return action();
   } catch (error) {
-    throw new CaptureError(file, offset, expected, error instanceof Error ? error.message : String(error));
+    const found = fileReason(error);
+    throw new CaptureError(file, offset, expected, found, `${file}: cannot be read: ${found}`);
   }
 }
 

@@ -1,0 +1,46 @@
+import { nearest, quote } from '../config/problem.ts';
+
+/**
+ * What is wrong with a command line, in words of ours: yargs' sentence in, one line out. `help` is what --help of the
+ * command says, from which its options and positional arguments are known.
+ */
+export function usageText(message: string, help: string): string {
+  const [, unknown] = /^Unknown arguments?: (.*)$/s.exec(message) ?? [];
+  if (unknown !== undefined) return unknownText(unknown.split(', '), help);
+  if (message.startsWith('Not enough non-option arguments')) return `expected ${positionals(help)}`;
+  const [, incomplete] = /^Not enough arguments following: (.*)$/s.exec(message) ?? [];
+  if (incomplete !== undefined) return `${option(incomplete)}: expected a value after it`;
+  const [, name, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message) ?? [];
+  if (name !== undefined) {
+    return `${option(name)}: expected ${choices!.replaceAll('"', '').replace(/, ([^,]*)$/, ' or $1')}, found ${given}`;
+  }
+  const [, one, other] = /^Arguments (\S+) and (\S+) are mutually exclusive$/.exec(message) ?? [];
+  if (one !== undefined) return `expected ${option(one)} or ${option(other!)}, found both`;
+  return message;
+}
+
+function unknownText(names: readonly string[], help: string): string {
+  const known = [...help.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name!);
+  // yargs has each in kebab-case and in camelCase.
+  const distinct = names.filter((name) => !/[A-Z]/.test(name));
+  return distinct
+    .map((name) => {
+      const near = nearest(name, known);
+      const advice = near === null ? '' : `, did you mean --${near}?`;
+      return `unknown option or word ${quote(name)}${advice}`;
+    })
+    .join('; ');
+}
+
+/** `<file..>` of the usage line as `FILE...`. */
+function positionals(help: string): string {
+  const found = [...(help.split('\n', 1)[0] ?? '').matchAll(/<([a-z]+)(\.\.)?>/g)];
+  return found.length === 0
+    ? 'a command'
+    : found.map(([, name, many]) => name!.toUpperCase() + (many === undefined ? '' : '...')).join(' ');
+}
+
+function option(name: string): string {
+  if (name.length === 1) return `-${name}`;
+  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
