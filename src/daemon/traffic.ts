@@ -45,6 +45,8 @@ interface Share {
 export function createTrafficWatch(): TrafficWatch {
   const known = new Map<string, Known>();
   const shares = new Map<string, Map<string, Share>>();
+  /** Calls that have a pinhole now, by its id. */
+  const holders = new Map<string, Set<string>>();
   let updates = 0;
   let packets = 0;
   let bytes = 0;
@@ -90,12 +92,19 @@ export function createTrafficWatch(): TrafficWatch {
       for (const [id, count] of counts) take(id, count, null, true);
     },
     shared(id, call) {
+      const own = holders.get(id) ?? new Set<string>();
+      const isFirst = own.size === 0;
+      holders.set(id, own.add(call));
       const so = known.get(id);
-      if (so === undefined || so.closed || so.count.packets === 0) return;
+      // What was counted before the first was heard of is its own: the filter had the rule before we had the news.
+      if (isFirst || so === undefined || so.closed || so.count.packets === 0) return;
       const calls = shares.get(id) ?? new Map<string, Share>();
       shares.set(id, calls.set(call, { before: so.count, left: null }));
     },
     left(id, call) {
+      const own = holders.get(id);
+      own?.delete(call);
+      if (own?.size === 0) holders.delete(id);
       const share = shares.get(id)?.get(call);
       if (share !== undefined) share.left = updates;
     },

@@ -222,6 +222,19 @@ describe('traffic watch', () => {
     assert.deepEqual(watch.total, { packets: 14, bytes: 1400 });
   });
 
+  it('counts for the first call what was counted before the watch had heard of it', () => {
+    const watch = createTrafficWatch();
+    watch.update(counters(['a', 2]));
+    watch.shared('a', 'first');
+    watch.update(counters(['a', 3]));
+    assert.deepEqual(watch.last('a', 'first'), { packets: 3, bytes: 300 });
+    watch.left('a', 'first');
+    watch.closed(counters(['a', 4]));
+    watch.update(counters(['a', 1]));
+    watch.shared('a', 'next');
+    assert.deepEqual(watch.last('a', 'next'), { packets: 1, bytes: 100 });
+  });
+
   it('counts for a call what came since it has had a pinhole that others had before', () => {
     const watch = createTrafficWatch();
     watch.shared('a', 'first');
