@@ -26,7 +26,7 @@ export interface Libc extends Functions {
 }
 
 /** By libc's own name where there is one, then whatever libc the process is linked with (musl). */
-export const libcPaths: Readonly<Record<OperatingSystem, readonly (string | null)[]>> = {
+const libcPaths: Readonly<Record<OperatingSystem, readonly (string | null)[]>> = {
   freebsd: ['libc.so.7', null],
   linux: ['libc.so.6', null],
 };

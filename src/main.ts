@@ -6,7 +6,7 @@ import { usageText } from './commands/usage.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
 
-interface Entry {
+interface CommandEntry {
   /** Name and positional arguments, as yargs has them: `replay <file..>`. */
   readonly usage: string;
   readonly about: string;
@@ -15,7 +15,7 @@ interface Entry {
 }
 
 /** Every subcommand, under the heading it has in `pinholed --help`. */
-const GROUPS: readonly { readonly heading: string; readonly commands: readonly Entry[] }[] = [
+const GROUPS: readonly { readonly heading: string; readonly commands: readonly CommandEntry[] }[] = [
   {
     heading: 'Daemon:',
     commands: [

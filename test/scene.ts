@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type Address, familyOf, type TransportAddress } from '../src/address/address.ts';
 import { parseNetwork } from '../src/address/network.ts';
+import type { Peer } from '../src/address/peer.ts';
 import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall, type ModelOptions } from '../src/firewall/model.ts';
 import type { Happening } from '../src/inspector/happening.ts';
 import { createInspector, type Inspection, type InspectorSettings } from '../src/inspector.ts';
-import type { Peer } from '../src/policy/peers.ts';
 import { udpPacket } from './packets.ts';
 
 /** A SIP user agent, proxy or stranger: where its packets come from. */

@@ -5,13 +5,13 @@ import { AF_INET, IFNAMSIZ, SOCK_CLOEXEC, SOCK_DGRAM } from './constants.ts';
 import { iowr } from './ioctls.ts';
 
 /** struct ifconf (net/if.h): `ifc_buf` points to `ifc_len` bytes. */
-export const ifconf = struct('ifconf', 16, {
+const ifconf = struct('ifconf', 16, {
   ifc_len: at(0, i32),
   ifc_buf: at(8, pointer),
 });
 
 /** struct ifreq (net/if.h), with the member that SIOCGIFMTU fills. */
-export const ifreq = struct('ifreq', 32, {
+const ifreq = struct('ifreq', 32, {
   ifr_name: at(0, cstring(IFNAMSIZ)),
   ifr_mtu: at(16, i32),
 });

@@ -16,7 +16,7 @@ import {
 } from './constants.ts';
 
 /** struct rt_msghdr (net/route.h). Socket addresses follow, those whose bit is in `rtm_addrs`, in order. */
-export const rtMsghdr = struct('rt_msghdr', 152, {
+const rtMsghdr = struct('rt_msghdr', 152, {
   rtm_msglen: at(0, u16),
   rtm_version: at(2, u8),
   rtm_type: at(3, u8),

@@ -56,7 +56,7 @@ export interface Tracker {
 }
 
 /** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
-export const MAX_LEGS = 64;
+const MAX_LEGS = 64;
 /** Call-IDs without a leg whose announcements are kept; the oldest goes for a new one. */
 const MAX_WITHOUT_LEG = 4096;
 /** Methods whose responses may have a session description that counts. */

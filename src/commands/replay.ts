@@ -1,5 +1,6 @@
 import { type Address, familyOf, parseAddress } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
+import type { PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import type { InspectorSettings } from '../inspector.ts';
 import {
@@ -20,8 +21,6 @@ import { type Moment, parseMoment } from '../report/time.ts';
 import { writeAll } from '../report/write.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
-
-type PortRange = readonly [first: number, last: number];
 
 /** `pinholed replay`: exit status 0, 1 when a file or an option is unusable, 2 when one was damaged or nothing could be read. */
 export const replay = command(

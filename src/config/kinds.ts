@@ -1,5 +1,6 @@
 import { type Address, familyOf, parseAddress, type TransportAddress } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
+import type { PortRange } from '../address/ports.ts';
 
 /** A scalar as the file has it: what YAML resolves it to, and its text (a plain scalar's source, a string's content). */
 export interface Scalar {
@@ -31,9 +32,6 @@ export interface ListKind<T> {
   /** What was expected in place of two items that must not stand in one list; null when they may. */
   collide(one: T, other: T): string | null;
 }
-
-/** First and last port, inclusive. */
-export type PortRange = readonly [first: number, last: number];
 
 type Unit = 'ms' | 's' | 'm' | 'h' | 'd';
 const UNITS: Readonly<Record<Unit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -1,30 +1,10 @@
 import type { Network } from '../address/network.ts';
-import {
-  choice,
-  integer,
-  type Kind,
-  listOf,
-  name,
-  network,
-  overlap,
-  type PortRange,
-  portRange,
-} from './kinds.ts';
+import type { Peer } from '../address/peer.ts';
+import type { PortRange } from '../address/ports.ts';
+import { choice, integer, type Kind, listOf, name, network, overlap, portRange } from './kinds.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
 
-/** Outside parties. A network by itself has no name, and nothing of its own. */
-export interface PeerSettings {
-  readonly name: string | null;
-  readonly networks: readonly Network[];
-  /** What is null is as the settings of the same name say for everybody. */
-  readonly calls: number | null;
-  readonly offersPerSecond: number | null;
-  readonly earlyMediaSource: 'signalling-peer' | 'any' | null;
-  readonly mediaSource: 'exact' | 'signalling-peer' | 'any' | null;
-  readonly mediaPorts: readonly PortRange[] | null;
-}
-
-const bareNetwork: Kind<PeerSettings> = {
+const bareNetwork: Kind<Peer> = {
   expected: network.expected,
   read: (scalar) => {
     const reading = network.read(scalar);
@@ -33,7 +13,7 @@ const bareNetwork: Kind<PeerSettings> = {
   write: ({ networks }) => network.write(networks[0]!),
 };
 
-function unnamed(only: Network): PeerSettings {
+function unnamed(only: Network): Peer {
   return {
     name: null,
     networks: [only],
@@ -45,7 +25,7 @@ function unnamed(only: Network): PeerSettings {
   };
 }
 
-export const peers: RecordsKind<PeerSettings> = {
+export const peers: RecordsKind<Peer> = {
   expected: 'a list of networks, and of mappings with a name and networks',
   most: 256,
   fields: {

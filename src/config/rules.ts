@@ -1,5 +1,6 @@
 import type { Network } from '../address/network.ts';
-import { formatTransportAddress, isLoopback, type PortRange, portRange } from './kinds.ts';
+import type { PortRange } from '../address/ports.ts';
+import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
 

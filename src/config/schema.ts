@@ -1,4 +1,6 @@
 import type { Network } from '../address/network.ts';
+import type { Peer } from '../address/peer.ts';
+import type { PortRange } from '../address/ports.ts';
 import { DENIED_PORTS } from './denied-ports.ts';
 import {
   anchorPath,
@@ -20,7 +22,6 @@ import {
   network,
   orOff,
   overlap,
-  type PortRange,
   path,
   port,
   portRange,
@@ -29,10 +30,10 @@ import {
   type Written,
 } from './kinds.ts';
 import { type NatSettings, nat, type UplinkSettings, uplinks } from './nat.ts';
-import { type PeerSettings, peers } from './peers.ts';
+import { peers } from './peers.ts';
 import type { RecordsKind } from './records.ts';
 
-export type { LogDestination, PortRange } from './kinds.ts';
+export type { LogDestination } from './kinds.ts';
 
 /** When a changed value takes effect: at the next reload (SIGHUP), for what is decided from then on, or at a restart. */
 export type Reload = 'reload' | 'restart';
@@ -149,7 +150,7 @@ export const schema = {
     'Hosts that an inside host may name in its SDP in place of itself: media gateways, relays, ' +
       'phones behind a PBX that lets media go direct. They need not be inside.',
   ),
-  peers: records<PeerSettings>(
+  peers: records<Peer>(
     peers,
     'Outside parties with whom calls may open pinholes: your SIP provider, your SBC. An empty list means all. A ' +
       'network alone admits its addresses; a mapping with a name also makes them one party, with settings of its ' +

@@ -4,7 +4,7 @@ import { peerCredentials as freebsdPeer } from '../../native-bindings/freebsd/ke
 import { peerCredentials as linuxPeer } from '../../native-bindings/linux/privileges.ts';
 
 /** Who is at the other end of a local socket. */
-export interface Peer {
+export interface SocketPeer {
   readonly uid: number;
   /** Its group at the moment it connected. */
   readonly gid: number;
@@ -32,7 +32,7 @@ export function renewed(group: Group, found: Group | null): Group {
 }
 
 /** Root, the daemon's own user, and the members of the group that the socket was given. */
-export function mayConnect({ uid, gid }: Peer, admission: Admission): boolean {
+export function mayConnect({ uid, gid }: SocketPeer, admission: Admission): boolean {
   if (uid === 0 || uid === admission.uid) return true;
   const { group } = admission;
   return group !== null && (gid === group.gid || group.members.has(uid));
@@ -42,7 +42,7 @@ export function mayConnect({ uid, gid }: Peer, admission: Admission): boolean {
  * The kernel's word for who connected (SO_PEERCRED, getpeereid(3)). Null where the runtime does not give the socket's
  * descriptor away (Bun): the mode of the socket has decided then, in connect(2).
  */
-export function peerOf(libc: Libc, socket: Socket): Peer | null {
+export function peerOf(libc: Libc, socket: Socket): SocketPeer | null {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } | null };
   const fd = handle?.fd;
   if (typeof fd !== 'number' || fd < 0) return null;

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
 import { VERSION } from '../version.ts';
 import { LineTooLong, readLines } from './line-reader.ts';
-import type { Peer } from './peer.ts';
+import type { SocketPeer } from './peer.ts';
 import {
   type Greeting,
   LONGEST_REQUEST,
@@ -19,15 +19,15 @@ import {
  */
 export type Handler = (
   request: Request,
-  peer: Peer | null,
+  peer: SocketPeer | null,
   gone: AbortSignal,
 ) => Promise<unknown> | AsyncIterable<unknown>;
 
 export interface ServerOptions {
   readonly server: Server;
   /** The user at the other end; null where nobody can tell. */
-  readonly peerOf: (socket: Socket) => Peer | null;
-  readonly mayConnect: (peer: Peer) => boolean;
+  readonly peerOf: (socket: Socket) => SocketPeer | null;
+  readonly mayConnect: (peer: SocketPeer) => boolean;
   /** What answers the requests of this name. May throw RequestError. */
   readonly handlerOf: (name: RequestName) => Handler | undefined;
   /** Told of mistakes of ours. */
@@ -108,7 +108,7 @@ export function startControlServer(options: ServerOptions): ControlServer {
   }
 
   /** Who cannot be told apart from anybody is nobody. */
-  function peerIn(socket: Socket): Peer | null {
+  function peerIn(socket: Socket): SocketPeer | null {
     try {
       return options.peerOf(socket);
     } catch {
@@ -145,7 +145,12 @@ export function startControlServer(options: ServerOptions): ControlServer {
     socket.end(() => socket.destroy());
   }
 
-  async function answer(socket: Socket, line: string, peer: Peer | null, gone: AbortSignal): Promise<void> {
+  async function answer(
+    socket: Socket,
+    line: string,
+    peer: SocketPeer | null,
+    gone: AbortSignal,
+  ): Promise<void> {
     try {
       const request = parseRequest(line);
       const handler = handlerOf(request.request);

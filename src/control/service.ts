@@ -12,7 +12,7 @@ import { VERSION } from '../version.ts';
 import { alarmsOf } from './alarms.ts';
 import { askDataPath, createCallReader, createCallWriter, type Passed, uniquePinholes } from './calls.ts';
 import { exposureOf, histogramOf, quantilesOf } from './numbers.ts';
-import type { Peer } from './peer.ts';
+import type { SocketPeer } from './peer.ts';
 import {
   type CallsResult,
   type CloseResult,
@@ -118,7 +118,7 @@ export function createHandlers(
     }
   }
 
-  async function* top(request: Request, _: Peer | null, gone: AbortSignal): AsyncGenerator<TopResult> {
+  async function* top(request: Request, _: SocketPeer | null, gone: AbortSignal): AsyncGenerator<TopResult> {
     const interval = intervalOf(request);
     const selection = selectionOf(request, { sort: 'age', limit: MAX_TOP });
     while (!gone.aborted) {
@@ -145,7 +145,7 @@ export function createHandlers(
     }
   }
 
-  async function close(request: Request, peer: Peer | null): Promise<CloseResult> {
+  async function close(request: Request, peer: SocketPeer | null): Promise<CloseResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : '';
     const named = await calls.named(name);
     const closed = await endAll(named.map(({ leg }) => leg.hash));
@@ -163,7 +163,7 @@ export function createHandlers(
     return hashes.filter((_, index) => ended[index]);
   }
 
-  async function* flush(_: Request, peer: Peer | null): AsyncGenerator<FlushResult> {
+  async function* flush(_: Request, peer: SocketPeer | null): AsyncGenerator<FlushResult> {
     const list = (await calls.all()).filter(({ leg }) => leg.state !== 'ended');
     daemon.say('warn', `control: ${by(peer)} closes all ${list.length} calls`);
     let closed = 0;
@@ -174,7 +174,7 @@ export function createHandlers(
     if (list.length === 0) yield { closed, calls: 0 };
   }
 
-  async function* watch(_: Request, __: Peer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
+  async function* watch(_: Request, __: SocketPeer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
     let events: WatchedEvent[] = [];
     let lost = 0;
     const write = writer();
@@ -231,7 +231,7 @@ async function pause(ms: number, gone: AbortSignal): Promise<void> {
   await setTimeout(ms, undefined, { signal: gone }).catch(() => {});
 }
 
-function by(peer: Peer | null): string {
+function by(peer: SocketPeer | null): string {
   return peer === null ? 'somebody' : `user ${peer.uid}`;
 }
 

@@ -95,7 +95,7 @@ export function createIngressWatch({ read, clock, say, changed }: IngressWatchOp
 const MOST_NAMED = 4;
 
 /** `inside hosts come in through em1 (10.0.0.0/8), wg0 (10.9.0.0/24)` */
-export function describeIngress(ingress: Pick<Ingress, 'named' | 'routes'>): string {
+function describeIngress(ingress: Pick<Ingress, 'named' | 'routes'>): string {
   const found = insideInterfaces(ingress).map(({ name, uplink, networks }) => {
     const more = networks.length > MOST_NAMED ? `, ${networks.length - MOST_NAMED} more` : '';
     const only = uplink && ingress.named.length === 0 ? 'only ' : '';

@@ -6,11 +6,11 @@ import { createClaims } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import {
   createPinholeTable,
-  type Entry,
   type Held,
   type HolderEvent,
   type PinholeTable,
   type TableResult,
+  type WantedPinhole,
 } from '../pinhole/table.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type CallName, nameOf, type PinholeHappening } from './happening.ts';
@@ -73,10 +73,15 @@ export function createOpener(
   }
 
   /** The pinholes for what is wanted, those that policy, another host's port or the cap refuses left out. */
-  function entriesOf(work: Work, call: Call, wanted: readonly Wanted[], at: number): readonly Entry[] {
+  function entriesOf(
+    work: Work,
+    call: Call,
+    wanted: readonly Wanted[],
+    at: number,
+  ): readonly WantedPinhole[] {
     const { decide } = policy();
     const most = settings().caps.pinholesPerCall;
-    const entries: Entry[] = [];
+    const entries: WantedPinhole[] = [];
     const claimed = createClaims();
     for (const one of wanted) {
       const pinhole = decide(one, call.hash);

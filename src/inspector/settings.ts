@@ -1,7 +1,7 @@
+import type { Peer } from '../address/peer.ts';
 import type { CallCaps, CallTimers } from '../call/context.ts';
 import type { StreamSettings } from '../call/streams.ts';
 import type { AdmissionCaps } from '../policy/admission.ts';
-import type { Peer } from '../policy/peers.ts';
 import type { PolicySettings } from '../policy/policy.ts';
 
 /** Everything the inspector is told; all of it can change while it runs. */

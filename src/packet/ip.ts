@@ -50,7 +50,6 @@ export interface TcpFields {
 export const TCP_FIN = 0x01;
 export const TCP_SYN = 0x02;
 export const TCP_RST = 0x04;
-export const TCP_PSH = 0x08;
 export const TCP_ACK = 0x10;
 export const TCP_URG = 0x20;
 
@@ -80,8 +79,8 @@ export const PACKET_ERRORS = {
 } as const;
 
 export const PROTOCOL_IPV4 = 4;
-export const PROTOCOL_TCP = 6;
-export const PROTOCOL_UDP = 17;
+const PROTOCOL_TCP = 6;
+const PROTOCOL_UDP = 17;
 export const PROTOCOL_IPV6 = 41;
 export const PROTOCOL_GRE = 47;
 

@@ -4,7 +4,7 @@ import type { Buffer } from 'node:buffer';
 export type LinkError = keyof typeof LINK_ERRORS;
 
 /** Every LinkError in a sentence. */
-export const LINK_ERRORS = {
+const LINK_ERRORS = {
   'link-type-unknown': 'link-layer type that is not read',
   'link-short': 'frame ends within its link-layer header',
   'link-not-ip': 'frame holds something other than IP',
@@ -72,11 +72,6 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 export function linkTypeText(linkType: number): string {
   const name = NAMES.get(linkType);
   return `link type ${linkType}${name === undefined ? '' : ` (${name})`}`;
-}
-
-/** Whether frames of this LINKTYPE_ can be read at all. */
-export function isKnownLinkType(linkType: number): boolean {
-  return FINDERS.has(linkType);
 }
 
 /**

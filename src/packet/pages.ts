@@ -5,7 +5,7 @@ import { Buffer } from 'node:buffer';
  * looking for the end of a run are linear in the bytes touched whatever the order of the writes, so segments of
  * one byte each in reverse order cost no more than any others.
  */
-export const PAGE_BYTES = 512;
+const PAGE_BYTES = 512;
 /** What one page is charged with: its bytes, its bits and its objects. */
 export const PAGE_COST = 768;
 const WORDS = PAGE_BYTES / 32;

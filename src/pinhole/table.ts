@@ -5,7 +5,7 @@ import { contains, type Opening } from './opening.ts';
 import type { Pinhole } from './pinhole.ts';
 
 /** A pinhole that a call wants, as policy made it. */
-export interface Entry {
+export interface WantedPinhole {
   readonly pinhole: Pinhole;
   readonly wanted: Wanted;
 }
@@ -63,7 +63,7 @@ export interface PinholeTable {
    */
   replace(
     holder: string,
-    entries: readonly Entry[],
+    entries: readonly WantedPinhole[],
     idleSlots: IdleSlots,
     departure: Departure,
     now: number,
@@ -107,7 +107,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
 
   function replace(
     holder: string,
-    entries: readonly Entry[],
+    entries: readonly WantedPinhole[],
     idleSlots: IdleSlots,
     departure: Departure,
     now: number,
@@ -192,7 +192,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     const freed: string[] = [];
     const events: HolderEvent[] = [];
 
-    function open({ pinhole, wanted }: Entry): void {
+    function open({ pinhole, wanted }: WantedPinhole): void {
       const known = rules.get(pinhole.id);
       if (known === undefined) {
         rules.set(pinhole.id, { pinhole, holders: [holder] });
@@ -325,7 +325,7 @@ function find(held: readonly Held[], id: string): Held | undefined {
   return held.find((one) => one.pinhole.id === id);
 }
 
-function isWanted(entries: readonly Entry[], id: string): boolean {
+function isWanted(entries: readonly WantedPinhole[], id: string): boolean {
   return entries.some((entry) => entry.pinhole.id === id);
 }
 
@@ -343,7 +343,7 @@ const WITHIN_CALL: ReadonlySet<CloseReason> = new Set<CloseReason>([
 /** How one pinhole leaves, given what takes the place of its stream. */
 function leave(
   one: Held,
-  successors: readonly Entry[],
+  successors: readonly WantedPinhole[],
   idle: CloseReason | undefined,
   departure: Departure,
 ): { reason: CloseReason; linger: number } {
@@ -363,7 +363,7 @@ function leave(
 }
 
 /** Whether every port of the pinhole stays open to somebody. */
-function keepsPorts({ address, ports }: Pinhole, successors: readonly Entry[]): boolean {
+function keepsPorts({ address, ports }: Pinhole, successors: readonly WantedPinhole[]): boolean {
   for (let port = ports[0]; port <= ports[1]; port++) {
     const stays = successors.some(
       ({ pinhole }) => pinhole.address === address && pinhole.ports[0] <= port && port <= pinhole.ports[1],

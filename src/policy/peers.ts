@@ -1,20 +1,6 @@
 import type { Address } from '../address/address.ts';
-import { type Network, networkHas, networkSet } from '../address/network.ts';
-
-/** Outside parties with whom calls may open pinholes. What is null holds as the general settings say. */
-export interface Peer {
-  /** Null for a network that only admits its addresses. */
-  readonly name: string | null;
-  readonly networks: readonly Network[];
-  /** Calls at a time with all of its addresses together. */
-  readonly calls: number | null;
-  /** Offers a second from all of its addresses together. */
-  readonly offersPerSecond: number | null;
-  readonly earlyMediaSource: 'signalling-peer' | 'any' | null;
-  readonly mediaSource: 'exact' | 'signalling-peer' | 'any' | null;
-  /** Destination ports, inside the general ones. */
-  readonly mediaPorts: readonly (readonly [first: number, last: number])[] | null;
-}
+import { networkHas, networkSet } from '../address/network.ts';
+import type { Peer } from '../address/peer.ts';
 
 /** A peer whose addresses are one party. */
 export interface NamedPeer extends Peer {

@@ -1,14 +1,14 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
+import type { Peer } from '../address/peer.ts';
+import type { PortRange } from '../address/ports.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
 import { createExternals, type InterfaceAddresses, type NatMapping } from './external.ts';
-import { createPeers, type Peer, type Peers } from './peers.ts';
-
-type PortRange = readonly [first: number, last: number];
+import { createPeers, type Peers } from './peers.ts';
 
 export interface PolicySettings {
   /** 'any': whoever announces a stream may have it opened towards itself (only for captures). */

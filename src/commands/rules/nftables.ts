@@ -1,4 +1,5 @@
-import type { PortRange, Settings } from '../../config/schema.ts';
+import type { PortRange } from '../../address/ports.ts';
+import type { Settings } from '../../config/schema.ts';
 import { byTranslator, externalOf, hostsOf } from './nat.ts';
 
 /**

@@ -1,6 +1,7 @@
 import { release } from 'node:os';
+import type { PortRange } from '../../address/ports.ts';
 import { divertInterfaces } from '../../config/rules.ts';
-import type { PortRange, Settings } from '../../config/schema.ts';
+import type { Settings } from '../../config/schema.ts';
 import { byTranslator, externalOf, hostsOf } from './nat.ts';
 
 /**

@@ -63,10 +63,7 @@ export interface Inheritance {
 }
 
 /** The data path's side. `write` puts bytes into the memory. */
-export function createAtHand(
-  write: (offset: number, bytes: Uint8Array) => void,
-  { wayOf }: Succession,
-): AtHand {
+function createAtHand(write: (offset: number, bytes: Uint8Array) => void, { wayOf }: Succession): AtHand {
   const state = Buffer.alloc(STATE_SIZE);
   const head = Buffer.alloc(PACKET_HEAD);
 

@@ -134,7 +134,7 @@ export function openJournal(
   const valid = readings.filter((reading) => reading.head !== null);
   valid.sort((a, b) => Number(b.complete) - Number(a.complete) || b.head!.generation - a.head!.generation);
   const reading = valid[0];
-  let entries: readonly Entry[] = [];
+  let entries: readonly ReadEntry[] = [];
   if (reading !== undefined) {
     const fault = voidBecause(reading.head!, writer);
     if (fault !== null) complain(`journal ${path}: nothing is taken up: ${fault}`);
@@ -155,11 +155,11 @@ export function openJournal(
 }
 
 /** An entry as it was read. */
-interface Entry extends JournalEntry {
+interface ReadEntry extends JournalEntry {
   readonly doubtful: boolean;
 }
 
-function worthKeeping(entries: readonly Entry[], writer: Writer): Entry[] {
+function worthKeeping(entries: readonly ReadEntry[], writer: Writer): ReadEntry[] {
   const kept = entries.filter((entry) => isWorthKeeping(entry, writer.now()));
   const ended = kept.flatMap(({ endedAt }) => endedAt ?? []).sort((one, other) => other - one);
   const earliest = ended.length <= writer.mostEnded() ? Number.NEGATIVE_INFINITY : ended[writer.mostEnded()]!;
@@ -182,7 +182,7 @@ interface Reading {
   /** Null: not a journal at all. */
   readonly head: Head | null;
   readonly complete: boolean;
-  readonly calls: ReadonlyMap<string, Entry>;
+  readonly calls: ReadonlyMap<string, ReadEntry>;
   /** Where the file cannot be read first, why, and how many such places there are; null when all of it can. */
   readonly damage: string | null;
 }
@@ -200,7 +200,7 @@ function voidBecause(head: Head, writer: Writer): string | null {
 
 function readJournal(descriptor: number): Reading {
   const file = readWhole(descriptor);
-  const nothing = { head: null, complete: false, calls: new Map<string, Entry>() };
+  const nothing = { head: null, complete: false, calls: new Map<string, ReadEntry>() };
   if (file.length === 0) return { ...nothing, damage: null };
   const syncs = [
     file.subarray(MAGIC.length, MAGIC.length + SYNC),
@@ -246,7 +246,7 @@ function readFrames(file: Buffer, sync: Buffer, wrong: number | null): Reading {
     }
     offset += FRAME_HEAD + payload.length;
   }
-  const calls = new Map<string, Entry>();
+  const calls = new Map<string, ReadEntry>();
   for (const [hash, one] of found) calls.set(hash, { ...one.entry, doubtful: one.offset < lastWrong });
   if (head === null) first ??= `offset ${FILE_HEAD}: expected a head`;
   const damage = places > 1 ? `${first}, and ${places - 1} more places cannot be read` : first;
@@ -338,7 +338,7 @@ interface CallFrame {
 }
 
 /** Where a call lies in the active file, as it was last written. */
-interface Place {
+interface FrameOffset {
   readonly offset: number;
   readonly length: number;
   readonly endedAt: number | null;
@@ -362,7 +362,7 @@ function createWriter(
   let ended = new Set<string>();
   let size = 0;
   let copyFrom = COMPACT_FROM;
-  let places = new Map<string, Place>();
+  let places = new Map<string, FrameOffset>();
   /** What the disk did not take yet. */
   let waiting: CallFrame[] = [];
   let waitingBytes = 0;
@@ -377,7 +377,7 @@ function createWriter(
     const headFrame = sealed(frame(KIND.head, Buffer.from(JSON.stringify(head))), drawn);
     const parts = [MAGIC, drawn, drawn, headFrame, headFrame];
     let offset = FILE_HEAD + 2 * headFrame.length;
-    const next = new Map<string, Place>();
+    const next = new Map<string, FrameOffset>();
     const over = new Set<string>();
     for (const { hash, endedAt, frame: bytes } of frames) {
       next.set(hash, { offset, length: bytes.length, endedAt });

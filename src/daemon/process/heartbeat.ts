@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 
 /** What the data path writes into the pipe to its supervisor: one byte when it takes packets, one for each beat. */
 export const READY_BYTE = 0x52;
-export const BEAT_BYTE = 0x2e;
+const BEAT_BYTE = 0x2e;
 /** The descriptor that the supervisor gives its child. */
 export const HEARTBEAT_DESCRIPTOR = 3;
 

@@ -46,10 +46,10 @@ export interface DivertRules {
 }
 
 /** Label of the rules, by which their states are killed. */
-export const DIVERT_LABEL = 'pinholed:divert';
+const DIVERT_LABEL = 'pinholed:divert';
 
 /** `pass in quick on em1 inet proto udp to any port 5060 divert-to 8668 label "pinholed:divert"`, and so on. */
-export function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): PfRuleValues[] {
+function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): PfRuleValues[] {
   const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET];
   return interfaces.flatMap((ifname) =>
     [PF_IN, PF_OUT].flatMap((direction) =>

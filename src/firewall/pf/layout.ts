@@ -1,4 +1,4 @@
-type PortRange = readonly [first: number, last: number];
+import type { PortRange } from '../../address/ports.ts';
 
 /** How the destination ports are divided among shard anchors. */
 export interface Layout {

@@ -12,7 +12,7 @@ import type { Opening } from '../../pinhole/opening.ts';
 
 export type Way = Pick<Opening, 'direction' | 'translation'>;
 
-export const STRAIGHT: Way = { direction: 'in', translation: null };
+const STRAIGHT: Way = { direction: 'in', translation: null };
 
 /** The label with the way in it. What does not fit, two IPv6 addresses, is left out. */
 export function labelWith(label: string, way: Way): string {

@@ -42,7 +42,7 @@ export function callCells(call: CallResult): string[] {
 }
 
 /** `alice > bob`. */
-export function whoText({ from, to }: Pick<CallResult, 'from' | 'to'>): string {
+function whoText({ from, to }: Pick<CallResult, 'from' | 'to'>): string {
   return `${printable(partyName(from), LONGEST_NAME)} > ${printable(partyName(to), LONGEST_NAME)}`;
 }
 
@@ -81,7 +81,7 @@ function callInFull(call: CallResult, style: Style): string {
 }
 
 /** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */
-export function pinholeText(pinhole: PinholeResult): string {
+function pinholeText(pinhole: PinholeResult): string {
   const { media, kind, protocol, closing, packets } = pinhole;
   const leaves = closing === null ? '' : `, closes in ${ageText(closing.in)} (${closing.reason})`;
   const target = `${protocol} ${targetText(pinhole)} from ${sourcesText(pinhole)}`;

@@ -66,7 +66,7 @@ export function openScreen({ input, output, onKey, onResize }: ScreenOptions): S
 }
 
 /** Keys without a character of their own, by what a terminal sends (ECMA-48, xterm). */
-export const SPECIAL: Readonly<Record<string, string>> = {
+const SPECIAL: Readonly<Record<string, string>> = {
   '\x1b[A': 'up',
   '\x1bOA': 'up',
   '\x1b[B': 'down',

@@ -61,7 +61,7 @@ function lossesText(counters: Readonly<Record<string, number>>): string {
 }
 
 /** Every alarm with what to do about it. */
-export function alarmLines(alarms: readonly Alarm[], style: Style): string[] {
+function alarmLines(alarms: readonly Alarm[], style: Style): string[] {
   if (alarms.length === 0) return [style.good('No alarms.')];
   return alarms.flatMap(({ text, advice }) => [
     ...hanging(style.bad('ALARM'), text, 5, style.width),

@@ -16,7 +16,7 @@ type Order = (one: CallRow, other: CallRow) => number;
 
 export const EVERYTHING: Selection = { filter: 'all', order: 'newest', search: '' };
 /** Characters of a search that count. */
-export const LONGEST_SEARCH = 200;
+const LONGEST_SEARCH = 200;
 
 export const FILTERS: Readonly<Record<FilterName, (row: CallRow) => boolean>> = {
   all: () => true,

@@ -3,7 +3,7 @@ import { createPinholeTraces, type PinholeTraces } from '../../history/pinholes.
 import { type CallTraces, createCallTraces } from '../../history/traces.ts';
 import { type Announcements, createAnnouncements } from './announced.ts';
 import { createRefusalIndex, type RefusalIndex } from './cause.ts';
-import { createFlowTable, type Flow, type FlowTable } from './flows.ts';
+import { createFlowTable, type FlowTable, type UdpFlow } from './flows.ts';
 import { createSignallingLog, type SignallingLog } from './signalling.ts';
 
 /** Everything that is gathered of a capture, and that its report is made of. */
@@ -43,6 +43,9 @@ export function createFindings(): Findings {
 }
 
 /** Whether some description named its destination. */
-export function isAnnounced({ destination, destinationPort }: Flow, announcements: Announcements): boolean {
+export function isAnnounced(
+  { destination, destinationPort }: UdpFlow,
+  announcements: Announcements,
+): boolean {
   return announcements.at(destination, destinationPort).length > 0;
 }

@@ -5,7 +5,7 @@ import type { Announcement, Announcements } from './announced.ts';
 import { explain } from './explain/explain.ts';
 import type { Knowledge } from './explain/knowledge.ts';
 import { type Findings, isAnnounced } from './findings.ts';
-import type { Flow } from './flows.ts';
+import type { UdpFlow } from './flows.ts';
 import type { FlowReport } from './model.ts';
 
 /** The flows that are media, with whose they are and why they were blocked. `knowledge` is told which flow is the reverse of which. */
@@ -20,7 +20,7 @@ export function flowReports(
 }
 
 /** What the contents or the announcements call media; not the keepalives between two SIP endpoints. */
-function isMedia(flow: Flow, { announcements, sipHosts, sipEndpoints }: Findings): boolean {
+function isMedia(flow: UdpFlow, { announcements, sipHosts, sipEndpoints }: Findings): boolean {
   if (isAnnounced(flow, announcements)) return true;
   const { source, sourcePort, destination, destinationPort } = flow;
   if (sipEndpoints.has(`${source} ${sourcePort}`) && sipEndpoints.has(`${destination} ${destinationPort}`))
@@ -32,7 +32,7 @@ function isMedia(flow: Flow, { announcements, sipHosts, sipEndpoints }: Findings
   return flow.suspected && (hosts || ports || flow.kinds.rtcp !== undefined);
 }
 
-function flowReport(flow: Flow, findings: Findings, known: Knowledge): FlowReport {
+function flowReport(flow: UdpFlow, findings: Findings, known: Knowledge): FlowReport {
   const { source, sourcePort, destination, destinationPort, first, lastAt, packets, passed, blocked } = flow;
   return {
     ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
@@ -44,7 +44,10 @@ function flowReport(flow: Flow, findings: Findings, known: Knowledge): FlowRepor
 }
 
 /** From the pinhole that passed it, else from the announcement that names its destination, else its source. */
-function callOf(flow: Flow, { announcements, calls }: Findings): Pick<FlowReport, 'callId' | 'leg' | 'side'> {
+function callOf(
+  flow: UdpFlow,
+  { announcements, calls }: Findings,
+): Pick<FlowReport, 'callId' | 'leg' | 'side'> {
   const to = nearest(announcements, flow.destination, flow.destinationPort, flow.firstAt);
   const from = nearest(announcements, flow.source, flow.sourcePort, flow.firstAt);
   const leg = flow.pinhole?.call ?? (to ?? from)?.call ?? null;
@@ -60,7 +63,7 @@ function callOf(flow: Flow, { announcements, calls }: Findings): Pick<FlowReport
  * By who announced the destination first (a proxy passes on what the caller said), else by who is the destination;
  * else the same of the source.
  */
-function sideOf({ parties, callId }: CallTrace, flow: Flow, announcements: Announcements): Side | null {
+function sideOf({ parties, callId }: CallTrace, flow: UdpFlow, announcements: Announcements): Side | null {
   const announcer = (address: Address, port: number) =>
     announcements.at(address, port).find((one) => one.callId === callId && one.side !== null)?.side ?? null;
   const party = (host: Address) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
@@ -82,14 +85,14 @@ function nearest(
 }
 
 /** RTP for the most part: a few packets of something else may look like it. */
-function isRtp({ kinds, packets }: Flow): boolean {
+function isRtp({ kinds, packets }: UdpFlow): boolean {
   return (kinds.rtp ?? 0) * 2 > packets;
 }
 
-function flowKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+function flowKey({ source, sourcePort, destination, destinationPort }: UdpFlow): string {
   return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }
 
-function reverseKey({ source, sourcePort, destination, destinationPort }: Flow): string {
+function reverseKey({ source, sourcePort, destination, destinationPort }: UdpFlow): string {
   return `${destination} ${destinationPort} ${source} ${sourcePort}`;
 }

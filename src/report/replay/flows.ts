@@ -17,7 +17,7 @@ export interface BlockedSpell {
 }
 
 /** One UDP flow, one way, as it is counted. */
-export interface Flow {
+export interface UdpFlow {
   readonly source: Address;
   readonly sourcePort: number;
   readonly destination: Address;
@@ -60,8 +60,8 @@ export interface Flow {
 
 export interface FlowTable {
   /** The flow of a UDP packet, made when it is its first. */
-  of(packet: PacketView, place: FramePlace, at: number): Flow;
-  all(): Iterable<Flow>;
+  of(packet: PacketView, place: FramePlace, at: number): UdpFlow;
+  all(): Iterable<UdpFlow>;
   /** Flows that were neither media nor announced, and given up for want of room. */
   readonly forgotten: number;
 }
@@ -69,18 +69,18 @@ export interface FlowTable {
 const MAX_FLOWS = 200_000;
 
 /** Flows that `isWanted` does not hold for are given up when there are too many. */
-export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
-  const flows = new Map<string, Flow>();
+export function createFlowTable(isWanted: (flow: UdpFlow) => boolean): FlowTable {
+  const flows = new Map<string, UdpFlow>();
   let limit = MAX_FLOWS;
   let forgotten = 0;
 
-  function of(packet: PacketView, place: FramePlace, at: number): Flow {
+  function of(packet: PacketView, place: FramePlace, at: number): UdpFlow {
     const { source, sourcePort, destination, destinationPort } = packet;
     const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
     const known = flows.get(key);
     if (known !== undefined) return known;
     if (flows.size >= limit) makeRoom();
-    const flow: Flow = {
+    const flow: UdpFlow = {
       ...{ source, sourcePort, destination, destinationPort, first: place, firstAt: at, lastAt: at },
       ...{ packets: 0, passed: 0, blocked: 0, outbound: 0, copies: 0, rtp: null },
       ...{ kinds: {}, proven: false, suspected: false },
@@ -120,7 +120,7 @@ export function createFlowTable(isWanted: (flow: Flow) => boolean): FlowTable {
 
 /** Counts what a packet is by its content; `codecFor` says what an RTP payload type stands for. */
 export function noteContent(
-  flow: Flow,
+  flow: UdpFlow,
   payload: PacketView['payload'],
   at: number,
   codecFor: (payloadType: number) => Codec | null,
@@ -143,7 +143,7 @@ export function noteContent(
 }
 
 /** Two packets of one source with sequence numbers close to each other are no chance. */
-function noteRtp(flow: Flow, payload: PacketView['payload']): void {
+function noteRtp(flow: UdpFlow, payload: PacketView['payload']): void {
   const header = readRtp(payload);
   if (header === null) return;
   const { ssrc, sequence } = header;

@@ -7,7 +7,7 @@ import { findCause } from './cause.ts';
 import { type Codec, codecOf } from './codecs.ts';
 import { countPacket } from './density.ts';
 import type { Findings } from './findings.ts';
-import { type Flow, noteContent } from './flows.ts';
+import { noteContent, type UdpFlow } from './flows.ts';
 import type { Moment } from './messages.ts';
 
 export interface MediaTakerOptions {
@@ -72,18 +72,18 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
   }
 
   /** What a payload type stands for: by what its receiver announced, else by what its sender did. */
-  function codecIn(flow: Flow, payloadType: number): Codec | null {
+  function codecIn(flow: UdpFlow, payloadType: number): Codec | null {
     const to = announcements.at(flow.destination, flow.destinationPort).at(-1)?.codecs ?? null;
     const from = announcements.at(flow.source, flow.sourcePort).at(-1)?.codecs ?? null;
     return codecOf(to?.has(payloadType) ? to : from, payloadType);
   }
 
-  function leadsToFax({ destination, destinationPort }: Flow): boolean {
+  function leadsToFax({ destination, destinationPort }: UdpFlow): boolean {
     return announcements.at(destination, destinationPort).some(({ kind }) => kind === 'udptl');
   }
 
   /** Nothing changed since the last packet of a flow that was blocked: the same cause again. */
-  function blame(flow: Flow, time: number, place: FramePlace): void {
+  function blame(flow: UdpFlow, time: number, place: FramePlace): void {
     const last = flow.spells.at(-1);
     if (last !== undefined && flow.epoch === epoch) {
       last.packets++;

@@ -35,7 +35,7 @@ export interface More {
   readonly calls: number;
 }
 
-interface Entry {
+interface ListedCall {
   row: CallRow;
   haystack: string;
   readonly item: HTMLLIElement;
@@ -69,11 +69,11 @@ export function createCallList(
   load: (hash: string) => Promise<CallPicture>,
   selected: (selection: Selection) => void = () => {},
 ): CallList {
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, ListedCall>();
   let all: readonly CallRow[] = [];
   let more: More | null = null;
   let selection = EVERYTHING;
-  let shown: readonly Entry[] = [];
+  let shown: readonly ListedCall[] = [];
   let made = BATCH;
 
   const search = el('input', {
@@ -115,7 +115,7 @@ export function createCallList(
   ).observe(end);
   addEventListener('beforeprint', () => grow(shown.length));
 
-  function entryOf(row: CallRow): Entry {
+  function entryOf(row: CallRow): ListedCall {
     const known = entries.get(row.hash);
     if (known !== undefined) {
       if (JSON.stringify(known.row) !== JSON.stringify(row)) {
@@ -126,7 +126,13 @@ export function createCallList(
       return known;
     }
     const button = el('button', { class: 'row', type: 'button', 'aria-expanded': 'false' });
-    const entry: Entry = { row, haystack: haystackOf(row), item: el('li', {}, button), button, panel: null };
+    const entry: ListedCall = {
+      row,
+      haystack: haystackOf(row),
+      item: el('li', {}, button),
+      button,
+      panel: null,
+    };
     button.addEventListener('click', () => void toggle(entry));
     entries.set(row.hash, entry);
     return entry;
@@ -211,7 +217,7 @@ export function createCallList(
     }
   }
 
-  async function toggle(entry: Entry): Promise<void> {
+  async function toggle(entry: ListedCall): Promise<void> {
     const { item, button, row } = entry;
     if (entry.panel !== null) {
       entry.panel.close();
@@ -234,7 +240,7 @@ export function createCallList(
     }
   }
 
-  async function refresh(entry: Entry): Promise<void> {
+  async function refresh(entry: ListedCall): Promise<void> {
     try {
       entry.panel?.update(await load(entry.row.hash));
     } catch {

@@ -2,7 +2,7 @@ import type { CloseReason } from '../../../call/wanted.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import type { CallTrace } from '../../../history/traces.ts';
 import { printable } from '../../../printable.ts';
-import type { BlockedSpell, Flow } from '../flows.ts';
+import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import { destinationOf, type Explanation, type Knowledge, said, seconds } from './knowledge.ts';
 import { type Reason, whyNoRequest, whyUnread } from './response.ts';
 
@@ -86,7 +86,7 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
 
 /** There had been a pinhole, and it was closed. */
 export function explainClosed(
-  flow: Flow,
+  flow: UdpFlow,
   { firstAt }: BlockedSpell,
   pinhole: PinholeTrace,
   known: Knowledge,

@@ -1,5 +1,5 @@
 import type { Cause } from '../cause.ts';
-import type { BlockedSpell, Flow } from '../flows.ts';
+import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import type { Block } from '../model.ts';
 import { explainClosed } from './closed.ts';
 import type { Explanation, Knowledge } from './knowledge.ts';
@@ -8,7 +8,7 @@ import { explainUnannounced } from './unannounced.ts';
 import { explainNotOpened, explainRefused } from './unopened.ts';
 
 /** Why these packets were blocked, in a sentence for the one who wonders why there is no audio. */
-export function explain(flow: Flow, spell: BlockedSpell, known: Knowledge): Block {
+export function explain(flow: UdpFlow, spell: BlockedSpell, known: Knowledge): Block {
   const { first, firstAt, packets } = spell;
   const { reason, text, advice } = explainCause(flow, spell, spell.cause, known);
   const notes = `${outboundNote(flow, spell, known)}${laterNote(flow, spell, known)}`;
@@ -16,13 +16,13 @@ export function explain(flow: Flow, spell: BlockedSpell, known: Knowledge): Bloc
 }
 
 /** The first packets were blocked, and then it passed. */
-function laterNote({ firstPassed }: Flow, { firstAt }: BlockedSpell, { frame }: Knowledge): string {
+function laterNote({ firstPassed }: UdpFlow, { firstAt }: BlockedSpell, { frame }: Knowledge): string {
   if (firstPassed === null || firstPassed.at < firstAt) return '';
   const how = firstPassed.by === 'state' ? ' as the way back of the other direction, by its state' : '';
   return ` From ${frame(firstPassed.place)} on it passes${how}.`;
 }
 
-function explainCause(flow: Flow, spell: BlockedSpell, cause: Cause, known: Knowledge): Explanation {
+function explainCause(flow: UdpFlow, spell: BlockedSpell, cause: Cause, known: Knowledge): Explanation {
   if (flow.source === flow.destination) {
     return {
       reason: 'same-host',
@@ -45,7 +45,7 @@ function explainCause(flow: Flow, spell: BlockedSpell, cause: Cause, known: Know
 }
 
 /** Without a pinhole a packet may still pass in real life: by the state that an outgoing packet made. */
-function outboundNote(flow: Flow, { firstAt }: BlockedSpell, { reverse, frame }: Knowledge): string {
+function outboundNote(flow: UdpFlow, { firstAt }: BlockedSpell, { reverse, frame }: Knowledge): string {
   const back = reverse(flow);
   if (back === null || back.outbound === 0 || back.firstAt > firstAt) return '';
   return ` The host inside had sent to it first (${frame(back.first)}), so a rule of yours that keeps state on the way out would let it in.`;

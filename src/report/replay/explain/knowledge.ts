@@ -5,7 +5,7 @@ import type { FramePlace } from '../../../history/call-report.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import type { CallTrace } from '../../../history/traces.ts';
 import type { Announcements } from '../announced.ts';
-import type { Flow } from '../flows.ts';
+import type { UdpFlow } from '../flows.ts';
 import type { Block } from '../model.ts';
 import type { SignallingLog } from '../signalling.ts';
 
@@ -18,7 +18,7 @@ export interface Knowledge {
   /** The refusal of a whole message. */
   readonly refusalOf: (place: FramePlace) => Refusal | null;
   /** The flow the other way round. */
-  readonly reverse: (flow: Flow) => Flow | null;
+  readonly reverse: (flow: UdpFlow) => UdpFlow | null;
   /** Whether a host of this address sent or received SIP. */
   readonly speaksSip: (address: Address) => boolean;
   /** Whether any packet of the capture came from this address, or went to it. */
@@ -31,7 +31,7 @@ export interface Knowledge {
 
 export type Explanation = Pick<Block, 'reason' | 'text' | 'advice'>;
 
-export function destinationOf({ destination, destinationPort }: Flow): string {
+export function destinationOf({ destination, destinationPort }: UdpFlow): string {
   return transportText(destination, destinationPort);
 }
 

@@ -4,7 +4,7 @@ import { REFUSALS } from '../../../call/refusal.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import { printable } from '../../../printable.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
-import type { BlockedSpell, Flow } from '../flows.ts';
+import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import {
   capital,
   destinationOf,
@@ -18,7 +18,7 @@ import { whyNoRequest } from './response.ts';
 
 /** There was a pinhole for its destination, but not for where it came from. */
 export function explainSource(
-  flow: Flow,
+  flow: UdpFlow,
   { firstAt }: BlockedSpell,
   pinholes: readonly PinholeTrace[],
   agreed: boolean,

@@ -2,7 +2,7 @@ import { portsText, transportText } from '../../../call/description.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
 import { printable } from '../../../printable.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
-import type { BlockedSpell, Flow } from '../flows.ts';
+import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import type { Hidden } from '../signalling/hidden.ts';
 import type { Unaddressed } from '../signalling/unaddressed.ts';
 import type { UnreadDescription } from '../signalling/unread.ts';
@@ -10,7 +10,7 @@ import { capital, destinationOf, type Explanation, type Knowledge, said, seconds
 import { whyUnread } from './response.ts';
 
 /** No description that was read names its destination. */
-export function explainUnannounced(flow: Flow, { firstAt }: BlockedSpell, known: Knowledge): Explanation {
+export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, known: Knowledge): Explanation {
   const { announcements, signalling } = known;
   const { destination, destinationPort, source } = flow;
   const to = destinationOf(flow);
@@ -96,7 +96,7 @@ export function explainUnannounced(flow: Flow, { firstAt }: BlockedSpell, known:
 }
 
 function explainUnread(
-  flow: Flow,
+  flow: UdpFlow,
   unread: UnreadDescription,
   isNamed: boolean,
   known: Knowledge,
@@ -140,7 +140,7 @@ function explainUnaddressed(one: Unaddressed, port: number, known: Knowledge): E
 }
 
 /** The host that it goes to had announced this port, at another address. */
-function explainElsewhere(flow: Flow, elsewhere: Announcement, known: Knowledge): Explanation {
+function explainElsewhere(flow: UdpFlow, elsewhere: Announcement, known: Knowledge): Explanation {
   const { destination, destinationPort } = flow;
   const { address } = elsewhere;
   const to = destinationOf(flow);
@@ -179,7 +179,7 @@ const HIDDEN: Readonly<Record<Hidden['how'], { readonly what: string; readonly a
   },
 };
 
-function explainHidden(flow: Flow, { how, place }: Hidden, { frame }: Knowledge): Explanation {
+function explainHidden(flow: UdpFlow, { how, place }: Hidden, { frame }: Knowledge): Explanation {
   const { what, advice } = HIDDEN[how];
   return never(
     `The signalling between ${flow.source} and ${flow.destination} ${what}, as in ${frame(place)}: who announced ${destinationOf(flow)} cannot be seen.`,
@@ -199,6 +199,6 @@ function never(text: string, advice: string): Explanation {
   return { reason: 'never-announced', text, advice };
 }
 
-function isStunServer({ destinationPort, sourcePort }: Flow): boolean {
+function isStunServer({ destinationPort, sourcePort }: UdpFlow): boolean {
   return [destinationPort, sourcePort].some((port) => port === 3478 || port === 19302);
 }

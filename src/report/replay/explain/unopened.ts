@@ -2,13 +2,13 @@ import { familyOf } from '../../../address/address.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
 import type { Cause } from '../cause.ts';
-import type { BlockedSpell, Flow } from '../flows.ts';
+import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import { destinationOf, type Explanation, type Knowledge, said, seconds } from './knowledge.ts';
 import { whyNoRequest } from './response.ts';
 
 /** Its destination was announced, but the announcement got no pinhole. */
 export function explainRefused(
-  flow: Flow,
+  flow: UdpFlow,
   spell: BlockedSpell,
   { announcement, refusal }: Extract<Cause, { kind: 'refused' }>,
   known: Knowledge,
@@ -45,7 +45,7 @@ function overNote({ call }: Announcement, { firstAt }: BlockedSpell, known: Know
 }
 
 function explainForeign(
-  { destination }: Flow,
+  { destination }: UdpFlow,
   { owner }: Announcement,
   what: string,
   over: string,
@@ -77,7 +77,7 @@ function explainForeign(
 
 /** Its destination was announced, nothing was opened for it, and nothing was refused. */
 export function explainNotOpened(
-  flow: Flow,
+  flow: UdpFlow,
   announcement: Announcement,
   { firstAt }: BlockedSpell,
   known: Knowledge,
