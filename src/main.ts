@@ -128,11 +128,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
   },
 ];
 
-const ENTRIES: readonly Entry[] = GROUPS.flatMap(({ commands }) => commands);
+const ENTRIES: readonly CommandEntry[] = GROUPS.flatMap(({ commands }) => commands);
 const COMMAND_NAMES = ENTRIES.map(({ usage }) => usage.split(' ', 1)[0]!);
 
 /** yargs with the options of one command, and how to use it. */
-async function options({ usage, about, load }: Entry, argv: Argv): Promise<Argv> {
+async function options({ usage, about, load }: CommandEntry, argv: Argv): Promise<Argv> {
   return (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`);
 }
 
