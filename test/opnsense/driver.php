@@ -42,6 +42,9 @@ switch ($given['task']) {
     case 'problems':
         $result = DaemonSettings::problems($given['said'], $given['form']);
         break;
+    case 'refused':
+        $result = CallTable::refused($given['refused']);
+        break;
     case 'network':
         $result = DaemonSettings::network($given['address'], $given['bits']);
         break;

@@ -11,7 +11,7 @@ import { pluginFiles } from './plugin.ts';
 
 /**
  * OPNsense's own filter code and framework under this machine's PHP, with the plugin in it. PINHOLED_OPNSENSE_SRC is
- * an opnsense/core tree, 26.1 or later; nothing of it is in this repository.
+ * an opnsense/core tree, 26.1.1 or later (26.1 loses the anchors of every plugin); nothing of it is in this repository.
  */
 const core = process.env['PINHOLED_OPNSENSE_SRC'];
 const here = fileURLToPath(new URL('real', import.meta.url));

@@ -352,7 +352,7 @@ describe('OPNsense: external addresses read from the user’s rules', { skip: wi
 describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
   const call = {
     call: '00112233445566ff',
-    from: '<sip:a@example.com>',
+    from: '"Front \\\\ Desk" <sip:a@example.com>;tag=1',
     to: '<sip:b@example.com>',
     parties: ['192.168.1.10:5060', '192.0.2.1:5060'],
     state: 'confirmed',
@@ -368,8 +368,8 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
     assert.deepEqual(rows([call]), [
       {
         call: '00112233445566ff',
-        from: '<sip:a@example.com>',
-        to: '<sip:b@example.com>',
+        from: 'Front \\\\ Desk, sip:a@example.com',
+        to: 'sip:b@example.com',
         parties: '192.168.1.10:5060 - 192.0.2.1:5060',
         state: 'confirmed',
         age: '1:02:05',
@@ -380,12 +380,30 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
     ]);
   });
 
+  it('says who was refused, why, and what to do', () => {
+    const refused = { ...call, at: 0, reason: 'foreign-address', why: 'not this host', advice: 'see nat' };
+    for (const text of ['<b>', ...hostile]) {
+      const [row] = php<readonly Record<string, string>[]>({
+        task: 'refused',
+        refused: [{ ...refused, from: text, advice: text }],
+      });
+      assert.equal(row!['reason'], 'foreign-address');
+      assert.equal(row!['call'], call.call);
+      assert.match(row!['at']!, /^\d{4}-\d\d-\d\d /);
+      assert.doesNotMatch(row!['advice']!, /[\x00-\x1f\x7f\u202e\u2066]/);
+    }
+  });
+
   it('hostile names are text without what steers a terminal; a strange answer is no error', () => {
     for (const text of hostile) {
       const [row] = rows([{ ...call, call: text, from: text, to: text, endReason: text }]);
       assert.equal(row!['call'], '');
       assert.doesNotMatch(String(row!['from']), /[\x00-\x1f\x7f\u202e\u2066]/);
     }
+    assert.deepEqual(
+      rows([{ call: ['a'] }]).map((row) => row['call']),
+      [''],
+    );
     assert.deepEqual(rows([null, 7, 'x']), []);
     assert.equal(rows([{}]).length, 1);
     assert.equal(rows([{ pinholes: [{}], parties: 'x', from: ['a'] }]).length, 1);

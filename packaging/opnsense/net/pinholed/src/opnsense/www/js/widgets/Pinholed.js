@@ -28,7 +28,7 @@ export default class Pinholed extends BaseTableWidget {
             [
                 this.translations.alarms,
                 status.alarms.length === 0 ? text(this.translations.none) : status.alarms.map(
-                    (alarm) => `<div class="text-danger">${text(alarm.message ?? alarm)}</div>`
+                    (alarm) => `<div class="text-danger">${text(alarm.text)}</div>`
                 ).join('')
             ]
         ]);

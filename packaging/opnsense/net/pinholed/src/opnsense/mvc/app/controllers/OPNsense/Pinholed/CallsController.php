@@ -15,10 +15,10 @@ class CallsController extends \OPNsense\Base\IndexController
     {
         $backend = new Backend();
         $calls = json_decode($backend->configdRun('pinholed calls'), true);
-        $stats = json_decode($backend->configdRun('pinholed stats'), true);
+        $refused = json_decode($backend->configdRun('pinholed refused'), true);
         $this->view->running = is_array($calls['calls'] ?? null);
         $this->view->calls = CallTable::rows($calls['calls'] ?? []);
-        $this->view->refusals = CallTable::refusals($stats['refusals'] ?? []);
+        $this->view->refused = CallTable::refused($refused['refused'] ?? []);
         $this->view->pick('OPNsense/Pinholed/calls');
     }
 }

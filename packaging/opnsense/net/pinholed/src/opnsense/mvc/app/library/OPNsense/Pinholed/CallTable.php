@@ -20,10 +20,11 @@ class CallTable
     {
         return array_values(array_map(function ($call) {
             $end = self::text($call['endReason'] ?? '');
+            $name = $call['call'] ?? '';
             return [
-                'call' => preg_match('/^[0-9a-f]{16}$/D', $call['call'] ?? '') ? $call['call'] : '',
-                'from' => self::text($call['from'] ?? ''),
-                'to' => self::text($call['to'] ?? ''),
+                'call' => is_string($name) && preg_match('/^[0-9a-f]{16}$/D', $name) ? $name : '',
+                'from' => self::party($call['from'] ?? ''),
+                'to' => self::party($call['to'] ?? ''),
                 'parties' => implode(' - ', array_map([self::class, 'text'], self::listed($call['parties'] ?? []))),
                 'state' => self::text($call['state'] ?? '') . ($end == '' ? '' : ': ' . $end),
                 'age' => self::span($call['age'] ?? 0),
@@ -35,17 +36,34 @@ class CallTable
     }
 
     /**
-     * @param array $refusals reason => count
-     * @return array of ['reason', 'count'], the most frequent first
+     * @param array $refused as "pinholed refused --json" has them
+     * @return array rows
      */
-    public static function refusals(array $refusals)
+    public static function refused(array $refused)
     {
-        arsort($refusals);
-        $result = [];
-        foreach (array_filter($refusals) as $reason => $count) {
-            $result[] = ['reason' => self::text($reason), 'count' => (int)$count];
+        return array_values(array_map(function ($one) {
+            $call = $one['call'] ?? '';
+            return [
+                'call' => is_string($call) && preg_match('/^[0-9a-f]{16}$/D', $call) ? $call : '',
+                'at' => date('Y-m-d H:i:s', (int)($one['at'] ?? 0)),
+                'from' => self::party($one['from'] ?? ''),
+                'to' => self::party($one['to'] ?? ''),
+                'reason' => self::text($one['reason'] ?? ''),
+                'why' => self::text($one['why'] ?? ''),
+                'advice' => self::text($one['advice'] ?? ''),
+            ];
+        }, array_filter($refused, 'is_array')));
+    }
+
+    /** `"Reception" <sip:200@pbx.example.com>;tag=1` as people say it: Reception, sip:200@pbx.example.com. */
+    private static function party($header)
+    {
+        $text = trim(self::text($header));
+        if (!preg_match('/^("(?:[^"\\\\]|\\\\.)*"|[^"<]*)\s*<([^>]*)>/', $text, $found)) {
+            return preg_replace('/;tag=.*/', '', $text);
         }
-        return $result;
+        $name = trim($found[1], " \t\"");
+        return $name == '' ? $found[2] : $name . ', ' . $found[2];
     }
 
     private static function pinhole($pinhole)

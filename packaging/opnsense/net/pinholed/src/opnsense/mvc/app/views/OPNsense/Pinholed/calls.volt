@@ -5,12 +5,14 @@
 
 <script>
     $(document).ready(function() {
+        /* A page of its own, drawn by the daemon: it may do nothing here, and loads nothing. */
         $('.pinholed-ladder').click(function(event) {
             event.preventDefault();
             ajaxGet('/api/pinholed/calls/explain/' + $(this).data('call'), {}, function(answer) {
+                const $page = $('<iframe sandbox="allow-scripts" style="border: 0; width: 100%; height: 75vh"/>');
                 BootstrapDialog.show({
                     title: "{{ lang._('What happened in this call') }}",
-                    message: $('<pre style="overflow-x: auto; white-space: pre"/>').text(answer.text || ''),
+                    message: $page.attr('srcdoc', answer.page || ''),
                     size: BootstrapDialog.SIZE_WIDE
                 });
             });
@@ -68,16 +70,29 @@
         </table>
     </div>
 </div>
-{% if refusals is not empty %}
+{% if refused is not empty %}
 <div class="content-box" style="margin-top: 1em">
     <div class="table-responsive">
         <table class="table table-striped table-condensed">
             <thead>
-                <tr><th>{{ lang._('Refused since the start, by reason') }}</th><th>{{ lang._('Streams') }}</th></tr>
+                <tr>
+                    <th>{{ lang._('Refused') }}</th>
+                    <th>{{ lang._('From') }}</th>
+                    <th>{{ lang._('To') }}</th>
+                    <th>{{ lang._('Why, and what to do') }}</th>
+                </tr>
             </thead>
             <tbody>
-                {% for refusal in refusals %}
-                <tr><td>{{ refusal['reason'] | e }}</td><td>{{ refusal['count'] | e }}</td></tr>
+                {% for one in refused %}
+                <tr>
+                    <td>
+                        <a href="#" class="pinholed-ladder" data-call="{{ one['call'] | e }}">{{ one['reason'] | e }}</a>
+                        <div><small>{{ one['at'] | e }}</small></div>
+                    </td>
+                    <td style="word-break: break-word">{{ one['from'] | e }}</td>
+                    <td style="word-break: break-word">{{ one['to'] | e }}</td>
+                    <td>{{ one['why'] | e }}<div><small>{{ one['advice'] | e }}</small></div></td>
+                </tr>
                 {% endfor %}
             </tbody>
         </table>

@@ -27,7 +27,7 @@ class CallsController extends ApiControllerBase
     public function explainAction($call)
     {
         return $this->named($call, function ($call) {
-            return ['text' => (new Backend())->configdpRun('pinholed explain', [$call])];
+            return ['page' => (new Backend())->configdpRun('pinholed explain', [$call])];
         });
     }
 
