@@ -100,6 +100,23 @@ describe('legs of one Call-ID', () => {
     assert.deepEqual(scene.open(), []);
   });
 
+  for (const [which, from, to] of [
+    ['who asks', proxy, trunk],
+    ['who is asked', phone, stranger],
+  ] as const) {
+    test(`differ by ${which} alone, with the same Call-ID, tag, CSeq and branch`, () => {
+      const scene = invited();
+      scene.send(from, to, sip('INVITE', { body: sdp(from.address, [30_000]) }));
+      assert.deepEqual(
+        scene.open().filter((line) => !RINGING.includes(line)),
+        [`udp ${from.address}:30000-30001 < ${to.address}`],
+      );
+      scene.send(to, from, sip('486 INVITE', { to: 'b' }));
+      scene.wait(1001);
+      assert.deepEqual(scene.open(), RINGING);
+    });
+  }
+
   test('a stranger who uses the Call-ID and the tag of another leg has a leg of its own, and ends only that', () => {
     const scene = invited();
     scene.send(stranger, phone, sip('INVITE', { body: sdp(stranger.address, [666]) }));
