@@ -8,7 +8,7 @@ import { layOut } from '../../src/firewall/pf/layout.ts';
 import { openPfFirewall } from '../../src/firewall/pf.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 import { createFakePf, type StateValues } from './fake-pf.ts';
-import { ANCHOR, firewallChecks, loaded, options, pinhole } from './firewall-checks.ts';
+import { ANCHOR, behind, firewallChecks, loaded, options, pinhole } from './firewall-checks.ts';
 import { type End, forwarded, PHONE, PUBLIC, state, TRUNK } from './states.ts';
 
 describe('pf firewall, in the fake', () => {
@@ -44,6 +44,25 @@ describe('pf firewall, in the fake', () => {
       ['DIOCADDADDR', 2],
       ['DIOCCHANGERULE', 3],
     ]);
+  });
+
+  it('needs no anchor once it runs (A32): every port, translated or not, finds those of the start', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, { ...options, translates: true });
+    const all = () => [ANCHOR, ''].flatMap((path) => pf.anchors(path)).sort();
+    const before = all();
+    assert.ok(before.length > 1);
+    const ports = Array.from({ length: 500 }, (_, index) => 1024 + 128 * index);
+    const open = ports.map((port, index) =>
+      pinhole(port, index % 2 === 0 ? {} : { translation: behind('203.0.113.1') }),
+    );
+    // What pf_find_or_create_ruleset answers where there is no room.
+    pf.refuse = (call) => (/XBEGIN|ADDRULE$/.test(call) ? 'EINVAL' : null);
+    firewall.commit({ open, close: [] });
+    assert.deepEqual(all(), before);
+    assert.equal(firewall.list().length, open.length);
+    firewall.commit({ open: [], close: open });
+    assert.deepEqual(all(), before);
   });
 
   it('takes a new pool ticket when another program has taken ours', () => {

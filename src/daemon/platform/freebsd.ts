@@ -9,6 +9,7 @@ import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf
 import type { ReloadLock } from '../../config/kinds.ts';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
+import type { Firewall } from '../../firewall/firewall.ts';
 import { openPfControl } from '../../firewall/pf/control.ts';
 import { createDivertRules } from '../../firewall/pf/divert-rules.ts';
 import { createReloadGate, type ReloadGate } from '../../firewall/pf/reload-gate.ts';
@@ -40,7 +41,7 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
   const pf = openDevPf(libc);
   const findings = checkPf(pf, checkOptions(settings()));
   const lock = openReloadLock(libc, freebsd.reloadLock);
-  const firewall = openPfFirewall(pf, { ...pfOptions(settings), ...gateOf(lock) });
+  const firewall = openFirewall(pf, { ...pfOptions(settings), ...gateOf(lock) }, findings);
   const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort, bound: intake });
   return {
     interceptor,
@@ -55,6 +56,16 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
       ...findings.flatMap(complaint),
     ],
   };
+}
+
+/** To an anchor for which there is no room pf answers as to a mistake of ours: what was found says more. */
+function openFirewall(pf: Pf, options: PfOptions, findings: readonly Finding[]): Firewall {
+  try {
+    return openPfFirewall(pf, options);
+  } catch (error) {
+    refuse(findings.filter(({ check }) => check === 'anchor-limit'));
+    throw error;
+  }
 }
 
 function openControl(libc: Libc, settings: () => Settings): ControlEnds {
