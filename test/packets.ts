@@ -34,18 +34,20 @@ export function tcpPacket(from: TransportAddress, to: TransportAddress, segment:
   return ipPacket(6, from.address, to.address, Buffer.concat([header, data]));
 }
 
-/** The same with its UDP checksum, without which IPv6 takes no datagram (RFC 8200 8.1). */
+/** The same with its UDP or TCP checksum, without which IPv6 takes no datagram (RFC 8200 8.1). */
 export function checksummed(packet: Buffer): Buffer {
   const isIPv6 = packet[0]! >> 4 === 6;
   const [addresses, start] = isIPv6 ? [packet.subarray(8, 40), 40] : [packet.subarray(12, 20), 20];
   const datagram = Buffer.from(packet.subarray(start));
-  datagram.writeUInt16BE(0, 6);
-  const pseudo = Buffer.from([0, 17, datagram.length >> 8, datagram.length & 0xff]);
+  const protocol = packet[isIPv6 ? 6 : 9]!;
+  const place = protocol === 6 ? 16 : 6;
+  datagram.writeUInt16BE(0, place);
+  const pseudo = Buffer.from([0, protocol, datagram.length >> 8, datagram.length & 0xff]);
   const words = Buffer.concat([addresses, pseudo, datagram, Buffer.alloc(datagram.length % 2)]);
   let sum = 0;
   for (let at = 0; at < words.length; at += 2) sum += words.readUInt16BE(at);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  datagram.writeUInt16BE(~sum & 0xffff || 0xffff, 6);
+  datagram.writeUInt16BE(~sum & 0xffff || 0xffff, place);
   return Buffer.concat([packet.subarray(0, start), datagram]);
 }
 
