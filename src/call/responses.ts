@@ -13,6 +13,7 @@ import { endCall, isOver, isUnknownToCaller, refreshSession } from './expiry.ts'
 import { agree, describeAnswer, dropOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import { addAddress, dialogTag, dropDialogs, findOrAddDialog, strayRefusal } from './transactions.ts';
+import type { Side } from './wanted.ts';
 
 /** A response to a request that was seen from the other side. */
 export function onResponse(
@@ -33,6 +34,12 @@ export function onResponse(
     }
     addAddress(call, transaction.side, transaction.source);
     const dialog = call.dialogs.find((one) => one.toTag === dialogTag(transaction, message));
+    const offered = dialog?.offers[otherSide(transaction.side)] ?? null;
+    if (dialog !== undefined && transaction.method === 'PRACK' && offered?.transaction.method === 'INVITE') {
+      const { side } = transaction;
+      agree(context, call, dialog, offered.description, otherSide(side), waiting, true, arrival.now);
+      return changed(call, leaving('answered'));
+    }
     if (dialog !== undefined && NEGOTIATES.has(transaction.method)) {
       placeOffer(call, dialog, transaction.side, transaction, waiting, arrival.now);
       const placed = dialog.offers[transaction.side];
@@ -89,8 +96,12 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
     departure = leaving('losing-fork');
   }
   if (dialog.settled) return { ...unchanged(call), departure };
-  if (message.status >= 200 && message.sdp.kind === 'none') takeOver(call, dialog, invite);
-  const taken = takeDescription(context, call, dialog, invite, incoming);
+  const isBare = message.status >= 200 && message.sdp.kind === 'none';
+  if (isBare) takeOver(call, dialog, invite);
+  const taken =
+    isBare && dialog.unread && dialog.agreed === null && invite.offer !== null
+      ? agreeUnread(context, call, dialog, invite.offer, invite.side, incoming)
+      : takeDescription(context, call, dialog, invite, incoming);
   return taken.departure === null ? { ...taken, departure } : taken;
 }
 
@@ -185,18 +196,10 @@ function takeDescription(
   const offer = transaction.offer ?? (offered ? unreadOffer(dialog, transaction, described) : null);
   if (offer !== null) {
     if (described.description === null && message.status >= 200) {
-      const answer = unread(arrival.source.address, offer.session);
-      return agree(
-        context,
-        call,
-        dialog,
-        offer,
-        side,
-        { ...described, description: answer },
-        true,
-        arrival.now,
-      );
+      const read = agreeUnread(context, call, dialog, offer, side, incoming);
+      return { ...read, refusals: [...described.refusals, ...read.refusals] };
     }
+    if (described.description === null) dialog.unread = true;
     if (transaction !== call.invite && message.status < 200) transaction.replaced ??= dialog.agreed;
     const settles = message.status >= 200 || message.rseq !== null;
     return agree(context, call, dialog, offer, side, described, settles, arrival.now);
@@ -206,6 +209,19 @@ function takeDescription(
   }
   const detail = `${message.status} to ${method} has a session description, the request had none`;
   return unchanged(call, [...described.refusals, { reason: 'unexpected-answer', detail }]);
+}
+
+/** What was accepted in words that cannot be read: where the offerer listens is known, and who signals to it. */
+function agreeUnread(
+  context: Context,
+  call: Call,
+  dialog: Dialog,
+  offer: Description,
+  offerSide: Side,
+  { arrival }: Incoming,
+): Outcome {
+  const description = unread(arrival.source.address, offer.session);
+  return agree(context, call, dialog, offer, offerSide, { description, refusals: [] }, true, arrival.now);
 }
 
 /**

@@ -1,7 +1,7 @@
-import { parseAddress } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Announcements, announce, announceCandidates } from './announced.ts';
 import { type Call, callCount, callHash, type EndReason, otherSide, type Transaction } from './call.ts';
+import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context, Party } from './context.ts';
 import { deadlineOf, dropDescriptions, endCall, expireCall } from './expiry.ts';
 import { createFifo } from './fifo.ts';
@@ -164,7 +164,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     const failed = legs.find((call) => mayTryAgain(call, message));
     if (failed !== undefined && failed.state !== 'ended') {
       startAnew(failed, arrival);
-      learnContact(failed, 0, incoming);
+      learnContact(context, failed, 0, incoming);
       return [startAttempt(context, failed, incoming)];
     }
     if (failed === undefined && all.length >= MAX_LEGS) {
@@ -176,7 +176,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     else startAnew(failed, arrival);
     // A device that has one Call-ID for all of its calls begins another.
     if (failed !== undefined && all.every(({ state }) => state === 'ended')) call.announced.length = 0;
-    learnContact(call, 0, incoming);
+    learnContact(context, call, 0, incoming);
     const { source, now } = arrival;
     const bytes = message.sdp.kind === 'sdp' ? message.sdp.bytes.length : 0;
     if (!admission.isInside(source.address)) {
@@ -334,12 +334,15 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       }
     }
     const exact = matches.filter((match) => match.starts && match.ends);
-    const chosen = exact.length > 0 ? exact : matches.some((match) => match.starts) ? matches : [];
+    const isOwn = admission.isInside(arrival.source.address);
+    // A host inside for which another one had signalled: a proxy without Record-Route, the other node of a pair.
+    const joins = isOwn && !admission.isInside(arrival.destination.address);
+    const chosen = exact.length > 0 ? exact : joins || matches.some(({ starts }) => starts) ? matches : [];
     if (chosen.length > 0) {
-      const isOwn = admission.isInside(arrival.source.address);
       for (const { call, side, starts, ends } of chosen) {
         if (isOwn && starts && !ends) addAddress(call, otherSide(side), arrival.destination.address);
-        if (starts) learnContact(call, side, incoming);
+        if (joins && !starts) addAddress(call, side, arrival.source.address);
+        if (starts) learnContact(context, call, side, incoming);
       }
       const own = chosen.map((match) => signOfLife(match.call, arrival, handler(context, match, incoming)));
       return before.length === 0 ? own : [...before, ...own];
@@ -354,20 +357,6 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     if (known || handler === onOther) return before;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;
     return [unchanged(legs[0]!, [{ reason: 'wrong-dialog', detail }])];
-  }
-
-  /**
-   * Where a party wants its requests sent (RFC 3261 12.1.1, 12.2) it is reached, and may send from: it could name that
-   * host in its description as well. None outside is reached at an address inside.
-   */
-  function learnContact(call: Call, side: Side, { message, arrival }: Incoming): void {
-    const { contact, status } = message;
-    const names = status === 0 ? message.method : status > 100 && status < 300 ? message.cseqMethod : '';
-    if (contact === '' || (names !== 'INVITE' && names !== 'UPDATE')) return;
-    const address = parseAddress(contact);
-    if (address === null || address === call.parties[side]) return;
-    if (!admission.isInside(arrival.source.address) && admission.isOpenable(address)) return;
-    addAddress(call, side, address);
   }
 
   /**
@@ -409,7 +398,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
 
   function answered(call: Call, transaction: Transaction, incoming: Incoming): Outcome {
     const { message, arrival } = incoming;
-    learnContact(call, otherSide(transaction.side), incoming);
+    learnContact(context, call, otherSide(transaction.side), incoming);
     const refused = enter(call, transaction, message.status, arrival.now);
     const outcome = refused ?? onResponse(context, call, transaction, incoming);
     settle(call);

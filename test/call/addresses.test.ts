@@ -7,6 +7,9 @@ const trunk = host('198.51.100.20');
 const node = host('198.51.100.21');
 const inside = { inside: networks('192.0.2.0/24') };
 const MOVED = sdp('203.0.113.50', [30000]);
+const contact = (address: string, port = 5060) => [`Contact: <sip:x@${address}:${port};transport=udp>`];
+const OFFERED = sdp('192.0.2.10', [40000]);
+const BY_NODE = 'udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50';
 const OPEN = 'udp 192.0.2.10:40000-40001 < 198.51.100.20';
 
 function answered(scene: Scene = createScene(inside)): Scene {
@@ -57,6 +60,39 @@ describe("requests from another address than the party's", () => {
     assert.deepEqual(scene.open(), []);
   });
 
+  test('bring the answer in a PRACK as well', () => {
+    const scene = createScene(inside);
+    scene.send(trunk, phone, sip('INVITE'));
+    scene.send(
+      phone,
+      trunk,
+      sip('183 INVITE', { to: 'b', body: OFFERED, headers: ['RSeq: 1', 'Require: 100rel'] }),
+    );
+    scene.send(node, phone, sip('PRACK', { to: 'b', cseq: 2, headers: ['RAck: 1 1 INVITE'], body: MOVED }));
+    assert.deepEqual(scene.open(), [OPEN], 'it waits');
+    scene.send(phone, node, sip('200 PRACK', { to: 'b', cseq: 2 }));
+    assert.deepEqual(scene.open(), [BY_NODE]);
+  });
+
+  test('of a host inside count at once: another one had signalled for it', () => {
+    const scene = answered();
+    const other = host('192.0.2.11');
+    scene.send(
+      other,
+      trunk,
+      sip('INVITE', { from: 'b', to: 'a', cseq: 5, body: sdp('192.0.2.11', [42000]) }),
+    );
+    scene.send(trunk, other, sip('200 INVITE', { from: 'b', to: 'a', cseq: 5, body: MOVED }));
+    scene.send(other, trunk, sip('ACK', { from: 'b', to: 'a', cseq: 5, branch: 'z9hG4bK-ack5' }));
+    scene.wait(60_001);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.11:42000-42001 < 198.51.100.20,203.0.113.50']);
+    scene.send(other, trunk, sip('BYE', { from: 'b', to: 'a', cseq: 6 }));
+    scene.send(trunk, other, sip('200 BYE', { from: 'b', to: 'a', cseq: 6 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+    assert.ok(!scene.refusals().includes('wrong-dialog'));
+  });
+
   test('a 2xx of a party outside accepts nothing', () => {
     const scene = answered();
     scene.send(host('203.0.113.66'), trunk, sip('BYE', { from: 'b', to: 'a', cseq: 2 }));
@@ -88,10 +124,6 @@ describe("requests from another address than the party's", () => {
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50']);
   });
 });
-
-const contact = (address: string, port = 5060) => [`Contact: <sip:x@${address}:${port};transport=udp>`];
-const OFFERED = sdp('192.0.2.10', [40000]);
-const BY_NODE = 'udp 192.0.2.10:40000-40001 < 198.51.100.20,198.51.100.21,203.0.113.50';
 
 describe('responses from an address that was not asked', () => {
   function asked(statuses: readonly string[], scene: Scene = createScene(inside)): Scene {

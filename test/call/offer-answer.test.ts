@@ -642,6 +642,19 @@ describe('an offer that cannot be read, or was refused, is an offer', () => {
     ]);
   });
 
+  test('an early answer that cannot be read, and a 2xx without any: the call is answered', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24') });
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: ANSWER, headers: ['Content-Encoding: gzip'] }));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    for (let minutes = 0; minutes < 10; minutes++) {
+      assert.ok(scene.media('198.51.100.20', 20000, '192.0.2.10', 40000));
+      scene.wait(60_000);
+    }
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
   test('an answer that cannot be read leaves what was offered open to the signalling peer', () => {
     const scene = createScene(inside);
     scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
