@@ -61,7 +61,7 @@ export const replay = command(
       .option('tunnels', {
         type: 'boolean',
         default: false,
-        describe: 'Look into GRE, IP-in-IP, GTP-U and ESP without encryption',
+        describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
       })
       .option('from', {
         type: 'string',

@@ -75,7 +75,7 @@ export function linkTypeText(linkType: number): string {
 }
 
 /**
- * The IP packet in a frame, from its IP header on, not copied: Ethernet with any VLAN tags, PPPoE and PPP,
+ * The IP packet in a frame, from its IP header on, not copied: Ethernet with any VLAN tags, MPLS, PPPoE and PPP,
  * Linux cooked captures (SLL, SLL2), BSD null and loopback, pflog, nflog, ERF, raw IP. It may have padding behind it.
  */
 export function findPacket(linkType: number, bytes: Buffer): Buffer | LinkError {
@@ -101,7 +101,28 @@ function fromEtherType(bytes: Buffer, type: number, offset: number): Buffer | Li
     at += 4;
   }
   if (etherType === 0x0800 || etherType === 0x86dd) return bytes.subarray(at);
+  if (etherType === 0x8847 || etherType === 0x8848) return fromMpls(bytes, at);
   return etherType === 0x8864 ? fromPppoe(bytes, at) : 'link-not-ip';
+}
+
+const MAX_LABELS = 16;
+
+/**
+ * MPLS (RFC 3032): labels of four bytes, the last one with the S bit. Nothing says what follows: an IP packet begins with
+ * its version, a pseudowire with a control word whose first four bits are 0 (RFC 4385), or with an Ethernet frame.
+ */
+function fromMpls(bytes: Buffer, start: number): Buffer | LinkError {
+  let at = start;
+  for (let labels = 0; ; labels++) {
+    if (bytes.length < at + 5) return 'link-short';
+    if (labels === MAX_LABELS) return 'link-not-ip';
+    at += 4;
+    if ((bytes[at - 2]! & 1) === 1) break;
+  }
+  const version = bytes[at]! >> 4;
+  if (version === 4 || version === 6) return bytes.subarray(at);
+  const isControlWord = bytes.length >= at + 4 && uint16(bytes, at) === 0;
+  return fromEthernet(bytes.subarray(isControlWord ? at + 4 : at));
 }
 
 /** IEEE 802.1Q, 802.1ad and the types that were in use for stacked tags before it. */

@@ -9,6 +9,7 @@ import {
   readPacket,
 } from './ip.ts';
 import { fromEthernet, fromPpp, type LinkError } from './link.ts';
+import { UDP_TUNNELS } from './tunnel-udp.ts';
 
 /** How many tunnels inside each other are followed. */
 export const MAX_TUNNELS = 4;
@@ -17,8 +18,8 @@ const GTP_USER_PORT = 2152;
 
 /**
  * The packet inside a tunnel packet, one level down: IP in IP (RFC 2003, RFC 2473), GRE (RFC 2784, RFC 2890;
- * IP, Ethernet or ERSPAN inside), PPTP (RFC 2637; uncompressed, unencrypted), GTP-U (3GPP TS 29.281) and ESP without
- * encryption (RFC 2410, over UDP as well: RFC 3948). Null when `view` is no tunnel packet or holds
+ * IP, Ethernet or ERSPAN inside), PPTP (RFC 2637; uncompressed, unencrypted), GTP-U (3GPP TS 29.281), VXLAN (RFC 7348),
+ * Geneve (RFC 8926), L2TP (RFC 2661) and ESP without encryption (RFC 2410, over UDP as well: RFC 3948). Null when `view` is no tunnel packet or holds
  * something other than IP; what is wrong when it is damaged. The packet inside may be a fragment, or a tunnel
  * packet again: whoever calls this in turn stops after MAX_TUNNELS.
  */
@@ -46,6 +47,8 @@ function findInner(view: PacketView): Buffer | PacketError | null {
           ? fromEsp(view, view.payload)
           : null;
       }
+      const inUdp = UDP_TUNNELS.get(view.destinationPort) ?? UDP_TUNNELS.get(view.sourcePort);
+      if (inUdp !== undefined && view.protocol === 'udp') return ipInFrame(inUdp(view.payload));
       const gtp = view.destinationPort === GTP_USER_PORT || view.sourcePort === GTP_USER_PORT;
       return gtp && view.protocol === 'udp' ? fromGtp(view.payload) : null;
     }
@@ -99,8 +102,8 @@ function fromPptp(bytes: Buffer): Buffer | PacketError | null {
     : ipInFrame(fromPpp(bytes.subarray(length, length + payloadLength)));
 }
 
-function ipInFrame(packet: Buffer | LinkError): Buffer | PacketError | null {
-  if (packet === 'link-short') return 'tunnel-header';
+function ipInFrame(packet: Buffer | LinkError | PacketError | null): Buffer | PacketError | null {
+  if (packet === 'link-short' || packet === 'tunnel-header') return 'tunnel-header';
   return typeof packet === 'string' ? null : packet;
 }
 

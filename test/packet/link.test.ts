@@ -25,6 +25,11 @@ const HEADERS: readonly (readonly [name: string, linkType: number, header: strin
   ['PPP', 9, 'ff03 0021'],
   ['PPP with compressed fields', 9, '57', PACKET6],
   ['Cisco or Frame PPP in HDLC', 50, 'ff03 0057', PACKET6],
+  ['MPLS', 1, `${MACS} 8847 00064140`],
+  ['MPLS, three labels', 1, `${MACS} 8100 0007 8847 00064040 00065040 00066140`, PACKET6],
+  ['MPLS multicast', 1, `${MACS} 8848 00064140`],
+  ['MPLS pseudowire', 1, `${MACS} 8847 00064140 ${MACS} 0800`],
+  ['MPLS pseudowire with a control word', 1, `${MACS} 8847 00064140 00000001 ${MACS} 8100 0007 0800`],
   ['PPPoE without Ethernet', 51, '1100 0001 0020 0021'],
   // ERF: timestamp, type, flags, lengths; TYPE_ETH has two bytes before its frame.
   ['ERF, Ethernet', 197, `0000000000000000 02 00 0000 0000 0000 0000 ${MACS} 0800`],

@@ -46,6 +46,29 @@ describe('tunnels', () => {
     assert.equal(inner(ipv4(frame, { protocol: 47 })), '10.0.0.1 INVITE');
   });
 
+  test('VXLAN, Geneve and L2TP', () => {
+    const over = (port: number, payload: Buffer) => ipv4(udp(payload, 50000, port));
+    for (const [port, header] of [
+      [4789, `08000000 00002a00 ${MACS} 0800`],
+      [8472, `08000000 00002a00 ${MACS} 8100 0007 0800`],
+      [6081, `0000 6558 00002a00 ${MACS} 0800`],
+      [6081, '0240 0800 00002a00 0102030405060708'],
+      [1701, '0002 0001 0002 ff03 0021'],
+      [1701, '4802 0040 0001 0002 0005 0006 21'],
+      [1701, '0202 0001 0002 0003 aabbcc 21'],
+    ] as const) {
+      assert.equal(inner(over(port, hex(header, INNER))), '10.0.0.1 INVITE', header);
+      for (let length = 0; length < 24; length++)
+        readTunnel(viewOf(over(port, hex(header, INNER).subarray(0, length))));
+    }
+    assert.equal(inner(over(4789, hex(`00000000 00002a00 ${MACS} 0800`, INNER))), null, 'no network');
+    assert.equal(
+      inner(over(1701, hex('c802 0040 0001 0002 0005 0006 21', INNER))),
+      null,
+      'a control message',
+    );
+  });
+
   test('ESP without encryption (RFC 2410), by its own layout', () => {
     const pad = (protocol: number) => `01 02 02 ${protocol.toString(16).padStart(2, '0')}`;
     const esp = (packet: Buffer, protocol: number, check: number) =>
