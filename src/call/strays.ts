@@ -114,14 +114,10 @@ export function answeredByStray(
 /** Why a message that nobody went on with counted for nothing. */
 export function heldRefusal({ message, source }: Stray): Refusal {
   const { status, method, cseqMethod } = message;
-  if (status === 0) {
-    return {
-      reason: 'wrong-dialog',
-      detail: `${method} from ${source.address}, which is not the party's address`,
-    };
-  }
+  const what = status === 0 ? method : `${status} to ${cseqMethod}`;
+  const how = status === 0 ? '' : ', and was never acknowledged';
   return {
-    reason: 'response-without-request',
-    detail: `${status} to ${cseqMethod} from ${source.address}, which was not asked, was never acknowledged`,
+    reason: 'wrong-dialog',
+    detail: `${what} from ${source.address}, which is not the party's address${how}`,
   };
 }

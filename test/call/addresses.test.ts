@@ -197,7 +197,7 @@ describe('responses from an address that was not asked', () => {
     scene.send(trunk, phone, sip('183 INVITE', { to: 'c' }));
     scene.wait(180_001);
     assert.deepEqual(scene.open(), [OPEN]);
-    assert.deepEqual(scene.refusals(), ['not-inside', 'response-without-request']);
+    assert.deepEqual(scene.refusals(), ['not-inside', 'wrong-dialog']);
   });
 
   test('who has hung up inside is done, whoever says so, but for a challenge', () => {

@@ -161,7 +161,7 @@ describe('responses', () => {
     scene.send(inside, outside, sip('ACK', { to: 'c', branch: 'z9hG4bK-call-1@example.com-1-INVITE' }));
     scene.wait(1_000);
     assert.deepEqual(scene.open(), []);
-    assert.deepEqual(scene.refusals(), ['response-without-request', 'response-without-request']);
+    assert.deepEqual(scene.refusals(), ['wrong-dialog', 'wrong-dialog']);
   });
 
   test('an answer by the asker itself, a wrong branch or a wrong CSeq does nothing', () => {

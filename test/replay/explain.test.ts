@@ -237,3 +237,80 @@ describe('why media was blocked', () => {
     assert.deepEqual([...seen].sort(), Object.keys(BLOCK_REASONS).sort());
   });
 });
+
+describe('what nobody could know then', () => {
+  const node = host('198.51.100.21');
+  const inside = { inside: networks('192.0.2.0/24') };
+
+  it('an answer from an address that was not asked, before it was acknowledged', () => {
+    const early = film()
+      .say(0, alice, bob, 'INVITE', { body: sdp(A.address, [A.port]) })
+      .say(0.1, node, alice, '183 INVITE', { to: 'b', body: sdp(gateway.address, [gateway.port]) })
+      .talk(0.2, gateway, aliceMedia)
+      .say(0.5, node, alice, '200 INVITE', { to: 'b', body: sdp(gateway.address, [gateway.port]) })
+      .say(0.6, alice, node, 'ACK', { to: 'b', branch: 'z9hG4bK-ack' })
+      .talk(0.7, gateway, aliceMedia)
+      .run(inside);
+    assert.equal(flowOf(early, gateway, aliceMedia).passed, 1);
+    const { text, advice } = first(early, gateway, aliceMedia);
+    assert.match(
+      text,
+      /announced in frame 2 \(183 .*\), which had not been asked, .* the request went to 198\.51\.100\.20/,
+    );
+    assert.match(advice, /nodes of one provider, name them as one of peers/);
+  });
+
+  it('a re-INVITE from an address that is not the party’s, refused inside', () => {
+    const report = answeredCall(film(), alice, bob, A, B)
+      .say(1, node, alice, 'INVITE', {
+        from: 'b',
+        to: 'a',
+        cseq: 2,
+        body: sdp(gateway.address, [gateway.port]),
+      })
+      .say(1.1, alice, node, '481 INVITE', { from: 'b', to: 'a', cseq: 2 })
+      .talk(2, gateway, aliceMedia)
+      .run(inside);
+    const { text } = first(report, gateway, aliceMedia);
+    assert.match(
+      text,
+      /which is not the address of a party, and the host inside had not accepted what it asked for/,
+    );
+  });
+
+  it('where media comes from, when the peer wrote no c= line', () => {
+    const bare = sdp(B.address, [B.port]).replace(/c=.*\r\n/, '');
+    const report = film()
+      .say(0, alice, bob, 'INVITE', { body: sdp(A.address, [A.port]) })
+      .say(0.1, bob, alice, '200 INVITE', { to: 'b', body: bare })
+      .talk(0.2, gateway, aliceMedia)
+      .run(inside);
+    assert.match(
+      first(report, gateway, aliceMedia).text,
+      /What the peer announced in frame 2 .* \(no-address\)/,
+    );
+  });
+
+  it('what runs over a transport that is not known', () => {
+    const report = film()
+      .say(0, alice, bob, 'INVITE', { body: sdp(A.address, [{ port: A.port, proto: 'FOO/BAR' }]) })
+      .say(0.1, bob, alice, '200 INVITE', {
+        to: 'b',
+        body: sdp(B.address, [{ port: B.port, proto: 'FOO/BAR' }]),
+      })
+      .talk(0.2, bobMedia, aliceMedia)
+      .run(inside);
+    const { text, reason } = first(report, bobMedia, aliceMedia);
+    assert.equal(reason, 'refused');
+    assert.match(text, /announced audio at port 49170 in frame 1 .* over FOO\/BAR, .* \(unknown-transport\)/);
+  });
+
+  it('the answer to a request of a call that had begun before', () => {
+    const report = film()
+      .say(0, bob, alice, 'INVITE', { from: 'b', to: 'a', cseq: 7, body: sdp(B.address, [B.port]) })
+      .say(0.1, alice, bob, '200 INVITE', { from: 'b', to: 'a', cseq: 7, body: sdp(A.address, [A.port]) })
+      .talk(0.2, bobMedia, aliceMedia)
+      .run(inside);
+    assert.match(first(report, bobMedia, aliceMedia).text, /of a call that had begun before this capture/);
+  });
+});

@@ -50,6 +50,12 @@ export function whyNoRequest(response: LooseResponse, known: Knowledge): Reason 
         advice: `If ${source} and ${match.destination} are nodes of one provider, name them as one of peers.`,
       };
     }
+    if (match.isInDialog && known.signalling.requests(callId).every(({ isInDialog }) => isInDialog)) {
+      return {
+        text: `It answers ${request}, of a call that had begun before this capture.`,
+        advice: 'Start the capture before the call.',
+      };
+    }
     return {
       text: `It answers ${request}, whose call was over or had its answer by then.`,
       advice: 'Look at the ladder of the call.',

@@ -3,6 +3,7 @@ import { portsText, transportText } from '../../../call/description.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import { printable } from '../../../printable.ts';
+import type { Connection } from '../../../sdp/session.ts';
 import { type Announcement, isPrivate } from '../announced.ts';
 import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import {
@@ -46,7 +47,12 @@ export function explainSource(
   const reason = agreed ? 'wrong-source' : 'early-media';
   const announced = announcementOf(source, pinholes, firstAt, known);
   if (announced !== null && announced.at <= firstAt) {
-    return explainAnnounced({ source, where, allowed: list(named), reason }, pinhole, announced, known);
+    return explainAnnounced(
+      { source, where, allowed: list(named), reason, firstAt },
+      pinhole,
+      announced,
+      known,
+    );
   }
   if (!agreed) {
     return {
@@ -58,14 +64,9 @@ export function explainSource(
           : `${capital(said(announced, known))} announces ${source} only ${seconds(announced.at - firstAt)} later: set early-media-source: any to let it in before.`,
     };
   }
-  const unresolved = hostNameOf(pinholes, known);
-  if (unresolved !== null) {
-    return {
-      reason: 'wrong-source',
-      text: `It came from ${source}. The peer announced the host name ${unresolved.name} as its media address in ${unresolved.where}, and names are never resolved in the packet path, so only ${list(named)} may send to ${where}.`,
-      advice: `If ${source} is ${unresolved.name}, let the peer announce its IP address, or set media-source: any.`,
-    };
-  }
+  const unaddressed = unaddressedOf(pinholes, known);
+  if (unaddressed !== null)
+    return explainUnaddressed(source, unaddressed, `only ${list(named)} may send to ${where}`);
   const hidden = allowed.find((address) => isPrivate(address) && !signalling.includes(address));
   if (hidden !== undefined && !isPrivate(source)) {
     return {
@@ -107,11 +108,12 @@ interface Blocked {
   /** Who may send there, in words. */
   readonly allowed: string;
   readonly reason: 'wrong-source' | 'early-media';
+  readonly firstAt: number;
 }
 
 /** Its address was announced in this call, and the announcement lets it send elsewhere or nowhere. */
 function explainAnnounced(
-  { source, where, allowed, reason }: Blocked,
+  { source, where, allowed, reason, firstAt }: Blocked,
   pinhole: PinholeTrace,
   announcement: Announcement,
   known: Knowledge,
@@ -136,6 +138,8 @@ function explainAnnounced(
       advice: REFUSALS[refusal.reason].advice,
     };
   }
+  const waited = waitedFor(owner, pinhole, firstAt, summary, known);
+  if (waited !== null) return { reason, text: `${what}, ${waited.text}: ${only}.`, advice: waited.advice };
   const own = known
     .pinholesOf(pinhole.call)
     .findLast(
@@ -165,16 +169,62 @@ function explainAnnounced(
   };
 }
 
-/** The host name that the peer of one of these pinholes announced. */
-function hostNameOf(
-  pinholes: readonly PinholeTrace[],
+/** It was announced from an address that is not the party's, and nobody inside had accepted that by then. */
+function waitedFor(
+  owner: Address,
+  pinhole: PinholeTrace,
+  firstAt: number,
+  summary: string,
   known: Knowledge,
-): { readonly name: string; readonly where: string } | null {
+): { readonly text: string; readonly advice: string } | null {
+  const parties = known.call(pinhole.call)?.parties;
+  if (parties === undefined || parties.includes(owner)) return null;
+  const isAccepted = known
+    .pinholesOf(pinhole.call)
+    .some(({ sources, openedAt }) => sources !== 'any' && sources.includes(owner) && openedAt <= firstAt);
+  if (isAccepted) return null;
+  const host = pinhole.address;
+  const peer = parties.find((address) => address !== host) ?? parties[1];
+  const advice = `If ${owner} and ${peer} are nodes of one provider, name them as one of peers.`;
+  const isResponse = /^[1-6]/.test(summary);
+  return {
+    text: isResponse
+      ? `which had not been asked, and the host inside had not acknowledged its answer: the request went to ${peer}`
+      : `which is not the address of a party, and the host inside had not accepted what it asked for: the party is ${peer}`,
+    advice,
+  };
+}
+
+/** What the peer of one of these pinholes announced without an address. */
+function unaddressedOf(pinholes: readonly PinholeTrace[], known: Knowledge): Unaddressed | null {
   for (const { call, address } of pinholes) {
     for (const one of known.signalling.unaddressedIn(call)) {
-      if (one.connection.kind !== 'hostname' || one.owner === address) continue;
-      return { name: printable(one.connection.name, 80), where: said(one, known) };
+      const { kind } = one.connection;
+      if ((kind === 'hostname' || kind === 'none') && one.owner !== address) {
+        return { connection: one.connection, where: said(one, known) };
+      }
     }
   }
   return null;
+}
+
+interface Unaddressed {
+  readonly connection: Connection;
+  readonly where: string;
+}
+
+function explainUnaddressed(source: Address, { connection, where }: Unaddressed, only: string): Explanation {
+  if (connection.kind !== 'hostname') {
+    return {
+      reason: 'wrong-source',
+      text: `It came from ${source}. What the peer announced in ${where} has no c= line with an IP address (no-address), so ${only}.`,
+      advice: `If ${source} is the peer's, let the peer write its c= line, or set media-source: any.`,
+    };
+  }
+  const name = printable(connection.name, 80);
+  return {
+    reason: 'wrong-source',
+    text: `It came from ${source}. The peer announced the host name ${name} as its media address in ${where}, and names are never resolved in the packet path, so ${only}.`,
+    advice: `If ${source} is ${name}, let the peer announce its IP address, or set media-source: any.`,
+  };
 }

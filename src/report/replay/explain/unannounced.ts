@@ -117,6 +117,13 @@ function explainUnread(
 function explainUnaddressed(one: Unaddressed, port: number, known: Knowledge): Explanation {
   const { owner, media, connection } = one;
   const what = `${owner} announced ${media} at port ${port} in ${said(one, known)}`;
+  if (one.unknownTransport !== null) {
+    return {
+      reason: 'refused',
+      text: `${what}, but over ${one.unknownTransport}, which is none of the transports that are known (unknown-transport).`,
+      advice: REFUSALS['unknown-transport'].advice,
+    };
+  }
   switch (connection.kind) {
     case 'hostname':
       return {

@@ -11,6 +11,8 @@ export interface SeenRequest {
   readonly cseq: number;
   readonly branch: string;
   readonly fromTag: string;
+  /** It went on with a dialog. */
+  readonly isInDialog: boolean;
   readonly source: Address;
   readonly destination: Address;
   readonly place: FramePlace;
@@ -53,7 +55,8 @@ export function createSeenTransactions(): SeenTransactions {
     if (known === undefined && byCallId.size >= MOST_CALLS) return;
     const { cseq } = read;
     const [method, branch, fromTag] = [read.method, read.branch, read.fromTag].map(ownCopy) as Texts;
-    const seen = { method, cseq, branch, fromTag, source, destination, place };
+    const isInDialog = read.toTag !== '';
+    const seen = { method, cseq, branch, fromTag, isInDialog, source, destination, place };
     if (known === undefined) byCallId.set(ownCopy(read.callId), [seen]);
     else if (known.length < MOST_REQUESTS_OF_CALL) known.push(seen);
   }

@@ -1,17 +1,20 @@
 import type { Address } from '../../../address/address.ts';
 import { isEnabled } from '../../../call/call.ts';
+import { transportClass } from '../../../call/transport.ts';
 import type { FramePlace } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import type { Connection, Session, Stream } from '../../../sdp/session.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';
 
-/** A stream that a description announced without an address that anything could be sent to. */
+/** A stream that a description announced without an address that anything could be sent to, or over nothing that is known. */
 export interface Unaddressed {
   readonly owner: Address;
   readonly ports: readonly [first: number, last: number];
   /** Media type of its m= line, escaped. */
   readonly media: string;
   readonly connection: Connection;
+  /** Its transport, where that is none that is known, escaped; null otherwise. */
+  readonly unknownTransport: string | null;
   readonly call: string | null;
   readonly summary: string;
   readonly place: FramePlace;
@@ -39,9 +42,10 @@ export function createUnaddressedStreams(): UnaddressedStreams {
   function add({ streams }: Session, origin: UnaddressedOrigin): void {
     for (const stream of streams) {
       if (!isEnabled(stream)) continue;
-      const { connection, port, portCount, media, candidates } = stream;
+      const { connection, port, portCount, media, proto, candidates } = stream;
       const ports = [port, port + Math.max(1, portCount) * 2 - 1] as const;
-      note(connection, ports, media, origin);
+      const unknown = transportClass(proto) === null ? printable(proto, 40) : null;
+      note(connection, ports, media, origin, unknown);
       for (const one of candidates) note(one.connection, [one.port, one.port], media, origin);
     }
   }
@@ -51,9 +55,11 @@ export function createUnaddressedStreams(): UnaddressedStreams {
     ports: Unaddressed['ports'],
     media: Stream['media'],
     origin: UnaddressedOrigin,
+    unknownTransport: string | null = null,
   ): void {
-    if (connection.kind === 'address' || ++kept > MOST_REMEMBERED) return;
-    const one: Unaddressed = { ...origin, connection, ports, media: printable(media, 20) };
+    if (connection.kind === 'address' && unknownTransport === null) return;
+    if (++kept > MOST_REMEMBERED) return;
+    const one: Unaddressed = { ...origin, connection, ports, unknownTransport, media: printable(media, 20) };
     addTo(byHost, one.owner, one);
     if (one.call !== null) addTo(byCall, one.call, one);
   }
