@@ -9,7 +9,7 @@ import { guarded } from './attempt.ts';
 import { type Firewall, type LastCounts, NOT_COUNTED } from './firewall.ts';
 import { type Anchors, createFamily, type Family, hasRules, KINDS, RULESETS } from './pf/family.ts';
 import { layOut } from './pf/layout.ts';
-import type { ReloadGate } from './pf/reload-gate.ts';
+import { OPEN_GATE, type ReloadGate } from './pf/reload-gate.ts';
 import {
   assemble,
   encodeRule,
@@ -49,7 +49,8 @@ export interface PfOptions {
  */
 export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   const { anchors, style, uplinks } = options;
-  const pool = poolTicket(pf, options.gate);
+  const gate = options.gate ?? OPEN_GATE;
+  const pool = poolTicket(pf, gate);
   const layout = layOut(options.mediaPorts, options.shards);
   const families = mapKinds((kind) => createFamily(pf, { kind, anchor: anchors[kind], layout, pool }));
   const policy = createStatePolicy(pf);
@@ -78,15 +79,18 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
     }
   }
 
-  function commit(change: Change): LastCounts {
-    const { added, removed, done } = shares.plan(change);
-    guarded(() => stepper.apply(stepsOf(families, added, removed)));
+  /** What a packet may wait for: not longer than for one ruleset that is being loaded. */
+  const change = <T>(act: () => T): T => guarded(() => gate.within(act));
+
+  function commit(wanted: Change): LastCounts {
+    const { added, removed, done } = shares.plan(wanted);
+    change(() => stepper.apply(stepsOf(families, added, removed)));
     done();
     return NOT_COUNTED;
   }
 
   function list(): Pinhole[] {
-    return guarded(() => {
+    return change(() => {
       install();
       discard(families);
       stepper.trust();

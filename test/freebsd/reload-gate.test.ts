@@ -76,6 +76,40 @@ describe('while the firewall loads its ruleset', () => {
   });
 });
 
+describe('while one ruleset is loaded after the other', () => {
+  it('a change waits 300 ms in all, though each ticket that it got was taken away again', () => {
+    let now = 0;
+    let isTaking = false;
+    const pf = createFakePf();
+    // Held, then free for a moment, and what was had in that moment is gone before it is used.
+    const lock = { tryShared: () => now % 100 === 0, release: () => {}, close: () => {} };
+    const gate = createReloadGate(lock, {
+      now: () => now,
+      sleep: (ms) => {
+        now += ms;
+      },
+    });
+    const firewall = openPfFirewall(pf, { ...options, gate });
+    pf.refuse = (call) => {
+      if (isTaking && call === 'DIOCCHANGERULE') {
+        now += 5;
+        return 'EBUSY';
+      }
+      return null;
+    };
+    isTaking = true;
+    const before = now;
+    assert.throws(
+      () => firewall.commit({ open: [pinhole(10_000)], close: [] }),
+      (error) => error instanceof FirewallError && error.transient,
+    );
+    assert.ok(now - before <= 305, `${now - before} ms`);
+    isTaking = false;
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    assert.equal(loaded(pf).length, 1);
+  });
+});
+
 describe('flock(2)', () => {
   it('shares with others, and not with one who has it for himself', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'pinholed-lock-'));

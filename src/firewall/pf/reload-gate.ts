@@ -9,13 +9,18 @@ import { FirewallError } from '../firewall.ts';
 export interface ReloadGate {
   /** Does `act` while no ruleset is being loaded. Throws FirewallError when that takes too long. */
   between<T>(act: () => T): T;
+  /**
+   * Does `act`, in which all waiting together takes no longer than one waiting may: where one ruleset is loaded after the
+   * other, each takes the ticket away that was waited for.
+   */
+  within<T>(act: () => T): T;
 }
 
 /** ms that a packet waits for a ruleset to be loaded, and between two looks. */
 const WAIT = 300;
 const LOOK_EVERY = 5;
 
-export const OPEN_GATE: ReloadGate = { between: (act) => act() };
+export const OPEN_GATE: ReloadGate = { between: (act) => act(), within: (act) => act() };
 
 export interface GateClock {
   now(): number;
@@ -29,9 +34,19 @@ const realClock: GateClock = {
 };
 
 export function createReloadGate(lock: FileLock, clock: GateClock = realClock): ReloadGate {
+  /** Until when is waited; null outside of `within`. */
+  let patience: number | null = null;
   return {
+    within(act) {
+      patience = clock.now() + WAIT;
+      try {
+        return act();
+      } finally {
+        patience = null;
+      }
+    },
     between(act) {
-      const until = clock.now() + WAIT;
+      const until = patience ?? clock.now() + WAIT;
       while (!lock.tryShared()) {
         if (clock.now() >= until) {
           throw new FirewallError(`the firewall has been loading its ruleset for ${WAIT} ms`, 'EBUSY', true);
