@@ -79,6 +79,13 @@ export const PF_OP_NONE = 0;
 /** `a >< b`, both ends excluded. */
 export const PF_OP_IRG = 1;
 export const PF_OP_EQ = 2;
+export const PF_OP_NE = 3;
+export const PF_OP_LT = 4;
+export const PF_OP_LE = 5;
+export const PF_OP_GT = 6;
+export const PF_OP_GE = 7;
+/** `a <> b`: outside of both. */
+export const PF_OP_XRG = 8;
 /** `a:b`, both ends included. */
 export const PF_OP_RRG = 9;
 
@@ -102,6 +109,8 @@ export const PF_LIMIT_ANCHORS = 4;
 export const PF_ADDR_ADDRMASK = 0;
 export const PF_ADDR_DYNIFTL = 2;
 export const PF_ADDR_TABLE = 3;
+/** `from urpf-failed` */
+export const PF_ADDR_URPFFAILED = 4;
 
 export const PF_STATE_NORMAL = 1;
 export const PF_LOG = 1;

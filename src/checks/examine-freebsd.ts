@@ -2,13 +2,20 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import { openPf, type Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Settings } from '../config/schema.ts';
+import type { ExamineOptions } from './examine.ts';
 import { type Finding, fault, ok, unknown } from './finding.ts';
-import { checkForwarding, checkKernel, checkOptions, checkPf } from './pf.ts';
+import type { Family } from './forwarding.ts';
+import { checkInterfaces } from './interfaces.ts';
+import { mappingsOf } from './nat.ts';
+import { checkRuleset } from './pf/ruleset-checks.ts';
+import { createPfRuleset } from './pf/walk.ts';
+import { checkForwarding, checkKernel, checkOptions, checkPf, forwardedFamilies } from './pf.ts';
 
-const NOT_LOOKED_AT = 'not looked at are anchor, reassembly, anchor-limit, divert-rule';
+const NOT_LOOKED_AT =
+  'not looked at are anchor, reassembly, anchor-limit, divert-rule, block-quick, default-drop, outbound-media, antispoof, reply-to, nat';
 
 /** The kernel, pf and its ruleset. What concerns pf needs root. */
-export async function examineFreebsd(settings: Settings | null): Promise<Finding[]> {
+export async function examineFreebsd(settings: Settings | null, options: ExamineOptions): Promise<Finding[]> {
   const libc = await loadLibc();
   const rights =
     libc.geteuid() === 0
@@ -19,16 +26,33 @@ export async function examineFreebsd(settings: Settings | null): Promise<Finding
     rights,
     ...kernel,
     checkForwarding(libc),
-    ...(settings === null ? [] : examinePf(() => openPf(libc), settings)),
+    ...checkInterfaces(options.ingress),
+    ...(settings === null
+      ? []
+      : examinePf(() => openPf(libc), settings, { ...options, forwarded: forwardedFamilies(libc) })),
   ];
 }
 
 /** pf and its ruleset, or why they cannot be looked at. `open` throws SystemError. */
-export function examinePf(open: () => Pf, settings: Settings): Finding[] {
+export function examinePf(
+  open: () => Pf,
+  settings: Settings,
+  known: Pick<ExamineOptions, 'ingress' | 'addresses'> & { readonly forwarded: readonly Family[] },
+): Finding[] {
   try {
     const pf = open();
     try {
-      return checkPf(pf, checkOptions(settings));
+      const { anchor: pass, rdrAnchor: rdr, binatAnchor: binat } = settings.freebsd;
+      const { inside, mediaPorts, sipPorts, outbound, uplinks } = settings;
+      return [
+        ...checkPf(pf, checkOptions(settings)),
+        ...checkRuleset(createPfRuleset(pf, { pass, rdr, binat }), {
+          ...{ inside, mediaPorts, sipPorts, outbound, uplinks },
+          mappings: mappingsOf(settings, known.addresses),
+          ingress: known.ingress,
+          forwarded: known.forwarded,
+        }),
+      ];
     } finally {
       pf.close();
     }

@@ -6,7 +6,7 @@ import { effectiveCapabilities } from '../../native-bindings/linux/privileges.ts
 import type { Settings } from '../config/schema.ts';
 import type { ExamineOptions } from './examine.ts';
 import { type CheckName, type Finding, fault, ok, unknown } from './finding.ts';
-import { checkInterfaces } from './interfaces.ts';
+import { checkInterfaces, insideNetworks } from './interfaces.ts';
 import { mappingsOf } from './nat.ts';
 import { checkAntispoof } from './netfilter/antispoof.ts';
 import { checkFilters } from './netfilter/filter-checks.ts';
@@ -128,6 +128,7 @@ function checkChains(
       ...findings,
       ...checkFilters(ruleset, places, {
         ...{ mark, sipPorts, mediaPorts, inside, outbound, tcpMedia, forwarded },
+        routed: insideNetworks(ingress, inside),
       }),
       ...(isLocal ? [] : [checkAntispoof(ruleset, read, { forwarded, ingress, inside, sipPorts })]),
       ...checkTranslation(ruleset, {

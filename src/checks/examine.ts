@@ -24,5 +24,5 @@ export async function examineSystem(
   options: ExamineOptions,
 ): Promise<Finding[]> {
   if (platform === 'linux') return (await import('./examine-linux.ts')).examineLinux(settings, options);
-  return (await import('./examine-freebsd.ts')).examineFreebsd(settings);
+  return (await import('./examine-freebsd.ts')).examineFreebsd(settings, options);
 }

@@ -30,6 +30,8 @@ export const CHECKS = {
   'accept-mark': 'firewall',
   'accept-sip': 'firewall',
   'outbound-media': 'firewall',
+  'block-quick': 'firewall',
+  'reply-to': 'firewall',
   antispoof: 'firewall',
   nat: 'firewall',
   configuration: 'configuration',

@@ -1,5 +1,6 @@
 /** Through which interfaces inside hosts are reached, as the daemon sees it. */
 import { type Ingress, insideInterfaces, isDefaultRoute } from '../address/ingress.ts';
+import { type Network, parseNetwork } from '../address/network.ts';
 import { caution, type Finding, ok } from './finding.ts';
 
 const NAME_THEM = 'name them: inside-interfaces: [...]';
@@ -43,6 +44,12 @@ export function checkInterfaces(ingress: Ingress | null): Finding[] {
       `inside hosts are behind ${text}${named ? ', as configured' : ', found by routes'}`,
     ),
   ];
+}
+
+/** The inside networks that there are routes to; where no routes are known, all that are configured. */
+export function insideNetworks(ingress: Ingress | null, inside: readonly Network[]): readonly Network[] {
+  const found = ingress === null ? [] : insideInterfaces(ingress).flatMap(({ networks }) => networks);
+  return found.length === 0 ? inside : found.flatMap((text) => parseNetwork(text) ?? []);
 }
 
 /** Names of the interfaces that lead everywhere. */

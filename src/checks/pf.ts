@@ -4,10 +4,12 @@ import { SystemError } from '../../native-bindings/errno.ts';
 import {
   IPPROTO_TCP,
   IPPROTO_UDP,
+  PF_BINAT,
   PF_IN,
   PF_INOUT,
   PF_LIMIT_ANCHORS,
   PF_OUT,
+  PF_RDR,
   PF_REASS_ENABLED,
   PF_SCRUB,
 } from '../../native-bindings/freebsd/constants.ts';
@@ -26,6 +28,10 @@ import { checkForwarded, type Family } from './forwarding.ts';
 
 export interface CheckOptions {
   readonly anchor: string;
+  readonly rdrAnchor: string;
+  readonly binatAnchor: string;
+  /** Pinholes bring their own translation. */
+  readonly translates: boolean;
   readonly shards: number;
   readonly divertPort: number;
   readonly anyRelease: boolean;
@@ -34,9 +40,13 @@ export interface CheckOptions {
 }
 
 /** What the checks of pf have to know. */
-export function checkOptions({ freebsd, fail }: Settings): CheckOptions {
-  const { anchor, shards, divertPort, anyRelease } = freebsd;
-  return { anchor, shards, divertPort, anyRelease, failOpen: fail === 'open' };
+export function checkOptions({ freebsd, fail, nat }: Settings): CheckOptions {
+  const { anchor, rdrAnchor, binatAnchor, shards, divertPort, anyRelease } = freebsd;
+  const translates = nat.some(({ translation }) => translation !== 'ruleset');
+  return {
+    ...{ anchor, rdrAnchor, binatAnchor, translates, shards, divertPort, anyRelease },
+    failOpen: fail === 'open',
+  };
 }
 
 /** `__FreeBSD_version` of the first release whose pf knows the packets that come back from a divert socket. */
@@ -108,13 +118,18 @@ function checkModule(libc: Libc): Finding {
 
 /** Whether the machine forwards what calls need: of no importance to the start. */
 export function checkForwarding(libc: Libc): Finding {
-  const forwarded = ([4, 6] as const).filter((family) => isForwarded(libc, family));
+  const forwarded = forwardedFamilies(libc);
   if (forwarded.length > 0) return checkForwarded(forwarded, FORWARD);
   return caution(
     'forwarding',
     'nothing is forwarded: no call passes this machine, but for those of its own',
     FORWARD[4],
   );
+}
+
+/** The families that the machine forwards. */
+export function forwardedFamilies(libc: Libc): Family[] {
+  return ([4, 6] as const).filter((family) => isForwarded(libc, family));
 }
 
 function isForwarded(libc: Libc, family: Family): boolean {
@@ -140,6 +155,7 @@ export function checkPf(pf: Pf, options: CheckOptions): Finding[] {
           'sysrc pf_enable=YES && service pf start',
         ),
     checkAnchor(options, rules),
+    ...checkTranslationAnchors(pf, options),
     checkReassembly(pf, status.reass),
     checkLimit(pf, options),
     checkDivert(options, rules),
@@ -154,6 +170,27 @@ function checkAnchor({ anchor }: CheckOptions, rules: readonly RuleInPlace[]): F
         `the ruleset does not refer to anchor "${anchor}": no packet comes to the pinholes`,
         'put the anchor line that "pinholed rules" prints into pf.conf and load it',
       );
+}
+
+/** Redirects and source translations of pinholes come about only where the ruleset steps into their anchors. */
+function checkTranslationAnchors(pf: Pf, { rdrAnchor, binatAnchor, translates }: CheckOptions): Finding[] {
+  if (!translates) return [];
+  const anchors = [
+    { line: 'rdr-anchor', anchor: rdrAnchor, action: PF_RDR },
+    { line: 'binat-anchor', anchor: binatAnchor, action: PF_BINAT },
+  ];
+  const missing = anchors
+    .filter(({ anchor, action }) => !isReferenced(anchor, reachableRules(pf, anchor, action)))
+    .map(({ line, anchor }) => `${line} "${anchor}"`);
+  return missing.length === 0
+    ? [ok('anchor', `the ruleset refers to rdr-anchor "${rdrAnchor}" and binat-anchor "${binatAnchor}"`)]
+    : [
+        fault(
+          'anchor',
+          `the ruleset has no ${missing.join(', no ')}: pinholes of hosts behind nat are not translated`,
+          'put the translation lines that "pinholed rules" prints into pf.conf and load it',
+        ),
+      ];
 }
 
 function checkReassembly(pf: Pf, reass: number): Finding {
@@ -226,7 +263,8 @@ function checkDivert({ anchor, divertPort, failOpen }: CheckOptions, rules: read
       `put ${DIVERT_LINES} into pf.conf and load it`,
     );
   }
-  const text = `${diverting.length} rules divert to port ${divertPort}`;
+  const came = diverting.reduce((sum, { packets }) => sum + Math.max(...packets.map(Number)), 0);
+  const text = `${diverting.length} rules divert to port ${divertPort}, by which ${came} packets have come`;
   const missing = PASSING.filter(
     ({ proto, direction }) =>
       !diverting.some(

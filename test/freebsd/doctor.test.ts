@@ -1,83 +1,122 @@
 import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { freebsdErrno, SystemError } from '../../native-bindings/errno.ts';
-import {
-  IPPROTO_TCP,
-  IPPROTO_UDP,
-  PF_IN,
-  PF_OUT,
-  PF_PASS,
-  PF_RULESET_FILTER,
-} from '../../native-bindings/freebsd/constants.ts';
-import type { PfRuleValues } from '../../native-bindings/freebsd/pf-rule.ts';
+import type { Pf } from '../../native-bindings/freebsd/pf.ts';
+import type { Ingress, Route } from '../../src/address/ingress.ts';
+import { parseNetwork } from '../../src/address/network.ts';
 import { examinePf } from '../../src/checks/examine-freebsd.ts';
-import { defaults, type Settings } from '../../src/config/load.ts';
+import type { Finding } from '../../src/checks/finding.ts';
+import { defaults, loadConfig, type Settings } from '../../src/config/load.ts';
+import { sharedDir } from '../shared.ts';
 import { createFakePf, type FakePf } from './fake-pf.ts';
+import { type Interfaces, loadPfConf } from './pf-conf.ts';
+
+const RULESETS = sharedRulesets();
 
 const settings = defaults();
 const { anchor, divertPort } = settings.freebsd;
 
-/** The rules that pfctl makes of the lines that `pinholed rules` prints: four divert rules. */
-const diverting = [PF_IN, PF_OUT].flatMap((direction) =>
-  [IPPROTO_TCP, IPPROTO_UDP].map(
-    (proto): PfRuleValues => ({
-      ...{ action: PF_PASS, direction, proto, quick: 1, divert: { port: divertPort } },
-    }),
+/** The lines that `pinholed rules` prints, one for each rule that pfctl makes of them. */
+const diverting = ['in', 'out'].flatMap((direction) =>
+  ['tcp', 'udp'].map(
+    (proto) => `pass ${direction} quick on em1 proto ${proto} to any port 5060 divert-to ${divertPort}`,
   ),
 );
 
+/** What an administrator has beside these: all is blocked that is not let pass, and nobody bears an inside address outside. */
+const AROUND = [
+  'block all',
+  'antispoof quick for em1',
+  'pass quick on em0 proto { tcp udp } to any port 5060',
+  'pass in quick on em1 proto udp from { 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 } to any port 1024:65535',
+  'pass out quick on em0',
+];
+const HERE: Interfaces = { em1: { address: '192.168.1.1', network: '192.168.1.0/24' } };
+
 /** pf with these rules in the main ruleset, behind which it steps into these anchors. */
-function pfWith(rules: readonly PfRuleValues[], anchors: readonly string[]): FakePf {
+function pfWith(
+  rules: readonly string[],
+  anchors: readonly string[],
+  around: readonly string[] = AROUND,
+): FakePf {
   const pf = createFakePf();
-  const transaction = pf.begin([{ ruleset: PF_RULESET_FILTER, anchor: '' }]);
-  const [ticket] = transaction.tickets as [number];
-  const add = (rule: PfRuleValues, anchorCall?: string) =>
-    pf.addRule({
-      ...{ anchor: '', ticket, poolTicket: pf.beginAddrs(), rule },
-      ...(anchorCall === undefined ? {} : { anchorCall }),
-    });
-  for (const rule of rules) add(rule);
-  for (const called of anchors) add({ action: PF_PASS }, called);
-  pf.commit(transaction);
+  const lines = [
+    ...around.slice(0, 2),
+    ...rules,
+    ...anchors.map((name) => `anchor "${name}"`),
+    ...around.slice(2),
+  ];
+  loadPfConf(pf, lines.join('\n'), HERE);
   return pf;
 }
 
+const route = (network: string, name: string, kind: Route['kind'] = 'on-link'): Route => ({
+  network: parseNetwork(network)!,
+  interfaces: [name],
+  kind,
+});
+
+/** Telephones behind em1, the world behind em0. */
+const INGRESS: Ingress = {
+  meant: new Map(),
+  loopback: ['lo0'],
+  named: [],
+  routes: [route('192.168.1.0/24', 'em1'), route('0.0.0.0/0', 'em0', 'gateway')],
+  routed: ['em0', 'em1'],
+};
+const KNOWN: Parameters<typeof examinePf>[2] = { ingress: INGRESS, addresses: new Map(), forwarded: [4] };
+
+function found(pf: Pf, changes: Partial<Settings> = {}, known = {}): Finding[] {
+  return examinePf(() => pf, { ...settings, ...changes }, { ...KNOWN, ...known });
+}
+
 /** What is not well, as `level check`. */
-function wrong(pf: FakePf, changes: Partial<Settings> = {}): string[] {
-  return examinePf(() => pf, { ...settings, ...changes }).flatMap(({ level, check, advice }) => {
+function wrong(pf: Pf, changes: Partial<Settings> = {}, known = {}): string[] {
+  return found(pf, changes, known).flatMap(({ level, check, advice }) => {
     assert.equal(advice === '', level === 'ok');
     return level === 'ok' ? [] : [`${level} ${check}`];
   });
 }
 
+/** What pfSense and OPNsense generated, where it is at hand. */
+function sharedRulesets(): { readonly name: string; readonly content: string }[] {
+  const directory = join(sharedDir, 'freebsd/rulesets');
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory).map((name) => ({
+    name,
+    content: readFileSync(join(directory, name), 'utf8'),
+  }));
+}
+
 describe('doctor on FreeBSD, and pf', () => {
   it('finds nothing wrong with what "pinholed rules" prints', () => {
     assert.deepEqual(wrong(pfWith(diverting, [anchor])), []);
-    const any = [{ action: PF_PASS, divert: { port: divertPort } }];
+    const any = [`pass quick to any port 5060 divert-to ${divertPort}`];
     assert.deepEqual(wrong(pfWith(any, [`${anchor}`])), [], 'a rule for all protocols and directions');
   });
 
   it('misses the anchor, and rules that divert', () => {
     assert.deepEqual(wrong(pfWith(diverting, [])), ['fault anchor']);
     assert.deepEqual(wrong(pfWith([], [anchor])), ['fault divert-rule']);
-    const other = diverting.map((rule) => ({ ...rule, divert: { port: divertPort + 1 } }));
+    const other = diverting.map((rule) => rule.replace(/\d+$/, String(divertPort + 1)));
     assert.deepEqual(wrong(pfWith(other, [anchor])), ['fault divert-rule']);
   });
 
   const names = ['TCP that comes in', 'UDP that comes in', 'TCP that goes out', 'UDP that goes out'];
   for (const [index, name] of names.entries()) {
     it(`misses the rule for ${name}`, () => {
-      const found = examinePf(
-        () =>
-          pfWith(
-            diverting.filter((_, at) => at !== index),
-            [anchor],
-          ),
-        settings,
-      ).filter(({ level }) => level !== 'ok');
+      const rules = diverting.filter((_, at) => at !== index);
+      const lacks = found(pfWith(rules, [anchor])).filter(({ level }) => level !== 'ok');
       assert.deepEqual(
-        found.map(({ level, text }) => [level, text]),
-        [['caution', `3 rules divert to port ${divertPort}, none of them ${name}: such SIP passes unread`]],
+        lacks.map(({ level, text }) => [level, text]),
+        [
+          [
+            'caution',
+            `3 rules divert to port ${divertPort}, by which 0 packets have come, none of them ${name}: such SIP passes unread`,
+          ],
+        ],
       );
     });
   }
@@ -97,16 +136,23 @@ describe('doctor on FreeBSD, and pf', () => {
 
   it('says what it did not look at, and why, where pf cannot be opened or asked', () => {
     const failing = (call: string, code: string) =>
-      examinePf(() => {
-        throw new SystemError('freebsd', call, freebsdErrno[code]!, '/dev/pf');
-      }, settings);
+      examinePf(
+        () => {
+          throw new SystemError('freebsd', call, freebsdErrno[code]!, '/dev/pf');
+        },
+        settings,
+        KNOWN,
+      );
     for (const code of ['EACCES', 'EPERM']) {
-      const [found, ...more] = failing('open', code);
+      const [refused, ...more] = failing('open', code);
       assert.deepEqual(
-        [found!.level, found!.check, found!.advice, more],
+        [refused!.level, refused!.check, refused!.advice, more],
         ['unknown', 'pf', 'run it as root', []],
       );
-      assert.match(found!.text, /not looked at are anchor, reassembly, anchor-limit, divert-rule$/);
+      assert.match(
+        refused!.text,
+        /not looked at are anchor, reassembly, anchor-limit, divert-rule, block-quick, .*nat$/,
+      );
     }
     assert.deepEqual(
       failing('open', 'ENOENT').map(({ level }) => level),
@@ -114,4 +160,207 @@ describe('doctor on FreeBSD, and pf', () => {
     );
     assert.match(failing('DIOCGETSTATUSNV', 'ENODEV')[0]!.text, /^pf cannot be asked: .*ENODEV/);
   });
+});
+
+describe('doctor, and what becomes of a call in pf', () => {
+  const text = (pf: Pf, check: string, changes: Partial<Settings> = {}, known = {}) =>
+    found(pf, changes, known)
+      .filter((one) => one.check === check && one.level !== 'ok')
+      .map(({ level, text }) => `${level}: ${text}`)
+      .join('\n');
+  const without = (word: string) => AROUND.filter((line) => !line.startsWith(word));
+
+  it('sees a quick rule before the anchor: one that blocks, one that passes', () => {
+    const block = pfWith([...diverting, 'block in quick on em0 proto udp label "no media"'], [anchor]);
+    assert.deepEqual(wrong(block), ['fault block-quick']);
+    assert.match(
+      text(block, 'block-quick'),
+      /^fault: rule \d+ \("no media"\) of the main ruleset decides about media in on em0 before .* it is blocked/,
+    );
+    const pass = pfWith([...diverting, 'pass in quick on em0 proto udp to any port 10000:60000'], [anchor]);
+    assert.match(text(pass, 'block-quick'), /^caution: .* it passes with and without a pinhole$/);
+    const table = pfWith([...diverting, 'block in quick on em0 from <bogons>'], [anchor]);
+    assert.deepEqual(wrong(table), [], 'a table has some addresses, and not others');
+    const other = pfWith(
+      [...diverting, 'block in quick on em0 proto udp to any port < 1024'.replace('< ', '1:')],
+      [anchor],
+    );
+    assert.deepEqual(wrong(other), []);
+  });
+
+  it('sees the same in anchors that the ruleset steps into', () => {
+    const pf = createFakePf();
+    const nested = [
+      ...AROUND.slice(0, 2),
+      'anchor "site" on em0 {',
+      'block in quick proto udp',
+      '}',
+      ...diverting,
+    ];
+    loadPfConf(pf, [...nested, `anchor "${anchor}"`, ...AROUND.slice(2)].join('\n'), HERE);
+    assert.match(text(pf, 'block-quick'), /^fault: rule 0 of anchor "site" decides/);
+  });
+
+  it('misses a default that blocks', () => {
+    const pf = pfWith(diverting, [anchor], ['pass all', AROUND[1]!, ...AROUND.slice(2)]);
+    assert.deepEqual(wrong(pf), ['caution default-drop']);
+  });
+
+  it('misses what lets out the media that inside hosts send, unless calls open the way', () => {
+    const deaf = pfWith(diverting, [anchor], without('pass in quick on em1'));
+    assert.deepEqual(wrong(deaf), ['fault outbound-media']);
+    assert.match(
+      text(deaf, 'outbound-media'),
+      /is blocked in on em1 by rule 0 of the main ruleset: they hear/,
+    );
+    assert.deepEqual(wrong(deaf, { outbound: true }), []);
+    const mute = pfWith(diverting, [anchor], without('pass out quick on em0'));
+    assert.match(text(mute, 'outbound-media'), /is blocked out on em0/);
+  });
+
+  it('misses antispoof, and says where it cannot know', () => {
+    const open = pfWith(diverting, [anchor], ['block all', '', ...AROUND.slice(2)]);
+    assert.match(text(open, 'antispoof'), /^caution: an inside address may come in on em0/);
+    const urpf = pfWith(
+      ['block in quick from urpf-failed', ...diverting],
+      [anchor],
+      ['block all', '', ...AROUND.slice(2)],
+    );
+    assert.equal(text(urpf, 'antispoof'), '');
+    assert.match(
+      text(pfWith(diverting, [anchor]), 'antispoof', {}, { ingress: null }),
+      /^unknown: no interface/,
+    );
+  });
+
+  it('wants reply-to for each uplink, and uplinks where there are several ways out', () => {
+    const uplinks = [
+      { interface: 'em0', gateway: '203.0.113.1' },
+      { interface: 'em2', gateway: '198.51.100.1' },
+    ];
+    const replying = uplinks.map(
+      ({ interface: name, gateway }) =>
+        `pass in quick on ${name} reply-to (${name} ${gateway}) proto udp to any port 5060`,
+    );
+    const both = pfWith([...replying, ...diverting, 'pass out quick on em2'], [anchor]);
+    assert.equal(text(both, 'reply-to', { uplinks }), '');
+    const half = pfWith(
+      [
+        replying[0]!,
+        'pass in quick on em2 proto udp to any port 5060',
+        ...diverting,
+        'pass out quick on em2',
+      ],
+      [anchor],
+    );
+    assert.match(
+      text(half, 'reply-to', { uplinks }),
+      /^caution: SIP that comes in by em2 is answered by the default route$/,
+    );
+    const routes = [...INGRESS.routes, route('0.0.0.0/0', 'em2', 'gateway')];
+    assert.match(
+      text(both, 'reply-to', {}, { ingress: { ...INGRESS, routes } }),
+      /^caution: there are several ways out \(em0, em2\), and uplinks is not set/,
+    );
+  });
+
+  describe('with nat', () => {
+    const settingsFor = (more: string): Partial<Settings> => {
+      const loaded = loadConfig(
+        `media-ports: [10000-20000]\nnat: [{external: 203.0.113.2, hosts: [192.168.1.10]${more}}]`,
+        'f',
+      );
+      assert.ok('settings' in loaded);
+      return { nat: loaded.settings.nat, mediaPorts: loaded.settings.mediaPorts };
+    };
+    const [pinhole, ruleset] = [settingsFor(''), settingsFor(', translation: ruleset')];
+    const anchors = ['rdr-anchor "pinholed"', 'binat-anchor "pinholed"'];
+    const sip = 'rdr on em0 inet proto udp from any to 203.0.113.2 port 5060 -> 192.168.1.10';
+    const media = (ports: string, host = '192.168.1.10') =>
+      `rdr on em0 inet proto udp from any to 203.0.113.2 port ${ports} -> ${host}`;
+    const withNat = (...lines: readonly string[]) => pfWith([...lines, ...diverting], [anchor]);
+
+    it('finds nothing wrong with what "pinholed rules" prints', () => {
+      assert.deepEqual(wrong(withNat(...anchors, sip), pinhole), []);
+      assert.deepEqual(wrong(withNat(sip, media('10000:20000')), ruleset), []);
+      assert.deepEqual(
+        wrong(withNat('binat on em0 inet from 192.168.1.10 to any -> 203.0.113.2'), ruleset),
+        [],
+      );
+    });
+
+    it('misses the anchors that translate, where pinholes bring their own translation', () => {
+      assert.deepEqual(wrong(withNat(sip), pinhole), ['fault anchor']);
+      assert.match(
+        text(withNat(anchors[0]!, sip), 'anchor', pinhole),
+        /^fault: the ruleset has no binat-anchor "pinholed":/,
+      );
+      assert.deepEqual(wrong(withNat(sip, media('10000:20000')), ruleset), []);
+    });
+
+    it('misses what brings SIP in, and with translation: ruleset media', () => {
+      assert.match(
+        text(withNat(...anchors), 'nat', pinhole),
+        /^caution: no rdr or binat rule brings SIP for 203\.0\.113\.2/,
+      );
+      assert.match(text(withNat(sip, media('10000:15000')), 'nat', ruleset), /^fault: .* \(20000\)/);
+    });
+
+    it("sees a redirect of another host's in the pinholes' way, and SIP for a host that nat: does not have", () => {
+      const other = media('15000:30000', '192.168.1.99');
+      assert.match(
+        text(withNat(sip, other, ...anchors), 'nat', pinhole),
+        /^fault: rule 1 of the main ruleset takes media/,
+      );
+      assert.equal(text(withNat(sip, ...anchors, other), 'nat', pinhole), '');
+      assert.match(
+        text(withNat(sip), 'nat'),
+        /^caution: the ruleset forwards SIP to 192\.168\.1\.10, which nat: does not have/,
+      );
+    });
+  });
+});
+
+describe('doctor, with the rulesets that firewalls generate', {
+  skip: RULESETS.length === 0 ? 'no ../shared' : false,
+}, () => {
+  const firewalls: Interfaces = {
+    igb0: { address: '203.0.113.2', network: '203.0.113.0/24' },
+    igb1: { address: '192.168.1.1', network: '192.168.1.0/24' },
+    igb2: { address: '198.51.100.2', network: '198.51.100.0/24' },
+  };
+  const ingress: Ingress = {
+    ...INGRESS,
+    routes: [route('192.168.1.0/24', 'igb1'), route('0.0.0.0/0', 'igb0', 'gateway')],
+    routed: ['igb0', 'igb1', 'igb2'],
+  };
+  const uplinks = [
+    { interface: 'igb0', gateway: '203.0.113.1' },
+    { interface: 'igb2', gateway: '198.51.100.1' },
+  ];
+
+  for (const { name, content } of RULESETS) {
+    it(name, () => {
+      const pf = createFakePf();
+      loadPfConf(pf, content, firewalls);
+      const all = found(pf, { uplinks }, { ingress });
+      const levelOf = (check: string) => all.filter((one) => one.check === check).map(({ level }) => level);
+      assert.deepEqual(
+        levelOf('block-quick'),
+        ['ok'],
+        'blocks of tables and single hosts keep nobody from the pinholes',
+      );
+      assert.deepEqual(levelOf('outbound-media'), ['ok']);
+      // antispoof of pfSense is not quick, and the quick rule for SIP on the second uplink lets an inside address in.
+      assert.deepEqual(levelOf('antispoof'), [name.startsWith('opn') ? 'ok' : 'caution']);
+      assert.deepEqual(levelOf('default-drop'), ['ok']);
+      assert.match(
+        all
+          .filter(({ check }) => check === 'nat')
+          .map((one) => one.text)
+          .join(),
+        /^the ruleset forwards SIP to 192\.168\.1\.10, which nat: does not have/,
+      );
+    });
+  }
 });

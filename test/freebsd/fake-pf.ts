@@ -157,7 +157,7 @@ export function createFakePf(): FakePf {
       packets: 0n,
     };
     const { action = PF_PASS, rt = 0 } = rule.values;
-    const translates = action !== PF_PASS && rule.anchorCall === '';
+    const translates = action !== PF_PASS && action !== PF_DROP && rule.anchorCall === '';
     if ((translates || rt !== 0) && rule.pool.length === 0) throw failed(call, 'EINVAL', request.anchor);
     if (into.some((one) => identity(one) === identity(rule))) throw failed(call, 'EEXIST', request.anchor);
     if (rule.anchorCall !== '') {
@@ -390,7 +390,7 @@ function readBack({ values, anchorCall, packets }: FakeRule, nr: number): PfRule
     direction: values.direction ?? 0,
     log: values.log ?? 0,
     quick: values.quick ?? 0,
-    ifnot: 0,
+    ifnot: values.ifnot ?? 0,
     keep_state: values.keep_state ?? 0,
     af: values.af ?? 0,
     proto: values.proto ?? 0,

@@ -14,6 +14,8 @@ export interface FilterCheckOptions {
   readonly sipPorts: Ports;
   readonly mediaPorts: Ports;
   readonly inside: readonly Network[];
+  /** Those of them that there are routes to. */
+  readonly routed: readonly Network[];
   /** Calls open the way out, too. */
   readonly outbound: boolean;
   readonly tcpMedia: boolean;
@@ -153,8 +155,8 @@ function checkChain(
     }
     const protocols: readonly Protocol[] = tcpMedia ? ['udp', 'tcp'] : ['udp'];
     const stopped = families.filter((family) => {
-      const from = hook === 'output' ? null : insideOf(family, options);
-      if (hook !== 'output' && from === null) return false;
+      const from = hook === 'output' ? null : options.routed.filter((network) => network.family === family);
+      if (from?.length === 0) return false;
       return protocols.some((protocol) => isStopped(probeOf({ family, protocol, from, inside })));
     });
     if (stopped.length === 0) return [ok('outbound-media', `${name} lets out what inside hosts send`)];

@@ -1,5 +1,16 @@
 /** Port operators of a rule's end (pf.conf(5)): none, `port 5060`, `port 10000:10999` with both ends included. Host order. */
-import { PF_OP_EQ, PF_OP_NONE, PF_OP_RRG } from '../../../native-bindings/freebsd/constants.ts';
+import {
+  PF_OP_EQ,
+  PF_OP_GE,
+  PF_OP_GT,
+  PF_OP_IRG,
+  PF_OP_LE,
+  PF_OP_LT,
+  PF_OP_NE,
+  PF_OP_NONE,
+  PF_OP_RRG,
+  PF_OP_XRG,
+} from '../../../native-bindings/freebsd/constants.ts';
 import type { RuleEnd } from '../../../native-bindings/freebsd/pf-nv.ts';
 
 type Operated = Pick<RuleEnd, 'port' | 'port_op'>;
@@ -23,4 +34,33 @@ export function rangeOf({ port, port_op }: Operated): readonly [first: number, l
 export function onePortOf({ port, port_op }: Operated): number | null | undefined {
   if (port_op === PF_OP_NONE) return null;
   return port_op === PF_OP_EQ ? port[0]! : undefined;
+}
+
+/** Whether a rule with this end is for the port (pf.c, pf_match_port). */
+export function hasPortOf({ port, port_op }: Operated, asked: number): boolean {
+  const [first, last] = port as [number, number];
+  switch (port_op) {
+    case PF_OP_NONE:
+      return true;
+    case PF_OP_EQ:
+      return asked === first;
+    case PF_OP_NE:
+      return asked !== first;
+    case PF_OP_LT:
+      return asked < first;
+    case PF_OP_LE:
+      return asked <= first;
+    case PF_OP_GT:
+      return asked > first;
+    case PF_OP_GE:
+      return asked >= first;
+    case PF_OP_IRG:
+      return first < asked && asked < last;
+    case PF_OP_XRG:
+      return asked < first || asked > last;
+    case PF_OP_RRG:
+      return first <= asked && asked <= last;
+    default:
+      return true;
+  }
 }

@@ -61,15 +61,15 @@ export function readWhole<T>(read: () => T[]): T[] {
   }
 }
 
-/** Every filter rule that a packet can meet, but for those inside the anchor `except`. */
-export function reachableRules(pf: Pf, except: string): RuleInPlace[] {
+/** Every rule of a ruleset (PF_PASS and the like) that a packet can meet, but for those inside the anchor `except`. */
+export function reachableRules(pf: Pf, except: string, ruleset?: number): RuleInPlace[] {
   const found: RuleInPlace[] = [];
   const seen = new Set<string>();
 
   function visit(path: string, depth: number): void {
     if (path === except || path.startsWith(`${except}/`) || seen.has(path) || depth > DEPTH) return;
     seen.add(path);
-    for (const rule of readRules(pf, path)) {
+    for (const rule of readRules(pf, path, ruleset)) {
       found.push({ path, rule });
       for (const called of calledBy(pf, { path, rule })) visit(called, depth + 1);
     }
