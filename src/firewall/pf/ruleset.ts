@@ -80,7 +80,7 @@ export function reachableRules(pf: Pf, except: string, ruleset?: number): RuleIn
 }
 
 /** Paths of the anchors that a rule steps into: none, one, or all that `name/*` stands for now. */
-function calledBy(pf: Pf, { path, rule }: RuleInPlace): string[] {
+export function calledBy(pf: Pf, { path, rule }: RuleInPlace): string[] {
   const { anchorCall } = rule;
   if (anchorCall === '') return [];
   const target = anchorCall.startsWith('/') ? anchorCall.slice(1) : join(path, anchorCall);
