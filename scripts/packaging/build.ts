@@ -1,6 +1,6 @@
 /**
  * Makes installable packages on Linux, of what `npm run build:freebsd` left in build/freebsd:
- * node --import tsx scripts/packaging/build.ts freebsd|opnsense [amd64] [arm64] [--zstd]
+ * node --import tsx scripts/packaging/build.ts freebsd|opnsense|pfsense [amd64] [arm64] [--zstd]
  * They go to build/packages/PRODUCT/NAME-VERSION-ARCHITECTURE.pkg.
  */
 import type { Buffer } from 'node:buffer';
@@ -8,6 +8,7 @@ import { statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { packages as freebsd } from './freebsd.ts';
 import { packages as opnsense } from './opnsense.ts';
+import { packages as pfsense } from './pfsense.ts';
 import { ARCHITECTURES, type Architecture, type PackageDescription, writePackage } from './pkg.ts';
 import { builtExecutable, root } from './program.ts';
 
@@ -17,6 +18,7 @@ const products: Readonly<
 > = {
   freebsd,
   opnsense,
+  pfsense,
 };
 
 const words = process.argv.slice(2);

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { packages as freebsd } from '../../scripts/packaging/freebsd.ts';
 import { packages as opnsense } from '../../scripts/packaging/opnsense.ts';
+import { packages as pfsense } from '../../scripts/packaging/pfsense.ts';
 import { packageArchive, writePackage } from '../../scripts/packaging/pkg.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pinholed-products-'));
@@ -14,7 +15,11 @@ after(() => rmSync(folder, { recursive: true }));
 
 /** What `npm run build:freebsd` makes takes minutes; what stands for it here is packed in the same way. */
 const executable = Buffer.from('#!/bin/sh\nexit 0\n');
-const products = { freebsd: freebsd('amd64', executable), opnsense: opnsense('amd64', executable) };
+const products = {
+  freebsd: freebsd('amd64', executable),
+  opnsense: opnsense('amd64', executable),
+  pfsense: pfsense('amd64', executable),
+};
 
 for (const [product, descriptions] of Object.entries(products))
   describe(`packages for ${product}`, () => {
