@@ -369,7 +369,7 @@ describe('pfSense package: the rules', { skip: withoutPhp }, () => {
   });
 
   it('translations have anchors where pinholes bring their own', () => {
-    const row = [{ external: '203.0.113.2', hosts: '192.168.1.10', translation: 'pinhole' }];
+    const row = [{ external: '203.0.113.2', insidehosts: '192.168.1.10', translation: 'pinhole' }];
     const [none, pinhole, ruleset, observing] = make([
       {},
       { form: { nat: 'list', row } },

@@ -29,9 +29,9 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       ),
       nat: 'list',
       row: [
-        { external: '203.0.113.2', hosts: '192.168.1.10 192.168.1.11', translation: 'pinhole' },
-        { external: 'wan', hosts: '192.168.1.12', translation: 'ruleset' },
-        { external: '', hosts: '', translation: 'pinhole' },
+        { external: '203.0.113.2', insidehosts: '192.168.1.10 192.168.1.11', translation: 'pinhole' },
+        { external: 'wan', insidehosts: '192.168.1.12', translation: 'ruleset' },
+        { external: '', insidehosts: '', translation: 'pinhole' },
       ],
       tcpmedia: 'on',
       outbound: 'on',
@@ -181,8 +181,8 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
         {
           nat: 'list',
           row: [
-            { external: '203.0.113.2', hosts: '192.168.1.10' },
-            { external: 'wan9', hosts: '192.168.1.11' },
+            { external: '203.0.113.2', insidehosts: '192.168.1.10' },
+            { external: 'wan9', insidehosts: '192.168.1.11' },
           ],
         },
         'external1',
@@ -204,7 +204,7 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       {
         peers: base64(`name ${text}`),
         nat: 'list',
-        row: [{ external: text, hosts: text, translation: text }],
+        row: [{ external: text, insidehosts: text, translation: text }],
       },
       { mode: text, position: text, fail: text, siprules: text, nat: text, uplinks: text, loglevel: text },
     ]);

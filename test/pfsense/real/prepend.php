@@ -4,7 +4,7 @@
  * every script by auto_prepend_file.
  */
 error_reporting(E_ALL & ~(E_NOTICE | E_WARNING | E_DEPRECATED));
-ini_set('display_errors', 'stderr');
+ini_set('display_errors', PHP_SAPI === 'cli' ? 'stderr' : '1');
 date_default_timezone_set('UTC');
 umask(0022);
 

@@ -42,8 +42,11 @@ export interface Root {
   reload(): { readonly rules: string; readonly rejected: string | null };
   /** Runs PHP code with pfSense's functions loaded; what it prints. Throws. */
   run(code: string): string;
-  /** The command that runs PHP with these arguments in the root. */
-  command(args: readonly string[]): readonly [program: string, ...args: string[]];
+  /** The command that runs PHP with these arguments in the root; `more` are folders to be seen there, by where they are. */
+  command(
+    args: readonly string[],
+    more?: Readonly<Record<string, string>>,
+  ): readonly [program: string, ...args: string[]];
   remove(): void;
 }
 
@@ -134,8 +137,12 @@ export function createRoot(source: string): Root {
   }
   makeOlder(directory);
 
-  function command(args: readonly string[]): [string, ...string[]] {
-    const binds = BOUND.filter(existsSync).map((path) => `mount --bind ${realpathSync(path)} "$0${path}"`);
+  function command(
+    args: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+  ): [string, ...string[]] {
+    const shared = BOUND.filter((path) => existsSync(path)).map((path) => [realpathSync(path), path]);
+    const binds = [...shared, ...Object.entries(more)].map(([from, to]) => `mount --bind ${from} "$0${to}"`);
     const php = realpathSync('/usr/bin/php');
     const options = ['-d', 'auto_prepend_file=/standin/prepend.php', '-d', `include_path=${INCLUDE_PATH}`];
     const script = `${binds.join(' && ')} && exec chroot "$0" ${php} "$@"`;
