@@ -44,6 +44,8 @@ $tabs = [
 display_top_tabs($tabs);
 ?>
 <form method="post" action="/status_pinholed.php">
+<!-- The first button of a page has the focus: it is not one that closes a call. -->
+<p class="text-right"><button type="submit" class="btn btn-xs btn-info"><i class="fa-solid fa-arrows-rotate icon-embed-btn"></i><?=gettext("Refresh")?></button></p>
 <div id="pinholed-status">
 <?=pinholed_status_page()?>
 </div>
