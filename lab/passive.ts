@@ -78,6 +78,7 @@ function openPacketSocket(): Interceptor {
 }
 
 const path = createDataPath({
+  identity: { machine: '00000001', boot: null },
   ends: { interceptor: openPacketSocket(), firewall },
   inspector: createInspector(() => settings),
   settings: () => settings,
@@ -88,6 +89,6 @@ const path = createDataPath({
   nextOrder: () => null,
   post: () => undefined,
 });
-path.start([]);
+path.start({});
 console.log('pinholes taken up: listening');
 for (;;) path.turn();

@@ -4,15 +4,10 @@ import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
 import type { RefusalReason } from './call/refusal.ts';
 import type { Direction } from './inspector/connections.ts';
-import {
-  type CallRecord,
-  createDecider,
-  endsOf,
-  type MediaWay,
-  type MessageTap,
-} from './inspector/deciding.ts';
+import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
 import { createReader, type Reading } from './inspector/reading.ts';
+import type { CallRecord } from './inspector/record.ts';
 import { createRefusals } from './inspector/refusals.ts';
 import type { InspectorSettings } from './inspector/settings.ts';
 import { type InspectorStats, newStats } from './inspector/stats.ts';
@@ -24,8 +19,9 @@ import type { InterfaceAddresses } from './policy/external.ts';
 import { createPolicy, type Policy } from './policy/policy.ts';
 import type { SipError } from './sip/message.ts';
 
-export type { CallRecord, MediaWay, MessageTap } from './inspector/deciding.ts';
+export type { MediaWay, MessageTap } from './inspector/deciding.ts';
 export type { Inspection } from './inspector/inspection.ts';
+export type { CallRecord } from './inspector/record.ts';
 export type { InspectorSettings } from './inspector/settings.ts';
 export type { InspectorStats } from './inspector/stats.ts';
 
@@ -134,10 +130,11 @@ export function createInspector(
       const call = decider.call(hash);
       return call && { call, held: decider.open.held(hash) };
     },
-    adopt: (records, now) => {
-      decider.adopt(records);
-      return doing(now, decider.tick);
-    },
+    adopt: (records, now) =>
+      doing(now, (work) => {
+        decider.adopt(work, records);
+        decider.tick(work);
+      }),
     directionChanges: reader.directionChanges,
     remember: reader.remember,
     learn: reader.learn,

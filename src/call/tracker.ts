@@ -44,8 +44,8 @@ export interface Tracker {
   /** This side sends media; whether any of it arrives is not known. */
   sent(call: Call, from: Side, now: number): void;
   end(call: Call, reason: EndReason, now: number): Outcome;
-  /** Takes up a call from a journal; false when a leg of its name is there already. */
-  adopt(call: Call): boolean;
+  /** Takes up a call from a journal at `now`; false when a leg of its name is there already. */
+  adopt(call: Call, now: number): boolean;
   /** The call that has been over longest, forgotten now because there are too many; null while there is room. */
   surplus(): Call | null;
   /** Counts all calls anew: who is inside, or of which peer, has changed. */
@@ -484,9 +484,10 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     return null;
   }
 
-  function adopt(call: Call): boolean {
+  function adopt(call: Call, now: number): boolean {
     const legs = byCallId.get(call.callId);
     if (legs?.some((leg) => leg.hash === call.hash)) return false;
+    call.hardDeadline = Math.min(call.hardDeadline, hardDeadline(now));
     call.announced = legs?.[0]?.announced ?? call.announced;
     remember(call);
     nextCount = Math.max(nextCount, callCount(call.hash) + 1);

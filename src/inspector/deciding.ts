@@ -4,7 +4,6 @@ import { type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
-import type { Held } from '../pinhole/table.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
@@ -13,6 +12,7 @@ import { createDeadlines } from './deadlines.ts';
 import type { MessageHappening, PacketEnds } from './happening.ts';
 import { introduce, tellCall, type Work } from './inspection.ts';
 import { createOpener, type Opener } from './opening.ts';
+import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import type { DecidingStats } from './stats.ts';
@@ -23,15 +23,6 @@ import type { DecidingStats } from './stats.ts';
  */
 export type MediaWay = 'came' | 'sent' | 'untold';
 
-/**
- * One call with the pinholes it holds, for a journal: plain data that structured cloning keeps whole. Times are
- * those of the clock the inspector ran on.
- */
-export interface CallRecord {
-  readonly call: Call;
-  readonly held: readonly Held[];
-}
-
 /** Makes changes of messages and of time that passes. What happens, and what is to change, goes into the work at hand. */
 export interface Decider {
   message(work: Work, message: SipMessage, transport: Transport, packet: PacketView): void;
@@ -39,8 +30,8 @@ export interface Decider {
   tick(work: Work): void;
   /** Ends a call on the administrator's word. */
   end(work: Work, call: Call): void;
-  /** Takes up calls from a journal. */
-  adopt(records: readonly CallRecord[]): void;
+  /** Takes up calls from a journal, with those of their pinholes that the settings let be. */
+  adopt(work: Work, records: readonly CallRecord[]): void;
   /** The external addresses have changed: what was opened for one that is gone closes, what was refused opens. */
   renumber(work: Work): void;
   /** Who is inside, or of which peer, has changed. */
@@ -215,11 +206,11 @@ export function createDecider(
     }
   }
 
-  function adopt(records: readonly CallRecord[]): void {
+  function adopt(work: Work, records: readonly CallRecord[]): void {
     for (const { call, held } of records) {
-      if (!tracker.adopt(call)) continue;
+      if (!tracker.adopt(call, work.now)) continue;
       byHash.set(call.hash, call);
-      opener.adopt(call, held);
+      opener.adopt(work, call, held);
       schedule(call);
     }
   }

@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
-import type { Call } from '../call/call.ts';
+import { type Call, otherSide } from '../call/call.ts';
+import type { Refusal } from '../call/refusal.ts';
 import { type StreamSettings, wantedStreams } from '../call/streams.ts';
 import type { Departure, Wanted } from '../call/wanted.ts';
 import { createClaims } from '../pinhole/claims.ts';
@@ -16,7 +17,7 @@ import type { Policy } from '../policy/policy.ts';
 import { type CallName, nameOf, type PinholeHappening } from './happening.ts';
 import { introduce, type Work } from './inspection.ts';
 import type { Refusals } from './refusals.ts';
-import { type InspectorSettings, mediaSettings } from './settings.ts';
+import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import { createWaitingList } from './waiting.ts';
 
 /** Which pinholes calls hold. What is opened, closed and refused goes into the work at hand. Times are in ms. */
@@ -32,8 +33,8 @@ export interface Opener {
   close(work: Work, call: Call, departure: Departure): void;
   /** The call waits for no port any more. */
   leaveQueue(call: Call): void;
-  /** Takes up what a call held, from a journal. */
-  adopt(call: Call, held: readonly Held[]): void;
+  /** Takes up what a call held, from a journal, as far as it may be open by the present settings. */
+  adopt(work: Work, call: Call, held: readonly Held[]): void;
   /** When `expire` is due next; Infinity never. */
   deadline(call: Call): number;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
@@ -59,6 +60,13 @@ export function createOpener(
   }));
   /** Calls that were refused a port of an external address, until it is free. */
   const queue = createWaitingList<Call>();
+
+  /** Whether the settings let anybody send to some port. */
+  const isAnyMeant = derived(settings, (general) =>
+    [general, ...general.peers].some(
+      ({ earlyMediaSource, mediaSource }) => earlyMediaSource === 'any' || mediaSource === 'any',
+    ),
+  );
 
   function settingsWith(peer: Address): StreamSettings {
     return mediaSettings(settings(), policy().peerOf(peer));
@@ -105,6 +113,24 @@ export function createOpener(
     return entries;
   }
 
+  function adopt(work: Work, call: Call, held: readonly Held[]): void {
+    const { review } = policy();
+    const kept = held.slice(0, settings().caps.pinholesPerCall).filter(({ pinhole, slot }) => {
+      const side = slot.startsWith('0') ? 0 : 1;
+      const refused =
+        review(pinhole, call.parties[side], call.parties[otherSide(side)]) ?? anySource(pinhole);
+      if (refused !== null) refusals.tell(work, call, refused, work.now);
+      return refused === null;
+    });
+    table.adopt(call.hash, kept);
+  }
+
+  /** Where nobody may be sent to by everybody. */
+  function anySource({ id, sources }: Pinhole): Refusal | null {
+    if (sources !== 'any' || isAnyMeant()) return null;
+    return { reason: 'no-source', detail: `${id}, held from before` };
+  }
+
   function take(work: Work, call: Call, { change, events, freed }: TableResult): void {
     if (events.length > 0) {
       introduce(work, call);
@@ -121,7 +147,7 @@ export function createOpener(
     close: (work, call, departure) =>
       take(work, call, table.replace(call.hash, [], NO_SLOTS, departure, work.now)),
     leaveQueue: queue.leave,
-    adopt: (call, held) => table.adopt(call.hash, held),
+    adopt,
     deadline: (call) => table.deadline(call.hash),
     traffic: table.traffic,
     holdings: table.holdings,

@@ -13,7 +13,7 @@ export interface Pinhole extends Opening {
   readonly label: string;
 }
 
-const KINDS: Readonly<Record<MediaKind, true>> = {
+export const KINDS: Readonly<Record<MediaKind, true>> = {
   rtp: true,
   rtcp: true,
   'rtp+rtcp': true,

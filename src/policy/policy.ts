@@ -28,6 +28,11 @@ export interface PolicySettings {
 export interface Policy {
   /** The pinhole for a wanted transport of the call named `hash`, or why there is none. */
   decide(wanted: Wanted, hash: string): Pinhole | Refusal;
+  /**
+   * What keeps a pinhole that was decided elsewhere, or by other settings, from being open; null when nothing does. `owner`:
+   * the signalling address of the party that announced it; `peer`: of the other.
+   */
+  review(pinhole: Pinhole, owner: Address, peer: Address): Refusal | null;
   isInside(address: Address): boolean;
   /** Whether packets still come to this pinhole as they did when it was decided. */
   isPresent(pinhole: Pinhole): boolean;
@@ -102,8 +107,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
     const mediaPorts = peerOf(wanted.peer)?.mediaPorts ?? settings.mediaPorts;
     if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
-    const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
-    if (denied !== undefined) return refused('denied-port', wanted);
+    if (isDenied(ports)) return refused('denied-port', wanted);
     if (!isInside(wanted.peer) && !isAllowed(wanted.peer)) {
       return refused('peer-not-allowed', wanted, `from ${wanted.peer}`);
     }
@@ -126,8 +130,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     }
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
     if (ports[0] < LOWEST_OUTSIDE_PORT) return refused('port-out-of-range', wanted);
-    const denied = settings.deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
-    if (denied !== undefined) return refused('denied-port', wanted);
+    if (isDenied(ports)) return refused('denied-port', wanted);
     if (!isAllowed(owner)) return refused('peer-not-allowed', wanted, `from ${owner}`);
     const announced = wanted.sources === 'any' ? [] : wanted.sources;
     const sources = sendersOf(peer, announced).filter((source) => familyOf(source) === familyOf(address));
@@ -161,6 +164,50 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     return [...new Set([...possible, ...hosts.flatMap((some) => some ?? [])])].sort();
   }
 
+  function review(pinhole: Pinhole, owner: Address, peer: Address): Refusal | null {
+    const reason =
+      pinhole.direction === 'in' ? faultOfWayIn(pinhole, peer) : faultOfWayOut(pinhole, owner, peer);
+    return reason === null ? null : { reason, detail: `${pinhole.id}, held from before` };
+  }
+
+  function faultOfWayIn(pinhole: Pinhole, peer: Address): RefusalReason | null {
+    const { address, ports, sources } = pinhole;
+    if (!isInside(address) && !isMediaHost(address)) return 'not-inside';
+    const allowed = [settings, ...settings.peers].map(({ mediaPorts }) => mediaPorts ?? settings.mediaPorts);
+    if (!allowed.some((ranges) => covered(ports, ranges))) return 'port-out-of-range';
+    if (!isInside(peer) && !isAllowed(peer)) return 'peer-not-allowed';
+    return faultOf(pinhole, sources === 'any' || sources.every(isPossibleSource));
+  }
+
+  function faultOfWayOut(pinhole: Pinhole, owner: Address, peer: Address): RefusalReason | null {
+    const { address, ports, sources } = pinhole;
+    if (!settings.outbound || !isInside(peer)) return 'not-inside';
+    if (isInside(address) || externals.isExternal(address)) return 'not-inside';
+    if (ports[0] < LOWEST_OUTSIDE_PORT) return 'port-out-of-range';
+    if (!isAllowed(owner)) return 'peer-not-allowed';
+    return faultOf(
+      pinhole,
+      sources !== 'any' && sources.every((source) => isInside(source) || isMediaHost(source)),
+    );
+  }
+
+  /** What holds for both ways. An address of an interface is not known at first, and seen to later. */
+  function faultOf(pinhole: Pinhole, hasSources: boolean): RefusalReason | null {
+    const { address, ports, protocol, sources, translation } = pinhole;
+    if (UNUSABLE(address)) return 'unusable-address';
+    if (translation !== null && translation.interface === null && !isPresent(pinhole))
+      return 'foreign-address';
+    if (protocol === 'tcp' && !settings.tcpMedia) return 'tcp-media';
+    if (isDenied(ports)) return 'denied-port';
+    if (!hasSources) return 'no-source';
+    const strangers = sources === 'any' ? [] : sources.filter((one) => familyOf(one) !== familyOf(address));
+    return sources.length === 0 || strangers.length > 0 ? 'no-source' : null;
+  }
+
+  function isDenied(ports: PortRange): boolean {
+    return settings.deniedPorts.some(([first, last]) => first <= ports[1] && ports[0] <= last);
+  }
+
   function isPresent({ translation, address, sources, direction }: Pinhole): boolean {
     if (translation === null) return true;
     if (direction === 'in') return externals.isPresent(translation, address);
@@ -170,7 +217,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
   const isOpenable = (address: Address) =>
     isInside(address) || isMediaHost(address) || externals.isExternal(address);
 
-  return { decide, isInside, isOpenable, peerOf, isPresent };
+  return { decide, review, isInside, isOpenable, peerOf, isPresent };
 }
 
 /** Media is not sent to ports of services (RFC 6335 section 6). */

@@ -53,6 +53,7 @@ function daemonHistory(file: string): History {
   const model = createModelFirewall();
   const reader = createPacketReader({ maxBytes: settings.caps.reassemblyBytes });
   const path = createDataPath({
+    identity: { machine: '00000001', boot: null },
     ends: {
       interceptor: {
         receive: () => {

@@ -75,6 +75,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   const nameOf = ({ id }: Pinhole) => id;
   const filler = udpPacket(alice, bob, '\r\n\r\n');
   const path = createDataPath({
+    identity: { machine: '00000001', boot: null },
     ends: {
       interceptor: {
         receive: () => {
@@ -103,7 +104,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       posted.push(serialize(report));
     },
   });
-  path.start([]);
+  path.start({});
 
   function turn(): void {
     const before = { released, looked, at: performance.now() };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { deserialize, serialize } from 'node:v8';
-import { type CallRecord, createInspector, type Inspector } from '../../src/inspector.ts';
+import { readRecord, type Scribe, writeCall } from '../../src/inspector/record.ts';
+import { createInspector, type Inspector } from '../../src/inspector.ts';
 import { udpPacket } from '../packets.ts';
 import { type Host, host, type Message, sdp, settingsWith, sip } from '../scene.ts';
 
@@ -92,9 +92,14 @@ function play(steps: readonly Step[], cut: number | null): string[][] {
 }
 
 function restarted(before: Inspector, now: number): Inspector {
-  const journal = [...before.calls()].map((call) => serialize(before.dump(call.hash)));
+  const scribe: Scribe = { machine: '0a0b0c0d', boot: null, now: () => now, wall: () => 1.7e12 };
+  const journal = [...before.calls()].map((call) => writeCall(before.dump(call.hash)!, scribe));
   const next = createInspector(() => settings);
-  for (const record of journal) next.adopt([deserialize(record) as CallRecord], now);
+  for (const bytes of journal) {
+    const read = readRecord(bytes, scribe);
+    assert.equal(read.what, 'call');
+    if (read.what === 'call') next.adopt([read.record], now);
+  }
   return next;
 }
 

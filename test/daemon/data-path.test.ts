@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Call } from '../../src/call/call.ts';
-import { callHash } from '../../src/call/call.ts';
 import type { Settings } from '../../src/config/load.ts';
 import type { AtHand, Inheritance } from '../../src/daemon/data-path/at-hand.ts';
 import { BEAT, createDataPath } from '../../src/daemon/data-path/data-path.ts';
@@ -13,6 +12,7 @@ import { InterceptError } from '../../src/intercept/interceptor.ts';
 import { fingerprintOf } from '../../src/packet/fingerprint.ts';
 import {
   busy,
+  callOf,
   changeOf,
   createClockDouble,
   createFirewallDouble,
@@ -51,6 +51,7 @@ function setUp(changes: Partial<Settings> = {}, more: More = {}) {
       settings = next;
     },
     clock: clock.now,
+    identity: { machine: '00000001', boot: null },
     pause(ms) {
       clock.pass(ms);
       more.pause?.();
@@ -71,44 +72,6 @@ function batches(reports: readonly Report[]): Batch[] {
 
 function notes(reports: readonly Report[]): string[] {
   return batches(reports).flatMap((batch) => batch.notes.map(({ text }) => text));
-}
-
-function callOf(callId: string): Call {
-  return {
-    hash: callHash(callId, 0),
-    callId,
-    fromTag: 'tag',
-    parties: ['198.51.100.1', '192.0.2.10'],
-    also: [[], []],
-    from: 'sip:a@example.org',
-    to: 'sip:b@example.org',
-    startedAt: 0,
-    state: 'calling',
-    endReason: null,
-    endStatus: 0,
-    answeredAt: null,
-    endedAt: null,
-    invite: null,
-    inviteCseq: 1,
-    dialogs: [],
-    pastTags: [],
-    transactions: [],
-    strays: [],
-    announced: [],
-    acknowledges: false,
-    cancelled: false,
-    earlyOver: false,
-    inviteExpires: Number.POSITIVE_INFINITY,
-    signallingDeadline: Number.POSITIVE_INFINITY,
-    sessionDeadline: Number.POSITIVE_INFINITY,
-    hardDeadline: Number.POSITIVE_INFINITY,
-    mediaAt: 0,
-    heardAt: Number.NEGATIVE_INFINITY,
-    ownAt: 0,
-    untoldAt: Number.NEGATIVE_INFINITY,
-    held: false,
-    idle: false,
-  };
 }
 
 const REFUSED: Happening = {
@@ -224,7 +187,7 @@ describe('data path: what a data path dies of', () => {
     );
     inspector.on('fatal', () => assert.fail('it was read'));
     inspector.opens('invite', 4000);
-    path.start([]);
+    path.start({});
     assert.deepEqual(log, ['release fatal']);
     source.arrive('fatal', 'other');
     path.turn();
@@ -247,7 +210,7 @@ describe('data path: what a data path dies of', () => {
     const culprit = { packet: { bytes: Buffer.from('fatal'), handle: 0 }, released: true };
     const inheritance = { culprit, unread: [], remembered: new Set<string>(), deaths: 1 };
     const { path, log } = setUp({}, { inheritance });
-    path.start([]);
+    path.start({});
     assert.deepEqual(log, []);
   });
 });
@@ -707,7 +670,7 @@ describe('data path: start', () => {
     const { path, filter, log, post, clock } = setUp();
     const call = record('a', 4000, 4002);
     filter.model.commit({ open: [call.held[0]!.pinhole, pinhole(9000)], close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     assert.deepEqual(log, ['commit +[4002] -[]', 'commit +[] -[9000]']);
     assert.deepEqual(
       filter.model.list().map(({ ports }) => ports[0]),
@@ -732,7 +695,7 @@ describe('data path: start', () => {
     const call = record('a', 4000);
     const late = answered(call);
     filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 1, removed: 0 });
     clock.pass(299_000);
     post.orders.push({ type: 'traffic', seen: [[late.id, 'came']] });
@@ -756,7 +719,7 @@ describe('data path: start', () => {
     const call = record('a', 4000);
     const late = answered(call);
     filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     clock.pass(299_000);
     post.orders.push({ type: 'traffic', seen: [[late.id, 'sent']] });
     path.turn();
@@ -769,7 +732,7 @@ describe('data path: start', () => {
     const { path, source, inspector, filter, clock, post } = setUp();
     const call = record('a');
     filter.model.commit({ open: [answered(call)], close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     inspector.on('bye', () => ({
       events: [{ type: 'call', what: 'ended', leg: legOf(call.call), at: clock.now() }],
     }));
@@ -788,7 +751,7 @@ describe('data path: start', () => {
     const call = record('a', 4000);
     const late = answered(call);
     filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     inspector.opens('200', 4010);
     source.arrive('200');
     path.turn();
@@ -805,7 +768,7 @@ describe('data path: start', () => {
     const { path, filter } = setUp();
     const call = record('a');
     filter.model.commit({ open: [answered(call)], close: [] });
-    path.start([{ ...call, call: { ...call.call, state: 'ended' } }]);
+    path.start({ calls: [{ ...call, call: { ...call.call, state: 'ended' } }] });
     assert.deepEqual(filter.model.list(), []);
   });
 
@@ -813,7 +776,7 @@ describe('data path: start', () => {
     const { path, filter, log } = setUp();
     const call = record('a', 4000);
     filter.model.commit({ open: call.held.map((one) => one.pinhole), close: [] });
-    path.start([call]);
+    path.start({ calls: [call] });
     assert.deepEqual(log, []);
   });
 
@@ -821,7 +784,7 @@ describe('data path: start', () => {
     const { path, filter } = setUp();
     filter.model.commit({ open: [pinhole(4000, '00000000000000ff')], close: [] });
     const call = record('a', 4000);
-    path.start([call]);
+    path.start({ calls: [call] });
     assert.deepEqual(filter.model.list(), [call.held[0]!.pinhole]);
   });
 
@@ -832,7 +795,7 @@ describe('data path: start', () => {
       if (records[0]!.call.callId === 'bad') throw new TypeError('dialogs is not iterable');
       return adopt(records, now);
     };
-    path.start([record('bad', 5000), record('good', 4000)]);
+    path.start({ calls: [record('bad', 5000), record('good', 4000)] });
     assert.deepEqual(
       filter.model.list().map(({ ports }) => ports[0]),
       [4000],
@@ -843,6 +806,6 @@ describe('data path: start', () => {
   it('fails when the filter cannot be made right', () => {
     const { path, filter } = setUp();
     filter.control.refuse = new FirewallError('no', 'EPERM');
-    assert.throws(() => path.start([record('a', 4000)]), FirewallError);
+    assert.throws(() => path.start({ calls: [record('a', 4000)] }), FirewallError);
   });
 });

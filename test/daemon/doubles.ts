@@ -1,5 +1,5 @@
 import type { Ingress } from '../../src/address/ingress.ts';
-import type { Call } from '../../src/call/call.ts';
+import { type Call, callHash } from '../../src/call/call.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import type { Order, Report } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
@@ -97,6 +97,45 @@ function portsOf(pinholes: readonly Pinhole[]): string {
 }
 
 /** What an inspector double does about one packet or deadline. */
+/** A call of which nothing is known but its first request. */
+export function callOf(callId: string): Call {
+  return {
+    hash: callHash(callId, 0),
+    callId,
+    fromTag: 'tag',
+    parties: ['198.51.100.1', '192.0.2.10'],
+    also: [[], []],
+    from: 'sip:a@example.org',
+    to: 'sip:b@example.org',
+    startedAt: 0,
+    state: 'calling',
+    endReason: null,
+    endStatus: 0,
+    answeredAt: null,
+    endedAt: null,
+    invite: null,
+    inviteCseq: 1,
+    dialogs: [],
+    pastTags: [],
+    transactions: [],
+    strays: [],
+    announced: [],
+    acknowledges: false,
+    cancelled: false,
+    earlyOver: false,
+    inviteExpires: Number.POSITIVE_INFINITY,
+    signallingDeadline: Number.POSITIVE_INFINITY,
+    sessionDeadline: Number.POSITIVE_INFINITY,
+    hardDeadline: Number.POSITIVE_INFINITY,
+    mediaAt: 0,
+    heardAt: Number.NEGATIVE_INFINITY,
+    ownAt: 0,
+    untoldAt: Number.NEGATIVE_INFINITY,
+    held: false,
+    idle: false,
+  };
+}
+
 export type Script = Partial<Inspection>;
 
 /** Answers with what the script has for a packet's text; keeps the set of pinholes that it has asked for. */
@@ -129,7 +168,7 @@ export function createInspectorDouble() {
     renumber: () => inspection({}),
     dump: (hash) => {
       const call = adopted.find((one) => one.call.hash === hash)?.call;
-      return { call: call ?? ({ hash, endedAt: null } as unknown as Call), held: [] };
+      return { call: call ?? { ...callOf('forgotten'), hash }, held: [] };
     },
     adopt: (records) => {
       adopted.push(...records);

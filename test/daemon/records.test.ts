@@ -1,19 +1,46 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { serialize } from 'node:v8';
 import { readRecords } from '../../src/daemon/data-path/records.ts';
-import { directionEntry } from '../../src/daemon/journal/records.ts';
-import { pinhole } from './doubles.ts';
+import { callEntry, directionEntry } from '../../src/daemon/journal/records.ts';
+import type { Scribe } from '../../src/inspector/record.ts';
+import { openingId } from '../../src/pinhole/opening.ts';
+import type { Pinhole } from '../../src/pinhole/pinhole.ts';
+import { createScene, host, sdp, sip } from '../scene.ts';
 
-const record = (...ports: number[]) =>
-  serialize({ call: { hash: 'aa' }, held: ports.map((port) => ({ pinhole: pinhole(port) })) });
+const scribe: Scribe = { machine: '0a0b0c0d', boot: null, now: () => 1_000_000, wall: () => 1.7e12 };
+const phone = host('192.0.2.10');
+const pbx = host('198.51.100.20');
+
+/** A call with a pinhole towards the phone for each of these ports. */
+function record(...ports: number[]): Uint8Array {
+  const scene = createScene();
+  scene.send(phone, pbx, sip('INVITE', { body: sdp(phone.address, ports) }));
+  const [call] = scene.inspector.calls();
+  return callEntry(scene.inspector.dump(call!.hash)!, { ...scribe, now: () => scene.now }).bytes;
+}
+
+function pinhole(port: number): Pinhole {
+  const opening = {
+    direction: 'in' as const,
+    protocol: 'udp' as const,
+    sources: [pbx.address],
+    sourcePort: null,
+    address: phone.address,
+    ports: [port, port + 1] as const,
+    translation: null,
+  };
+  return { ...opening, id: openingId(opening), kind: null, media: '', label: '' };
+}
+
 const portsOf = (records: ReturnType<typeof readRecords>) =>
   records.calls.map(({ held }) => held.map((one) => one.pinhole.ports[0]));
 
 describe('records of a journal', () => {
   it('are taken as they are, without asking the packet filter, when all of it could be read', () => {
     const journal = [{ bytes: record(4000, 4002), doubtful: false }];
-    assert.deepEqual(portsOf(readRecords(journal, () => assert.fail('it was asked'))), [[4000, 4002]]);
+    const read = readRecords(journal, () => assert.fail('it was asked'), scribe);
+    assert.deepEqual(portsOf(read), [[4000, 4002]]);
+    assert.equal(read.refused, null);
   });
 
   it('open nothing again that the packet filter has closed, where a later version may be missing', () => {
@@ -21,7 +48,7 @@ describe('records of a journal', () => {
       { bytes: record(4000, 4002), doubtful: true },
       { bytes: record(4010), doubtful: false },
     ];
-    assert.deepEqual(portsOf(readRecords(journal, () => [pinhole(4002)])), [[4002], [4010]]);
+    assert.deepEqual(portsOf(readRecords(journal, () => [pinhole(4002)], scribe)), [[4002], [4010]]);
   });
 
   it('of connections are taken but for those that ended, or may have', () => {
@@ -31,20 +58,25 @@ describe('records of a journal', () => {
       destination: '203.0.113.5',
       destinationPort: 5060,
     };
-    const opened = directionEntry({ what: 'opened', direction }, 1).bytes;
-    const closed = directionEntry({ what: 'closed', direction }, 2).bytes;
+    const opened = directionEntry({ direction, closed: false }, scribe);
+    const closed = directionEntry({ direction, closed: true }, scribe);
+    assert.equal(opened.hash, closed.hash);
+    assert.deepEqual([opened.endedAt, closed.endedAt], [null, scribe.now()]);
     const read = (bytes: Uint8Array, doubtful: boolean) =>
-      readRecords([{ bytes, doubtful }], () => []).directions;
-    assert.deepEqual(read(opened, false), [direction]);
-    assert.deepEqual(read(closed, false), []);
-    assert.deepEqual(read(opened, true), []);
+      readRecords([{ bytes, doubtful }], () => [], scribe).directions;
+    assert.deepEqual(read(opened.bytes, false), [direction]);
+    assert.deepEqual(read(closed.bytes, false), []);
+    assert.deepEqual(read(opened.bytes, true), []);
   });
 
-  it('are left out when they are no records', () => {
-    const journal = [{ bytes: Buffer.from('nonsense'), doubtful: false }];
+  it('are left out by name when they are no records', () => {
+    const journal = [
+      { bytes: Buffer.from('nonsense'), doubtful: false },
+      { bytes: Buffer.from('{"pinholed":2}'), doubtful: false },
+    ];
     assert.deepEqual(
-      readRecords(journal, () => []),
-      { calls: [], directions: [] },
+      readRecords(journal, () => [], scribe),
+      { calls: [], directions: [], refused: '2 records are not taken up; the first: it is no record' },
     );
   });
 });

@@ -11,6 +11,7 @@ export const LEAVES: readonly string[] = [
   'src/printable.ts',
   'src/reason.ts',
   'src/scan.ts',
+  'src/shape.ts',
   'src/version.ts',
 ];
 
@@ -27,6 +28,7 @@ export const ROOMS: readonly Room[] = [
   { path: 'src/printable.ts', imports: [] },
   { path: 'src/reason.ts', imports: [] },
   { path: 'src/scan.ts', imports: [] },
+  { path: 'src/shape.ts', imports: [] },
   { path: 'src/version.ts', imports: [] },
   { path: 'src/packet', imports: [] },
   { path: 'src/sip', imports: [] },

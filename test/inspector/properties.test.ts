@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { type CallRecord, readRecord, writeCall } from '../../src/inspector/record.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import { ipPacket, tcpPacket, udpPacket } from '../packets.ts';
 import { createScene, type Host, host, networks, sdp, settingsWith, sip } from '../scene.ts';
@@ -18,6 +19,18 @@ function picture(inspector: Inspector) {
       .sort(),
     messages: inspector.stats.messages.tcp,
   };
+}
+
+/** The calls of an inspector, written by one machine at `now` and read by another, whose clock says `then` meanwhile. */
+function handedOver(inspector: Inspector, now: number, then: number): CallRecord[] {
+  const wall = () => 1.7e12;
+  const writer = { machine: '0000000a', boot: 'one', now: () => now, wall };
+  const reader = { machine: '0000000b', boot: 'other', now: () => then, wall };
+  return [...inspector.calls()].map((call) => {
+    const read = readRecord(writeCall(inspector.dump(call.hash)!, writer), reader);
+    assert.equal(read.what, 'call', 'why' in read ? read.why : '');
+    return (read as Extract<typeof read, { what: 'call' }>).record;
+  });
 }
 
 describe('a TCP stream', () => {
@@ -334,34 +347,39 @@ describe('any conversation', () => {
 
   test('a journal taken at any moment and taken up again goes on as if nothing had happened', () => {
     fc.assert(
-      fc.property(conversation(12), fc.array(step, { maxLength: 12 }), (all, second) => {
-        // What an outside party names at inside hosts in a Call-ID without a call is in no journal.
-        const first = all.map((one) =>
-          !one.from.address.startsWith('192.0.2.') && one.body.includes('192.0.2.')
-            ? { ...one, body: '' }
-            : one,
-        );
-        const scene = play(first);
-        const records = structuredClone(
-          [...scene.inspector.calls()].map((call) => scene.inspector.dump(call.hash)!),
-        );
-        const settings = settingsWith({ inside: networks('192.0.2.0/24'), mediaHosts });
-        const restarted = createInspector(() => settings);
-        let now = scene.now;
-        restarted.adopt(records, now);
-        assert.deepEqual(picture(restarted).pinholes, picture(scene.inspector).pinholes);
-        for (const one of second) {
-          now += one.wait + 1;
-          const { callId, cseq, fromTag, toTag } = one;
-          const text = sip(one.start, { callId, cseq, body: one.body, from: fromTag, to: toTag });
-          const packet = udpPacket(one.from, one.to, text);
-          for (const inspector of [scene.inspector, restarted]) {
-            inspector.tick(now);
-            inspector.inspect(packet, now);
+      fc.property(
+        conversation(12),
+        fc.array(step, { maxLength: 12 }),
+        pick(0, -900_000, 7e9),
+        (all, second, apart) => {
+          // What an outside party names at inside hosts in a Call-ID without a call is in no journal.
+          const first = all.map((one) =>
+            !one.from.address.startsWith('192.0.2.') && one.body.includes('192.0.2.')
+              ? { ...one, body: '' }
+              : one,
+          );
+          const scene = play(first);
+          const settings = settingsWith({ inside: networks('192.0.2.0/24'), mediaHosts });
+          const restarted = createInspector(() => settings);
+          let now = scene.now;
+          restarted.adopt(handedOver(scene.inspector, now, now + apart), now + apart);
+          assert.deepEqual(picture(restarted).pinholes, picture(scene.inspector).pinholes);
+          for (const one of second) {
+            now += one.wait + 1;
+            const { callId, cseq, fromTag, toTag } = one;
+            const text = sip(one.start, { callId, cseq, body: one.body, from: fromTag, to: toTag });
+            const packet = udpPacket(one.from, one.to, text);
+            for (const [inspector, at] of [
+              [scene.inspector, now],
+              [restarted, now + apart],
+            ] as const) {
+              inspector.tick(at);
+              inspector.inspect(packet, at);
+            }
           }
-        }
-        assert.deepEqual(picture(restarted), picture(scene.inspector));
-      }),
+          assert.deepEqual(picture(restarted), picture(scene.inspector));
+        },
+      ),
       { numRuns: 500 },
     );
   });

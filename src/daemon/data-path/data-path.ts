@@ -1,8 +1,8 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Settings } from '../../config/schema.ts';
-import type { Direction } from '../../inspector/connections.ts';
-import type { CallRecord, Inspection, Inspector } from '../../inspector.ts';
+import type { Scribe } from '../../inspector/record.ts';
+import type { Inspection, Inspector } from '../../inspector.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order, Report } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
@@ -12,6 +12,7 @@ import { createFilterKeeper } from './filter-keeper.ts';
 import { createKnownCalls } from './known-calls.ts';
 import { createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
+import type { Records } from './records.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
 export interface DataPathDeps {
@@ -21,6 +22,8 @@ export interface DataPathDeps {
   readonly changeSettings: (settings: Settings) => void;
   /** ms of a clock that never runs backwards. */
   readonly clock: () => number;
+  /** Who writes the records of the journal. */
+  readonly identity: Pick<Scribe, 'machine' | 'boot'>;
   /** Sleeps, blocking the thread. */
   readonly pause: (ms: number) => void;
   /** Tells the supervisor that the loop is alive. */
@@ -39,15 +42,9 @@ export interface DataPath {
   /**
    * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
    * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known; `addresses`:
-   * those of interfaces that stand for inside hosts; `directions`: those of TCP connections that are read on
-   * wherever they are.
+   * those of interfaces that stand for inside hosts.
    */
-  start(
-    records: readonly CallRecord[],
-    ingress?: Ingress | null,
-    addresses?: InterfaceAddresses,
-    directions?: readonly Direction[],
-  ): void;
+  start(journal: Partial<Records>, ingress?: Ingress | null, addresses?: InterfaceAddresses): void;
   /**
    * One turn: waits for packets, for at most a tenth of a second; passes those at hand; does what is due. False
    * once it was told to stop. Throws InterceptError when there is no more to be had from the interceptor.
@@ -78,7 +75,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const beat = paced(deps.beat);
   const known = createKnownCalls(() => settings().caps.calls + settings().caps.history);
   const outbox = createOutbox({
-    ...{ inspector, clock, post, counters, known, backlog: deps.backlog },
+    ...{ inspector, post, counters, known, backlog: deps.backlog },
+    scribe: { ...deps.identity, now: clock, wall: Date.now },
     most: () => settings().caps.backlog,
   });
   let stopped = false;
@@ -119,7 +117,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   function afterwards({ change, events }: Inspection, at: number, deadline: boolean): void {
     try {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
-      outbox.follow(inspector.directionChanges(), at);
+      outbox.follow(inspector.directionChanges());
       if (events.length === 0) return;
       outbox.note(events, at, deadline);
       filter.note(events);
@@ -147,13 +145,13 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function start(
-    records: readonly CallRecord[],
+    { calls: records = [], directions = [], refused = null }: Partial<Records>,
     found: Ingress | null = null,
     addresses: InterfaceAddresses = {},
-    directions: readonly Direction[] = [],
   ): void {
     passage.passCulprit();
     passage.learn(found);
+    if (refused !== null) outbox.say('warn', `journal: ${refused}`);
     inspector.remember(directions, clock());
     filter.takeLeftovers(records);
     let calls = 0;

@@ -9,6 +9,7 @@ import type { PlatformModule } from '../platform/platform.ts';
 import type { HandedDown } from '../process/handed-down.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
+import { identify } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
 import { createDataPath } from './data-path.ts';
 import { readRecords } from './records.ts';
@@ -45,6 +46,7 @@ async function runThread(data: ThreadData): Promise<void> {
   };
   try {
     const libc = await loadLibc();
+    const identity = identify();
     let settings = data.settings;
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
     const platform = await openPlatform(settings);
@@ -70,6 +72,7 @@ async function runThread(data: ThreadData): Promise<void> {
         settings = next;
       },
       clock,
+      identity,
       pause,
       beat: () => {
         if (!supervised || heartbeat?.beat() !== false) return;
@@ -80,8 +83,12 @@ async function runThread(data: ThreadData): Promise<void> {
       post,
       backlog: () => posted - Atomics.load(data.taken, 0),
     });
-    const { calls, directions } = readRecords(journal, () => ends.firewall.list());
-    path.start(calls, ingress, addresses, directions);
+    const scribe = { ...identity, now: clock, wall: Date.now };
+    path.start(
+      readRecords(journal, () => ends.firewall.list(), scribe),
+      ingress,
+      addresses,
+    );
     warmUp(followed(settings));
     heartbeat?.ready();
     try {

@@ -1,5 +1,6 @@
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
 import type { Happening, Occasion } from '../../inspector/happening.ts';
+import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
@@ -12,7 +13,7 @@ export interface Outbox {
   /** Takes up what a packet, or a deadline, led to at `at`. */
   note(happenings: readonly Happening[], at: number, deadline: boolean): void;
   /** For the journal: directions of TCP connections that SIP is read on. */
-  follow(changes: readonly DirectionChange[], now: number): void;
+  follow(changes: readonly DirectionChange[]): void;
   /** States of these pinholes are to be killed. */
   closed(pinholes: readonly Pinhole[]): void;
   /** What closed pinholes had passed. */
@@ -51,7 +52,8 @@ const MOST_BACKLOG = 64;
 
 export interface OutboxDeps {
   readonly inspector: Pick<Inspector, 'dump'>;
-  readonly clock: () => number;
+  /** Writes the records of the journal; its clock is that of everything here. */
+  readonly scribe: Scribe;
   /** Hands a report over. */
   readonly post: (report: Report) => void;
   readonly counters: DataPathCounters;
@@ -67,8 +69,9 @@ export interface OutboxDeps {
  * instead of kept.
  */
 export function createOutbox(deps: OutboxDeps): Outbox {
-  const { inspector, clock, post, counters, known, most, backlog = () => 0 } = deps;
-  const unwritten = createUnwritten(inspector, counters, most);
+  const { inspector, scribe, post, counters, known, most, backlog = () => 0 } = deps;
+  const { now: clock } = scribe;
+  const unwritten = createUnwritten(inspector, scribe, counters, most);
   const closedPinholes = new Map<string, Pinhole>();
   let counts = new Map<string, Traffic>();
   let notes: Note[] = [];
@@ -133,7 +136,7 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     const told = occasions.slice(0, OCCASIONS);
     const batch = {
       type: 'batch',
-      records: unwritten.take(SLICE, clock()),
+      records: unwritten.take(SLICE),
       closed: [...closedPinholes.values()],
       counts,
       occasions: told,
@@ -151,9 +154,9 @@ export function createOutbox(deps: OutboxDeps): Outbox {
 
   return {
     note,
-    follow(changes, now) {
+    follow(changes) {
       if (changes.length === 0) return;
-      for (const change of changes) unwritten.direction(change, now);
+      for (const change of changes) unwritten.direction(change);
       soon();
     },
     closed(pinholes) {

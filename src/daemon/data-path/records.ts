@@ -1,42 +1,50 @@
-import { deserialize } from 'node:v8';
 import type { Direction } from '../../inspector/connections.ts';
-import type { CallRecord } from '../../inspector.ts';
+import { type CallRecord, type Recorded, readRecord, type Scribe } from '../../inspector/record.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { JournalRecord } from '../journal/journal.ts';
-import type { DirectionRecord } from '../journal/records.ts';
 
 /** What is in a journal, read. */
 export interface Records {
   readonly calls: readonly CallRecord[];
   /** Directions of TCP connections that SIP was read on. */
   readonly directions: readonly Direction[];
+  /** Records that are not taken up: how many, and why the first of them; null when all are. */
+  readonly refused: string | null;
 }
 
 /**
  * The calls and connections of a journal. Of a call whose last version may be missing only those pinholes are taken up
  * that the packet filter, asked by `list`, still has: a pinhole that was closed is not opened again; a connection like
- * that may have ended, and is left out. The journal has checked the bytes; a record of another version of the runtime
- * is left out.
+ * that may have ended, and is left out.
  */
-export function readRecords(journal: readonly JournalRecord[], list: () => readonly Pinhole[]): Records {
+export function readRecords(
+  journal: readonly JournalRecord[],
+  list: () => readonly Pinhole[],
+  scribe: Scribe,
+): Records {
   const open = journal.some(({ doubtful }) => doubtful) ? new Set(list().map(({ id }) => id)) : null;
   const calls: CallRecord[] = [];
   const directions: Direction[] = [];
+  const refused: Extract<Recorded, { what: 'refused' }>[] = [];
   for (const { bytes, doubtful } of journal) {
-    const record = readRecord(bytes);
-    if (record === null) continue;
-    if ('direction' in record) {
-      if (!record.closed && !doubtful) directions.push(record.direction);
-    } else if (!doubtful || open === null) calls.push(record);
-    else calls.push({ ...record, held: record.held.filter(({ pinhole }) => open.has(pinhole.id)) });
+    if (bytes.length === 0) continue;
+    const read = readRecord(bytes, scribe);
+    if (read.what === 'refused') {
+      refused.push(read);
+    } else if (read.what === 'direction') {
+      if (!read.record.closed && !doubtful) directions.push(read.record.direction);
+    } else if (!doubtful || open === null) {
+      calls.push(read.record);
+    } else {
+      const { call, held } = read.record;
+      calls.push({ call, held: held.filter(({ pinhole }) => open.has(pinhole.id)) });
+    }
   }
-  return { calls, directions };
-}
-
-function readRecord(bytes: Uint8Array): CallRecord | DirectionRecord | null {
-  try {
-    return deserialize(bytes);
-  } catch {
-    return null;
-  }
+  const first = refused[0];
+  return {
+    calls,
+    directions,
+    refused:
+      first === undefined ? null : `${refused.length} records are not taken up; the first: ${first.why}`,
+  };
 }

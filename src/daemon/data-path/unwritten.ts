@@ -1,23 +1,24 @@
-import { serialize } from 'node:v8';
 import type { Leg } from '../../inspector/happening.ts';
+import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
-import { directionEntry } from '../journal/records.ts';
+import { callEntry, directionEntry, goneEntry } from '../journal/records.ts';
 import type { DataPathCounters, JournalEntry } from '../messages.ts';
 
 /** What the journal has still to be told: of each call and each direction of a connection how it is, once. */
 export interface Unwritten {
   /** The call is not as it was written. */
   call(leg: Leg): void;
-  direction(change: DirectionChange, now: number): void;
-  /** Up to `limit` entries, written out as things are now (ms of the clock). */
-  take(limit: number, now: number): JournalEntry[];
+  direction(change: DirectionChange): void;
+  /** Up to `limit` entries, written out as things are now. */
+  take(limit: number): JournalEntry[];
   readonly size: number;
 }
 
 /** `most` bounds the calls that began and ended since the last entry: past it the oldest is left out and counted. */
 export function createUnwritten(
   inspector: Pick<Inspector, 'dump'>,
+  scribe: Scribe,
   counters: DataPathCounters,
   most: () => number,
 ): Unwritten {
@@ -43,8 +44,8 @@ export function createUnwritten(
     counters.eventsLost++;
   }
 
-  function direction(change: DirectionChange, now: number): void {
-    const record = directionEntry(change, now);
+  function direction({ direction, what }: DirectionChange): void {
+    const record = directionEntry({ direction, closed: what === 'closed' }, scribe);
     const { hash, endedAt } = record;
     // The journal needs not know of what came and went meanwhile.
     if (endedAt !== null && directions.has(hash) && !writtenDirections.has(hash)) directions.delete(hash);
@@ -52,7 +53,7 @@ export function createUnwritten(
     if (endedAt !== null) writtenDirections.delete(hash);
   }
 
-  function take(limit: number, now: number): JournalEntry[] {
+  function take(limit: number): JournalEntry[] {
     const records: JournalEntry[] = [];
     for (const [name, record] of directions) {
       if (records.length >= limit) return records;
@@ -64,7 +65,7 @@ export function createUnwritten(
       if (records.length >= limit) return records;
       changed.delete(hash);
       unknown.delete(hash);
-      const entry = entryOf(hash, now);
+      const entry = entryOf(hash);
       if (entry.endedAt === null) written.add(hash);
       else written.delete(hash);
       records.push(entry);
@@ -73,9 +74,9 @@ export function createUnwritten(
   }
 
   /** A call that the inspector has forgotten has ended, and there is nothing of it to take up. */
-  function entryOf(hash: string, now: number): JournalEntry {
+  function entryOf(hash: string): JournalEntry {
     const record = inspector.dump(hash);
-    return { hash, endedAt: record === null ? now : record.call.endedAt, bytes: serialize(record) };
+    return record === null ? goneEntry(hash, scribe) : callEntry(record, scribe);
   }
 
   return {

@@ -44,7 +44,7 @@ export interface Writer {
   readonly bootedAt: number;
   /** The monotonic clock, in ms. */
   readonly now: () => number;
-  /** Names the encoding of the records: the runtime, and a number that changes with their shape. */
+  /** Names the encoding of the records, which tell their version themselves. */
   readonly encoding: string;
   /** Ended calls that are kept; past it those go whose end is longest ago. */
   readonly mostEnded: () => number;

@@ -1,20 +1,31 @@
-import { serialize } from 'node:v8';
 import { type Direction, directionKey } from '../../inspector/connections.ts';
-import type { DirectionChange } from '../../inspector/tcp.ts';
+import {
+  type CallRecord,
+  type DirectionRecord,
+  type Scribe,
+  writeCall,
+  writeDirection,
+} from '../../inspector/record.ts';
 import type { JournalEntry } from '../messages.ts';
 
-/** A record of a direction of a TCP connection, in place of a call. */
-export interface DirectionRecord {
-  readonly direction: Direction;
-  readonly closed: boolean;
+const NO_BYTES = new Uint8Array(0);
+
+export function callEntry(record: CallRecord, scribe: Scribe): JournalEntry {
+  const { hash, endedAt } = record.call;
+  return { hash, endedAt, bytes: writeCall(record, scribe) };
 }
 
-/** A direction of a TCP connection as a record of its own; one that ended at `now` is not taken up again. */
-export function directionEntry({ what, direction }: DirectionChange, now: number): JournalEntry {
+/** Of a call that is forgotten there is nothing to take up. */
+export function goneEntry(hash: string, { now }: Scribe): JournalEntry {
+  return { hash, endedAt: now(), bytes: NO_BYTES };
+}
+
+/** A direction of a TCP connection as a record of its own; one that has ended is not taken up again. */
+export function directionEntry(record: DirectionRecord, scribe: Scribe): JournalEntry {
   return {
-    hash: nameOf(direction),
-    endedAt: what === 'closed' ? now : null,
-    bytes: serialize({ direction, closed: what === 'closed' } satisfies DirectionRecord),
+    hash: nameOf(record.direction),
+    endedAt: record.closed ? scribe.now() : null,
+    bytes: writeDirection(record, scribe),
   };
 }
 

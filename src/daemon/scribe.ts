@@ -1,0 +1,20 @@
+import { createHash } from 'node:crypto';
+import { hostname, networkInterfaces } from 'node:os';
+import type { Scribe } from '../inspector/record.ts';
+import { bootId } from './clock.ts';
+
+/** Asks the system who writes. To be called before anything of it is out of reach. */
+export function identify(): Pick<Scribe, 'machine' | 'boot'> {
+  return { machine: machineId(hostname(), hardwareAddresses()), boot: bootId() };
+}
+
+/** The same on each start, and of two machines with one name not the same. */
+export function machineId(name: string, hardware: readonly string[]): string {
+  const first = [...hardware].sort()[0] ?? '';
+  return createHash('sha256').update(`${name} ${first}`).digest('hex').slice(0, 8);
+}
+
+function hardwareAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.map(({ mac }) => mac).filter((mac) => mac !== '00:00:00:00:00:00');
+}

@@ -1,0 +1,138 @@
+import { Buffer } from 'node:buffer';
+import { address, port } from '../address/shape.ts';
+import type { Call } from '../call/call.ts';
+import { callShape } from '../call/record.ts';
+import { heldShape } from '../pinhole/record.ts';
+import type { Held } from '../pinhole/table.ts';
+import { flag, hexadecimal, list, object, orNull, plain, type Shape, ShapeError, text } from '../shape.ts';
+import type { Direction } from './connections.ts';
+
+/** One call with the pinholes it holds. Times are those of the clock the inspector runs on. */
+export interface CallRecord {
+  readonly call: Call;
+  readonly held: readonly Held[];
+}
+
+/** That SIP was read on a direction of a TCP connection, or that it has ended. */
+export interface DirectionRecord {
+  readonly direction: Direction;
+  readonly closed: boolean;
+}
+
+/**
+ * The version of what a record says. It changes with each change of a shape: what an older or a newer program wrote is
+ * refused by its number, never guessed.
+ */
+export const RECORD_VERSION = 1;
+
+/** Who writes or reads a record, and when. */
+export interface Scribe {
+  /**
+   * Eight hexadecimal digits that tell firewalls apart which share their calls: legs are counted on each alone, so that a
+   * call's whole name is this and its hash.
+   */
+  readonly machine: string;
+  /** Changes with every boot; null where the system has no such thing. */
+  readonly boot: string | null;
+  /** ms of the clock that the inspector runs on. */
+  readonly now: () => number;
+  /** ms since the epoch. */
+  readonly wall: () => number;
+}
+
+/** What a record says, or why it is not taken. */
+export type Recorded =
+  | { readonly what: 'call'; readonly machine: string; readonly record: CallRecord }
+  | { readonly what: 'direction'; readonly machine: string; readonly record: DirectionRecord }
+  /** `why` is a text for people: the version, or what is wrong and where. */
+  | { readonly what: 'refused'; readonly why: string };
+
+/**
+ * A record is one line of JSON: `{"pinholed":1,"machine":"…","boot":…,"up":…,"at":…,"call":{…},"held":[…]}`, or
+ * `direction` and `closed` in place of the last two. `up` is the moment of writing by the writer's own clock and `at` by
+ * the wall's, both in ms; all times inside are relative to it.
+ */
+interface Head {
+  readonly machine: string;
+  readonly boot: string | null;
+  readonly up: number;
+  readonly at: number;
+}
+
+const instant = plain('a time in ms', (value): value is number => Number.isFinite(value));
+const head = object<Head>({
+  machine: hexadecimal(8),
+  boot: orNull(text(64)),
+  up: instant,
+  at: instant,
+});
+const MOST_HELD = 65_536;
+/** ms that a wall clock may have been set by while a system ran, where there is nothing else to tell boots apart by. */
+const BOOT_TOLERANCE = 120_000;
+
+const callRecord = object<CallRecord>({ call: callShape, held: list(heldShape, MOST_HELD) });
+const directionRecord = object<DirectionRecord>({
+  direction: object<Direction>({
+    source: address,
+    sourcePort: port,
+    destination: address,
+    destinationPort: port,
+  }),
+  closed: flag,
+});
+
+export function writeCall(record: CallRecord, scribe: Scribe): Uint8Array {
+  return written(callRecord, record, scribe);
+}
+
+export function writeDirection(record: DirectionRecord, scribe: Scribe): Uint8Array {
+  return written(directionRecord, record, scribe);
+}
+
+function written<T>(shape: Shape<T>, record: T, { machine, boot, now, wall }: Scribe): Uint8Array {
+  const up = now();
+  const begun = { pinholed: RECORD_VERSION, machine, boot, up, at: wall() };
+  return Buffer.from(JSON.stringify({ ...begun, ...(shape.write(record, up) as object) }));
+}
+
+/**
+ * Reads a record of any machine and boot. Its times are now those of the reader's clock, with what has passed since it
+ * was written. Never throws, whatever the bytes.
+ */
+export function readRecord(bytes: Uint8Array, scribe: Scribe): Recorded {
+  try {
+    return read(
+      JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')),
+      scribe,
+    );
+  } catch (error) {
+    return { what: 'refused', why: error instanceof ShapeError ? error.message : 'it is no record' };
+  }
+}
+
+function read(value: unknown, scribe: Scribe): Recorded {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, 'pinholed')) {
+    throw new ShapeError('it is no record');
+  }
+  const { pinholed, machine, boot, up, at, ...rest } = value as Head & { readonly pinholed: unknown };
+  if (pinholed !== RECORD_VERSION) {
+    const found = JSON.stringify(pinholed).slice(0, 20);
+    throw new ShapeError(`it is of version ${found}, and only ${RECORD_VERSION} is read here`);
+  }
+  const moment = scribe.now() - sinceThen(head.read({ machine, boot, up, at }, 'record', 0), scribe);
+  if (Object.hasOwn(rest, 'direction')) {
+    return { what: 'direction', machine, record: directionRecord.read(rest, 'record', moment) };
+  }
+  return { what: 'call', machine, record: callRecord.read(rest, 'record', moment) };
+}
+
+/** ms that have passed since this was written: by the clock that both share, else by the wall's. */
+function sinceThen(then: Head, scribe: Scribe): number {
+  const now = scribe.now();
+  const wall = scribe.wall();
+  const isSameBoot =
+    then.boot !== null && scribe.boot !== null
+      ? then.boot === scribe.boot
+      : then.machine === scribe.machine && Math.abs(then.at - then.up - (wall - now)) <= BOOT_TOLERANCE;
+  return Math.max(0, isSameBoot && then.up <= now ? now - then.up : wall - then.at);
+}
