@@ -32,8 +32,11 @@ export interface Firewall {
    * (nftables); the others are told when they are retired.
    */
   commit(change: Change): LastCounts;
-  /** Makes the filter ready for commits again, and returns the pinholes that it holds, read back from the kernel. */
-  list(): Pinhole[];
+  /**
+   * Makes the filter ready for commits again, and returns the pinholes that it holds, read back from the kernel. With
+   * thousands of them that takes a while: `alive` is called now and then meanwhile.
+   */
+  list(alive?: () => void): Pinhole[];
   /**
    * Whether the filter still holds what was committed. Asked twice a second: it costs less than a millisecond, and may
    * miss what `FirewallControl.compare` finds. After `false` there has to come a `list`.

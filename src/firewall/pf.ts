@@ -66,7 +66,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   });
 
   /** Those that translate are there from the first translation on, if not expected, or as another run left them. */
-  function install(): void {
+  function install(alive?: () => void): void {
     policy.read();
     for (const kind of KINDS) {
       const family = families[kind];
@@ -75,7 +75,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
         options.translates === true ||
         family.present ||
         hasRules(pf, anchors[kind], RULESETS[kind].action);
-      if (isOurs) family.install();
+      if (isOurs) family.install(alive);
     }
   }
 
@@ -89,9 +89,9 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
     return NOT_COUNTED;
   }
 
-  function list(): Pinhole[] {
+  function list(alive?: () => void): Pinhole[] {
     return change(() => {
-      install();
+      install(alive);
       discard(families);
       stepper.trust();
       return adopt();
@@ -140,7 +140,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
     });
   }
 
-  guarded(install);
+  guarded(() => install());
   return { commit, list, intact, clear, close: () => pf.close() };
 }
 

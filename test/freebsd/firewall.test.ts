@@ -65,6 +65,19 @@ describe('pf firewall, in the fake', () => {
     assert.deepEqual(all(), before);
   });
 
+  it('says that it is alive while it reads all there is: between any two signs there are few requests', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, { ...options, translates: true });
+    for (let port = 10_000; port < 12_000; port += 20) firewall.commit({ open: [pinhole(port)], close: [] });
+    const requests = () => [...pf.calls.values()].reduce((sum, count) => sum + count, 0);
+    const signs = [requests()];
+    pf.others.flush(ANCHOR);
+    firewall.list(() => signs.push(requests()));
+    signs.push(requests());
+    const gaps = signs.map((count, index) => count - (signs[index - 1] ?? count));
+    assert.ok(Math.max(...gaps) < requests() / 4, `${Math.max(...gaps)} of ${requests()}`);
+  });
+
   it('takes a new pool ticket when another program has taken ours', () => {
     const pf = createFakePf();
     const firewall = openPfFirewall(pf, options);

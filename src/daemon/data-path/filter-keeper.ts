@@ -105,7 +105,10 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
   function compare(): { opened: number; removed: number } {
     let opened = 0;
     let removed = 0;
-    for (const change of differences(firewall.list(), all())) {
+    for (const change of differences(
+      firewall.list(() => beat(clock())),
+      all(),
+    )) {
       const error = committer.tryCommit(change);
       if (error !== null) throw error;
       for (const { id } of change.open) committer.missing.delete(id);

@@ -31,8 +31,11 @@ export interface Family {
   readonly shards: readonly Shard[];
   /** Whether its anchor rules were loaded: those that translate are there from the first translation on. */
   readonly present: boolean;
-  /** Anchor rules as they should be, shards as they are. Leftovers of another layout are emptied. */
-  install(): void;
+  /**
+   * Anchor rules as they should be, shards as they are. Leftovers of another layout are emptied. `alive` is called for
+   * each anchor rule and shard that is read.
+   */
+  install(alive?: () => void): void;
   /** Whether the kernel holds what we know: one ioctl for each shard. True where nothing was loaded. */
   intact(): boolean;
   /** The shards of a rule's ports: two where its range reaches over a border. */
@@ -58,12 +61,15 @@ export function createFamily(
       paths.map((path) => ({ ruleset, anchor: path, rules: [] })),
     );
 
-  function install(): void {
-    parent.install();
+  function install(alive: () => void = () => {}): void {
+    parent.install(alive);
     present = true;
     const strange = shardNames(pf, anchor).filter((name) => !layout.names.includes(name));
     empty(strange.map((name) => `${anchor}/${name}`).filter((path) => hasRules(pf, path, action)));
-    for (const shard of shards) if (!shard.intact()) shard.read();
+    for (const shard of shards) {
+      if (!shard.intact()) shard.read();
+      alive();
+    }
   }
 
   return {

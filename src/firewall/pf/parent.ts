@@ -54,7 +54,7 @@ export interface Ruleset {
 
 export interface Parent {
   /** Loads the anchor rules in one transaction, unless they are what the kernel has. Shards are not touched. */
-  install(): void;
+  install(alive?: () => void): void;
   intact(): boolean;
   /** Whether the kernel has exactly these rules, each of them read. */
   isLoaded(): boolean;
@@ -86,17 +86,20 @@ export function createParent(
     }
   }
 
-  function isLoaded(): boolean {
+  function isLoaded(alive: () => void = () => {}): boolean {
     const found = current();
     if (found === null || found.count !== wanted.length) return false;
-    return wanted.every((rule, nr) => isSame(rule, pf.rule(anchor, found.ticket, nr, action)));
+    return wanted.every((rule, nr) => {
+      alive();
+      return isSame(rule, pf.rule(anchor, found.ticket, nr, action));
+    });
   }
 
   return {
     isLoaded,
-    install() {
+    install(alive) {
       pool.renew();
-      if (!isLoaded()) load(wanted);
+      if (!isLoaded(alive)) load(wanted);
       ticket = current()?.ticket ?? -1;
     },
     intact() {
