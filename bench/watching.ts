@@ -5,6 +5,7 @@
  *
  *   node bench/run.mjs watching [calls]
  */
+import { createAlarmBoard } from '../src/control/alarms.ts';
 import { metricsText } from '../src/control/metrics.ts';
 import type { RequestName } from '../src/control/protocol.ts';
 import { createHandlers } from '../src/control/service.ts';
@@ -96,8 +97,9 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const request of ['status', 'calls', 'pinholes', 'top'] as const) {
     await timed(request, () => answerTo(request));
   }
+  const board = createAlarmBoard();
   await timed('metrics', async () => {
-    return (await metricsText({ status: await daemon.ask({ type: 'status' }), daemon })).length;
+    return (await metricsText({ status: await daemon.ask({ type: 'status' }), daemon, board })).length;
   });
   await timed('explain', async () => {
     const [hash] = history.find(`watched-${CALLS - 1}@example.com`);
@@ -105,7 +107,6 @@ for (let round = 0; round < ROUNDS; round++) {
   });
   const source = createLiveSource(daemon, history);
   await timed('live page', async () => JSON.stringify(await source.snapshot()).length);
-  source.close();
 }
 for (const { hash } of [...run.inspector.calls()].slice(-1000)) await askTimed({ type: 'end', call: hash });
 

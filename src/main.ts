@@ -70,6 +70,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/refused.ts')).refused,
       },
       {
+        usage: 'acknowledge [alarm]',
+        about: 'Clear alarms that somebody has seen; they come back when it happens again',
+        load: async () => (await import('./commands/acknowledge.ts')).acknowledge,
+      },
+      {
         usage: 'exposure',
         about: 'What was reachable, beside a rule that opens a whole range of ports',
         load: async () => (await import('./commands/exposure.ts')).exposure,

@@ -5,13 +5,14 @@ import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { PACKET_ERRORS } from '../packet/ip.ts';
 import { VERSION } from '../version.ts';
-import { alarmsOf } from './alarms.ts';
+import type { AlarmBoard } from './alarms.ts';
 import { runtimeName } from './service.ts';
 
 /** Everything that a metric can be made of, at one moment. */
 export interface Measured {
   readonly status: DataPathStatus;
   readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic'>;
+  readonly board: AlarmBoard;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -248,7 +249,7 @@ export const METRICS: readonly Definition[] = [
   gauge(
     'pinholed_alarms',
     'Things to look at: see `pinholed status`.',
-    ({ status }) => alarmsOf(status).length,
+    ({ status, board }) => board.look(status).length,
   ),
 ];
 

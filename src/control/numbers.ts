@@ -54,3 +54,11 @@ export function exposureOf(
     },
   };
 }
+
+/** How often anything was refused; that the far end of a call is not inside is normal, and none. */
+export function refusedOf({
+  'not-inside': usual = 0,
+  ...refusals
+}: Readonly<Record<string, number>>): number {
+  return Object.values(refusals).reduce((sum, count) => sum + count, 0);
+}

@@ -44,6 +44,8 @@ export type Request = {
       readonly interval?: number;
     } & Selecting)
   | { readonly request: 'explain' | 'close'; readonly call: string }
+  /** `alarm`: the name of one; all where it is not given. */
+  | { readonly request: 'acknowledge'; readonly alarm?: string }
   /** The latest `limit` refusals, 1 to 1000; 100 where it is not given. */
   | { readonly request: 'refused'; readonly limit?: number }
   /** `range`: the ports of the static rule that pinholes are compared with, such as `10000-20000`. */
@@ -87,6 +89,7 @@ export const ERROR_CODES = {
   busy: 'There are too many clients already.',
   'unknown-call': 'There is no such call.',
   'ambiguous-call': 'Several calls begin with these digits.',
+  'no-such-alarm': 'There is no alarm of this name at the moment.',
   unavailable: 'The data path did not answer in time.',
   internal: 'The daemon made a mistake; its log has more.',
 } as const satisfies Record<string, string>;
@@ -170,6 +173,16 @@ export interface Alarm {
   readonly name: string;
   readonly text: string;
   readonly advice: string;
+  /** Seconds since the epoch: since when it is there, and when it last happened. */
+  readonly since: number;
+  readonly last: number;
+}
+
+/** The alarms that were cleared. */
+export interface AcknowledgeResult {
+  readonly cleared: readonly string[];
+  /** Those that stay, since what they are about lasts. */
+  readonly stay: readonly string[];
 }
 
 export interface StatsResult {

@@ -9,11 +9,12 @@ import { type Deviation, lasting } from '../firewall/deviation.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { VERSION } from '../version.ts';
-import { alarmsOf } from './alarms.ts';
+import { type AlarmBoard, createAlarmBoard } from './alarms.ts';
 import { askDataPath, createCallReader, createCallWriter, type Passed, uniquePinholes } from './calls.ts';
-import { exposureOf, histogramOf, quantilesOf } from './numbers.ts';
+import { exposureOf, histogramOf, quantilesOf, refusedOf } from './numbers.ts';
 import type { SocketPeer } from './peer.ts';
 import {
+  type AcknowledgeResult,
   type CallsResult,
   type CloseResult,
   type FlushResult,
@@ -56,6 +57,7 @@ const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
 export function createHandlers(
   daemon: RunningDaemon,
   passedBefore: Passed['passedBefore'],
+  board: AlarmBoard = createAlarmBoard(),
 ): Readonly<Record<Exclude<RequestName, 'explain' | 'refused' | 'metrics'>, Handler>> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
@@ -133,7 +135,7 @@ export function createHandlers(
         calls: status.calls,
         pinholes: status.pinholes,
         packets: status.counters.received,
-        alarms: alarmsOf(status),
+        alarms: board.look(status),
         top: select(
           list.filter(({ leg }) => leg.state !== 'ended'),
           selection,
@@ -174,6 +176,19 @@ export function createHandlers(
     if (list.length === 0) yield { closed, calls: 0 };
   }
 
+  async function acknowledge(request: Request, peer: SocketPeer | null): Promise<AcknowledgeResult> {
+    const status = await ask({ type: 'status' });
+    const name = 'alarm' in request && request.alarm !== undefined ? textOf(request.alarm, 'alarm') : null;
+    const raised = board.look(status).map((alarm) => alarm.name);
+    if (name !== null && !raised.includes(name)) {
+      throw new RequestError('no-such-alarm', `there is no alarm ${name} at the moment`);
+    }
+    const names = new Set(name === null ? raised : [name]);
+    const cleared = board.acknowledge(status, names);
+    if (cleared.length > 0) daemon.say('info', `control: ${by(peer)} acknowledged ${cleared.join(', ')}`);
+    return { cleared, stay: [...names].filter((one) => !cleared.includes(one)) };
+  }
+
   async function* watch(_: Request, __: SocketPeer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
     let events: WatchedEvent[] = [];
     let lost = 0;
@@ -201,7 +216,7 @@ export function createHandlers(
   }
 
   return {
-    status: async () => statusOf(daemon, await ask({ type: 'status' })),
+    status: async () => statusOf(daemon, await ask({ type: 'status' }), board),
     stats: async () => statsOf(daemon, await ask({ type: 'status' })),
     exposure: async (request) => exposureOf(await ask({ type: 'status' }), rangeOf(request)),
     calls: listCalls,
@@ -214,6 +229,7 @@ export function createHandlers(
     top,
     close,
     flush,
+    acknowledge,
     watch,
   };
 }
@@ -235,7 +251,7 @@ function by(peer: SocketPeer | null): string {
   return peer === null ? 'somebody' : `user ${peer.uid}`;
 }
 
-function statusOf(daemon: RunningDaemon, status: DataPathStatus): StatusResult {
+function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoard): StatusResult {
   const { about, supervised } = daemon;
   const { inspector, fidelity } = status;
   return {
@@ -260,11 +276,11 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus): StatusResult {
     messages: inspector.messages,
     heard: inspector.heard,
     malformed: inspector.malformed,
-    refused: Object.values(inspector.refusals).reduce((sum, count) => sum + count, 0),
+    refused: refusedOf(inspector.refusals),
     media: daemon.traffic(),
     latency: { inspection: quantilesOf(status.inspection), commit: quantilesOf(status.commit) },
     platformCounters: status.platform,
-    alarms: alarmsOf(status),
+    alarms: board.look(status),
   };
 }
 

@@ -57,6 +57,7 @@ export interface About {
 /** The daemon as the rest of its process sees it: the control socket, metrics, the live page. */
 export interface RunningDaemon {
   readonly about: About;
+  /** There is a supervisor, at this moment. */
   readonly supervised: boolean;
   /** ms of the clock that every time of the data path is of. */
   readonly clock: () => number;
@@ -139,9 +140,11 @@ export async function serve(serving: Serving): Promise<number> {
     for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.hash);
   }
 
+  let isOrphan = false;
   function onReport(report: FromThread): void {
     if (report.type === 'batch') onBatch(report);
     else if (report.type === 'orphaned') {
+      isOrphan = true;
       log.own.warn('the supervisor is gone: serving on without it');
       abandonOutput();
     } else if (report.type === 'look-at-interfaces') {
@@ -237,7 +240,9 @@ export async function serve(serving: Serving): Promise<number> {
   reports.listen(onReport);
   const daemon: RunningDaemon = {
     about,
-    supervised: options.supervised,
+    get supervised() {
+      return options.supervised && !isOrphan;
+    },
     clock,
     settings,
     configFile: file,

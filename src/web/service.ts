@@ -1,6 +1,7 @@
 import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/schema.ts';
+import type { AlarmBoard } from '../control/alarms.ts';
 import { StartError } from '../daemon/platform/platform.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
@@ -10,7 +11,7 @@ import { createLiveSource, type LiveSource } from './source.ts';
 /** The live page of a daemon: nothing at all while `web` is off. */
 export interface LivePage {
   /** Shows this daemon from now on; what is asked before has no answer. */
-  start(daemon: RunningDaemon, history: History): void;
+  start(daemon: RunningDaemon, history: History, board: AlarmBoard): void;
   /** Goes where `web` says now. Where that cannot be had it stays where it is, and the log says so. */
   reload(settings: Pick<Settings, 'web'>): void;
   close(): void;
@@ -24,6 +25,7 @@ interface Opened {
 interface Shown {
   readonly daemon: RunningDaemon;
   readonly history: History;
+  readonly board: AlarmBoard;
 }
 
 /** Binds the address of `web`. Throws StartError when it is not to be had. */
@@ -65,8 +67,8 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
   }
 
   function show(): void {
-    source?.close();
-    source = opened === null || shown === null ? null : createLiveSource(shown.daemon, shown.history);
+    source =
+      opened === null || shown === null ? null : createLiveSource(shown.daemon, shown.history, shown.board);
     if (source !== null) {
       shown?.daemon.say('info', `web: the live page is at http://${formatTransportAddress(opened!.listen)}/`);
     }
@@ -89,8 +91,8 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
   }
 
   return {
-    start(daemon, history) {
-      shown = { daemon, history };
+    start(daemon, history, board) {
+      shown = { daemon, history, board };
       show();
     },
     reload(settings) {
@@ -98,7 +100,6 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
     },
     close() {
       isClosed = true;
-      source?.close();
       void opened?.server.close();
     },
   };

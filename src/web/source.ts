@@ -1,8 +1,9 @@
 import { release, type as systemName } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as rest } from 'node:timers/promises';
 import type { Settings } from '../config/schema.ts';
-import { alarmsOf } from '../control/alarms.ts';
+import { type AlarmBoard, createAlarmBoard } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
+import { refusedOf } from '../control/numbers.ts';
 import { RequestError } from '../control/protocol.ts';
 import { createEpoch, seconds } from '../control/units.ts';
 import { type Distribution, quantile } from '../daemon/data-path/histogram.ts';
@@ -32,8 +33,6 @@ export interface LiveSource {
   snapshot(selection?: Selection): Promise<LiveSnapshot>;
   /** A call under way, or one that is still remembered. */
   call(hash: string): CallPicture | null;
-  /** Looks for alarms no more. */
-  close(): void;
 }
 
 /** Calls that are listed: the newest under way, and those that ended last. */
@@ -49,14 +48,13 @@ const FRESH = 1000;
 const MOST_SEARCHES = 8;
 /** After a search the control thread has so many times its length for other things. */
 const REST = 3;
-/** How exactly, in ms, the page can say since when there is an alarm. */
-const ALARMS_EVERY = 10_000;
 /** Calls, or the promise that nothing else is let in, are at stake. */
 const CRITICAL: ReadonlySet<string> = new Set([
   'bytes-modified',
   'pinholes-missing',
   'packets-lost',
   'commit-errors',
+  'supervisor-gone',
 ]);
 const MEANS = { freebsd: 'divert(4), pf', linux: 'NFQUEUE, nftables' } as const;
 
@@ -73,26 +71,18 @@ interface Rows {
 export function createLiveSource(
   daemon: Pick<RunningDaemon, 'about' | 'ask' | 'clock' | 'settings' | 'supervised' | 'traffic'>,
   history: Pick<History, 'ended' | 'get' | 'size' | 'underWay'>,
+  board: AlarmBoard = createAlarmBoard(),
 ): LiveSource {
   const ask = askDataPath(daemon);
   const epoch = createEpoch(daemon.clock);
-  const raisedAt = new Map<string, number>();
   const kept = new Map<string, Promise<LiveSnapshot>>();
   let searching = Promise.resolve();
 
   function alarms(status: DataPathStatus): Alarm[] {
-    const raised = alarmsOf(status);
-    const names = new Set(raised.map(({ name }) => name));
-    for (const name of raisedAt.keys()) if (!names.has(name)) raisedAt.delete(name);
-    return raised.map(({ name, text, advice }) => {
-      const since = raisedAt.get(name) ?? Date.now();
-      raisedAt.set(name, since);
-      return {
-        severity: CRITICAL.has(name) ? 'critical' : 'warning',
-        since: seconds(since),
-        ...{ text, advice },
-      };
-    });
+    return board.look(status).map(({ name, text, advice, since }) => ({
+      severity: CRITICAL.has(name) ? 'critical' : 'warning',
+      ...{ since, text, advice },
+    }));
   }
 
   /** The newest under way, and those that ended last. */
@@ -155,7 +145,7 @@ export function createLiveSource(
         packets: counters.received,
         messages: inspector.messages.udp + inspector.messages.tcp,
         calls: inspector.callsStarted,
-        refusals: refusalsOf(inspector.refusals),
+        refusals: refusedOf(inspector.refusals),
         media: daemon.traffic().packets,
       },
       pinholes: status.pinholes,
@@ -195,16 +185,12 @@ export function createLiveSource(
     return found;
   }
 
-  const watch = setInterval(() => void daemon.ask({ type: 'status' }).then(alarms, () => {}), ALARMS_EVERY);
-  watch.unref();
-
   return {
     snapshot,
     call(hash) {
       const found = history.get(hash);
       return found === null ? null : livePicture(atEpoch(found.report, epoch()), Date.now());
     },
-    close: () => clearInterval(watch),
   };
 }
 
@@ -214,10 +200,6 @@ function withoutRepeats(rows: readonly CallRow[]): CallRow[] {
 }
 
 /** What every call with the outside has is not counted. */
-function refusalsOf({ 'not-inside': usual = 0, ...refusals }: Readonly<Record<string, number>>): number {
-  return Object.values(refusals).reduce((sum, count) => sum + count, 0);
-}
-
 function modeOf({ fail, strict }: Settings, supervised: boolean): string {
   return [`fail: ${fail}`, ...(strict ? ['strict'] : []), ...(supervised ? [] : ['no supervisor'])].join(
     ', ',

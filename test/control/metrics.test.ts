@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { REFUSALS } from '../../src/call/refusal.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { METRICS, metricsText } from '../../src/control/metrics.ts';
 import { openMetrics, openMetricsServer } from '../../src/control/metrics-http.ts';
 import { sdp, sip } from '../scene.ts';
@@ -59,7 +60,13 @@ async function measured(): Promise<Map<string, Family>> {
     run.send(bob, alice, sip('200 INVITE', { callId, to: 'b', body: sdp(bob.address, [4000 + 2 * index]) }));
   }
   run.wait(5000);
-  return parse(await metricsText({ status: await run.daemon.ask({ type: 'status' }), daemon: run.daemon }));
+  return parse(
+    await metricsText({
+      status: await run.daemon.ask({ type: 'status' }),
+      daemon: run.daemon,
+      board: createAlarmBoard(),
+    }),
+  );
 }
 
 const value = (families: Map<string, Family>, name: string, labels: Record<string, string> = {}) =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { keepHistory } from '../../src/commands/run/services.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { createCallReader, createCallWriter } from '../../src/control/calls.ts';
 import { metricsText } from '../../src/control/metrics.ts';
 import { watchedEvents } from '../../src/control/watched.ts';
@@ -63,7 +64,7 @@ async function everything(
     remembered.map((call) => explainCall(call, 0)),
     remembered.map(({ report }) => livePicture(report, 0)),
     status,
-    await metricsText({ status, daemon }),
+    await metricsText({ status, daemon, board: createAlarmBoard() }),
     run.said,
   ]);
 }

@@ -279,7 +279,15 @@ const status: StatusResult = {
     commit: { median: 0.000512, p99: null, longest: 1.5 },
   },
   platformCounters: { 'lost-queue-full': 3 },
-  alarms: [{ name: 'packets-lost', text: '3 packets were lost', advice: 'Look at the load.' }],
+  alarms: [
+    {
+      name: 'packets-lost',
+      text: '3 packets were lost',
+      advice: 'Look at the load.',
+      since: Date.UTC(2026, 6, 1, 10, 40) / 1000,
+      last: Date.UTC(2026, 6, 1, 10, 41) / 1000,
+    },
+  ],
 };
 
 describe('pinholed status', () => {
@@ -314,7 +322,10 @@ describe('pinholed status', () => {
     };
     for (const [name, value] of Object.entries(expected)) assert.equal(of(text, name), value, name);
     assert.match(text, /^ +divert port 8668: socket buffer 512 KiB$/m);
-    assert.match(text, /^ALARM {2}3 packets were lost\n {2}do {3}Look at the load\.$/m);
+    assert.match(
+      text,
+      /^ALARM {2}3 packets were lost\n {2}at {3}2026-07-01 10:41:00 UTC, since 2026-07-01 10:40:00 UTC \(packets-lost\)\n {2}do {3}Look at the load\.$/m,
+    );
   });
 
   it('says when the client is of another version, and that all is well', () => {

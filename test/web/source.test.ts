@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { afterEach, test } from 'node:test';
+import { test } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
 import { createHistogram } from '../../src/daemon/data-path/histogram.ts';
 import type { CallSummary, DataPathStatus } from '../../src/daemon/messages.ts';
@@ -61,7 +61,6 @@ function status(missing = 0): DataPathStatus {
 }
 
 let source: LiveSource;
-afterEach(() => source.close());
 
 function withCalls(count = CALLS) {
   const history = createHistory({

@@ -1,5 +1,6 @@
 import { loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
+import { createAlarmBoard } from '../../control/alarms.ts';
 import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
 import { listenUnix } from '../../control/listen.ts';
 import { metricsText } from '../../control/metrics.ts';
@@ -17,6 +18,8 @@ import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
 import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
 import { openLivePage } from '../../web/service.ts';
 
+/** How exactly, in ms, it is known when something happened that is an alarm. */
+const ALARMS_EVERY = 10_000;
 /** Lost calls that the history may hold beyond those that there can be. */
 const HISTORY_SLACK = 1000;
 
@@ -31,6 +34,8 @@ export async function openControl(settings: Settings, user: User | null): Promis
   const server = await listenUnix({ path, mode, gid: group?.gid ?? null });
   const uid = user?.uid ?? libc.geteuid();
   let running: RunningDaemon | null = null;
+  let board = createAlarmBoard();
+  let looking: NodeJS.Timeout | undefined;
   let handlers: ReadonlyMap<RequestName, Handler> | null = null;
   const control = startControlServer({
     server,
@@ -56,22 +61,33 @@ export async function openControl(settings: Settings, user: User | null): Promis
     return await metricsText({
       status: await askDataPath(running)({ type: 'status' }),
       daemon: running,
+      board,
     });
   }
 
   return {
     start(daemon) {
       running = daemon;
+      board = createAlarmBoard(goneSince(daemon));
+      looking = setInterval(
+        () =>
+          void daemon.ask({ type: 'status' }).then(
+            (status) => board.look(status),
+            () => {},
+          ),
+        ALARMS_EVERY,
+      );
+      looking.unref();
       const history = keepHistory(daemon);
       const epoch = createEpoch(daemon.clock);
       const all: Record<RequestName, Handler> = {
-        ...createHandlers(daemon, history.passedBefore),
+        ...createHandlers(daemon, history.passedBefore, board),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
         metrics: async () => ({ text: await measure() }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
-      web.start(daemon, history);
+      web.start(daemon, history, board);
     },
     reload(next) {
       if (group !== null) group = renewed(group, findGroup(groupName!));
@@ -79,11 +95,18 @@ export async function openControl(settings: Settings, user: User | null): Promis
       web.reload(next);
     },
     close() {
+      clearInterval(looking);
       web.close();
       control.close();
       metrics.close();
     },
   };
+}
+
+/** Whether a daemon that is supervised now is it no more. */
+function goneSince(daemon: RunningDaemon): () => boolean {
+  const { supervised } = daemon;
+  return () => supervised && !daemon.supervised;
 }
 
 /** The history of calls from now on; those that are there already are taken up as they stand. */

@@ -63,10 +63,16 @@ function lossesText(counters: Readonly<Record<string, number>>): string {
 /** Every alarm with what to do about it. */
 function alarmLines(alarms: readonly Alarm[], style: Style): string[] {
   if (alarms.length === 0) return [style.good('No alarms.')];
-  return alarms.flatMap(({ text, advice }) => [
+  return alarms.flatMap(({ name, text, advice, since, last }) => [
     ...hanging(style.bad('ALARM'), text, 5, style.width),
+    ...hanging('  at', `${whenText(last)}, since ${whenText(since)} (${name})`, 5, style.width),
     ...hanging('  do', advice, 5, style.width),
   ]);
+}
+
+/** `2026-11-27 04:35:01 UTC`, of seconds since the epoch. */
+function whenText(at: number): string {
+  return `${dateText(at * 1000).slice(0, 19)} UTC`;
 }
 
 function hanging(lead: string, text: string, columns: number, width: number): string[] {
