@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { createRoot, sources, withoutSource } from './real/root.ts';
@@ -101,6 +101,44 @@ for (const source of withoutSource ? ['/'] : sources) {
         places,
         places.toSorted((one, other) => one - other),
       );
+    });
+
+    it('is installed and removed, and leaves nothing but the settings that were to stay', () => {
+      for (const keep of ['on', '']) {
+        root.configure({ FORM: `<enable>on</enable><keep>${keep}</keep>` });
+        root.run(
+          "config_del_path('installedpackages/package'); write_config('x'); install_package_xml('pinholed');",
+        );
+        const config = () => readFileSync(join(root.directory, 'cf/conf/config.xml'), 'utf8');
+        for (const part of [
+          'filter_rule_function',
+          'status_pinholed.php',
+          '<rcfile>pinholed.sh',
+          'plugin_carp',
+          'logfilename',
+        ])
+          assert.ok(config().includes(part), part);
+        for (const path of [
+          'usr/local/etc/pinholed.yaml',
+          'usr/local/etc/rc.d/pinholed.sh',
+          'var/db/pinholed',
+        ])
+          assert.ok(existsSync(join(root.directory, path)), path);
+        for (const when of ['deinstall', 'post-deinstall'])
+          root.run(`delete_package_xml('pinholed', '${when}');`);
+        const left = config().replace(/<revision>[\s\S]*?<\/revision>/, '');
+        if (keep === 'on') assert.match(left, /<pinholed>/);
+        assert.doesNotMatch(
+          left.replace(/<pinholed>[\s\S]*<\/pinholed>/, keep === 'on' ? '' : '$&'),
+          /pinholed/,
+        );
+        for (const path of [
+          'usr/local/etc/pinholed.yaml',
+          'usr/local/etc/rc.d/pinholed.sh',
+          'var/db/pinholed',
+        ])
+          assert.equal(existsSync(join(root.directory, path)), false, path);
+      }
     });
 
     it('loads its ruleset without ours when the package stumbles', () => {
