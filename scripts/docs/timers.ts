@@ -53,6 +53,27 @@ A pinhole is a rule; the states it makes come and go with the media. They end wi
 the kernel's own conntrack timeouts hold (net.netfilter.nf_conntrack_udp_timeout and _stream).
 `;
 
+const MEDIA = `## Media goes before timers
+
+A timer is a guess that nobody talks any more; packets that are counted are knowledge. Decided, and why:
+
+- **While media flows both ways no timer ends a call**: neither a session timer that nobody refreshes (RFC 4028 10 has the
+  party that misses the refresh send a BYE, and many do not; the answer to that BYE closes the pinholes) nor
+  \`timers.max-call\`. Media from one side alone keeps a call for \`timers.one-way\` at most, so that a stranger who
+  has learnt a port cannot hold it open. Who sends RTCP is heard; who is muted with silence suppression and without RTCP
+  for longer than \`timers.media-idle\` is not.
+- **A call that was closed for silence is not over.** Its pinholes are gone, and it opens them again by itself as soon as
+  the host inside goes on with it: with a request of its own in the dialog, or a 2xx to one (a session refresh, a re-INVITE
+  to resume, OPTIONS). A request from outside alone opens nothing, and media that arrives cannot: what was closed lets
+  nothing through that could be counted. A pinhole that stayed open for a silent call would be a port open for hours to
+  whoever sent last, for the sake of calls that are silent for more than \`timers.media-idle\` without hold and without
+  RTCP; those raise that setting.
+- **A call on hold is expected to be silent** (\`timers.hold-idle\`).
+- **A call that rang for too long, or that found no place, is remembered**: its 2xx opens what it would have opened.
+- **A BYE ends a call whatever flows**: its final response, or \`timers.after-bye\` without one. A media stream of one
+  side alone after it keeps nothing open.
+`;
+
 /** docs/timers.md. */
 export function timersMarkdown(): string {
   const timers = Object.entries(SOURCES).map(([name, source]) =>
@@ -62,7 +83,7 @@ export function timersMarkdown(): string {
     row(`freebsd.${kebab(name)}`, schema.freebsd.entries[name as keyof typeof STATE_TIMEOUTS], source),
   );
   const head = ['Setting', 'Default', 'Range', 'What it ends', 'Source'];
-  return [HEAD, table(head, timers), STATES, table(head, states)].join('\n');
+  return [HEAD, table(head, timers), MEDIA, STATES, table(head, states)].join('\n');
 }
 
 function row(key: string, setting: Leaf, source: string): string[] {
