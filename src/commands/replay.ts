@@ -2,6 +2,7 @@ import { type Address, familyOf, parseAddress } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
 import type { PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
+import { followed } from '../daemon/platform/observing.ts';
 import type { InspectorSettings } from '../inspector.ts';
 import {
   CaptureError,
@@ -21,6 +22,7 @@ import { type Moment, parseMoment } from '../report/time.ts';
 import { writeAll } from '../report/write.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
+import { follow } from './replay/follow.ts';
 
 /** `pinholed replay`: exit status 0, 1 when a file or an option is unusable, 2 when one was damaged or nothing could be read. */
 export const replay = command(
@@ -90,7 +92,14 @@ export const replay = command(
         default: false,
         describe: 'Every call in full; without it, of more than 20 calls those in trouble',
       })
+      .option('follow', {
+        type: 'boolean',
+        default: false,
+        describe:
+          'Tell what happens as it is read, a line each: tcpdump -U -w - port 5060 | pinholed replay --follow -',
+      })
       .conflicts('calls', 'refused')
+      .conflicts('follow', ['html', 'calls', 'refused', 'from', 'to'])
       .epilogue(
         'Exit status: 0 all read, 1 bad usage or file, 2 finished, but a file was damaged or not to be read.\n' +
           'What came before --from is followed all the same, so that calls and pinholes are right.\n' +
@@ -103,6 +112,16 @@ export const replay = command(
     const files = filesOf(args.file, process.argv);
     const readers = openAll(files);
     if (readers === null) return 1;
+    if (args.follow) {
+      const inside = args.inside ?? found.inside;
+      const settings = replaySettings(followed({ ...found, mode: 'observe' }), inside, args.nat ?? []);
+      return follow(readers, {
+        settings,
+        tunnels: args.tunnels,
+        json: args.json,
+        isSip: isOn(args.sipPorts),
+      });
+    }
     const hasOwnCaps = args.config !== undefined || args.inside !== undefined;
     const assumed = args.inside === undefined ? insideOf(files) : null;
     const inside = args.inside ?? assumed ?? 'any';
@@ -126,6 +145,14 @@ export const replay = command(
     return isUnread || report.damage.length > 0 ? 2 : 0;
   },
 );
+
+function isOn(
+  ranges: readonly PortRange[] | undefined,
+): (sourcePort: number, destinationPort: number) => boolean {
+  if (ranges === undefined) return () => true;
+  const has = (port: number) => ranges.some(([first, last]) => first <= port && port <= last);
+  return (sourcePort, destinationPort) => has(sourcePort) || has(destinationPort);
+}
 
 /** A capture tells of connections that were up before it began. Whose hosts are inside is for --inside alone to say. */
 function replaySettings(

@@ -1,0 +1,42 @@
+import { writeSync } from 'node:fs';
+import { type CaptureReader, mergeCaptures } from '../../intercept/capture.ts';
+import { printableJson } from '../../printable.ts';
+import { createFollow, type FollowOptions } from '../../report/replay/follow.ts';
+
+const STDOUT = 1;
+/** ms to wait for a reader that is slower. */
+const PAUSE = 5;
+
+/**
+ * `pinholed replay --follow`: reads until the capture ends and writes each line at once. It waits for the next frame inside
+ * the read, so that there is nothing else that could run meanwhile; an interrupt ends it. Exit status 0, or 2 where the
+ * capture was damaged.
+ */
+export function follow(readers: readonly CaptureReader[], options: FollowOptions): number {
+  const frame = createFollow(options);
+  let isRead = true;
+  for (const one of mergeCaptures(readers)) {
+    for (const line of frame(one)) isRead &&= write(`${options.json ? printableJson(line) : line}\n`);
+    if (!isRead) break;
+  }
+  for (const reader of readers) reader.close();
+  const damage = readers.flatMap((reader) => (reader.damage === null ? [] : [reader.damage]));
+  for (const { message } of damage) console.error(`pinholed: ${message}`);
+  return damage.length > 0 ? 2 : 0;
+}
+
+/** False when nobody reads any more (a pipe into `head`). */
+function write(text: string): boolean {
+  const bytes = Buffer.from(text);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(STDOUT, bytes, at);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : '';
+      if (code === 'EPIPE') return false;
+      if (code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE);
+    }
+  }
+  return true;
+}
