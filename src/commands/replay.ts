@@ -94,7 +94,6 @@ export const replay = command(
       })
       .option('follow', {
         type: 'boolean',
-        default: false,
         describe:
           'Tell what happens as it is read, a line each: tcpdump -U -w - port 5060 | pinholed replay --follow -',
       })
@@ -112,7 +111,7 @@ export const replay = command(
     const files = filesOf(args.file, process.argv);
     const readers = openAll(files);
     if (readers === null) return 1;
-    if (args.follow) {
+    if (args.follow === true) {
       const inside = args.inside ?? found.inside;
       const settings = replaySettings(followed({ ...found, mode: 'observe' }), inside, args.nat ?? []);
       return follow(readers, {

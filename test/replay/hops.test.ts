@@ -126,6 +126,58 @@ function numbered(from: Host, to: Host, payload: Buffer | string, id: number, tt
   return bytes;
 }
 
+describe('a request that comes back to where it was (RFC 3261 16.3)', () => {
+  const other = host('198.51.100.6');
+  const offer = sdp(A.address, [A.port]);
+  const hop = (number: number) => ({ branch: `z9hG4bK-hop-${number}` });
+
+  it('is refused at every hop, opens nothing that stays, and is one call', () => {
+    const looped = film().say(0, alice, proxy, 'INVITE', { body: offer, ...hop(0) });
+    const ends = [proxy, other] as const;
+    for (let i = 1; i <= 6; i++) {
+      looped.say(i / 100, ends[(i + 1) % 2]!, ends[i % 2]!, 'INVITE', { body: offer, ...hop(i) });
+    }
+    for (let i = 6; i >= 1; i--) {
+      const at = (20 - i) / 100;
+      looped.say(at, ends[i % 2]!, ends[(i + 1) % 2]!, '482 INVITE', { to: 'x', ...hop(i) });
+      looped.say(at + 0.001, ends[(i + 1) % 2]!, ends[i % 2]!, 'ACK', { to: 'x', ...hop(i) });
+    }
+    const report = looped
+      .say(0.3, proxy, alice, '482 INVITE', { to: 'x', ...hop(0) })
+      .say(0.31, alice, proxy, 'ACK', { to: 'x', ...hop(0) })
+      .say(5, host('192.0.2.99'), proxy, 'OPTIONS', { callId: 'another' })
+      .run();
+    assert.equal(report.sip.messages, 22);
+    assert.deepEqual([...new Set(report.calls.map(({ state }) => state))], ['ended']);
+    for (const { pinholes } of report.calls) assert.ok(pinholes.every(({ closedAt }) => closedAt !== null));
+    assert.equal(wholeCalls(report).calls.length, 1);
+  });
+
+  it('may go on from there to somebody else (a spiral): the call has its media', () => {
+    const answer = { to: 'b', body: sdp(B.address, [B.port]) };
+    const report = film()
+      .say(0, alice, proxy, 'INVITE', { body: offer, ...hop(0) })
+      .say(0.01, proxy, other, 'INVITE', { body: offer, ...hop(1) })
+      .say(0.02, other, proxy, 'INVITE', { body: offer, ...hop(2) })
+      .say(0.03, proxy, bob, 'INVITE', { body: offer, ...hop(3) })
+      .say(0.1, bob, proxy, '200 INVITE', { ...answer, ...hop(3) })
+      .say(0.11, proxy, other, '200 INVITE', { ...answer, ...hop(2) })
+      .say(0.12, other, proxy, '200 INVITE', { ...answer, ...hop(1) })
+      .say(0.13, proxy, alice, '200 INVITE', { ...answer, ...hop(0) })
+      .talk(1, aliceMedia, bobMedia, 10)
+      .talk(1, bobMedia, aliceMedia, 10)
+      .run();
+    assert.deepEqual(headlines(report), ['Audio passed in both directions.']);
+    for (const [from, to] of [
+      [aliceMedia, bobMedia],
+      [bobMedia, aliceMedia],
+    ] as const) {
+      const { passed, blocked } = flowOf(report, from, to);
+      assert.deepEqual([passed, blocked], [10, 0]);
+    }
+  });
+});
+
 describe('what a capture saw twice', () => {
   it('is counted once: the same packet before and behind a router', () => {
     const one = answeredCall(film(), alice, bob, A, B);
