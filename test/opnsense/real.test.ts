@@ -172,13 +172,21 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   it('the form refuses what is no port, no network, no choice', () => {
     for (const [field, text] of [
       ['sipports', '5060 }'],
-      ['mediaports', '70000'],
+      ['mediaports', 'rtp'],
       ['inside', '192.168.1.0/99'],
       ['mediahosts', 'x y'],
       ['mode', 'other'],
       ['interfaces', 'opt9'],
     ] as const)
       assert.deepEqual(Object.keys(validate({ [field]: text })), [`general.${field}`]);
+  });
+
+  it('a page gets the settings, not every port that there is', () => {
+    const nodes = run(usual, [
+      '-r',
+      'require "config.inc"; echo json_encode((new OPNsense\\Pinholed\\Pinholed())->getNodes());',
+    ]);
+    assert.ok(nodes.length < 10_000, `${nodes.length} characters`);
   });
 
   it('what the daemon finds wrong is at the field', () => {

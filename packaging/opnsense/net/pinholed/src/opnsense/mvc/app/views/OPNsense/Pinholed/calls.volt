@@ -46,11 +46,11 @@
             <tbody>
                 {% for call in calls %}
                 <tr>
-                    <td title="{{ call['parties'] | e }}" style="word-break: break-word">{{ call['from'] | e }}</td>
-                    <td style="word-break: break-word">{{ call['to'] | e }}</td>
+                    <td title="{{ call['parties'] | e }}" style="min-width: 11em; word-break: break-word">{{ call['from'] | e }}</td>
+                    <td style="min-width: 11em; word-break: break-word">{{ call['to'] | e }}</td>
                     <td>{{ call['state'] | e }}</td>
                     <td>{{ call['age'] | e }}</td>
-                    <td>
+                    <td style="min-width: 13em">
                         {% for pinhole in call['pinholes'] %}
                         <div>{{ pinhole | e }}</div>
                         {% endfor %}
@@ -85,13 +85,13 @@
             <tbody>
                 {% for one in refused %}
                 <tr>
-                    <td>
+                    <td style="min-width: 13em">
                         <a href="#" class="pinholed-ladder" data-call="{{ one['call'] | e }}">{{ one['reason'] | e }}</a>
                         <div><small>{{ one['at'] | e }}</small></div>
                     </td>
-                    <td style="word-break: break-word">{{ one['from'] | e }}</td>
-                    <td style="word-break: break-word">{{ one['to'] | e }}</td>
-                    <td>{{ one['why'] | e }}<div><small>{{ one['advice'] | e }}</small></div></td>
+                    <td style="min-width: 11em; word-break: break-word">{{ one['from'] | e }}</td>
+                    <td style="min-width: 11em; word-break: break-word">{{ one['to'] | e }}</td>
+                    <td style="min-width: 16em">{{ one['why'] | e }}<div><small>{{ one['advice'] | e }}</small></div></td>
                 </tr>
                 {% endfor %}
             </tbody>
