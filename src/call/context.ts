@@ -28,8 +28,8 @@ export interface CallTimers {
 export interface Admission {
   call(source: Address, destination: Address): Refusal | null;
   offer(source: Address, destination: Address, now: number): Refusal | null;
-  /** The same for the description in a provisional response. */
-  answer(source: Address, now: number): Refusal | null;
+  /** The same for a description of which an outside party can send one after the other; it counts as `weight` of them. */
+  answer(source: Address, now: number, weight: number): Refusal | null;
   /** Counts a call that is there already, whatever the bounds. */
   adopt(source: Address, destination: Address): void;
   /** Counts anew: who is inside, or of which peer, has changed. */

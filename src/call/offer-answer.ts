@@ -13,14 +13,23 @@ import {
 import type { Context } from './context.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
+import { MAX_TRANSPORTS } from './streams.ts';
 import type { Side } from './wanted.ts';
 
 const NOTHING: Described = { description: null, refusals: [] };
 
-export function describeOffer(context: Context, incoming: Incoming): Described {
+/**
+ * An offer. What an outside party offers with a first INVITE changes nothing, and anybody may write its address on that;
+ * within a call (`call`, else null) it changes where media may come from, and counts as the answers of that party do.
+ */
+export function describeOffer(context: Context, call: Call | null, incoming: Incoming): Described {
   if (!carriesSession(incoming)) return NOTHING;
   const { source, destination, now } = incoming.arrival;
-  const refused = context.admission.offer(source.address, destination.address, now);
+  const isInside = context.admission.isInside(source.address);
+  const refused =
+    call === null || isInside
+      ? context.admission.offer(source.address, destination.address, now)
+      : overRate(context, call, incoming);
   return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
 }
 
@@ -28,12 +37,24 @@ export function describeOffer(context: Context, incoming: Incoming): Described {
  * A provisional response can bring another description again and again, so that these are counted as offers are. A
  * 2xx, an ACK or a PRACK cannot.
  */
-export function describeAnswer(context: Context, incoming: Incoming): Described {
+export function describeAnswer(context: Context, call: Call, incoming: Incoming): Described {
   if (!carriesSession(incoming)) return NOTHING;
-  const { message, arrival } = incoming;
-  const provisional = message.status > 0 && message.status < 200;
-  const refused = provisional ? context.admission.answer(arrival.source.address, arrival.now) : null;
+  const { status } = incoming.message;
+  const refused = status > 0 && status < 200 ? overRate(context, call, incoming) : null;
   return refused === null ? describe(incoming) : { description: null, refusals: [refused] };
+}
+
+/** Transports that are worked out in the time that a message takes which describes one or two. */
+const LIGHT = 32;
+
+/** With each description the whole call is worked out: one counts for as many as it takes the time of. */
+function overRate({ admission }: Context, { dialogs }: Call, incoming: Incoming): Refusal | null {
+  const { arrival, bodies } = incoming;
+  const session = bodies.session();
+  const streams = session !== null && 'streams' in session ? session.streams : [];
+  const transports = streams.reduce((sum, { candidates }) => sum + 1 + candidates.length, 0);
+  const looked = Math.min(MAX_TRANSPORTS, transports * Math.max(1, dialogs.length));
+  return admission.answer(arrival.source.address, arrival.now, Math.max(1, Math.ceil(looked / LIGHT)));
 }
 
 /** Stands for a description that was there and cannot be used: the other party's streams, at no address. */

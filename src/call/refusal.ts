@@ -195,7 +195,8 @@ export const REFUSALS = {
   },
   'answer-rate-limit': {
     means:
-      'The host sends more than caps.offers-per-second provisional responses with a session description.',
+      'The host sends more than caps.offers-per-second session descriptions in provisional responses and within calls; a long ' +
+      'one, or one to a call with many forks, counts as several.',
     advice:
       'What its final response says counts all the same. Raise caps.offers-per-second, or look for a flood.',
   },

@@ -30,7 +30,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.signallingDeadline = arrival.now + offer;
   call.inviteExpires =
     message.expires === null ? Number.POSITIVE_INFINITY : arrival.now + message.expires * 1000 + offer;
-  const { description, refusals } = describeOffer(context, incoming);
+  const { description, refusals } = describeOffer(context, null, incoming);
   call.invite = addTransaction(context, call, message, arrival, 0, description);
   return changed(call, leaving('new-attempt'), refusals);
 }
@@ -43,10 +43,10 @@ export function onOffer(context: Context, { call, side, dialog }: Match, incomin
   const theirs = dialog.offers[otherSide(side)];
   if (message.method === 'PRACK' && theirs?.transaction.method === 'INVITE') {
     addTransaction(context, call, message, arrival, side, null);
-    const answer = describeAnswer(context, incoming);
+    const answer = describeAnswer(context, call, incoming);
     return agree(context, call, dialog, theirs.description, otherSide(side), answer, true, arrival.now);
   }
-  const described = describeOffer(context, incoming);
+  const described = describeOffer(context, call, incoming);
   const transaction = addTransaction(context, call, message, arrival, side, null);
   const outcome = placeOffer(call, dialog, side, transaction, described, arrival.now);
   const placed = dialog.offers[side];
@@ -67,7 +67,7 @@ export function onAck(context: Context, { call, side, dialog }: Match, incoming:
     return unchanged(call);
   }
   // Without an answer that can be read, the caller has accepted the offer all the same.
-  const { description, refusals } = describeAnswer(context, incoming);
+  const { description, refusals } = describeAnswer(context, call, incoming);
   const answer = description ?? unread(arrival.source.address, offer.description.session);
   const described = { description: answer, refusals };
   return agree(context, call, dialog, offer.description, otherSide(side), described, true, arrival.now);
@@ -101,7 +101,7 @@ export function onStray(context: Context, { call, side }: Match, incoming: Incom
   if (isRetransmission(call, message, side)) return unchanged(call);
   const strays = call.transactions.filter(({ waiting }) => waiting !== null);
   if (strays.length >= MOST_STRAYS) call.transactions.splice(call.transactions.indexOf(strays[0]!), 1);
-  const described = describeOffer(context, incoming);
+  const described = describeOffer(context, call, incoming);
   addTransaction(context, call, message, arrival, side, null).waiting = described;
   return unchanged(call);
 }
@@ -115,10 +115,11 @@ export function onTrickle(context: Context, { call, side, dialog }: Match, incom
   const fragment = bodies.fragment();
   if ('error' in fragment) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
   const list = dialog.trickled[side];
+  const known = list.length;
   for (const { mid, candidates } of fragment) {
     for (const candidate of candidates) if (list.length < MAX_TRICKLED) list.push({ mid, candidate });
   }
-  return changed(call, leaving('unused-candidate'));
+  return list.length === known ? unchanged(call) : changed(call, leaving('unused-candidate'));
 }
 
 /** OPTIONS, INFO, NOTIFY, MESSAGE...: nothing but a sign that the dialog lives, once a party inside takes part in it. */

@@ -191,7 +191,7 @@ function takeDescription(
 ): Outcome {
   const { message, arrival } = incoming;
   if (message.sdp.kind === 'none') return unchanged(call);
-  const described = describeAnswer(context, incoming);
+  const described = describeAnswer(context, call, incoming);
   const { offered, side, method } = transaction;
   const offer = transaction.offer ?? (offered ? unreadOffer(dialog, transaction, described) : null);
   if (offer !== null) {

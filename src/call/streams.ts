@@ -55,7 +55,7 @@ export interface WantedStreams {
  * Transports of one side that are looked at, those of all forks together. What a call costs is bounded by this:
  * its parties may answer one INVITE with 32 forks of 32 streams with 8 candidates each.
  */
-const MAX_TRANSPORTS = 512;
+export const MAX_TRANSPORTS = 512;
 
 /** What `wantedStreams` gathers on its way through a call. */
 interface Gathering {
@@ -214,15 +214,39 @@ function addStream(gathering: Gathering, place: Place): void {
     }
     return;
   }
-  for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint);
+  const sources = sourcesAt(gathering, place);
+  for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint, sources);
   const trickled = dialog?.trickled[side] ?? NO_CANDIDATES;
   if (!settings.ice || (stream.candidates.length === 0 && trickled.length === 0)) return;
   for (const endpoint of candidateEndpoints(stream, trickled, isMuxed(stream, peer), endpoints)) {
-    addEndpoint(gathering, place, endpoint);
+    addEndpoint(gathering, place, endpoint, sources);
   }
 }
 
-function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): void {
+type Sources = readonly Address[] | 'any';
+
+/** The sources of this stream's endpoints: a stream of many candidates has few kinds of them. */
+function sourcesAt(gathering: Gathering, place: Place): (endpoint: Endpoint) => Sources {
+  const known = new Map<string, Sources>();
+  return (endpoint) => {
+    const { kind, connection } = endpoint;
+    const name = `${kind === 'rtp'} ${connection.kind === 'address' ? familyOf(connection.address) : ''}`;
+    let sources = known.get(name);
+    if (sources === undefined) {
+      const settings = gathering.settings[place.side];
+      sources = bounded(gathering, place, sourcesOf(gathering.call, settings, place, endpoint));
+      known.set(name, sources);
+    }
+    return sources;
+  };
+}
+
+function addEndpoint(
+  gathering: Gathering,
+  place: Place,
+  endpoint: Endpoint,
+  sources: (endpoint: Endpoint) => Sources,
+): void {
   const { call, wanted, places, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
   const settings = gathering.settings[side];
@@ -237,7 +261,7 @@ function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): vo
     connection: endpoint.connection,
     ports: endpoint.ports,
     relayed: isNamedOutside(call.announced, endpoint.connection, endpoint.ports),
-    sources: bounded(gathering, place, sourcesOf(call, settings, place, endpoint)),
+    sources: sources(endpoint),
     sourcePort: settings.symmetric && peer !== null ? peerPort(peer, endpoint) : null,
     candidate: endpoint.candidate,
     agreed: peer !== null,
@@ -250,15 +274,12 @@ function addEndpoint(gathering: Gathering, place: Place, endpoint: Endpoint): vo
     return;
   }
   const both = merge(wanted[same]!, entry);
-  wanted[same] = { ...both, sources: bounded(gathering, place, both.sources) };
+  const isNew = both.sources !== wanted[same]!.sources;
+  wanted[same] = isNew ? { ...both, sources: bounded(gathering, place, both.sources) } : both;
 }
 
 /** Of the addresses from which a stream may be reached as many as the cap lets in, sorted. */
-function bounded(
-  { settings, unusable }: Gathering,
-  { side, stream }: Place,
-  sources: readonly Address[] | 'any',
-): readonly Address[] | 'any' {
+function bounded({ settings, unusable }: Gathering, { side, stream }: Place, sources: Sources): Sources {
   if (sources === 'any' || sources.length < 2) return sources;
   const most = settings[side].caps.sources;
   if (sources.length <= most) return [...sources].sort();
@@ -273,7 +294,7 @@ function sourcesOf(
   settings: StreamSettings,
   { side, peer, before, dialog }: Place,
   { kind, connection }: Endpoint,
-): readonly Address[] | 'any' {
+): Sources {
   if (peer === null && before === null && settings.earlyMediaSource === 'any' && !call.earlyOver) {
     return 'any';
   }
@@ -324,6 +345,7 @@ function merge(a: Wanted, b: Wanted): Wanted {
 
 /** The addresses of both, those of `a` first. */
 function joined(a: readonly Address[], b: readonly Address[]): readonly Address[] {
+  if (a === b) return a;
   const more = b.filter((address) => !a.includes(address));
   return more.length === 0 ? a : [...a, ...more];
 }

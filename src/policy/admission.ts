@@ -143,23 +143,24 @@ export function createAdmission(
     return { reason: 'offer-rate-limit', detail };
   }
 
-  function answer(source: Address, now: number): Refusal | null {
+  function answer(source: Address, now: number, weight: number): Refusal | null {
     const peer = policy().peerOf(source);
     const rate = peer?.offersPerSecond ?? caps().offersPerSecond;
     const who = peer?.name ?? source;
-    if (isWithin(`answers of ${who}`, rate, now)) return null;
-    const detail = `${who} sends more than ${rate} descriptions a second in provisional responses`;
+    if (isWithin(`answers of ${who}`, rate, now, weight)) return null;
+    const detail = `${who} sends more than ${rate} descriptions a second, long ones counted as several`;
     return { reason: 'answer-rate-limit', detail };
   }
 
-  function isWithin(bounded: string, rate: number, now: number): boolean {
+  function isWithin(bounded: string, rate: number, now: number, weight = 1): boolean {
     const bucket = buckets.get(bounded) ?? { tokens: rate, at: now };
     const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
     latest.delete(bounded);
     if (latest.size >= MAX_BUCKETS) forgetBucket();
     latest.add(bounded);
-    const granted = tokens >= 1;
-    buckets.set(bounded, { tokens: granted ? tokens - 1 : tokens, at: now });
+    const price = Math.min(weight, rate);
+    const granted = tokens >= price;
+    buckets.set(bounded, { tokens: granted ? tokens - price : tokens, at: now });
     return granted;
   }
 

@@ -806,4 +806,63 @@ describe('descriptions in responses', () => {
     scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp('203.0.113.99', [20000]) }));
     assert.ok(scene.open().includes('udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.99'));
   });
+
+  /** How many are looked at of 200 answers, a ms apart, in a call with 32 forks. */
+  function looked(candidates: number): number {
+    const scene = createScene({ ...protectedNet, caps: { offersPerSecond: 50, sources: 64 } });
+    const attributes = Array.from(
+      { length: candidates },
+      (_, i) => `candidate:${i} 1 udp 1 198.18.0.${i} 30000 typ host`,
+    );
+    scene.send(inside, outside, sip('INVITE', { body: sdp('192.0.2.10', [40000]) }));
+    for (let fork = 0; fork < 31; fork++) {
+      const body = sdp(`198.51.100.${100 + fork}`, [20_000]);
+      scene.send(outside, inside, sip('183 INVITE', { to: `fork-${fork}`, body }));
+    }
+    scene.wait(10_000);
+    let count = 0;
+    for (let i = 1; i <= 200; i++) {
+      const body = sdp(`203.0.113.${i}`, [{ port: 20_000, attributes }]);
+      scene.send(outside, inside, sip('183 INVITE', { to: 'b', body }));
+      if (scene.open().some((line) => line.includes(`203.0.113.${i}`))) count++;
+    }
+    return count;
+  }
+
+  test('a long one to a call with many forks counts as several', () => {
+    const [light, heavy] = [looked(0), looked(8)];
+    assert.ok(light >= 50 && light <= 61, `${light}`);
+    // 32 forks and 9 addresses are 288 transports, which count as 9.
+    assert.ok(heavy >= 5 && heavy <= 8, `${heavy}`);
+  });
+
+  test('offers of the outside party within a call are counted, those of its first INVITE are not', () => {
+    const scene = createScene({ ...protectedNet, caps: { offersPerSecond: 5 } });
+    for (let i = 1; i <= 20; i++) {
+      scene.send(outside, inside, sip('INVITE', { callId: `c${i}`, body: sdp('198.51.100.20', [20000]) }));
+    }
+    assert.ok(!scene.refusals().includes('answer-rate-limit'));
+    scene.send(
+      inside,
+      outside,
+      sip('200 INVITE', { callId: 'c1', to: 'b', body: sdp('192.0.2.10', [40000]) }),
+    );
+    scene.send(outside, inside, sip('ACK', { callId: 'c1', to: 'b', branch: 'z9hG4bKack' }));
+    for (let i = 1; i <= 20; i++) {
+      const update = { callId: 'c1', to: 'b', cseq: 1 + i };
+      scene.send(outside, inside, sip('UPDATE', { ...update, body: sdp(`203.0.113.${i}`, [20000]) }));
+      scene.send(inside, outside, sip('200 UPDATE', { ...update, body: sdp('192.0.2.10', [40000]) }));
+    }
+    assert.ok(scene.refusals().includes('answer-rate-limit'));
+    assert.ok(scene.open().some((line) => line.includes('203.0.113.5')));
+    assert.ok(!scene.open().some((line) => line.includes('203.0.113.20')));
+    scene.wait(1000);
+    const late = { callId: 'c1', to: 'b', cseq: 50 };
+    scene.send(outside, inside, sip('UPDATE', { ...late, body: sdp('203.0.113.77', [20000]) }));
+    scene.send(inside, outside, sip('200 UPDATE', { ...late, body: sdp('192.0.2.10', [40000]) }));
+    assert.ok(
+      scene.open().some((line) => line.includes('203.0.113.77')),
+      'a second later it may go on',
+    );
+  });
 });
