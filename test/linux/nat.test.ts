@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, mediaFlows, translations } from '../../lab/kernel.ts';
-import { externalAddress, FIREWALL_ITSELF, natRules } from '../../lab/nat.ts';
+import { externalAddress, FIREWALL_ITSELF, NAT_RULES, natRules } from '../../lab/nat.ts';
 import { race } from '../../lab/race.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
 import { ADMINISTRATOR, createTopology, type Topology } from '../../lab/topology.ts';
@@ -130,6 +130,90 @@ describe('PBXs behind NAT', { skip: withoutRoot }, () => {
       stage.passes('gateway:4600', 'client:4000'),
       ...call.hangUp(),
     );
+    await nothingLeft();
+  });
+
+  it('hand their media over to a gateway with an external address of its own', async () => {
+    const OTHER = '10.0.2.201';
+    topology.firewall('ip', 'address', 'add', `${OTHER}/32`, 'dev', 'server');
+    try {
+      await start(
+        `{external: ${EXTERNAL}, hosts: [10.0.1.10]}, {external: ${OTHER}, hosts: [10.0.3.10]}`,
+        INSIDE.replace('media-hosts: []', 'media-hosts: [10.0.3.10]'),
+      );
+      const others = await createStage(topology, { family: 4, external: OTHER, behind: ['gateway'] });
+      const call = createDialog(stage);
+      await stage.play(
+        ...call.establish(4000, 6000),
+        ...media(),
+        call.asks('INVITE', { to: 'b', cseq: 2, body: sdp(OTHER, [4600]) }),
+      );
+      await others.play(others.passes('server:6000', 'gateway:4600'));
+      await stage.play(
+        call.answers('200 INVITE', { cseq: 2, body: call.answer([6000]) }),
+        call.asks('ACK', { to: 'b', cseq: 2 }),
+      );
+      await others.play(
+        others.passes('gateway:4600', 'server:6000'),
+        others.passes('server:6000', 'gateway:4600'),
+        others.blocked('stranger:6000', 'gateway:4600'),
+        others.blocked('server:6000', 'gateway:4602'),
+      );
+      assert.deepEqual(
+        translations(topology).filter((one) => one.includes(' 4600 ')),
+        [`dnat4 udp 10.0.2.10 ${OTHER} 4600 is 10.0.3.10`, `snat4 udp 10.0.3.10 4600 10.0.2.10 is ${OTHER}`],
+      );
+      assert.match(mediaFlows(topology).join('\n'), /dst=10\.0\.2\.201 sport=6000 dport=4600/);
+      await eventually(
+        () => translations(topology).filter((one) => one.includes(' 4000 ')),
+        (old) => old.length === 0,
+      );
+      await stage.play(stage.blocked('server:6000', 'client:4000'), ...call.hangUp());
+      await nothingLeft();
+      await others.play(others.blocked('server:6000', 'gateway:4600'));
+    } finally {
+      topology.firewall('ip', 'address', 'delete', `${OTHER}/32`, 'dev', 'server');
+    }
+  });
+
+  /** What `systemctl reload nftables` does, in one transaction: everything goes, and comes again. */
+  const RELOAD = ['flush ruleset', ADMINISTRATOR, NAT_RULES, FIREWALL_ITSELF].join('\n');
+
+  it('go on when the administrator loads the ruleset again, and so do new calls', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000), ...media());
+    const before = translations(topology);
+    topology.firewall('nft', RELOAD);
+    assert.deepEqual(translations(topology), before, 'nobody but the daemon changes its table');
+    await stage.play(...media());
+    topology.firewall('conntrack', '-F');
+    const next = createDialog(stage);
+    await stage.play(
+      ...media(),
+      ...next.establish(4200, 6200),
+      stage.passes('server:6200', 'client:4200'),
+      stage.passes('client:4200', 'server:6200'),
+      ...next.hangUp(),
+      ...media(),
+      ...call.hangUp(),
+    );
+    await nothingLeft();
+    await stage.play(stage.blocked('server:6000', 'client:4000'));
+  });
+
+  it('get back what was lost, where the kernel lets the load of a ruleset take the table away', async () => {
+    // A table that was there before has no owner.
+    topology.firewall('nft', 'add', 'table', 'inet', 'pinholed');
+    const log = await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000), ...media());
+    const before = translations(topology);
+    topology.firewall('nft', RELOAD);
+    await log.said(/the packet filter is as it should be again: 2 added, 0 removed/g);
+    assert.deepEqual(translations(topology), before);
+    topology.firewall('conntrack', '-F');
+    await stage.play(...media(), stage.blocked('stranger:6000', 'client:4000'), ...call.hangUp());
     await nothingLeft();
   });
 
