@@ -591,6 +591,13 @@ export const schema = {
       'Where to: standard error, syslog (facility `daemon`) or a file.',
       'restart',
     ),
+    calls: setting(
+      orOff(path),
+      'off',
+      'File of call records: a line of JSON for each call that is over, with its parties, times, pinholes, packets each way ' +
+        'and the reason of its end. A reload opens it anew.',
+      'restart',
+    ),
     callId: setting(
       choice('hashed', 'plain'),
       'hashed',

@@ -1,7 +1,7 @@
 import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
-import type { Traffic } from '../firewall/firewall.ts';
+import { type Passed as MediaCount, NOTHING_PASSED, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
@@ -104,18 +104,17 @@ export function unknownCall(name: string): RequestError {
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */
 export interface Passed {
   readonly trafficOf: RunningDaemon['trafficOf'];
-  readonly passedBefore: (call: string) => Traffic;
+  readonly passedBefore: (call: string) => MediaCount;
 }
 
 /** What all pinholes of a call have passed so far. */
-export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): Traffic {
-  let { packets, bytes } = passedBefore(leg.hash);
+export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): MediaCount {
+  let all = passedBefore(leg.hash);
   for (const { pinhole } of pinholes) {
     const traffic = trafficOf(pinhole.id, leg.hash);
-    packets += traffic?.packets ?? 0;
-    bytes += traffic?.bytes ?? 0;
+    if (traffic !== undefined) all = together(all, traffic);
   }
-  return { packets, bytes };
+  return all;
 }
 
 /** Makes results of what the data path answers: `now` in ms of its clock, whose 0 is `epoch`. */
@@ -127,11 +126,11 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
   function pinhole(held: Held, calls: readonly string[], call?: string): PinholeResult {
     const { pinhole: one, openedAt, agreed, until, reason } = held;
     const { protocol, address, ports, sources, sourcePort, media, kind } = one;
-    const { packets, bytes } = trafficOf(one.id, call) ?? { packets: 0, bytes: 0 };
+    const { packets, bytes, sent } = trafficOf(one.id, call) ?? NOTHING_PASSED;
     const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
     return {
       ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
-      ...{ media, kind: kind ?? protocol, openedAt: date(openedAt), agreed, closing, packets, bytes },
+      ...{ media, kind: kind ?? protocol, openedAt: date(openedAt), agreed, closing, packets, bytes, sent },
     };
   }
 

@@ -158,6 +158,9 @@ export const METRICS: readonly Definition[] = [
     'The same by method; a response counts for the method it answers.',
     ({ status }) => byLabel('method', status.inspector.methods),
   ),
+  counters('pinholed_sip_responses_total', 'SIP responses by status code.', ({ status }) =>
+    byLabel('code', status.inspector.responses),
+  ),
   counter(
     'pinholed_sip_malformed_total',
     'Messages that look like SIP and cannot be read.',

@@ -196,6 +196,8 @@ export interface StatsResult {
   readonly messages: { readonly udp: number; readonly tcp: number };
   /** Messages by method, responses by the method of their request. */
   readonly methods: Readonly<Record<string, number>>;
+  /** Responses by status code. */
+  readonly responses: Readonly<Record<string, number>>;
   /** Every reason there is. */
   readonly refusals: Readonly<Record<string, number>>;
   /** Packets whose headers cannot be read, by what is wrong. */
@@ -232,6 +234,8 @@ export interface CallResult {
   /** Media that its pinholes have passed, as of the last count. */
   readonly packets: number;
   readonly bytes: number;
+  /** Packets that were sent back from where they lead; null where nobody tells who sends. */
+  readonly sent: number | null;
   readonly nextTimer: { readonly name: NextTimer['name']; readonly in: number } | null;
   readonly pinholes: readonly PinholeResult[];
 }
@@ -254,6 +258,8 @@ export interface PinholeResult {
   readonly closing: { readonly reason: string; readonly in: number } | null;
   readonly packets: number;
   readonly bytes: number;
+  /** Packets that were sent back from there; null where nobody tells who sends. */
+  readonly sent: number | null;
 }
 
 /** One line of the answer to `calls`. */

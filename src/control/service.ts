@@ -303,12 +303,12 @@ export function runtimeName(): string {
 }
 
 function statsOf(daemon: RunningDaemon, status: DataPathStatus): StatsResult {
-  const { packets, notSip, keepalives, malformed, spoofed, messages, methods, refusals, unreadable } =
-    status.inspector;
+  const { packets, notSip, keepalives, malformed, spoofed, messages, methods, unreadable } = status.inspector;
+  const { responses, refusals } = status.inspector;
   const reasons = Object.keys(REFUSALS).map((reason) => [reason, refusals[reason] ?? 0] as const);
   return {
     startedAt: seconds(daemon.about.startedAt),
-    ...{ packets, notSip, keepalives, malformed, spoofed, messages, methods, unreadable },
+    ...{ packets, notSip, keepalives, malformed, spoofed, messages, methods, responses, unreadable },
     refusals: Object.fromEntries(reasons),
     inspection: histogramOf(status.inspection),
     commit: histogramOf(status.commit),

@@ -104,6 +104,8 @@ export interface DataPathStatus {
     readonly messages: { readonly udp: number; readonly tcp: number };
     readonly heard: Heard;
     readonly methods: Readonly<Record<string, number>>;
+    /** By status code. */
+    readonly responses: Readonly<Record<string, number>>;
     readonly refusals: Readonly<Record<string, number>>;
     readonly callsStarted: number;
   };

@@ -18,15 +18,17 @@ export interface TrafficWatch {
    * The last count of a pinhole; also of one that was closed since the last update but one. With a call, what was
    * counted since the call has had it.
    */
-  last(id: string, call?: string): Traffic | undefined;
+  last(id: string, call?: string): TwoWayTraffic | undefined;
   /** All that was counted since the start. */
   readonly total: Traffic;
 }
 
-const NOTHING: Traffic = { packets: 0, bytes: 0 };
+const NOTHING: TwoWayTraffic = { packets: 0, bytes: 0, sent: null };
 
 interface Known {
-  readonly count: Traffic;
+  /** `sent` is all that was seen to be sent, also by flows that have ended. */
+  readonly count: TwoWayTraffic;
+  /** By the flows there were at the last count. */
   readonly sent: number;
   /** Number of the update that saw it last. */
   readonly update: number;
@@ -36,7 +38,7 @@ interface Known {
 
 /** What calls share with others that had the pinhole before them. */
 interface Share {
-  readonly before: Traffic;
+  readonly before: TwoWayTraffic;
   /** Number of the update after which the call had it no more. */
   left: number | null;
 }
@@ -60,7 +62,10 @@ export function createTrafficWatch(): TrafficWatch {
     packets += count.packets - since.packets;
     bytes += count.bytes - since.bytes;
     const { packets: came, bytes: size } = count;
-    known.set(id, { count: { packets: came, bytes: size }, sent: sent ?? 0, update: updates, closed });
+    const so = isNew ? null : before;
+    const all = sentSince(so?.count.sent ?? null, so?.sent ?? 0, sent);
+    const last = sent ?? so?.sent ?? 0;
+    known.set(id, { count: { packets: came, bytes: size, sent: all }, sent: last, update: updates, closed });
     const ways: MediaWay[] = [];
     if (came > since.packets) ways.push(sent === null ? 'untold' : 'came');
     if (sent !== null && sent > (isNew ? 0 : before.sent)) ways.push('sent');
@@ -112,10 +117,20 @@ export function createTrafficWatch(): TrafficWatch {
       const count = known.get(id)?.count;
       const share = call === undefined ? undefined : shares.get(id)?.get(call);
       if (count === undefined || share === undefined) return count;
-      return { packets: count.packets - share.before.packets, bytes: count.bytes - share.before.bytes };
+      const { packets: past, bytes: pastBytes, sent: pastSent } = share.before;
+      return {
+        packets: count.packets - past,
+        bytes: count.bytes - pastBytes,
+        sent: count.sent === null ? null : count.sent - (pastSent ?? 0),
+      };
     },
     get total() {
       return { packets, bytes };
     },
   };
+}
+
+/** All that was sent, given what was before and by the flows then, and what those of now have sent; null: not told. */
+function sentSince(all: number | null, before: number, sent: number | null): number | null {
+  return sent === null ? all : (all ?? 0) + Math.max(0, sent - before);
 }

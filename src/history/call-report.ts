@@ -74,6 +74,8 @@ export interface PinholeReport {
   readonly closeReason: CloseReason | null;
   /** Packets of the window that passed to where it leads. */
   readonly packets: number;
+  /** Packets that were sent back from there; null where that is not told, as in a replay. */
+  readonly sent: number | null;
 }
 
 export interface RefusalReport {

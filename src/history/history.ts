@@ -8,14 +8,9 @@ import {
 } from '../inspector/happening.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { CallReport, FramePlace } from './call-report.ts';
+import { NOTHING_PASSED, type Passed, together } from './passed.ts';
 import { createPinholeTraces, type PinholeTrace } from './pinholes.ts';
 import { type CallTrace, createCallTraces } from './traces.ts';
-
-/** Media that pinholes have passed. */
-export interface Passed {
-  readonly packets: number;
-  readonly bytes: number;
-}
 
 export interface HistoryOptions {
   /** Ended calls that are remembered. */
@@ -53,7 +48,6 @@ export interface History {
   readonly size: number;
 }
 
-const NOTHING: Passed = { packets: 0, bytes: 0 };
 const MAX_MESSAGES = 200;
 const MAX_PINHOLES = 256;
 /** Lines of all ladders together. */
@@ -120,7 +114,7 @@ export function createHistory(options: HistoryOptions): History {
     calls.update(leg);
     // Only a call that was taken up is told of without its beginning.
     if (!entries.has(hash))
-      entries.set(hash, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING });
+      entries.set(hash, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING_PASSED });
     underWay.delete(hash);
     if (leg.state !== 'ended') {
       underWay.add(hash);
@@ -132,12 +126,15 @@ export function createHistory(options: HistoryOptions): History {
 
   /** The filter's counter is gone soon after the pinhole. */
   function keepCount(hash: string, id: string): void {
-    const { packets, bytes } = options.trafficOf(id, hash) ?? NOTHING;
+    const passed = options.trafficOf(id, hash) ?? NOTHING_PASSED;
     const record = pinholes.of(hash).findLast((one) => one.id === id);
-    if (record !== undefined) record.packets = packets;
+    if (record !== undefined) {
+      record.packets = passed.packets;
+      record.sent = passed.sent;
+    }
     const entry = entries.get(hash);
     if (entry === undefined) return;
-    entry.passed = { packets: entry.passed.packets + packets, bytes: entry.passed.bytes + bytes };
+    entry.passed = together(entry.passed, passed);
   }
 
   function bound(): void {
@@ -185,8 +182,8 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   function counted(record: PinholeTrace, hash: string): PinholeTrace {
-    const packets = record.closedAt === null ? options.trafficOf(record.id, hash)?.packets : undefined;
-    return { ...record, packets: packets ?? record.packets };
+    const passed = record.closedAt === null ? options.trafficOf(record.id, hash) : undefined;
+    return passed === undefined ? record : { ...record, packets: passed.packets, sent: passed.sent };
   }
 
   function find(name: string): string[] {
@@ -217,7 +214,7 @@ export function createHistory(options: HistoryOptions): History {
     find,
     underWay: () => remembered(callsUnderWay()),
     ended: () => remembered([...ended].reverse()),
-    passedBefore: (hash) => entries.get(hash)?.passed ?? NOTHING,
+    passedBefore: (hash) => entries.get(hash)?.passed ?? NOTHING_PASSED,
     get size() {
       return entries.size;
     },

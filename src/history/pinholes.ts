@@ -16,6 +16,7 @@ export interface PinholeTrace extends PinholeReport {
   closedAt: number | null;
   closeReason: CloseReason | null;
   packets: number;
+  sent: number | null;
   /** Why and when it is to be closed; null while it is wanted, if only on trial. */
   leaving: { readonly reason: CloseReason; readonly until: number } | null;
 }
@@ -122,7 +123,7 @@ function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
   return {
     ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
     ...{ call: event.call.hash, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
-    ...{ closed: null, closedAt: null, closeReason: null, packets: 0, leaving: leavingOf(event) },
+    ...{ closed: null, closedAt: null, closeReason: null, packets: 0, sent: null, leaving: leavingOf(event) },
   };
 }
 

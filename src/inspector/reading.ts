@@ -11,7 +11,7 @@ import type { Direction } from './connections.ts';
 import { createIngressGuard } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import { derived, type InspectorSettings } from './settings.ts';
-import { count, countMethod, type ReadingStats } from './stats.ts';
+import { count, countMethod, countResponse, type ReadingStats } from './stats.ts';
 import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
 
 /** What was found in a packet. */
@@ -148,6 +148,7 @@ export function createReader(
     stats.messages[transport]++;
     stats.heard[isInside(source) ? 'inside' : 'outside'][read.method === '' ? 'responses' : 'requests']++;
     countMethod(stats, read.method === '' ? read.cseqMethod : read.method);
+    if (read.status !== 0) countResponse(stats, read.status);
     return { what: 'message', message: read, transport };
   }
 

@@ -23,6 +23,8 @@ export interface ReadingStats {
   /** Messages by who sent them and by what they are: of a call that passes, both kinds come from both sides. */
   readonly heard: Heard;
   readonly methods: Map<string, number>;
+  /** Responses by status code, 100 to 699. */
+  readonly responses: Map<number, number>;
 }
 
 /** What deciding counts. */
@@ -53,6 +55,7 @@ export function newStats(): InspectorStats {
     messages: { udp: 0, tcp: 0 },
     heard: { inside: { requests: 0, responses: 0 }, outside: { requests: 0, responses: 0 } },
     methods: new Map(KNOWN_METHODS.map((name) => [name, 0])),
+    responses: new Map(),
     refusals: new Map(),
     callsStarted: 0,
   };
@@ -65,4 +68,9 @@ export function count<Kind>(counts: Map<Kind, number>, kind: Kind): void {
 
 export function countMethod({ methods }: ReadingStats, name: string): void {
   count(methods, methods.has(name) ? name : 'other');
+}
+
+/** Codes that RFC 3261 7.2 has no class for are left out, so that no sender can fill memory. */
+export function countResponse({ responses }: ReadingStats, status: number): void {
+  if (status >= 100 && status <= 699) count(responses, status);
 }

@@ -32,7 +32,7 @@ describe('docs/control.md', () => {
 
   it('has every request', () => {
     const answered = [
-      ...Object.keys(createHandlers(startInProcess().daemon, () => ({ packets: 0, bytes: 0 }))),
+      ...Object.keys(createHandlers(startInProcess().daemon, () => ({ packets: 0, bytes: 0, sent: null }))),
       'explain',
       'refused',
       'metrics',

@@ -35,7 +35,7 @@ export interface InProcess {
   /** Packets that are waiting whenever the data path looks. */
   load: number;
   readonly said: string[];
-  readonly media: Map<string, Traffic>;
+  readonly media: Map<string, Traffic & { readonly sent?: number }>;
   settings: Settings;
   readonly now: number;
   /** The data path does not answer. */
@@ -54,7 +54,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   const waiting: HeldPacket[] = [];
   const answers = new Map<number, unknown>();
   const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
-  const media = new Map<string, Traffic>();
+  const media = new Map<string, Traffic & { readonly sent?: number }>();
   const turns: Turn[] = [];
   const posted: Buffer[] = [];
   const said: string[] = [];
@@ -142,7 +142,10 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     settings: () => settings,
     configFile: null,
     ask,
-    trafficOf: (id) => media.get(id),
+    trafficOf: (id) => {
+      const passed = media.get(id);
+      return passed && { sent: null, ...passed };
+    },
     traffic: () => ({ packets: 0, bytes: 0 }),
     compare: (intended) => deviationOf(firewall.list().map(nameOf), intended.map(nameOf)),
     repair: () => void orders.push({ type: 'repair' }),

@@ -10,7 +10,7 @@ import { watchLine } from '../../src/report/live/watch.ts';
 const ALL = { sort: null, limit: 1000 } as const;
 const passed = {
   trafficOf: () => undefined,
-  passedBefore: (call: string) => ({ packets: Number(`0x${call}`), bytes: 0 }),
+  passedBefore: (call: string) => ({ packets: Number(`0x${call}`), bytes: 0, sent: null }),
 };
 
 function call(hash: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {

@@ -101,6 +101,7 @@ describe('what the daemon answers', () => {
     const [stats] = await ask<StatsResult>(run, { request: 'stats' });
     const { INVITE, ACK, BYE, OPTIONS } = stats!.methods;
     assert.deepEqual({ INVITE, ACK, BYE, OPTIONS }, { INVITE: 2, ACK: 1, BYE: 2, OPTIONS: 0 });
+    assert.deepEqual(stats!.responses, { 200: 2 });
     assert.equal(stats!.refusals['not-inside'], 1);
     assert.equal(stats!.refusals['firewall-error'], 0);
     assert.equal(stats!.inspection.count, 5);

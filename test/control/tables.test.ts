@@ -36,6 +36,7 @@ const hole: PinholeResult = {
   closing: null,
   packets: 1500,
   bytes: 258_000,
+  sent: 1499,
 };
 
 const call: CallResult = {
@@ -53,6 +54,7 @@ const call: CallResult = {
   idle: 1.25,
   packets: 1500,
   bytes: 258_000,
+  sent: 1499,
   nextTimer: { name: 'media-idle', in: 298.7 },
   pinholes: [hole],
 };
@@ -340,6 +342,7 @@ describe('pinholed stats', () => {
     startedAt: 1_795_425_700,
     ...{ packets: 100, notSip: 1, keepalives: 2, malformed: 3, spoofed: 5, messages: { udp: 90, tcp: 4 } },
     methods: { ACK: 10, INVITE: 80, BYE: 0 },
+    responses: { 200: 70, 486: 2 },
     refusals: { 'not-inside': 7, 'denied-port': 0, 'foreign-address': 9 },
     unreadable: { 'ip-truncated': 2 },
     inspection: {

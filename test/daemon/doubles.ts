@@ -200,6 +200,7 @@ export function createInspectorDouble() {
       messages: { udp: 0, tcp: 0 },
       heard: { inside: { requests: 0, responses: 0 }, outside: { requests: 0, responses: 0 } },
       methods: new Map(),
+      responses: new Map(),
       refusals: new Map(),
       callsStarted: 0,
     },

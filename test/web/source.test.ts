@@ -50,6 +50,7 @@ function status(missing = 0): DataPathStatus {
       heard: { inside: { requests: 3, responses: 2 }, outside: { requests: 2, responses: 3 } },
       messages: { udp: 20, tcp: 10 },
       methods: {},
+      responses: {},
       refusals: { 'not-inside': 7, 'port-denied': 2 },
     },
     inspection: createHistogram().read(),

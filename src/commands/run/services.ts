@@ -1,6 +1,7 @@
 import { loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createAlarmBoard } from '../../control/alarms.ts';
+import { type CallRecords, keepCallRecords } from '../../control/call-records.ts';
 import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
 import { listenUnix } from '../../control/listen.ts';
 import { metricsText } from '../../control/metrics.ts';
@@ -10,6 +11,7 @@ import { type Request, RequestError, type RequestName, textOf } from '../../cont
 import { type Handler, startControlServer } from '../../control/server.ts';
 import { createHandlers } from '../../control/service.ts';
 import { createEpoch } from '../../control/units.ts';
+import { openLogFile } from '../../daemon/log/sink.ts';
 import { StartError } from '../../daemon/platform/platform.ts';
 import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
@@ -55,6 +57,9 @@ export async function openControl(settings: Settings, user: User | null): Promis
     () => (running?.settings() ?? settings).metricsHosts,
   );
   const web = await openLivePage(settings);
+  const file = settings.log.calls;
+  const recordFile = file === null ? null : openLogFile(file, 'log.calls', user);
+  let records: CallRecords | null = null;
 
   async function measure(): Promise<string> {
     if (running === null) throw new RequestError('unavailable', 'the daemon is starting');
@@ -88,14 +93,17 @@ export async function openControl(settings: Settings, user: User | null): Promis
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
       web.start(daemon, history, board);
+      if (recordFile !== null) records = keepCallRecords(daemon, history, recordFile, epoch);
     },
     reload(next) {
       if (group !== null) group = renewed(group, findGroup(groupName!));
       metrics.reload(next.metrics);
       web.reload(next);
+      records?.reopen();
     },
     close() {
       clearInterval(looking);
+      records?.close();
       web.close();
       control.close();
       metrics.close();

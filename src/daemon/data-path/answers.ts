@@ -38,7 +38,7 @@ export function createAnswers(deps: AnswersDeps) {
 
   function status(): DataPathStatus {
     const { calls: underWay, pinholes: open } = inspector.sizes();
-    const { unreadable, methods, refusals, ...stats } = inspector.stats;
+    const { unreadable, methods, responses, refusals, ...stats } = inspector.stats;
     return {
       counters: { ...counters },
       inspector: {
@@ -47,6 +47,7 @@ export function createAnswers(deps: AnswersDeps) {
         heard: structuredClone(stats.heard),
         unreadable: Object.fromEntries(unreadable),
         methods: Object.fromEntries(methods),
+        responses: Object.fromEntries(responses),
         refusals: Object.fromEntries(refusals),
       },
       inspection: passage.times.read(),

@@ -32,7 +32,12 @@ const SOCKETS = { freebsd: ['/var/run/log'], linux: ['/dev/log', '/run/systemd/j
 export function openLogSink(destination: LogDestination, libc: Libc, owner: User | null): LogSink {
   if (destination === 'stderr') return openDescriptor(() => 2, false);
   if (destination === 'syslog') return openSyslog(libc);
-  return openDescriptor(() => openFile(destination, owner), true);
+  return openLogFile(destination, 'log.destination', owner);
+}
+
+/** A file of lines; `setting` names it in errors. Throws StartError. */
+export function openLogFile(path: string, setting: string, owner: User | null): LogSink {
+  return openDescriptor(() => openFile(path, setting, owner), true);
 }
 
 function openDescriptor(open: () => number, isFile: boolean): LogSink {
@@ -71,7 +76,7 @@ function openDescriptor(open: () => number, isFile: boolean): LogSink {
   };
 }
 
-function openFile(path: string, owner: User | null): number {
+function openFile(path: string, setting: string, owner: User | null): number {
   const { O_WRONLY, O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, S_IFMT, S_IFREG } = constants;
   const flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK;
   let descriptor: number;
@@ -84,7 +89,7 @@ function openFile(path: string, owner: User | null): number {
       descriptor = openSync(path, flags);
     }
   } catch (error) {
-    throw new StartError(`log.destination: ${path} cannot be opened: ${(error as Error).message}`);
+    throw new StartError(`${setting}: ${path} cannot be opened: ${(error as Error).message}`);
   }
   const { mode, nlink } = fstatSync(descriptor);
   // A second name may be somebody's link to a file that only root may write.
@@ -96,7 +101,7 @@ function openFile(path: string, owner: User | null): number {
         : null;
   if (fault === null) return descriptor;
   closeSync(descriptor);
-  throw new StartError(`log.destination: ${path}: ${fault}`);
+  throw new StartError(`${setting}: ${path}: ${fault}`);
 }
 
 /** syslogd's datagram socket. While nobody listens, lines are lost and counted; each line tries again. */

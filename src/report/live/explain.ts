@@ -81,6 +81,7 @@ function readPinhole(pinhole: ExplainResult['pinholes'][number]): PinholeReport 
   const { openedFrame, closedFrame, openedAt, closedAt, sources, kind, closeReason, ...rest } = pinhole;
   return {
     ...rest,
+    sent: null,
     sources: sources[0] === 'any' ? 'any' : sources,
     kind: kind as MediaKind,
     opened: placeOf(openedFrame),

@@ -24,6 +24,9 @@ export function statsText(stats: StatsResult, style: Style): string {
     ...(Object.keys(stats.unreadable).length === 0
       ? []
       : counted('UNREADABLE', 'PACKETS', stats.unreadable, strong, '')),
+    ...(Object.keys(stats.responses).length === 0
+      ? []
+      : counted('RESPONSE', 'MESSAGES', stats.responses, strong, '')),
     '',
     ...histogramLines(
       'Inspection: from the receipt of a packet until it is known what it asks for',

@@ -1,0 +1,61 @@
+import type { LogSink } from '../daemon/log/sink.ts';
+import type { RunningDaemon } from '../daemon/serve.ts';
+import { callRecord } from '../history/call-record.ts';
+import type { History } from '../history/history.ts';
+import type { Occasion } from '../inspector/happening.ts';
+import { printableJson } from '../printable.ts';
+
+export interface CallRecords {
+  /** The file is opened anew: it may have been moved away. */
+  reopen(): void;
+  /** Writes what is over and was not written, and closes the file. */
+  close(): void;
+}
+
+/**
+ * Writes a line of JSON into `sink` for each call that is over, once its last pinhole is closed and counted. Has to
+ * subscribe after the history does. `epoch`: ms since the epoch at which the daemon's clock was 0.
+ */
+export function keepCallRecords(
+  daemon: RunningDaemon,
+  history: Pick<History, 'get' | 'passedBefore'>,
+  sink: LogSink,
+  epoch: () => number,
+): CallRecords {
+  /** Hashes of calls that are over and have pinholes still. */
+  const ending = new Set<string>();
+
+  function take(occasions: readonly Occasion[]): void {
+    for (const { happenings } of occasions) {
+      for (const one of happenings) if (one.type === 'call' && one.what === 'ended') ending.add(one.leg.hash);
+    }
+    for (const hash of ending) settle(hash);
+  }
+
+  function settle(hash: string): void {
+    const report = history.get(hash)?.report;
+    if (report?.pinholes.some(({ closedAt }) => closedAt === null)) return;
+    ending.delete(hash);
+    write(hash);
+  }
+
+  function write(hash: string): void {
+    const remembered = history.get(hash);
+    if (remembered === null) return;
+    const zero = epoch();
+    const dateOf = (at: number) => new Date(zero + at).toISOString();
+    const withCallId = daemon.settings().log.callId === 'plain';
+    const record = callRecord(remembered.report, history.passedBefore(hash), dateOf, withCallId);
+    sink.write(printableJson(JSON.stringify(record)), 'info');
+  }
+
+  const unsubscribe = daemon.subscribe(take);
+  return {
+    reopen: sink.reopen,
+    close() {
+      unsubscribe();
+      for (const hash of ending) write(hash);
+      sink.close();
+    },
+  };
+}
