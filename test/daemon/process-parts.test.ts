@@ -199,14 +199,14 @@ describe('traffic watch', () => {
     assert.deepEqual(update(10, 2), ['came', 'sent']);
     assert.deepEqual(update(11, null), ['untold']);
     assert.deepEqual(update(11, null), []);
-    assert.deepEqual(watch.last('a'), { packets: 11, bytes: 0 });
+    assert.deepEqual(watch.last('a'), { packets: 11, bytes: 0, sent: 4 });
   });
 
   it('remembers the count of a pinhole that has just been closed', () => {
     const watch = createTrafficWatch();
     watch.update(counters(['a', 5]));
     watch.update(counters());
-    assert.deepEqual(watch.last('a'), { packets: 5, bytes: 500 });
+    assert.deepEqual(watch.last('a'), { packets: 5, bytes: 500, sent: null });
     watch.update(counters());
     assert.equal(watch.last('a'), undefined);
   });
@@ -215,8 +215,8 @@ describe('traffic watch', () => {
     const watch = createTrafficWatch();
     watch.update(counters(['a', 5], ['b', 1]));
     watch.closed(counters(['a', 8], ['short', 3]));
-    assert.deepEqual(watch.last('a'), { packets: 8, bytes: 800 });
-    assert.deepEqual(watch.last('short'), { packets: 3, bytes: 300 });
+    assert.deepEqual(watch.last('a'), { packets: 8, bytes: 800, sent: null });
+    assert.deepEqual(watch.last('short'), { packets: 3, bytes: 300, sent: null });
     assert.deepEqual(watch.total, { packets: 12, bytes: 1200 });
     assert.deepEqual(ids(watch.update(counters(['a', 2], ['b', 1]))), ['a'], 'opened again');
     assert.deepEqual(watch.total, { packets: 14, bytes: 1400 });
@@ -227,12 +227,12 @@ describe('traffic watch', () => {
     watch.update(counters(['a', 2]));
     watch.shared('a', 'first');
     watch.update(counters(['a', 3]));
-    assert.deepEqual(watch.last('a', 'first'), { packets: 3, bytes: 300 });
+    assert.deepEqual(watch.last('a', 'first'), { packets: 3, bytes: 300, sent: null });
     watch.left('a', 'first');
     watch.closed(counters(['a', 4]));
     watch.update(counters(['a', 1]));
     watch.shared('a', 'next');
-    assert.deepEqual(watch.last('a', 'next'), { packets: 1, bytes: 100 });
+    assert.deepEqual(watch.last('a', 'next'), { packets: 1, bytes: 100, sent: null });
   });
 
   it('counts for a call what came since it has had a pinhole that others had before', () => {
@@ -241,14 +241,18 @@ describe('traffic watch', () => {
     watch.update(counters(['a', 5]));
     watch.shared('a', 'second');
     watch.update(counters(['a', 12]));
-    assert.deepEqual(watch.last('a', 'first'), { packets: 12, bytes: 1200 });
-    assert.deepEqual(watch.last('a', 'second'), { packets: 7, bytes: 700 });
-    assert.deepEqual(watch.last('a'), { packets: 12, bytes: 1200 });
+    assert.deepEqual(watch.last('a', 'first'), { packets: 12, bytes: 1200, sent: null });
+    assert.deepEqual(watch.last('a', 'second'), { packets: 7, bytes: 700, sent: null });
+    assert.deepEqual(watch.last('a'), { packets: 12, bytes: 1200, sent: null });
     watch.left('a', 'second');
     watch.update(counters(['a', 13]));
-    assert.deepEqual(watch.last('a', 'second'), { packets: 8, bytes: 800 }, 'who is told late is told');
+    assert.deepEqual(
+      watch.last('a', 'second'),
+      { packets: 8, bytes: 800, sent: null },
+      'who is told late is told',
+    );
     watch.shared('a', 'second');
-    assert.deepEqual(watch.last('a', 'second'), { packets: 0, bytes: 0 }, 'it has it again');
+    assert.deepEqual(watch.last('a', 'second'), { packets: 0, bytes: 0, sent: null }, 'it has it again');
   });
 
   it('counts for a call all that came, when the pinhole was closed before it was opened for it', () => {
@@ -257,11 +261,15 @@ describe('traffic watch', () => {
     watch.closed(counters(['a', 8]));
     watch.shared('a', 'second');
     watch.update(counters(['a', 9]));
-    assert.deepEqual(watch.last('a', 'second'), { packets: 9, bytes: 900 });
+    assert.deepEqual(watch.last('a', 'second'), { packets: 9, bytes: 900, sent: null });
     assert.equal(watch.total.packets, 17);
     watch.shared('a', 'third');
     watch.update(counters(['a', 3]));
-    assert.deepEqual(watch.last('a', 'third'), { packets: 3, bytes: 300 }, 'another rule counts from 0');
+    assert.deepEqual(
+      watch.last('a', 'third'),
+      { packets: 3, bytes: 300, sent: null },
+      'another rule counts from 0',
+    );
   });
 
   it('counts nothing twice when a pinhole was not read once', () => {
