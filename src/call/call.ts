@@ -197,6 +197,65 @@ function hexadecimal(value: number): string {
   return (value >>> 0).toString(16).padStart(8, '0');
 }
 
+/** A leg that begins with this INVITE, of which nothing has been said yet. `hash` is its name; times are in ms. */
+export function newCall(
+  hash: string,
+  message: SipMessage,
+  { source, destination, now }: Pick<Stray, 'source' | 'destination'> & { readonly now: number },
+  announced: Announcements,
+  hardDeadline: number,
+): Call {
+  return {
+    hash,
+    callId: message.callId,
+    fromTag: message.fromTag,
+    parties: [source.address, destination.address],
+    also: [[], []],
+    from: message.from,
+    to: message.to,
+    startedAt: now,
+    state: 'calling',
+    endReason: null,
+    endStatus: 0,
+    answeredAt: null,
+    endedAt: null,
+    invite: null,
+    inviteCseq: message.cseq,
+    dialogs: [],
+    pastTags: [],
+    transactions: [],
+    strays: [],
+    announced,
+    acknowledges: false,
+    cancelled: false,
+    earlyOver: false,
+    inviteExpires: Number.POSITIVE_INFINITY,
+    signallingDeadline: Number.POSITIVE_INFINITY,
+    sessionDeadline: Number.POSITIVE_INFINITY,
+    hardDeadline,
+    mediaAt: now,
+    heardAt: Number.NEGATIVE_INFINITY,
+    ownAt: now,
+    untoldAt: Number.NEGATIVE_INFINITY,
+    held: false,
+    idle: false,
+  };
+}
+
+/** The same leg is tried once more, or its Call-ID used for another call. */
+export function startAnew(call: Call, now: number, hardDeadline: number): void {
+  call.endedAt = null;
+  call.endReason = null;
+  call.endStatus = 0;
+  call.answeredAt = null;
+  call.acknowledges = false;
+  call.heardAt = Number.NEGATIVE_INFINITY;
+  call.untoldAt = Number.NEGATIVE_INFINITY;
+  call.ownAt = now;
+  call.sessionDeadline = Number.POSITIVE_INFINITY;
+  call.hardDeadline = hardDeadline;
+}
+
 export function newDialog(toTag: string): Dialog {
   return {
     toTag,

@@ -1,0 +1,48 @@
+import { type Announcements, announce, announceCandidates } from './announced.ts';
+import type { Admission } from './context.ts';
+import type { Legs } from './legs.ts';
+import type { Incoming } from './outcome.ts';
+
+/** Takes down what is announced in each Call-ID. */
+export interface Announcing {
+  /** What of this description others may name after it. Before the INVITE that comes here the Call-ID has no leg. */
+  takeDown(incoming: Incoming): void;
+  /** The list for a new leg: that of the other legs, or of what was named before. */
+  claim(callId: string): Announcements;
+}
+
+/** Call-IDs without a leg whose announcements are kept; the oldest goes for a new one. */
+const MAX_WITHOUT_LEG = 4096;
+
+export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick<Legs, 'of'>): Announcing {
+  /** What outside parties named at addresses that could be opened, by Call-IDs that have no leg (yet). */
+  const withoutLeg = new Map<string, Announcements>();
+
+  function takeDown({ message: { callId, sdp }, arrival, bodies }: Incoming): void {
+    if (sdp.kind !== 'sdp' && sdp.kind !== 'sdpfrag') return;
+    const outside = !isInside(arrival.source.address);
+    const leg = legs.of(callId)[0];
+    if (leg === undefined && !outside) return;
+    const list = leg?.announced ?? withoutLeg.get(callId) ?? [];
+    if (sdp.kind === 'sdp') {
+      const session = bodies.session();
+      if (session !== null && 'streams' in session) announce(list, session, outside, isOpenable);
+    } else {
+      const fragment = bodies.fragment();
+      if ('error' in fragment) return;
+      for (const { candidates } of fragment) announceCandidates(list, candidates, outside, isOpenable);
+    }
+    if (leg !== undefined || list.length === 0 || withoutLeg.has(callId)) return;
+    if (withoutLeg.size >= MAX_WITHOUT_LEG) withoutLeg.delete(withoutLeg.keys().next().value!);
+    withoutLeg.set(callId, list);
+  }
+
+  return {
+    takeDown,
+    claim(callId) {
+      const list = legs.of(callId)[0]?.announced ?? withoutLeg.get(callId) ?? [];
+      withoutLeg.delete(callId);
+      return list;
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { type Call, otherSide } from './call.ts';
+import { learnContact } from './contact.ts';
+import type { Context } from './context.ts';
+import { type Arrival, changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import { type Match, onStray } from './requests.ts';
+import { holdStray } from './strays.ts';
+import { addAddress, isParty } from './transactions.ts';
+
+/** A dialog with the tags of a request, and which of its addresses are those of the dialog's parties. */
+interface Candidate extends Match {
+  readonly starts: boolean;
+  readonly ends: boolean;
+}
+
+/** Where an in-dialog request belongs. */
+export interface Found {
+  /** The dialogs that it is of. */
+  readonly chosen: readonly Candidate[];
+  /** Those that it may be of, once the party inside goes on with it: it came from an address that is not the party's. */
+  readonly strays: readonly Candidate[];
+  /** It may be of a dialog that is over. */
+  readonly isKnown: boolean;
+}
+
+/**
+ * Finds the dialogs an in-dialog request belongs to: Call-ID, both tags, and a sender that is the party whose
+ * tag it uses. A leg with exactly these two addresses is the one; without it (the request bypasses a proxy
+ * that the INVITE took) every leg of the dialog that starts at the sender or ends at the receiver is meant.
+ */
+export function findDialogs(context: Context, legs: readonly Call[], incoming: Incoming): Found {
+  const { admission } = context;
+  const { destination } = incoming.arrival;
+  const { candidates, isKnown } = candidatesOf(context, legs, incoming);
+  const exact = candidates.filter(({ starts, ends }) => starts && ends);
+  if (exact.length > 0) return { chosen: exact, strays: [], isKnown };
+  // A host inside for which another one had signalled: a proxy without Record-Route, the other node of a pair.
+  const joins = joinsIn(context, incoming.arrival);
+  if (joins || candidates.some(({ starts }) => starts)) return { chosen: candidates, strays: [], isKnown };
+  const strays = admission.isInside(destination.address) ? candidates : [];
+  return { chosen: [], strays, isKnown };
+}
+
+function candidatesOf(
+  context: Context,
+  legs: readonly Call[],
+  { message, arrival }: Incoming,
+): { readonly candidates: readonly Candidate[]; readonly isKnown: boolean } {
+  const candidates: Candidate[] = [];
+  let isKnown = false;
+  for (const call of legs) {
+    for (const side of [0, 1] as const) {
+      const localTag = side === 0 ? message.fromTag : message.toTag;
+      const remoteTag = side === 0 ? message.toTag : message.fromTag;
+      if (localTag !== call.fromTag) continue;
+      const isOver = call.state === 'ended';
+      const dialog = isOver ? undefined : call.dialogs.find((one) => one.toTag === remoteTag);
+      if (dialog === undefined) {
+        // What follows the end of a dialog: the ACK of a failed INVITE, a retransmitted BYE.
+        isKnown ||= message.method === 'ACK' || isOver;
+        continue;
+      }
+      const starts = isParty(context, call, side, arrival.source.address);
+      const ends = isParty(context, call, otherSide(side), arrival.destination.address);
+      if (starts || ends) candidates.push({ call, side, dialog, starts, ends });
+    }
+  }
+  return { candidates, isKnown };
+}
+
+function joinsIn({ admission }: Context, { source, destination }: Arrival): boolean {
+  return admission.isInside(source.address) && !admission.isInside(destination.address);
+}
+
+/** What the addresses of a request, and its Contact, tell of the parties of its dialogs. */
+export function learnAddresses(context: Context, { chosen }: Found, incoming: Incoming): void {
+  const { source, destination } = incoming.arrival;
+  const isOwn = context.admission.isInside(source.address);
+  const joins = joinsIn(context, incoming.arrival);
+  for (const { call, side, starts, ends } of chosen) {
+    if (isOwn && starts && !ends) addAddress(call, otherSide(side), destination.address);
+    if (joins && !starts) addAddress(call, side, source.address);
+    if (starts) learnContact(context, call, side, incoming);
+  }
+}
+
+/** A request from an address that is not the party's waits for what the party inside does. */
+export function takeStray(context: Context, match: Match, incoming: Incoming): Outcome {
+  if (incoming.message.method !== 'ACK') return onStray(context, match, incoming);
+  holdStray(match.call, incoming);
+  return unchanged(match.call);
+}
+
+/**
+ * A party inside goes on with the call: it sends a request in a dialog of it, or a 2xx to one. That counts as media
+ * does, and a call that has lost its pinholes because nothing was heard has them again.
+ */
+export function signOfLife(
+  { admission }: Context,
+  call: Call,
+  { source, now }: Arrival,
+  outcome: Outcome,
+): Outcome {
+  if (call.state === 'ended' || !admission.isInside(source.address)) return outcome;
+  call.ownAt = now;
+  call.mediaAt = now;
+  if (!call.idle || call.state === 'terminating') return outcome;
+  call.idle = false;
+  return outcome.departure === null ? changed(call, leaving('answered'), outcome.refusals) : outcome;
+}
