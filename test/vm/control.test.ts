@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { send } from '../../lab/steps.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
-import { type Guest, withoutGuest } from './guest.ts';
+import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
 import { type Agent, type Dialog, hangUp, type Lab, mediaPasses, open, openLab, setUp, shut } from './lab.ts';
 import { CONFIG, ruleset } from './ruleset.ts';
 
@@ -42,11 +42,13 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
     lab = await openLab();
     guest = lab.guest;
     // Inside hosts may send where they like: as most rulesets have it.
-    const sending = `pass quick proto udp from 192.0.2.0/24 to any port 1024:65535`;
+    const sending = ['192.0.2.0/24', ADDRESSES.outside[4], '2001:db8:2::/64', '2001:db8:1::/64'].map(
+      (source) => `pass quick proto udp from ${source} to any port 1024:65535`,
+    );
     daemon = await startDaemon(
       guest,
       `${CONFIG}web: ${PAGE}\nmetrics: ${METRICS}\n`,
-      ruleset(guest, { first: [sending] }),
+      ruleset(guest, { first: sending }),
     );
     await guest.run(`chmod 711 /root; chmod 755 ${guest.files}`);
     ({ caller, callee } = lab.agents());
@@ -102,8 +104,12 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
   });
 
   it('top, on a terminal', async () => {
+    const [keys, typescript] = [`${guest.files}/keys`, `${guest.files}/typescript`];
     const screen = await guest.run(
-      `(sleep 4; echo q) | script -q /dev/null ${guest.files}/pinholed top --config ${guest.files}/pinholed.yaml`,
+      `( rm -f ${keys} ${typescript}; mkfifo ${keys}; ` +
+        `script -q -t 0 ${typescript} ${guest.files}/pinholed top --config ${guest.files}/pinholed.yaml <${keys} >/dev/null & ` +
+        `exec 3>${keys}; for i in $(jot 600); do grep -q '1 call' ${typescript} 2>/dev/null && break; sleep 0.2; done; ` +
+        `echo q >&3; exec 3>&-; wait; cat ${typescript} )`,
     );
     assert.match(screen, /1 call/);
   });
