@@ -85,7 +85,7 @@ function readPfConf(text: string, interfaces: Interfaces): Loaded[] {
     if (words[0] === '}') paths.pop();
     else if (words[0] === 'antispoof') rules.push(...antispoof(words, path, interfaces));
     else {
-      const made = new Words(words).rule(path, rules.length);
+      const made = createLine(words).rule(path, rules.length);
       rules.push(...made);
       if (words.at(-1) === '{') paths.push(`${path === '' ? '' : `${path}/`}${made[0]!.anchorCall!}`);
     }
@@ -114,44 +114,38 @@ function networkEnd(text: string): End {
 }
 
 /** One line, read from its words. */
-class Words {
-  private at = 0;
-  private readonly words: readonly string[];
-  constructor(words: readonly string[]) {
-    this.words = words;
-  }
+function createLine(words: readonly string[]) {
+  let at = 0;
+  const next = (): string | undefined => words[at];
 
-  private get next(): string | undefined {
-    return this.words[this.at];
-  }
-
-  private take(...wanted: readonly string[]): string | null {
-    if (this.next === undefined || !wanted.includes(this.next)) return null;
-    return this.words[this.at++]!;
+  function take(...wanted: readonly string[]): string | null {
+    const word = next();
+    if (word === undefined || !wanted.includes(word)) return null;
+    return words[at++]!;
   }
 
   /** `x` or `{ x, y }`. */
-  private list<T>(read: () => T): T[] {
-    if (this.take('{') === null) return [read()];
+  function list<T>(read: () => T): T[] {
+    if (take('{') === null) return [read()];
     const items: T[] = [];
-    while (this.take('}') === null) if (this.take(',') === null) items.push(read());
+    while (take('}') === null) if (take(',') === null) items.push(read());
     return items;
   }
 
-  private word = (): string => this.words[this.at++]!.replace(/^"|"$/g, '');
+  const word = (): string => words[at++]!.replace(/^"|"$/g, '');
 
-  private skipBrackets(): void {
-    if (this.take('(') !== null) while (this.take(')') === null) this.at++;
-    else this.list(this.word);
+  function skipBrackets(): void {
+    if (take('(') !== null) while (take(')') === null) at++;
+    else list(word);
   }
 
-  private address = (): End & { readonly family: 4 | 6 | null } => {
-    const neg = this.take('!') === null ? 0 : 1;
-    if (this.next === '(') {
-      this.skipBrackets();
+  const address = (): End & { readonly family: 4 | 6 | null } => {
+    const neg = take('!') === null ? 0 : 1;
+    if (next() === '(') {
+      skipBrackets();
       return { family: null, neg, addr: { type: PF_ADDR_DYNIFTL } };
     }
-    const text = this.word();
+    const text = word();
     if (text === 'any') return { family: null };
     if (text === 'urpf-failed') return { family: null, neg, addr: { type: PF_ADDR_URPFFAILED } };
     if (text.startsWith('<')) return { family: null, neg, addr: { type: PF_ADDR_TABLE } };
@@ -161,24 +155,24 @@ class Words {
     return { family: network.family, neg, ...networkEnd(text) };
   };
 
-  private port = (): Pick<End, 'port' | 'port_op'> => {
-    this.take('=');
-    const [first, last] = this.word().split(':').map(Number);
-    if (this.take('><') !== null) return { port: [first!, Number(this.word())], port_op: PF_OP_IRG };
+  const port = (): Pick<End, 'port' | 'port_op'> => {
+    take('=');
+    const [first, last] = word().split(':').map(Number);
+    if (take('><') !== null) return { port: [first!, Number(word())], port_op: PF_OP_IRG };
     return last === undefined
       ? { port: [first!, 0], port_op: PF_OP_EQ }
       : { port: [first!, last], port_op: PF_OP_RRG };
   };
 
-  private end(keyword: 'from' | 'to'): (End & { readonly family: 4 | 6 | null })[] {
-    if (this.take(keyword) === null) return [{ family: null }];
-    const addresses = this.next === 'port' ? [{ family: null }] : this.list(this.address);
-    const ports = this.take('port') === null ? [{}] : this.list(this.port);
+  function end(keyword: 'from' | 'to'): (End & { readonly family: 4 | 6 | null })[] {
+    if (take(keyword) === null) return [{ family: null }];
+    const addresses = next() === 'port' ? [{ family: null }] : list(address);
+    const ports = take('port') === null ? [{}] : list(port);
     return addresses.flatMap((address) => ports.map((port) => ({ ...address, ...port })));
   }
 
-  rule(path: string, count: number): Loaded[] {
-    const first = this.word();
+  function rule(path: string, count: number): Loaded[] {
+    const first = word();
     const [, kind, isAnchor] = /^(rdr|nat|binat)?(-?anchor)?$/.exec(first) ?? [];
     const translates = kind as keyof typeof RULESETS | undefined;
     const ruleset = translates === undefined ? PF_RULESET_FILTER : RULESETS[translates];
@@ -187,38 +181,37 @@ class Words {
       rtableid: -1,
       nr: count,
     };
-    const called = isAnchor === undefined ? undefined : this.anchorName(count);
-    this.take('pass', 'drop', 'return');
-    const direction = this.take('in', 'out');
+    const called = isAnchor === undefined ? undefined : anchorName(count);
+    take('pass', 'drop', 'return');
+    const direction = take('in', 'out');
     let more: PfRuleValues = direction === null ? {} : { direction: direction === 'in' ? PF_IN : PF_OUT };
-    this.take('log');
-    if (this.take('quick') !== null) more = { ...more, quick: 1 };
+    take('log');
+    if (take('quick') !== null) more = { ...more, quick: 1 };
     let names: string[] = [''];
-    if (this.take('on') !== null) {
-      if (this.take('!') !== null) more = { ...more, ifnot: 1 };
-      names = this.list(this.word);
+    if (take('on') !== null) {
+      if (take('!') !== null) more = { ...more, ifnot: 1 };
+      names = list(word);
     }
     let pool: PoolAddress | undefined;
-    const way = this.take('route-to', 'reply-to');
+    const way = take('route-to', 'reply-to');
     if (way !== null) {
-      this.skipBrackets();
+      skipBrackets();
       if (way === 'reply-to') more = { ...more, rt: PF_REPLYTO };
       pool = networkEnd('203.0.113.1') as PoolAddress;
     }
-    const family = this.take('inet', 'inet6');
-    const protocols =
-      this.take('proto') === null ? [0] : this.list(() => PROTOCOLS[this.word()] ?? OTHER_PROTOCOL);
-    this.take('all');
-    const [sources, destinations] = [this.end('from'), this.end('to')];
-    for (; this.next !== undefined; this.at++) {
-      const following = this.words[this.at + 1]?.replace(/^"|"$/g, '');
-      if (this.next === 'label') more = { ...more, label: following!.slice(0, 60) };
-      else if (this.next === 'tagged') more = { ...more, match_tagname: following! };
-      else if (this.next === 'divert-to') more = { ...more, divert: { port: Number(following) } };
-      else if (this.next === '->') {
-        this.at++;
-        const { addr } = this.address();
-        this.at--;
+    const family = take('inet', 'inet6');
+    const protocols = take('proto') === null ? [0] : list(() => PROTOCOLS[word()] ?? OTHER_PROTOCOL);
+    take('all');
+    const [sources, destinations] = [end('from'), end('to')];
+    for (; next() !== undefined; at++) {
+      const following = words[at + 1]?.replace(/^"|"$/g, '');
+      if (next() === 'label') more = { ...more, label: following!.slice(0, 60) };
+      else if (next() === 'tagged') more = { ...more, match_tagname: following! };
+      else if (next() === 'divert-to') more = { ...more, divert: { port: Number(following) } };
+      else if (next() === '->') {
+        at++;
+        const { addr } = address();
+        at--;
         pool = { addr: addr ?? {} } as PoolAddress;
       }
     }
@@ -243,7 +236,8 @@ class Words {
     );
   }
 
-  private anchorName(count: number): string {
-    return this.next?.startsWith('"') ? this.word() : `anonymous${count}`;
+  function anchorName(count: number): string {
+    return next()?.startsWith('"') ? word() : `anonymous${count}`;
   }
+  return { rule };
 }
