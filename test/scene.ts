@@ -194,7 +194,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
           return `${protocol} ${at}:${ports[0]}-${ports[1]} < ${from}${pin}`;
         })
         .sort(),
-    refusals: () => events.flatMap((event) => (event.type === 'refused' ? [event.reason] : [])),
+    refusals: () => events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : [])),
     get now() {
       return now;
     },

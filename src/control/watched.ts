@@ -30,7 +30,8 @@ function watched(happening: Happening, date: (at: number) => number): WatchedEve
       return { type, what, call, pinhole, reason: why, openedAt: date(openedAt), at };
     }
     case 'refused': {
-      const { type, call, reason, detail } = happening;
+      const { type, call, refusal } = happening;
+      const { reason, detail } = refusal;
       return { type, call, reason, detail, at };
     }
     case 'message':

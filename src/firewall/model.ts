@@ -25,6 +25,8 @@ export interface Answer {
 }
 
 export interface ModelFirewall extends Firewall, FirewallControl {
+  /** Ends the states that only these pinholes let through; how many there were. */
+  killStates(closed: readonly Pinhole[]): number;
   /** Would this packet pass at `now` (ms)? Makes and refreshes states as a packet filter does. */
   ask(flow: Flow, bytes: number, now: number): Answer;
   /** Ids of the pinholes to where this flow comes from, for what comes from where it goes: their host sends. */
@@ -55,7 +57,7 @@ const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
 
 /**
  * A packet filter in memory: default deny but for `egress`, rules that keep state, replies passing by state, states
- * that outlive their rule until they are killed or idle. Which rule made a state does not matter to `retire`:
+ * that outlive their rule until they are killed or idle. Which rule made a state does not matter to `retire, killStates`:
  * where the inside host sends first, that is never a pinhole's. Where a pinhole has a translation, packets are known
  * by the addresses of either side of it.
  */
@@ -147,7 +149,7 @@ export function createModelFirewall({
     }
   }
 
-  function retire({ closed = [] }: Retirement): Retired {
+  function killStates(closed: readonly Pinhole[]): number {
     let killed = 0;
     for (const pinhole of closed) {
       for (let port = pinhole.ports[0]; port <= pinhole.ports[1]; port++) {
@@ -164,8 +166,13 @@ export function createModelFirewall({
         }
       }
     }
-    return { states: killed, counts: NOT_COUNTED };
+    return killed;
   }
+
+  const retire = ({ closed = [] }: Retirement): Retired => ({
+    states: killStates(closed),
+    counts: NOT_COUNTED,
+  });
 
   const list = () => [...open.values()].map(({ views }) => views[0]!.pinhole);
 
@@ -191,6 +198,7 @@ export function createModelFirewall({
     traffic,
     compare: (intended) => deviationOf(list().map(idOf), intended.map(idOf)),
     retire,
+    killStates,
     clear,
     close: clear,
   };

@@ -127,8 +127,8 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return leg === undefined ? [] : [leg];
   }
 
-  function refused({ call, reason, detail, at }: RefusedHappening, place: FramePlace): void {
-    if (call !== null) records.get(call.hash)?.refusals.push({ place, at, reason, detail, why: '' });
+  function refused({ call, refusal, at }: RefusedHappening, place: FramePlace): void {
+    if (call !== null) records.get(call.hash)?.refusals.push({ place, at, ...refusal, why: '' });
   }
 
   function forget(hash: string): void {

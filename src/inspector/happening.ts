@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Call } from '../call/call.ts';
-import type { RefusalReason } from '../call/refusal.ts';
+import type { Refusal } from '../call/refusal.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { HolderEvent } from '../pinhole/table.ts';
 import type { SipError, SipMessage, Transport } from '../sip/message.ts';
@@ -63,8 +63,7 @@ export interface PinholeHappening extends HolderEvent {
 export interface RefusedHappening {
   readonly type: 'refused';
   readonly call: CallName | null;
-  readonly reason: RefusalReason;
-  readonly detail: string;
+  readonly refusal: Refusal;
   /** The transport that got no pinhole; null when a whole message or description was refused. */
   readonly transport: RefusedTransport | null;
   readonly at: number;

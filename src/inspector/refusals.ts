@@ -42,9 +42,8 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
       if (call !== null && !isNews(call, refusal)) return;
       count(counts, refusal.reason);
       if (call !== null) introduce(work, call);
-      const { reason, detail } = refusal;
       const name = call === null ? null : nameOf(call);
-      work.events.push({ type: 'refused', call: name, reason, detail, transport: transportOf(wanted), at });
+      work.events.push({ type: 'refused', call: name, refusal, transport: transportOf(wanted), at });
     },
     count: (reason) => count(counts, reason),
     had: (call, reason) => before.get(call)?.reasons.has(reason) === true,

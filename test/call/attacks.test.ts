@@ -649,7 +649,7 @@ describe('TCP', () => {
       const from = host('203.0.113.66', port);
       inspector.inspect(tcpPacket(from, inside, { seq: 1, flags: 2 }), 1);
       const { events } = inspector.inspect(tcpPacket(from, inside, { seq: 2, payload: begin }), 1);
-      for (const event of events) if (event.type === 'refused') lost.push(event.detail);
+      for (const event of events) if (event.type === 'refused') lost.push(event.refusal.detail);
       inspector.inspect(tcpPacket(inside, from, { seq: 1, ack: 2 + begin.length, flags: 16 }), 1);
     }
     assert.ok(lost.length > 2_000, `${lost.length}`);

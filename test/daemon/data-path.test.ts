@@ -77,8 +77,7 @@ function notes(reports: readonly Report[]): string[] {
 const REFUSED: Happening = {
   type: 'refused',
   call: null,
-  reason: 'malformed-sip',
-  detail: '',
+  refusal: { reason: 'malformed-sip', detail: '' },
   transport: null,
   at: 1,
 };

@@ -190,8 +190,7 @@ describe('lines about calls', () => {
     const refused = (reason: 'not-inside' | 'port-out-of-range' | 'foreign-address'): Happening => ({
       type: 'refused',
       call,
-      reason,
-      detail: 'audio 203.0.113.9:80',
+      refusal: { reason, detail: 'audio 203.0.113.9:80' },
       transport: null,
       at: 0,
     });
@@ -210,7 +209,8 @@ describe('lines about calls', () => {
     const [line] = logLines(
       [
         {
-          ...{ type: 'refused', call, reason: 'calls-per-host-limit', detail: '10.0.0.5 has 5 calls' },
+          ...{ type: 'refused', call },
+          refusal: { reason: 'calls-per-host-limit', detail: '10.0.0.5 has 5 calls' },
           ...{ transport: null, at: 1 },
         },
       ],

@@ -157,7 +157,7 @@ function adopted(bytes: Buffer, overrides: Overrides = inside) {
   return {
     inspector,
     open: [...inspector.pinholes()].map(({ id }) => id),
-    refused: events.flatMap((event) => (event.type === 'refused' ? [event.reason] : [])),
+    refused: events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : [])),
   };
 }
 

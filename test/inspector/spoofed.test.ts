@@ -45,7 +45,7 @@ function createWire() {
   const packet = (bytes: Buffer, entered: number | null) => {
     now += 1;
     const { events, verdict } = inspector.inspect(bytes, now, entered);
-    for (const event of events) if (event.type === 'refused') refusals.push(event.reason);
+    for (const event of events) if (event.type === 'refused') refusals.push(event.refusal.reason);
     assert.equal(verdict, 'release');
   };
   return {

@@ -28,7 +28,7 @@ function createWire(overrides: Overrides = {}, known: readonly Direction[] = [])
     now += 1;
     const { events } = inspector.inspect(tcpPacket(from, to, fields), now);
     for (const event of events) {
-      if (event.type === 'refused') refusals.push(`${event.reason}: ${event.detail}`);
+      if (event.type === 'refused') refusals.push(`${event.refusal.reason}: ${event.refusal.detail}`);
     }
   }
 

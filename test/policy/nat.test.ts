@@ -193,7 +193,7 @@ describe('two hosts behind one external address', () => {
     );
     const other = sip('INVITE', { callId: 'two', body: sdp(PUBLIC, [40000]) });
     const { events } = after.inspect(udpPacket(second, provider, other), 3000);
-    const refused = events.flatMap((event) => (event.type === 'refused' ? [event.reason] : []));
+    const refused = events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
     assert.deepEqual(refused, ['port-taken']);
   });
 });
@@ -212,7 +212,7 @@ describe('the address of an interface', () => {
         const text = sip('INVITE', { callId, body: sdp(address, [40000 + at]), ...message });
         const inspection = inspector.inspect(udpPacket(pbx, provider, text), at);
         commit(inspection);
-        return inspection.events.flatMap((event) => (event.type === 'refused' ? [event.reason] : []));
+        return inspection.events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
       },
       renumber(now: readonly Address[], at: number) {
         const inspection = inspector.renumber({ em0: now }, at);

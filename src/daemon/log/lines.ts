@@ -137,7 +137,8 @@ function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions
 
 function simpleLine(event: Exclude<Logged, PinholeHappening>, options: LineOptions): LogLine {
   if (event.type === 'refused') {
-    const { call, reason, detail } = event;
+    const { call, refusal } = event;
+    const { reason, detail } = refusal;
     const whose = call !== null && CAPS.has(reason) ? partiesOf(call) : null;
     return {
       severity: USUAL.has(reason) ? 'debug' : SUSPICIOUS.has(reason) ? 'warn' : 'info',

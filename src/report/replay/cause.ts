@@ -53,8 +53,7 @@ export function createRefusalIndex(): RefusalIndex {
   const byPort = new Map<string, Refusal>();
   const byMessage = new Map<string, Refusal[]>();
 
-  function add({ reason, detail, transport }: RefusedHappening, place: FramePlace): void {
-    const refusal = { reason, detail };
+  function add({ refusal, transport }: RefusedHappening, place: FramePlace): void {
     if (transport === null) {
       const key = `${place.file} ${place.frame}`;
       const list = byMessage.get(key);

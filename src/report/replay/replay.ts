@@ -115,10 +115,10 @@ export function createReplay(options: ReplayOptions): Replay {
         media.changed();
         if (moment !== null) {
           findings.refusals.add(event, place);
-          signalling.refused(event, place);
+          signalling.refused(event.refusal, place);
         }
-        refusals.add(event);
-        if (event.call === null) refusals.addLoose(event, place, event.at);
+        refusals.add(event.refusal);
+        if (event.call === null) refusals.addLoose(event.refusal, place, event.at);
         else calls.refused(event, place);
       }
     }
