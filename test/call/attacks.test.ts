@@ -57,6 +57,12 @@ describe('who may open what', () => {
   test('denied ports and ports outside the range are not opened, not even as RTCP (A8)', () => {
     assert.deepEqual(offered(sdp('192.0.2.10', [5060])).refusals(), ['denied-port']);
     assert.deepEqual(offered(sdp('192.0.2.10', [5059])).refusals(), ['denied-port']);
+    const range = { ...protectedNet, deniedPorts: [[20_000, 20_010]] as const };
+    for (const port of [19_999, 20_000, 20_010]) {
+      assert.deepEqual(offered(sdp('192.0.2.10', [port]), range).refusals(), ['denied-port'], `${port}`);
+    }
+    for (const port of [19_998, 20_011])
+      assert.equal(offered(sdp('192.0.2.10', [port]), range).open().length, 1);
     const narrow = { ...protectedNet, mediaPorts: [[10000, 20000]] as const };
     assert.deepEqual(offered(sdp('192.0.2.10', [20000]), narrow).refusals(), ['port-out-of-range']);
     assert.deepEqual(offered(sdp('192.0.2.10', [19998]), narrow).open().length, 1);

@@ -448,6 +448,16 @@ describe('time', () => {
     });
   }
 
+  test('a 2xx that names no Session-Expires ends the session timer (RFC 4028 section 7.2)', () => {
+    const scene = answered(createScene({ timers: { mediaIdle: 36_000_000 } }), ['Session-Expires: 1800']);
+    const update = { from: 'a', to: 'b', cseq: 5 };
+    scene.send(phone, pbx, sip('UPDATE', update));
+    scene.send(pbx, phone, sip('200 UPDATE', update));
+    scene.wait(2_000_000);
+    assert.equal(scene.open().length, 2);
+    assert.equal(ended(scene), null);
+  });
+
   test('a Session-Expires that is no number is no session timer (A45)', () => {
     const scene = answered(createScene({ timers: { mediaIdle: 3_600_000 } }), [
       'Session-Expires: 4294967296000',
