@@ -200,6 +200,18 @@ describe('pinholed calls', () => {
 
   it('says that there are none', () => {
     assert.equal(callsText([], plain), 'No calls.\n');
+  });
+
+  it('marks a call that was answered a while ago and has media in one direction only, or none', () => {
+    const state = (more: Partial<CallResult>) => cells(callsText([{ ...call, ...more }], plain))[0]!['STATE'];
+    assert.equal(state({ packets: 0, sent: 0 }), 'confirmed, no media');
+    assert.equal(state({ packets: 0, sent: null }), 'confirmed, no media');
+    assert.equal(state({ packets: 0, sent: 900 }), 'confirmed, one-way (nothing comes in)');
+    assert.equal(state({ packets: 900, sent: 0 }), 'confirmed, one-way (nothing is sent back)');
+    assert.equal(state({ packets: 900, sent: null }), 'confirmed', 'nobody tells who sends');
+    assert.equal(state({ packets: 0, sent: 0, age: 14 }), 'confirmed', 'it was answered 9 s ago');
+    assert.equal(state({ packets: 0, sent: 0, pinholes: [] }), 'confirmed');
+    assert.equal(state({ packets: 0, sent: 0, answeredAt: null }), 'confirmed');
     assert.equal(callsInFull([], plain), 'No calls.\n');
   });
 });

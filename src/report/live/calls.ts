@@ -29,7 +29,7 @@ export function callCells(call: CallResult): string[] {
   const { state, endReason, age, idle, pinholes, packets, parties } = call;
   return [
     call.call,
-    endReason === null ? state : `${state} (${endReason})`,
+    endReason === null ? `${state}${missingMedia(call)}` : `${state} (${endReason})`,
     ageText(age),
     ageText(idle),
     String(pinholes.length),
@@ -39,6 +39,19 @@ export function callCells(call: CallResult): string[] {
     `${parties[0]} > ${parties[1]}`,
     printable(call.callId, LONGEST_CALL_ID),
   ];
+}
+
+/** Seconds after the answer in which media may be on its way still: the counters are read every 2 s. */
+const MEDIA_WITHIN = 10;
+
+/**
+ * What a call has no media of that was answered a while ago: `, no media`; where the packet filter tells who sends also
+ * `, one-way (nothing comes in)` and `, one-way (nothing is sent back)`. Empty while it has had both, or has no pinhole.
+ */
+function missingMedia({ answeredAt, startedAt, age, packets, sent, pinholes }: CallResult): string {
+  if (answeredAt === null || startedAt + age - answeredAt < MEDIA_WITHIN || pinholes.length === 0) return '';
+  if (packets === 0) return sent === null || sent === 0 ? ', no media' : ', one-way (nothing comes in)';
+  return sent === 0 ? ', one-way (nothing is sent back)' : '';
 }
 
 /** `alice > bob`. */
