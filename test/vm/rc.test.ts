@@ -42,7 +42,7 @@ describe('rc(8)', { skip: withoutGuest }, () => {
   });
 
   after(async () => {
-    await guest?.run('service pinholed stop; sysrc -q -x pinholed_enable pinholed_env; true');
+    await guest?.run('service pinholed stop; sysrc -q -x pinholed_enable pinholed_env pinholed_flags; true');
     await guest?.close();
   });
 
@@ -97,10 +97,22 @@ describe('rc(8)', { skip: withoutGuest }, () => {
     await eventually(async () => (await said('taken up')) > before);
   });
 
-  it('stop leaves no process, no rule and no socket', async () => {
+  const rules = () => guest.run("pfctl -q -a 'pinholed/*' -sr 2>/dev/null; true");
+
+  async function stopped(): Promise<void> {
     await service('stop');
     await eventually(async () => !(await isUp()));
     assert.equal(await guest.run('pgrep -f "pinholed run" || true'), '');
-    assert.equal(await guest.run("pfctl -q -a 'pinholed/*' -sr 2>/dev/null; true"), '');
+  }
+
+  it('stop leaves no process and no socket, and the rules for the next start; with --drop none', async () => {
+    await stopped();
+    assert.match(await rules(), /^anchor "00" /m);
+    await guest.run('sysrc -q pinholed_flags="--drop"');
+    const before = await said('taken up');
+    await service('start');
+    await eventually(async () => (await said('taken up')) > before);
+    await stopped();
+    assert.equal(await rules(), '');
   });
 });
