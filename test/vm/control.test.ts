@@ -43,7 +43,7 @@ describe('the running daemon, asked on FreeBSD', { skip: withoutGuest }, () => {
     guest = lab.guest;
     // Inside hosts may send where they like: as most rulesets have it.
     const sending = ['192.0.2.0/24', ADDRESSES.outside[4], '2001:db8:2::/64', '2001:db8:1::/64'].map(
-      (source) => `pass quick proto udp from ${source} to any port 1024:65535`,
+      (source) => `pass quick proto udp from ${source} to any port 10000:65535`,
     );
     daemon = await startDaemon(
       guest,
