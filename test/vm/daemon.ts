@@ -104,7 +104,7 @@ export async function loadRuleset(guest: Guest, ruleset: string): Promise<void> 
   await guest.run(`pfctl -q -f ${guest.files}/pf.conf`);
 }
 
-async function write({ run, files }: Guest, path: string, text: string): Promise<void> {
+export async function write({ run, files }: Guest, path: string, text: string): Promise<void> {
   await run(`mkdir -p ${files} && cat > ${path} <<'END-OF-FILE'\n${text}\nEND-OF-FILE`);
 }
 
