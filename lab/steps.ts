@@ -51,7 +51,7 @@ export interface Report {
 }
 
 /** How long what is expected may take, in ms: far more than it ever does, and only waited for when a test fails. */
-export const PATIENCE = 5000;
+export const PATIENCE = 30_000;
 
 function base64(data: string | Buffer): string {
   return (typeof data === 'string' ? Buffer.from(data, 'latin1') : data).toString('base64');

@@ -85,6 +85,32 @@ describe('the daemon dies, is stopped, or cannot keep up', { skip: withoutRoot }
     assert.deepEqual(stage.kernel(), NOTHING);
   });
 
+  it('reads on TCP connections that it knows, message for message, after its data path, or all of it, was killed', async () => {
+    for (const flags of [[], undefined]) {
+      daemon = await startDaemon(topology, flags === undefined ? {} : { flags });
+      const tcp = await createStage(topology, { family: 4, split: (text) => [text] });
+      const first = createDialog(tcp);
+      await tcp.play(...first.establish(4000, 6000));
+      await daemon.said(OPENED, 2);
+      if (flags === undefined) {
+        daemon.signal('SIGKILL');
+        await daemon.ended();
+        await daemon.restart();
+      } else {
+        process.kill(daemon.dataPathPid(), 'SIGKILL');
+        await daemon.said(/taken up/g, 2);
+      }
+      const calls = Array.from({ length: 20 }, () => createDialog(tcp));
+      await tcp.play(...calls.flatMap((call, n) => call.establish(20_000 + 4 * n, 30_000 + 4 * n)));
+      const opened = tcp.kernel().records.length;
+      assert.equal(opened, 2 * (1 + calls.length), 'each of the offers and answers was read');
+      await tcp.play(...calls.flatMap((call) => call.hangUp()), ...first.hangUp());
+      assert.deepEqual(tcp.kernel(), NOTHING);
+      await daemon.close();
+      daemon = undefined;
+    }
+  });
+
   it('removes what a daemon without a journal left behind', async () => {
     const changes = 'daemon: { user: nobody, group: nogroup, pid-file: off, journal: off }';
     daemon = await startDaemon(topology, { changes });
