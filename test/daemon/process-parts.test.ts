@@ -11,7 +11,7 @@ import { differences } from '../../src/daemon/data-path/reconcile.ts';
 import { platformName, StartError } from '../../src/daemon/platform/platform.ts';
 import { ownCommand } from '../../src/daemon/process/own-command.ts';
 import { endOrphan, writePidFile } from '../../src/daemon/process/pid-file.ts';
-import { packetUser } from '../../src/daemon/process/privileges.ts';
+import { packetUser, readerOf } from '../../src/daemon/process/privileges.ts';
 import { reloadable } from '../../src/daemon/reloadable.ts';
 import { createRetirer } from '../../src/daemon/retirer.ts';
 import { createTrafficWatch, type SeenMedia } from '../../src/daemon/traffic.ts';
@@ -130,6 +130,19 @@ describe('the user that reads packets', () => {
       /daemon\.user: there is no user no-such-name-here/,
     );
     assert.throws(() => packetUser(settings('nobody', missing), null), /daemon\.group: there is no group/);
+  });
+
+  it('is the one that started the process where that is not root, with or without a name', {
+    skip: process.geteuid?.() === 0 ? false : 'needs root',
+  }, () => {
+    const nameless = 54_321;
+    try {
+      process.seteuid!(nameless);
+      const user = readerOf(settings('_pinholed', '_pinholed'), null);
+      assert.deepEqual(user, { name: String(nameless), uid: nameless, gid: process.getegid!() });
+    } finally {
+      process.seteuid!(0);
+    }
   });
 });
 

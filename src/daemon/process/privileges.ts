@@ -44,8 +44,17 @@ export function packetUser({ daemon }: Pick<Settings, 'daemon'>, named: string |
  */
 export function readerOf(settings: Pick<Settings, 'daemon'>, named: string | null): User | null {
   if (process.geteuid?.() === 0) return packetUser(settings, named);
-  const { username: name, uid, gid } = userInfo();
-  return { name, uid, gid };
+  const [uid, gid] = [process.geteuid!(), process.getegid!()];
+  return { name: nameOf(uid), uid, gid };
+}
+
+/** The name of this process's user, or its number where the system's database has no entry for it. */
+function nameOf(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
 }
 
 /**
