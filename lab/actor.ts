@@ -8,7 +8,7 @@ import { loadLibc } from '../native-bindings/engine.ts';
 import { AF_INET, AF_INET6, MSG_DONTWAIT, POLLIN } from '../native-bindings/linux/constants.ts';
 import { pollfd } from '../native-bindings/poll.ts';
 import { formatIPv4, formatIPv6 } from '../src/address/address.ts';
-import type { Arrival, Report, Request, Step } from './steps.ts';
+import { type Arrival, PATIENCE, type Report, type Request, type Step } from './steps.ts';
 import { sockaddr } from './udp.ts';
 
 const SOCK_STREAM = 1;
@@ -18,6 +18,7 @@ const IPPROTO_RAW = 255;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
+const SO_SNDTIMEO = 21;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
@@ -37,6 +38,9 @@ interface Socket {
 }
 
 const NOTHING = Buffer.alloc(0);
+/** struct timeval: how long connect(2) waits for an answer. */
+const patience = Buffer.alloc(16);
+patience.writeBigInt64LE(BigInt(PATIENCE / 1000));
 
 const sockets = new Map<string, Socket>();
 const rawSockets = new Map<number, number>();
@@ -151,6 +155,7 @@ function prepare(step: Step): Act {
       return () => {
         const fd = open(step.socket, SOCK_STREAM, step.address, step.port);
         option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+        libc.check('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, patience, patience.length));
         const to = sockaddr(step.to, step.toPort);
         return libc.connect(fd, to, to.length) === 0 ? null : `connect: ${libc.failure()}`;
       };
