@@ -32,12 +32,24 @@ export function findDialogs(context: Context, legs: readonly Call[], incoming: I
   const { destination } = incoming.arrival;
   const { candidates, isKnown } = candidatesOf(context, legs, incoming);
   const exact = candidates.filter(({ starts, ends }) => starts && ends);
-  if (exact.length > 0) return { chosen: exact, strays: [], isKnown };
+  if (exact.length > 0) return { chosen: betweenThemselves(exact, incoming.arrival), strays: [], isKnown };
   // A host inside for which another one had signalled: a proxy without Record-Route, the other node of a pair.
   const joins = joinsIn(context, incoming.arrival);
   if (joins || candidates.some(({ starts }) => starts)) return { chosen: candidates, strays: [], isKnown };
   const strays = admission.isInside(destination.address) ? candidates : [];
   return { chosen: [], strays, isKnown };
+}
+
+/** Of dialogs that a request fits, those that began between its two addresses, before those that have only learnt of one. */
+function betweenThemselves(
+  exact: readonly Candidate[],
+  { source, destination }: Arrival,
+): readonly Candidate[] {
+  const own = exact.filter(
+    ({ call: { parties }, side }) =>
+      parties[side] === source.address && parties[otherSide(side)] === destination.address,
+  );
+  return own.length > 0 ? own : exact;
 }
 
 function candidatesOf(

@@ -267,3 +267,33 @@ describe('the address of a Contact', () => {
     assert.deepEqual(scene.open(), [OPEN]);
   });
 });
+
+describe('a call that is seen on both sides of a translation that leaves Contact as it is', () => {
+  const legs = [
+    [host('10.2.0.72'), host('10.2.0.100')],
+    [host('10.1.0.25'), host('10.1.0.200')],
+  ] as const;
+  const named = [contact('10.2.0.72'), contact('10.2.0.100')] as const;
+
+  test('is two legs still: what is sent between the parties of one is of that one alone', () => {
+    const scene = createScene();
+    const answers = (cseq: number, port: number) => {
+      for (const [caller, callee] of legs) {
+        const body = sdp('10.2.0.100', [port]);
+        scene.send(callee, caller, sip('200 INVITE', { to: 'b', cseq, headers: named[1], body }));
+        scene.send(caller, callee, sip('ACK', { to: 'b', cseq, branch: `z9hG4bK-ack-${cseq}` }));
+      }
+    };
+    for (const [caller, callee] of legs)
+      scene.send(caller, callee, sip('INVITE', { headers: named[0], body: sdp('10.9.0.1', [20000]) }));
+    answers(1, 40000);
+    for (const [caller, callee] of legs) {
+      const body = sdp('10.9.0.1', [20002]);
+      scene.send(caller, callee, sip('INVITE', { to: 'b', cseq: 2, headers: named[0], body }));
+    }
+    answers(2, 40002);
+    scene.wait(60_000);
+    assert.deepEqual(scene.open(), ['udp 10.2.0.100:40002-40003 < 10.2.0.72,10.9.0.1']);
+    assert.deepEqual([...new Set(scene.refusals())], ['foreign-address']);
+  });
+});
