@@ -21,8 +21,8 @@ export function usageText(message: string, help: string): string {
 
 function unknownText(names: readonly string[], help: string): string {
   const known = [...help.matchAll(/--([a-z][a-z-]*)/g)].map(([, name]) => name!);
-  // yargs has each in kebab-case and in camelCase.
-  const distinct = names.filter((name) => !/[A-Z]/.test(name));
+  // yargs has an option in kebab-case and once more in camelCase.
+  const distinct = names.filter((name) => kebabOf(name) === name || !names.includes(kebabOf(name)));
   return distinct
     .map((name) => {
       const near = nearest(name, known);
@@ -42,5 +42,9 @@ function positionals(help: string): string {
 
 function option(name: string): string {
   if (name.length === 1) return `-${name}`;
-  return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  return `--${kebabOf(name)}`;
+}
+
+function kebabOf(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }

@@ -94,6 +94,8 @@ describe('pinholed', () => {
     [['check', '-c', 'a', '-c', 'b'], 'expected --config once'],
     [['check', '-c'], '-c: expected a value after it'],
     [['config', 'extra'], 'unknown option or word "extra"'],
+    [['config', 'EXTRA'], 'unknown option or word "EXTRA"'],
+    [['config', '--forMat', 'yaml'], 'unknown option or word "forMat", did you mean --format?'],
     [['config', '--format', 'xml'], '--format: expected yaml, json, sample, markdown or mdoc, found "xml"'],
     [['replay'], 'expected FILE...'],
     [['explain'], 'expected CALL'],
