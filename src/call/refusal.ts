@@ -82,7 +82,7 @@ export const REFUSALS = {
   'fewer-streams': {
     means: 'A new session description has fewer m= lines than the one before.',
     advice:
-      'Forbidden by RFC 3264 section 8: the old streams were kept. Report it to the maker of the device.',
+      'Forbidden by RFC 3264 section 8: the lines that are left out count as switched off. Report it to the maker of the device.',
   },
   'extra-stream': {
     means: 'The answer has an m= line that the offer did not have, or one of another media type.',
