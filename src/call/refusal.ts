@@ -208,6 +208,11 @@ export const REFUSALS = {
 
 export type RefusalReason = keyof typeof REFUSALS;
 
+/** Every call with the outside has it: its far end is not inside. No total counts it, and no list of refusals shows it. */
+export function isUsual(reason: string): boolean {
+  return reason === 'not-inside';
+}
+
 export interface Refusal {
   readonly reason: RefusalReason;
   /** What exactly was refused, for people. Control characters are escaped. */

@@ -1,3 +1,4 @@
+import { isUsual } from '../call/refusal.ts';
 import type { Distribution } from '../daemon/data-path/histogram.ts';
 import { BUCKET_BOUNDS, quantile } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
@@ -55,10 +56,7 @@ export function exposureOf(
   };
 }
 
-/** How often anything was refused; that the far end of a call is not inside is normal, and none. */
-export function refusedOf({
-  'not-inside': usual = 0,
-  ...refusals
-}: Readonly<Record<string, number>>): number {
-  return Object.values(refusals).reduce((sum, count) => sum + count, 0);
+/** How often anything was refused, but for what is usual. */
+export function refusedOf(refusals: Readonly<Record<string, number>>): number {
+  return Object.entries(refusals).reduce((sum, [reason, count]) => sum + (isUsual(reason) ? 0 : count), 0);
 }

@@ -199,7 +199,6 @@ function withoutRepeats(rows: readonly CallRow[]): CallRow[] {
   return [...new Map(rows.map((row) => [row.hash, row])).values()];
 }
 
-/** What every call with the outside has is not counted. */
 function modeOf({ fail, strict }: Settings, supervised: boolean): string {
   return [`fail: ${fail}`, ...(strict ? ['strict'] : []), ...(supervised ? [] : ['no supervisor'])].join(
     ', ',

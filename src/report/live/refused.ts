@@ -1,4 +1,4 @@
-import { REFUSALS } from '../../call/refusal.ts';
+import { isUsual, REFUSALS } from '../../call/refusal.ts';
 import type { RememberedCall } from '../../history/history.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
@@ -23,16 +23,13 @@ export interface RefusedResult {
   readonly advice: string;
 }
 
-/**
- * The latest refusals of calls that are remembered, the last one first; `epoch` is that of the daemon's clock, in ms.
- * That the far end of a call is not inside is none: it is so in every call with the outside.
- */
+/** The latest refusals of calls that are remembered, the last one first; `epoch` is that of the daemon's clock, in ms. */
 export function refusedIn(calls: Iterable<RememberedCall>, limit: number, epoch: number): RefusedResult[] {
   const found: RefusedResult[] = [];
   for (const { report } of calls) {
     const { hash: call, callId, from, to, parties } = report;
     for (const { at, reason, detail, why } of report.refusals) {
-      if (reason === 'not-inside') continue;
+      if (isUsual(reason)) continue;
       const { means, advice } = REFUSALS[reason];
       found.push({
         ...{ at: (epoch + at) / 1000, call, callId, from, to, parties, reason, detail, advice },

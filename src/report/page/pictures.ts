@@ -1,3 +1,4 @@
+import { isUsual } from '../../call/refusal.ts';
 import type { CallReport } from '../../history/call-report.ts';
 import { VERSION } from '../../version.ts';
 import { hopsOf } from '../replay/hosts.ts';
@@ -112,7 +113,7 @@ export function rowOf({ call, media, verdict }: CallPicture): CallRow {
     pinholes: call.pinholes.length,
     passed: media.reduce((sum, { passed }) => sum + passed, 0),
     blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),
-    refusals: call.refusals.filter(({ reason }) => reason !== 'not-inside').length,
+    refusals: call.refusals.filter(({ reason }) => !isUsual(reason)).length,
     strips: stripsOf(call, media),
   };
 }

@@ -1,3 +1,4 @@
+import { isUsual } from '../../../call/refusal.ts';
 import type { CallPicture, PageRefusal } from '../model.ts';
 import { readable } from '../text.ts';
 import { svg, textWidth } from './dom.ts';
@@ -47,7 +48,7 @@ export function drawTurns(sheet: Sheet, { call }: CallPicture): void {
 
 /** A row with a sign wherever something was refused. */
 export function drawRefusals(sheet: Sheet, { call }: CallPicture): void {
-  const refusals = call.refusals.filter(({ reason }) => reason !== 'not-inside');
+  const refusals = call.refusals.filter(({ reason }) => !isUsual(reason));
   if (refusals.length === 0) return;
   const groups = new Map<string, PageRefusal[]>();
   for (const refusal of refusals) {

@@ -1,10 +1,11 @@
+import { isUsual } from '../../../call/refusal.ts';
 import type { CallReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import type { FlowReport, LooseRefusal } from '../model.ts';
 import type { CallWriter } from './call.ts';
 import { flowLines, flowText, kindsOf } from './flows.ts';
 import { INDENT, type Paper, plural } from './paper.ts';
-import { isNormal, type RefusalWriter } from './refusals.ts';
+import type { RefusalWriter } from './refusals.ts';
 
 const MAX_LISTED = 50;
 const MAX_OF_GROUP = 8;
@@ -39,7 +40,7 @@ export function createBesideWriter(paper: Paper, refusals: RefusalWriter, calls:
 
   function* refusedByCall(all: readonly CallReport[]): Generator<string> {
     for (const { callId, refusals: own } of all) {
-      const news = own.filter(({ reason }) => !isNormal(reason));
+      const news = own.filter(({ reason }) => !isUsual(reason));
       if (news.length === 0) continue;
       yield `\n${strong(`Call ${printable(callId, width - 6)}`)}\n`;
       yield* refusals.list(news);

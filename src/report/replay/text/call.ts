@@ -1,4 +1,5 @@
 import { portsText, transportText } from '../../../call/description.ts';
+import { isUsual } from '../../../call/refusal.ts';
 import type { CallReport, MessageLine, PinholeReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import { columnsOf } from '../../style.ts';
@@ -7,7 +8,7 @@ import { hopsOf, hostOf } from '../hosts.ts';
 import type { FlowReport } from '../model.ts';
 import { flowLines } from './flows.ts';
 import { INDENT, type Paper, plural } from './paper.ts';
-import { isNormal, type RefusalWriter } from './refusals.ts';
+import type { RefusalWriter } from './refusals.ts';
 
 /** How is said what has not come to an end. */
 export interface Unfinished {
@@ -54,8 +55,8 @@ export function createCallWriter(paper: Paper, refusals: RefusalWriter, unfinish
     for (const pinhole of pinholes) yield* pinholeLines(pinhole, one);
     if (flows.length > 0) yield `\n${INDENT}Media\n`;
     for (const flow of flows) yield* flowLines(paper, flow, one.startedAt);
-    yield* refusals.list(one.refusals.filter(({ reason }) => !isNormal(reason)));
-    const usual = one.refusals.filter(({ reason }) => isNormal(reason)).length;
+    yield* refusals.list(one.refusals.filter(({ reason }) => !isUsual(reason)));
+    const usual = one.refusals.filter(({ reason }) => isUsual(reason)).length;
     if (usual > 0)
       yield `\n${INDENT}${quiet(`${plural(usual, 'stream')} of the far end: nothing to open here`)}\n`;
   }

@@ -9,11 +9,6 @@ export interface RefusalWriter {
   loose(refusals: readonly LooseRefusal[]): Generator<string>;
 }
 
-/** A refusal that every call with the outside has. */
-export function isNormal(reason: string): boolean {
-  return reason === 'not-inside';
-}
-
 export function createRefusalWriter({ style, frameOf, hanging }: Paper): RefusalWriter {
   const { caution, quiet } = style;
   const advised = new Set<string>();
