@@ -1,18 +1,15 @@
 /**
  * Makes one self-contained FreeBSD executable for each architecture, on Linux, of what `npm run build` left in dist:
- * node scripts/build-freebsd.mjs [amd64] [arm64].
+ * node --import tsx scripts/build-freebsd.mjs [amd64] [arm64].
  * Bun's compiler packs the compiled program, its dependencies, koffi's native module and Bun's FreeBSD runtime into
  * build/freebsd/pinholed-ARCH. What is not installed for this machine (other systems' binaries) comes from npm.
  */
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { koffiVersion, portableModules, root, unpacked } from './packaging/modules.ts';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
 const out = join(root, 'build', 'freebsd');
-const require = createRequire(import.meta.url);
 
 /** By FreeBSD's name of the architecture, its name in Bun's targets and packages, and in koffi's. */
 const ARCHITECTURES = {
@@ -33,7 +30,6 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
-const { version } = JSON.parse(readFileSync(join(root, 'node_modules/koffi/package.json'), 'utf8'));
 const bun = process.env['BUN'] ?? join(root, 'node_modules/.bin/bun');
 if (!existsSync(bun)) {
   console.error('build-freebsd: no bun found: npm install --no-save bun, or set BUN to where it is');
@@ -53,11 +49,11 @@ function build(name) {
   rmSync(stage, { recursive: true, force: true });
   for (const part of ['src', 'native-bindings'])
     cpSync(join(root, 'dist', part), join(stage, part), { recursive: true });
-  for (const path of productionModules()) {
+  for (const path of portableModules()) {
     cpSync(join(root, path), join(stage, path), { recursive: true });
   }
   const native = join(
-    unpacked(koffi, version),
+    unpacked(koffi, koffiVersion()),
     `freebsd_${name === 'amd64' ? 'x64' : 'arm64'}`,
     'koffi.node',
   );
@@ -112,31 +108,6 @@ function namedBy(path) {
   return names
     .map(([, name]) => join(path, '..', name.replace(/\$\{[^}]*\}/, 'js')))
     .filter((file) => file.endsWith('.js') && existsSync(file));
-}
-
-/** Folders of what package.json's `dependencies` need, from the root. */
-function productionModules() {
-  const lines = run('npm', ['ls', '--omit=dev', '--all', '--parseable']).split('\n');
-  return lines
-    .map((line) => relative(root, line))
-    .filter((path) => path.startsWith('node_modules/') && !path.includes('@koromix'));
-}
-
-/** The folder of a package, installed or from npm's registry. */
-function unpacked(name, versionOf) {
-  try {
-    const installed = join(require.resolve(`${name}/package.json`), '..');
-    if (JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')).version === versionOf)
-      return installed;
-  } catch {}
-  const folder = join(out, 'packages', `${name.replace('/', '-')}-${versionOf}`);
-  if (existsSync(folder)) return join(folder, 'package');
-  mkdirSync(folder, { recursive: true });
-  run('npm', ['pack', '--silent', '--pack-destination', folder, `${name}@${versionOf}`]);
-  const [archive] = readdirSync(folder).filter((file) => file.endsWith('.tgz'));
-  run('tar', ['-xf', join(folder, archive), '-C', folder]);
-  rmSync(join(folder, archive));
-  return join(folder, 'package');
 }
 
 function run(program, args, cwd = root) {

@@ -7,7 +7,6 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
-  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -17,11 +16,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { printSample } from '../../src/config/print.ts';
+import { productionModules, root } from './modules.ts';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
 const out = resolve(process.argv[2] ?? join(root, 'build', 'debian'));
 const dist = resolve(process.argv[3] ?? join(root, 'dist'));
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', arm: 'armhf' };
@@ -74,17 +72,6 @@ const deb = join(out, `pinholed_${version}_${architecture}.deb`);
 execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, deb], { stdio: 'ignore' });
 rmSync(stage, { recursive: true });
 console.log(relative(process.cwd(), deb));
-
-/** Folders of what package.json's `dependencies` need, from the root. */
-function productionModules(): string[] {
-  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
-    readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly devOptional?: boolean }>>;
-  };
-  return Object.entries(packages)
-    .filter(([path, { dev, devOptional }]) => path !== '' && dev !== true && devOptional !== true)
-    .map(([path]) => path)
-    .filter((path) => existsSync(join(root, path)));
-}
 
 function copy(from: string, to: string): void {
   const target = join(stage, to);

@@ -7,10 +7,11 @@ import type { Buffer } from 'node:buffer';
 import { statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { packages as freebsd } from './freebsd.ts';
+import { root } from './modules.ts';
 import { packages as opnsense } from './opnsense.ts';
 import { packages as pfsense } from './pfsense.ts';
 import { ARCHITECTURES, type Architecture, type PackageDescription, writePackage } from './pkg.ts';
-import { builtExecutable, root } from './program.ts';
+import { builtExecutable } from './program.ts';
 
 /** What is made for each product, for one architecture. */
 const products: Readonly<

@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { root } from './modules.ts';
 import type { Architecture, PackageDescription } from './pkg.ts';
-import { account, addAccount, programFiles, project, removeTraces, root, tree } from './program.ts';
+import { account, addAccount, programFiles, project, removeTraces, tree } from './program.ts';
 
 const port = 'packaging/opnsense/net/pinholed';
 

@@ -4,58 +4,22 @@
  * program, the modules that it needs, koffi's native modules for FreeBSD) and a copy of the port with its distinfo.
  */
 import type { Buffer } from 'node:buffer';
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { project, root } from './program.ts';
+import { koffiVersion, portableModules, root, unpacked } from './modules.ts';
+import { project } from './program.ts';
 import { type TarMember, tarArchive } from './tar.ts';
 
 const name = `pinholed-${project.version}-freebsd`;
 const out = join(root, 'build', 'port');
 
-/** Folders of what package.json's `dependencies` need, from the root; native modules of other systems left out. */
-function modules(): string[] {
-  const listed = execFileSync('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
-    cwd: root,
-    encoding: 'utf8',
-  });
-  return listed
-    .split('\n')
-    .map((line) => relative(root, line))
-    .filter((path) => path.startsWith('node_modules/') && !path.includes('@koromix'));
-}
-
-/** koffi's native modules, from npm's registry. */
+/** koffi's native modules for FreeBSD. */
 function natives(): TarMember[] {
-  const { version } = JSON.parse(readFileSync(join(root, 'node_modules/koffi/package.json'), 'utf8')) as {
-    version: string;
-  };
-  const folder = mkdtempSync(join(tmpdir(), 'pinholed-port-'));
-  try {
-    return ['koffi-freebsd-x64', 'koffi-freebsd-arm64'].flatMap((native) => {
-      const spec = `@koromix/${native}@${version}`;
-      execFileSync('npm', ['pack', '--silent', '--pack-destination', folder, spec], { cwd: folder });
-      const archive = readdirSync(folder).find((file) => file.includes(native) && file.endsWith('.tgz'))!;
-      const unpacked = join(folder, native);
-      mkdirSync(unpacked);
-      execFileSync('tar', ['-xf', join(folder, archive), '-C', unpacked]);
-      return members(join(unpacked, 'package'), `node_modules/@koromix/${native}`);
-    });
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  return ['koffi-freebsd-x64', 'koffi-freebsd-arm64'].flatMap((native) =>
+    members(unpacked(`@koromix/${native}`, koffiVersion()), `node_modules/@koromix/${native}`),
+  );
 }
 
 function members(folder: string, to: string): TarMember[] {
@@ -94,7 +58,7 @@ const own = [
 ];
 const configuration = ['packaging/freebsd/newsyslog.conf.d', 'packaging/freebsd/pinholed.yaml.sample'];
 const archive = tarArchive([
-  ...[...own, ...configuration, ...modules()].flatMap((path) => members(join(root, path), path)),
+  ...[...own, ...configuration, ...portableModules()].flatMap((path) => members(join(root, path), path)),
   ...natives(),
 ]);
 const distfile = gzipSync(archive, { level: 9 });

@@ -1,10 +1,8 @@
 import type { Buffer } from 'node:buffer';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { root } from './modules.ts';
 import type { Architecture, PackageDescription, PackageFile } from './pkg.ts';
-
-export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * What packages of this project have in common. It has no public address yet: those here are to be set at the first
