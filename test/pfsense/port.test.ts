@@ -33,7 +33,7 @@ describe('the port of the pages for pfSense', () => {
   it('says which version it is', () => {
     const info = pages().find(({ path }) => path.endsWith('/info.xml'));
     assert.match(String(info?.content), new RegExp(`<version>${project.version}</version>`));
-    for (const name of ['Makefile', '../pinholed/Makefile'])
+    for (const name of ['Makefile', '../../../freebsd/port/net/pinholed/Makefile'])
       assert.match(port(name), new RegExp(`^(PORT|DIST)VERSION=\t${project.version}$`, 'm'));
   });
 
