@@ -6,14 +6,6 @@
  * SPDX-License-Identifier: BSD-2-Clause
  */
 
-##|+PRIV
-##|*IDENT=page-status-pinholed
-##|*NAME=Status: SIP Pinholes
-##|*DESCR=Allow access to the 'Status: SIP Pinholes' page.
-##|*MATCH=status_pinholed.php*
-##|*MATCH=status_pinholed_call.php*
-##|-PRIV
-
 require_once("guiconfig.inc");
 require_once("/usr/local/pkg/pinholed.inc");
 require_once("/usr/local/pkg/pinholed/status.inc");
