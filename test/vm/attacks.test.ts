@@ -17,11 +17,11 @@ import {
 } from '../../lab/steps.ts';
 import { checksummed, udpPacket } from '../packets.ts';
 import { sdp, sip } from '../scene.ts';
-import { arrival, type Dialog, hangUp, open, type Party, party, shut } from './behind.ts';
+import { arrival, type Dialog, hangUp, type Party, party } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { describeMedia, type Lab, openLab, PATIENCE, pauseFor } from './lab.ts';
-import { ruleset } from './ruleset.ts';
+import { describeMedia, type Lab, open, openLab, PATIENCE, pauseFor, shut } from './lab.ts';
+import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
 const PHONE = ADDRESSES.inside[4];
 /** An inside address that no host has: one that had both would not believe the forged packets. */
@@ -34,10 +34,7 @@ inside: [192.0.2.0/24]
 peers:
   - {name: trunk, networks: [${NAMED}]}
   - 0.0.0.0/0
-caps: { calls-per-host: 100000, offers-per-second: 100000 }
-timers: { drain: 0, mux-grace: 0 }
-log: { level: info, rate: 100000 }
-`;
+${UNCAPPED}`;
 
 /** RFC 3261 17: 64*T1. */
 const T1_64 = 32_000;
@@ -46,12 +43,6 @@ const CLOSED_WITHIN = Number(process.env['PINHOLED_VM_CLOSED_WITHIN'] ?? 3000);
 /** ms between two media packets of a call that ends, and how long they go on. */
 const MEDIA_EVERY = 20;
 const MEDIA_FOR = 2 * CLOSED_WITHIN;
-
-/** Inside hosts may send wherever they like: so it is on nearly every firewall. */
-const egress = ({ interfaces: { outside, inside } }: Guest): string[] => [
-  `pass in quick on ${inside} inet proto udp from 192.0.2.0/24`,
-  `pass out quick on ${outside} inet proto udp from 192.0.2.0/24`,
-];
 
 describe('attacks through FreeBSD', { skip: withoutGuest }, () => {
   let lab: Lab;

@@ -17,18 +17,12 @@ import {
 } from '../../lab/steps.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
 import { sip } from '../scene.ts';
-import { describeMedia, PATIENCE } from './lab.ts';
+import { type Agent, describeMedia, PATIENCE } from './lab.ts';
 
-/** A party: its own transport addresses, and those under which the other party knows it. */
-export interface Party {
-  readonly actor: Actor;
-  readonly sip: TransportAddress;
-  readonly media: TransportAddress;
+/** An agent with the transport addresses under which the other party knows it. */
+export interface Party extends Agent {
   readonly announced: TransportAddress;
   readonly sipSeen: TransportAddress;
-  /** Names of its sockets. */
-  readonly sipSocket: string;
-  readonly mediaSocket: string;
 }
 
 let ports = 30_000;
@@ -59,14 +53,6 @@ export function moved(one: Party): Party {
     announced: { ...one.announced, port },
     mediaSocket: `media${port}`,
   };
-}
-
-export async function open({ actor, sip: at, media, sipSocket, mediaSocket }: Party): Promise<void> {
-  await actor.run([udp(sipSocket, at), udp(mediaSocket, media)]);
-}
-
-export async function shut({ actor, sipSocket, mediaSocket }: Party): Promise<void> {
-  await actor.run([close(sipSocket), close(mediaSocket)]);
 }
 
 export interface Dialog {

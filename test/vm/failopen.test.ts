@@ -29,8 +29,6 @@ describe('fail: open', { skip: withoutGuest }, () => {
   const divertRules = async () =>
     (await lab.guest.run('pfctl -q -a pinholed/divert -sr 2>/dev/null; true')).match(/divert-to 8668/g)
       ?.length ?? 0;
-  const diverted = async () =>
-    Number(await lab.guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
 
   /** One SIP request from outside to inside. */
   async function request(callId: string): Promise<void> {
@@ -48,14 +46,14 @@ describe('fail: open', { skip: withoutGuest }, () => {
 
   it('loads its divert rules while it takes packets, and calls get their pinholes', async () => {
     await eventually(async () => (await divertRules()) === allRules);
-    const before = await diverted();
+    const before = await lab.diverted();
     const { caller, callee } = lab.agents();
     await Promise.all([open(caller), open(callee)]);
     const dialog = await setUp(caller, callee);
     assert.ok(await mediaPasses(caller, callee));
     await hangUp(caller, callee, dialog);
     await lab.isClosed(caller, callee);
-    assert.equal((await diverted()) - before, 5);
+    assert.equal((await lab.diverted()) - before, 5);
     await Promise.all([shut(caller), shut(callee)]);
   });
 
@@ -64,9 +62,9 @@ describe('fail: open', { skip: withoutGuest }, () => {
     const { dataPath } = await daemon.pids();
     await lab.guest.run(`kill -STOP ${dataPath}`);
     await eventually(async () => (await divertRules()) === 0, 20_000);
-    const before = await diverted();
+    const before = await lab.diverted();
     await request('meanwhile@example.com');
-    assert.equal(await diverted(), before);
+    assert.equal(await lab.diverted(), before);
     await eventually(async () => (await divertRules()) === allRules);
     const { caller, callee } = lab.agents();
     await Promise.all([open(caller), open(callee)]);

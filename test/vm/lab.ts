@@ -49,6 +49,8 @@ export interface Lab {
   pinholes(): Promise<string[]>;
   /** pf's states on the media ports of these agents. */
   mediaStates(...agents: Agent[]): Promise<string[]>;
+  /** Packets that the kernel has handed to divert sockets since it was started. */
+  diverted(): Promise<number>;
   /** Waits until neither a rule nor a state is left for these agents' media. */
   isClosed(...agents: Agent[]): Promise<void>;
   close(): Promise<void>;
@@ -107,6 +109,10 @@ export async function openLab(options: GuestOptions = {}): Promise<Lab> {
     return text.split('\n').filter((line) => wanted.some((pattern) => pattern.test(line)));
   }
 
+  async function diverted(): Promise<number> {
+    return Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
+  }
+
   async function isClosed(...ofAgents: Agent[]): Promise<void> {
     await eventually(async () => (await mediaStates(...ofAgents)).length === 0, 30_000);
     const left = (await pinholes()).filter((rule) =>
@@ -123,6 +129,7 @@ export async function openLab(options: GuestOptions = {}): Promise<Lab> {
     rulesAt,
     pinholes,
     mediaStates,
+    diverted,
     isClosed,
     async close() {
       outside.close();

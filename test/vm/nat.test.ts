@@ -11,15 +11,13 @@ import {
   hangUp,
   moved,
   offerAgain,
-  open,
   type Party,
   party,
-  shut,
 } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { type Lab, openLab, pauseFor } from './lab.ts';
-import { ruleset } from './ruleset.ts';
+import { type Lab, open, openLab, pauseFor, shut } from './lab.ts';
+import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
 /** The firewall's own address outside, which the PBXs behind it announce. */
 const EXTERNAL = '198.51.100.1';
@@ -34,10 +32,7 @@ const config = (more: string, translation = 'pinhole') => `
 inside: [192.0.2.0/24]
 nat:
   - {external: ${EXTERNAL}, hosts: [${PBX}, ${OTHER_PBX}], translation: ${translation}}
-caps: { calls-per-host: 100000, offers-per-second: 100000 }
-timers: { drain: 0, mux-grace: 0 }
-log: { level: info, rate: 100000 }
-${more}`;
+${UNCAPPED}${more}`;
 
 /** What every such ruleset has: the anchors, signalling, and a general rule that gives other ports to all the rest. */
 function translating({ interfaces: { outside: device } }: Guest): string[] {
@@ -51,13 +46,6 @@ function translating({ interfaces: { outside: device } }: Guest): string[] {
     `rdr on ${device} inet proto { tcp udp } to ${EXTERNAL} port 5060 -> ${PBX}`,
   ];
 }
-
-/** Inside hosts may send wherever they like: so it is on nearly every firewall. */
-const egress = ({ interfaces: { outside, inside } }: Guest): string[] => [
-  `pass in quick on ${inside} inet proto udp from 192.0.2.0/24`,
-  `pass out quick on ${outside} inet proto udp from 192.0.2.0/24`,
-  `pass out quick on ${outside} inet proto udp from ${EXTERNAL}`,
-];
 
 describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
   let lab: Lab;
@@ -87,17 +75,11 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
     daemon = await startDaemon(guest, settings, text);
   }
 
-  const countDiverted = async () =>
-    Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
-
   const rulesOf = (...parties: Party[]) => lab.rulesAt(...parties.map(({ media }) => media.port));
 
   /** Neither a rule nor a translation nor a state is left. The daemon has 100 ms; the machine is emulated. */
   async function assertClosed(...parties: Party[]): Promise<void> {
-    const states = async () => {
-      const text = await guest.run('pfctl -q -ss');
-      return text.split('\n').filter((line) => parties.some(({ media }) => line.includes(`:${media.port}`)));
-    };
+    const states = () => lab.mediaStates(...parties);
     await eventually(async () => (await states()).length === 0, 30_000).catch(async () =>
       assert.deepEqual(await states(), []),
     );
@@ -146,15 +128,15 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
 
   const withPinholes = (policy: string) =>
     describe(`translation: pinhole, state-policy ${policy}, inside hosts may send`, () => {
-      before(() => serve(config(''), { nat: translating(guest), last: egress(guest) }, policy));
+      before(() => serve(config(''), { nat: translating(guest), last: egress(guest, EXTERNAL) }, policy));
 
       for (const { name, pair } of ways) {
         it(`${name} over UDP: each is seen where it announced itself, from the first packet on, and nothing is left`, async () => {
           const [caller, callee, inner] = pair();
           await Promise.all([open(caller), open(callee)]);
-          const diverted = await countDiverted();
+          const diverted = await lab.diverted();
           const dialog = await up(caller, callee);
-          assert.equal((await countDiverted()) - diverted, 3, 'INVITE, 200 and ACK, each once');
+          assert.equal((await lab.diverted()) - diverted, 3, 'INVITE, 200 and ACK, each once');
           await assertMedia(caller, callee);
           assert.equal((await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)).length, 2);
           await end(dialog);
@@ -303,7 +285,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
       const settings = config('').replace(`, ${OTHER_PBX}]`, ']').replace('\ncaps:', `\n${own}\ncaps:`);
       const { outside } = guest.interfaces;
       const last = [
-        ...egress(guest),
+        ...egress(guest, EXTERNAL),
         `pass out quick on ${outside} inet proto udp from ${GATEWAYS_EXTERNAL}`,
       ];
       await serve(settings, { nat: translating(guest), last });
@@ -368,7 +350,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
   };
   for (const [what, nat] of Object.entries(ofRuleset)) {
     describe(`translation: ruleset, with ${what}`, () => {
-      before(() => serve(config('', 'ruleset'), { nat: nat(guest), last: egress(guest) }));
+      before(() => serve(config('', 'ruleset'), { nat: nat(guest), last: egress(guest, EXTERNAL) }));
 
       for (const { name, pair } of ways) {
         it(`${name}: media both ways, and nothing is left`, async () => {

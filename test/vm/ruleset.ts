@@ -37,10 +37,22 @@ export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions
   ].join('\n');
 }
 
-/** Everybody but the stranger is inside, so that both ends of a call get pinholes. */
-export const CONFIG = `
-inside: [192.0.2.0/24, 198.51.100.10, '2001:db8:2::/64', '2001:db8:1::/64']
-caps: { calls-per-host: 100000, offers-per-second: 100000 }
+/** Inside hosts may send media wherever they like: so it is on nearly every firewall. `external`: where they are translated to. */
+export function egress({ interfaces: { outside, inside } }: Guest, external?: string): string[] {
+  return [
+    `pass in quick on ${inside} inet proto udp from 192.0.2.0/24`,
+    `pass out quick on ${outside} inet proto udp from 192.0.2.0/24`,
+    ...(external === undefined ? [] : [`pass out quick on ${outside} inet proto udp from ${external}`]),
+  ];
+}
+
+/** For all of these tests: what one host does here is no flood, and what is over is over at once. */
+export const UNCAPPED = `caps: { calls-per-host: 100000, offers-per-second: 100000 }
 timers: { drain: 0, mux-grace: 0 }
 log: { level: info, rate: 100000 }
 `;
+
+/** Everybody but the stranger is inside, so that both ends of a call get pinholes. */
+export const CONFIG = `
+inside: [192.0.2.0/24, 198.51.100.10, '2001:db8:2::/64', '2001:db8:1::/64']
+${UNCAPPED}`;

@@ -2,21 +2,11 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import {
-  assertMedia,
-  assertSeen,
-  call,
-  type Dialog,
-  hangUp,
-  open,
-  type Party,
-  party,
-  shut,
-} from './behind.ts';
+import { assertMedia, assertSeen, call, type Dialog, hangUp, type Party, party } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { type Lab, openLab } from './lab.ts';
-import { ruleset } from './ruleset.ts';
+import { type Lab, open, openLab, shut } from './lab.ts';
+import { ruleset, UNCAPPED } from './ruleset.ts';
 
 const PBX = ADDRESSES.inside[4];
 const FIRST = { external: '198.51.100.1', gateway: ADDRESSES.outside[4] } as const;
@@ -31,10 +21,7 @@ nat:
 uplinks:
   - {interface: ${outside}, gateway: ${FIRST.gateway}}
   - {interface: ${second}, gateway: ${SECOND.gateway}}
-caps: { calls-per-host: 100000, offers-per-second: 100000 }
-timers: { drain: 0, mux-grace: 0 }
-log: { level: info, rate: 100000 }
-`;
+${UNCAPPED}`;
 
 const withoutSecond =
   withoutGuest !== false
@@ -94,10 +81,7 @@ describe('two uplinks on FreeBSD', { skip: withoutSecond }, () => {
 
   async function end(dialog: Dialog, ...parties: Party[]): Promise<void> {
     await hangUp(dialog);
-    await eventually(async () => {
-      const states = await guest.run('pfctl -q -ss');
-      return !parties.some(({ media }) => states.includes(`:${media.port}`));
-    }, 30_000);
+    await eventually(async () => (await lab.mediaStates(...parties)).length === 0, 30_000);
     await Promise.all(parties.map(shut));
   }
 
