@@ -26,13 +26,20 @@ export function keepCallRecords(
   const ending = new Set<string>();
 
   function take(occasions: readonly Occasion[]): void {
-    for (const { happenings } of occasions) {
-      for (const one of happenings) if (one.type === 'call' && one.what === 'ended') ending.add(one.leg.hash);
+    const concerned = new Set<string>();
+    for (const one of occasions.flatMap(({ happenings }) => happenings)) {
+      if (one.type === 'call' && one.what === 'ended') {
+        ending.add(one.leg.hash);
+        concerned.add(one.leg.hash);
+      } else if (one.type === 'pinhole' && one.what === 'closed') {
+        concerned.add(one.call.hash);
+      }
     }
-    for (const hash of ending) settle(hash);
+    for (const hash of concerned) settle(hash);
   }
 
   function settle(hash: string): void {
+    if (!ending.has(hash)) return;
     const report = history.get(hash)?.report;
     if (report?.pinholes.some(({ closedAt }) => closedAt === null)) return;
     ending.delete(hash);
