@@ -37,7 +37,8 @@ for (let index = 0; index < CALLS; index++) {
 for (let beat = 0; beat < 20; beat++) run.wait(300);
 
 const { daemon } = run;
-const handlers = createHandlers(daemon, history.passedBefore);
+const board = createAlarmBoard();
+const handlers = createHandlers(daemon, history.passedBefore, board);
 const nobody = new AbortController().signal;
 
 /** By name. */
@@ -97,7 +98,6 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const request of ['status', 'calls', 'pinholes', 'top'] as const) {
     await timed(request, () => answerTo(request));
   }
-  const board = createAlarmBoard();
   await timed('metrics', async () => {
     return (await metricsText({ status: await daemon.ask({ type: 'status' }), daemon, board })).length;
   });
@@ -105,7 +105,7 @@ for (let round = 0; round < ROUNDS; round++) {
     const [hash] = history.find(`watched-${CALLS - 1}@example.com`);
     return JSON.stringify(explainCall(history.get(hash!)!, 0)).length;
   });
-  const source = createLiveSource(daemon, history);
+  const source = createLiveSource(daemon, history, board);
   await timed('live page', async () => JSON.stringify(await source.snapshot()).length);
 }
 for (const { hash } of [...run.inspector.calls()].slice(-1000)) await askTimed({ type: 'end', call: hash });

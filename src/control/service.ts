@@ -9,7 +9,7 @@ import { type Deviation, lasting } from '../firewall/deviation.ts';
 import { FirewallError } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { VERSION } from '../version.ts';
-import { type AlarmBoard, createAlarmBoard } from './alarms.ts';
+import type { AlarmBoard } from './alarms.ts';
 import { askDataPath, createCallReader, createCallWriter, type Passed, uniquePinholes } from './calls.ts';
 import { exposureOf, histogramOf, quantilesOf, refusedOf } from './numbers.ts';
 import type { SocketPeer } from './peer.ts';
@@ -57,7 +57,7 @@ const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
 export function createHandlers(
   daemon: RunningDaemon,
   passedBefore: Passed['passedBefore'],
-  board: AlarmBoard = createAlarmBoard(),
+  board: AlarmBoard,
 ): Readonly<Record<Exclude<RequestName, 'explain' | 'refused' | 'metrics'>, Handler>> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);

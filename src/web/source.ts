@@ -1,7 +1,7 @@
 import { release, type as systemName } from 'node:os';
 import { setImmediate as nextTurn, setTimeout as rest } from 'node:timers/promises';
 import type { Settings } from '../config/schema.ts';
-import { type AlarmBoard, createAlarmBoard } from '../control/alarms.ts';
+import type { AlarmBoard } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
 import { refusedOf } from '../control/numbers.ts';
 import { RequestError } from '../control/protocol.ts';
@@ -71,7 +71,7 @@ interface Rows {
 export function createLiveSource(
   daemon: Pick<RunningDaemon, 'about' | 'ask' | 'clock' | 'settings' | 'supervised' | 'traffic'>,
   history: Pick<History, 'ended' | 'get' | 'size' | 'underWay'>,
-  board: AlarmBoard = createAlarmBoard(),
+  board: AlarmBoard,
 ): LiveSource {
   const ask = askDataPath(daemon);
   const epoch = createEpoch(daemon.clock);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { CHECKS } from '../../src/checks/finding.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { ERROR_CODES, LONGEST_REQUEST, PROTOCOL } from '../../src/control/protocol.ts';
 import { createHandlers } from '../../src/control/service.ts';
 import { startInProcess } from './in-process.ts';
@@ -32,7 +33,13 @@ describe('docs/control.md', () => {
 
   it('has every request', () => {
     const answered = [
-      ...Object.keys(createHandlers(startInProcess().daemon, () => ({ packets: 0, bytes: 0, sent: null }))),
+      ...Object.keys(
+        createHandlers(
+          startInProcess().daemon,
+          () => ({ packets: 0, bytes: 0, sent: null }),
+          createAlarmBoard(),
+        ),
+      ),
       'explain',
       'refused',
       'metrics',

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { defaults, type Settings } from '../../src/config/load.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { examineDaemon } from '../../src/control/examine.ts';
 import { RequestError, type VerifyResult } from '../../src/control/protocol.ts';
 import { createHandlers } from '../../src/control/service.ts';
@@ -14,7 +15,7 @@ const settingsWith = (run: { readonly settings: Settings }, socket: string): Set
 });
 
 const handlersOf = ({ daemon }: InProcess) =>
-  createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null }));
+  createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null }), createAlarmBoard());
 
 describe('the running daemon, looked at by doctor', () => {
   it('is well, or what is wrong with it has advice', async () => {
@@ -63,7 +64,9 @@ describe('the running daemon, looked at by doctor', () => {
     const run = startInProcess();
     const about = { ...run.daemon.about, startedAt: Date.now() - 600_000 };
     const daemon = { ...run.daemon, about };
-    const server = await serve(createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null })));
+    const server = await serve(
+      createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null }), createAlarmBoard()),
+    );
     const found = await examineDaemon(settingsWith(run, server.path));
     const seen = found.find(({ check }) => check === 'sip-seen')!;
     assert.deepEqual([seen.level, seen.text], ['caution', 'no SIP has come in 10 minutes']);

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { deadlineOf, nextTimer } from '../../src/call/expiry.ts';
 import { keepHistory } from '../../src/commands/run/services.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import type { ControlError } from '../../src/control/client.ts';
 import { connectControl } from '../../src/control/client.ts';
 import type {
@@ -41,9 +42,12 @@ function hangUp(run: InProcess, callId: string): void {
 
 /** Asks over a real socket. */
 async function ask<T>(run: InProcess, request: Request, most = Number.POSITIVE_INFINITY): Promise<T[]> {
-  const server = await serve(createHandlers(run.daemon, keepHistory(run.daemon).passedBefore), {
-    peerOf: () => ({ uid: 7, gid: 7 }),
-  });
+  const server = await serve(
+    createHandlers(run.daemon, keepHistory(run.daemon).passedBefore, createAlarmBoard()),
+    {
+      peerOf: () => ({ uid: 7, gid: 7 }),
+    },
+  );
   try {
     const client = await connectControl(server.path);
     const parts: T[] = [];
@@ -135,7 +139,9 @@ describe('what the daemon answers', () => {
 
   it('calls: media stays counted when its pinhole has gone, to another port or with the call', async () => {
     const run = startInProcess();
-    const server = await serve(createHandlers(run.daemon, keepHistory(run.daemon).passedBefore));
+    const server = await serve(
+      createHandlers(run.daemon, keepHistory(run.daemon).passedBefore, createAlarmBoard()),
+    );
     establish(run, 'one');
     const [held] = run.inspector.held([...run.inspector.calls()][0]!.hash);
     run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
@@ -365,7 +371,7 @@ describe('ten thousand calls', () => {
     for (let one = 0; one < 500; one++) {
       run.send(alice, bob, sip('INVITE', { callId: `call-${one}`, body: sdp(alice.address, [6000]) }));
     }
-    const handlers = createHandlers(run.daemon, keepHistory(run.daemon).passedBefore);
+    const handlers = createHandlers(run.daemon, keepHistory(run.daemon).passedBefore, createAlarmBoard());
     run.turns.length = 0;
     const read = async () => {
       let count = 0;

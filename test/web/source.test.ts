@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
+import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { createHistogram } from '../../src/daemon/data-path/histogram.ts';
 import type { CallSummary, DataPathStatus } from '../../src/daemon/messages.ts';
 import { createHistory } from '../../src/history/history.ts';
@@ -94,6 +95,7 @@ function withCalls(count = CALLS) {
       traffic: () => ({ packets: 5, bytes: 500 }),
     },
     history,
+    createAlarmBoard(),
   );
   return { history, questions, state };
 }

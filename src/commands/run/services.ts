@@ -1,13 +1,19 @@
 import { loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
-import { createAlarmBoard } from '../../control/alarms.ts';
+import { type AlarmBoard, createAlarmBoard } from '../../control/alarms.ts';
 import { type CallRecords, keepCallRecords } from '../../control/call-records.ts';
 import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
 import { listenUnix } from '../../control/listen.ts';
 import { metricsText } from '../../control/metrics.ts';
 import { openMetrics } from '../../control/metrics-http.ts';
 import { mayConnect, peerOf, renewed } from '../../control/peer.ts';
-import { type Request, RequestError, type RequestName, textOf } from '../../control/protocol.ts';
+import {
+  type MetricsResult,
+  type Request,
+  RequestError,
+  type RequestName,
+  textOf,
+} from '../../control/protocol.ts';
 import { type Handler, startControlServer } from '../../control/server.ts';
 import { createHandlers } from '../../control/service.ts';
 import { createEpoch } from '../../control/units.ts';
@@ -36,8 +42,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
   const server = await listenUnix({ path, mode, gid: group?.gid ?? null });
   const uid = user?.uid ?? libc.geteuid();
   let running: RunningDaemon | null = null;
-  let board = createAlarmBoard();
-  let looking: NodeJS.Timeout | undefined;
+  let alarms: KeptAlarms | null = null;
   let handlers: ReadonlyMap<RequestName, Handler> | null = null;
   const control = startControlServer({
     server,
@@ -62,7 +67,8 @@ export async function openControl(settings: Settings, user: User | null): Promis
   let records: CallRecords | null = null;
 
   async function measure(): Promise<string> {
-    if (running === null) throw new RequestError('unavailable', 'the daemon is starting');
+    if (running === null || alarms === null) throw new RequestError('unavailable', 'the daemon is starting');
+    const { board } = alarms;
     return await metricsText({
       status: await askDataPath(running)({ type: 'status' }),
       daemon: running,
@@ -73,23 +79,15 @@ export async function openControl(settings: Settings, user: User | null): Promis
   return {
     start(daemon) {
       running = daemon;
-      board = createAlarmBoard(goneSince(daemon));
-      looking = setInterval(
-        () =>
-          void daemon.ask({ type: 'status' }).then(
-            (status) => board.look(status),
-            () => {},
-          ),
-        ALARMS_EVERY,
-      );
-      looking.unref();
+      alarms = keepAlarms(daemon);
+      const { board } = alarms;
       const history = keepHistory(daemon);
       const epoch = createEpoch(daemon.clock);
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore, board),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
-        metrics: async () => ({ text: await measure() }),
+        metrics: async (): Promise<MetricsResult> => ({ text: await measure() }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
       web.start(daemon, history, board);
@@ -102,7 +100,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       records?.reopen();
     },
     close() {
-      clearInterval(looking);
+      alarms?.close();
       records?.close();
       web.close();
       control.close();
@@ -111,10 +109,23 @@ export async function openControl(settings: Settings, user: User | null): Promis
   };
 }
 
-/** Whether a daemon that is supervised now is it no more. */
-function goneSince(daemon: RunningDaemon): () => boolean {
+interface KeptAlarms {
+  readonly board: AlarmBoard;
+  close(): void;
+}
+
+/** The alarms of a daemon, looked at whether anybody asks or not. */
+function keepAlarms(daemon: RunningDaemon): KeptAlarms {
   const { supervised } = daemon;
-  return () => supervised && !daemon.supervised;
+  const board = createAlarmBoard(() => supervised && !daemon.supervised);
+  const look = () => {
+    daemon
+      .ask({ type: 'status' })
+      .then((status) => board.look(status))
+      .catch(() => {});
+  };
+  const looking = setInterval(look, ALARMS_EVERY).unref();
+  return { board, close: () => clearInterval(looking) };
 }
 
 /** The history of calls from now on; those that are there already are taken up as they stand. */
