@@ -134,7 +134,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
 ];
 
 const ENTRIES: readonly CommandEntry[] = GROUPS.flatMap(({ commands }) => commands);
-const COMMAND_NAMES = ENTRIES.map(({ usage }) => usage.split(' ', 1)[0]!);
+const COMMAND_NAMES = ENTRIES.map(nameOf);
+
+function nameOf({ usage }: CommandEntry): string {
+  return usage.split(' ', 1)[0]!;
+}
 
 /** yargs with the options of one command, and how to use it. */
 async function options({ usage, about, load }: CommandEntry, argv: Argv): Promise<Argv> {
@@ -148,7 +152,7 @@ async function catalogue(): Promise<readonly Completable[]> {
     ENTRIES.map(async (entry) => {
       const help = await (await options(entry, yargs([]))).getHelp();
       const found = new Set(help.split(/\s/).filter((word) => word.startsWith('--') && !word.endsWith(',')));
-      return { name: entry.usage.split(' ', 1)[0]!, about: entry.about, options: [...found] };
+      return { name: nameOf(entry), about: entry.about, options: [...found] };
     }),
   );
 }
@@ -220,7 +224,7 @@ async function main(words: readonly string[]): Promise<void> {
     await cli.parseAsync();
   } catch (error) {
     if (!(error instanceof Error && error.name === USAGE_ERROR)) throw error;
-    const entry = ENTRIES.find(({ usage }) => usage.split(' ', 1)[0] === name);
+    const entry = ENTRIES.find((one) => nameOf(one) === name);
     const help = entry === undefined ? '' : await options(entry, yargs([])).then((built) => built.getHelp());
     refuse(usageText(error.message, help));
   }

@@ -13,8 +13,7 @@ export const check = command(
     const found = configured(config, await thisMachine());
     if (found === null) return 1;
     const { file, settings } = found;
-    for (const caution of cautions(settings)) console.error(`${file ?? 'defaults'}: caution: ${caution}`);
-    for (const caution of startCautions(settings))
+    for (const caution of [...cautions(settings), ...startCautions(settings)])
       console.error(`${file ?? 'defaults'}: caution: ${caution}`);
     console.log(file === null ? `no ${defaultConfigPath()}: the defaults are in force` : `${file}: ok`);
     return 0;

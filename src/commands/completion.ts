@@ -49,7 +49,7 @@ complete -o filenames -F _pinholed pinholed
 function zshScript(all: readonly Completable[]): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const commands = all.map(({ name, about }) => `    ${quoted(`${name}:${about.replaceAll(':', '\\:')}`)}`);
-  const cases = all.map(({ name, options }) => `    ${name}) words=(${options.join(' ')}) ;;`);
+  const cases = all.map(({ name, options }) => `    ${name}) words_of_command=(${options.join(' ')}) ;;`);
   return `#compdef pinholed
 # zsh completion of pinholed, by "pinholed completion zsh"
 _pinholed() {
@@ -62,7 +62,7 @@ ${commands.join('\n')}
     return
   fi
   case $words[2] in
-${cases.map((line) => line.replace('words=(', 'words_of_command=(')).join('\n')}
+${cases.join('\n')}
   esac
   if [[ $words[CURRENT] == -* ]]; then
     compadd -- $words_of_command
