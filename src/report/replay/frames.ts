@@ -27,7 +27,7 @@ export interface FrameCounts {
   readonly unknownLinks: Map<number, number>;
 }
 
-/** Frames to packets; `tunnels`: look into GRE, IP-in-IP and GTP-U; `maxBytes` may wait for their other fragments. */
+/** Frames to packets; `tunnels`: look into encapsulations; `maxBytes` may wait for their other fragments. */
 export function createFrameReader(tunnels: boolean, maxBytes: number): FrameReader {
   const reader = createPacketReader({ tunnels, maxBytes });
   const isSeenAgain = createCopyFilter();

@@ -15,7 +15,12 @@ import {
   type Unaddressed,
   type UnaddressedOrigin,
 } from './signalling/unaddressed.ts';
-import { createUnreadDescriptions, hiddenBody, type UnreadDescription } from './signalling/unread.ts';
+import {
+  createUnreadDescriptions,
+  hiddenBody,
+  type UnreadDescription,
+  type UnreadDescriptions,
+} from './signalling/unread.ts';
 
 export interface SignallingLog {
   /** A message that was read. `session` is its description, with what is wrong where something is. */
@@ -48,14 +53,8 @@ export interface SignallingLog {
   requests(callId: string): readonly SeenRequest[];
   /** Responses of a Call-ID that were taken for none of a request. */
   responsesOf(callId: string): readonly LooseResponse[];
-  /** A request, or a response, between two hosts that could not be read: that of this Call-ID, else one without any. */
-  unreadMessage(
-    kind: 'request' | 'response',
-    from: Address,
-    to: Address,
-    callId: string,
-    until: number,
-  ): UnreadDescription | null;
+  /** One between two hosts that could not be read. */
+  readonly unreadMessage: UnreadDescriptions['between'];
   hidden(a: Address, b: Address): Hidden | null;
   /** How many messages went from one host to another. */
   count(from: Address, to: Address): number;
