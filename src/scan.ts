@@ -10,6 +10,7 @@ export const SPACE = 0x20;
 export const SLASH = 0x2f;
 export const COLON = 0x3a;
 export const EQUALS = 0x3d;
+export const AT = 0x40;
 
 /**
  * White space: space, tab, CR and LF, so that a folded header value (RFC 3261 7.3.1) reads like an unfolded one,
@@ -49,6 +50,13 @@ export function endOfWord(bytes: Uint8Array, start: number, end: number): number
 export function indexOfCode(bytes: Uint8Array, code: number, start: number, end: number): number {
   let i = start;
   while (i < end && bytes[i] !== code) i++;
+  return i;
+}
+
+/** Index after the last `code`, or `start`. */
+export function afterLastCode(bytes: Uint8Array, code: number, start: number, end: number): number {
+  let i = end;
+  while (i > start && bytes[i - 1] !== code) i--;
   return i;
 }
 

@@ -1,6 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { printable } from '../printable.ts';
 import {
+  AT,
+  afterLastCode,
   COLON,
   CR,
   decimal,
@@ -493,7 +495,7 @@ function contactHost(bytes: Uint8Array, text: string): string {
   if (scheme === end) return '';
   const isBracketed = indexOfCode(bytes, LESS, start, scheme) < scheme;
   const uriEnd = indexOfCode(bytes, isBracketed ? GREATER : COMMA, scheme, end);
-  const host = Math.max(scheme, text.lastIndexOf('@', uriEnd - 1)) + 1;
+  const host = afterLastCode(bytes, AT, scheme + 1, uriEnd);
   if (bytes[host] === OPEN_BRACKET)
     return textBetween(text, host + 1, indexOfCode(bytes, CLOSE_BRACKET, host, uriEnd));
   let i = host;
@@ -533,6 +535,12 @@ function displayText(text: string, slot: number): string {
   const start = starts[slot]!;
   const end = Math.min(ends[slot]!, start + MAX_TOLD);
   const value = text.slice(start, end);
-  const lines = value.includes('\n') ? value.split('\n').map((line) => line.trim()) : [value];
-  return withoutPasswords(lines.join(' '), end < ends[slot]!);
+  return withoutPasswords(value.includes('\n') ? unfolded(value) : value, end < ends[slot]!);
+}
+
+function unfolded(value: string): string {
+  return value
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' ');
 }

@@ -1,10 +1,8 @@
-import { COLON, isSpace } from '../scan.ts';
+import { AT, COLON, isSpace } from '../scan.ts';
 import { GREATER, LESS } from './grammar.ts';
 
 /** Characters of a value that are looked at where it is only told: nobody reads more, and work is bounded. */
 export const MAX_TOLD = 512;
-
-const AT = 0x40;
 
 /**
  * [start, end) of a message for people: at most MAX_TOLD characters, and no password of a URI, not even the
@@ -21,7 +19,7 @@ export function told(text: string, start: number, end: number): string {
  * counts as `@`. One pass from left to right.
  */
 export function withoutPasswords(text: string, isCut: boolean): string {
-  if (!hasTwoColons(text, isCut ? text.length : text.lastIndexOf('@'))) return text;
+  if (!mayHavePassword(text, isCut)) return text;
   let shown = '';
   let copied = 0;
   /** Whether a scheme stands before `i` in its word, and where behind `scheme:user:` a password may begin. */
@@ -44,10 +42,11 @@ export function withoutPasswords(text: string, isCut: boolean): string {
   return shown === '' ? text : shown + text.slice(copied);
 }
 
-/** Whether two colons stand before `end`: without the second there is no password, as in nearly every URI. */
-function hasTwoColons(text: string, end: number): boolean {
-  const last = end < 0 ? -1 : text.lastIndexOf(':', end);
-  return last > 0 && text.lastIndexOf(':', last - 1) >= 0;
+/** Whether two colons stand before an `@`: without the second there is no password, as in nearly every URI. */
+function mayHavePassword(text: string, isCut: boolean): boolean {
+  const first = text.indexOf(':');
+  const second = first < 0 ? -1 : text.indexOf(':', first + 1);
+  return second >= 0 && (isCut || text.indexOf('@', second) >= 0);
 }
 
 /** Whether `sip` or `sips`, in any case, and no longer word ends at `end`. */
