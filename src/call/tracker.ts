@@ -57,42 +57,47 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
 
   function handle(message: SipMessage, arrival: Arrival, bodies: Bodies): readonly Outcome[] {
     const incoming = { message, arrival, bodies };
-    const outcomes = [...take(incoming), ...takeStrays(incoming)];
+    const all = legs.of(message.callId);
+    const own = take(all, incoming);
+    const accepted = takeStrays(all, arrival.now);
     announcing.takeDown(incoming);
-    return outcomes;
+    return accepted.length === 0 ? own : [...own, ...accepted];
   }
 
   /** What waited for its sender to become the party's is done now. */
-  function takeStrays({ message: { callId }, arrival: { now } }: Incoming): readonly Outcome[] {
+  function takeStrays(all: readonly Call[], now: number): readonly Outcome[] {
+    if (all.every(({ strays }) => strays.length === 0)) return NONE;
     const outcomes: Outcome[] = [];
-    for (const call of legs.of(callId)) {
+    for (const call of all) {
       if (call.strays.length === 0) continue;
       for (const held of takeAccepted(context, call, now)) {
-        outcomes.push(...(held.message.status === 0 ? inDialog(held, onAck) : answer(call, held)));
+        if (held.message.status === 0) outcomes.push(...inDialog(all, held, onAck));
+        else add(outcomes, answer(call, held));
       }
     }
     return outcomes;
   }
 
-  function take(incoming: Incoming): readonly Outcome[] {
+  /** `all`: the legs of its Call-ID, before it. */
+  function take(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message } = incoming;
-    if (message.status !== 0) return takeResponse(incoming);
+    if (message.status !== 0) return takeResponse(all, incoming);
     switch (message.method) {
       case 'INVITE':
-        return message.toTag === '' ? takeInvite(incoming) : inDialog(incoming, onOffer);
+        return message.toTag === '' ? takeInvite(all, incoming) : inDialog(all, incoming, onOffer);
       case 'ACK':
-        return inDialog(incoming, onAck);
+        return inDialog(all, incoming, onAck);
       case 'PRACK':
       case 'UPDATE':
-        return inDialog(incoming, onOffer);
+        return inDialog(all, incoming, onOffer);
       case 'BYE':
-        return inDialog(incoming, onBye);
+        return inDialog(all, incoming, onBye);
       case 'CANCEL':
-        return takeCancel(incoming);
+        return takeCancel(all, incoming);
       case 'INFO':
-        return inDialog(incoming, message.sdp.kind === 'sdpfrag' ? onTrickle : onOther);
+        return inDialog(all, incoming, message.sdp.kind === 'sdpfrag' ? onTrickle : onOther);
       default:
-        return inDialog(incoming, onOther);
+        return inDialog(all, incoming, onOther);
     }
   }
 
@@ -101,9 +106,8 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
    * proxy that tries one contact after the other); or a leg of its own. A proxy that forks sends the same Call-ID,
    * tag and CSeq several times, told apart by the branch alone, and perhaps to one and the same address.
    */
-  function takeInvite(incoming: Incoming): readonly Outcome[] {
+  function takeInvite(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
-    const all = legs.of(message.callId);
     const own = all.filter(
       ({ fromTag, parties }) =>
         fromTag === message.fromTag &&
@@ -157,11 +161,11 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
   }
 
-  function inDialog(incoming: Incoming, handler: Handler): readonly Outcome[] {
+  function inDialog(all: readonly Call[], incoming: Incoming, handler: Handler): readonly Outcome[] {
+    if (all.length === 0) return NONE;
     const { message, arrival } = incoming;
-    const all = legs.of(message.callId);
     for (const call of all) acknowledge(context, call, message, arrival);
-    const before = takeStrays(incoming);
+    const before = takeStrays(all, arrival.now);
     const found = findDialogs(context, all, incoming);
     learnAddresses(context, found, incoming);
     const { chosen, strays, isKnown } = found;
@@ -172,33 +176,32 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
       return before.length === 0 ? own : [...before, ...own];
     }
     if (strays.length > 0) return strays.map((match) => takeStray(context, match, incoming));
-    if (all.length === 0 || isKnown || handler === onOther) return before;
+    if (isKnown || handler === onOther) return before;
     const detail = `${message.method} from ${arrival.source.address} has not the tags or the sender of a known dialog`;
     return [unchanged(all[0]!, [{ reason: 'wrong-dialog', detail }])];
   }
 
-  function takeCancel(incoming: Incoming): readonly Outcome[] {
-    const all = legs.of(incoming.message.callId);
+  function takeCancel(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     return all.filter((call) => onCancel(context, call, incoming)).map((call) => unchanged(call));
   }
 
-  function takeResponse(incoming: Incoming): readonly Outcome[] {
+  function takeResponse(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
     const method = message.cseqMethod;
-    const all = legs.of(message.callId);
     const outcomes: Outcome[] = [];
-    for (const call of all) outcomes.push(...answer(call, incoming));
+    for (const call of all) add(outcomes, answer(call, incoming));
     if (outcomes.length > 0) return outcomes;
-    for (const call of all) outcomes.push(...strayAnswer(call, incoming));
+    for (const call of all) add(outcomes, strayAnswer(call, incoming));
     if (outcomes.length > 0 || message.sdp.kind === 'none' || !DESCRIBING.has(method)) return outcomes;
     const detail = `${message.status} to ${method} from ${arrival.source.address} with a session description`;
     return [unchanged(all[0] ?? null, [{ reason: 'response-without-request', detail }])];
   }
 
-  function answer(call: Call, incoming: Incoming): readonly Outcome[] {
+  /** Null where it answers no request of this call. */
+  function answer(call: Call, incoming: Incoming): Outcome | null {
     const { message, arrival } = incoming;
     const transaction = answeredTransaction(context, call, message, arrival);
-    return transaction === undefined ? NONE : [answered(call, transaction, incoming)];
+    return transaction === undefined ? null : answered(call, transaction, incoming);
   }
 
   function answered(call: Call, transaction: Transaction, incoming: Incoming): Outcome {
@@ -215,23 +218,23 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
    * A response from another address than the request went to. A host inside that answers from another of its addresses
    * answers for itself; who hung up inside is done, whoever says so. Everything else waits for the one who asked.
    */
-  function strayAnswer(call: Call, incoming: Incoming): readonly Outcome[] {
+  function strayAnswer(call: Call, incoming: Incoming): Outcome | null {
     const { message, arrival } = incoming;
     const transaction = answeredByStray(call, message, arrival.destination.address);
-    if (transaction === undefined) return NONE;
+    if (transaction === undefined) return null;
     const { status } = message;
     if (!admission.isInside(arrival.destination.address)) {
-      if (!admission.isInside(arrival.source.address)) return NONE;
+      if (!admission.isInside(arrival.source.address)) return null;
       addAddress(call, otherSide(transaction.side), arrival.source.address);
-      return [answered(call, transaction, incoming)];
+      return answered(call, transaction, incoming);
     }
     if (transaction.method === 'BYE') {
       const isOver = status >= 200 && status !== 401 && status !== 407;
-      return [isOver ? answered(call, transaction, incoming) : unchanged(call)];
+      return isOver ? answered(call, transaction, incoming) : unchanged(call);
     }
     if (status < 200 && transaction === call.invite) keepRinging(context, call, arrival.now);
     holdStray(call, incoming);
-    return [unchanged(call)];
+    return unchanged(call);
   }
 
   function expire(call: Call, now: number): Outcome | null {
@@ -284,6 +287,10 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     knows: (callId) => legs.of(callId).length > 0,
     calls: legs.all,
   };
+}
+
+function add(outcomes: Outcome[], outcome: Outcome | null): void {
+  if (outcome !== null) outcomes.push(outcome);
 }
 
 /** A CSeq that went back is an INVITE on its way for long, unless the call is over: then it is another call. */
