@@ -74,7 +74,7 @@ export function addressBytes(address: Address): Uint8Array {
 
 function parseIPv4(text: string): Uint8Array | null {
   const length = text.length;
-  if (length < 7 || length > 15) return null;
+  if (length < 7 || length > 15 || text.charCodeAt(0) > 57) return null;
   const bytes = new Uint8Array(4);
   let octet = 0;
   let digits = 0;

@@ -17,7 +17,7 @@ export function learnContact(
 ): void {
   const { contact, status } = message;
   const names = status === 0 ? message.method : status > 100 && status < 300 ? message.cseqMethod : '';
-  if (contact === '' || (names !== 'INVITE' && names !== 'UPDATE')) return;
+  if (contact === '' || contact === call.parties[side] || (names !== 'INVITE' && names !== 'UPDATE')) return;
   const address = parseAddress(contact);
   if (address === null || address === call.parties[side]) return;
   if (!admission.isInside(arrival.source.address) && admission.isOpenable(address)) return;

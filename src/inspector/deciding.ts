@@ -103,8 +103,8 @@ export function createDecider(
       if (read.method === 'INVITE' && !byHash.has(call.hash)) begin(work, call);
       else introduce(work, call);
     }
-    const isOfCall = calls.length > 0 || tracker.knows(read.callId);
-    const description = isOfCall ? describeReading(bodies.session()) : null;
+    const isTold = read.sdp.kind !== 'none' && (calls.length > 0 || tracker.knows(read.callId));
+    const description = isTold ? describeReading(bodies.session()) : null;
     work.events.push(happeningOf(read, transport, packet, description, calls, work.now));
     onMessage?.(read, bodies.session());
     for (const outcome of outcomes) apply(work, outcome, work.now);

@@ -67,7 +67,9 @@ export function count<Kind>(counts: Map<Kind, number>, kind: Kind): void {
 }
 
 export function countMethod({ methods }: ReadingStats, name: string): void {
-  count(methods, methods.has(name) ? name : 'other');
+  const before = methods.get(name);
+  if (before === undefined) count(methods, 'other');
+  else methods.set(name, before + 1);
 }
 
 /** Codes that RFC 3261 7.2 has no class for are left out, so that no sender can fill memory. */
