@@ -21,29 +21,26 @@ const LONGEST_MATCH = 256;
 
 /** Reads the fields of a request for `calls` or `top`. Throws RequestError. */
 export function selectionOf(request: Request, defaults: Pick<Selection, 'sort' | 'limit'>): Selection {
-  const {
-    sort,
-    reverse = false,
-    limit = defaults.limit,
-    match,
-    state,
-    silent,
-  } = request as Record<string, unknown>;
+  const { sort, reverse = false, match, state, silent } = request as Record<string, unknown>;
   if (typeof reverse !== 'boolean') throw new RequestError('bad-request', 'reverse: expected true or false');
-  if (typeof limit !== 'number' || !Number.isInteger(limit) || limit < 1 || limit > defaults.limit) {
-    throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${defaults.limit}`);
-  }
   if (silent !== undefined && (typeof silent !== 'number' || !(silent >= 0))) {
     throw new RequestError('bad-request', 'silent: expected seconds');
   }
   return {
     sort: sort === undefined ? defaults.sort : oneOf(TOP_ORDERS, sort, 'sort'),
     reverse,
-    limit,
+    limit: limitOf(request, defaults.limit),
     match: match === undefined ? '' : textOf(match, 'match').slice(0, LONGEST_MATCH).toLowerCase(),
     state: state === undefined ? null : oneOf(CALL_STATES, state, 'state'),
     silent: silent ?? null,
   };
+}
+
+/** At most so many are wanted: the `limit` of a request, from 1 to `most`; `usual` where it has none. Throws RequestError. */
+export function limitOf(request: Request, most: number, usual = most): number {
+  const { limit = usual } = request as Record<string, unknown>;
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1 && limit <= most) return limit;
+  throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${most}`);
 }
 
 function oneOf<T extends string>(known: readonly T[], value: unknown, field: string): T {

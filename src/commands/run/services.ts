@@ -14,6 +14,7 @@ import {
   type RequestName,
   textOf,
 } from '../../control/protocol.ts';
+import { limitOf } from '../../control/selection.ts';
 import { type Handler, startControlServer } from '../../control/server.ts';
 import { createHandlers } from '../../control/service.ts';
 import { createEpoch } from '../../control/units.ts';
@@ -176,9 +177,6 @@ const MOST_REFUSED = 1000;
 const USUAL_REFUSED = 100;
 
 function refusedLately(request: Request, history: History, epoch: number): RefusedResult[] {
-  const limit = 'limit' in request && request.limit !== undefined ? request.limit : USUAL_REFUSED;
-  if (!Number.isInteger(limit) || limit < 1 || limit > MOST_REFUSED) {
-    throw new RequestError('bad-request', `limit: expected a whole number between 1 and ${MOST_REFUSED}`);
-  }
+  const limit = limitOf(request, MOST_REFUSED, USUAL_REFUSED);
   return refusedIn([...history.underWay(), ...history.ended()], limit, epoch);
 }
