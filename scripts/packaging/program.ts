@@ -72,7 +72,7 @@ if ! \${PW} usershow ${account} >/dev/null 2>&1; then
 fi
 `;
 
-/** Nothing of a removed program stays: rules, states, account, journal. Not at an upgrade. */
+/** What a removed program leaves beside its files: journal, sockets, account. Not at an upgrade. */
 export const removeTraces = `if [ -n "\${PKG_UPGRADE}" ]; then
 	exit 0
 fi
@@ -87,7 +87,10 @@ fi
 exit 0
 `;
 
-/** Ends every call, stops the daemon and empties its anchors, so that neither rule nor state of it is left. */
+/**
+ * Ends every call of a daemon that runs, with the states of its pinholes, stops it and empties its anchors. What a daemon
+ * that was stopped before has kept loses its rules; its states end by their timeouts.
+ */
 export const stopForGood = `if [ -n "\${PKG_UPGRADE}" ]; then
 	exit 0
 fi
