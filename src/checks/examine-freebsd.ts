@@ -2,7 +2,7 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import { openPf, type Pf } from '../../native-bindings/freebsd/pf.ts';
 import type { Settings } from '../config/schema.ts';
-import type { ExamineOptions } from './examine.ts';
+import type { ExamineOptions } from './examine-options.ts';
 import { type Finding, fault, ok, unknown } from './finding.ts';
 import type { Family } from './forwarding.ts';
 import { checkInterfaces } from './interfaces.ts';

@@ -4,7 +4,7 @@ import { loadLibc } from '../../native-bindings/engine.ts';
 import { CAP_NET_ADMIN } from '../../native-bindings/linux/constants.ts';
 import { effectiveCapabilities } from '../../native-bindings/linux/privileges.ts';
 import type { Settings } from '../config/schema.ts';
-import type { ExamineOptions } from './examine.ts';
+import type { ExamineOptions } from './examine-options.ts';
 import { type CheckName, type Finding, fault, ok, unknown } from './finding.ts';
 import { checkInterfaces, insideNetworks } from './interfaces.ts';
 import { mappingsOf } from './nat.ts';

@@ -1,7 +1,8 @@
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import type { Ingress } from '../address/ingress.ts';
-import { type ExamineOptions, examineSystem } from '../checks/examine.ts';
+import { examineSystem } from '../checks/examine.ts';
+import type { ExamineOptions } from '../checks/examine-options.ts';
 import { CHECKS, caution, type Finding, fault, ok, unknown } from '../checks/finding.ts';
 import { checkNat } from '../checks/nat.ts';
 import { cautions, defaultConfigPath, findConfig, formatProblem, type Settings } from '../config/load.ts';

@@ -11,7 +11,7 @@ import type { Exposure } from './data-path/exposure.ts';
 import type { Fidelity } from './data-path/fidelity.ts';
 import type { Distribution } from './data-path/histogram.ts';
 import type { Slice } from './data-path/slices.ts';
-import type { JournalRecord } from './journal/journal.ts';
+import type { JournalEntry, JournalRecord } from './journal/journal.ts';
 import type { SeenMedia } from './traffic.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
@@ -151,13 +151,6 @@ export interface Batch {
   /** In order. */
   readonly occasions: readonly Occasion[];
   readonly notes: readonly Note[];
-}
-
-/** One call as it is now; `endedAt` (ms) once it is over, null before. */
-export interface JournalEntry {
-  readonly hash: string;
-  readonly endedAt: number | null;
-  readonly bytes: Uint8Array;
 }
 
 /** A line for the log of the data path itself. */

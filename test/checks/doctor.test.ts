@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ExamineOptions } from '../../src/checks/examine.ts';
 import { examineLinuxSystem, type LinuxSystem } from '../../src/checks/examine-linux.ts';
+import type { ExamineOptions } from '../../src/checks/examine-options.ts';
 import type { Finding } from '../../src/checks/finding.ts';
 import type { Ran } from '../../src/checks/netfilter/listing.ts';
 import { nftablesRules } from '../../src/commands/rules/nftables.ts';

@@ -1,42 +1,15 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
-import type { Settings } from '../../config/schema.ts';
-import type { Scribe } from '../../inspector/record.ts';
-import type { Inspection, Inspector } from '../../inspector.ts';
+import type { Inspection } from '../../inspector.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
-import type { DataPathCounters, Order, Report } from '../messages.ts';
-import type { DataPathEnds } from '../platform/platform.ts';
+import type { DataPathCounters, Order } from '../messages.ts';
 import { createAnswers } from './answers.ts';
-import type { AtHand, Inheritance } from './at-hand.ts';
+import type { DataPathDeps } from './deps.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
 import { createKnownCalls } from './known-calls.ts';
 import { createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
 import type { Records } from './records.ts';
-
-/** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
-export interface DataPathDeps {
-  readonly ends: Pick<DataPathEnds, 'interceptor' | 'firewall'>;
-  readonly inspector: Inspector;
-  readonly settings: () => Settings;
-  readonly changeSettings: (settings: Settings) => void;
-  /** ms of a clock that never runs backwards. */
-  readonly clock: () => number;
-  /** Who writes the records of the journal. */
-  readonly identity: Pick<Scribe, 'machine' | 'boot'>;
-  /** Sleeps, blocking the thread. */
-  readonly pause: (ms: number) => void;
-  /** Tells the supervisor that the loop is alive. */
-  readonly beat: () => void;
-  /** The next order of the control thread; null when there is none. */
-  readonly nextOrder: () => Order | null;
-  readonly post: (report: Report) => void;
-  /** Reports that the control thread has not taken yet. */
-  readonly backlog?: () => number;
-  /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
-  readonly atHand?: AtHand;
-  readonly inheritance?: Inheritance;
-}
 
 export interface DataPath {
   /**

@@ -5,7 +5,7 @@ import type { HeldPacket } from '../../intercept/interceptor.ts';
 import { fingerprintOf } from '../../packet/fingerprint.ts';
 import { readPacket } from '../../packet/ip.ts';
 import type { DataPathCounters } from '../messages.ts';
-import type { DataPathDeps } from './data-path.ts';
+import type { DataPathDeps } from './deps.ts';
 import { createFidelityCheck } from './fidelity.ts';
 import type { FilterKeeper } from './filter-keeper.ts';
 import { createHistogram } from './histogram.ts';

@@ -2,8 +2,9 @@ import type { Leg } from '../../inspector/happening.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
+import type { JournalEntry } from '../journal/journal.ts';
 import { callEntry, directionEntry, goneEntry } from '../journal/records.ts';
-import type { DataPathCounters, JournalEntry } from '../messages.ts';
+import type { DataPathCounters } from '../messages.ts';
 
 /** What the journal has still to be told: of each call and each direction of a connection how it is, once. */
 export interface Unwritten {

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import type { JournalEntry } from '../messages.ts';
 import { crc32 } from './crc32.ts';
 
 /**
@@ -21,6 +20,13 @@ export interface Journal {
   /** Forgets every call: an orderly stop that left nothing open. */
   clear(): void;
   close(): void;
+}
+
+/** One call as it is now; `endedAt` (ms) once it is over, null before. */
+export interface JournalEntry {
+  readonly hash: string;
+  readonly endedAt: number | null;
+  readonly bytes: Uint8Array;
 }
 
 export interface OpenedJournal {

@@ -6,7 +6,7 @@ import {
   writeCall,
   writeDirection,
 } from '../../inspector/record.ts';
-import type { JournalEntry } from '../messages.ts';
+import type { JournalEntry } from './journal.ts';
 
 const NO_BYTES = new Uint8Array(0);
 

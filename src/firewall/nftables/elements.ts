@@ -1,19 +1,8 @@
 /** Pinholes as elements of sets: what the kernel compares packets with, and how it is read back. */
-import { type Address, addressBytes, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import type { MapName } from './translations.ts';
-
-/** One set for each family and for each way a source can be known. The destination and its port always are. */
-export type SetName =
-  | 'source4'
-  | 'any4'
-  | 'source_port4'
-  | 'any_port4'
-  | 'source6'
-  | 'any6'
-  | 'source_port6'
-  | 'any_port6';
+import { bytesOf, type Element, protocolNumbers, type SetName, SMALL } from './element.ts';
 
 export interface SetShape {
   readonly name: SetName;
@@ -35,34 +24,6 @@ export interface Match extends Pick<Flow, 'protocol' | 'destination' | 'destinat
   readonly source: Address | null;
   readonly sourcePort: number | null;
 }
-
-export interface Element {
-  readonly set: SetName | MapName;
-  /** The fields in the order protocol, source, source port, destination, port, each padded to four bytes. */
-  readonly key: Buffer;
-  /** In a map. */
-  readonly data?: Buffer;
-  /** Equal elements have equal names. */
-  readonly name: string;
-}
-
-/** IPPROTO_ numbers (RFC 790). */
-export const protocolNumbers = { tcp: 6, udp: 17 } as const;
-
-const MOST_CACHED = 8192;
-const cache = new Map<Address, Uint8Array>();
-
-export function bytesOf(address: Address): Uint8Array {
-  const known = cache.get(address);
-  if (known !== undefined) return known;
-  const bytes = addressBytes(address);
-  if (cache.size >= MOST_CACHED) cache.clear();
-  cache.set(address, bytes);
-  return bytes;
-}
-
-/** Bytes of a protocol or a port in a concatenated key. */
-const SMALL = 4;
 
 export function elementOf({ protocol, source, sourcePort, destination, destinationPort }: Match): Element {
   const to = bytesOf(destination);

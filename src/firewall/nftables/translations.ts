@@ -1,18 +1,7 @@
 /** The translation of pinholes as elements of maps, looked up by the first packet of a connection in either direction. */
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import type { Opening } from '../../pinhole/opening.ts';
-import { bytesOf, type Element, protocolNumbers } from './elements.ts';
-
-/** One map for each family, direction, and for whether the party outside is known. */
-export type MapName =
-  | 'dnat4'
-  | 'dnat_any4'
-  | 'snat4'
-  | 'snat_any4'
-  | 'dnat6'
-  | 'dnat_any6'
-  | 'snat6'
-  | 'snat_any6';
+import { bytesOf, type Element, type MapName, protocolNumbers, SMALL } from './element.ts';
 
 export interface MapShape {
   readonly name: MapName;
@@ -41,8 +30,6 @@ interface Translated {
   readonly port: number;
   readonly to: Address;
 }
-
-const SMALL = 4;
 
 /** The elements of an opening: none unless it brings its own translation towards the inside. */
 export function translationsOf({
