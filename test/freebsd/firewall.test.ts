@@ -160,6 +160,23 @@ describe('pf firewall, in the fake', () => {
     assert.equal(loaded(pf).length, 1);
   });
 
+  it('takes a rule for none of ours that asks for a tag, whatever else it has of a pinhole', () => {
+    const pf = createFakePf();
+    const firewall = openPfFirewall(pf, options);
+    firewall.commit({ open: [pinhole(10_000)], close: [] });
+    const path = `${ANCHOR}/00`;
+    const [rule] = pf.contents(path);
+    assert.ok(rule !== undefined);
+    pf.others.replace(path, [rule]);
+    assert.deepEqual(openPfControl(pf, options).compare([pinhole(10_000)]).missing, []);
+    pf.others.replace(path, [{ ...rule, match_tagname: 'voice' }]);
+    const { missing, strange } = openPfControl(pf, options).compare([pinhole(10_000)]);
+    assert.equal(missing.length, 1);
+    assert.deepEqual(strange, [`${path}: not a pinhole's, at 0`]);
+    assert.deepEqual(firewall.list(), []);
+    assert.deepEqual(loaded(pf), []);
+  });
+
   describe('the states of closed pinholes', () => {
     const STRANGER: End = ['198.51.100.66', 40_000];
     const toPhone = pinhole(12_000, { sources: ['198.51.100.20'] });
