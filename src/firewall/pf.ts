@@ -35,7 +35,10 @@ export interface PfOptions {
   readonly mediaPorts: readonly (readonly [first: number, last: number])[];
   /** How new rules look; asked for each, so that a reload takes effect. */
   readonly style: () => RuleStyle;
-  /** Ways in whose packets are answered by the way they came. Not with a tag: then a rule of the administrator decides. */
+  /**
+   * Ways in whose packets are answered by the way they came. With a tag a rule of the administrator decides, and the rules
+   * for them come to nothing: they are there all the same, so that a reload of the style changes no pinhole's rules.
+   */
   readonly uplinks: readonly Uplink[];
   /** Pinholes may bring their own translation: their anchors are loaded at once, and no packet waits for that. */
   readonly translates?: boolean;
@@ -55,7 +58,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   const families = mapKinds((kind) => createFamily(pf, { kind, anchor: anchors[kind], layout, pool }));
   const policy = createStatePolicy(pf);
   const gateways = new Map(uplinks.map((uplink) => [uplink.interface, uplink.gateway]));
-  const atomsOf = (pinhole: Pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []);
+  const atomsOf = (pinhole: Pinhole) => rulesOf(pinhole, uplinks);
   const shares = createShares(atomsOf, ({ key }) => key);
   const stepper = createStepper(pf, {
     pool,

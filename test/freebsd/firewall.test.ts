@@ -160,6 +160,30 @@ describe('pf firewall, in the fake', () => {
     assert.equal(loaded(pf).length, 1);
   });
 
+  it('has the same rules for a pinhole whatever the style: one that is reloaded under a call is no difference', () => {
+    const uplinks = [{ interface: 'em0', gateway: '198.51.100.1' }];
+    for (const [before, after] of [
+      [null, 'voice'],
+      ['voice', null],
+    ] as const) {
+      const pf = createFakePf();
+      let tag: string | null = before;
+      const reloaded = { ...options, uplinks, style: () => ({ ...options.style(), tag }) };
+      const firewall = openPfFirewall(pf, reloaded);
+      const control = openPfControl(pf, reloaded);
+      const [one, two] = [pinhole(10_000), pinhole(10_002)];
+      firewall.commit({ open: [one], close: [] });
+      tag = after;
+      assert.deepEqual(control.compare([one]), { held: 2, missing: [], strange: [] });
+      firewall.commit({ open: [two], close: [] });
+      assert.deepEqual(control.compare([one, two]), { held: 4, missing: [], strange: [] });
+      pf.others.flush(`${ANCHOR}/00`);
+      assert.equal(control.compare([one, two]).missing.length, 4);
+      firewall.commit({ open: [], close: firewall.list() });
+      assert.deepEqual(loaded(pf), []);
+    }
+  });
+
   it('takes a rule for none of ours that asks for a tag, whatever else it has of a pinhole', () => {
     const pf = createFakePf();
     const firewall = openPfFirewall(pf, options);

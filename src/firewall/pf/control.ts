@@ -57,9 +57,9 @@ function openNow(pf: Pf, anchor: string, layout: Layout): (flow: Flow) => boolea
 
 /** Every rule below the anchors, the rules that lead to the shards included. */
 function compare(pf: Pf, options: PfOptions, layout: Layout, intended: readonly Pinhole[]): Deviation {
-  const { anchors, style, uplinks } = options;
+  const { anchors, uplinks } = options;
   const wanted = intended
-    .flatMap((pinhole) => rulesOf(pinhole, style().tag === null ? uplinks : []))
+    .flatMap((pinhole) => rulesOf(pinhole, uplinks))
     .flatMap(({ kind, key, ports: [first, last] }) =>
       layout.names
         .slice(layout.shardOf(first), layout.shardOf(last) + 1)
