@@ -233,6 +233,25 @@ describe('doctor, and what becomes of a call in pf', () => {
     );
   });
 
+  it('says how to know what leads outside alone: uplinks, and inside-interfaces where one of them counts as inside', () => {
+    const pf = pfWith(diverting, [anchor]);
+    const adviceOf = (changes: Partial<Settings>, ingress: Ingress | null) =>
+      found(pf, changes, { ingress })
+        .filter(({ check }) => check === 'antispoof')
+        .map(({ level, advice }) => `${level}: ${advice}`);
+    const uplinks = [{ interface: 'em0', gateway: '203.0.113.1' }];
+    const unread = ['unknown: the routes could not be read: look at the rules yourself'];
+    assert.deepEqual([adviceOf({}, null), adviceOf({ uplinks }, null)], [unread, unread]);
+    const nowhere = { ...INGRESS, routes: [route('192.168.1.0/24', 'em1')] };
+    assert.deepEqual(adviceOf({}, nowhere), ['unknown: name them: uplinks: [...]']);
+    assert.deepEqual(adviceOf({ uplinks }, nowhere), ['ok: ']);
+    const both = { ...INGRESS, routes: [route('192.168.1.0/24', 'em1'), route('10.0.0.0/8', 'em0')] };
+    assert.deepEqual(adviceOf({ uplinks }, both), [
+      'unknown: em0 of uplinks counts as inside as well: set inside-interfaces to the others that lead inside',
+    ]);
+    assert.deepEqual(adviceOf({ uplinks }, { ...both, named: ['em1'] }), ['ok: ']);
+  });
+
   it('wants reply-to for each uplink, and uplinks where there are several ways out', () => {
     const uplinks = [
       { interface: 'em0', gateway: '203.0.113.1' },

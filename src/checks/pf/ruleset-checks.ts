@@ -46,11 +46,16 @@ export function checkRuleset(ruleset: PfRuleset, options: RulesetCheckOptions): 
   ];
 }
 
-function sidesOf({ ingress, uplinks }: RulesetCheckOptions): Sides {
-  const inside =
-    ingress === null ? [] : insideInterfaces(ingress).flatMap((one) => (one.uplink ? [] : [one.name]));
-  const outside = [...new Set([...uplinks.map((one) => one.interface), ...uplinksOf(ingress)])];
-  return { inside: orNull(inside), uplinks: orNull(outside) };
+function sidesOf(options: RulesetCheckOptions): Sides {
+  return { inside: orNull(insideNames(options)), uplinks: orNull(uplinkNames(options)) };
+}
+
+function insideNames({ ingress }: RulesetCheckOptions): string[] {
+  return ingress === null ? [] : insideInterfaces(ingress).flatMap((one) => (one.uplink ? [] : [one.name]));
+}
+
+function uplinkNames({ ingress, uplinks }: RulesetCheckOptions): string[] {
+  return [...new Set([...uplinks.map((one) => one.interface), ...uplinksOf(ingress)])];
 }
 
 function orNull(names: readonly string[]): readonly (string | null)[] {
@@ -152,16 +157,24 @@ function checkOutgoing(ruleset: PfRuleset, sides: Sides, options: RulesetCheckOp
   );
 }
 
+/** Why none of these leads outside alone, and what to do: those with a default route never count as inside. */
+function outsideUnknown(ingress: Ingress | null, names: readonly string[]): string {
+  if (ingress === null) return 'the routes could not be read: look at the rules yourself';
+  if (names.length === 0) return 'name them: uplinks: [...]';
+  return `${names.join(', ')} of uplinks counts as inside as well: set inside-interfaces to the others that lead inside`;
+}
+
 /** What bears an inside address on its way in by an uplink. */
 function checkAntispoof(ruleset: PfRuleset, options: RulesetCheckOptions): Finding {
-  const { inside, ingress, forwarded, uplinks } = options;
-  const names = [...new Set([...uplinks.map((one) => one.interface), ...uplinksOf(ingress)])];
-  const outside = names.filter((name) => !insideNames(ingress).includes(name));
+  const { inside, ingress, forwarded } = options;
+  const names = uplinkNames(options);
+  const leadInside = insideNames(options);
+  const outside = names.filter((name) => !leadInside.includes(name));
   if (ingress === null || outside.length === 0) {
     return unknown(
       'antispoof',
       'no interface is known that leads outside alone',
-      'name them: uplinks: [...]',
+      outsideUnknown(ingress, names),
     );
   }
   const networks = insideNetworks(ingress, inside);
@@ -181,10 +194,6 @@ function checkAntispoof(ruleset: PfRuleset, options: RulesetCheckOptions): Findi
           'passes a pinhole',
         'the antispoof line that "pinholed rules" prints',
       );
-}
-
-function insideNames(ingress: Ingress | null): string[] {
-  return ingress === null ? [] : insideInterfaces(ingress).flatMap((one) => (one.uplink ? [] : [one.name]));
 }
 
 /** Answers to SIP that came in by one of several uplinks have to leave by it. */
