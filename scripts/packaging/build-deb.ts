@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -51,25 +52,24 @@ rmSync(stage, { recursive: true, force: true });
 const program = 'usr/lib/pinholed';
 for (const path of ['package.json', ...productionModules()]) copy(path, join(program, path));
 for (const part of ['src', 'native-bindings']) copy(join(dist, part), join(program, 'dist', part));
-chmodSync(join(stage, program, 'dist/src/main.js'), 0o755);
 mkdirSync(join(stage, 'usr/bin'), { recursive: true });
 symlinkSync('../lib/pinholed/dist/src/main.js', join(stage, 'usr/bin/pinholed'));
 for (const [from, to] of FILES) copy(from, to);
 for (const [from, to] of PAGES) write(to, gzipSync(readFileSync(join(root, from)), { level: 9 }));
 write('usr/share/doc/pinholed/examples/pinholed.yaml', printSample('linux'));
 write('DEBIAN/conffiles', '/etc/logrotate.d/pinholed\n');
-for (const script of SCRIPTS) {
-  copy(join('packaging/debian', script), join('DEBIAN', script));
-  chmodSync(join(stage, 'DEBIAN', script), 0o755);
-}
+for (const script of SCRIPTS) copy(join('packaging/debian', script), join('DEBIAN', script));
 const control = readFileSync(join(root, 'packaging/debian/control'), 'utf8')
   .replace('@VERSION@', version)
   .replace('@ARCHITECTURE@', architecture)
   .replace('@SIZE@', String(Math.ceil(sizeOf(stage) / 1024)));
 write('DEBIAN/control', control);
+openToAll(stage);
 
 const deb = join(out, `pinholed_${version}_${architecture}.deb`);
-execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, deb], { stdio: 'ignore' });
+execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, deb], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
 rmSync(stage, { recursive: true });
 console.log(relative(process.cwd(), deb));
 
@@ -83,6 +83,21 @@ function write(to: string, content: string | Uint8Array): void {
   const target = join(stage, to);
   mkdirSync(dirname(target), { recursive: true });
   writeFileSync(target, content);
+}
+
+/**
+ * Gives a tree the modes that an installed one has: every folder can be entered, every file read, and a file that begins
+ * with `#!` run. Those of the checkout are by the umask of whoever made it, and 027 would shut user _pinholed out.
+ */
+function openToAll(path: string): void {
+  const stat = lstatSync(path);
+  if (stat.isSymbolicLink()) return;
+  if (stat.isDirectory()) {
+    chmodSync(path, 0o755);
+    for (const name of readdirSync(path)) openToAll(join(path, name));
+    return;
+  }
+  chmodSync(path, readFileSync(path).subarray(0, 2).toString() === '#!' ? 0o755 : 0o644);
 }
 
 function sizeOf(path: string): number {

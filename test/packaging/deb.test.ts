@@ -22,11 +22,14 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
     folder = mkdtempSync(join(tmpdir(), 'pinholed-deb-'));
     tree = join(folder, 'tree');
     const dist = join(folder, 'dist');
+    // As root's shell has it on a hardened machine.
+    const umask = process.umask(0o027);
     const node = (...args: readonly string[]) =>
       execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist);
     node('--import', 'tsx', 'scripts/freeze-page.ts', join(dist, 'src/report/page/assets.js'));
     node('--import', 'tsx', 'scripts/packaging/build-deb.ts', folder, dist);
+    process.umask(umask);
     const [deb] = readdirSync(folder).filter((name) => name.endsWith('.deb'));
     execFileSync('dpkg-deb', ['-x', join(folder, deb!), tree]);
     execFileSync('dpkg-deb', ['-e', join(folder, deb!), join(tree, 'DEBIAN')]);
@@ -44,6 +47,26 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
     const { status, stdout } = run('replay', '--html', 'report.html', join(root, 'pcaps', capture!));
     assert.equal(status, 0, stdout);
     assert.ok(statSync(join(folder, 'report.html')).size > 0);
+  });
+
+  it('can be read and run by every user, whatever the umask of who made it', () => {
+    const [deb] = readdirSync(folder).filter((name) => name.endsWith('.deb'));
+    const listing = execFileSync('dpkg-deb', ['-c', join(folder, deb!)], { encoding: 'utf8' });
+    const modes = listing
+      .trimEnd()
+      .split('\n')
+      .map((line) => line.split(/\s+/, 2));
+    assert.deepEqual(
+      modes.filter(([mode, owner]) => !/^(d|-|l)rw.r..r../.test(mode!) || owner !== 'root/root'),
+      [],
+    );
+    assert.deepEqual(
+      modes.filter(([mode]) => mode!.startsWith('d') && mode !== 'drwxr-xr-x'),
+      [],
+    );
+    for (const path of ['usr/bin/pinholed', 'usr/lib/pinholed/dist/src/main.js']) {
+      assert.equal(statSync(installed(path)).mode & 0o777, 0o755, path);
+    }
   });
 
   it('has the sample, which means the defaults of Linux, and pages that man reads', () => {
