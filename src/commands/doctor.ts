@@ -11,6 +11,7 @@ import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { journalFault } from '../daemon/journal/directory.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { packetUser, type User } from '../daemon/process/privileges.ts';
+import { readFault } from '../daemon/process/rights.ts';
 import { readFreebsdIngress } from '../intercept/ingress/freebsd.ts';
 import { readLinuxIngress } from '../intercept/ingress/linux.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
@@ -100,21 +101,37 @@ function configuration(found: ReturnType<typeof findConfig>): Finding[] {
       file === null ? `no ${defaultConfigPath()}: the defaults are in force` : `${file} has no errors`,
     ),
     ...cautions(settings).map((text) => caution('configuration', text, 'leave it only if that is meant')),
-    ...userAndJournal(settings),
+    ...userAndJournal(file, settings),
   ];
 }
 
-function userAndJournal(settings: Settings): Finding[] {
+function userAndJournal(file: string | null, settings: Settings): Finding[] {
   try {
     const user = packetUser(settings, null);
     return [
       ok('user', user === null ? 'packets are read as root' : `packets are read as ${user.name}`),
+      ...readable(file, user),
       journalOf(settings, user),
     ];
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
     return [fault('user', error.message, 'create it, or name another')];
   }
+}
+
+/** systemd starts the daemon as that user; as root it starts, and is that user by the first reload. */
+function readable(file: string | null, user: User | null): Finding[] {
+  const found = file === null ? null : readFault(file, user);
+  if (found === null) return [];
+  return process.platform === 'linux'
+    ? [
+        fault(
+          'configuration',
+          `${found}: the systemd unit does not start, a reload changes nothing`,
+          'let it',
+        ),
+      ]
+    : [caution('configuration', `${found}: a reload changes nothing`, 'let it')];
 }
 
 function journalOf(settings: Settings, user: User | null): Finding {

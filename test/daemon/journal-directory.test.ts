@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { journalFault, makeJournalDirectory } from '../../src/daemon/journal/dir
 import { openJournalFiles } from '../../src/daemon/journal/journal.ts';
 import { StartError } from '../../src/daemon/platform/platform.ts';
 import { asUser } from '../../src/daemon/process/privileges.ts';
+import { readFault } from '../../src/daemon/process/rights.ts';
 
 /** nobody and nogroup of Debian; any ids would do. */
 const USER = { name: 'nobody', uid: 65534, gid: 65534 };
@@ -82,4 +84,43 @@ describe('a fault of the journal', asRoot, () => {
   it('is none where the start makes the directory', () => {
     assert.equal(journalFault(join(top, 'not', 'there', 'journal'), USER), null);
   });
+});
+
+describe('a file that the daemon reads as its user', asRoot, () => {
+  let top: string;
+  beforeEach(() => {
+    top = mkdtempSync(join(tmpdir(), 'pinholed-rights-'));
+    chmodSync(top, 0o755);
+    writeFileSync(join(top, 'pinholed.yaml'), '');
+  });
+  afterEach(() => rmSync(top, { recursive: true }));
+
+  /** What modes and owners say, beside what the kernel says to a process of that user. */
+  for (const { mode, gid, isRead } of [
+    { mode: 0o644, gid: 0, isRead: true },
+    { mode: 0o640, gid: 0, isRead: false },
+    { mode: 0o640, gid: USER.gid, isRead: true },
+    { mode: 0o604, gid: USER.gid, isRead: false },
+  ]) {
+    it(`${isRead ? 'can' : 'cannot'} be read with mode 0${mode.toString(8)} and group ${gid}`, () => {
+      const path = join(top, 'pinholed.yaml');
+      chownSync(path, 0, gid);
+      chmodSync(path, mode);
+      const wanted = `user nobody may not read ${path} (mode 0${mode.toString(8)}, owner 0)`;
+      assert.equal(readFault(path, USER), isRead ? null : wanted);
+      assert.equal(canOpen(path), isRead);
+      assert.equal(readFault(path, null), null);
+    });
+  }
+
+  it('cannot be read in a directory that may not be entered', () => {
+    chmodSync(top, 0o750);
+    const path = join(top, 'pinholed.yaml');
+    assert.equal(readFault(path, USER), `user nobody may not enter ${top} (mode 0750, owner 0)`);
+    assert.equal(canOpen(path), false);
+  });
+
+  function canOpen(path: string): boolean {
+    return spawnSync('cat', [path], { uid: USER.uid, gid: USER.gid }).status === 0;
+  }
 });

@@ -279,6 +279,20 @@ describe('pinholed doctor on Linux, as root would run it', { skip: withoutRoot }
     assert.equal(wrong[2]!.advice, 'restart the daemon');
   });
 
+  it('tells of a file that the user of the daemon may not read', () => {
+    chmodSync(daemon.config, 0o640);
+    try {
+      const { status, names, wrong } = doctor([], daemon.config);
+      assert.deepEqual([status, names], [1, ['fault configuration']]);
+      assert.match(
+        wrong[0]!.text,
+        /^user nobody may not read \S+ \(mode 0640, owner 0\): the systemd unit does not start/,
+      );
+    } finally {
+      chmodSync(daemon.config, 0o644);
+    }
+  });
+
   it('goes on with a configuration that cannot be used', () => {
     const { status, names, report } = doctor([], '/nonexistent');
     assert.deepEqual(names, ['fault configuration', 'unknown configuration']);

@@ -1,8 +1,9 @@
-import { lchownSync, statSync } from 'node:fs';
+import { lchownSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StartError } from '../platform/platform.ts';
 import { ancestors, makeDirectories, makeDirectory } from '../process/directories.ts';
 import type { User } from '../process/privileges.ts';
+import { directoryFault } from '../process/rights.ts';
 
 /**
  * The directory of the journal at `path`, for `user` alone, and those above it, where they are not there yet. One that
@@ -29,26 +30,4 @@ export function journalFault(path: string, user: User | null): string | null {
     if (fault !== null) return fault === 'absent' ? null : fault;
   }
   return null;
-}
-
-function directoryFault(directory: string, isWritten: boolean, user: User | null): string | null {
-  let found: ReturnType<typeof statSync>;
-  try {
-    found = statSync(directory);
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    return code === 'ENOENT' ? 'absent' : `${directory} cannot be looked at: ${message}`;
-  }
-  if (!found.isDirectory()) return `expected ${directory} to be a directory`;
-  const needed = isWritten ? 0o3 : 0o1;
-  if (user === null || (rightsOf(found, user) & needed) === needed) return null;
-  const owner = `mode 0${(found.mode & 0o7777).toString(8)}, owner ${found.uid}`;
-  return `user ${user.name} may not ${isWritten ? 'write to' : 'enter'} ${directory} (${owner})`;
-}
-
-/** The three permission bits that apply to `user`, who has no groups beside its own. */
-function rightsOf(found: { mode: number; uid: number; gid: number }, user: User): number {
-  if (user.uid === 0) return 0o7;
-  if (found.uid === user.uid) return found.mode >> 6;
-  return found.gid === user.gid ? found.mode >> 3 : found.mode;
 }
