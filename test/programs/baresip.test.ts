@@ -12,7 +12,7 @@ import {
   type PhoneOptions,
   startPhone,
 } from './baresip.ts';
-import { assertWhole, type Capture, exchange, startCapture, without } from './programs.ts';
+import { assertWhole, type Capture, DRAINING, exchange, startCapture, without } from './programs.ts';
 
 const client = addressOf('client');
 const server = addressOf('server');
@@ -25,7 +25,7 @@ describe('baresip through the firewall', { skip: without('baresip', 'tcpdump') }
 
   before(async () => {
     topology = await createTopology();
-    daemon = await startDaemon(topology);
+    daemon = await startDaemon(topology, { changes: DRAINING });
   });
 
   after(async () => {

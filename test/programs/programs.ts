@@ -104,6 +104,12 @@ export function watch(child: ChildProcess): Program {
   };
 }
 
+/**
+ * The daemon's own `timers.drain`, which the lab sets to nothing: baresip sends RTCP's BYE a few ms after it has the 200
+ * of SIP's (RFC 3550 6.3.7), and that has to arrive, too.
+ */
+export const DRAINING = 'timers: { mux-grace: 0 }';
+
 export interface Capture {
   /** What there is so far. */
   read(): Datagram[];

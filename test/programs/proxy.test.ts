@@ -12,7 +12,7 @@ import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
 import { addressOf, createTopology, relayAddress, type Topology } from '../../lab/topology.ts';
 import { announcedBy, answers, elementsBetween, type PhoneOptions, startPhone } from './baresip.ts';
-import { assertWhole, exchange, type Program, startCapture, without } from './programs.ts';
+import { assertWhole, DRAINING, exchange, type Program, startCapture, without } from './programs.ts';
 import { startProxy } from './proxy.ts';
 
 const client = addressOf('client');
@@ -31,7 +31,7 @@ describe('phones through kamailio and rtpengine', {
     topology = await createTopology();
     // A relay passes the callee's media on before the proxy has passed its answer on: until then the caller's
     // signalling peer is known, and the relay is not.
-    daemon = await startDaemon(topology, { changes: 'early-media-source: any' });
+    daemon = await startDaemon(topology, { changes: `early-media-source: any\n${DRAINING}` });
     programs = await startProxy(topology);
   });
 
