@@ -6,6 +6,9 @@ import { externalAddress, FIREWALL_ITSELF, NAT_RULES, natRules } from '../../lab
 import { race } from '../../lab/race.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
 import { ADMINISTRATOR, createTopology, type Topology } from '../../lab/topology.ts';
+import { readNft } from '../../src/checks/netfilter/nft.ts';
+import { checkTable } from '../../src/checks/netfilter/table-check.ts';
+import { defaults } from '../../src/config/schema.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 import { sdp } from '../scene.ts';
 import { createDialog } from './dialog.ts';
@@ -14,6 +17,7 @@ const EXTERNAL = externalAddress(4);
 const INSIDE = 'inside: [10.0.1.0/24, 10.0.3.0/24]\nmedia-hosts: []\noutbound: true';
 const OPENED = /udp [\d.:-]+ from [\d.]+/g;
 const CALLS = 2000;
+const MARK = defaults().linux.mark;
 
 describe('PBXs behind NAT', { skip: withoutRoot }, () => {
   let topology: Topology;
@@ -84,6 +88,29 @@ describe('PBXs behind NAT', { skip: withoutRoot }, () => {
     await stage.play(...call.hangUp());
     await nothingLeft();
     await stage.play(stage.blocked('server:6000', 'client:4000'));
+  });
+
+  it('have chains that translate, and the doctor knows what they are', async () => {
+    await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10]}`);
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000));
+    const listing = topology.firewall('nft', '-j', 'list', 'table', 'inet', 'pinholed');
+    const check = (from = '', to = '') => {
+      assert.ok(listing.includes(from));
+      const tables = readNft(listing.replace(from, to));
+      const { level, text } = checkTable(tables, { table: 'pinholed', mark: MARK, isRunning: true });
+      return `${level} ${text}`;
+    };
+    assert.match(check(), /^ok table inet pinholed is whole/);
+    assert.match(
+      check('"@dnat_any4"', '"@other"'),
+      /^fault \S+ \S+ \S+: chain dnat lacks the rule for map dnat_any4, rule 2 of chain dnat is not the daemon's$/,
+    );
+    assert.match(
+      check('"prio": -101', '"prio": -90'),
+      /chain dnat is not of type nat at hook prerouting, priority -101$/,
+    );
+    await stage.play(...call.hangUp());
   });
 
   it('share an address: each has ports of its own, and one that is taken is free after the call', async () => {

@@ -1,7 +1,8 @@
 /** The daemon's own table, as nft(8) lists it. */
 
 import { setShapes } from '../../firewall/nftables/elements.ts';
-import { PRIORITY, RECORDS } from '../../firewall/nftables/table.ts';
+import { NAT_CHAINS, PRIORITY, RECORDS } from '../../firewall/nftables/table.ts';
+import { mapShapes } from '../../firewall/nftables/translations.ts';
 import { caution, type Finding, fault, ok } from '../finding.ts';
 import type { NftChain, NftTable } from './nft.ts';
 
@@ -12,6 +13,7 @@ export interface TableCheckOptions {
 }
 
 const HOOKS = ['forward', 'input', 'output'] as const;
+const NAT_HOOKS = { dnat: 'prerouting', snat: 'postrouting' } as const;
 const REPAIR = 'restart the daemon: it makes its table anew';
 
 /** Whether the table is there and is what `addTable` makes: sets, chains, and the rules in them. */
@@ -48,7 +50,7 @@ export function checkTable(tables: readonly NftTable[], options: TableCheckOptio
     ),
     ...found.chains
       .filter(({ name }) => !(HOOKS as readonly string[]).includes(name))
-      .map((chain) => `chain ${chain.name} is not the daemon's`),
+      .flatMap((chain) => wrongInOther(chain)),
   ];
   if (wrong.length > 0) return fault('table', `${name}: ${wrong.join(', ')}`, REPAIR);
   const owner = found.flags.includes('owner') ? ', which nobody else can change' : '';
@@ -74,6 +76,25 @@ function wrongIn(chain: NftChain | undefined, hook: (typeof HOOKS)[number], mark
     ...missing.map((set) => `chain ${hook} lacks the rule for set ${set}`),
     ...strange.map((place) => `rule ${place} of chain ${hook} is not the daemon's`),
     ...(marked.length === 0 ? [] : [`chain ${hook} sets another mark than linux.mark`]),
+  ];
+}
+
+/** A chain beside those of the hooks: one that translates (`addTranslation`), or none of the daemon's. */
+function wrongInOther({ name, base, statements }: NftChain): string[] {
+  const expected = NAT_CHAINS.find((chain) => chain.name === name);
+  if (expected === undefined) return [`chain ${name} is not the daemon's`];
+  const hook = NAT_HOOKS[expected.name];
+  if (base?.hook !== hook || base.priority !== expected.priority || !base.translates) {
+    return [`chain ${name} is not of type nat at hook ${hook}, priority ${expected.priority}`];
+  }
+  const maps = mapShapes.filter(({ kind }) => kind === name).map((shape) => `${shape.name}`);
+  const looks = statements.map((rule) => /"data":"@([a-z_0-9]+)"/.exec(JSON.stringify(rule))?.[1]);
+  const strange = looks.flatMap((map, at) =>
+    map !== undefined && maps.includes(map) && looks.indexOf(map) === at ? [] : [at + 1],
+  );
+  return [
+    ...maps.filter((map) => !looks.includes(map)).map((map) => `chain ${name} lacks the rule for map ${map}`),
+    ...strange.map((place) => `rule ${place} of chain ${name} is not the daemon's`),
   ];
 }
 

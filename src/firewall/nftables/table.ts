@@ -68,7 +68,8 @@ export function addTable(batch: NftBatch, table: string, flags: number, mark: nu
   }
 }
 
-const NAT_CHAINS = [
+/** The chains that translate. They are there from the first pinhole that needs them. */
+export const NAT_CHAINS = [
   { name: 'dnat', hook: NF_INET_PRE_ROUTING, priority: NF_IP_PRI_NAT_DST - 1 },
   { name: 'snat', hook: NF_INET_POST_ROUTING, priority: NF_IP_PRI_NAT_SRC - 1 },
 ] as const;
