@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Candidate, Connection, Session } from '../sdp/session.ts';
-import { MAX_PORT_PAIRS } from './transport.ts';
+import { lastPort } from './transport.ts';
 
 /** Ports at an address that could be opened, with who named them first in a Call-ID. */
 export interface Announced {
@@ -24,9 +24,9 @@ export function announce(
   outside: boolean,
   isOpenable: (address: Address) => boolean,
 ): void {
-  for (const { port, portCount, connection, rtcp, candidates } of streams) {
-    const last = Math.min(65535, port + 2 * Math.min(portCount, MAX_PORT_PAIRS) - 1);
-    add(list, connection, [port, last], outside, isOpenable);
+  for (const stream of streams) {
+    const { port, connection, rtcp, candidates } = stream;
+    add(list, connection, [port, lastPort(stream)], outside, isOpenable);
     if (rtcp !== null) add(list, rtcp.connection ?? connection, [rtcp.port, rtcp.port], outside, isOpenable);
     announceCandidates(list, candidates, outside, isOpenable);
   }

@@ -1,8 +1,9 @@
 import type { Address, TransportAddress } from '../address/address.ts';
-import type { Candidate, SdpError, Session, Stream } from '../sdp/session.ts';
+import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
 import type { Refusal } from './refusal.ts';
+import { isEnabled, type Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
 /** A session description with the host that sent it. */
@@ -95,11 +96,6 @@ export interface Offer {
   readonly description: Description;
   /** The transaction that carries it, null once only the answer's own request can complete it. */
   readonly transaction: Transaction;
-}
-
-export interface Trickled {
-  readonly mid: string;
-  readonly candidate: Candidate;
 }
 
 export type CallState = 'calling' | 'ringing' | 'confirmed' | 'terminating' | 'ended';
@@ -200,7 +196,7 @@ function hexadecimal(value: number): string {
 /** A leg that begins with this INVITE, of which nothing has been said yet. `hash` is its name; times are in ms. */
 export function newCall(
   hash: string,
-  message: SipMessage,
+  message: Pick<SipMessage, 'callId' | 'fromTag' | 'from' | 'to' | 'cseq'>,
   { source, destination, now }: Pick<Stray, 'source' | 'destination'> & { readonly now: number },
   announced: Announcements,
   hardDeadline: number,
@@ -274,11 +270,6 @@ export function newDialog(toTag: string): Dialog {
 
 export function otherSide(side: Side): Side {
   return side === 0 ? 1 : 0;
-}
-
-/** Whether an m= line is in use: port 0 disables it (RFC 3264 8.2) unless it is bundle-only (RFC 8843 6). */
-export function isEnabled(stream: Stream): boolean {
-  return stream.port !== 0 || stream.bundleOnly;
 }
 
 /**

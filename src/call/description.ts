@@ -1,9 +1,8 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
 import type { Connection, SdpError, Session, Stream } from '../sdp/session.ts';
-import { isEnabled } from './call.ts';
 import type { Refusal } from './refusal.ts';
-import { transportClass } from './transport.ts';
+import { isEnabled, transportClass } from './transport.ts';
 
 /** `192.0.2.10:49170`, `[2001:db8::1]:49170`. */
 export function transportText(address: Address, port: number | string): string {

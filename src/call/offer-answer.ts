@@ -6,7 +6,6 @@ import {
   type Described,
   type Description,
   type Dialog,
-  isEnabled,
   otherSide,
   type Transaction,
 } from './call.ts';
@@ -14,6 +13,7 @@ import type { Context } from './context.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import { MAX_TRANSPORTS } from './streams.ts';
+import { isEnabled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
 const NOTHING: Described = { description: null, refusals: [] };

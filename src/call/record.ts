@@ -19,7 +19,7 @@ import {
 } from '../shape.ts';
 import { message, status, WORD } from '../sip/shape.ts';
 import type { Announced } from './announced.ts';
-import type { Call, CallState, EndReason, Farewell, Stray, Trickled } from './call.ts';
+import type { Call, CallState, EndReason, Farewell, Stray } from './call.ts';
 import {
   type FlatAgreement,
   type FlatCall,
@@ -32,6 +32,7 @@ import {
   unflatten,
 } from './flat.ts';
 import { REFUSALS, type Refusal } from './refusal.ts';
+import type { Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
 /** More than a call can have of anything. */

@@ -2,20 +2,14 @@ import { type Address, type Family, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
 import type { Connection, Stream } from '../sdp/session.ts';
 import { isNamedOutside } from './announced.ts';
-import {
-  type Agreement,
-  type Call,
-  type Description,
-  type Dialog,
-  isEnabled,
-  otherSide,
-  type Trickled,
-} from './call.ts';
+import { type Agreement, type Call, type Description, type Dialog, otherSide } from './call.ts';
 import {
   candidateEndpoints,
   type Endpoint,
   endpointsOf,
+  isEnabled,
   isMuxed,
+  type Trickled,
   transportClass,
   transportIndex,
 } from './transport.ts';

@@ -1,5 +1,4 @@
-import type { Connection, Session, Stream } from '../sdp/session.ts';
-import { isEnabled, type Trickled } from './call.ts';
+import type { Candidate, Connection, Session, Stream } from '../sdp/session.ts';
 import type { MediaKind } from './wanted.ts';
 
 /** One transport address range of a stream. */
@@ -11,8 +10,24 @@ export interface Endpoint {
   readonly candidate: boolean;
 }
 
+/** A candidate that came after its description, in INFO (RFC 8840). */
+export interface Trickled {
+  readonly mid: string;
+  readonly candidate: Candidate;
+}
+
 /** Pairs of `m=video 49170/n` (RFC 8866 5.14) that are opened at most. */
-export const MAX_PORT_PAIRS = 8;
+const MAX_PORT_PAIRS = 8;
+
+/** Whether an m= line is in use: port 0 disables it (RFC 3264 8.2) unless it is bundle-only (RFC 8843 6). */
+export function isEnabled(stream: Stream): boolean {
+  return stream.port !== 0 || stream.bundleOnly;
+}
+
+/** The last port of an m= line: of as many pairs as it has, and of them as may be opened. */
+export function lastPort({ port, portCount }: Pick<Stream, 'port' | 'portCount'>): number {
+  return Math.min(65535, port + 2 * Math.min(portCount, MAX_PORT_PAIRS) - 1);
+}
 
 type TransportClass = 'rtp' | Exclude<MediaKind, 'rtp' | 'rtcp' | 'rtp+rtcp'>;
 
@@ -65,8 +80,7 @@ function rtpEndpoints(stream: Stream, muxed: boolean, apart: boolean): Endpoint[
     ports: [first, last],
     candidate: false,
   });
-  const pairs = Math.min(stream.portCount, MAX_PORT_PAIRS);
-  if (pairs > 1) return [udp('rtp+rtcp', connection, port, Math.min(65535, port + 2 * pairs - 1))];
+  if (stream.portCount > 1) return [udp('rtp+rtcp', connection, port, lastPort(stream))];
   if (muxed) return [udp('rtp+rtcp', connection, port, port)];
   const rtcpConnection = rtcp?.connection ?? connection;
   const rtcpPort = rtcp?.port ?? port + 1;

@@ -1,6 +1,5 @@
 import type { Address } from '../../../address/address.ts';
-import { isEnabled } from '../../../call/call.ts';
-import { transportClass } from '../../../call/transport.ts';
+import { isEnabled, transportClass } from '../../../call/transport.ts';
 import type { FramePlace } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import type { Connection, Session, Stream } from '../../../sdp/session.ts';
