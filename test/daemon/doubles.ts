@@ -1,9 +1,10 @@
 import type { Ingress } from '../../src/address/ingress.ts';
-import { type Call, callHash } from '../../src/call/call.ts';
+import { type Call, callHash, newCall } from '../../src/call/call.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import type { Order, Report } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
+import { newStats } from '../../src/inspector/stats.ts';
 import type { CallRecord, Inspection, Inspector } from '../../src/inspector.ts';
 import type { HeldPacket, Interceptor } from '../../src/intercept/interceptor.ts';
 import type { Change } from '../../src/pinhole/change.ts';
@@ -96,46 +97,18 @@ function portsOf(pinholes: readonly Pinhole[]): string {
   return pinholes.map(({ ports }) => ports[0]).join(' ');
 }
 
-/** What an inspector double does about one packet or deadline. */
 /** A call of which nothing is known but its first request. */
 export function callOf(callId: string): Call {
-  return {
-    hash: callHash(callId, 0),
-    callId,
-    fromTag: 'tag',
-    parties: ['198.51.100.1', '192.0.2.10'],
-    also: [[], []],
-    from: 'sip:a@example.org',
-    to: 'sip:b@example.org',
-    startedAt: 0,
-    state: 'calling',
-    endReason: null,
-    endStatus: 0,
-    answeredAt: null,
-    endedAt: null,
-    invite: null,
-    inviteCseq: 1,
-    dialogs: [],
-    pastTags: [],
-    transactions: [],
-    strays: [],
-    announced: [],
-    acknowledges: false,
-    cancelled: false,
-    earlyOver: false,
-    inviteExpires: Number.POSITIVE_INFINITY,
-    signallingDeadline: Number.POSITIVE_INFINITY,
-    sessionDeadline: Number.POSITIVE_INFINITY,
-    hardDeadline: Number.POSITIVE_INFINITY,
-    mediaAt: 0,
-    heardAt: Number.NEGATIVE_INFINITY,
-    ownAt: 0,
-    untoldAt: Number.NEGATIVE_INFINITY,
-    held: false,
-    idle: false,
+  const request = { callId, fromTag: 'tag', from: 'sip:a@example.org', to: 'sip:b@example.org', cseq: 1 };
+  const arrival = {
+    source: { address: '198.51.100.1', port: 5060 },
+    destination: { address: '192.0.2.10', port: 5060 },
+    now: 0,
   };
+  return newCall(callHash(callId, 0), request, arrival, [], Number.POSITIVE_INFINITY);
 }
 
+/** What an inspector double does about one packet or deadline. */
 export type Script = Partial<Inspection>;
 
 /** Answers with what the script has for a packet's text; keeps the set of pinholes that it has asked for. */
@@ -189,21 +162,7 @@ export function createInspectorDouble() {
     held: (hash) => [...heldBy(hash)],
     pinholes: () => open.values(),
     sizes: () => ({ calls: adopted.length, pinholes: open.size }),
-    stats: {
-      packets: 0,
-      notSip: 0,
-      keepalives: 0,
-      malformed: 0,
-      spoofed: 0,
-      olderConnections: 0,
-      unreadable: new Map(),
-      messages: { udp: 0, tcp: 0 },
-      heard: { inside: { requests: 0, responses: 0 }, outside: { requests: 0, responses: 0 } },
-      methods: new Map(),
-      responses: new Map(),
-      refusals: new Map(),
-      callsStarted: 0,
-    },
+    stats: newStats(),
   };
 
   function* heldBy(hash: string) {
