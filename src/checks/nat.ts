@@ -1,5 +1,5 @@
 import type { Address } from '../address/address.ts';
-import type { Network } from '../address/network.ts';
+import { type Network, networksOverlap } from '../address/network.ts';
 import type { Settings } from '../config/schema.ts';
 import { caution, type Finding, ok } from './finding.ts';
 
@@ -28,6 +28,13 @@ export function mappingsOf(
       byRuleset: translation === 'ruleset',
     }));
   });
+}
+
+/** Whether a translation leads to one of these networks; null: to no address that is known. */
+export function isOf(target: Network | null, networks: readonly Network[]): boolean {
+  return (
+    target !== null && networks.some((one) => one.family === target.family && networksOverlap(one, target))
+  );
 }
 
 /** `10000, 20000` */

@@ -6,7 +6,7 @@ import type { Family } from '../forwarding.ts';
 import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
 import { describeMissed } from './queue-checks.ts';
 import { type Chain, isDropped, isDroppedAtLast } from './rule.ts';
-import { nameOf, type Place, type Ruleset } from './ruleset.ts';
+import { nameOf, PLACES, type Place, type Ruleset } from './ruleset.ts';
 
 export interface FilterCheckOptions {
   /** Bits in the mark of packets that match a pinhole. */
@@ -24,11 +24,6 @@ export interface FilterCheckOptions {
 }
 
 const FAMILIES: readonly Family[] = [4, 6];
-const PLACES: Readonly<Record<Place, string>> = {
-  forward: 'what is forwarded',
-  input: 'what comes to this machine',
-  output: 'what this machine sends',
-};
 
 export function checkFilters(
   ruleset: Ruleset,

@@ -1,8 +1,8 @@
 /** Whether the ruleset translates as `nat` says. Where pinholes bring their own translation, theirs comes first. */
 import { familyOf } from '../../address/address.ts';
-import { type Network, networksOverlap, parseNetwork } from '../../address/network.ts';
+import { type Network, parseNetwork } from '../../address/network.ts';
 import { caution, type Finding, fault, ok } from '../finding.ts';
-import { type Mapping, mediaText, unknownForward } from '../nat.ts';
+import { isOf, type Mapping, mediaText, unknownForward } from '../nat.ts';
 import { type Ports, probeOf } from '../probe.ts';
 import type { Outcome, Verdict } from './rule.ts';
 import type { Ruleset } from './ruleset.ts';
@@ -102,11 +102,5 @@ function checkForwards(ruleset: Ruleset, { mappings, sipPorts, inside }: NatChec
 function translations(outcomes: readonly Outcome[]): Translation[] {
   return outcomes.flatMap(({ verdict }) =>
     verdict.type === 'dnat' || verdict.type === 'snat' ? [verdict] : [],
-  );
-}
-
-function isOf(target: Network | null, networks: readonly Network[]): boolean {
-  return (
-    target !== null && networks.some((one) => one.family === target.family && networksOverlap(one, target))
   );
 }

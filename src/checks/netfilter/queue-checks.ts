@@ -3,7 +3,7 @@ import { caution, type Finding, fault, ok } from '../finding.ts';
 import type { Family } from '../forwarding.ts';
 import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
 import type { Outcome, Verdict } from './rule.ts';
-import { HOOKS, nameOf, PASTE, type Place, type Ruleset } from './ruleset.ts';
+import { HOOKS, nameOf, PASTE, PLACES, type Place, type Ruleset } from './ruleset.ts';
 
 export interface QueueCheckOptions {
   /** Number of the daemon's queue. */
@@ -20,11 +20,6 @@ const FAMILIES: readonly Family[] = [4, 6];
 const PROTOCOLS: readonly Protocol[] = ['udp', 'tcp'];
 const SIDES = ['to', 'from'] as const;
 type Side = (typeof SIDES)[number];
-const PLACES: Readonly<Record<Place, string>> = {
-  forward: 'what is forwarded',
-  input: 'what comes to this machine',
-  output: 'what this machine sends',
-};
 
 type Queueing = Outcome & { readonly verdict: Verdict & { readonly type: 'queue' } };
 

@@ -12,6 +12,13 @@ export const HOOKS: Readonly<Record<Place, readonly Hook[]>> = {
   output: ['output', 'postrouting'],
 };
 
+/** In words. */
+export const PLACES: Readonly<Record<Place, string>> = {
+  forward: 'what is forwarded',
+  input: 'what comes to this machine',
+  output: 'what this machine sends',
+};
+
 export const PASTE = 'the lines that "pinholed rules" prints';
 
 export interface Ruleset {

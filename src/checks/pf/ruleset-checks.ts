@@ -2,12 +2,12 @@
 import { PF_REPLYTO } from '../../../native-bindings/freebsd/constants.ts';
 import { familyOf } from '../../address/address.ts';
 import { type Ingress, insideInterfaces } from '../../address/ingress.ts';
-import { type Network, networksOverlap, parseNetwork } from '../../address/network.ts';
+import { parseNetwork } from '../../address/network.ts';
 import type { Settings } from '../../config/schema.ts';
 import { caution, type Finding, fault, ok, unknown } from '../finding.ts';
 import type { Family } from '../forwarding.ts';
 import { insideNetworks, uplinksOf } from '../interfaces.ts';
-import { type Mapping, mediaText, unknownForward } from '../nat.ts';
+import { isOf, type Mapping, mediaText, unknownForward } from '../nat.ts';
 import { type Probe, probeOf } from '../probe.ts';
 import {
   type Direction,
@@ -309,12 +309,6 @@ function inwardBy(
   probe: Partial<Probe> & Pick<Probe, 'family'>,
 ): Translated[] {
   return uplinks.flatMap((comesBy) => ruleset.translate(probeOf({ ...probe, comesBy }), 'in'));
-}
-
-function isOf(target: Network | null, networks: readonly Network[]): boolean {
-  return (
-    target !== null && networks.some((one) => one.family === target.family && networksOverlap(one, target))
-  );
 }
 
 function unique(findings: readonly Finding[]): Finding[] {
