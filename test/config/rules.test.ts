@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { nftablesRules } from '../../src/commands/rules/nftables.ts';
 import { pfRules } from '../../src/commands/rules/pf.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
@@ -32,6 +33,14 @@ describe('pinholed rules --platform freebsd', () => {
     assert.ok(!rules.some((line) => /^(rdr|binat)-anchor/.test(line)));
     assert.match(all, /# binat on \$outside from 192\.168\.1\.10 to any -> 203\.0\.113\.2/);
     assert.match(all, /# nat on .* port 10000:20000 to any -> 203\.0\.113\.2 static-port/);
+  });
+
+  it('translates nothing where packets arrive at the host itself', () => {
+    const { all } = printed(NAT.replace('}', ', translation: ruleset, arrives-at: 192.168.1.10}'));
+    assert.doesNotMatch(all, /rdr|binat|192\.168\.1\.10/);
+    const loaded = loadConfig(NAT.replace('}', ', arrives-at: 192.168.1.10}'), 'f');
+    assert.ok('settings' in loaded);
+    assert.doesNotMatch(nftablesRules(loaded.settings, null), /dnat|snat/);
   });
 
   it('lets the anchor see ports of outside parties with outbound: true, and tells of media out without', () => {

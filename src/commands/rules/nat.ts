@@ -13,13 +13,16 @@ export function hostsOf({ hosts }: NatSettings): string[] {
   );
 }
 
-/** Mappings whose pinholes bring their own translation, and those that the ruleset translates. */
+/** Mappings for which something translates here, those whose pinholes bring their own translation, and those that the ruleset translates. */
 export function byTranslator({ nat }: Pick<Settings, 'nat'>): {
+  readonly all: readonly NatSettings[];
   readonly own: readonly NatSettings[];
   readonly ruleset: readonly NatSettings[];
 } {
+  const all = nat.filter((mapping) => hostsOf(mapping).join(' ') !== mapping.arrivesAt);
   return {
-    own: nat.filter(({ translation }) => translation !== 'ruleset'),
-    ruleset: nat.filter(({ translation }) => translation === 'ruleset'),
+    all,
+    own: all.filter(({ translation }) => translation !== 'ruleset'),
+    ruleset: all.filter(({ translation }) => translation === 'ruleset'),
   };
 }

@@ -68,10 +68,10 @@ function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
 
 /** What address translation needs beside the daemon's own. */
 function translation(settings: Settings): string[] {
-  const { own, ruleset } = byTranslator(settings);
-  if (settings.nat.length === 0) return [];
+  const { all, own, ruleset } = byTranslator(settings);
+  if (all.length === 0) return [];
   const { linux, sipPorts } = settings;
-  const lines = settings.nat.flatMap((mapping) => {
+  const lines = all.flatMap((mapping) => {
     const external = externalOf(mapping, (name) => `ADDRESS-OF-${name}`);
     const [host = ''] = hostsOf(mapping);
     const family = host.includes(':') ? 'ip6' : 'ip';

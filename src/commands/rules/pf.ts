@@ -78,10 +78,10 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
 
 /** The anchors that translate, and what has to stand beside them. */
 function translation(settings: Settings): string[] {
-  const { own, ruleset } = byTranslator(settings);
-  if (settings.nat.length === 0) return [];
+  const { all, own, ruleset } = byTranslator(settings);
+  if (all.length === 0) return [];
   const { rdrAnchor, binatAnchor } = settings.freebsd;
-  const mappings = settings.nat.map((mapping) => ({
+  const mappings = all.map((mapping) => ({
     external: mapping.arrivesAt ?? externalOf(mapping, (name) => `(${name})`),
     hosts: hostsOf(mapping).join(' '),
     isOwn: own.includes(mapping),
