@@ -1,9 +1,10 @@
 import type { Argv } from 'yargs';
+import { findConfig, formatProblem } from '../config/load.ts';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
 import { printableJson } from '../printable.ts';
 import { terminalStyle } from '../report/style.ts';
 import { writeAll } from '../report/write.ts';
-import { configOption, configured } from './configured.ts';
+import { configOption } from './configured.ts';
 
 /** What every command that asks the daemon takes. */
 export interface AskArguments {
@@ -48,9 +49,16 @@ export async function withDaemon(
   }
 }
 
-/** Path of the socket; null after the problems of the configuration were written to stderr. */
+/**
+ * Path of the socket. Whoever asks a daemon beside a file that was broken since it started is told so on stderr, and asks
+ * all the same; null where the file cannot be read at all.
+ */
 export function socketPath({ socket, config }: AskArguments): string | null {
-  return socket ?? configured(config)?.settings.control.socket ?? null;
+  if (socket !== undefined) return socket;
+  const found = findConfig(config);
+  if ('settings' in found) return found.settings.control.socket;
+  for (const problem of found.problems) console.error(formatProblem(problem));
+  return found.rest?.control.socket ?? null;
 }
 
 /** Writes why the daemon could not be asked, and answers the exit status. Throws what is another error. */

@@ -11,8 +11,13 @@ export { formatProblem, type Problem } from './problem.ts';
 export { cautions, type Machine } from './rules.ts';
 export { defaults, type Settings } from './schema.ts';
 
-/** Settings, or everything that is wrong with a configuration, in the order of the file; then never empty. */
-export type Loaded = { readonly settings: Settings } | { readonly problems: readonly Problem[] };
+/**
+ * Settings, or everything that is wrong with a configuration, in the order of the file; then never empty, and `rest` is what
+ * the file says where it is right, with defaults for what it does not; null where it could not be read at all.
+ */
+export type Loaded =
+  | { readonly settings: Settings }
+  | { readonly problems: readonly Problem[]; readonly rest: Settings | null };
 
 const LARGEST_FILE = 256 * 1024;
 const TOO_LARGE = `expected at most ${LARGEST_FILE / 1024} KiB`;
@@ -71,6 +76,7 @@ export function loadConfig(text: string, fileName: string, machine: Machine | nu
   });
   const left = faults.length - problems.length;
   return {
+    rest: settings,
     problems:
       left === 0
         ? problems
@@ -78,8 +84,8 @@ export function loadConfig(text: string, fileName: string, machine: Machine | nu
   };
 }
 
-function whole(file: string, message: string): { readonly problems: readonly Problem[] } {
-  return { problems: [{ file, at: null, key: '', message }] };
+function whole(file: string, message: string): Loaded {
+  return { problems: [{ file, at: null, key: '', message }], rest: null };
 }
 
 function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string, machine: Machine | null): Loaded {

@@ -228,6 +228,19 @@ describe('commands', () => {
     await daemon.run('close', callId);
   });
 
+  it('ask beside a configuration that was broken since the start, and say so', async () => {
+    const file = join(daemon.directory, 'broken');
+    const whole = readFileSync(join(daemon.directory, 'config'), 'utf8');
+    writeFileSync(file, `${whole}\nringing: soon\n`);
+    const { status, stdout, stderr } = await runCommand(['status', '--config', file]);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /^calls +1 now/m);
+    assert.match(stderr, /broken:\d+:1: ringing: /);
+    const missing = await runCommand(['status', '--config', `${file}.none`]);
+    assert.equal(missing.status, 1);
+    assert.match(missing.stderr, /there is no such file/);
+  });
+
   it('close and flush', async () => {
     await establish(daemon, 'three@pbx', 4004);
     await establish(daemon, 'four@pbx', 4006);
