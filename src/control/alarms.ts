@@ -131,11 +131,34 @@ const KINDS: readonly Kind[] = [
   },
 ];
 
-const SUPERVISOR_GONE = {
-  name: 'supervisor-gone',
-  text: 'the supervisor has ended: nothing starts the data path again when it dies, and no signal reaches it',
-  advice: 'Restart the service: calls are kept.',
-} as const;
+/** What a process knows of itself, beside what its data path counts. */
+export interface Conditions {
+  /** It had a supervisor, and has none. */
+  readonly isSupervisorGone: () => boolean;
+  /** What its journal was last told could not be written. */
+  readonly isJournalBehind: () => boolean;
+}
+
+const kindsOf = ({ isSupervisorGone, isJournalBehind }: Conditions): readonly Kind[] => [
+  {
+    name: 'supervisor-gone',
+    lasts: true,
+    count: () => Number(isSupervisorGone()),
+    text: () =>
+      'the supervisor has ended: nothing starts the data path again when it dies, and no signal reaches it',
+    advice: 'Restart the service: calls are kept.',
+  },
+  {
+    name: 'journal-behind',
+    lasts: true,
+    count: () => Number(isJournalBehind()),
+    text: () => 'the journal cannot be written: calls that are up would not outlive a restart',
+    advice: 'The log has the reason; make room on the disk of daemon.journal, or name another place.',
+  },
+  ...KINDS,
+];
+
+const never = () => false;
 
 /** ms without another occurrence after which what happened is history: a day. */
 const FORGOTTEN_AFTER = 24 * 60 * 60_000;
@@ -166,10 +189,10 @@ interface Seen {
   last: number;
 }
 
-/** `isSupervisorGone`: of a daemon that had one. */
-export function createAlarmBoard(isSupervisorGone: () => boolean = () => false): AlarmBoard {
+/** A condition that is not given is never so. */
+export function createAlarmBoard(conditions: Partial<Conditions> = {}): AlarmBoard {
+  const kinds = kindsOf({ isSupervisorGone: never, isJournalBehind: never, ...conditions });
   const seen = new Map<string, Seen>();
-  let goneSince: number | null = null;
 
   function observe({ name, lasts, count }: Kind, status: DataPathStatus, now: number): Seen {
     const counted = count(status);
@@ -187,23 +210,20 @@ export function createAlarmBoard(isSupervisorGone: () => boolean = () => false):
   }
 
   function look(status: DataPathStatus, now = Date.now()): Alarm[] {
-    const raised = KINDS.flatMap((kind): Alarm[] => {
+    return kinds.flatMap((kind): Alarm[] => {
       const { count, forgotten, since, last } = observe(kind, status, now);
       if (count <= forgotten) return [];
       const { name, advice } = kind;
       const text = kind.text(count - forgotten, status);
       return [{ name, text, advice, since: seconds(since), last: seconds(kind.lasts ? now : last) }];
     });
-    if (!isSupervisorGone()) return raised;
-    goneSince ??= now;
-    return [{ ...SUPERVISOR_GONE, since: seconds(goneSince), last: seconds(now) }, ...raised];
   }
 
   return {
     look,
     acknowledge(status, names, now = Date.now()) {
       const raised = new Set(look(status, now).map(({ name }) => name));
-      const cleared = KINDS.filter(
+      const cleared = kinds.filter(
         ({ name, lasts }) => !lasts && raised.has(name) && (names === null || names.has(name)),
       );
       for (const { name } of cleared) {

@@ -71,6 +71,8 @@ export interface RunningDaemon {
   readonly traffic: () => Traffic;
   /** How the kernel's rules differ from those of these pinholes. Throws FirewallError. */
   readonly compare: (intended: readonly Pinhole[]) => Deviation;
+  /** Whether what the journal was last told could not be written. */
+  readonly isJournalBehind: () => boolean;
   /** Has the packet filter made to hold what was committed. */
   repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */
@@ -250,6 +252,7 @@ export async function serve(serving: Serving): Promise<number> {
     trafficOf: watch.last,
     traffic: () => watch.total,
     compare: firewall.compare,
+    isJournalBehind: () => journal?.isBehind() === true,
     repair: () => thread.send({ type: 'repair' }),
     say: (level, text) => log.own[level](text),
     subscribe(listener) {

@@ -71,12 +71,26 @@ describe('alarms', () => {
 
   it('tell of a supervisor that is gone before all else', () => {
     let gone = false;
-    const board = createAlarmBoard(() => gone);
+    const board = createAlarmBoard({ isSupervisorGone: () => gone });
     assert.deepEqual(board.look(after({}), START), []);
     gone = true;
     const [first] = board.look(after({ lost: 1 }), START + 1000);
     assert.equal(first!.name, 'supervisor-gone');
     assert.deepEqual(board.acknowledge(after({ lost: 1 }), null, START + 2000), ['packets-lost']);
     assert.equal(board.look(after({ lost: 1 }), START + 2000)[0]!.since, START / 1000 + 1);
+  });
+
+  it('tell of a journal that cannot be written, for as long as that is so', () => {
+    let behind = true;
+    const board = createAlarmBoard({ isJournalBehind: () => behind });
+    assert.deepEqual(
+      board.look(after({}), START).map(({ name }) => name),
+      ['journal-behind'],
+    );
+    assert.deepEqual(board.acknowledge(after({}), null, START), []);
+    behind = false;
+    assert.deepEqual(board.look(after({}), START + 1000), []);
+    behind = true;
+    assert.equal(board.look(after({}), START + 60_000)[0]!.since, START / 1000 + 60);
   });
 });

@@ -138,6 +138,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       adopted: { calls: 0, pinholes: 0 },
     },
     supervised: true,
+    isJournalBehind: () => false,
     clock: () => now,
     settings: () => settings,
     configFile: null,

@@ -265,9 +265,11 @@ describe('a journal on a full disk', () => {
     const writable: [number, number] = [descriptors[0], full];
     const { journal } = openJournal({ path, descriptors: writable }, writer, (text) => complaints.push(text));
     assert.match(complaints[0]!, /cannot be written.*ENOSPC|EINVAL/);
+    assert.equal(journal.isBehind(), true);
     journal.append([entry(1)]);
     writable[1] = descriptors[1];
     journal.append([entry(2)]);
+    assert.equal(journal.isBehind(), false);
     closeSync(full);
     assert.deepEqual(open(path).texts, ['call 1', 'call 2']);
     assert.match(complaints.at(-1)!, /written again/);

@@ -118,7 +118,10 @@ interface KeptAlarms {
 /** The alarms of a daemon, looked at whether anybody asks or not. */
 function keepAlarms(daemon: RunningDaemon): KeptAlarms {
   const { supervised } = daemon;
-  const board = createAlarmBoard(() => supervised && !daemon.supervised);
+  const board = createAlarmBoard({
+    isSupervisorGone: () => supervised && !daemon.supervised,
+    isJournalBehind: daemon.isJournalBehind,
+  });
   const look = () => {
     daemon
       .ask({ type: 'status' })

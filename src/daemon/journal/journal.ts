@@ -17,6 +17,8 @@ import { crc32 } from './crc32.ts';
 export interface Journal {
   /** Writes down how these calls are now. Errors are told through `complain` and made up for by a later write. */
   append(entries: readonly JournalEntry[]): void;
+  /** Whether what it was last told could not be written. */
+  isBehind(): boolean;
   /** Forgets every call: an orderly stop that left nothing open. */
   clear(): void;
   close(): void;
@@ -481,6 +483,7 @@ function createWriter(
       for (const entry of entries) add(entry);
       if (waiting.length > 0) attempt();
     },
+    isBehind: () => failing,
     clear() {
       waiting = [];
       waitingBytes = 0;
