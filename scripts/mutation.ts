@@ -6,6 +6,7 @@
  *   --rooms sip,sdp    rooms of src/ (default: all that decide about a packet)
  *   --sample 200       so many mutants of all, drawn evenly (default: all)
  *   --seed 1           which ones
+ *   --at call/call.ts:12,sdp/read.ts   those of this line, or of this file, alone
  *   --jobs 2           at a time
  *   --out FILE         the results as JSON; those that are in there already are not run again
  */
@@ -147,6 +148,18 @@ function drawn<T>(all: readonly T[], count: number, seed: number): T[] {
   return items.slice(0, count);
 }
 
+function isMeant({ file, start }: Mutant): boolean {
+  return places.some((place) => {
+    const [name, line] = place.split(':');
+    if (file !== `src/${name}`) return false;
+    return line === undefined || lineAt(readFileSync(join(root, file), 'utf8'), start) === Number(line);
+  });
+}
+
+function lineAt(text: string, index: number): number {
+  return text.slice(0, index).split('\n').length;
+}
+
 /** The tests in one process, which is ended at the first that fails. */
 function run(tree: string, tests: readonly string[], longest: number): Promise<Fate> {
   const program = tests.map((file) => `await import(${JSON.stringify(file)});`).join('\n');
@@ -181,6 +194,7 @@ const { values } = parseArgs({
     rooms: { type: 'string', default: Object.keys(TESTS).join(',') },
     sample: { type: 'string', default: '1000000' },
     seed: { type: 'string', default: '1' },
+    at: { type: 'string', default: '' },
     jobs: { type: 'string', default: '1' },
     out: { type: 'string', default: 'mutation.json' },
   },
@@ -195,7 +209,9 @@ const all = values.rooms.split(',').flatMap((room) =>
   }),
 );
 api.close();
-const chosen = drawn(all, Number(values.sample), Number(values.seed));
+const places = values.at.split(',').filter((place) => place !== '');
+const meant = places.length === 0 ? all : all.filter(isMeant);
+const chosen = drawn(meant, Number(values.sample), Number(values.seed));
 console.log(`${chosen.length} of ${all.length} mutants`);
 
 const parent = mkdtempSync(join(tmpdir(), 'mutation-'));
@@ -210,6 +226,7 @@ function copyTree(name: string): string {
     'test',
     'native-bindings',
     'docs',
+    'lab',
     'packaging',
     'package.json',
     'tsconfig.json',
@@ -248,7 +265,7 @@ async function tryOut(tree: string, { file, start, end, by }: Mutant): Promise<v
   writeFileSync(path, text.slice(0, start) + by + text.slice(end));
   const fate = await run(tree, testsOf(tree, room), longest.get(room)!);
   writeFileSync(path, text);
-  const line = text.slice(0, start).split('\n').length;
+  const line = lineAt(text, start);
   const was = text.slice(start, end);
   results.push({ file, start, end, by, fate, line, was });
   writeFileSync(values.out, `${JSON.stringify(results, null, 1)}\n`);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createScene, host, sdp, sip } from '../scene.ts';
+import { nextTimer } from '../../src/call/expiry.ts';
+import { createScene, host, sdp, settingsWith, sip } from '../scene.ts';
 
 const phone = host('192.0.2.10');
 const pbx = host('198.51.100.20');
@@ -44,4 +45,13 @@ test('a 2xx without ACK is told after 32 s, and the call is kept', () => {
   scene.wait(1_001);
   assert.deepEqual(scene.refusals(), ['missing-ack']);
   assert.equal(scene.open().length, 2);
+});
+
+test('a call without a stream in use is not on hold: nothing is held', () => {
+  const scene = createScene();
+  scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+  scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: sdp('198.51.100.20', [0]) }));
+  scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+  const [call] = scene.inspector.calls();
+  assert.equal(nextTimer(settingsWith().timers, call!)?.name, 'media-idle');
 });

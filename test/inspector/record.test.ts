@@ -274,3 +274,33 @@ describe('a record that was tampered with', () => {
     );
   });
 });
+
+describe('calls of a journal', () => {
+  const dumped = (count: number, ended: boolean): CallRecord[] => {
+    const scene = createScene(inside);
+    for (let i = 0; i < count; i++) {
+      const callId = `${i}`;
+      scene.send(phone, pbx, sip('INVITE', { callId }));
+      scene.send(pbx, phone, sip(ended ? '486 INVITE' : '200 INVITE', { callId, to: 'b' }));
+    }
+    return [...scene.inspector.calls()].map(({ hash }) => scene.inspector.dump(hash)!);
+  };
+
+  test('that go on take places of their hosts', () => {
+    const scene = createScene({ ...inside, caps: { callsPerHost: 3 } });
+    scene.apply(scene.inspector.adopt(dumped(2, false), scene.now));
+    for (const callId of ['third', 'fourth']) {
+      scene.send(phone, pbx, sip('INVITE', { callId, body: sdp(phone.address, [50_000]) }));
+    }
+    assert.deepEqual(scene.refusals(), ['calls-per-host-limit']);
+  });
+
+  test('that are over take none, and are remembered up to the cap', () => {
+    const scene = createScene({ ...inside, caps: { callsPerHost: 1, ended: 100 } });
+    scene.apply(scene.inspector.adopt(dumped(150, true), scene.now));
+    assert.equal([...scene.inspector.calls()].length, 100);
+    scene.send(phone, pbx, sip('INVITE', { callId: 'first', body: sdp(phone.address, [50_000]) }));
+    assert.deepEqual(scene.refusals(), []);
+    assert.equal(scene.open().length, 1);
+  });
+});

@@ -4,6 +4,7 @@ import type { Address } from '../../src/address/address.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector } from '../../src/inspector.ts';
 import type { NatMapping } from '../../src/policy/external.ts';
+import { createPolicy } from '../../src/policy/policy.ts';
 import { udpPacket } from '../packets.ts';
 import { createScene, host, networks, type Overrides, sdp, settingsWith, sip } from '../scene.ts';
 
@@ -114,6 +115,25 @@ describe('a PBX that announces its public address', () => {
       by: 'ruleset',
     });
     assert.equal(scene.media(provider.address, 5000, '10.64.0.2', 40000), true);
+  });
+
+  test('a pinhole is as it was decided only where all of its translation is: where packets arrive, and who translates', () => {
+    const decided = { arrivesAt: '10.64.0.2', translation: 'ruleset' } as const;
+    const scene = offered(behindNat({ nat: [stands(PUBLIC, [pbx.address], decided)] }), sdp(PUBLIC, [40000]));
+    const [pinhole] = scene.inspector.pinholes();
+    const isPresent = (external: string, more: Partial<NatMapping>, addresses = {}) => {
+      const settings = settingsWith(behindNat({ nat: [stands(external, [pbx.address], more)] }));
+      return createPolicy(settings, addresses).isPresent(pinhole!);
+    };
+    assert.equal(isPresent(PUBLIC, decided), true);
+    assert.equal(isPresent(PUBLIC, { ...decided, arrivesAt: '10.64.0.3' }), false);
+    assert.equal(isPresent(PUBLIC, { ...decided, translation: 'pinhole' }), false);
+    assert.equal(
+      isPresent('interface:wan0', decided, { wan0: [PUBLIC] }),
+      false,
+      'it may have another tomorrow',
+    );
+    assert.equal(isPresent('203.0.113.3', decided), false);
   });
 
   test('from outside nobody opens anything with it', () => {

@@ -477,6 +477,17 @@ describe('fragments of trickle ICE (RFC 8840 section 9)', () => {
     assert.doesNotMatch(JSON.stringify(fragment), /asd88/);
   });
 
+  it('end-of-candidates is the whole attribute, not one that begins with the same letter', () => {
+    const lines = ['m=audio 9 RTP/AVP 0', 'a=mid:1', 'a=extmap:1 urn:ietf:params:rtp-hdrext:toffset'];
+    const isLast = (...more: string[]) => {
+      const fragment = readSdpFragment(Buffer.from([...lines, ...more].join('\r\n')));
+      assert.ok(!('error' in fragment));
+      return fragment.map((section) => section.isLast);
+    };
+    assert.deepEqual(isLast(), [false]);
+    assert.deepEqual(isLast('a=end-of-candidates'), [true]);
+  });
+
   it('without m= lines each a=mid begins a section', () => {
     const fragment = readSdpFragment(
       Buffer.from(

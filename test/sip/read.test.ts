@@ -126,6 +126,11 @@ describe('the start-line', () => {
     assert.equal(refusal(startLine('SIP/2.1 200 OK')), 'malformed-start-line');
   });
 
+  it('a method and a URI stand apart, and both are there (RFC 3261 25.1)', () => {
+    assert.equal(refusal(startLine('BYE:sip:a@b SIP/2.0')), 'malformed-start-line');
+    assert.equal(refusal(startLine(' sip:a@b SIP/2.0')), 'malformed-start-line');
+  });
+
   it('what is not SIP at all', () => {
     assert.equal(refusal(startLine('GET / HTTP/1.1')), 'not-sip');
     assert.equal(refusal(startLine('')), 'not-sip');
