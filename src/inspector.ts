@@ -3,6 +3,7 @@ import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
 import type { RefusalReason } from './call/refusal.ts';
+import type { MissingAudio } from './inspector/audio.ts';
 import type { Direction } from './inspector/connections.ts';
 import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
@@ -19,6 +20,7 @@ import type { InterfaceAddresses } from './policy/external.ts';
 import { createPolicy, type Policy } from './policy/policy.ts';
 import type { SipError } from './sip/message.ts';
 
+export type { MissingAudio } from './inspector/audio.ts';
 export type { MediaWay, MessageTap } from './inspector/deciding.ts';
 export type { Inspection } from './inspector/inspection.ts';
 export type { CallRecord } from './inspector/record.ts';
@@ -43,6 +45,10 @@ export interface Inspector {
    * there, and nothing else: it is not media that has arrived.
    */
   traffic(pinholeId: string, now: number, way?: MediaWay): void;
+  /** All counters of the packet filter were read by `now`, and what they counted was told: what is missing is missing. */
+  counted(now: number): Inspection;
+  /** Audio that a call that is up has in one direction only, or in none; null where nothing is missed. */
+  missingAudio(call: Call): MissingAudio | null;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;
   /** The call whose leg has this hash, for a journal; null when there is none. */
@@ -71,6 +77,8 @@ export interface Inspector {
   pinholes(): Iterable<Pinhole>;
   /** How many calls have not ended, and how many pinholes should be open. */
   sizes(): { readonly calls: number; readonly pinholes: number };
+  /** How many calls miss audio now. */
+  readonly withoutAudio: number;
   readonly stats: InspectorStats;
 }
 
@@ -125,6 +133,8 @@ export function createInspector(
     tick: (now) => doing(now, decider.tick),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),
+    counted: (now) => doing(now, decider.counted),
+    missingAudio: decider.missingAudio,
     end: (call, now) => doing(now, (work) => decider.end(work, call)),
     dump: (hash) => {
       const call = decider.call(hash);
@@ -152,6 +162,9 @@ export function createInspector(
     held: decider.open.held,
     pinholes: decider.open.pinholes,
     sizes: () => ({ calls: decider.underWay, pinholes: decider.open.size }),
+    get withoutAudio() {
+      return decider.missingIn;
+    },
     stats,
   };
 }

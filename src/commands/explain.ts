@@ -1,3 +1,4 @@
+import { spellLines } from '../report/audio.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
 import { callText } from '../report/replay/text.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
@@ -41,8 +42,13 @@ async function pageOf(legs: readonly ExplainResult[]): Promise<string> {
 }
 
 function legText(leg: ExplainResult): string {
-  const text = [...callText(readExplained(leg), style())].join('');
-  const notes = [`\n  leg ${leg.hash}; #n counts the packets that the daemon received\n`];
+  const report = readExplained(leg);
+  const text = [...callText(report, style())].join('');
+  const audio = spellLines(report).map((line) => `${line}\n`);
+  const notes = [
+    ...(audio.length === 0 ? [] : ['\n', ...audio]),
+    `\n  leg ${leg.hash}; #n counts the packets that the daemon received\n`,
+  ];
   if (leg.adopted) notes.push('  taken up from the journal: what came before that start is not known\n');
   if (leg.pinholesOmitted > 0) notes.push(`  and ${leg.pinholesOmitted} later pinholes\n`);
   return text + notes.join('');

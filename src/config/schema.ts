@@ -379,6 +379,13 @@ export const schema = {
           'before FreeBSD 14 or with over 100,000 states, Linux without `net.netfilter.nf_conntrack_acct`), it is ' +
           '`timers.max-call` at least.',
       ),
+      noAudio: setting(
+        duration('5s', '1h', 'never'),
+        '10s',
+        'A call that is up, whose parties agreed on audio and have had none in one direction or in either for this time, is ' +
+          'reported: in the log, `pinholed calls`, `top` and `explain`, on the live page and in the metrics. It stays as it is. ' +
+          'A call on hold, and what one side only sends or only receives by its SDP, is not missed.',
+      ),
       sessionGrace: setting(
         duration('1s', '10m'),
         '32s',

@@ -4,6 +4,7 @@ import type { RunningDaemon } from '../daemon/serve.ts';
 import { type Passed as MediaCount, NOTHING_PASSED, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
+import { PARTIES } from './party.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -135,7 +136,7 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
   }
 
   function call(summary: CallSummary): CallResult {
-    const { leg, mediaAt, nextTimer, pinholes: held } = summary;
+    const { leg, mediaAt, nextTimer, pinholes: held, noAudio } = summary;
     const { hash, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [hash], hash));
     return {
@@ -145,6 +146,11 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
       age: seconds((endedAt ?? now) - startedAt),
       idle: seconds(Math.max(0, now - mediaAt)),
       ...passedBy(summary, passed),
+      noAudio: noAudio && {
+        to: noAudio.to.map((side) => PARTIES[side]),
+        since: date(noAudio.since),
+        causes: noAudio.causes,
+      },
       nextTimer: nextTimer && { name: nextTimer.name, in: seconds(Math.max(0, nextTimer.at - now)) },
       pinholes,
     };

@@ -103,6 +103,16 @@ export const METRICS: readonly Definition[] = [
     'Calls that were begun.',
     ({ status }) => status.inspector.callsStarted,
   ),
+  gauge(
+    'pinholed_calls_without_audio',
+    'Calls that are up and miss audio in one direction, or in both.',
+    ({ status }) => status.withoutAudio,
+  ),
+  counter(
+    'pinholed_calls_without_audio_total',
+    'Times that audio was missed in a call that was up: see timers.no-audio.',
+    ({ status }) => status.inspector.callsWithoutAudio,
+  ),
   gauge('pinholed_pinholes', 'Pinholes that should be open.', ({ status }) => status.pinholes),
   gauge(
     'pinholed_pinholes_missing',

@@ -1,3 +1,6 @@
+/** What the parties of a call are called: the first sent the first INVITE. */
+export const PARTIES = ['caller', 'callee'] as const;
+
 const LONGEST = 1024;
 
 /**

@@ -1,6 +1,7 @@
 import type { NextTimer } from '../call/expiry.ts';
 import type { WrittenSettings } from '../config/print.ts';
 import type { DataPathCounters } from '../daemon/messages.ts';
+import type { AudioCause } from '../inspector/audio-cause.ts';
 
 /**
  * What is said on the control socket: docs/control.md in types. One JSON object a line. The daemon greets with
@@ -136,6 +137,8 @@ export interface StatusResult {
   readonly description: readonly string[];
   readonly calls: number;
   readonly callsStarted: number;
+  /** Calls that are up and miss audio in one direction, or in both. */
+  readonly callsWithoutAudio: number;
   readonly pinholes: number;
   /** Pinholes that the packet filter refused to open. */
   readonly pinholesMissing: number;
@@ -236,6 +239,12 @@ export interface CallResult {
   readonly bytes: number;
   /** Packets that were sent back from where they lead; null where nobody tells who sends. */
   readonly sent: number | null;
+  /** Who gets no audio though it was agreed on, since when, and why; null where nothing is missed. */
+  readonly noAudio: {
+    readonly to: readonly ('caller' | 'callee')[];
+    readonly since: number;
+    readonly causes: readonly AudioCause[];
+  } | null;
   readonly nextTimer: { readonly name: NextTimer['name']; readonly in: number } | null;
   readonly pinholes: readonly PinholeResult[];
 }

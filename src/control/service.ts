@@ -267,6 +267,7 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoa
     description: about.description,
     calls: status.calls,
     callsStarted: inspector.callsStarted,
+    callsWithoutAudio: status.withoutAudio,
     pinholes: status.pinholes,
     pinholesMissing: status.missing,
     adopted: about.adopted,

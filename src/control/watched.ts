@@ -1,5 +1,6 @@
 import type { Note } from '../daemon/messages.ts';
 import { type Happening, nameOf, type Occasion } from '../inspector/happening.ts';
+import { PARTIES } from './party.ts';
 
 /** What happened as `watch` tells it, in JSON: docs/control.md. Times are in seconds since the epoch. */
 export type WatchedEvent = Readonly<Record<string, unknown>>;
@@ -33,6 +34,10 @@ function watched(happening: Happening, date: (at: number) => number): WatchedEve
       const { type, call, refusal } = happening;
       const { reason, detail } = refusal;
       return { type, call, reason, detail, at };
+    }
+    case 'audio': {
+      const { type, call, missing, since, causes } = happening;
+      return { type, call, missing: missing.map((side) => PARTIES[side]), since: date(since), causes, at };
     }
     case 'message':
     case 'malformed':

@@ -2,6 +2,7 @@ import type { Ingress } from '../address/ingress.ts';
 import type { NextTimer } from '../call/expiry.ts';
 import type { Settings } from '../config/schema.ts';
 import type { LastCounts } from '../firewall/firewall.ts';
+import type { MissingAudio } from '../inspector/audio.ts';
 import type { Leg, Occasion } from '../inspector/happening.ts';
 import type { Heard } from '../inspector/stats.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
@@ -30,8 +31,10 @@ export type Order =
   /** Interfaces that stand for inside hosts have these addresses now. */
   | { readonly type: 'addresses'; readonly addresses: InterfaceAddresses }
   | { readonly type: 'settings'; readonly settings: Settings }
-  /** Media was counted in these pinholes since the last such order. */
-  | { readonly type: 'traffic'; readonly seen: readonly SeenMedia[] }
+  /**
+   * Media was counted in these pinholes since the last such order. `complete`: so all counters have been read, and told of.
+   */
+  | { readonly type: 'traffic'; readonly seen: readonly SeenMedia[]; readonly complete: boolean }
   /** The packet filter differs from what was committed: it is to be put right. */
   | { readonly type: 'repair' }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
@@ -65,6 +68,8 @@ export interface CallSummary {
   /** What runs out first, of the call or of its pinholes. */
   readonly nextTimer: NextTimer | null;
   readonly pinholes: readonly Held[];
+  /** Audio that it misses. */
+  readonly noAudio: MissingAudio | null;
 }
 
 /** Counters since the start of the process. */
@@ -108,6 +113,7 @@ export interface DataPathStatus {
     readonly responses: Readonly<Record<string, number>>;
     readonly refusals: Readonly<Record<string, number>>;
     readonly callsStarted: number;
+    readonly callsWithoutAudio: number;
   };
   /** From the receipt of a packet until it is known what it asks for. */
   readonly inspection: Distribution;
@@ -116,6 +122,8 @@ export interface DataPathStatus {
   readonly fidelity: Fidelity;
   readonly exposure: Exposure;
   readonly calls: number;
+  /** Those of them that miss audio now. */
+  readonly withoutAudio: number;
   readonly pinholes: number;
   /** Pinholes that should be open and are not, because the packet filter refused. */
   readonly missing: number;

@@ -220,8 +220,9 @@ export async function serve(serving: Serving): Promise<number> {
         const { counts, uncounted } = firewall.traffic();
         retirer.uncounted(uncounted);
         const seen = watch.update(counts);
-        for (let at = 0; at < seen.length; at += IDS_PER_ORDER) {
-          thread.send({ type: 'traffic', seen: seen.slice(at, at + IDS_PER_ORDER) });
+        for (let at = 0; at === 0 || at < seen.length; at += IDS_PER_ORDER) {
+          const complete = at + IDS_PER_ORDER >= seen.length;
+          thread.send({ type: 'traffic', seen: seen.slice(at, at + IDS_PER_ORDER), complete });
         }
         complained = false;
       } catch (error) {

@@ -1,7 +1,8 @@
 import type { Address } from '../address/address.ts';
 import type { CallState, EndReason } from '../call/call.ts';
 import type { RefusalReason } from '../call/refusal.ts';
-import type { CloseReason, MediaKind } from '../call/wanted.ts';
+import type { CloseReason, MediaKind, Side } from '../call/wanted.ts';
+import type { AudioCause } from '../inspector/audio-cause.ts';
 
 /** A frame of the replayed files; for a daemon, a packet that it received, counted from its start, of file 0. */
 export interface FramePlace {
@@ -37,6 +38,18 @@ export interface CallReport {
   readonly messagesOmitted: number;
   readonly pinholes: readonly PinholeReport[];
   readonly refusals: readonly RefusalReport[];
+  /** When audio was missed while it was up, the latest times; nobody tells of it in a replay. */
+  readonly withoutAudio: readonly SpellWithoutAudio[];
+}
+
+/** A time in which parties of a call that was up got no audio. */
+export interface SpellWithoutAudio {
+  /** Who: 0 sent the first INVITE. */
+  readonly missing: readonly Side[];
+  readonly since: number;
+  /** When it came again, or others missed it too; null while it lasts, and where the call ended so. */
+  until: number | null;
+  readonly causes: readonly AudioCause[];
 }
 
 /** One message of a call's ladder. */

@@ -95,6 +95,9 @@ export function createHistory(options: HistoryOptions): History {
       case 'refused':
         calls.refused(happening, last);
         break;
+      case 'audio':
+        calls.audio(happening);
+        break;
       case 'malformed':
         break;
     }

@@ -1,8 +1,14 @@
 import { Buffer } from 'node:buffer';
 import type { CallState, EndReason } from '../call/call.ts';
-import type { Leg, MessageHappening, PacketEnds, RefusedHappening } from '../inspector/happening.ts';
+import type {
+  AudioHappening,
+  Leg,
+  MessageHappening,
+  PacketEnds,
+  RefusedHappening,
+} from '../inspector/happening.ts';
 import { printable } from '../printable.ts';
-import type { CallReport, FramePlace, MessageLine, RefusalReport } from './call-report.ts';
+import type { CallReport, FramePlace, MessageLine, RefusalReport, SpellWithoutAudio } from './call-report.ts';
 
 /** A line of a ladder with what tells a retransmission of it from another message. */
 interface TracedMessage extends MessageLine {
@@ -20,6 +26,7 @@ export interface CallTrace extends Omit<CallReport, 'pinholes'> {
   readonly messages: TracedMessage[];
   messagesOmitted: number;
   readonly refusals: RefusalReport[];
+  readonly withoutAudio: SpellWithoutAudio[];
 }
 
 type Sip = MessageHappening['message'];
@@ -36,12 +43,16 @@ export interface CallTraces {
   has(event: MessageHappening): boolean;
   /** A refusal in a call. */
   refused(event: RefusedHappening, place: FramePlace): void;
+  /** Audio is missed, or there again. */
+  audio(event: AudioHappening): void;
   byHash(hash: string): CallTrace | null;
   all(): readonly CallTrace[];
   forget(hash: string): void;
 }
 
 const MAX_MESSAGES = 1000;
+/** Times without audio that are kept of one call. */
+const MAX_SPELLS = 16;
 /** How far back in a ladder a retransmission is looked for. */
 const REPEAT_WINDOW = 16;
 
@@ -64,7 +75,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     const record: CallTrace = {
       ...{ hash, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
       ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
-      ...{ messages: [], messagesOmitted: 0, refusals: [] },
+      ...{ messages: [], messagesOmitted: 0, refusals: [], withoutAudio: [] },
     };
     records.set(hash, record);
     const legs = byCallId.get(callId);
@@ -131,6 +142,15 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     if (call !== null) records.get(call.hash)?.refusals.push({ place, at, ...refusal, why: '' });
   }
 
+  function audio({ call, missing, since, causes, at }: AudioHappening): void {
+    const spells = records.get(call.hash)?.withoutAudio;
+    if (spells === undefined) return;
+    const last = spells.at(-1);
+    if (last !== undefined) last.until ??= at;
+    if (missing.length > 0) spells.push({ missing, since, until: null, causes });
+    if (spells.length > MAX_SPELLS) spells.shift();
+  }
+
   function forget(hash: string): void {
     const record = records.get(hash);
     if (record === undefined) return;
@@ -145,6 +165,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     message,
     has: (event) => legsOf(event).length > 0,
     refused,
+    audio,
     byHash: (hash) => records.get(hash) ?? null,
     all: () => [...records.values()],
     forget,

@@ -7,6 +7,7 @@ import type { PacketView } from '../packet/ip.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
+import { createAudioWatch, type MissingAudio, towards } from './audio.ts';
 import { bodiesOf } from './bodies.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { MessageHappening, PacketEnds } from './happening.ts';
@@ -42,6 +43,12 @@ export interface Decider {
   nextDeadline(): number;
   /** Media was seen at `now` in the pinhole with this id. */
   traffic(pinholeId: string, now: number, way: MediaWay): void;
+  /** All that was counted is told: what is missing is missing. */
+  counted(work: Work): void;
+  /** Audio that a call misses now. */
+  missingAudio(call: Call): MissingAudio | null;
+  /** Calls that miss audio now. */
+  readonly missingIn: number;
   calls(): Iterable<Call>;
   /** The call whose leg has this hash. */
   call(hash: string): Call | null;
@@ -82,6 +89,14 @@ export function createDecider(
   );
   const opener = createOpener(settings, policy, refusals);
   const deadlines = createDeadlines<Call>();
+  const audio = createAudioWatch({
+    after: () => settings().timers.noAudio,
+    held: opener.held,
+    refused: refusals.reasonsOf,
+    onMissing: () => {
+      stats.callsWithoutAudio++;
+    },
+  });
   const byHash = new Map<string, Call>();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
@@ -126,6 +141,7 @@ export function createDecider(
         refusals.forget(call);
         tellCall(work, 'ended', call, at);
       }
+      audio.update(call, at);
     }
     schedule(call);
   }
@@ -172,6 +188,7 @@ export function createDecider(
 
   function decideAgain(work: Work, call: Call, departure: Departure): void {
     opener.update(work, call, departure, work.now);
+    audio.update(call, work.now);
     schedule(call);
   }
 
@@ -192,10 +209,13 @@ export function createDecider(
 
   function traffic(pinholeId: string, now: number, way: MediaWay): void {
     const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
+    audio.tells(way !== 'untold');
     for (const { holder, slot } of holdings) {
       const call = byHash.get(holder);
       if (call === undefined) continue;
       const owner = slot.startsWith('0') ? 0 : 1;
+      const own = opener.held(holder).find(({ pinhole }) => pinhole.id === pinholeId);
+      if (own !== undefined) audio.seen(call, own.pinhole, towards(slot, way), now);
       if (way === 'sent') {
         tracker.sent(call, owner, now);
         continue;
@@ -211,6 +231,7 @@ export function createDecider(
       if (!tracker.adopt(call, work.now)) continue;
       byHash.set(call.hash, call);
       opener.adopt(work, call, held);
+      audio.update(call, work.now);
       schedule(call);
     }
   }
@@ -225,6 +246,11 @@ export function createDecider(
     conclude,
     nextDeadline: deadlines.next,
     traffic,
+    counted: audio.counted,
+    missingAudio: audio.of,
+    get missingIn() {
+      return audio.missing;
+    },
     calls: tracker.calls,
     call: (hash) => byHash.get(hash) ?? null,
     open: opener,

@@ -1,9 +1,11 @@
 import type { Address } from '../address/address.ts';
 import type { Call } from '../call/call.ts';
 import type { Refusal } from '../call/refusal.ts';
+import type { Side } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { HolderEvent } from '../pinhole/table.ts';
 import type { SipError, SipMessage, Transport } from '../sip/message.ts';
+import type { AudioCause } from './audio-cause.ts';
 
 /**
  * What happened: the only shape of it, made once by the inspector. Log, journal, watch, metrics, live page, history and
@@ -15,7 +17,8 @@ export type Happening =
   | MalformedHappening
   | CallHappening
   | PinholeHappening
-  | RefusedHappening;
+  | RefusedHappening
+  | AudioHappening;
 
 /** A SIP message, without its body. */
 export interface MessageHappening {
@@ -75,6 +78,18 @@ export interface RefusedTransport {
   /** Null where it was announced at a name, or nowhere. */
   readonly address: Address | null;
   readonly ports: readonly [first: number, last: number];
+}
+
+/** In a call that is up audio is missed, or not any more; the next of the same call takes the place of this one. */
+export interface AudioHappening {
+  readonly type: 'audio';
+  readonly call: CallName;
+  /** The parties that get none; empty: those who missed it get it again, or do not await it any more. */
+  readonly missing: readonly Side[];
+  /** Since when it is missed, or was. */
+  readonly since: number;
+  readonly causes: readonly AudioCause[];
+  readonly at: number;
 }
 
 /** A call leg by all that it is called. */

@@ -13,6 +13,8 @@ export interface Refusals {
   count(reason: RefusalReason): void;
   /** Whether this call was refused something for this reason. */
   had(call: Call, reason: RefusalReason): boolean;
+  /** All reasons for which it was refused something. */
+  reasonsOf(call: Call): readonly RefusalReason[];
   forget(call: Call): void;
 }
 
@@ -47,6 +49,7 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
     },
     count: (reason) => count(counts, reason),
     had: (call, reason) => before.get(call)?.reasons.has(reason) === true,
+    reasonsOf: (call) => [...(before.get(call)?.reasons ?? [])],
     forget: (call) => before.delete(call),
   };
 }

@@ -10,7 +10,12 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
   readonly strict: boolean;
   /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
   readonly trustMidstream?: boolean;
-  readonly timers: CallTimers & { readonly iceUnused: number; readonly tcpPartial: number };
+  readonly timers: CallTimers & {
+    readonly iceUnused: number;
+    readonly tcpPartial: number;
+    /** 0: never. */
+    readonly noAudio: number;
+  };
   readonly caps: AdmissionCaps &
     CallCaps &
     StreamSettings['caps'] & {

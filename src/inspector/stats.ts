@@ -31,6 +31,8 @@ export interface ReadingStats {
 export interface DecidingStats {
   readonly refusals: Map<RefusalReason, number>;
   callsStarted: number;
+  /** Calls in which audio was missed, each time that it was. */
+  callsWithoutAudio: number;
 }
 
 export interface InspectorStats extends ReadingStats, DecidingStats {}
@@ -58,6 +60,7 @@ export function newStats(): InspectorStats {
     responses: new Map(),
     refusals: new Map(),
     callsStarted: 0,
+    callsWithoutAudio: 0,
   };
 }
 

@@ -91,7 +91,7 @@ function daemonHistory(file: string): History {
     if (packet === null || typeof packet === 'string') continue;
     const pinhole = passes(packet);
     if (pinhole === null) continue;
-    orders.push({ type: 'traffic', seen: [[pinhole, 'came']] });
+    orders.push({ type: 'traffic', seen: [[pinhole, 'came']], complete: true });
     path.turn();
   }
   path.flush();

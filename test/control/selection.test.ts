@@ -30,6 +30,7 @@ function call(hash: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): Call
     mediaAt,
     nextTimer: null,
     pinholes: [],
+    noAudio: null,
   } as CallSummary;
 }
 

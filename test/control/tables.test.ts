@@ -55,6 +55,7 @@ const call: CallResult = {
   packets: 1500,
   bytes: 258_000,
   sent: 1499,
+  noAudio: null,
   nextTimer: { name: 'media-idle', in: 298.7 },
   pinholes: [hole],
 };
@@ -202,16 +203,23 @@ describe('pinholed calls', () => {
     assert.equal(callsText([], plain), 'No calls.\n');
   });
 
-  it('marks a call that was answered a while ago and has media in one direction only, or none', () => {
+  it('marks a call that misses audio in one direction, or in both', () => {
     const state = (more: Partial<CallResult>) => cells(callsText([{ ...call, ...more }], plain))[0]!['STATE'];
-    assert.equal(state({ packets: 0, sent: 0 }), 'confirmed, no media');
-    assert.equal(state({ packets: 0, sent: null }), 'confirmed, no media');
-    assert.equal(state({ packets: 0, sent: 900 }), 'confirmed, one-way (nothing comes in)');
-    assert.equal(state({ packets: 900, sent: 0 }), 'confirmed, one-way (nothing is sent back)');
-    assert.equal(state({ packets: 900, sent: null }), 'confirmed', 'nobody tells who sends');
-    assert.equal(state({ packets: 0, sent: 0, age: 14 }), 'confirmed', 'it was answered 9 s ago');
-    assert.equal(state({ packets: 0, sent: 0, pinholes: [] }), 'confirmed');
-    assert.equal(state({ packets: 0, sent: 0, answeredAt: null }), 'confirmed');
+    const missing = (...to: ('caller' | 'callee')[]) => ({
+      noAudio: {
+        to,
+        since: call.startedAt + 100,
+        causes: [{ reason: 'nat' as const, text: 'T.', advice: 'A.' }],
+      },
+    });
+    assert.equal(state(missing('caller')), 'confirmed, one-way (caller hears nothing)');
+    assert.equal(state(missing('callee')), 'confirmed, one-way (callee hears nothing)');
+    assert.equal(state(missing('caller', 'callee')), 'confirmed, no audio');
+    assert.equal(state({ packets: 0, sent: 0 }), 'confirmed', 'it may be on hold');
+    assert.match(
+      callsInFull([{ ...call, ...missing('callee') }], plain),
+      /^ {2}no audio for the callee, since 1h00m\n {4}T\. A\.$/m,
+    );
     assert.equal(callsInFull([], plain), 'No calls.\n');
   });
 });
@@ -274,6 +282,7 @@ const status: StatusResult = {
   description: ['divert port 8668: socket buffer 512 KiB', 'pf anchor pinholed'],
   calls: 12,
   callsStarted: 3456,
+  callsWithoutAudio: 0,
   pinholes: 24,
   pinholesMissing: 1,
   adopted: { calls: 2, pinholes: 4 },

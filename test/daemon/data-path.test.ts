@@ -593,6 +593,7 @@ describe('data path: orders', () => {
         ['a', 'sent'],
         ['b', 'untold'],
       ],
+      complete: true,
     });
     path.turn();
     assert.deepEqual(inspector.traffic, ['a came', 'a sent', 'b untold']);
@@ -600,7 +601,10 @@ describe('data path: orders', () => {
 
   it('takes one order between two batches, so that orders do not hold up packets', () => {
     const { path, source, inspector, post, log } = setUp();
-    post.orders.push({ type: 'traffic', seen: [['a', 'came']] }, { type: 'traffic', seen: [['b', 'came']] });
+    post.orders.push(
+      { type: 'traffic', seen: [['a', 'came']], complete: true },
+      { type: 'traffic', seen: [['b', 'came']], complete: true },
+    );
     source.arrive('one');
     path.turn();
     assert.deepEqual([inspector.traffic, log], [['a came'], ['release one']]);
@@ -699,7 +703,7 @@ describe('data path: start', () => {
     path.start({ calls: [call] });
     assert.deepEqual(post.reports.at(-1), { type: 'running', calls: 1, pinholes: 1, removed: 0 });
     clock.pass(299_000);
-    post.orders.push({ type: 'traffic', seen: [[late.id, 'came']] });
+    post.orders.push({ type: 'traffic', seen: [[late.id, 'came']], complete: true });
     path.turn();
     clock.pass(299_000);
     path.turn();
@@ -722,7 +726,7 @@ describe('data path: start', () => {
     filter.model.commit({ open: [call.held[0]!.pinhole, late], close: [] });
     path.start({ calls: [call] });
     clock.pass(299_000);
-    post.orders.push({ type: 'traffic', seen: [[late.id, 'sent']] });
+    post.orders.push({ type: 'traffic', seen: [[late.id, 'sent']], complete: true });
     path.turn();
     clock.pass(1_000);
     path.turn();
@@ -739,7 +743,7 @@ describe('data path: start', () => {
     }));
     source.arrive('bye');
     path.turn();
-    post.orders.push({ type: 'traffic', seen: [[answered(call).id, 'came']] });
+    post.orders.push({ type: 'traffic', seen: [[answered(call).id, 'came']], complete: true });
     path.turn();
     assert.equal(filter.model.list().length, 1);
     clock.pass(1_000);

@@ -118,7 +118,12 @@ export function createInspectorDouble() {
   const adopted: CallRecord[] = [];
   const traffic: string[] = [];
   const learned: (Ingress | null)[] = [];
-  const double = { deadline: Number.POSITIVE_INFINITY, onTick: (): Script => ({}), reloads: 0 };
+  const double = {
+    deadline: Number.POSITIVE_INFINITY,
+    onTick: (): Script => ({}),
+    onCounted: (): Script => ({}),
+    reloads: 0,
+  };
 
   function inspection(result: Script): Inspection {
     for (const one of result.change?.open ?? []) open.set(one.id, one);
@@ -137,6 +142,9 @@ export function createInspectorDouble() {
     traffic: (id, _, way = 'came') => {
       traffic.push(`${id} ${way}`);
     },
+    counted: () => inspection(double.onCounted()),
+    missingAudio: () => null,
+    withoutAudio: 0,
     end: () => inspection({}),
     renumber: () => inspection({}),
     dump: (hash) => {

@@ -52,6 +52,7 @@ const AFTER: Readonly<Record<string, Partial<InspectorSettings>>> = {
   'timers.maxCall': timers({ maxCall: 9000 }),
   'timers.mediaIdle': timers({ mediaIdle: 11_000 }),
   'timers.iceUnused': timers({ iceUnused: 3000 }),
+  'timers.noAudio': timers({ noAudio: 5000 }),
   'timers.drain': timers({ drain: 30_000 }),
   'timers.tcpPartial': timers({ tcpPartial: 1000 }),
 };
@@ -66,7 +67,8 @@ function play(inspector: Inspector): readonly string[] {
   function look(what: string, { verdict, events }: ReturnType<Inspector['tick']>): void {
     const refused = events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
     const open = [...inspector.pinholes()].map(({ id }) => id).sort();
-    seen.push(`${what} ${verdict} [${refused.sort()}] ${open}`);
+    const missed = events.flatMap((event) => (event.type === 'audio' ? [event.missing.join()] : []));
+    seen.push(`${what} ${verdict} [${refused.sort()}] ${missed} ${open}`);
   }
   function send(from: Host, to: Host, text: string): void {
     look(text.slice(0, 12), inspector.inspect(udpPacket(from, to, text), ++now));
@@ -79,6 +81,7 @@ function play(inspector: Inspector): readonly string[] {
     for (let passed = 0; passed < seconds; passed++) {
       now += 1000;
       look('wait', inspector.tick(now));
+      look('counted', inspector.counted(now));
     }
   }
 

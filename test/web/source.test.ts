@@ -27,7 +27,13 @@ const leg = (number: number, endedAt: number | null): Leg => ({
   endedAt,
   toTags: [],
 });
-const summary = (one: Leg): CallSummary => ({ leg: one, mediaAt: 0, nextTimer: null, pinholes: [] });
+const summary = (one: Leg): CallSummary => ({
+  leg: one,
+  mediaAt: 0,
+  nextTimer: null,
+  pinholes: [],
+  noAudio: null,
+});
 
 function status(missing = 0): DataPathStatus {
   const commit = createHistogram();
@@ -47,6 +53,7 @@ function status(missing = 0): DataPathStatus {
         olderConnections: 0,
         unreadable: {},
         callsStarted: CALLS,
+        callsWithoutAudio: 0,
       },
       heard: { inside: { requests: 3, responses: 2 }, outside: { requests: 2, responses: 3 } },
       messages: { udp: 20, tcp: 10 },
@@ -58,7 +65,7 @@ function status(missing = 0): DataPathStatus {
     commit: commit.read(),
     fidelity: { modified: 0, compared: 30 } as DataPathStatus['fidelity'],
     exposure: {} as DataPathStatus['exposure'],
-    ...{ calls: CALLS, pinholes: 2 * CALLS, missing, platform: {} },
+    ...{ calls: CALLS, withoutAudio: 0, pinholes: 2 * CALLS, missing, platform: {} },
   };
 }
 

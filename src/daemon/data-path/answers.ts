@@ -55,6 +55,7 @@ export function createAnswers(deps: AnswersDeps) {
       fidelity: passage.fidelity(),
       exposure: filter.exposure.read(clock()),
       calls: underWay,
+      withoutAudio: inspector.withoutAudio,
       pinholes: open,
       missing: filter.missing(),
       platform: ends.interceptor.counters(),
@@ -64,7 +65,13 @@ export function createAnswers(deps: AnswersDeps) {
   function summary(call: Call): CallSummary {
     const held = inspector.held(call.hash);
     const timer = firstOf(nextTimer(settings().timers, call), held);
-    return { leg: legOf(call), mediaAt: call.mediaAt, nextTimer: timer, pinholes: held };
+    return {
+      leg: legOf(call),
+      mediaAt: call.mediaAt,
+      nextTimer: timer,
+      pinholes: held,
+      noAudio: inspector.missingAudio(call),
+    };
   }
 
   function endCall(hash: string): boolean {

@@ -158,6 +158,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
           inspector.traffic(id, now, way);
           if (way !== 'sent') filter.traffic(id, now);
         }
+        if (order.complete) done(inspector.counted(now));
       } else if (order.type === 'settings') {
         deps.changeSettings(order.settings);
         inspector.reload();

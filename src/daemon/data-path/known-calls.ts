@@ -35,6 +35,7 @@ export function createKnownCalls(capacity: () => number): KnownCalls {
         return true;
       case 'pinhole':
       case 'refused':
+      case 'audio':
         return true;
     }
   }

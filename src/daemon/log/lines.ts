@@ -1,6 +1,6 @@
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { Traffic } from '../../firewall/firewall.ts';
-import type { CallName, Happening, PinholeHappening } from '../../inspector/happening.ts';
+import type { AudioHappening, CallName, Happening, PinholeHappening } from '../../inspector/happening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import { printable } from '../../printable.ts';
 import type { Note } from '../messages.ts';
@@ -76,11 +76,11 @@ export function noteLines(notes: readonly Note[]): LogLine[] {
   return notes.map(({ level, text }) => ({ severity: level, text, fields: {} }));
 }
 
-type Logged = Extract<Happening, { type: 'call' | 'pinhole' | 'refused' }>;
+type Logged = Extract<Happening, { type: 'call' | 'pinhole' | 'refused' | 'audio' }>;
 
 function isLogged(happening: Happening): happening is Logged {
   if (happening.type === 'call' || happening.type === 'pinhole') return happening.what !== 'changed';
-  return happening.type === 'refused';
+  return happening.type === 'refused' || happening.type === 'audio';
 }
 
 function belongs(next: PinholeHappening, first: PinholeHappening): boolean {
@@ -135,7 +135,30 @@ function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions
   };
 }
 
+const PARTIES = ['caller', 'callee'] as const;
+
+function audioLine(event: AudioHappening, options: LineOptions): LogLine {
+  const { call, missing, since, at, causes } = event;
+  const seconds = Math.max(0, at - since) / 1000;
+  const fields = { ...fieldsOf(call, options), seconds };
+  if (missing.length === 0) {
+    return {
+      severity: 'info',
+      text: `${nameOf(call, options)}: audio is missed no more, after ${seconds.toFixed(0)} s`,
+      fields: { event: 'audio', ...fields },
+    };
+  }
+  const who = missing.map((side) => `the ${PARTIES[side]} (${call.parties[side]})`).join(' and ');
+  const why = causes.map(({ text, advice }) => `${text} ${advice}`.trim()).join(' ');
+  return {
+    severity: 'warn',
+    text: `${nameOf(call, options)}: no audio for ${who} since ${seconds.toFixed(0)} s. ${why}`,
+    fields: { event: 'no-audio', ...fields, missing: missing.map((side) => PARTIES[side]), causes },
+  };
+}
+
 function simpleLine(event: Exclude<Logged, PinholeHappening>, options: LineOptions): LogLine {
+  if (event.type === 'audio') return audioLine(event, options);
   if (event.type === 'refused') {
     const { call, refusal } = event;
     const { reason, detail } = refusal;

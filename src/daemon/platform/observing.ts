@@ -51,12 +51,15 @@ function openNotebook(): Firewall {
 }
 
 /**
- * The settings by which calls are followed: with `mode: observe` nobody counts media, so that no call may end, and no
- * candidate go, for want of it.
+ * The settings by which calls are followed: with `mode: observe` nobody counts media, so that no call may end, no
+ * candidate go, and no audio be missed for want of it.
  */
 export function followed(settings: Settings): Settings {
   if (settings.mode !== 'observe') return settings;
   const { timers } = settings;
   const longest = timers.maxCall === 0 ? Number.POSITIVE_INFINITY : timers.maxCall;
-  return { ...settings, timers: { ...timers, oneWay: longest, mediaIdle: longest, iceUnused: longest } };
+  return {
+    ...settings,
+    timers: { ...timers, oneWay: longest, mediaIdle: longest, iceUnused: longest, noAudio: 0 },
+  };
 }

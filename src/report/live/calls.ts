@@ -29,7 +29,7 @@ export function callCells(call: CallResult): string[] {
   const { state, endReason, age, idle, pinholes, packets, parties } = call;
   return [
     call.call,
-    endReason === null ? `${state}${missingMedia(call)}` : `${state} (${endReason})`,
+    endReason === null ? `${state}${missingAudio(call)}` : `${state} (${endReason})`,
     ageText(age),
     ageText(idle),
     String(pinholes.length),
@@ -41,17 +41,18 @@ export function callCells(call: CallResult): string[] {
   ];
 }
 
-/** Seconds after the answer in which media may be on its way still: the counters are read every 2 s. */
-const MEDIA_WITHIN = 10;
+/** `, no audio`, `, one-way (caller hears nothing)`; empty where nothing is missed. */
+function missingAudio({ noAudio }: Pick<CallResult, 'noAudio'>): string {
+  if (!noAudio) return '';
+  return noAudio.to.length > 1 ? ', no audio' : `, one-way (${noAudio.to[0]} hears nothing)`;
+}
 
-/**
- * What a call has no media of that was answered a while ago: `, no media`; where the packet filter tells who sends also
- * `, one-way (nothing comes in)` and `, one-way (nothing is sent back)`. Empty while it has had both, or has no pinhole.
- */
-function missingMedia({ answeredAt, startedAt, age, packets, sent, pinholes }: CallResult): string {
-  if (answeredAt === null || startedAt + age - answeredAt < MEDIA_WITHIN || pinholes.length === 0) return '';
-  if (packets === 0) return sent === null || sent === 0 ? ', no media' : ', one-way (nothing comes in)';
-  return sent === 0 ? ', one-way (nothing is sent back)' : '';
+/** Why audio is missed, and what can be done. */
+function audioLines({ noAudio, startedAt, age }: CallResult): string[] {
+  if (!noAudio) return [];
+  const span = ageText(Math.max(0, startedAt + age - noAudio.since));
+  const head = `  no audio for the ${noAudio.to.join(' and the ')}, since ${span}`;
+  return [head, ...noAudio.causes.map(({ text, advice }) => `    ${printable(`${text} ${advice}`, 1024)}`)];
 }
 
 /** `alice > bob`. */
@@ -90,7 +91,9 @@ function callInFull(call: CallResult, style: Style): string {
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];
   const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
-  return [`${style.strong(call.call)}`, ...listLines(pairs, '  '), ...pinholes, ''].join('\n');
+  return [`${style.strong(call.call)}`, ...listLines(pairs, '  '), ...audioLines(call), ...pinholes, ''].join(
+    '\n',
+  );
 }
 
 /** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */

@@ -1,6 +1,7 @@
 import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { CloseReason, MediaKind } from '../../call/wanted.ts';
+import { PARTIES } from '../../control/party.ts';
 import type {
   CallReport,
   FramePlace,
@@ -9,7 +10,8 @@ import type {
   RefusalReport,
 } from '../../history/call-report.ts';
 import type { RememberedCall } from '../../history/history.ts';
-import { callJson, placeJson } from '../replay/json.ts';
+import type { AudioCause } from '../../inspector/audio-cause.ts';
+import { callJson, placeJson, seconds } from '../replay/json.ts';
 
 /**
  * What `explain` answers: the call as `pinholed replay --json` writes it, its frames being packets that the daemon
@@ -19,11 +21,25 @@ export interface ExplainResult extends ReturnType<typeof callJson> {
   /** It was taken up from the journal: what came before is not known. */
   readonly adopted: boolean;
   readonly pinholesOmitted: number;
+  /** When audio was missed while it was up; `until` is null while it lasts, and where the call ended so. */
+  readonly withoutAudio: readonly {
+    readonly missing: readonly (typeof PARTIES)[number][];
+    readonly since: number;
+    readonly until: number | null;
+    readonly causes: readonly AudioCause[];
+  }[];
 }
 
 /** A remembered call with its times as seconds since the epoch; `epoch` is that of the daemon's clock, in ms. */
 export function explainCall({ report, ...more }: RememberedCall, epoch: number): ExplainResult {
-  return { ...callJson(atEpoch(report, epoch), placeJson(false), false), ...more };
+  const dated = atEpoch(report, epoch);
+  const withoutAudio = dated.withoutAudio.map(({ missing, since, until, causes }) => ({
+    missing: missing.map((side) => PARTIES[side]),
+    since: seconds(since),
+    until: seconds(until),
+    causes,
+  }));
+  return { ...callJson(dated, placeJson(false), false), ...more, withoutAudio };
 }
 
 /** The call with its times in ms since the epoch; `epoch` is that of the daemon's clock, in ms. */
@@ -37,6 +53,9 @@ export function atEpoch(report: CallReport, epoch: number): CallReport {
     endedAt: dated(report.endedAt),
     messages: report.messages.map(date),
     refusals: report.refusals.map(date),
+    withoutAudio: report.withoutAudio.map(({ since, until, ...spell }) => ({
+      ...{ ...spell, since: epoch + since, until: dated(until) },
+    })),
     pinholes: report.pinholes.map((pinhole) => ({
       ...pinhole,
       openedAt: epoch + pinhole.openedAt,
@@ -58,6 +77,10 @@ export function readExplained(result: ExplainResult): CallReport {
     messages: result.messages.map(readMessage),
     pinholes: result.pinholes.map(readPinhole),
     refusals: result.refusals.map(readRefusal),
+    withoutAudio: (result.withoutAudio ?? []).map(({ missing, since, until, causes }) => ({
+      missing: missing.map((name) => (name === 'caller' ? 0 : 1)),
+      ...{ since: since * 1000, until: milliseconds(until), causes },
+    })),
   };
 }
 

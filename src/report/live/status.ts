@@ -17,7 +17,7 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ['platform', status.platform],
     ...status.description.map((line): [string, string] => ['', line]),
     ['mode', modeText(mode)],
-    ['calls', `${countText(status.calls)} now, ${countText(status.callsStarted)} since the start`],
+    ['calls', callsText(status, style)],
     ['pinholes', `${countText(status.pinholes)} open${missing}`],
     ...(adopted.calls === 0 ? [] : [adoptedPair(adopted)]),
     [
@@ -40,6 +40,12 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ['losses', lossesText(status.platformCounters)],
   ];
   return [...listLines(pairs), '', ...alarmLines(status.alarms, style), ''].join('\n');
+}
+
+function callsText({ calls, callsStarted, callsWithoutAudio }: StatusResult, style: Style): string {
+  const missed =
+    callsWithoutAudio === 0 ? '' : `, ${style.bad(`${countText(callsWithoutAudio)} without audio`)}`;
+  return `${countText(calls)} now${missed}, ${countText(callsStarted)} since the start`;
 }
 
 function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, string] {

@@ -14,6 +14,7 @@ export function watchLine(event: Event): string {
   if (type === 'refused') {
     return `${time}${callOf(event)} refused (${event['reason']}): ${printable(String(event['detail']), 512)}`;
   }
+  if (type === 'audio') return `${time}${callOf(event)} ${audioOf(event)}`;
   return `${time}${printable(String(event['text'] ?? JSON.stringify(event)), 1024)}`;
 }
 
@@ -21,6 +22,13 @@ function callOf({ call }: Event): string {
   if (typeof call !== 'object' || call === null) return '-';
   const { hash, callId, parties } = call as { hash?: string; callId?: string; parties?: readonly string[] };
   return `${hash} ${parties?.join(' > ')} ${printable(callId ?? '', 64)}`;
+}
+
+function audioOf({ missing, causes }: Event): string {
+  const who = missing as readonly string[];
+  if (who.length === 0) return 'audio is missed no more';
+  const why = (causes as readonly { readonly text: string }[]).map(({ text }) => text).join(' ');
+  return `no audio for the ${who.join(' and the ')}. ${printable(why, 1024)}`;
 }
 
 function pinholeOf({ pinhole }: Event): string {

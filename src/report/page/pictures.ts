@@ -1,6 +1,7 @@
 import { isUsual } from '../../call/refusal.ts';
 import type { CallReport } from '../../history/call-report.ts';
 import { VERSION } from '../../version.ts';
+import { audioHeadline, withoutAudio } from '../audio.ts';
 import { hopsOf } from '../replay/hosts.ts';
 import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
 import type { FlowReport, ReplayReport } from '../replay/model.ts';
@@ -84,16 +85,21 @@ export function livePicture(call: CallReport, now: number): CallPicture {
   const pinholes = call.pinholes.map((pinhole) => ({ ...pinhole, opened: nowhere, closed: null }));
   const json = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
   const own: PageCall = { ...json, hops: hopsOf(call) };
-  const verdict =
-    call.endedAt === null && call.answeredAt !== null && now - call.answeredAt < COUNTED_WITHIN
-      ? early(verdictOf(own, null))
-      : verdictOf(own, null);
-  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict };
+  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict: liveVerdict(call, own, now) };
 }
 
-/** What did not come yet may still come, or was not counted yet. */
-function early(verdict: Verdict): Verdict {
-  return verdict.level === 'silent' ? { level: 'none', headline: 'Answered just now.', causes: [] } : verdict;
+/** What the daemon misses, it has seen to be missing; that nothing was counted so far says no more than that. */
+function liveVerdict(call: CallReport, own: PageCall, now: number): Verdict {
+  const spell = withoutAudio(call);
+  if (spell !== null) {
+    const causes = spell.causes.map(({ text, advice }) => ({ text, advice }));
+    return { level: 'silent', headline: audioHeadline(spell), causes };
+  }
+  const verdict = verdictOf(own, null);
+  if (call.endedAt !== null || call.answeredAt === null || verdict.level !== 'silent') return verdict;
+  const isEarly = now - call.answeredAt < COUNTED_WITHIN;
+  const headline = isEarly ? 'Answered just now.' : 'Answered; none of its audio is missed.';
+  return { level: 'none', headline, causes: [] };
 }
 
 function byWeight(flows: readonly FlowReport[]): FlowReport[] {

@@ -1,5 +1,4 @@
 import type { Address } from '../../address/address.ts';
-import { networkSet, parseNetwork } from '../../address/network.ts';
 import { endpointsOf } from '../../call/transport.ts';
 import type { MediaKind, Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
@@ -50,13 +49,6 @@ export interface Announcements {
   /** Whether any description named this address. */
   names(address: Address): boolean;
 }
-
-/** RFC 1918, RFC 6598, RFC 4193: addresses that mean nothing beyond their own network. */
-export const isPrivate = networkSet(
-  ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7'].map(
-    (text) => parseNetwork(text)!,
-  ),
-);
 
 /** How many announcements are kept of one address for `near`: the first and the latest ones. */
 const KEPT_OF_ADDRESS = 8;

@@ -1,5 +1,6 @@
 import type { CallReport } from '../../history/call-report.ts';
 import { printable } from '../../printable.ts';
+import { audioHeadline, withoutAudio } from '../audio.ts';
 import type { Level } from '../page/model.ts';
 import { pictureOf, rowOf } from '../page/pictures.ts';
 import { haystackOf, wordsOf } from '../page/selection.ts';
@@ -73,11 +74,12 @@ export function* replayText(
 export function callText(call: CallReport, style: Style): Generator<string> {
   const paper = createPaper({ files: [''] }, style);
   const refusals = createRefusalWriter(paper);
+  const spell = withoutAudio(call);
   return createCallWriter(paper, refusals, { ended: 'now', open: 'now, still open' }).call(
     call,
     [],
     'live',
-    '',
+    spell === null ? '' : audioHeadline(spell),
   );
 }
 

@@ -1,10 +1,11 @@
 import type { Address } from '../../../address/address.ts';
+import { isPrivate } from '../../../address/private.ts';
 import { portsText, transportText } from '../../../call/description.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import { printable } from '../../../printable.ts';
 import type { Connection } from '../../../sdp/session.ts';
-import { type Announcement, isPrivate } from '../announced.ts';
+import type { Announcement } from '../announced.ts';
 import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import {
   capital,

@@ -1,7 +1,8 @@
+import { isPrivate } from '../../../address/private.ts';
 import { portsText, transportText } from '../../../call/description.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
 import { printable } from '../../../printable.ts';
-import { type Announcement, isPrivate } from '../announced.ts';
+import type { Announcement } from '../announced.ts';
 import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import type { Hidden } from '../signalling/hidden.ts';
 import type { Unaddressed } from '../signalling/unaddressed.ts';

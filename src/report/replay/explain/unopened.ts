@@ -1,6 +1,7 @@
 import { familyOf } from '../../../address/address.ts';
+import { isPrivate } from '../../../address/private.ts';
 import { REFUSALS } from '../../../call/refusal.ts';
-import { type Announcement, isPrivate } from '../announced.ts';
+import type { Announcement } from '../announced.ts';
 import type { Cause } from '../cause.ts';
 import type { BlockedSpell, UdpFlow } from '../flows.ts';
 import { destinationOf, type Explanation, type Knowledge, said, seconds } from './knowledge.ts';

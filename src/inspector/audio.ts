@@ -1,0 +1,217 @@
+import { type Call, otherSide } from '../call/call.ts';
+import type { RefusalReason } from '../call/refusal.ts';
+import { isEnabled } from '../call/transport.ts';
+import type { Side } from '../call/wanted.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
+import type { Held } from '../pinhole/table.ts';
+import type { Direction, Stream } from '../sdp/session.ts';
+import { type AudioCause, causesOf } from './audio-cause.ts';
+import { createDeadlines } from './deadlines.ts';
+import { nameOf } from './happening.ts';
+import { introduce, type Work } from './inspection.ts';
+
+/** Which parties of a call get no audio, and since when, in ms. */
+export interface MissingAudio {
+  readonly to: readonly Side[];
+  readonly since: number;
+  readonly causes: readonly AudioCause[];
+}
+
+/**
+ * Calls that are up and have audio in one direction only, or in none, though their descriptions want it. Judged by what the
+ * packet filter counts in pinholes, RTCP included, and only where that tells: of what a host sends, where flows are counted
+ * each way.
+ */
+export interface AudioWatch {
+  /** What the call wants, or what it holds, may be otherwise from `now` on. */
+  update(call: Call, now: number): void;
+  /** Packets were counted in this pinhole that were on their way to this party. */
+  seen(call: Call, pinhole: Pinhole, to: Side, now: number): void;
+  /** Who sends is told from now on, or is not. */
+  tells(doesTell: boolean): void;
+  /** All counters were read at `work.now`: tells of calls in which audio is missed, or is there again. */
+  counted(work: Work): void;
+  /** Null where nothing is missed. */
+  of(call: Call): MissingAudio | null;
+  /** Calls in which audio is missed now. */
+  readonly missing: number;
+}
+
+export interface AudioWatchDeps {
+  /** ms without audio after which it is missed; 0: never. */
+  readonly after: () => number;
+  readonly held: (hash: string) => readonly Held[];
+  /** The reasons for which something of the call got no pinhole. */
+  readonly refused: (call: Call) => readonly RefusalReason[];
+  /** Called for each call in which audio is missed that was not. */
+  readonly onMissing: () => void;
+}
+
+interface Watched {
+  /** Since when audio towards each party is awaited, or when it was seen last; null where none is, or nobody would see it. */
+  readonly since: [number | null, number | null];
+  /** Seen only where the packet filter tells what the host of a pinhole sends. */
+  bySent: readonly [boolean, boolean];
+  missing: MissingAudio | null;
+}
+
+const SIDES = [0, 1] as const;
+const NOT_AWAITED: readonly [boolean, boolean] = [false, false];
+
+export function createAudioWatch({ after, held, refused, onMissing }: AudioWatchDeps): AudioWatch {
+  const watched = new Map<Call, Watched>();
+  const due = createDeadlines<Call>();
+  let doesTell = false;
+  let missing = 0;
+
+  function update(call: Call, now: number): void {
+    const isUp = call.state === 'confirmed' && after() > 0;
+    const awaited = isUp ? awaitedAudio(call) : NOT_AWAITED;
+    const known = watched.get(call);
+    if (known === undefined && !awaited[0] && !awaited[1]) return;
+    if (!isUp) {
+      forget(call);
+      return;
+    }
+    const [own, other] = ownersOf(held(call.hash));
+    const isSeen = [own || other, own || other];
+    const one = known ?? begin(call);
+    one.bySent = [!own, !other];
+    for (const side of SIDES) {
+      if (!awaited[side] || !isSeen[side]) one.since[side] = null;
+      else one.since[side] ??= now;
+    }
+    arm(call, one);
+    if (one.missing?.to.some((side) => one.since[side] === null) === true) due.arm(call, now);
+  }
+
+  function begin(call: Call): Watched {
+    const one: Watched = { since: [null, null], bySent: NOT_AWAITED, missing: null };
+    watched.set(call, one);
+    return one;
+  }
+
+  function forget(call: Call): void {
+    if (watched.get(call)?.missing != null) missing--;
+    watched.delete(call);
+    due.disarm(call);
+  }
+
+  /** When the first of its directions that are not missed yet may be. */
+  function arm(call: Call, { since, missing: told }: Watched): void {
+    for (const side of SIDES) {
+      const from = since[side];
+      if (from !== null && told?.to.includes(side) !== true) due.arm(call, from + after());
+    }
+  }
+
+  function seen(call: Call, pinhole: Pinhole, to: Side, now: number): void {
+    const one = watched.get(call);
+    if (one === undefined || one.since[to] === null || !carriesAudio(pinhole)) return;
+    one.since[to] = now;
+    if (one.missing?.to.includes(to) === true) due.arm(call, now);
+  }
+
+  function counted(work: Work): void {
+    const calls: Call[] = [];
+    for (let next = due.pop(work.now); next !== null; next = due.pop(work.now)) calls.push(next.key);
+    for (const call of calls) {
+      const one = watched.get(call);
+      if (one !== undefined) judge(work, call, one);
+    }
+  }
+
+  function judge(work: Work, call: Call, one: Watched): void {
+    const isMissed = (side: Side) => {
+      const from = one.since[side];
+      if (from === null || work.now - from < after()) return false;
+      return !one.bySent[side] || (doesTell && call.untoldAt === Number.NEGATIVE_INFINITY);
+    };
+    const before = one.missing;
+    const to = SIDES.filter(isMissed);
+    if (to.join() !== (before?.to ?? []).join()) {
+      if (before === null) onMissing();
+      missing += Number(to.length > 0) - Number(before !== null);
+      const since = Math.min(...to.map((side) => one.since[side]!));
+      const causes = to.flatMap((side) => causesOf(call, side, held(call.hash), refused));
+      one.missing = to.length === 0 ? null : { to, since, causes };
+      introduce(work, call);
+      work.events.push({
+        type: 'audio',
+        call: nameOf(call),
+        missing: to,
+        since: one.missing?.since ?? before!.since,
+        causes,
+        at: work.now,
+      });
+    }
+    for (const side of SIDES) {
+      const from = one.since[side];
+      // What nobody tells of yet may be told of later.
+      if (from !== null && !to.includes(side)) due.arm(call, Math.max(from, work.now - 1) + after());
+    }
+  }
+
+  return {
+    update,
+    seen,
+    tells(does) {
+      doesTell = does;
+    },
+    counted,
+    of: (call) => watched.get(call)?.missing ?? null,
+    get missing() {
+      return missing;
+    },
+  };
+}
+
+/** Whether what is counted in it may be audio. What RTP and RTCP share is counted together. */
+function carriesAudio({ media, kind }: Pinhole): boolean {
+  return media === 'audio' && kind !== 'rtcp';
+}
+
+/** Towards which parties there is a pinhole for audio. */
+function ownersOf(all: readonly Held[]): readonly [boolean, boolean] {
+  const owners: [boolean, boolean] = [false, false];
+  for (const { pinhole, slot, agreed, reason } of all) {
+    if (agreed && reason === null && carriesAudio(pinhole)) owners[slot.startsWith('0') ? 0 : 1] = true;
+  }
+  return owners;
+}
+
+/** Which parties await audio by what both have agreed on: not on hold, nor where one only sends or only listens. */
+function awaitedAudio(call: Call): readonly [boolean, boolean] {
+  const awaited: [boolean, boolean] = [false, false];
+  for (const { agreed, confirmed } of call.dialogs) {
+    if (agreed === null || !confirmed) continue;
+    const [caller, callee] = agreed.sides;
+    for (const [index, one] of caller.session.streams.entries()) {
+      const other = callee.session.streams[index];
+      if (other === undefined || !isAudio(one) || !isAudio(other)) continue;
+      awaited[0] ||= receives(one.direction) && sends(other.direction);
+      awaited[1] ||= receives(other.direction) && sends(one.direction);
+    }
+  }
+  return awaited;
+}
+
+/** 0.0.0.0 is the old way of hold (RFC 3264 8.4), but for who has candidates. */
+function isAudio(stream: Stream): boolean {
+  const isHeld = stream.connection.kind === 'unspecified' && stream.candidates.length === 0;
+  return stream.media === 'audio' && isEnabled(stream) && !isHeld;
+}
+
+function sends(direction: Direction): boolean {
+  return direction === 'sendrecv' || direction === 'sendonly';
+}
+
+function receives(direction: Direction): boolean {
+  return direction === 'sendrecv' || direction === 'recvonly';
+}
+
+/** What was counted in a pinhole of this slot, on its way to where it leads or back from there. */
+export function towards(slot: string, way: 'came' | 'sent' | 'untold'): Side {
+  const owner = slot.startsWith('0') ? 0 : 1;
+  return way === 'sent' ? otherSide(owner) : owner;
+}
