@@ -102,13 +102,13 @@ for (let round = 0; round < ROUNDS; round++) {
     return (await metricsText({ status: await daemon.ask({ type: 'status' }), daemon, board })).length;
   });
   await timed('explain', async () => {
-    const [hash] = history.find(`watched-${CALLS - 1}@example.com`);
-    return JSON.stringify(explainCall(history.get(hash!)!, 0)).length;
+    const [legId] = history.find(`watched-${CALLS - 1}@example.com`);
+    return JSON.stringify(explainCall(history.get(legId!)!, 0)).length;
   });
   const source = createLiveSource(daemon, history, board);
   await timed('live page', async () => JSON.stringify(await source.snapshot()).length);
 }
-for (const { hash } of [...run.inspector.calls()].slice(-1000)) await askTimed({ type: 'end', call: hash });
+for (const { legId } of [...run.inspector.calls()].slice(-1000)) await askTimed({ type: 'end', legId });
 
 function quantile(values: readonly number[], share: number): string {
   const sorted = [...values].sort((a, b) => a - b);

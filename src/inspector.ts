@@ -51,8 +51,8 @@ export interface Inspector {
   missingAudio(call: Call): MissingAudio | null;
   /** Ends a call on the administrator's word. */
   end(call: Call, now: number): Inspection;
-  /** The call whose leg has this hash, for a journal; null when there is none. */
-  dump(hash: string): CallRecord | null;
+  /** The call whose leg has this legId, for a journal; null when there is none. */
+  dump(legId: string): CallRecord | null;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
   adopt(records: readonly CallRecord[], now: number): Inspection;
   /** Directions of TCP connections that SIP was read on for the first time, and those that ended, since the last call. */
@@ -69,10 +69,10 @@ export interface Inspector {
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
   calls(): Iterable<Call>;
-  /** The call whose leg has this hash. */
-  call(hash: string): Call | null;
-  /** What the leg with this hash holds. */
-  held(hash: string): readonly Held[];
+  /** The call whose leg has this legId. */
+  call(legId: string): Call | null;
+  /** What the leg with this id holds. */
+  held(legId: string): readonly Held[];
   /** Every pinhole that should be open now. */
   pinholes(): Iterable<Pinhole>;
   /** How many calls have not ended, and how many pinholes should be open. */
@@ -136,9 +136,9 @@ export function createInspector(
     counted: (now) => doing(now, decider.counted),
     missingAudio: decider.missingAudio,
     end: (call, now) => doing(now, (work) => decider.end(work, call)),
-    dump: (hash) => {
-      const call = decider.call(hash);
-      return call && { call, held: decider.open.held(hash) };
+    dump: (legId) => {
+      const call = decider.call(legId);
+      return call && { call, held: decider.open.held(legId) };
     },
     adopt: (records, now) =>
       doing(now, (work) => {

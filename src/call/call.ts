@@ -118,8 +118,8 @@ export type EndReason =
  * other addresses (the far side of a proxy) is another leg and never touches this one. Times are in ms.
  */
 export interface Call {
-  /** Name of this leg, 16 hexadecimal digits: see `callHash`. */
-  readonly hash: string;
+  /** Name of this leg, 16 hexadecimal digits: see `legIdOf`. */
+  readonly legId: string;
   readonly callId: string;
   readonly fromTag: string;
   /** Signalling addresses: [0] sent the first INVITE. */
@@ -178,31 +178,31 @@ export interface Call {
  * The name of a leg: eight hexadecimal digits that are the same for all legs of a Call-ID (FNV-1a), and eight that
  * count the legs, so that no choice of Call-IDs makes two legs share a name.
  */
-export function callHash(callId: string, count: number): string {
+export function legIdOf(callId: string, count: number): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
   return hexadecimal(hash) + hexadecimal(count);
 }
 
 /** The counting half of a name. */
-export function callCount(hash: string): number {
-  return Number.parseInt(hash.slice(8), 16);
+export function legCount(legId: string): number {
+  return Number.parseInt(legId.slice(8), 16);
 }
 
 function hexadecimal(value: number): string {
   return (value >>> 0).toString(16).padStart(8, '0');
 }
 
-/** A leg that begins with this INVITE, of which nothing has been said yet. `hash` is its name; times are in ms. */
+/** A leg that begins with this INVITE, of which nothing has been said yet. `legId` is its name; times are in ms. */
 export function newCall(
-  hash: string,
+  legId: string,
   message: Pick<SipMessage, 'callId' | 'fromTag' | 'from' | 'to' | 'cseq'>,
   { source, destination, now }: Pick<Stray, 'source' | 'destination'> & { readonly now: number },
   announced: Announcements,
   hardDeadline: number,
 ): Call {
   return {
-    hash,
+    legId,
     callId: message.callId,
     fromTag: message.fromTag,
     parties: [source.address, destination.address],

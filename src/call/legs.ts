@@ -1,4 +1,4 @@
-import { type Call, callCount, callHash } from './call.ts';
+import { type Call, legCount, legIdOf } from './call.ts';
 import { createFifo } from './fifo.ts';
 
 /** All legs that are known, those that are over included, by their Call-IDs. */
@@ -6,7 +6,7 @@ export interface Legs {
   /** In the order in which they came. */
   of(callId: string): readonly Call[];
   /** The name of the next leg of this Call-ID. */
-  nextHash(callId: string): string;
+  nextLegId(callId: string): string;
   add(call: Call): void;
   /** `add` for one that has its name already; false when a leg of that name is there. */
   adopt(call: Call): boolean;
@@ -40,14 +40,14 @@ export function createLegs(): Legs {
 
   return {
     of: (callId) => byCallId.get(callId) ?? NO_CALLS,
-    nextHash: (callId) => callHash(callId, nextCount++),
+    nextLegId: (callId) => legIdOf(callId, nextCount++),
     add,
     adopt(call) {
       const legs = byCallId.get(call.callId);
-      if (legs?.some((leg) => leg.hash === call.hash)) return false;
+      if (legs?.some((leg) => leg.legId === call.legId)) return false;
       call.announced = legs?.[0]?.announced ?? call.announced;
       add(call);
-      nextCount = Math.max(nextCount, callCount(call.hash) + 1);
+      nextCount = Math.max(nextCount, legCount(call.legId) + 1);
       settle(call);
       return true;
     },

@@ -146,7 +146,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
   function begin(message: SipMessage, arrival: Arrival): Call {
     const { callId } = message;
     const announced = announcing.claim(callId);
-    const call = newCall(legs.nextHash(callId), message, arrival, announced, hardDeadline(arrival.now));
+    const call = newCall(legs.nextLegId(callId), message, arrival, announced, hardDeadline(arrival.now));
     legs.add(call);
     return call;
   }

@@ -22,37 +22,37 @@ export function keepCallRecords(
   sink: LogSink,
   epoch: () => number,
 ): CallRecords {
-  /** Hashes of calls that are over and have pinholes still. */
+  /** Legs that are over and have pinholes still. */
   const ending = new Set<string>();
 
   function take(occasions: readonly Occasion[]): void {
     const concerned = new Set<string>();
     for (const one of occasions.flatMap(({ happenings }) => happenings)) {
       if (one.type === 'call' && one.what === 'ended') {
-        ending.add(one.leg.hash);
-        concerned.add(one.leg.hash);
+        ending.add(one.leg.legId);
+        concerned.add(one.leg.legId);
       } else if (one.type === 'pinhole' && one.what === 'closed') {
-        concerned.add(one.call.hash);
+        concerned.add(one.call.legId);
       }
     }
-    for (const hash of concerned) settle(hash);
+    for (const legId of concerned) settle(legId);
   }
 
-  function settle(hash: string): void {
-    if (!ending.has(hash)) return;
-    const report = history.get(hash)?.report;
+  function settle(legId: string): void {
+    if (!ending.has(legId)) return;
+    const report = history.get(legId)?.report;
     if (report?.pinholes.some(({ closedAt }) => closedAt === null)) return;
-    ending.delete(hash);
-    write(hash);
+    ending.delete(legId);
+    write(legId);
   }
 
-  function write(hash: string): void {
-    const remembered = history.get(hash);
+  function write(legId: string): void {
+    const remembered = history.get(legId);
     if (remembered === null) return;
     const zero = epoch();
     const dateOf = (at: number) => new Date(zero + at).toISOString();
     const withCallId = daemon.settings().log.callId === 'plain';
-    const record = callRecord(remembered.report, history.passedBefore(hash), dateOf, withCallId);
+    const record = callRecord(remembered.report, history.passedBefore(legId), dateOf, withCallId);
     sink.write(printableJson(JSON.stringify(record)), 'info');
   }
 
@@ -61,7 +61,7 @@ export function keepCallRecords(
     reopen: sink.reopen,
     close() {
       unsubscribe();
-      for (const hash of ending) write(hash);
+      for (const legId of ending) write(legId);
       sink.close();
     },
   };

@@ -56,12 +56,12 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
 
   async function named(name: string): Promise<readonly CallSummary[]> {
     const calls = await all();
-    const exact = calls.filter(({ leg }) => leg.callId === name || leg.hash === name);
+    const exact = calls.filter(({ leg }) => leg.callId === name || leg.legId === name);
     if (exact.length > 0) return exact;
     const similar =
       name.length < LEAST_DIGITS
         ? []
-        : calls.filter(({ leg }) => leg.hash.startsWith(name) || leg.callId.startsWith(name));
+        : calls.filter(({ leg }) => leg.legId.startsWith(name) || leg.callId.startsWith(name));
     if (new Set(similar.map(({ leg }) => leg.callId)).size > 1) {
       throw new RequestError(
         'ambiguous-call',
@@ -105,14 +105,14 @@ export function unknownCall(name: string): RequestError {
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */
 export interface Passed {
   readonly trafficOf: RunningDaemon['trafficOf'];
-  readonly passedBefore: (call: string) => MediaCount;
+  readonly passedBefore: (legId: string) => MediaCount;
 }
 
 /** What all pinholes of a call have passed so far. */
 export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): MediaCount {
-  let all = passedBefore(leg.hash);
+  let all = passedBefore(leg.legId);
   for (const { pinhole } of pinholes) {
-    const traffic = trafficOf(pinhole.id, leg.hash);
+    const traffic = trafficOf(pinhole.id, leg.legId);
     if (traffic !== undefined) all = together(all, traffic);
   }
   return all;
@@ -123,11 +123,11 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
   const { trafficOf } = passed;
   const date = (at: number) => seconds(epoch + at);
 
-  /** With what it has passed for `call`, or for all. */
-  function pinhole(held: Held, calls: readonly string[], call?: string): PinholeResult {
+  /** With what it has passed for this leg, or for all. */
+  function pinhole(held: Held, calls: readonly string[], legId?: string): PinholeResult {
     const { pinhole: one, openedAt, agreed, until, reason } = held;
     const { protocol, address, ports, sources, sourcePort, media, kind } = one;
-    const { packets, bytes, sent } = trafficOf(one.id, call) ?? NOTHING_PASSED;
+    const { packets, bytes, sent } = trafficOf(one.id, legId) ?? NOTHING_PASSED;
     const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
     return {
       ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
@@ -137,10 +137,10 @@ export function createCallWriter(passed: Passed, now: number, epoch: number) {
 
   function call(summary: CallSummary): CallResult {
     const { leg, mediaAt, nextTimer, pinholes: held, noAudio } = summary;
-    const { hash, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
-    const pinholes = held.map((one) => pinhole(one, [hash], hash));
+    const { legId, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
+    const pinholes = held.map((one) => pinhole(one, [legId], legId));
     return {
-      ...{ call: hash, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
+      ...{ call: legId, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
       answeredAt: answeredAt === null ? null : date(answeredAt),
       endedAt: endedAt === null ? null : date(endedAt),
       age: seconds((endedAt ?? now) - startedAt),
@@ -168,10 +168,10 @@ export function uniquePinholes(
     for (const held of pinholes) {
       const known = byId.get(held.pinhole.id);
       if (known === undefined) {
-        byId.set(held.pinhole.id, { held, calls: [leg.hash] });
+        byId.set(held.pinhole.id, { held, calls: [leg.legId] });
         continue;
       }
-      known.calls.push(leg.hash);
+      known.calls.push(leg.legId);
       if (held.until > known.held.until) known.held = { ...held, openedAt: known.held.openedAt };
     }
   }

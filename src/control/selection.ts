@@ -78,8 +78,8 @@ function inOrder(calls: readonly CallSummary[], order: TopOrder, passed: Passed)
     .map(({ call }) => call);
 }
 
-function matches({ leg: { callId, from, to, parties, hash } }: CallSummary, text: string): boolean {
-  return [callId, from, to, hash, ...parties].some((one) => one.toLowerCase().includes(text));
+function matches({ leg: { callId, from, to, parties, legId } }: CallSummary, text: string): boolean {
+  return [callId, from, to, legId, ...parties].some((one) => one.toLowerCase().includes(text));
 }
 
 function isSilent({ leg, mediaAt }: CallSummary, ms: number, now: number): boolean {

@@ -150,7 +150,7 @@ export function createHandlers(
   async function close(request: Request, peer: SocketPeer | null): Promise<CloseResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : '';
     const named = await calls.named(name);
-    const closed = await endAll(named.map(({ leg }) => leg.hash));
+    const closed = await endAll(named.map(({ leg }) => leg.legId));
     daemon.say(
       'info',
       `control: ${by(peer)} closed ${closed.length === 1 ? 'leg' : 'legs'} ${closed.join(', ')}`,
@@ -159,10 +159,10 @@ export function createHandlers(
   }
 
   /** Those that were still under way. */
-  async function endAll(hashes: readonly string[]): Promise<string[]> {
-    const ended = await Promise.all(hashes.map((call) => ask({ type: 'end', call })));
+  async function endAll(legIds: readonly string[]): Promise<string[]> {
+    const ended = await Promise.all(legIds.map((legId) => ask({ type: 'end', legId })));
     calls.forget();
-    return hashes.filter((_, index) => ended[index]);
+    return legIds.filter((_, index) => ended[index]);
   }
 
   async function* flush(_: Request, peer: SocketPeer | null): AsyncGenerator<FlushResult> {
@@ -170,7 +170,7 @@ export function createHandlers(
     daemon.say('warn', `control: ${by(peer)} closes all ${list.length} calls`);
     let closed = 0;
     for (const part of parts(list, AT_A_TIME)) {
-      closed += (await endAll(part.map(({ leg }) => leg.hash))).length;
+      closed += (await endAll(part.map(({ leg }) => leg.legId))).length;
       yield { closed, calls: list.length };
     }
     if (list.length === 0) yield { closed, calls: 0 };

@@ -1,5 +1,5 @@
 import type { Note } from '../daemon/messages.ts';
-import { type Happening, nameOf, type Occasion } from '../inspector/happening.ts';
+import type { CallName, Happening, Occasion } from '../inspector/happening.ts';
 import { PARTIES } from './party.ts';
 
 /** What happened as `watch` tells it, in JSON: docs/control.md. Times are in seconds since the epoch. */
@@ -22,25 +22,36 @@ function watched(happening: Happening, date: (at: number) => number): WatchedEve
   switch (happening.type) {
     case 'call': {
       const { type, what, leg } = happening;
-      return what === 'changed' ? null : { type, what, call: nameOf(leg), reason: leg.endReason, at };
+      return what === 'changed' ? null : { type, what, call: written(leg), reason: leg.endReason, at };
     }
     case 'pinhole': {
       const { type, what, call, pinhole, reason, openedAt } = happening;
       if (what === 'changed') return null;
       const why = what === 'opened' ? null : reason;
-      return { type, what, call, pinhole, reason: why, openedAt: date(openedAt), at };
+      return { type, what, call: written(call), pinhole, reason: why, openedAt: date(openedAt), at };
     }
     case 'refused': {
       const { type, call, refusal } = happening;
       const { reason, detail } = refusal;
-      return { type, call, reason, detail, at };
+      return { type, call: call && written(call), reason, detail, at };
     }
     case 'audio': {
       const { type, call, missing, since, causes } = happening;
-      return { type, call, missing: missing.map((side) => PARTIES[side]), since: date(since), causes, at };
+      return {
+        type,
+        call: written(call),
+        missing: missing.map((side) => PARTIES[side]),
+        since: date(since),
+        causes,
+        at,
+      };
     }
     case 'message':
     case 'malformed':
       return null;
   }
+}
+
+function written({ legId, callId, parties, from, to }: CallName): object {
+  return { hash: legId, callId, parties, from, to };
 }

@@ -45,8 +45,8 @@ export type Question =
   /** The next `limit` calls (at most `MOST_PER_SLICE`), `cursor` being null at first and then what came last. */
   | { readonly type: 'calls'; readonly cursor: number | null; readonly limit: number }
   | { readonly type: 'pinholes'; readonly cursor: number | null; readonly limit: number }
-  /** Ends the call with this hash. */
-  | { readonly type: 'end'; readonly call: string };
+  /** Ends the leg with this id. */
+  | { readonly type: 'end'; readonly legId: string };
 
 /** What one answer holds at most, so that packets wait for it no longer than for a large SIP message: `bench/watching.ts`. */
 export const MOST_PER_SLICE = 25;

@@ -128,7 +128,8 @@ export async function serve(serving: Serving): Promise<number> {
     const changes = happenings.filter((one) => one.type === 'pinhole');
     retirer.closed(closed);
     retirer.opened(changes.flatMap(({ what, pinhole }) => (what === 'opened' ? [pinhole] : [])));
-    for (const { what, pinhole, call } of changes) if (what === 'opened') watch.shared(pinhole.id, call.hash);
+    for (const { what, pinhole, call } of changes)
+      if (what === 'opened') watch.shared(pinhole.id, call.legId);
     const { log: logging, mode } = settings();
     const wording: LineOptions = {
       callId: logging.callId,
@@ -139,7 +140,7 @@ export async function serve(serving: Serving): Promise<number> {
       log.traffic(severity, text, fields);
     }
     for (const listener of listeners) listener(occasions, notes);
-    for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.hash);
+    for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.legId);
   }
 
   let isOrphan = false;

@@ -11,14 +11,14 @@ export interface TrafficWatch {
   /** Takes what pinholes had passed when they were closed: more than the last update saw, or all of it. */
   closed(counts: LastCounts): void;
   /** From now on a call has the pinhole, maybe with others: what it passed before was not for this one. */
-  shared(id: string, call: string): void;
+  shared(id: string, legId: string): void;
   /** A call has it no more. */
-  left(id: string, call: string): void;
+  left(id: string, legId: string): void;
   /**
    * The last count of a pinhole; also of one that was closed since the last update but one. With a call, what was
    * counted since the call has had it.
    */
-  last(id: string, call?: string): TwoWayTraffic | undefined;
+  last(id: string, legId?: string): TwoWayTraffic | undefined;
   /** All that was counted since the start. */
   readonly total: Traffic;
 }
@@ -79,7 +79,7 @@ export function createTrafficWatch(): TrafficWatch {
       shares.delete(id);
     }
     for (const [id, calls] of shares) {
-      for (const [call, { left }] of calls) if (left !== null && left < updates - 1) calls.delete(call);
+      for (const [legId, { left }] of calls) if (left !== null && left < updates - 1) calls.delete(legId);
       if (calls.size === 0) shares.delete(id);
     }
   }
@@ -96,26 +96,26 @@ export function createTrafficWatch(): TrafficWatch {
     closed(counts) {
       for (const [id, count] of counts) take(id, count, null, true);
     },
-    shared(id, call) {
+    shared(id, legId) {
       const own = holders.get(id) ?? new Set<string>();
       const isFirst = own.size === 0;
-      holders.set(id, own.add(call));
+      holders.set(id, own.add(legId));
       const so = known.get(id);
       // What was counted before the first was heard of is its own: the filter had the rule before we had the news.
       if (isFirst || so === undefined || so.closed || so.count.packets === 0) return;
       const calls = shares.get(id) ?? new Map<string, Share>();
-      shares.set(id, calls.set(call, { before: so.count, left: null }));
+      shares.set(id, calls.set(legId, { before: so.count, left: null }));
     },
-    left(id, call) {
+    left(id, legId) {
       const own = holders.get(id);
-      own?.delete(call);
+      own?.delete(legId);
       if (own?.size === 0) holders.delete(id);
-      const share = shares.get(id)?.get(call);
+      const share = shares.get(id)?.get(legId);
       if (share !== undefined) share.left = updates;
     },
-    last(id, call) {
+    last(id, legId) {
       const count = known.get(id)?.count;
-      const share = call === undefined ? undefined : shares.get(id)?.get(call);
+      const share = legId === undefined ? undefined : shares.get(id)?.get(legId);
       if (count === undefined || share === undefined) return count;
       const { packets: past, bytes: pastBytes, sent: pastSent } = share.before;
       return {

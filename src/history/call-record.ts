@@ -11,12 +11,12 @@ export function callRecord(
   dateOf: (at: number) => string,
   withCallId: boolean,
 ): Record<string, unknown> {
-  const { hash, callId, parties, from, to, startedAt, answeredAt, endedAt, endReason, endStatus } = report;
+  const { legId, callId, parties, from, to, startedAt, answeredAt, endedAt, endReason, endStatus } = report;
   const end = endedAt ?? startedAt;
   const reasons = report.refusals.map(({ reason }) => reason);
   return {
     type: 'call',
-    call: hash,
+    call: legId,
     ...(withCallId && { callId }),
     from,
     to,

@@ -15,7 +15,7 @@ export interface FramePlace {
 /** A call with its ladder and every decision. Times are in ms: of the epoch in a replay, of the daemon's clock in a daemon. */
 export interface CallReport {
   /** Names the leg among others with the same Call-ID. */
-  readonly hash: string;
+  readonly legId: string;
   readonly callId: string;
   readonly fromTag: string;
   readonly toTags: readonly string[];

@@ -18,7 +18,7 @@ export interface HistoryOptions {
   /** Calls under way that there can be; more than these were lost sight of. */
   readonly callsUnderWay: () => number;
   /** What a pinhole has passed for a call. */
-  readonly trafficOf: (pinholeId: string, call: string) => Passed | undefined;
+  readonly trafficOf: (pinholeId: string, legId: string) => Passed | undefined;
 }
 
 /** A call with its ladder and every decision, in the shape that replay gives it. Times are in ms of the daemon's clock. */
@@ -35,16 +35,16 @@ export interface History {
   take(occasions: readonly Occasion[]): void;
   /** A call that was there before anything was told of it. */
   adopt(call: { readonly leg: Leg; readonly pinholes: readonly Held[] }): void;
-  /** By the leg's hash. */
-  get(hash: string): RememberedCall | null;
-  /** Hashes of the legs with this Call-ID, or whose hash begins so; oldest first. */
+  /** By the leg's id. */
+  get(legId: string): RememberedCall | null;
+  /** Ids of the legs with this Call-ID, or whose id begins so; oldest first. */
   find(name: string): string[];
   /** Those that started last first. */
   underWay(): Iterable<RememberedCall>;
   /** Those that ended last first. */
   ended(): Iterable<RememberedCall>;
   /** What the pinholes had passed that this call does not hold any more. */
-  passedBefore(hash: string): Passed;
+  passedBefore(legId: string): Passed;
   readonly size: number;
 }
 
@@ -52,7 +52,7 @@ const MAX_MESSAGES = 200;
 const MAX_PINHOLES = 256;
 /** Lines of all ladders together. */
 const MAX_LINES = 200_000;
-/** Fewer digits of a hash name no call. */
+/** Fewer digits of an id name no call. */
 const LEAST_DIGITS = 4;
 
 interface Remembered {
@@ -105,66 +105,66 @@ export function createHistory(options: HistoryOptions): History {
 
   function takePinhole(happening: PinholeHappening, place: FramePlace | null): void {
     const { what, call, pinhole } = happening;
-    const isFull = what === 'opened' && pinholes.of(call.hash).length >= MAX_PINHOLES;
-    const entry = entries.get(call.hash);
+    const isFull = what === 'opened' && pinholes.of(call.legId).length >= MAX_PINHOLES;
+    const entry = entries.get(call.legId);
     if (isFull && entry !== undefined) entry.pinholesOmitted++;
     else pinholes.take(happening, place, last);
-    if (what === 'closed') keepCount(call.hash, pinhole.id);
+    if (what === 'closed') keepCount(call.legId, pinhole.id);
   }
 
   function note({ what, leg }: Pick<CallHappening, 'what' | 'leg'>): void {
-    const { hash } = leg;
+    const { legId } = leg;
     calls.update(leg);
     // Only a call that was taken up is told of without its beginning.
-    if (!entries.has(hash))
-      entries.set(hash, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING_PASSED });
-    underWay.delete(hash);
+    if (!entries.has(legId))
+      entries.set(legId, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING_PASSED });
+    underWay.delete(legId);
     if (leg.state !== 'ended') {
-      underWay.add(hash);
-      ended.delete(hash);
-    } else if (!ended.has(hash)) {
-      ended.add(hash);
+      underWay.add(legId);
+      ended.delete(legId);
+    } else if (!ended.has(legId)) {
+      ended.add(legId);
     }
   }
 
   /** The filter's counter is gone soon after the pinhole. */
-  function keepCount(hash: string, id: string): void {
-    const passed = options.trafficOf(id, hash) ?? NOTHING_PASSED;
-    const record = pinholes.of(hash).findLast((one) => one.id === id);
+  function keepCount(legId: string, id: string): void {
+    const passed = options.trafficOf(id, legId) ?? NOTHING_PASSED;
+    const record = pinholes.of(legId).findLast((one) => one.id === id);
     if (record !== undefined) {
       record.packets = passed.packets;
       record.sent = passed.sent;
     }
-    const entry = entries.get(hash);
+    const entry = entries.get(legId);
     if (entry === undefined) return;
     entry.passed = together(entry.passed, passed);
   }
 
   function bound(): void {
     const most = options.endedCalls();
-    for (const hash of ended) {
+    for (const legId of ended) {
       if (ended.size <= most && lines < MAX_LINES) break;
-      forget(hash);
+      forget(legId);
     }
-    for (const hash of underWay) {
+    for (const legId of underWay) {
       if (underWay.size <= options.callsUnderWay()) break;
-      forget(hash);
+      forget(legId);
     }
   }
 
-  function forget(hash: string): void {
-    const record = calls.byHash(hash);
+  function forget(legId: string): void {
+    const record = calls.byLegId(legId);
     lines -= record?.messages.length ?? 0;
-    calls.forget(hash);
-    pinholes.forget(hash);
-    entries.delete(hash);
-    ended.delete(hash);
-    underWay.delete(hash);
+    calls.forget(legId);
+    pinholes.forget(legId);
+    entries.delete(legId);
+    ended.delete(legId);
+    underWay.delete(legId);
   }
 
   function adopt({ leg, pinholes: held }: Parameters<History['adopt']>[0]): void {
-    if (!entries.has(leg.hash)) note({ what: 'changed', leg });
-    const known = new Set(pinholes.of(leg.hash).map(({ id }) => id));
+    if (!entries.has(leg.legId)) note({ what: 'changed', leg });
+    const known = new Set(pinholes.of(leg.legId).map(({ id }) => id));
     for (const { pinhole, slot, openedAt, agreed, until, reason } of held) {
       if (known.has(pinhole.id)) continue;
       const more = { pinhole, slot, openedAt, agreed, until, reason, at: openedAt };
@@ -172,42 +172,42 @@ export function createHistory(options: HistoryOptions): History {
     }
   }
 
-  function get(hash: string): RememberedCall | null {
-    const record = calls.byHash(hash);
-    const entry = entries.get(hash);
+  function get(legId: string): RememberedCall | null {
+    const record = calls.byLegId(legId);
+    const entry = entries.get(legId);
     if (record === null || entry === undefined) return null;
     const { adopted, pinholesOmitted } = entry;
     return { adopted, pinholesOmitted, report: reportOf(record) };
   }
 
   function reportOf(record: CallTrace): CallReport {
-    return { ...record, pinholes: pinholes.of(record.hash).map((one) => counted(one, record.hash)) };
+    return { ...record, pinholes: pinholes.of(record.legId).map((one) => counted(one, record.legId)) };
   }
 
-  function counted(record: PinholeTrace, hash: string): PinholeTrace {
-    const passed = record.closedAt === null ? options.trafficOf(record.id, hash) : undefined;
+  function counted(record: PinholeTrace, legId: string): PinholeTrace {
+    const passed = record.closedAt === null ? options.trafficOf(record.id, legId) : undefined;
     return passed === undefined ? record : { ...record, packets: passed.packets, sent: passed.sent };
   }
 
   function find(name: string): string[] {
     const isPrefix = name.length >= LEAST_DIGITS && /^[0-9a-f]{1,16}$/.test(name);
     const found: string[] = [];
-    for (const { hash, callId } of calls.all()) {
-      if (callId === name || (isPrefix && hash.startsWith(name))) found.push(hash);
+    for (const { legId, callId } of calls.all()) {
+      if (callId === name || (isPrefix && legId.startsWith(name))) found.push(legId);
     }
     return found;
   }
 
-  function* remembered(hashes: readonly string[]): Iterable<RememberedCall> {
-    for (const hash of hashes) {
-      const call = get(hash);
+  function* remembered(legIds: readonly string[]): Iterable<RememberedCall> {
+    for (const legId of legIds) {
+      const call = get(legId);
       if (call !== null) yield call;
     }
   }
 
   function callsUnderWay(): string[] {
-    const hashes = calls.all().map(({ hash }) => hash);
-    return hashes.filter((hash) => underWay.has(hash)).reverse();
+    const legIds = calls.all().map(({ legId }) => legId);
+    return legIds.filter((legId) => underWay.has(legId)).reverse();
   }
 
   return {
@@ -217,7 +217,7 @@ export function createHistory(options: HistoryOptions): History {
     find,
     underWay: () => remembered(callsUnderWay()),
     ended: () => remembered([...ended].reverse()),
-    passedBefore: (hash) => entries.get(hash)?.passed ?? NOTHING_PASSED,
+    passedBefore: (legId) => entries.get(legId)?.passed ?? NOTHING_PASSED,
     get size() {
       return entries.size;
     },

@@ -6,8 +6,8 @@ import type { FramePlace, PinholeReport } from './call-report.ts';
 /** A pinhole of one call, from its opening on. */
 export interface PinholeTrace extends PinholeReport {
   readonly id: string;
-  /** Hash of the call leg that holds it. */
-  readonly call: string;
+  /** Id of the leg that holds it. */
+  readonly legId: string;
   /** Which stream of which side it is for, as in Wanted. */
   readonly slot: string;
   /** The other party has answered for it. */
@@ -30,15 +30,15 @@ export interface PinholeTraces {
   closedAt(address: Address, port: number): PinholeTrace | null;
   /** The pinhole with this id as the call holds it, or held it, that opened it last. */
   byId(id: string): PinholeTrace | null;
-  of(call: string): readonly PinholeTrace[];
+  of(legId: string): readonly PinholeTrace[];
   /** The capture is over: what already has its last moment is closed then; the rest stays open. */
   settle(): void;
-  forget(call: string): void;
+  forget(legId: string): void;
 }
 
 /** Who held which pinhole from when to when, and why it ended. */
 export function createPinholeTraces(): PinholeTraces {
-  const byCall = new Map<string, PinholeTrace[]>();
+  const byLeg = new Map<string, PinholeTrace[]>();
   /** By call and pinhole id. */
   const open = new Map<string, PinholeTrace>();
   const openByPort = new Map<string, Set<PinholeTrace>>();
@@ -46,7 +46,7 @@ export function createPinholeTraces(): PinholeTraces {
   const latest = new Map<string, PinholeTrace>();
 
   function take(event: PinholeHappening, place: FramePlace | null, last: FramePlace): void {
-    const key = `${event.call.hash} ${event.pinhole.id}`;
+    const key = `${event.call.legId} ${event.pinhole.id}`;
     if (event.what === 'opened') {
       opened(key, traceOf(event, place ?? last));
       return;
@@ -75,8 +75,8 @@ export function createPinholeTraces(): PinholeTraces {
   function opened(key: string, record: PinholeTrace): void {
     open.set(key, record);
     latest.set(record.id, record);
-    const own = byCall.get(record.call);
-    if (own === undefined) byCall.set(record.call, [record]);
+    const own = byLeg.get(record.legId);
+    if (own === undefined) byLeg.set(record.legId, [record]);
     else own.push(record);
     eachPort(record, (portKey) => {
       const set = openByPort.get(portKey);
@@ -93,9 +93,9 @@ export function createPinholeTraces(): PinholeTraces {
     }
   }
 
-  function forget(call: string): void {
-    for (const record of byCall.get(call) ?? []) {
-      open.delete(`${call} ${record.id}`);
+  function forget(legId: string): void {
+    for (const record of byLeg.get(legId) ?? []) {
+      open.delete(`${legId} ${record.id}`);
       if (latest.get(record.id) === record) latest.delete(record.id);
       eachPort(record, (portKey) => {
         if (closedByPort.get(portKey) === record) closedByPort.delete(portKey);
@@ -104,7 +104,7 @@ export function createPinholeTraces(): PinholeTraces {
         if (set?.size === 0) openByPort.delete(portKey);
       });
     }
-    byCall.delete(call);
+    byLeg.delete(legId);
   }
 
   return {
@@ -112,7 +112,7 @@ export function createPinholeTraces(): PinholeTraces {
     openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? [],
     closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
     byId: (id) => latest.get(id) ?? null,
-    of: (call) => byCall.get(call) ?? [],
+    of: (legId) => byLeg.get(legId) ?? [],
     settle,
     forget,
   };
@@ -122,7 +122,7 @@ function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
   const { id, protocol, sources, sourcePort, address, ports, kind, media } = event.pinhole;
   return {
     ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
-    ...{ call: event.call.hash, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
+    ...{ legId: event.call.legId, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
     ...{ closed: null, closedAt: null, closeReason: null, packets: 0, sent: null, leaving: leavingOf(event) },
   };
 }

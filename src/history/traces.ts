@@ -45,9 +45,9 @@ export interface CallTraces {
   refused(event: RefusedHappening, place: FramePlace): void;
   /** Audio is missed, or there again. */
   audio(event: AudioHappening): void;
-  byHash(hash: string): CallTrace | null;
+  byLegId(legId: string): CallTrace | null;
   all(): readonly CallTrace[];
-  forget(hash: string): void;
+  forget(legId: string): void;
 }
 
 const MAX_MESSAGES = 1000;
@@ -62,7 +62,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   const byCallId = new Map<string, CallTrace[]>();
 
   function update(leg: Leg): void {
-    const record = records.get(leg.hash) ?? begin(leg);
+    const record = records.get(leg.legId) ?? begin(leg);
     record.state = leg.state;
     record.answeredAt = leg.answeredAt;
     record.endedAt = leg.endedAt;
@@ -71,13 +71,13 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     for (const toTag of leg.toTags) noteTag(record, toTag);
   }
 
-  function begin({ hash, callId, fromTag, parties, from, to, state, startedAt }: Leg): CallTrace {
+  function begin({ legId, callId, fromTag, parties, from, to, state, startedAt }: Leg): CallTrace {
     const record: CallTrace = {
-      ...{ hash, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
+      ...{ legId, callId, fromTag, toTags: [], parties, ports: null, from, to, state, startedAt },
       ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
       ...{ messages: [], messagesOmitted: 0, refusals: [], withoutAudio: [] },
     };
-    records.set(hash, record);
+    records.set(legId, record);
     const legs = byCallId.get(callId);
     if (legs === undefined) byCallId.set(callId, [record]);
     else legs.push(record);
@@ -121,9 +121,9 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   }
 
   function legsOf(event: MessageHappening): CallTrace[] {
-    return event.calls.length === 0
+    return event.legIds.length === 0
       ? legsBeside(event)
-      : event.calls.flatMap((hash) => records.get(hash) ?? []);
+      : event.legIds.flatMap((legId) => records.get(legId) ?? []);
   }
 
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
@@ -139,11 +139,11 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   }
 
   function refused({ call, refusal, at }: RefusedHappening, place: FramePlace): void {
-    if (call !== null) records.get(call.hash)?.refusals.push({ place, at, ...refusal, why: '' });
+    if (call !== null) records.get(call.legId)?.refusals.push({ place, at, ...refusal, why: '' });
   }
 
   function audio({ call, missing, since, causes, at }: AudioHappening): void {
-    const spells = records.get(call.hash)?.withoutAudio;
+    const spells = records.get(call.legId)?.withoutAudio;
     if (spells === undefined) return;
     const last = spells.at(-1);
     if (last !== undefined) last.until ??= at;
@@ -151,10 +151,10 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     if (spells.length > MAX_SPELLS) spells.shift();
   }
 
-  function forget(hash: string): void {
-    const record = records.get(hash);
+  function forget(legId: string): void {
+    const record = records.get(legId);
     if (record === undefined) return;
-    records.delete(hash);
+    records.delete(legId);
     const legs = byCallId.get(record.callId)!;
     if (legs.length === 1) byCallId.delete(record.callId);
     else legs.splice(legs.indexOf(record), 1);
@@ -166,7 +166,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     has: (event) => legsOf(event).length > 0,
     refused,
     audio,
-    byHash: (hash) => records.get(hash) ?? null,
+    byLegId: (legId) => records.get(legId) ?? null,
     all: () => [...records.values()],
     forget,
   };

@@ -40,7 +40,7 @@ export interface AudioWatch {
 export interface AudioWatchDeps {
   /** ms without audio after which it is missed; 0: never. */
   readonly after: () => number;
-  readonly held: (hash: string) => readonly Held[];
+  readonly held: (legId: string) => readonly Held[];
   /** The reasons for which something of the call got no pinhole. */
   readonly refused: (call: Call) => readonly RefusalReason[];
   /** Called for each call in which audio is missed that was not. */
@@ -73,7 +73,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
       forget(call);
       return;
     }
-    const [own, other] = ownersOf(held(call.hash));
+    const [own, other] = ownersOf(held(call.legId));
     const isSeen = [own || other, own || other];
     const one = known ?? begin(call);
     one.bySent = [!own, !other];
@@ -133,7 +133,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
       if (before === null) onMissing();
       missing += Number(to.length > 0) - Number(before !== null);
       const since = Math.min(...to.map((side) => one.since[side]!));
-      const causes = to.flatMap((side) => causesOf(call, side, held(call.hash), refused));
+      const causes = to.flatMap((side) => causesOf(call, side, held(call.legId), refused));
       one.missing = to.length === 0 ? null : { to, since, causes };
       introduce(work, call);
       work.events.push({

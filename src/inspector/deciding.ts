@@ -50,8 +50,8 @@ export interface Decider {
   /** Calls that miss audio now. */
   readonly missingIn: number;
   calls(): Iterable<Call>;
-  /** The call whose leg has this hash. */
-  call(hash: string): Call | null;
+  /** The call whose leg has this id. */
+  call(legId: string): Call | null;
   readonly open: Pick<Opener, 'held' | 'pinholes' | 'size'>;
   /** How many calls have not ended. */
   readonly underWay: number;
@@ -97,7 +97,7 @@ export function createDecider(
       stats.callsWithoutAudio++;
     },
   });
-  const byHash = new Map<string, Call>();
+  const byLegId = new Map<string, Call>();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
   const sdpCaps = derived(settings, ({ caps: { streams, candidates } }) => ({ streams, candidates }));
@@ -111,23 +111,23 @@ export function createDecider(
       now: work.now,
     };
     const outcomes = tracker.handle(read, arrival, bodies);
-    const calls: string[] = [];
+    const legIds: string[] = [];
     for (const { call, bystander } of outcomes) {
       if (call === null || bystander) continue;
-      calls.push(call.hash);
-      if (read.method === 'INVITE' && !byHash.has(call.hash)) begin(work, call);
+      legIds.push(call.legId);
+      if (read.method === 'INVITE' && !byLegId.has(call.legId)) begin(work, call);
       else introduce(work, call);
     }
-    const isTold = read.sdp.kind !== 'none' && (calls.length > 0 || tracker.knows(read.callId));
+    const isTold = read.sdp.kind !== 'none' && (legIds.length > 0 || tracker.knows(read.callId));
     const description = isTold ? describeReading(bodies.session()) : null;
-    work.events.push(happeningOf(read, transport, packet, description, calls, work.now));
+    work.events.push(happeningOf(read, transport, packet, description, legIds, work.now));
     onMessage?.(read, bodies.session());
     for (const outcome of outcomes) apply(work, outcome, work.now);
     forgetSurplus(work);
   }
 
   function begin(work: Work, call: Call): void {
-    byHash.set(call.hash, call);
+    byLegId.set(call.legId, call);
     stats.callsStarted++;
     tellCall(work, 'started', call);
   }
@@ -160,7 +160,7 @@ export function createDecider(
   function forgetSurplus(work: Work): void {
     for (let call = tracker.surplus(); call !== null; call = tracker.surplus()) {
       opener.close(work, call, leaving('over-limit'));
-      byHash.delete(call.hash);
+      byLegId.delete(call.legId);
       deadlines.disarm(call);
     }
   }
@@ -177,7 +177,7 @@ export function createDecider(
     if (at >= tracker.deadline(call)) {
       const outcome = tracker.expire(call, at);
       if (outcome === null) {
-        byHash.delete(call.hash);
+        byLegId.delete(call.legId);
         return;
       }
       apply(work, outcome, at);
@@ -195,7 +195,7 @@ export function createDecider(
   function renumber(work: Work): void {
     const { isPresent } = policy();
     for (const call of underWay) {
-      const isLost = opener.held(call.hash).some(({ pinhole }) => !isPresent(pinhole));
+      const isLost = opener.held(call.legId).some(({ pinhole }) => !isPresent(pinhole));
       if (isLost || refusals.had(call, 'foreign-address')) decideAgain(work, call, RENUMBERED);
     }
   }
@@ -210,11 +210,11 @@ export function createDecider(
   function traffic(pinholeId: string, now: number, way: MediaWay): void {
     const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
     audio.tells(way !== 'untold');
-    for (const { holder, slot } of holdings) {
-      const call = byHash.get(holder);
+    for (const { legId, slot } of holdings) {
+      const call = byLegId.get(legId);
       if (call === undefined) continue;
       const owner = slot.startsWith('0') ? 0 : 1;
-      const own = opener.held(holder).find(({ pinhole }) => pinhole.id === pinholeId);
+      const own = opener.held(legId).find(({ pinhole }) => pinhole.id === pinholeId);
       if (own !== undefined) audio.seen(call, own.pinhole, towards(slot, way), now);
       if (way === 'sent') {
         tracker.sent(call, owner, now);
@@ -229,7 +229,7 @@ export function createDecider(
   function adopt(work: Work, records: readonly CallRecord[]): void {
     for (const { call, held } of records) {
       if (!tracker.adopt(call, work.now)) continue;
-      byHash.set(call.hash, call);
+      byLegId.set(call.legId, call);
       opener.adopt(work, call, held);
       audio.update(call, work.now);
       schedule(call);
@@ -252,7 +252,7 @@ export function createDecider(
       return audio.missing;
     },
     calls: tracker.calls,
-    call: (hash) => byHash.get(hash) ?? null,
+    call: (legId) => byLegId.get(legId) ?? null,
     open: opener,
     get underWay() {
       return underWay.size;
@@ -265,11 +265,11 @@ function happeningOf(
   transport: Transport,
   packet: PacketView,
   description: string | null,
-  calls: readonly string[],
+  legIds: readonly string[],
   at: number,
 ): MessageHappening {
   const message = { method, status, subject, cseq, cseqMethod, branch, callId, fromTag, toTag };
-  return { type: 'message', message, transport, packet: endsOf(packet), description, calls, at };
+  return { type: 'message', message, transport, packet: endsOf(packet), description, legIds, at };
 }
 
 export function endsOf({ source, sourcePort, destination, destinationPort }: PacketView): PacketEnds {

@@ -31,8 +31,8 @@ export interface MessageHappening {
   readonly packet: PacketEnds;
   /** Its session description in one phrase; null when it has none, or no call is known that it may be of. */
   readonly description: string | null;
-  /** Hashes of the legs that it belongs to. */
-  readonly calls: readonly string[];
+  /** Ids of the legs that it belongs to. */
+  readonly legIds: readonly string[];
   readonly at: number;
 }
 
@@ -94,7 +94,7 @@ export interface AudioHappening {
 
 /** A call leg by all that it is called. */
 export interface CallName {
-  readonly hash: string;
+  readonly legId: string;
   readonly callId: string;
   /** Signalling addresses; the first sent the first INVITE. */
   readonly parties: readonly [Address, Address];
@@ -126,7 +126,7 @@ export interface Occasion {
 /** Written out: it is done for each message, and a spread costs ten times as much. */
 export function legOf(call: Call): Leg {
   return {
-    hash: call.hash,
+    legId: call.legId,
     callId: call.callId,
     parties: call.parties,
     from: call.from,
@@ -142,8 +142,8 @@ export function legOf(call: Call): Leg {
   };
 }
 
-export function nameOf({ hash, callId, parties, from, to }: CallName): CallName {
-  return { hash, callId, parties, from, to };
+export function nameOf({ legId, callId, parties, from, to }: CallName): CallName {
+  return { legId, callId, parties, from, to };
 }
 
 function tagOf({ toTag }: { readonly toTag: string }): string {

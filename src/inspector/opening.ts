@@ -40,8 +40,8 @@ export interface Opener {
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   readonly traffic: PinholeTable['traffic'];
   readonly holdings: PinholeTable['holdings'];
-  /** Of the leg with this hash. */
-  held(hash: string): readonly Held[];
+  /** Of the leg with this id. */
+  held(legId: string): readonly Held[];
   /** Every open pinhole, once each. */
   pinholes(): Iterable<Pinhole>;
   readonly size: number;
@@ -77,7 +77,7 @@ export function createOpener(
     for (const refusal of unusable) refusals.tell(work, call, refusal, at);
     queue.leave(call);
     const entries = entriesOf(work, call, wanted, at);
-    take(work, call, table.replace(call.hash, entries, idleSlots, departure, at));
+    take(work, call, table.replace(call.legId, entries, idleSlots, departure, at));
   }
 
   /** The pinholes for what is wanted, those that policy, another host's port or the cap refuses left out. */
@@ -92,7 +92,7 @@ export function createOpener(
     const entries: WantedPinhole[] = [];
     const claimed = createClaims();
     for (const one of wanted) {
-      const pinhole = decide(one, call.hash);
+      const pinhole = decide(one, call.legId);
       if ('reason' in pinhole) {
         refusals.tell(work, call, pinhole, at, one);
         continue;
@@ -122,7 +122,7 @@ export function createOpener(
       if (refused !== null) refusals.tell(work, call, refused, work.now);
       return refused === null;
     });
-    table.adopt(call.hash, kept);
+    table.adopt(call.legId, kept);
   }
 
   /** Where nobody may be sent to by everybody. */
@@ -143,12 +143,12 @@ export function createOpener(
 
   return {
     update,
-    expire: (work, call, at) => take(work, call, table.expire(call.hash, at)),
+    expire: (work, call, at) => take(work, call, table.expire(call.legId, at)),
     close: (work, call, departure) =>
-      take(work, call, table.replace(call.hash, [], NO_SLOTS, departure, work.now)),
+      take(work, call, table.replace(call.legId, [], NO_SLOTS, departure, work.now)),
     leaveQueue: queue.leave,
     adopt,
-    deadline: (call) => table.deadline(call.hash),
+    deadline: (call) => table.deadline(call.legId),
     traffic: table.traffic,
     holdings: table.holdings,
     held: table.held,

@@ -29,7 +29,7 @@ export const RECORD_VERSION = 1;
 export interface Scribe {
   /**
    * Eight hexadecimal digits that tell firewalls apart which share their calls: legs are counted on each alone, so that a
-   * call's whole name is this and its hash.
+   * call's whole name is this and its id.
    */
   readonly machine: string;
   /** Changes with every boot; null where the system has no such thing. */

@@ -9,7 +9,7 @@ export interface Pinhole extends Opening {
   readonly kind: MediaKind | null;
   /** Media type of the m= line: audio, video... Empty as `kind` is null. */
   readonly media: string;
-  /** `pinholed:<call hash>:<stream>`, at most 63 bytes of [0-9a-z:.]; states are killed by it. */
+  /** `pinholed:<leg id>:<stream>`, at most 63 bytes of [0-9a-z:.]; states are killed by it. */
   readonly label: string;
 }
 

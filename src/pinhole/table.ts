@@ -27,7 +27,7 @@ export interface Held {
 
 type IdleSlots = ReadonlyMap<string, 'stream-disabled' | 'bundled'>;
 
-/** What happened to a pinhole of one holder. Plain data; times in ms. */
+/** What happened to a pinhole of one leg. Plain data; times in ms. */
 export interface HolderEvent {
   /** `changed`: it is agreed now, is going to close, or is wanted again. */
   readonly what: 'opened' | 'changed' | 'closed';
@@ -52,34 +52,34 @@ export interface TableResult {
 
 /** Who holds a pinhole, and its slot as in `Wanted`. */
 export interface Holding {
-  readonly holder: string;
+  readonly legId: string;
   readonly slot: string;
 }
 
 export interface PinholeTable {
   /**
-   * What `holder` wants from now on; what it held and no longer wants leaves as `departure` says. `idleSlots` are
+   * What the leg wants from now on; what it held and no longer wants leaves as `departure` says. `idleSlots` are
    * streams that have no transport of their own any more: disabled ones close at once.
    */
   replace(
-    holder: string,
+    legId: string,
     entries: readonly WantedPinhole[],
     idleSlots: IdleSlots,
     departure: Departure,
     now: number,
   ): TableResult;
   /** Closes what is due. */
-  expire(holder: string, now: number): TableResult;
-  /** Takes up what a holder had, from a journal. */
-  adopt(holder: string, held: readonly Held[]): void;
+  expire(legId: string, now: number): TableResult;
+  /** Takes up what a leg had, from a journal. */
+  adopt(legId: string, held: readonly Held[]): void;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   traffic(id: string, now: number): readonly Holding[];
   /** Who holds this pinhole. */
   holdings(id: string): readonly Holding[];
-  deadline(holder: string): number;
+  deadline(legId: string): number;
   /** The port of an external address that the opening would need and another host has; null where it has all. */
   taken(opening: Opening): Taken | null;
-  held(holder: string): readonly Held[];
+  held(legId: string): readonly Held[];
   /** Every open pinhole, once each. */
   open(): Iterable<Pinhole>;
   readonly size: number;
@@ -90,7 +90,7 @@ const NOTHING: TableResult = { change: null, events: [], freed: [] };
 export interface TableSettings {
   /** How long, in ms, an ICE candidate may stay without traffic once it is agreed. */
   readonly unusedAfter: number;
-  /** Pinholes of one holder, those that are leaving included. */
+  /** Pinholes of one leg, those that are leaving included. */
   readonly most: number;
 }
 
@@ -106,15 +106,15 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   const retired = new Map<string, Set<string>>();
 
   function replace(
-    holder: string,
+    legId: string,
     entries: readonly WantedPinhole[],
     idleSlots: IdleSlots,
     departure: Departure,
     now: number,
   ): TableResult {
-    const before = holders.get(holder) ?? [];
-    const work = createWork(holder, [...before], now);
-    const gone = retired.get(holder);
+    const before = holders.get(legId) ?? [];
+    const work = createWork(legId, [...before], now);
+    const gone = retired.get(legId);
     // What leaves already leaves as it was to, but never later than a call that is over.
     const isOver = entries.length === 0 && !WITHIN_CALL.has(departure.reason);
     if (gone !== undefined) for (const id of gone) if (!isWanted(entries, id)) gone.delete(id);
@@ -143,7 +143,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
         work.close(one, reason);
       }
     }
-    if (entries.length === 0) retired.delete(holder);
+    if (entries.length === 0) retired.delete(legId);
     shed(work);
     return work.result();
   }
@@ -160,13 +160,13 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     for (const one of leaving.slice(0, surplus)) close(one, one.reason!);
   }
 
-  function expire(holder: string, now: number): TableResult {
-    const before = holders.get(holder);
+  function expire(legId: string, now: number): TableResult {
+    const before = holders.get(legId);
     if (before === undefined) return NOTHING;
-    const work = createWork(holder, [...before], now);
+    const work = createWork(legId, [...before], now);
     for (const one of before) {
       if (now < one.until) continue;
-      if (one.reason === 'unused-candidate') retire(holder, one.pinhole.id);
+      if (one.reason === 'unused-candidate') retire(legId, one.pinhole.id);
       work.close(one, one.reason ?? 'moved', one.until);
     }
     return work.result();
@@ -179,14 +179,14 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     one.reason = onTrial ? 'unused-candidate' : null;
   }
 
-  function retire(holder: string, id: string): void {
-    const gone = retired.get(holder);
-    if (gone === undefined) retired.set(holder, new Set([id]));
+  function retire(legId: string, id: string): void {
+    const gone = retired.get(legId);
+    if (gone === undefined) retired.set(legId, new Set([id]));
     else gone.add(id);
   }
 
-  /** Collects the events of one holder and what they mean for the firewall. */
-  function createWork(holder: string, held: Held[], now: number) {
+  /** Collects the events of one leg and what they mean for the firewall. */
+  function createWork(legId: string, held: Held[], now: number) {
     const opened: Pinhole[] = [];
     const closed: Pinhole[] = [];
     const freed: string[] = [];
@@ -195,11 +195,11 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     function open({ pinhole, wanted }: WantedPinhole): void {
       const known = rules.get(pinhole.id);
       if (known === undefined) {
-        rules.set(pinhole.id, { pinhole, holders: [holder] });
+        rules.set(pinhole.id, { pinhole, holders: [legId] });
         claims.add(pinhole);
         opened.push(pinhole);
       } else {
-        known.holders.push(holder);
+        known.holders.push(legId);
       }
       const one: Held = {
         pinhole: known?.pinhole ?? pinhole,
@@ -224,7 +224,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       held.splice(held.indexOf(one), 1);
       events.push(eventOf('closed', one, at, reason, at));
       const rule = rules.get(one.pinhole.id)!;
-      rule.holders.splice(rule.holders.indexOf(holder), 1);
+      rule.holders.splice(rule.holders.indexOf(legId), 1);
       if (rule.holders.length > 0) return;
       rules.delete(one.pinhole.id);
       freed.push(...claims.remove(rule.pinhole));
@@ -232,8 +232,8 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     }
 
     function result(): TableResult {
-      if (held.length > 0) holders.set(holder, held);
-      else holders.delete(holder);
+      if (held.length > 0) holders.set(legId, held);
+      else holders.delete(legId);
       if (events.length === 0) return NOTHING;
       const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
       return { change, events, freed };
@@ -246,10 +246,10 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     const rule = rules.get(id);
     if (rule === undefined) return [];
     const holdings: Holding[] = [];
-    for (const holder of rule.holders) {
-      const held = holders.get(holder)!;
+    for (const legId of rule.holders) {
+      const held = holders.get(legId)!;
       const one = find(held, id)!;
-      holdings.push({ holder, slot: one.slot });
+      holdings.push({ legId, slot: one.slot });
       const first = one.trafficAt === null;
       one.trafficAt = now;
       if (one.reason === 'unused-candidate') {
@@ -265,29 +265,29 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function holdings(id: string): readonly Holding[] {
-    return (rules.get(id)?.holders ?? []).map((holder) => ({
-      holder,
-      slot: find(holders.get(holder)!, id)!.slot,
+    return (rules.get(id)?.holders ?? []).map((legId) => ({
+      legId,
+      slot: find(holders.get(legId)!, id)!.slot,
     }));
   }
 
-  function adopt(holder: string, held: readonly Held[]): void {
+  function adopt(legId: string, held: readonly Held[]): void {
     if (held.length === 0) return;
-    holders.set(holder, [...held]);
+    holders.set(legId, [...held]);
     for (const { pinhole } of held) {
       const rule = rules.get(pinhole.id);
       if (rule === undefined) {
-        rules.set(pinhole.id, { pinhole, holders: [holder] });
+        rules.set(pinhole.id, { pinhole, holders: [legId] });
         claims.add(pinhole);
       } else {
-        rule.holders.push(holder);
+        rule.holders.push(legId);
       }
     }
   }
 
-  function deadline(holder: string): number {
+  function deadline(legId: string): number {
     let at = Number.POSITIVE_INFINITY;
-    for (const one of holders.get(holder) ?? []) at = Math.min(at, one.until);
+    for (const one of holders.get(legId) ?? []) at = Math.min(at, one.until);
     return at;
   }
 
@@ -303,7 +303,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     holdings,
     deadline,
     taken: claims.taken,
-    held: (holder) => [...(holders.get(holder) ?? [])],
+    held: (legId) => [...(holders.get(legId) ?? [])],
     open,
     get size() {
       return rules.size;

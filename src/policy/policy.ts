@@ -26,8 +26,8 @@ export interface PolicySettings {
 }
 
 export interface Policy {
-  /** The pinhole for a wanted transport of the call named `hash`, or why there is none. */
-  decide(wanted: Wanted, hash: string): Pinhole | Refusal;
+  /** The pinhole for a wanted transport of the call named `legId`, or why there is none. */
+  decide(wanted: Wanted, legId: string): Pinhole | Refusal;
   /**
    * What keeps a pinhole that was decided elsewhere, or by other settings, from being open; null when nothing does. `owner`:
    * the signalling address of the party that announced it; `peer`: of the other.
@@ -69,7 +69,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
   const { isAllowed, peerOf } = createPeers(settings.peers);
   const externals = createExternals(settings.nat, addresses, isMediaHost);
 
-  function decide(wanted: Wanted, hash: string): Pinhole | Refusal {
+  function decide(wanted: Wanted, legId: string): Pinhole | Refusal {
     const { owner } = wanted;
     if (!isInside(owner) && !settings.outbound) return refused('not-inside', wanted, `announced by ${owner}`);
     const announced = usableAddress(wanted);
@@ -77,7 +77,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     const opening = isInside(owner) ? wayIn(wanted, announced) : wayOut(wanted, announced);
     if ('reason' in opening) return opening;
     const { kind, media, slot } = wanted;
-    const label = `pinholed:${hash}:${slot.replace(':', '.')}`;
+    const label = `pinholed:${legId}:${slot.replace(':', '.')}`;
     return { ...opening, id: openingId(opening), kind, media, label };
   }
 

@@ -13,7 +13,7 @@ export interface WebOptions {
   /** The daemon as it is now, with the calls that are selected. */
   readonly snapshot: (selection: Selection) => LiveSnapshot | Promise<LiveSnapshot>;
   /** One call with what is known of its media; null when there is no such call, or no longer. */
-  readonly call: (hash: string) => CallPicture | null | Promise<CallPicture | null>;
+  readonly call: (legId: string) => CallPicture | null | Promise<CallPicture | null>;
   /** Told what went wrong while a request was answered; the client hears only that something did. */
   readonly failed: (error: unknown) => void;
 }
@@ -126,8 +126,8 @@ async function answerTo({ url = '' }: IncomingMessage, page: string, options: We
   const query = mark < 0 ? '' : url.slice(mark + 1);
   if (path === '/live.json') return json(await options.snapshot(readSelection(query)));
   if (path === '/call.json') {
-    const hash = new URLSearchParams(query).get('hash') ?? '';
-    const call = /^[0-9a-f]{1,32}$/.test(hash) ? await options.call(hash) : null;
+    const legId = new URLSearchParams(query).get('hash') ?? '';
+    const call = /^[0-9a-f]{1,32}$/.test(legId) ? await options.call(legId) : null;
     return call === null ? plain(404, 'No such call, or no longer.') : json(call);
   }
   return plain(404, 'Nothing here.');

@@ -51,7 +51,7 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
           isFailing = false;
           return snapshot;
         },
-        call: (hash) => running().call(hash),
+        call: (legId) => running().call(legId),
         failed,
       });
       return { listen, server };

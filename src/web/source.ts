@@ -32,7 +32,7 @@ export interface LiveSource {
    */
   snapshot(selection?: Selection): Promise<LiveSnapshot>;
   /** A call under way, or one that is still remembered. */
-  call(hash: string): CallPicture | null;
+  call(legId: string): CallPicture | null;
 }
 
 /** Calls that are listed: the newest under way, and those that ended last. */
@@ -187,8 +187,8 @@ export function createLiveSource(
 
   return {
     snapshot,
-    call(hash) {
-      const found = history.get(hash);
+    call(legId) {
+      const found = history.get(legId);
       return found === null ? null : livePicture(atEpoch(found.report, epoch()), Date.now());
     },
   };

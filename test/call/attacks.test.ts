@@ -403,7 +403,7 @@ describe('floods', () => {
     }
     const refused = scene.events.find((event) => event.type === 'refused');
     assert.equal(refused?.call?.callId, 'second');
-    assert.equal(scene.inspector.call(refused!.call!.hash)?.endReason, 'over-limit');
+    assert.equal(scene.inspector.call(refused!.call!.legId)?.endReason, 'over-limit');
     scene.send(outside, inside, sip('486 INVITE', { callId: 'first', to: 'x' }));
     scene.wait(1000);
     assert.deepEqual(scene.open(), []);

@@ -133,8 +133,8 @@ function compare(file: string): number {
   const history = daemonHistory(file);
   assert.equal(history.size, calls.length, 'number of legs');
   for (const call of calls) {
-    const remembered = history.get(call.hash);
-    assert.ok(remembered, `leg ${call.hash} is remembered`);
+    const remembered = history.get(call.legId);
+    assert.ok(remembered, `leg ${call.legId} is remembered`);
     const limited = { ...call, messages: call.messages.slice(0, 200) };
     limited.messagesOmitted += call.messages.length - limited.messages.length;
     assert.deepEqual(comparable(remembered.report, lastAt), comparable(limited, lastAt));
@@ -171,8 +171,8 @@ describe('explained calls', () => {
   it('come back from the wire as they went', () => {
     const file = join(own, 'reinvite-moves-port.pcap');
     const history = daemonHistory(file);
-    for (const { hash } of replayed(file).calls) {
-      const wire = JSON.parse(JSON.stringify(explainCall(history.get(hash)!, 0)));
+    for (const { legId } of replayed(file).calls) {
+      const wire = JSON.parse(JSON.stringify(explainCall(history.get(legId)!, 0)));
       const again = { adopted: false, pinholesOmitted: 0, report: readExplained(wire) };
       assert.deepEqual(JSON.parse(JSON.stringify(explainCall(again, 0))), wire);
     }
@@ -180,8 +180,8 @@ describe('explained calls', () => {
 
   it('have a ladder, pinholes and refusals in words', () => {
     const history = daemonHistory(join(own, 'attack-sdp-third-host.pcap'));
-    const [hash] = history.find(history.ended()[Symbol.iterator]().next().value!.report.callId);
-    const report = readExplained(explainCall(history.get(hash!)!, 0));
+    const [legId] = history.find(history.ended()[Symbol.iterator]().next().value!.report.callId);
+    const report = readExplained(explainCall(history.get(legId!)!, 0));
     const text = [...callText(report, terminalStyle({}, {}))].join('');
     assert.match(text, /A --> B {2}INVITE {2}audio/);
     assert.match(text, /Refused\n {4}foreign-address #\d+/);

@@ -54,7 +54,7 @@ async function everything(
   const lines = logLines(happenings, { callId: 'plain', observes: false, trafficOf: daemon.trafficOf });
   const summaries = await createCallReader(daemon).all();
   const write = createCallWriter({ ...daemon, passedBefore: history.passedBefore }, 0, 0);
-  const remembered = summaries.flatMap(({ leg }) => history.get(leg.hash) ?? []);
+  const remembered = summaries.flatMap(({ leg }) => history.get(leg.legId) ?? []);
   const status = await daemon.ask({ type: 'status' });
   return JSON.stringify([
     lines,

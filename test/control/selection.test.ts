@@ -13,13 +13,13 @@ const passed = {
   passedBefore: (call: string) => ({ packets: Number(`0x${call}`), bytes: 0, sent: null }),
 };
 
-function call(hash: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {
+function call(legId: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {
   const common = { fromTag: 'f', endReason: null, endStatus: null, toTags: [] };
-  const people = { callId: `${hash}@pbx`, from: '<sip:al@a.example>', to: '<sip:bob@b.example>' };
+  const people = { callId: `${legId}@pbx`, from: '<sip:al@a.example>', to: '<sip:bob@b.example>' };
   const times = { startedAt: 0, answeredAt: 1000, endedAt: null };
   return {
     leg: {
-      hash,
+      legId,
       parties: ['192.0.2.1', '10.0.0.5'],
       state: 'confirmed',
       ...common,
@@ -42,7 +42,7 @@ const calls = [
 
 function chosen(fields: Record<string, unknown>): string[] {
   const selection = selectionOf({ request: 'calls', ...fields } as Request, ALL);
-  return select(calls, selection, passed, 10_000).map(({ leg }) => leg.hash);
+  return select(calls, selection, passed, 10_000).map(({ leg }) => leg.legId);
 }
 
 describe('a selection of calls', () => {

@@ -120,7 +120,7 @@ describe('what the daemon answers', () => {
     const run = startInProcess();
     establish(run, 'one');
     run.wait(10_000);
-    const [held] = run.inspector.held([...run.inspector.calls()][0]!.hash);
+    const [held] = run.inspector.held([...run.inspector.calls()][0]!.legId);
     run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
     const [call] = await calls(run);
     assert.equal(call!.state, 'confirmed');
@@ -143,7 +143,7 @@ describe('what the daemon answers', () => {
       createHandlers(run.daemon, keepHistory(run.daemon).passedBefore, createAlarmBoard()),
     );
     establish(run, 'one');
-    const [held] = run.inspector.held([...run.inspector.calls()][0]!.hash);
+    const [held] = run.inspector.held([...run.inspector.calls()][0]!.legId);
     run.media.set(held!.pinhole.id, { packets: 500, bytes: 86_000 });
     hangUp(run, 'one');
     const client = await connectControl(server.path);

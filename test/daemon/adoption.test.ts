@@ -93,7 +93,7 @@ function play(steps: readonly Step[], cut: number | null): string[][] {
 
 function restarted(before: Inspector, now: number): Inspector {
   const scribe: Scribe = { machine: '0a0b0c0d', boot: null, now: () => now, wall: () => 1.7e12 };
-  const journal = [...before.calls()].map((call) => writeCall(before.dump(call.hash)!, scribe));
+  const journal = [...before.calls()].map((call) => writeCall(before.dump(call.legId)!, scribe));
   const next = createInspector(() => settings);
   for (const bytes of journal) {
     const read = readRecord(bytes, scribe);

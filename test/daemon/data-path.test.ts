@@ -5,7 +5,7 @@ import type { Settings } from '../../src/config/load.ts';
 import type { AtHand, Inheritance } from '../../src/daemon/data-path/at-hand.ts';
 import { BEAT, createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import { QUIET, SOON } from '../../src/daemon/data-path/outbox.ts';
-import type { Batch, Report } from '../../src/daemon/messages.ts';
+import type { Batch, DataPathReport } from '../../src/daemon/messages.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
 import { type Happening, legOf } from '../../src/inspector/happening.ts';
 import { InterceptError } from '../../src/intercept/interceptor.ts';
@@ -66,11 +66,11 @@ function setUp(changes: Partial<Settings> = {}, more: More = {}) {
   return { log, clock, source, filter, inspector, post, beats, path, settings: () => settings };
 }
 
-function batches(reports: readonly Report[]): Batch[] {
+function batches(reports: readonly DataPathReport[]): Batch[] {
   return reports.filter((report) => report.type === 'batch');
 }
 
-function notes(reports: readonly Report[]): string[] {
+function notes(reports: readonly DataPathReport[]): string[] {
   return batches(reports).flatMap((batch) => batch.notes.map(({ text }) => text));
 }
 
@@ -84,10 +84,10 @@ const REFUSED: Happening = {
 
 /** A message event as far as the loop looks at it. */
 function messageOf(call: Call): Happening {
-  return { type: 'message', calls: [call.hash] } as unknown as Happening;
+  return { type: 'message', legIds: [call.legId] } as unknown as Happening;
 }
 
-function happenings(reports: readonly Report[]): Happening[] {
+function happenings(reports: readonly DataPathReport[]): Happening[] {
   return batches(reports).flatMap(({ occasions }) => occasions.flatMap((one) => one.happenings));
 }
 
@@ -371,7 +371,7 @@ describe('data path: a filter that refuses', () => {
     const { path, source, inspector, filter, log } = setUp({ onFirewallError: 'drop' });
     const call = callOf('a');
     const other = callOf('b');
-    const invite = { ...pinhole(4000), label: `pinholed:${call.hash}:0` };
+    const invite = { ...pinhole(4000), label: `pinholed:${call.legId}:0` };
     const again = { events: [messageOf(call)] };
     inspector.on('invite', () => ({ change: { open: [invite], close: [] }, ...again }));
     inspector.on('retransmission', () => again);
@@ -539,11 +539,11 @@ describe('data path: what must not happen', () => {
     backlog = 0;
     path.flush();
     const written = batches(post.reports.slice(before)).flatMap(({ records }) =>
-      records.map(({ hash }) => hash),
+      records.map(({ key }) => key),
     );
     assert.deepEqual(
       written.sort(),
-      [known, ...flood.slice(-most)].map(({ hash }) => hash).sort(),
+      [known, ...flood.slice(-most)].map(({ legId }) => legId).sort(),
       'one that the journal has as under way is never left out',
     );
   });
@@ -659,7 +659,7 @@ describe('data path: start', () => {
     return {
       call,
       held: ports.map((port) => ({
-        pinhole: { ...pinhole(port), label: `pinholed:${call.hash}:0` },
+        pinhole: { ...pinhole(port), label: `pinholed:${call.legId}:0` },
         slot: '0',
         openedAt: 0,
         candidate: false,
@@ -692,7 +692,7 @@ describe('data path: start', () => {
 
   const answered = (call: ReturnType<typeof record>) => ({
     ...pinhole(4010),
-    label: `pinholed:${call.call.hash}:1.0`,
+    label: `pinholed:${call.call.legId}:1.0`,
   });
 
   it('keeps a rule of a live call that is newer than its journal, until media is silent', () => {

@@ -1,5 +1,5 @@
 import type { Ingress } from '../../src/address/ingress.ts';
-import { type Call, callHash, newCall } from '../../src/call/call.ts';
+import { type Call, legIdOf, newCall } from '../../src/call/call.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import type { Order, Report } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
@@ -10,8 +10,8 @@ import type { HeldPacket, Interceptor } from '../../src/intercept/interceptor.ts
 import type { Change } from '../../src/pinhole/change.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
 
-/** A pinhole towards 192.0.2.10 on `port`, of call `hash`. */
-export function pinhole(port: number, hash = '00000000000000aa'): Pinhole {
+/** A pinhole towards 192.0.2.10 on `port`, of call `legId`. */
+export function pinhole(port: number, legId = '00000000000000aa'): Pinhole {
   return {
     id: `udp 198.51.100.1 192.0.2.10 ${port}`,
     direction: 'in',
@@ -23,7 +23,7 @@ export function pinhole(port: number, hash = '00000000000000aa'): Pinhole {
     translation: null,
     kind: 'rtp+rtcp',
     media: 'audio',
-    label: `pinholed:${hash}:0`,
+    label: `pinholed:${legId}:0`,
   };
 }
 
@@ -105,7 +105,7 @@ export function callOf(callId: string): Call {
     destination: { address: '192.0.2.10', port: 5060 },
     now: 0,
   };
-  return newCall(callHash(callId, 0), request, arrival, [], Number.POSITIVE_INFINITY);
+  return newCall(legIdOf(callId, 0), request, arrival, [], Number.POSITIVE_INFINITY);
 }
 
 /** What an inspector double does about one packet or deadline. */
@@ -147,9 +147,9 @@ export function createInspectorDouble() {
     withoutAudio: 0,
     end: () => inspection({}),
     renumber: () => inspection({}),
-    dump: (hash) => {
-      const call = adopted.find((one) => one.call.hash === hash)?.call;
-      return { call: call ?? { ...callOf('forgotten'), hash }, held: [] };
+    dump: (legId) => {
+      const call = adopted.find((one) => one.call.legId === legId)?.call;
+      return { call: call ?? { ...callOf('forgotten'), legId }, held: [] };
     },
     adopt: (records) => {
       adopted.push(...records);
@@ -166,16 +166,16 @@ export function createInspectorDouble() {
       double.reloads++;
     },
     calls: () => adopted.map(({ call }) => call),
-    call: (hash) => adopted.find(({ call }) => call.hash === hash)?.call ?? null,
-    held: (hash) => [...heldBy(hash)],
+    call: (legId) => adopted.find(({ call }) => call.legId === legId)?.call ?? null,
+    held: (legId) => [...heldBy(legId)],
     pinholes: () => open.values(),
     sizes: () => ({ calls: adopted.length, pinholes: open.size }),
     stats: newStats(),
   };
 
-  function* heldBy(hash: string) {
+  function* heldBy(legId: string) {
     for (const one of open.values()) {
-      if (!one.label.includes(hash)) continue;
+      if (!one.label.includes(legId)) continue;
       yield {
         pinhole: one,
         slot: '0',

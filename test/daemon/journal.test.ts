@@ -36,9 +36,9 @@ const writer: Writer = {
   encoding: 'test/1',
   mostEnded: () => 100,
 };
-const hash = (index: number) => index.toString(16).padStart(16, '0');
+const keyOf = (index: number) => index.toString(16).padStart(16, '0');
 const entry = (index: number, text = `call ${index}`, endedAt: number | null = null) => ({
-  hash: hash(index),
+  key: keyOf(index),
   endedAt,
   bytes: Buffer.from(text),
 });

@@ -107,7 +107,7 @@ describe('log', () => {
 
 describe('lines about calls', () => {
   const call = {
-    hash: '00000000000000aa',
+    legId: '00000000000000aa',
     callId: 'secret@pbx\r\n.example',
     parties: ['192.0.2.1', '10.0.0.5'],
     from: 'sip:alice@example.com\x1b[31m',
@@ -175,7 +175,7 @@ describe('lines about calls', () => {
   });
 
   it('keep calls apart', () => {
-    const other = { ...opened(4002), call: { ...call, hash: '00000000000000bb' } } as Happening;
+    const other = { ...opened(4002), call: { ...call, legId: '00000000000000bb' } } as Happening;
     assert.equal(logLines([opened(4000), other], options).length, 2);
   });
 

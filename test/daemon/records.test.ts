@@ -16,7 +16,7 @@ function record(...ports: number[]): Uint8Array {
   const scene = createScene();
   scene.send(phone, pbx, sip('INVITE', { body: sdp(phone.address, ports) }));
   const [call] = scene.inspector.calls();
-  return callEntry(scene.inspector.dump(call!.hash)!, { ...scribe, now: () => scene.now }).bytes;
+  return callEntry(scene.inspector.dump(call!.legId)!, { ...scribe, now: () => scene.now }).bytes;
 }
 
 function pinhole(port: number): Pinhole {
@@ -60,7 +60,7 @@ describe('records of a journal', () => {
     };
     const opened = directionEntry({ direction, closed: false }, scribe);
     const closed = directionEntry({ direction, closed: true }, scribe);
-    assert.equal(opened.hash, closed.hash);
+    assert.equal(opened.key, closed.key);
     assert.deepEqual([opened.endedAt, closed.endedAt], [null, scribe.now()]);
     const read = (bytes: Uint8Array, doubtful: boolean) =>
       readRecords([{ bytes, doubtful }], () => [], scribe).directions;

@@ -27,7 +27,7 @@ function handedOver(inspector: Inspector, now: number, then: number): CallRecord
   const writer = { machine: '0000000a', boot: 'one', now: () => now, wall };
   const reader = { machine: '0000000b', boot: 'other', now: () => then, wall };
   return [...inspector.calls()].map((call) => {
-    const read = readRecord(writeCall(inspector.dump(call.hash)!, writer), reader);
+    const read = readRecord(writeCall(inspector.dump(call.legId)!, writer), reader);
     assert.equal(read.what, 'call', 'why' in read ? read.why : '');
     return (read as Extract<typeof read, { what: 'call' }>).record;
   });

@@ -40,7 +40,7 @@ function answered(): Buffer {
   scene.media(pbx.address, 20000, phone.address, 40000);
   scene.wait(BEGUN + 10_000 - scene.now);
   const [call] = scene.inspector.calls();
-  return Buffer.from(writeCall(scene.inspector.dump(call!.hash)!, scribeAt(scene.now)));
+  return Buffer.from(writeCall(scene.inspector.dump(call!.legId)!, scribeAt(scene.now)));
 }
 
 const RECORD = answered();

@@ -208,7 +208,7 @@ describe('two hosts behind one external address', () => {
     before.inspect(udpPacket(pbx, provider, invite), 1000);
     const after = createInspector(() => settings);
     after.adopt(
-      [...before.calls()].map(({ hash }) => before.dump(hash)!),
+      [...before.calls()].map(({ legId }) => before.dump(legId)!),
       2000,
     );
     const other = sip('INVITE', { callId: 'two', body: sdp(PUBLIC, [40000]) });

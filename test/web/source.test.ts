@@ -13,7 +13,7 @@ const CALLS = 10_000;
 const ENDED = 600;
 
 const leg = (number: number, endedAt: number | null): Leg => ({
-  hash: number.toString(16).padStart(16, '0'),
+  legId: number.toString(16).padStart(16, '0'),
   callId: `call-${number}`,
   fromTag: 'a',
   parties: ['192.0.2.1', '10.0.0.5'],
@@ -118,7 +118,7 @@ test('of ten thousand calls the newest and the last that ended are listed, and t
     live.rows.every(({ startedAt }, index) => startedAt <= (live.rows[index - 1]?.startedAt ?? Infinity)),
   );
   assert.deepEqual(questions, ['status'], 'the data path gives its counters and no calls');
-  assert.equal(source.call(leg(0, null).hash)?.call.callId, 'call-0', 'what is not listed has its picture');
+  assert.equal(source.call(leg(0, null).legId)?.call.callId, 'call-0', 'what is not listed has its picture');
 });
 
 test('others have their turn while rows are made, and one answer serves all', async () => {

@@ -167,7 +167,7 @@ async function* explainNamed(
   { caps }: Settings,
 ): AsyncGenerator<ExplainResult> {
   const name = textOf('call' in request ? request.call : undefined, 'call');
-  const found = history.find(name).flatMap((hash) => history.get(hash) ?? []);
+  const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
   const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
   if (isPrefix) {
     throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);

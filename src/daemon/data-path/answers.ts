@@ -63,7 +63,7 @@ export function createAnswers(deps: AnswersDeps) {
   }
 
   function summary(call: Call): CallSummary {
-    const held = inspector.held(call.hash);
+    const held = inspector.held(call.legId);
     const timer = firstOf(nextTimer(settings().timers, call), held);
     return {
       leg: legOf(call),
@@ -74,8 +74,8 @@ export function createAnswers(deps: AnswersDeps) {
     };
   }
 
-  function endCall(hash: string): boolean {
-    const call = inspector.call(hash);
+  function endCall(legId: string): boolean {
+    const call = inspector.call(legId);
     if (call === null || call.state === 'ended') return false;
     end(call);
     return true;
@@ -83,7 +83,7 @@ export function createAnswers(deps: AnswersDeps) {
 
   return (question: Question): Answers[keyof Answers] => {
     if (question.type === 'status') return status();
-    if (question.type === 'end') return endCall(question.call);
+    if (question.type === 'end') return endCall(question.legId);
     const limit = Math.min(question.limit, MOST_PER_SLICE);
     if (question.type === 'pinholes') return pinholes.take(question.cursor, limit);
     const slice = calls.take(question.cursor, limit);

@@ -88,7 +88,7 @@ export function createCommitter(deps: CommitterDeps) {
     const open: Pinhole[] = [];
     for (const event of events) {
       if (event.type !== 'message') continue;
-      for (const hash of event.calls) open.push(...missingOf(hash));
+      for (const legId of event.legIds) open.push(...missingOf(legId));
     }
     if (open.length === 0) return true;
     if (tryCommit({ open, close: NO_PINHOLES }) !== null) return false;
@@ -96,8 +96,8 @@ export function createCommitter(deps: CommitterDeps) {
     return true;
   }
 
-  function missingOf(hash: string): Pinhole[] {
-    return inspector.held(hash).flatMap(({ pinhole }) => missing.get(pinhole.id) ?? []);
+  function missingOf(legId: string): Pinhole[] {
+    return inspector.held(legId).flatMap(({ pinhole }) => missing.get(pinhole.id) ?? []);
   }
 
   return { commit, tryCommit, retryMissing, missing, times, exposure };

@@ -27,7 +27,7 @@ export function createKnownCalls(capacity: () => number): KnownCalls {
   function concerns(happening: Happening): boolean {
     switch (happening.type) {
       case 'message':
-        return happening.calls.length > 0 || known.has(happening.message.callId);
+        return happening.legIds.length > 0 || known.has(happening.message.callId);
       case 'malformed':
         return false;
       case 'call':

@@ -28,7 +28,7 @@ export interface Leftovers {
 
 interface Leftover {
   readonly pinhole: Pinhole;
-  readonly hash: string;
+  readonly legId: string;
   readonly takenAt: number;
   mediaAt: number;
   isOver: boolean;
@@ -44,19 +44,19 @@ export function createLeftovers(): Leftovers {
       const live = new Set<string>();
       const known = new Set<string>();
       for (const { call, held } of records) {
-        if (call.state !== 'ended') live.add(call.hash);
+        if (call.state !== 'ended') live.add(call.legId);
         for (const { pinhole } of held) known.add(pinhole.id);
       }
       for (const pinhole of listed) {
-        const hash = HASH.exec(pinhole.label)?.[1];
-        if (hash === undefined || !live.has(hash) || known.has(pinhole.id)) continue;
-        kept.set(pinhole.id, { pinhole, hash, takenAt: now, mediaAt: now, isOver: false });
+        const legId = HASH.exec(pinhole.label)?.[1];
+        if (legId === undefined || !live.has(legId) || known.has(pinhole.id)) continue;
+        kept.set(pinhole.id, { pinhole, legId, takenAt: now, mediaAt: now, isOver: false });
       }
     },
     note(events) {
       for (const event of events) {
         if (event.type !== 'call' || event.what !== 'ended') continue;
-        for (const one of kept.values()) one.isOver ||= one.hash === event.leg.hash;
+        for (const one of kept.values()) one.isOver ||= one.legId === event.leg.legId;
       }
     },
     traffic(id, now) {

@@ -23,7 +23,7 @@ export function createUnwritten(
   counters: DataPathCounters,
   most: () => number,
 ): Unwritten {
-  /** Hashes of calls. */
+  /** Ids of legs. */
   const changed = new Set<string>();
   /** Those that are over, and that the journal has never had. */
   const unknown = new Set<string>();
@@ -33,11 +33,11 @@ export function createUnwritten(
   const directions = new Map<string, JournalEntry>();
   const writtenDirections = new Set<string>();
 
-  function call({ hash, state }: Leg): void {
-    changed.add(hash);
-    unknown.delete(hash);
-    if (state !== 'ended' || written.has(hash)) return;
-    unknown.add(hash);
+  function call({ legId, state }: Leg): void {
+    changed.add(legId);
+    unknown.delete(legId);
+    if (state !== 'ended' || written.has(legId)) return;
+    unknown.add(legId);
     if (unknown.size <= most()) return;
     const oldest = unknown.values().next().value!;
     unknown.delete(oldest);
@@ -47,37 +47,37 @@ export function createUnwritten(
 
   function direction({ direction, what }: DirectionChange): void {
     const record = directionEntry({ direction, closed: what === 'closed' }, scribe);
-    const { hash, endedAt } = record;
+    const { key, endedAt } = record;
     // The journal needs not know of what came and went meanwhile.
-    if (endedAt !== null && directions.has(hash) && !writtenDirections.has(hash)) directions.delete(hash);
-    else directions.set(hash, record);
-    if (endedAt !== null) writtenDirections.delete(hash);
+    if (endedAt !== null && directions.has(key) && !writtenDirections.has(key)) directions.delete(key);
+    else directions.set(key, record);
+    if (endedAt !== null) writtenDirections.delete(key);
   }
 
   function take(limit: number): JournalEntry[] {
     const records: JournalEntry[] = [];
-    for (const [name, record] of directions) {
+    for (const [key, record] of directions) {
       if (records.length >= limit) return records;
-      directions.delete(name);
-      if (record.endedAt === null) writtenDirections.add(name);
+      directions.delete(key);
+      if (record.endedAt === null) writtenDirections.add(key);
       records.push(record);
     }
-    for (const hash of changed) {
+    for (const legId of changed) {
       if (records.length >= limit) return records;
-      changed.delete(hash);
-      unknown.delete(hash);
-      const entry = entryOf(hash);
-      if (entry.endedAt === null) written.add(hash);
-      else written.delete(hash);
+      changed.delete(legId);
+      unknown.delete(legId);
+      const entry = entryOf(legId);
+      if (entry.endedAt === null) written.add(legId);
+      else written.delete(legId);
       records.push(entry);
     }
     return records;
   }
 
   /** A call that the inspector has forgotten has ended, and there is nothing of it to take up. */
-  function entryOf(hash: string): JournalEntry {
-    const record = inspector.dump(hash);
-    return record === null ? goneEntry(hash, scribe) : callEntry(record, scribe);
+  function entryOf(legId: string): JournalEntry {
+    const record = inspector.dump(legId);
+    return record === null ? goneEntry(legId, scribe) : callEntry(record, scribe);
   }
 
   return {

@@ -26,7 +26,7 @@ export interface Journal {
 
 /** One call as it is now; `endedAt` (ms) once it is over, null before. */
 export interface JournalEntry {
-  readonly hash: string;
+  readonly key: string;
   readonly endedAt: number | null;
   readonly bytes: Uint8Array;
 }
@@ -76,9 +76,9 @@ const FILE_HEAD = MAGIC.length + 2 * SYNC;
 const FRAME_HEAD = SYNC + 9;
 const CHECKED_FROM = SYNC + 8;
 const LARGEST_FRAME = 4 * 1024 * 1024;
-const HASH_LENGTH = 16;
-/** The payload of a call: its hash, when it ended (f64 ms, NaN while it has not), the record. */
-const CALL_HEAD = HASH_LENGTH + 8;
+const KEY_LENGTH = 16;
+/** The payload of a call: its key, when it ended (f64 ms, NaN while it has not), the record. */
+const CALL_HEAD = KEY_LENGTH + 8;
 const NO_SYNC = Buffer.alloc(SYNC);
 const KIND = { head: 1, call: 2, complete: 3 } as const;
 /** Bytes that a file may have before it is worth copying. */
@@ -248,14 +248,14 @@ function readFrames(file: Buffer, sync: Buffer, wrong: number | null): Reading {
       head ??= readHead(payload);
     } else if (kind === KIND.call && payload.length >= CALL_HEAD) {
       const entry = readEntry(payload);
-      found.set(entry.hash, { offset, entry });
+      found.set(entry.key, { offset, entry });
     } else if (kind === KIND.complete) {
       complete = true;
     }
     offset += FRAME_HEAD + payload.length;
   }
   const calls = new Map<string, ReadEntry>();
-  for (const [hash, one] of found) calls.set(hash, { ...one.entry, doubtful: one.offset < lastWrong });
+  for (const [key, one] of found) calls.set(key, { ...one.entry, doubtful: one.offset < lastWrong });
   if (head === null) first ??= `offset ${FILE_HEAD}: expected a head`;
   const damage = places > 1 ? `${first}, and ${places - 1} more places cannot be read` : first;
   return { head, complete, calls, damage };
@@ -322,17 +322,17 @@ function sealed(bytes: Buffer, sync: Buffer): Buffer {
   return bytes;
 }
 
-function callFrame({ hash, endedAt, bytes }: JournalEntry): Buffer {
+function callFrame({ key, endedAt, bytes }: JournalEntry): Buffer {
   const head = Buffer.alloc(CALL_HEAD);
-  head.write(hash, 'latin1');
-  head.writeDoubleLE(endedAt ?? Number.NaN, HASH_LENGTH);
+  head.write(key, 'latin1');
+  head.writeDoubleLE(endedAt ?? Number.NaN, KEY_LENGTH);
   return frame(KIND.call, head, bytes);
 }
 
 function readEntry(payload: Buffer): JournalEntry {
-  const endedAt = payload.readDoubleLE(HASH_LENGTH);
+  const endedAt = payload.readDoubleLE(KEY_LENGTH);
   return {
-    hash: payload.toString('latin1', 0, HASH_LENGTH),
+    key: payload.toString('latin1', 0, KEY_LENGTH),
     endedAt: Number.isNaN(endedAt) ? null : endedAt,
     bytes: payload.subarray(CALL_HEAD),
   };
@@ -340,7 +340,7 @@ function readEntry(payload: Buffer): JournalEntry {
 
 /** A call as it goes into the file. */
 interface CallFrame {
-  readonly hash: string;
+  readonly key: string;
   readonly endedAt: number | null;
   readonly frame: Buffer;
 }
@@ -387,9 +387,9 @@ function createWriter(
     let offset = FILE_HEAD + 2 * headFrame.length;
     const next = new Map<string, FrameOffset>();
     const over = new Set<string>();
-    for (const { hash, endedAt, frame: bytes } of frames) {
-      next.set(hash, { offset, length: bytes.length, endedAt });
-      if (endedAt !== null) over.add(hash);
+    for (const { key, endedAt, frame: bytes } of frames) {
+      next.set(key, { offset, length: bytes.length, endedAt });
+      if (endedAt !== null) over.add(key);
       parts.push(sealed(bytes, drawn));
       offset += bytes.length;
     }
@@ -411,11 +411,11 @@ function createWriter(
     copyFrom = size * 2;
     const now = writer.now();
     const frames: CallFrame[] = [];
-    for (const [hash, { offset, length, endedAt }] of places) {
+    for (const [key, { offset, length, endedAt }] of places) {
       if (!isWorthKeeping({ endedAt }, now)) continue;
       const bytes = Buffer.allocUnsafe(length);
       if (readSync(descriptors[active], bytes, 0, length, offset) === length) {
-        frames.push({ hash, endedAt, frame: bytes });
+        frames.push({ key, endedAt, frame: bytes });
       }
     }
     startFile(frames);
@@ -424,7 +424,7 @@ function createWriter(
   function add(entry: JournalEntry): void {
     const made = callFrame(entry);
     if (made.length > LARGEST_FRAME) return;
-    waiting.push({ hash: entry.hash, endedAt: entry.endedAt, frame: made });
+    waiting.push({ key: entry.key, endedAt: entry.endedAt, frame: made });
     waitingBytes += made.length;
   }
 
@@ -457,21 +457,21 @@ function createWriter(
       ftruncateSync(descriptors[active], size);
       throw error;
     }
-    for (const { hash, endedAt, frame: bytes } of waiting) {
-      places.set(hash, { offset: size, length: bytes.length, endedAt });
+    for (const { key, endedAt, frame: bytes } of waiting) {
+      places.set(key, { offset: size, length: bytes.length, endedAt });
       size += bytes.length;
-      ended.delete(hash);
-      if (endedAt !== null) ended.add(hash);
+      ended.delete(key);
+      if (endedAt !== null) ended.add(key);
     }
     forgetEnded();
   }
 
   /** Past the bound those go that ended first; the next copy is without them. */
   function forgetEnded(): void {
-    for (const hash of ended) {
+    for (const key of ended) {
       if (ended.size <= writer.mostEnded()) return;
-      ended.delete(hash);
-      places.delete(hash);
+      ended.delete(key);
+      places.delete(key);
     }
   }
 
@@ -497,7 +497,7 @@ function createWriter(
 }
 
 function lastOfEach(frames: readonly CallFrame[]): CallFrame[] {
-  return [...new Map(frames.map((one) => [one.hash, one])).values()];
+  return [...new Map(frames.map((one) => [one.key, one])).values()];
 }
 
 function bytesOf(frames: readonly CallFrame[]): number {

@@ -11,19 +11,19 @@ import type { JournalEntry } from './journal.ts';
 const NO_BYTES = new Uint8Array(0);
 
 export function callEntry(record: CallRecord, scribe: Scribe): JournalEntry {
-  const { hash, endedAt } = record.call;
-  return { hash, endedAt, bytes: writeCall(record, scribe) };
+  const { legId: key, endedAt } = record.call;
+  return { key, endedAt, bytes: writeCall(record, scribe) };
 }
 
 /** Of a call that is forgotten there is nothing to take up. */
-export function goneEntry(hash: string, { now }: Scribe): JournalEntry {
-  return { hash, endedAt: now(), bytes: NO_BYTES };
+export function goneEntry(key: string, { now }: Scribe): JournalEntry {
+  return { key, endedAt: now(), bytes: NO_BYTES };
 }
 
 /** A direction of a TCP connection as a record of its own; one that has ended is not taken up again. */
 export function directionEntry(record: DirectionRecord, scribe: Scribe): JournalEntry {
   return {
-    hash: nameOf(record.direction),
+    key: nameOf(record.direction),
     endedAt: record.closed ? scribe.now() : null,
     bytes: writeDirection(record, scribe),
   };

@@ -18,7 +18,7 @@ export interface LineOptions {
   /** `mode: observe`: pinholes would be opened, and are not. */
   readonly observes: boolean;
   /** What a pinhole has passed for a call, as of the last count. */
-  readonly trafficOf: (pinholeId: string, call: string) => Traffic | undefined;
+  readonly trafficOf: (pinholeId: string, legId: string) => Traffic | undefined;
 }
 
 /** Seen in every call: of interest only to who looks for it. */
@@ -84,7 +84,7 @@ function isLogged(happening: Happening): happening is Logged {
 }
 
 function belongs(next: PinholeHappening, first: PinholeHappening): boolean {
-  if (next.what !== first.what || next.call.hash !== first.call.hash) return false;
+  if (next.what !== first.what || next.call.legId !== first.call.legId) return false;
   return next.what === 'opened' || next.reason === first.reason;
 }
 
@@ -127,7 +127,7 @@ function verb(done: 'opened' | 'closed', { observes }: LineOptions): string {
 
 /** Null when not one of them was ever counted. */
 function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions): Traffic | null {
-  const counts = group.flatMap(({ pinhole, call }) => trafficOf(pinhole.id, call.hash) ?? []);
+  const counts = group.flatMap(({ pinhole, call }) => trafficOf(pinhole.id, call.legId) ?? []);
   if (counts.length === 0) return null;
   return {
     packets: counts.reduce((sum, { packets }) => sum + packets, 0),
@@ -190,12 +190,12 @@ function partiesOf({ from, to, parties: [caller, callee] }: CallName) {
   return { text, fields: { from, to, caller, callee } };
 }
 
-function nameOf({ hash, callId }: CallName, options: LineOptions): string {
-  return options.callId === 'plain' ? `call ${hash} (${printable(callId, 128)})` : `call ${hash}`;
+function nameOf({ legId, callId }: CallName, options: LineOptions): string {
+  return options.callId === 'plain' ? `call ${legId} (${printable(callId, 128)})` : `call ${legId}`;
 }
 
-function fieldsOf({ hash, callId }: CallName, options: LineOptions): Record<string, unknown> {
-  return options.callId === 'plain' ? { call: hash, callId } : { call: hash };
+function fieldsOf({ legId, callId }: CallName, options: LineOptions): Record<string, unknown> {
+  return options.callId === 'plain' ? { call: legId, callId } : { call: legId };
 }
 
 /** `audio udp 192.0.2.10:49170-49171`, `[2001:db8::1]:49170` for IPv6. */

@@ -27,7 +27,7 @@ export interface RefusedResult {
 export function refusedIn(calls: Iterable<RememberedCall>, limit: number, epoch: number): RefusedResult[] {
   const found: RefusedResult[] = [];
   for (const { report } of calls) {
-    const { hash: call, callId, from, to, parties } = report;
+    const { legId: call, callId, from, to, parties } = report;
     for (const { at, reason, detail, why } of report.refusals) {
       if (isUsual(reason)) continue;
       const { means, advice } = REFUSALS[reason];

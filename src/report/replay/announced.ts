@@ -22,8 +22,8 @@ export interface Announcement {
   /** Of its m= line. */
   readonly codecs: Codecs | null;
   readonly callId: string;
-  /** Hash of the call leg, null when the message belongs to none. */
-  readonly call: string | null;
+  /** Id of the leg, null when the message belongs to none. */
+  readonly legId: string | null;
   /** `INVITE`, `200 OK`. */
   readonly summary: string;
   readonly place: FramePlace;
@@ -31,7 +31,7 @@ export interface Announcement {
 }
 
 /** Where a description came from. */
-export type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'call' | 'summary' | 'place' | 'at'>;
+export type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'legId' | 'summary' | 'place' | 'at'>;
 
 export interface Announcements {
   /** `codecs` are those of the m= lines, in order. */
@@ -104,7 +104,7 @@ export function createAnnouncements(): Announcements {
     const repeated =
       known !== undefined &&
       known.owner === owner &&
-      known.call === announcement.call &&
+      known.legId === announcement.legId &&
       known.callId === announcement.callId &&
       known.kind === announcement.kind &&
       known.codecs?.size === announcement.codecs?.size &&

@@ -101,13 +101,13 @@ export function findCause(
   const open = [...pinholes.openAt(destination, port)];
   if (open.length > 0) {
     const agreed = open.some((one) => one.agreed);
-    const key = `wrong-source ${agreed} ${open.map(({ call, id }) => `${call} ${id}`).join()}`;
+    const key = `wrong-source ${agreed} ${open.map(({ legId, id }) => `${legId} ${id}`).join()}`;
     return { kind: 'wrong-source', key, pinholes: open, agreed };
   }
   const closed = pinholes.closedAt(destination, port);
   const announcement = announcements.at(destination, port).at(-1);
   if (closed !== null && (announcement === undefined || announcement.at <= closed.openedAt)) {
-    return { kind: 'closed', key: `closed ${closed.call} ${closed.id} ${closed.closedAt}`, pinhole: closed };
+    return { kind: 'closed', key: `closed ${closed.legId} ${closed.id} ${closed.closedAt}`, pinhole: closed };
   }
   if (announcement === undefined) return { kind: 'unannounced', key: 'unannounced' };
   const { file, frame } = announcement.place;
@@ -115,8 +115,8 @@ export function findCause(
   if (refusal !== null) {
     return { kind: 'refused', key: `refused ${refusal.reason} ${file} ${frame}`, announcement, refusal };
   }
-  if (closed !== null && closed.call === announcement.call) {
-    return { kind: 'closed', key: `closed ${closed.call} ${closed.id} ${closed.closedAt}`, pinhole: closed };
+  if (closed !== null && closed.legId === announcement.legId) {
+    return { kind: 'closed', key: `closed ${closed.legId} ${closed.id} ${closed.closedAt}`, pinhole: closed };
   }
   return { kind: 'not-opened', key: `not-opened ${file} ${frame}`, announcement };
 }

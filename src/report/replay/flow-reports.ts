@@ -47,14 +47,14 @@ function flowReport(flow: UdpFlow, findings: Findings, known: Knowledge): FlowRe
 function callOf(
   flow: UdpFlow,
   { announcements, calls }: Findings,
-): Pick<FlowReport, 'callId' | 'leg' | 'side'> {
+): Pick<FlowReport, 'callId' | 'legId' | 'side'> {
   const to = nearest(announcements, flow.destination, flow.destinationPort, flow.firstAt);
   const from = nearest(announcements, flow.source, flow.sourcePort, flow.firstAt);
-  const leg = flow.pinhole?.call ?? (to ?? from)?.call ?? null;
-  const call = leg === null ? null : calls.byHash(leg);
+  const legId = flow.pinhole?.legId ?? (to ?? from)?.legId ?? null;
+  const call = legId === null ? null : calls.byLegId(legId);
   return {
     callId: flow.pinhole === null ? ((to ?? from)?.callId ?? null) : (call?.callId ?? null),
-    leg,
+    legId,
     side: call === null ? null : sideOf(call, flow, announcements),
   };
 }

@@ -71,13 +71,13 @@ export function createFollow({ settings, tunnels, isSip, json }: FollowOptions):
   }
 }
 
-function isOfCall({ calls }: MessageHappening): boolean {
-  return calls.length > 0;
+function isOfCall({ legIds }: MessageHappening): boolean {
+  return legIds.length > 0;
 }
 
-function messageLine({ at, message, packet, description, calls }: MessageHappening): string {
+function messageLine({ at, message, packet, description, legIds }: MessageHappening): string {
   const from = transportText(packet.source, packet.sourcePort);
   const to = transportText(packet.destination, packet.destinationPort);
   const body = description === null ? '' : `  ${printable(description, 512)}`;
-  return `${dateText(at)} ${calls[0]} ${from} > ${to} ${summaryOf(message)}${body}`;
+  return `${dateText(at)} ${legIds[0]} ${from} > ${to} ${summaryOf(message)}${body}`;
 }

@@ -37,7 +37,7 @@ const MAX_STRAYS = 1000;
 
 export function createMessageTaker(findings: Findings): MessageTaker {
   const { calls, strays, announcements, signalling, sipHosts, sipEndpoints } = findings;
-  /** Hashes by Call-ID. */
+  /** Their ids by Call-ID. */
   const strayLegs = new Map<string, string>();
   const sip: SipCounts = {
     messages: 0,
@@ -61,13 +61,13 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     }
     const summary = summaryOf(read);
     signalling.message(read, session, moment.packet, summary, place, at);
-    const leg = calls.byHash(told.calls[0] ?? '');
+    const leg = calls.byLegId(told.legIds[0] ?? '');
     if (session !== null && 'streams' in session) {
       const origin = {
         owner: packet.source,
         side: leg === null ? null : sideIn(leg, packet),
         callId: leg?.callId ?? ownCopy(read.callId),
-        call: leg?.hash ?? null,
+        legId: leg?.legId ?? null,
         summary,
         place,
         at,
@@ -87,20 +87,20 @@ export function createMessageTaker(findings: Findings): MessageTaker {
   function stray(event: MessageHappening, read: SipMessage, { place, at, isCopy }: Moment): void {
     const { packet } = event;
     const callId = ownCopy(read.callId);
-    let hash = strayLegs.get(callId);
-    if (hash === undefined) {
+    let legId = strayLegs.get(callId);
+    if (legId === undefined) {
       if (strayLegs.size >= MAX_STRAYS) return;
-      hash = `stray-${strayLegs.size + 1}`;
-      strayLegs.set(callId, hash);
+      legId = `stray-${strayLegs.size + 1}`;
+      strayLegs.set(callId, legId);
       const ends = [packet.source, packet.destination] as const;
       strays.update({
-        ...{ hash, callId, fromTag: ownCopy(read.fromTag), toTags: [] },
+        ...{ legId, callId, fromTag: ownCopy(read.fromTag), toTags: [] },
         ...{ parties: read.status === 0 ? ends : ([ends[1], ends[0]] as const) },
         ...{ from: ownCopy(read.from), to: ownCopy(read.to), state: 'calling', startedAt: at },
         ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },
       });
     }
-    strays.message({ ...event, calls: [hash] }, place, isCopy);
+    strays.message({ ...event, legIds: [legId] }, place, isCopy);
   }
 
   function countMethod(method: string): void {

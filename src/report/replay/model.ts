@@ -82,8 +82,8 @@ export interface FlowReport {
   /** Packets by what their content says; `other` for what is none of it. */
   readonly kinds: Readonly<Partial<Record<PacketKind | 'other', number>>>;
   readonly callId: string | null;
-  /** The leg's hash; null also when only a message of no leg announced it. */
-  readonly leg: string | null;
+  /** The leg's id; null also when only a message of no leg announced it. */
+  readonly legId: string | null;
   /** Which party of the leg it is for: 0 sent the first INVITE. Null when that is unknown. */
   readonly side: Side | null;
   /** Why packets were blocked, in the order it happened. */

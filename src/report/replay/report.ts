@@ -64,7 +64,7 @@ function knowledgeOf({ findings, files, inside }: Ending, reverse: Knowledge['re
   return {
     announcements,
     signalling,
-    call: calls.byHash,
+    call: calls.byLegId,
     refusalOf: refusals.ofMessage,
     isSeen: (address) => seenHosts.has(address),
     isInsideKnown: inside !== 'any',
@@ -78,7 +78,7 @@ function knowledgeOf({ findings, files, inside }: Ending, reverse: Knowledge['re
 
 function callReport(record: CallTrace, known: Knowledge): CallReport {
   const refusals = record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) }));
-  return { ...record, refusals, pinholes: known.pinholesOf(record.hash) };
+  return { ...record, refusals, pinholes: known.pinholesOf(record.legId) };
 }
 
 function whyRefused({ reason, place }: RefusalReport, known: Knowledge): string {

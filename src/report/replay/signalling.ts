@@ -46,7 +46,7 @@ export interface SignallingLog {
   /** The stream without an address that this host announced for this port. */
   unaddressedAt(owner: Address, port: number): Unaddressed | null;
   /** Those of a leg. */
-  unaddressedIn(call: string): readonly Unaddressed[];
+  unaddressedIn(legId: string): readonly Unaddressed[];
   /** Where a description names this address in a line that is not followed: `a=altc`. */
   attributeOf(address: Address): NamingAttribute | null;
   responseAt(place: FramePlace): LooseResponse | null;

@@ -23,14 +23,14 @@ export function wholeCalls({ calls, media }: Pick<ReplayReport, 'calls' | 'media
   const byCallId = new Map<string, FlowReport[]>();
   const lists = groups.map(() => [] as FlowReport[]);
   for (const [index, legs] of groups.entries()) {
-    for (const { hash, callId } of legs) {
-      byLeg.set(hash, lists[index]!);
+    for (const { legId, callId } of legs) {
+      byLeg.set(legId, lists[index]!);
       if (!byCallId.has(callId)) byCallId.set(callId, lists[index]!);
     }
   }
   const others: FlowReport[] = [];
   for (const flow of media) {
-    (byLeg.get(flow.leg ?? '') ?? byCallId.get(flow.callId ?? '') ?? others).push(flow);
+    (byLeg.get(flow.legId ?? '') ?? byCallId.get(flow.callId ?? '') ?? others).push(flow);
   }
   return {
     calls: groups.map((legs, index) => ({ call: joined(legs), legs, flows: lists[index]! })),
@@ -74,7 +74,7 @@ function joined(legs: readonly CallReport[]): CallReport {
   const messages = legs.flatMap((leg) => leg.messages).sort(inOrder);
   return {
     ...origin,
-    hash: first.hash,
+    legId: first.legId,
     parties: [origin.parties[0], last.parties[1]],
     ports: null,
     toTags: [...new Set(legs.flatMap(({ toTags }) => toTags))],

@@ -101,7 +101,7 @@ export function explainClosed(
   };
 }
 
-function closingOf({ closeReason, closed, closedAt, call }: PinholeTrace, known: Knowledge): Reason {
+function closingOf({ closeReason, closed, closedAt, legId }: PinholeTrace, known: Knowledge): Reason {
   const reason = closeReason ?? 'answered';
   if (reason === 'offer-refused' && closed === null) {
     return {
@@ -110,7 +110,7 @@ function closingOf({ closeReason, closed, closedAt, call }: PinholeTrace, known:
     };
   }
   if (reason === 'no-response' || reason === 'ringing-timeout') {
-    const record = known.call(call);
+    const record = known.call(legId);
     const lost = record === null ? null : lostAnswer(record, closedAt ?? record.startedAt, known);
     if (lost !== null) return { text: `${CLOSINGS[reason].text}; ${lost.text}`, advice: lost.advice };
   }

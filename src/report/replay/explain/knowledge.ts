@@ -13,8 +13,8 @@ import type { SignallingLog } from '../signalling.ts';
 export interface Knowledge {
   readonly announcements: Announcements;
   readonly signalling: SignallingLog;
-  readonly call: (hash: string) => CallTrace | null;
-  readonly pinholesOf: (call: string) => readonly PinholeTrace[];
+  readonly call: (legId: string) => CallTrace | null;
+  readonly pinholesOf: (legId: string) => readonly PinholeTrace[];
   /** The refusal of a whole message. */
   readonly refusalOf: (place: FramePlace) => Refusal | null;
   /** The flow the other way round. */

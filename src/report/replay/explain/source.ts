@@ -85,8 +85,8 @@ export function explainSource(
 }
 
 /** Where the other party's signalling comes from. */
-function signallingPeer({ call, slot }: PinholeTrace, known: Knowledge): Address | null {
-  const parties = known.call(call)?.parties;
+function signallingPeer({ legId, slot }: PinholeTrace, known: Knowledge): Address | null {
+  const parties = known.call(legId)?.parties;
   return parties?.[slot.startsWith('0:') ? 1 : 0] ?? null;
 }
 
@@ -97,7 +97,7 @@ function announcementOf(
   time: number,
   known: Knowledge,
 ): Announcement | null {
-  const callIds = new Set(pinholes.map(({ call }) => known.call(call)?.callId));
+  const callIds = new Set(pinholes.map(({ legId }) => known.call(legId)?.callId));
   const all = known.announcements.of(source).filter(({ callId }) => callIds.has(callId));
   return all.findLast(({ at }) => at <= time) ?? all[0] ?? null;
 }
@@ -142,7 +142,7 @@ function explainAnnounced(
   const waited = waitedFor(owner, pinhole, firstAt, summary, known);
   if (waited !== null) return { reason, text: `${what}, ${waited.text}: ${only}.`, advice: waited.advice };
   const own = known
-    .pinholesOf(pinhole.call)
+    .pinholesOf(pinhole.legId)
     .findLast(
       ({ sources, media }) => media === pinhole.media && sources !== 'any' && sources.includes(source),
     );
@@ -154,7 +154,7 @@ function explainAnnounced(
       advice: 'The device sends to a port that was not announced to it, or not any more.',
     };
   }
-  const answeredAt = known.call(pinhole.call)?.answeredAt ?? null;
+  const answeredAt = known.call(pinhole.legId)?.answeredAt ?? null;
   if (summary.startsWith('1') && answeredAt !== null && at < answeredAt) {
     return {
       reason,
@@ -178,10 +178,10 @@ function waitedFor(
   summary: string,
   known: Knowledge,
 ): { readonly text: string; readonly advice: string } | null {
-  const parties = known.call(pinhole.call)?.parties;
+  const parties = known.call(pinhole.legId)?.parties;
   if (parties === undefined || parties.includes(owner)) return null;
   const isAccepted = known
-    .pinholesOf(pinhole.call)
+    .pinholesOf(pinhole.legId)
     .some(({ sources, openedAt }) => sources !== 'any' && sources.includes(owner) && openedAt <= firstAt);
   if (isAccepted) return null;
   const host = pinhole.address;
@@ -198,8 +198,8 @@ function waitedFor(
 
 /** What the peer of one of these pinholes announced without an address. */
 function unaddressedOf(pinholes: readonly PinholeTrace[], known: Knowledge): Unaddressed | null {
-  for (const { call, address } of pinholes) {
-    for (const one of known.signalling.unaddressedIn(call)) {
+  for (const { legId, address } of pinholes) {
+    for (const one of known.signalling.unaddressedIn(legId)) {
       const { kind } = one.connection;
       if ((kind === 'hostname' || kind === 'none') && one.owner !== address) {
         return { connection: one.connection, where: said(one, known) };

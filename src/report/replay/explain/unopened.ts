@@ -38,8 +38,8 @@ export function explainRefused(
   };
 }
 
-function overNote({ call }: Announcement, { firstAt }: BlockedSpell, known: Knowledge): string {
-  const endedAt = call === null ? null : (known.call(call)?.endedAt ?? null);
+function overNote({ legId }: Announcement, { firstAt }: BlockedSpell, known: Knowledge): string {
+  const endedAt = legId === null ? null : (known.call(legId)?.endedAt ?? null);
   return endedAt !== null && endedAt < firstAt
     ? ` The call had ended ${seconds(firstAt - endedAt)} before, too.`
     : '';
@@ -83,9 +83,9 @@ export function explainNotOpened(
   { firstAt }: BlockedSpell,
   known: Knowledge,
 ): Explanation {
-  const { owner, call, candidate, at } = announcement;
+  const { owner, legId, candidate, at } = announcement;
   const what = `${owner} announced ${destinationOf(flow)} in ${said(announcement, known)}`;
-  if (call === null) {
+  if (legId === null) {
     return {
       reason: 'not-opened',
       text: `${what}, but that message belongs to no call that was seen from its INVITE on.`,
@@ -106,7 +106,7 @@ export function explainNotOpened(
       advice: 'Set ice: true if it is off; raise timers.ice-unused if ICE takes long.',
     };
   }
-  const record = known.call(call);
+  const record = known.call(legId);
   if (record !== null && record.endedAt !== null && record.endedAt <= Math.min(at, firstAt)) {
     return {
       reason: 'not-opened',

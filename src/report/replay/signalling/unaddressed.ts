@@ -14,14 +14,14 @@ export interface Unaddressed {
   readonly connection: Connection;
   /** Its transport, where that is none that is known, escaped; null otherwise. */
   readonly unknownTransport: string | null;
-  readonly call: string | null;
+  readonly legId: string | null;
   readonly summary: string;
   readonly place: FramePlace;
   readonly at: number;
 }
 
 /** Where a description came from, as far as a stream without an address needs it. */
-export type UnaddressedOrigin = Pick<Unaddressed, 'owner' | 'call' | 'summary' | 'place' | 'at'>;
+export type UnaddressedOrigin = Pick<Unaddressed, 'owner' | 'legId' | 'summary' | 'place' | 'at'>;
 
 export interface UnaddressedStreams {
   /** Looks in a description for streams without an address. */
@@ -29,13 +29,13 @@ export interface UnaddressedStreams {
   /** The one that this host announced for this port. */
   at(owner: Address, port: number): Unaddressed | null;
   /** Those of a leg. */
-  of(call: string): readonly Unaddressed[];
+  of(legId: string): readonly Unaddressed[];
 }
 
 /** Streams that were announced at a name, or nowhere. */
 export function createUnaddressedStreams(): UnaddressedStreams {
   const byHost = new Map<Address, Unaddressed[]>();
-  const byCall = new Map<string, Unaddressed[]>();
+  const byLeg = new Map<string, Unaddressed[]>();
   let kept = 0;
 
   function add({ streams }: Session, origin: UnaddressedOrigin): void {
@@ -60,13 +60,13 @@ export function createUnaddressedStreams(): UnaddressedStreams {
     if (++kept > MOST_REMEMBERED) return;
     const one: Unaddressed = { ...origin, connection, ports, unknownTransport, media: printable(media, 20) };
     addTo(byHost, one.owner, one);
-    if (one.call !== null) addTo(byCall, one.call, one);
+    if (one.legId !== null) addTo(byLeg, one.legId, one);
   }
 
   return {
     add,
     at: (owner, port) =>
       byHost.get(owner)?.findLast(({ ports: [first, end] }) => first <= port && port <= end) ?? null,
-    of: (call) => byCall.get(call) ?? [],
+    of: (legId) => byLeg.get(legId) ?? [],
   };
 }
