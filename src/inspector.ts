@@ -4,10 +4,10 @@ import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
 import type { RefusalReason } from './call/refusal.ts';
 import type { MissingAudio } from './inspector/audio.ts';
-import type { Direction } from './inspector/connections.ts';
+import type { ConnectionDirection } from './inspector/connections.ts';
 import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
-import { createReader, type Reading } from './inspector/reading.ts';
+import { createReader, type PacketReading } from './inspector/reading.ts';
 import type { CallRecord } from './inspector/record.ts';
 import { createRefusals } from './inspector/refusals.ts';
 import type { InspectorSettings } from './inspector/settings.ts';
@@ -58,7 +58,7 @@ export interface Inspector {
   /** Directions of TCP connections that SIP was read on for the first time, and those that ended, since the last call. */
   directionChanges(): readonly DirectionChange[];
   /** Takes up directions of TCP connections from a journal: they are read on wherever they are. */
-  remember(directions: Iterable<Direction>, now: number): void;
+  remember(directions: Iterable<ConnectionDirection>, now: number): void;
   /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
   learn(ingress: Ingress | null): void;
   /**
@@ -100,7 +100,7 @@ export function createInspector(
   const refusals = createRefusals(stats.refusals);
   const decider = createDecider(settings, () => policy, refusals, stats, onMessage);
 
-  function decide({ packet, found, verdict }: Reading, now: number): Inspection {
+  function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
     const work = newWork(now);
     for (const one of found) {

@@ -5,7 +5,7 @@ import type { pfRule, pfRuleAddr } from './pf-rule.ts';
 import type { StateHandle } from './pf-states.ts';
 
 /** One end of the states to kill: the initiator (`src`) or the responder (`dst`). */
-export interface StateEnd {
+export interface StateEndFilter {
   /** 4 or 16 bytes in network order; absent: any. */
   readonly address?: Uint8Array;
   /** As long as the address; absent: the address alone. */
@@ -23,8 +23,8 @@ export interface StateSelector {
   /** AF_INET or AF_INET6. */
   readonly af?: number;
   readonly proto?: number;
-  readonly src?: StateEnd;
-  readonly dst?: StateEnd;
+  readonly src?: StateEndFilter;
+  readonly dst?: StateEndFilter;
   readonly ifname?: string;
   /** Also the state of the same flow on the other interface. */
   readonly killMatch?: boolean;
@@ -43,7 +43,7 @@ function padded(bytes: Uint8Array | undefined): Uint8Array {
   return address;
 }
 
-function stateEnd({ address, mask, port }: StateEnd = {}): NvList {
+function stateEnd({ address, mask, port }: StateEndFilter = {}): NvList {
   const all = address === undefined ? undefined : new Uint8Array(address.length).fill(0xff);
   const [first, last] = typeof port === 'object' ? port : [port ?? 0, 0];
   const op = port === undefined ? PF_OP_NONE : typeof port === 'object' ? PF_OP_RRG : PF_OP_EQ;

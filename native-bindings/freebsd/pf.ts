@@ -38,7 +38,7 @@ export interface TransactionElement {
 }
 
 /** An open transaction: the tickets are in the order of its elements. */
-export interface Transaction {
+export interface RulesetTransaction {
   readonly elements: readonly TransactionElement[];
   readonly tickets: readonly number[];
   /** struct pfioc_trans, and the pfioc_trans_e it points to. */
@@ -61,11 +61,11 @@ export interface RuleRequest {
 export interface Pf {
   readonly fd: number;
   /** DIOCXBEGIN: starts an inactive copy of each ruleset; makes the anchors that are missing. */
-  begin(elements: readonly TransactionElement[]): Transaction;
+  begin(elements: readonly TransactionElement[]): RulesetTransaction;
   /** DIOCXCOMMIT: makes the inactive copies the active rules, all at once. */
-  commit(transaction: Transaction): void;
+  commit(transaction: RulesetTransaction): void;
   /** DIOCXROLLBACK. */
-  rollback(transaction: Transaction): void;
+  rollback(transaction: RulesetTransaction): void;
   /** DIOCBEGINADDRS: empties the address pool and gives the ticket that the next rule must carry. */
   beginAddrs(): number;
   /** DIOCADDADDR: one address into the pool, for nat, rdr and route-to rules. `af` is AF_INET or AF_INET6. */
@@ -163,7 +163,7 @@ export function openPf(libc: Libc, path = '/dev/pf'): Pf {
     });
     return pfiocStatesV2.get('ps_len', ask('DIOCGETSTATESV2', memory, ''));
   };
-  const transact = (name: PfIoctl, { memory, elements }: Transaction): void => {
+  const transact = (name: PfIoctl, { memory, elements }: RulesetTransaction): void => {
     request(name, memory, elements.map(({ anchor }) => anchor).join(', '));
   };
 

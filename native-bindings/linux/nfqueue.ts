@@ -74,7 +74,7 @@ export interface QueueOptions {
 }
 
 /** A bound queue. The packets of a `receive` are numbered from 0 and valid until the next. */
-export interface Queue {
+export interface NfQueue {
   readonly fd: number;
   readonly number: number;
   /**
@@ -119,7 +119,7 @@ const VERDICT_SIZE = NETFILTER_HEADER + 4 + verdictHeader.size;
  * Binds queue `number`, copying whole packets, segments left as the network card made them. Needs CAP_NET_ADMIN,
  * then and for every verdict. Throws SystemError: EPERM without it or where another process has the queue.
  */
-export function openQueue(libc: Libc, number: number, options: QueueOptions = {}): Queue {
+export function openQueue(libc: Libc, number: number, options: QueueOptions = {}): NfQueue {
   return useQueue(libc, bindQueue(libc, number, options), number, options.batch);
 }
 
@@ -134,7 +134,7 @@ export function bindQueue(libc: Libc, number: number, options: QueueOptions = {}
 }
 
 /** Takes packets from queue `number` through a descriptor of `bindQueue`, made by this process or another. */
-export function useQueue(libc: Libc, fd: number, number: number, batchSize = DEFAULT_BATCH): Queue {
+export function useQueue(libc: Libc, fd: number, number: number, batchSize = DEFAULT_BATCH): NfQueue {
   const slots = messageBatch(libc, batchSize, SLOT, 0);
   // For each packet, where its attributes' values lie in its message, by type; 0 is none.
   const places = Array.from({ length: batchSize }, () => new Int32Array(NFQA_MAX + 1));

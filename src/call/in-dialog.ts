@@ -2,18 +2,18 @@ import { type Call, otherSide } from './call.ts';
 import { learnContact } from './contact.ts';
 import type { Context } from './context.ts';
 import { type Arrival, changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
-import { type Match, onStray } from './requests.ts';
+import { type DialogSide, onStray } from './requests.ts';
 import { holdStray } from './strays.ts';
 import { addAddress, isParty } from './transactions.ts';
 
 /** A dialog with the tags of a request, and which of its addresses are those of the dialog's parties. */
-interface Candidate extends Match {
+interface Candidate extends DialogSide {
   readonly starts: boolean;
   readonly ends: boolean;
 }
 
 /** Where an in-dialog request belongs. */
-export interface Found {
+export interface Placement {
   /** The dialogs that it is of. */
   readonly chosen: readonly Candidate[];
   /** Those that it may be of, once the party inside goes on with it: it came from an address that is not the party's. */
@@ -27,7 +27,7 @@ export interface Found {
  * tag it uses. A leg with exactly these two addresses is the one; without it (the request bypasses a proxy
  * that the INVITE took) every leg of the dialog that starts at the sender or ends at the receiver is meant.
  */
-export function findDialogs(context: Context, legs: readonly Call[], incoming: Incoming): Found {
+export function findDialogs(context: Context, legs: readonly Call[], incoming: Incoming): Placement {
   const { admission } = context;
   const { destination } = incoming.arrival;
   const { candidates, isKnown } = candidatesOf(context, legs, incoming);
@@ -84,7 +84,7 @@ function joinsIn({ admission }: Context, { source, destination }: Arrival): bool
 }
 
 /** What the addresses of a request, and its Contact, tell of the parties of its dialogs. */
-export function learnAddresses(context: Context, { chosen }: Found, incoming: Incoming): void {
+export function learnAddresses(context: Context, { chosen }: Placement, incoming: Incoming): void {
   const { source, destination } = incoming.arrival;
   const isOwn = context.admission.isInside(source.address);
   const joins = joinsIn(context, incoming.arrival);
@@ -96,7 +96,7 @@ export function learnAddresses(context: Context, { chosen }: Found, incoming: In
 }
 
 /** A request from an address that is not the party's waits for what the party inside does. */
-export function takeStray(context: Context, match: Match, incoming: Incoming): Outcome {
+export function takeStray(context: Context, match: DialogSide, incoming: Incoming): Outcome {
   if (incoming.message.method !== 'ACK') return onStray(context, match, incoming);
   holdStray(match.call, incoming);
   return unchanged(match.call);

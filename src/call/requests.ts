@@ -6,7 +6,7 @@ import { addTransaction, isRetransmission } from './transactions.ts';
 import type { Side } from './wanted.ts';
 
 /** Where an in-dialog request belongs: which party of which dialog sent it. */
-export interface Match {
+export interface DialogSide {
   readonly call: Call;
   readonly side: Side;
   readonly dialog: Dialog;
@@ -36,7 +36,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
 }
 
 /** re-INVITE, UPDATE, PRACK: an offer, or (in PRACK) the answer to the offer of a reliable 1xx (RFC 3262 5). */
-export function onOffer(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+export function onOffer(context: Context, { call, side, dialog }: DialogSide, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
   stays(call, dialog, side);
@@ -55,7 +55,7 @@ export function onOffer(context: Context, { call, side, dialog }: Match, incomin
 }
 
 /** ACK of a 2xx: the answer, when the 2xx made the offer. */
-export function onAck(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+export function onAck(context: Context, { call, side, dialog }: DialogSide, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;
   if (dialog.confirmed && side === 0) {
     dialog.ackBy = Number.POSITIVE_INFINITY;
@@ -79,7 +79,7 @@ export function onAck(context: Context, { call, side, dialog }: Match, incoming:
  */
 export function onBye(
   context: Context,
-  { call, side, dialog }: Match,
+  { call, side, dialog }: DialogSide,
   { message, arrival }: Incoming,
 ): Outcome {
   if (isRetransmission(call, message, side)) return unchanged(call);
@@ -96,7 +96,7 @@ export function onBye(
  * A request with the tags of a dialog from an address that is not the party's: another node of a trunk, a phone that
  * has moved, one that sends past the proxy, or a stranger. It waits for what the party inside says to it.
  */
-export function onStray(context: Context, { call, side }: Match, incoming: Incoming): Outcome {
+export function onStray(context: Context, { call, side }: DialogSide, incoming: Incoming): Outcome {
   const { message, arrival } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
   const strays = call.transactions.filter(({ waiting }) => waiting !== null);
@@ -107,7 +107,7 @@ export function onStray(context: Context, { call, side }: Match, incoming: Incom
 }
 
 /** INFO with a trickle-ICE fragment (RFC 8840). */
-export function onTrickle(context: Context, { call, side, dialog }: Match, incoming: Incoming): Outcome {
+export function onTrickle(context: Context, { call, side, dialog }: DialogSide, incoming: Incoming): Outcome {
   const { message, arrival, bodies } = incoming;
   if (isRetransmission(call, message, side)) return unchanged(call);
   stays(call, dialog, side);
@@ -125,7 +125,7 @@ export function onTrickle(context: Context, { call, side, dialog }: Match, incom
 /** OPTIONS, INFO, NOTIFY, MESSAGE...: nothing but a sign that the dialog lives, once a party inside takes part in it. */
 export function onOther(
   context: Context,
-  { call, side, dialog }: Match,
+  { call, side, dialog }: DialogSide,
   { message, arrival }: Incoming,
 ): Outcome {
   if (isRetransmission(call, message, side)) return unchanged(call);

@@ -66,7 +66,7 @@ interface Gathering {
 }
 
 /** One stream of one party, seen from that party. */
-interface Place {
+interface StreamPlace {
   readonly side: Side;
   readonly index: number;
   readonly stream: Stream;
@@ -189,7 +189,7 @@ function leaveIdle(gathering: Gathering, index: number, how: 'stream-disabled' |
   gathering.idleSlots.set(`0:${index}`, how).set(`1:${index}`, how);
 }
 
-function addStream(gathering: Gathering, place: Place): void {
+function addStream(gathering: Gathering, place: StreamPlace): void {
   const { side, stream, peer, dialog } = place;
   const settings = gathering.settings[side];
   if (gathering.looked[side] > MAX_TRANSPORTS) return;
@@ -220,7 +220,7 @@ function addStream(gathering: Gathering, place: Place): void {
 type Sources = readonly Address[] | 'any';
 
 /** The sources of this stream's endpoints: a stream of many candidates has few kinds of them. */
-function sourcesAt(gathering: Gathering, place: Place): (endpoint: Endpoint) => Sources {
+function sourcesAt(gathering: Gathering, place: StreamPlace): (endpoint: Endpoint) => Sources {
   const known = new Map<string, Sources>();
   return (endpoint) => {
     const { kind, connection } = endpoint;
@@ -237,7 +237,7 @@ function sourcesAt(gathering: Gathering, place: Place): (endpoint: Endpoint) => 
 
 function addEndpoint(
   gathering: Gathering,
-  place: Place,
+  place: StreamPlace,
   endpoint: Endpoint,
   sources: (endpoint: Endpoint) => Sources,
 ): void {
@@ -273,7 +273,11 @@ function addEndpoint(
 }
 
 /** Of the addresses from which a stream may be reached as many as the cap lets in, sorted. */
-function bounded({ settings, unusable }: Gathering, { side, stream }: Place, sources: Sources): Sources {
+function bounded(
+  { settings, unusable }: Gathering,
+  { side, stream }: StreamPlace,
+  sources: Sources,
+): Sources {
   if (sources === 'any' || sources.length < 2) return sources;
   const most = settings[side].caps.sources;
   if (sources.length <= most) return [...sources].sort();
@@ -286,7 +290,7 @@ function bounded({ settings, unusable }: Gathering, { side, stream }: Place, sou
 function sourcesOf(
   call: Call,
   settings: StreamSettings,
-  { side, peer, before, dialog }: Place,
+  { side, peer, before, dialog }: StreamPlace,
   { kind, connection }: Endpoint,
 ): Sources {
   if (peer === null && before === null && settings.earlyMediaSource === 'any' && !call.earlyOver) {
@@ -348,7 +352,7 @@ function joined(a: readonly Address[], b: readonly Address[]): readonly Address[
  * Whether the owner of a stream over TCP is connected to (RFC 4145 section 4): what stands in neither description
  * is `active` in the offer and `passive` in the answer; port 9 is the sign of one that connects itself.
  */
-function awaitsConnection({ stream, peer, offered }: Place): boolean {
+function awaitsConnection({ stream, peer, offered }: StreamPlace): boolean {
   const own = stream.setup || (offered ? 'active' : 'passive');
   if (stream.port === 9) return false;
   if (peer === null) return own === 'passive' || own === 'actpass';

@@ -8,13 +8,22 @@ import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.
 import { createLegs } from './legs.ts';
 import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
-import { type Match, onAck, onBye, onCancel, onOffer, onOther, onTrickle, startAttempt } from './requests.ts';
+import {
+  type DialogSide,
+  onAck,
+  onBye,
+  onCancel,
+  onOffer,
+  onOther,
+  onTrickle,
+  startAttempt,
+} from './requests.ts';
 import { keepRinging, onResponse } from './responses.ts';
 import { acknowledge, answeredByStray, holdStray, takeAccepted } from './strays.ts';
 import { addAddress, answeredTransaction, isRetransmission } from './transactions.ts';
 import type { Side } from './wanted.ts';
 
-type Handler = (context: Context, match: Match, incoming: Incoming) => Outcome;
+type Handler = (context: Context, match: DialogSide, incoming: Incoming) => Outcome;
 
 export interface Tracker {
   /** What one message does to the legs it belongs to; usually one, none when it is of no INVITE dialog. */

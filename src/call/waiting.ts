@@ -31,7 +31,7 @@ interface Pool<Call> {
   largest: number;
 }
 
-interface Place {
+interface PoolPlace {
   readonly pool: string;
   readonly key: string;
   readonly bytes: number;
@@ -39,7 +39,7 @@ interface Place {
 
 export function createWaiting<Call>(): Waiting<Call> {
   const pools = new Map<string, Pool<Call>>();
-  const places = new Map<Call, Place>();
+  const places = new Map<Call, PoolPlace>();
 
   function poolOf(name: string): Pool<Call> {
     const known = pools.get(name);

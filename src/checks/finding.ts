@@ -1,7 +1,7 @@
 /** What `pinholed doctor` looks at, and what it finds. */
 
 export const SECTIONS = ['system', 'firewall', 'configuration', 'daemon'] as const;
-export type Section = (typeof SECTIONS)[number];
+export type FindingSection = (typeof SECTIONS)[number];
 
 /** Every check there is, in the order in which findings are shown, with its section. docs/doctor.md explains each. */
 export const CHECKS = {
@@ -44,7 +44,7 @@ export const CHECKS = {
   alarms: 'daemon',
   settings: 'daemon',
   rules: 'daemon',
-} as const satisfies Record<string, Section>;
+} as const satisfies Record<string, FindingSection>;
 
 export type CheckName = keyof typeof CHECKS;
 

@@ -6,7 +6,7 @@
 import { isCovered, type Network, networksOverlap } from '../address/network.ts';
 import type { Family } from './forwarding.ts';
 
-export type Answer = 'yes' | 'no' | 'maybe';
+export type Certainty = 'yes' | 'no' | 'maybe';
 export type Ports = readonly (readonly [first: number, last: number])[];
 export type Protocol = 'udp' | 'tcp';
 
@@ -29,7 +29,7 @@ export interface Probe {
 }
 
 /** A condition of a rule. */
-export type Test = (probe: Probe) => Answer;
+export type Test = (probe: Probe) => Certainty;
 
 /** A port that no rule has a reason to name. */
 export const SOME_PORT = 40_021;
@@ -52,8 +52,8 @@ export function probeOf(probe: Partial<Probe> & Pick<Probe, 'family'>): Probe {
   };
 }
 
-export function allOf(tests: readonly Test[], probe: Probe): Answer {
-  let answer: Answer = 'yes';
+export function allOf(tests: readonly Test[], probe: Probe): Certainty {
+  let answer: Certainty = 'yes';
   for (const test of tests) {
     const one = test(probe);
     if (one === 'no') return 'no';
@@ -62,11 +62,11 @@ export function allOf(tests: readonly Test[], probe: Probe): Answer {
   return answer;
 }
 
-export function whether(condition: boolean): Answer {
+export function whether(condition: boolean): Certainty {
   return condition ? 'yes' : 'no';
 }
 
-export function not(answer: Answer): Answer {
+export function not(answer: Certainty): Certainty {
   return answer === 'yes' ? 'no' : answer === 'no' ? 'yes' : 'maybe';
 }
 

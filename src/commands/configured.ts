@@ -1,4 +1,10 @@
-import { defaultConfigPath, findConfig, formatProblem, type Machine, type Settings } from '../config/load.ts';
+import {
+  type ConfiguredMachine,
+  defaultConfigPath,
+  findConfig,
+  formatProblem,
+  type Settings,
+} from '../config/load.ts';
 
 /** The `--config` option, the same for every command that reads a configuration. */
 export const configOption = {
@@ -18,7 +24,7 @@ export const configOption = {
  */
 export function configured(
   named: string | undefined,
-  machine: Machine | null = null,
+  machine: ConfiguredMachine | null = null,
 ): { readonly settings: Settings; readonly file: string | null } | null {
   const found = findConfig(named, machine);
   if ('settings' in found) return found;

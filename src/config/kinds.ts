@@ -9,13 +9,13 @@ export interface Scalar {
 }
 
 /** A value read, or what was expected in its place: a noun phrase that follows the word "expected". */
-export type Reading<T> = { readonly value: T } | { readonly expected: string };
+export type ReadScalar<T> = { readonly value: T } | { readonly expected: string };
 
 /** A kind of scalar: how it is read, how it is written back, and what people are told to write. */
 export interface Kind<T> {
   /** Noun phrase for errors and documents, with the range and the unit: "a duration between 8s and 180s". */
   readonly expected: string;
-  read(scalar: Scalar): Reading<T>;
+  read(scalar: Scalar): ReadScalar<T>;
   /** The value as it is written in a file, in its canonical notation. */
   write(value: T): Written;
 }
@@ -41,7 +41,7 @@ function kind<T>(
   accept: (scalar: Scalar) => T | undefined,
   write: (value: T) => Written,
 ): Kind<T> {
-  const read = (scalar: Scalar): Reading<T> => {
+  const read = (scalar: Scalar): ReadScalar<T> => {
     const value = accept(scalar);
     return value === undefined ? { expected } : { value };
   };

@@ -3,12 +3,12 @@ import { LineCounter } from 'yaml';
 import { fileReason } from '../reason.ts';
 import type { Problem } from './problem.ts';
 import { readSettings } from './read.ts';
-import type { Machine } from './rules.ts';
+import type { ConfiguredMachine } from './rules.ts';
 import { defaults, type Settings } from './schema.ts';
-import { parseYaml, type Report } from './yaml.ts';
+import { type FaultReport, parseYaml } from './yaml.ts';
 
 export { formatProblem, type Problem } from './problem.ts';
-export { cautions, type Machine } from './rules.ts';
+export { type ConfiguredMachine, cautions } from './rules.ts';
 export { defaults, type Settings } from './schema.ts';
 
 /**
@@ -34,7 +34,7 @@ export function defaultConfigPath(platform: NodeJS.Platform = process.platform):
  */
 export function findConfig(
   named: string | undefined,
-  machine: Machine | null = null,
+  machine: ConfiguredMachine | null = null,
 ): Loaded & { readonly file: string | null } {
   const file = named ?? defaultConfigPath();
   const bytes = readFile(file);
@@ -45,7 +45,7 @@ export function findConfig(
 }
 
 /** As `loadConfig`, from a file. That it cannot be read is a problem, too, never an exception. */
-export function loadConfigFile(path: string, machine: Machine | null = null): Loaded {
+export function loadConfigFile(path: string, machine: ConfiguredMachine | null = null): Loaded {
   return loadBytes(readFile(path), path, machine);
 }
 
@@ -54,7 +54,7 @@ export function loadConfigFile(path: string, machine: Machine | null = null): Lo
  * text does not mention has its default. Anchors, aliases, tags and second documents are refused. Never throws;
  * work is bounded by the size of the text, and that by 256 KiB.
  */
-export function loadConfig(text: string, fileName: string, machine: Machine | null = null): Loaded {
+export function loadConfig(text: string, fileName: string, machine: ConfiguredMachine | null = null): Loaded {
   if (text.length > LARGEST_FILE) return whole(fileName, TOO_LARGE);
   const lines = new LineCounter();
   const faults: {
@@ -62,7 +62,7 @@ export function loadConfig(text: string, fileName: string, machine: Machine | nu
     readonly key: string;
     readonly message: string | (() => string);
   }[] = [];
-  const report: Report = (offset, key, message) => {
+  const report: FaultReport = (offset, key, message) => {
     faults.push({ offset, key, message });
   };
   const document = parseYaml(text, lines, report);
@@ -88,7 +88,11 @@ function whole(file: string, message: string): Loaded {
   return { problems: [{ file, at: null, key: '', message }], rest: null };
 }
 
-function loadBytes(bytes: Buffer | NodeJS.ErrnoException, path: string, machine: Machine | null): Loaded {
+function loadBytes(
+  bytes: Buffer | NodeJS.ErrnoException,
+  path: string,
+  machine: ConfiguredMachine | null,
+): Loaded {
   if (!Buffer.isBuffer(bytes)) {
     const words = bytes.code === UNTRUSTED ? 'is not used' : 'cannot be read';
     return whole(path, `${words}: ${fileReason(bytes)}`);

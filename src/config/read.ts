@@ -2,7 +2,7 @@ import { isAlias, isMap, isScalar, isSeq, type Node, type ParsedNode, Scalar as 
 import type { Kind, ListKind, Scalar } from './kinds.ts';
 import { nearest, quote } from './problem.ts';
 import type { AnyField, RecordsKind } from './records.ts';
-import { type Machine, placedFaults, rules } from './rules.ts';
+import { type ConfiguredMachine, placedFaults, rules } from './rules.ts';
 import {
   type Entries,
   entries,
@@ -12,10 +12,10 @@ import {
   type SchemaNode,
   type Settings,
 } from './schema.ts';
-import { offsetOf, type Report } from './yaml.ts';
+import { type FaultReport, offsetOf } from './yaml.ts';
 
 interface Reader {
-  readonly report: Report;
+  readonly report: FaultReport;
   /** Offset of each setting that the file gives, by key. */
   readonly places: Map<string, number>;
 }
@@ -24,7 +24,11 @@ interface Reader {
  * A document's content to settings. Every fault is reported with its place; what is missing or at fault has its
  * default in what is returned, which is to be used only if nothing was reported.
  */
-export function readSettings(contents: ParsedNode | null, report: Report, machine: Machine | null): Settings {
+export function readSettings(
+  contents: ParsedNode | null,
+  report: FaultReport,
+  machine: ConfiguredMachine | null,
+): Settings {
   const wrong = new Set<string>();
   const reader: Reader = {
     places: new Map(),

@@ -1,7 +1,7 @@
 import type { Kind, ListKind, Written } from './kinds.ts';
 
 /** One entry of a mapping in a list. What a file leaves out is null, unless it is `required`. */
-export interface Field<T> {
+export interface RecordField<T> {
   readonly many: false;
   readonly kind: Kind<T>;
   readonly required: boolean;
@@ -17,13 +17,13 @@ export interface ListField<T> {
   readonly about: string;
 }
 
-export type AnyField = Field<unknown> | ListField<unknown>;
+export type AnyField = RecordField<unknown> | ListField<unknown>;
 
 /** The fields of a mapping that is read to an `Item`: the same names, in camelCase. */
 export type FieldsOf<Item> = {
   readonly [Key in keyof Item]: NonNullable<Item[Key]> extends readonly (infer T)[]
     ? ListField<T>
-    : Field<NonNullable<Item[Key]>>;
+    : RecordField<NonNullable<Item[Key]>>;
 };
 
 /** A mapping as a file has it. */
@@ -45,7 +45,7 @@ export interface RecordsKind<Item> {
   collide(one: Item, other: Item): string | null;
 }
 
-export function field<T>(kind: Kind<T>, about: string): Field<T> {
+export function field<T>(kind: Kind<T>, about: string): RecordField<T> {
   return { many: false, kind, required: false, about };
 }
 

@@ -5,7 +5,7 @@ import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
 
 /** A condition over several settings. */
-export interface Rule {
+export interface SettingsRule {
   /** The keys it is about, as in a file; the first is where a breach is reported. */
   readonly keys: readonly [string, ...string[]];
   /** What is wrong and what was expected, or null. */
@@ -13,7 +13,7 @@ export interface Rule {
 }
 
 /** What must hold between settings that are each valid. */
-export const rules: readonly Rule[] = [
+export const rules: readonly SettingsRule[] = [
   {
     keys: ['web', 'metrics'],
     breach: ({ web, metrics }) =>
@@ -55,7 +55,7 @@ export const rules: readonly Rule[] = [
 ];
 
 /** What is known of the machine that a configuration is for. */
-export interface Machine {
+export interface ConfiguredMachine {
   readonly hasInterface: (name: string) => boolean;
 }
 
@@ -67,7 +67,10 @@ export interface PlacedFault {
 }
 
 /** What is wrong with single items beside other settings, and beside the machine where one is given. */
-export function placedFaults({ nat, uplinks, inside }: Settings, machine: Machine | null): PlacedFault[] {
+export function placedFaults(
+  { nat, uplinks, inside }: Settings,
+  machine: ConfiguredMachine | null,
+): PlacedFault[] {
   const faults = natFaults(nat, inside).map(({ index, at, expected }) => ({
     key: `nat[${index}].${at}`,
     message: `expected ${expected}`,

@@ -72,7 +72,7 @@ export interface RecordsSetting<Item> {
   readonly reload: Reload;
 }
 
-export interface Section<Entries> {
+export interface SettingsSection<Entries> {
   readonly node: 'section';
   readonly about: string;
   readonly entries: Entries;
@@ -85,7 +85,7 @@ type ValuesOf<Entries> = {
       ? readonly T[]
       : Entries[Key] extends RecordsSetting<infer Item>
         ? readonly Item[]
-        : Entries[Key] extends Section<infer Inner>
+        : Entries[Key] extends SettingsSection<infer Inner>
           ? ValuesOf<Inner>
           : never;
 };
@@ -116,7 +116,7 @@ function records<Item>(
   return { node: 'records', kind, initial: [], about, reload };
 }
 
-function section<Entries>(about: string, entries: Entries): Section<Entries> {
+function section<Entries>(about: string, entries: Entries): SettingsSection<Entries> {
   return { node: 'section', about, entries };
 }
 
@@ -619,7 +619,7 @@ export type Settings = ValuesOf<typeof schema>;
 
 /** Any entry of the table, for code that walks it. */
 export type Leaf = Setting<unknown> | ListSetting<unknown> | RecordsSetting<unknown>;
-export type SchemaNode = Leaf | Section<Entries>;
+export type SchemaNode = Leaf | SettingsSection<Entries>;
 export type Entries = { readonly [key: string]: SchemaNode };
 
 /** The table as the walkers see it. */

@@ -5,7 +5,7 @@ import { quote, visible } from './problem.ts';
  * Tells of one thing wrong at an offset (UTF-16 units) of the text; `key` is '' when no key is meant. A message that
  * takes work is a function: of very many faults only the first ones are shown.
  */
-export type Report = (offset: number, key: string, message: string | (() => string)) => void;
+export type FaultReport = (offset: number, key: string, message: string | (() => string)) => void;
 
 /** The schema needs 3; the composer recurses, so this keeps hostile nesting away from the stack. */
 const DEEPEST_NESTING = 32;
@@ -14,7 +14,7 @@ const DEEPEST_NESTING = 32;
  * The one document of a YAML 1.2 text (or JSON, which is YAML), every fault of it reported. Null when there is
  * nothing in it worth reading on. Never throws.
  */
-export function parseYaml(text: string, lines: LineCounter, report: Report): Document.Parsed | null {
+export function parseYaml(text: string, lines: LineCounter, report: FaultReport): Document.Parsed | null {
   const tokens = [...new Parser(lines.addNewLine).parse(text)];
   const undecodable = text.indexOf('\ufffd');
   if (undecodable >= 0) report(undecodable, '', 'expected UTF-8, found bytes that are not');
@@ -58,7 +58,7 @@ function childrenOf(token: CST.Token): CST.Token[] {
 }
 
 /** Refuses what YAML has and a configuration of a few settings does not need: each is one more way to misread it. */
-function refuseExtras(document: Document.Parsed, report: Report): void {
+function refuseExtras(document: Document.Parsed, report: FaultReport): void {
   const { version, explicit } = document.directives.yaml;
   if (explicit === true && version !== '1.2') report(0, '', `expected YAML 1.2, found %YAML ${version}`);
   visit(document, {

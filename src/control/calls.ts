@@ -1,7 +1,7 @@
 import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
-import { type Passed as MediaCount, NOTHING_PASSED, together } from '../history/passed.ts';
+import { NOTHING_PASSED, type Passed, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import { PARTIES } from './party.ts';
@@ -103,13 +103,13 @@ export function unknownCall(name: string): RequestError {
 }
 
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */
-export interface Passed {
+export interface PassedSource {
   readonly trafficOf: RunningDaemon['trafficOf'];
-  readonly passedBefore: (legId: string) => MediaCount;
+  readonly passedBefore: (legId: string) => Passed;
 }
 
 /** What all pinholes of a call have passed so far. */
-export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: Passed): MediaCount {
+export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: PassedSource): Passed {
   let all = passedBefore(leg.legId);
   for (const { pinhole } of pinholes) {
     const traffic = trafficOf(pinhole.id, leg.legId);
@@ -119,7 +119,7 @@ export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefo
 }
 
 /** Makes results of what the data path answers: `now` in ms of its clock, whose 0 is `epoch`. */
-export function createCallWriter(passed: Passed, now: number, epoch: number) {
+export function createCallWriter(passed: PassedSource, now: number, epoch: number) {
   const { trafficOf } = passed;
   const date = (at: number) => seconds(epoch + at);
 

@@ -16,7 +16,7 @@ export interface Group {
   readonly members: ReadonlySet<number>;
 }
 
-export interface Admission {
+export interface AdmittedPeers {
   /** The daemon's own user. */
   readonly uid: number;
   /** Group that may use the socket, too; null for none. */
@@ -32,7 +32,7 @@ export function renewed(group: Group, found: Group | null): Group {
 }
 
 /** Root, the daemon's own user, and the members of the group that the socket was given. */
-export function mayConnect({ uid, gid }: SocketPeer, admission: Admission): boolean {
+export function mayConnect({ uid, gid }: SocketPeer, admission: AdmittedPeers): boolean {
   if (uid === 0 || uid === admission.uid) return true;
   const { group } = admission;
   return group !== null && (gid === group.gid || group.members.has(uid));

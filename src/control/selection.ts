@@ -1,9 +1,9 @@
 import type { CallSummary } from '../daemon/messages.ts';
-import { type Passed, passedBy } from './calls.ts';
+import { type PassedSource, passedBy } from './calls.ts';
 import { CALL_STATES, type Request, RequestError, TOP_ORDERS, type TopOrder, textOf } from './protocol.ts';
 
 /** Which calls a client wants, and in which order. */
-export interface Selection {
+export interface CallSelection {
   /** Null: in the order of their start, the ended ones among them. */
   readonly sort: TopOrder | null;
   readonly reverse: boolean;
@@ -20,7 +20,10 @@ export const MAX_TOP = 500;
 const LONGEST_MATCH = 256;
 
 /** Reads the fields of a request for `calls` or `top`. Throws RequestError. */
-export function selectionOf(request: Request, defaults: Pick<Selection, 'sort' | 'limit'>): Selection {
+export function selectionOf(
+  request: Request,
+  defaults: Pick<CallSelection, 'sort' | 'limit'>,
+): CallSelection {
   const { sort, reverse = false, match, state, silent } = request as Record<string, unknown>;
   if (typeof reverse !== 'boolean') throw new RequestError('bad-request', 'reverse: expected true or false');
   if (silent !== undefined && (typeof silent !== 'number' || !(silent >= 0))) {
@@ -52,8 +55,8 @@ function oneOf<T extends string>(known: readonly T[], value: unknown, field: str
 /** The calls that are wanted, in their order; `now` in ms of the data path's clock. */
 export function select(
   calls: readonly CallSummary[],
-  { sort, reverse, limit, match, state, silent }: Selection,
-  passed: Passed,
+  { sort, reverse, limit, match, state, silent }: CallSelection,
+  passed: PassedSource,
   now: number,
 ): CallSummary[] {
   const wanted = calls.filter(
@@ -66,7 +69,7 @@ export function select(
   return (reverse ? ranked.reverse() : ranked).slice(0, limit);
 }
 
-function inOrder(calls: readonly CallSummary[], order: TopOrder, passed: Passed): CallSummary[] {
+function inOrder(calls: readonly CallSummary[], order: TopOrder, passed: PassedSource): CallSummary[] {
   const rank: Readonly<Record<TopOrder, (call: CallSummary) => number>> = {
     age: ({ leg }) => leg.startedAt,
     idle: ({ mediaAt }) => mediaAt,

@@ -10,7 +10,13 @@ import { FirewallError } from '../firewall/firewall.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { VERSION } from '../version.ts';
 import type { AlarmBoard } from './alarms.ts';
-import { askDataPath, createCallReader, createCallWriter, type Passed, uniquePinholes } from './calls.ts';
+import {
+  askDataPath,
+  createCallReader,
+  createCallWriter,
+  type PassedSource,
+  uniquePinholes,
+} from './calls.ts';
 import { exposureOf, histogramOf, quantilesOf, refusedOf } from './numbers.ts';
 import type { SocketPeer } from './peer.ts';
 import {
@@ -56,14 +62,14 @@ const USUAL_RANGE: readonly [number, number] = [10_000, 20_000];
 /** The answers that come from the running daemon; what a call's closed pinholes had passed, others remember. */
 export function createHandlers(
   daemon: RunningDaemon,
-  passedBefore: Passed['passedBefore'],
+  passedBefore: PassedSource['passedBefore'],
   board: AlarmBoard,
 ): Readonly<Record<Exclude<RequestName, 'explain' | 'refused' | 'metrics'>, Handler>> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
 
   const epoch = createEpoch(daemon.clock);
-  const passed: Passed = { trafficOf: daemon.trafficOf, passedBefore };
+  const passed: PassedSource = { trafficOf: daemon.trafficOf, passedBefore };
   const writer = () => createCallWriter(passed, daemon.clock(), epoch());
 
   async function* listCalls(request: Request): AsyncGenerator<CallsResult> {

@@ -10,7 +10,7 @@ import { makeJournalDirectory } from './journal/directory.ts';
 import { type Journal, type JournalRecord, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
-import { explainOpening, type Platform, type PlatformModule } from './platform/platform.ts';
+import { type DaemonPlatform, explainOpening, type PlatformModule } from './platform/platform.ts';
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
 import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
@@ -129,7 +129,7 @@ function ignoreEarlySignals(): void {
 /** Root opens, the user goes on: in the order in which the platform needs it. */
 async function openAndDrop(
   libc: Libc,
-  platform: Platform,
+  platform: DaemonPlatform,
   settings: Settings,
   user: User | null,
   start: () => DataThread,

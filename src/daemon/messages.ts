@@ -132,7 +132,7 @@ export interface DataPathStatus {
 }
 
 /** From the data path to the control thread. */
-export type Report =
+export type DataPathReport =
   /** Everything is open that needs root. */
   | { readonly type: 'opened'; readonly description: readonly string[] }
   /** Calls were taken up, the packet filter holds what it should, packets are being taken. */

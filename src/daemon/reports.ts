@@ -1,7 +1,7 @@
-import type { Report } from './messages.ts';
+import type { DataPathReport } from './messages.ts';
 import { StartError } from './platform/platform.ts';
 
-export type FromThread = Exclude<Report, { type: 'answer' }>;
+export type FromThread = Exclude<DataPathReport, { type: 'answer' }>;
 
 /** The thread's reports: one after the other while it starts, then all to one listener. */
 export interface Reports {

@@ -13,7 +13,7 @@ import { type LineOptions, logLines, noteLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
 import { statusLine } from './log/status-line.ts';
 import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.ts';
-import type { ControlEnds, Platform } from './platform/platform.ts';
+import type { ControlEnds, DaemonPlatform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
 import { reloadable } from './reloadable.ts';
@@ -43,7 +43,7 @@ export interface Service {
 
 /** What does not change while the daemon runs. */
 export interface About {
-  readonly platform: Platform['name'];
+  readonly platform: DaemonPlatform['name'];
   /** What the platform found and set up, a line each. */
   readonly description: readonly string[];
   /** The user that reads packets. */

@@ -1,7 +1,7 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
 import type { Settings } from '../config/schema.ts';
 import type { ThreadData } from './data-path/data-thread.ts';
-import type { Answers, Order, Question, Report } from './messages.ts';
+import type { Answers, DataPathReport, Order, Question } from './messages.ts';
 
 import type { HandedDown } from './process/handed-down.ts';
 
@@ -19,7 +19,7 @@ export interface ThreadOptions {
   readonly handedDown: HandedDown;
   readonly mayBeRoot: boolean;
   /** Every report but answers. */
-  readonly onReport: (report: Exclude<Report, { type: 'answer' }>) => void;
+  readonly onReport: (report: Exclude<DataPathReport, { type: 'answer' }>) => void;
   /** The thread has ended; `error` is null when it ended by itself. */
   readonly onEnd: (error: Error | null) => void;
 }
@@ -46,7 +46,7 @@ export function startDataThread(options: ThreadOptions): DataThread {
   const waiting = new Map<number, (answer: Answers[keyof Answers]) => void>();
   let questions = 0;
 
-  port1.on('message', (report: Report) => {
+  port1.on('message', (report: DataPathReport) => {
     Atomics.add(taken, 0, 1);
     if (report.type !== 'answer') {
       options.onReport(report);

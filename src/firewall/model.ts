@@ -16,7 +16,7 @@ import {
   type TwoWayTraffic,
 } from './firewall.ts';
 
-export interface Answer {
+export interface Passage {
   readonly passes: boolean;
   /** The pinhole whose rule or state let it through. Null where none would: the egress rule's state did. */
   readonly pinhole: string | null;
@@ -28,7 +28,7 @@ export interface ModelFirewall extends Firewall, FirewallControl {
   /** Ends the states that only these pinholes let through; how many there were. */
   killStates(closed: readonly Pinhole[]): number;
   /** Would this packet pass at `now` (ms)? Makes and refreshes states as a packet filter does. */
-  ask(flow: Flow, bytes: number, now: number): Answer;
+  ask(flow: Flow, bytes: number, now: number): Passage;
   /** Ids of the pinholes to where this flow comes from, for what comes from where it goes: their host sends. */
   answered(flow: Flow): string[];
 }
@@ -53,7 +53,7 @@ interface View extends Opening {
   readonly pinhole: Pinhole;
 }
 
-const BLOCKED: Answer = { passes: false, pinhole: null, by: null };
+const BLOCKED: Passage = { passes: false, pinhole: null, by: null };
 
 /**
  * A packet filter in memory: default deny but for `egress`, rules that keep state, replies passing by state, states
@@ -103,7 +103,7 @@ export function createModelFirewall({
     open.delete(id);
   }
 
-  function ask(flow: Flow, bytes: number, now: number): Answer {
+  function ask(flow: Flow, bytes: number, now: number): Passage {
     const state = states.get(keyOf(flow));
     if (state !== undefined) {
       if (now - state.seenAt <= stateTimeout) {

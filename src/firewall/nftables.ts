@@ -22,7 +22,7 @@ import type { Element } from './nftables/element.ts';
 import { elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
 import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
 import { translationsOf } from './nftables/translations.ts';
-import { createShares, type Holding } from './shares.ts';
+import { createShares, type PinholeAtoms } from './shares.ts';
 
 export interface NftablesOptions {
   /** Name of the table, of family inet. */
@@ -146,7 +146,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   function adopt({ elements, records, translations }: Contents): Pinhole[] {
     lines.clear();
     numbers.clear();
-    const whole: Holding<Element>[] = [];
+    const whole: PinholeAtoms<Element>[] = [];
     const orphans: SetElement[] = [];
     for (const { number, pinhole, parts } of records) {
       lastNumber = Math.max(lastNumber, number);
@@ -160,7 +160,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       whole.push({ pinhole, atoms });
     }
     const spoken = new Set(whole.flatMap(({ atoms }) => atoms.map(({ name }) => name)));
-    const strangers = [...elements].flatMap(([name, { match }]): Holding<Element>[] =>
+    const strangers = [...elements].flatMap(([name, { match }]): PinholeAtoms<Element>[] =>
       spoken.has(name) ? [] : [{ pinhole: strangerOf(match), atoms: [elementOf(match)] }],
     );
     shares.adopt([...whole, ...strangers]);

@@ -7,7 +7,7 @@ import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { guarded } from './attempt.ts';
 import { type Firewall, type LastCounts, NOT_COUNTED } from './firewall.ts';
-import { type Anchors, createFamily, type Family, hasRules, KINDS, RULESETS } from './pf/family.ts';
+import { type Anchors, createFamily, hasRules, KINDS, type ParentAndShards, RULESETS } from './pf/family.ts';
 import { layOut } from './pf/layout.ts';
 import { OPEN_GATE, type ReloadGate } from './pf/reload-gate.ts';
 import {
@@ -24,7 +24,7 @@ import { createStatePolicy } from './pf/state-policy.ts';
 import { killStatesOf, readStates } from './pf/states.ts';
 import { createStepper, type Step } from './pf/steps.ts';
 import { poolTicket } from './pf/transaction.ts';
-import { createShares, type Holding } from './shares.ts';
+import { createShares, type PinholeAtoms } from './shares.ts';
 
 export interface PfOptions {
   /** Paths of the anchors that are ours, for the rules that let through and for those that translate. */
@@ -114,7 +114,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
     const spoken = new Set(known.flatMap(({ atoms }) => atoms.map(({ key }) => key)));
     const rest = [...there.values()].filter(({ key }) => !spoken.has(key));
     const assembled = assemble(rest).map(
-      ({ pinhole }): Holding<PinholeRule> => ({ pinhole, atoms: atomsOf(pinhole) }),
+      ({ pinhole }): PinholeAtoms<PinholeRule> => ({ pinhole, atoms: atomsOf(pinhole) }),
     );
     shares.adopt([...known, ...assembled]);
     const all = shares.holdings();
@@ -147,7 +147,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
   return { commit, list, intact, clear, close: () => pf.close() };
 }
 
-type Families = Readonly<Record<RuleKind, Family>>;
+type Families = Readonly<Record<RuleKind, ParentAndShards>>;
 
 function mapKinds<T>(make: (kind: RuleKind) => T): Readonly<Record<RuleKind, T>> {
   return { pass: make('pass'), rdr: make('rdr'), binat: make('binat') };

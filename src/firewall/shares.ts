@@ -7,7 +7,7 @@ import type { Pinhole } from '../pinhole/pinhole.ts';
 import { FirewallError } from './firewall.ts';
 
 /** A pinhole with its atoms, as they were when it was opened. */
-export interface Holding<Atom> {
+export interface PinholeAtoms<Atom> {
   readonly pinhole: Pinhole;
   readonly atoms: readonly Atom[];
 }
@@ -24,9 +24,9 @@ export interface Shares<Atom> {
   /** Throws FirewallError EEXIST for a pinhole that is open. One that is not open is closed already. */
   plan(change: Change): Plan<Atom>;
   /** What there is from now on, as the filter's own listing tells; of several with the same id the first. */
-  adopt(holdings: Iterable<Holding<Atom>>): void;
+  adopt(holdings: Iterable<PinholeAtoms<Atom>>): void;
   /** Every open pinhole, in the order of opening. */
-  holdings(): Holding<Atom>[];
+  holdings(): PinholeAtoms<Atom>[];
   /** Whether any open pinhole has the atom of this name. */
   isHeld(name: string): boolean;
 }
@@ -36,12 +36,12 @@ export function createShares<Atom>(
   atomsOf: (pinhole: Pinhole) => readonly Atom[],
   nameOf: (atom: Atom) => string,
 ): Shares<Atom> {
-  const open = new Map<string, Holding<Atom>>();
+  const open = new Map<string, PinholeAtoms<Atom>>();
   /** By name of an atom, how many open pinholes have it. */
   const holders = new Map<string, number>();
 
   function plan({ open: opening, close: closing }: Change): Plan<Atom> {
-    const opened: Holding<Atom>[] = [];
+    const opened: PinholeAtoms<Atom>[] = [];
     const touched = new Map<string, { readonly atom: Atom; change: number }>();
     const touch = (atom: Atom, by: 1 | -1) => {
       const name = nameOf(atom);

@@ -1,7 +1,7 @@
 import type { Address } from '../address/address.ts';
 
 /** One direction of a TCP connection. */
-export interface Direction {
+export interface ConnectionDirection {
   readonly source: Address;
   readonly sourcePort: number;
   readonly destination: Address;
@@ -9,11 +9,21 @@ export interface Direction {
 }
 
 /** `10.0.0.1 40000 > 10.0.0.2 5060` */
-export function directionKey({ source, sourcePort, destination, destinationPort }: Direction): string {
+export function directionKey({
+  source,
+  sourcePort,
+  destination,
+  destinationPort,
+}: ConnectionDirection): string {
   return `${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }
 
-export function reverseOf({ source, sourcePort, destination, destinationPort }: Direction): Direction {
+export function reverseOf({
+  source,
+  sourcePort,
+  destination,
+  destinationPort,
+}: ConnectionDirection): ConnectionDirection {
   return {
     source: destination,
     sourcePort: destinationPort,
@@ -24,25 +34,25 @@ export function reverseOf({ source, sourcePort, destination, destinationPort }: 
 
 /** Directions of connections that SIP was read on from their beginning, so that they can be read on in their middle. */
 export interface KnownDirections {
-  has(direction: Direction): boolean;
+  has(direction: ConnectionDirection): boolean;
   /** Notes it as in use at `now`; true where it is new. */
-  add(direction: Direction, now: number): boolean;
+  add(direction: ConnectionDirection, now: number): boolean;
   /** True where it was known. */
-  delete(direction: Direction): boolean;
+  delete(direction: ConnectionDirection): boolean;
   /** Takes out those that have to make room, and those that were not in use for a day. */
-  expire(now: number): readonly Direction[];
-  all(): Iterable<Direction>;
+  expire(now: number): readonly ConnectionDirection[];
+  all(): Iterable<ConnectionDirection>;
 }
 
 /** ms without a segment after which the same four numbers may be another connection. */
 const UNUSED = 86_400_000;
 
-const NONE: readonly Direction[] = [];
+const NONE: readonly ConnectionDirection[] = [];
 
 /** Keeps at most `most` of them, those used last. */
 export function createKnownDirections(most: () => number): KnownDirections {
   /** In the order of their last use. */
-  const known = new Map<string, { readonly direction: Direction; readonly usedAt: number }>();
+  const known = new Map<string, { readonly direction: ConnectionDirection; readonly usedAt: number }>();
   return {
     has: (direction) => known.has(directionKey(direction)),
     add({ source, sourcePort, destination, destinationPort }, now) {
@@ -54,7 +64,7 @@ export function createKnownDirections(most: () => number): KnownDirections {
     },
     delete: (direction) => known.delete(directionKey(direction)),
     expire(now) {
-      let gone: Direction[] | null = null;
+      let gone: ConnectionDirection[] | null = null;
       for (const [key, { direction, usedAt }] of known) {
         if (known.size <= most() && now - usedAt < UNUSED) break;
         known.delete(key);

@@ -7,7 +7,7 @@ import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
 import type { SipError, SipMessage, Transport } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
-import type { Direction } from './connections.ts';
+import type { ConnectionDirection } from './connections.ts';
 import { createIngressGuard } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import { derived, type InspectorSettings } from './settings.ts';
@@ -22,7 +22,7 @@ export type Found =
   | { readonly what: 'refused'; readonly refusal: Refusal; readonly isNews: boolean };
 
 /** One packet, read. */
-export interface Reading {
+export interface PacketReading {
   /** Reassembled when it completed a datagram; null when it could not be read, or is a fragment of one. */
   readonly packet: PacketView | null;
   /** In the order in which they stand in the packet. */
@@ -31,15 +31,15 @@ export interface Reading {
   readonly verdict: Verdict;
 }
 
-export interface Reader {
+export interface PacketReader {
   /** Never throws, whatever the bytes. A message's `sdp.bytes` last until the next packet. */
-  read(bytes: Buffer, now: number, entered: Entered): Reading;
+  read(bytes: Buffer, now: number, entered: Entered): PacketReading;
   /** `read` for a packet that somebody else has read and, where it came in fragments, put together. */
-  readWhole(packet: PacketView, now: number): Reading;
+  readWhole(packet: PacketView, now: number): PacketReading;
   /** The interfaces that lead to inside hosts are these; null: not known. */
   learn(ingress: Ingress | null): void;
   readonly directionChanges: TcpReader['changes'];
-  remember(directions: Iterable<Direction>, now: number): void;
+  remember(directions: Iterable<ConnectionDirection>, now: number): void;
 }
 
 /** What reading has to know of the hosts that packets come from. */
@@ -50,14 +50,14 @@ export interface Acquaintance {
 }
 
 const NOTHING: readonly Found[] = [];
-const UNREAD: Reading = { packet: null, found: NOTHING, verdict: 'release' };
+const UNREAD: PacketReading = { packet: null, found: NOTHING, verdict: 'release' };
 
 /** Reads packets: puts fragments and segments together, tells SIP from what is none, says what strictness asks. */
 export function createReader(
   settings: () => InspectorSettings,
   { isInside, isNamedPeer }: Acquaintance,
   stats: ReadingStats,
-): Reader {
+): PacketReader {
   const limits = derived(settings, limitsOf);
   const bounds = derived(settings, boundsOf);
   const fragments = createFragmentReassembler({ maxBytes: () => bounds().maxBytes });
@@ -74,7 +74,7 @@ export function createReader(
     return isNamedPeer(address) && !isInside(address);
   }
 
-  function read(bytes: Buffer, now: number, entered: Entered): Reading {
+  function read(bytes: Buffer, now: number, entered: Entered): PacketReading {
     stats.packets++;
     const view = readPacket(bytes);
     if (typeof view === 'string') return unreadable(view);
@@ -85,31 +85,31 @@ export function createReader(
     return typeof packet === 'string' ? unreadable(packet) : readPayload(packet, now);
   }
 
-  function unreadable(error: PacketError): Reading {
+  function unreadable(error: PacketError): PacketReading {
     count(stats.unreadable, error);
     return UNREAD;
   }
 
-  function readSpoofed(packet: PacketView, entered: Entered, now: number): Reading {
+  function readSpoofed(packet: PacketView, entered: Entered, now: number): PacketReading {
     stats.spoofed++;
     if (!looksLikeSip(packet.payload)) return { packet, found: NOTHING, verdict: 'release' };
     const refused = guard.refuse(packet.source, entered, now);
     return { packet, found: [{ what: 'refused', ...refused }], verdict: 'release' };
   }
 
-  function readWhole(packet: PacketView, now: number): Reading {
+  function readWhole(packet: PacketView, now: number): PacketReading {
     stats.packets++;
     return readPayload(packet, now);
   }
 
-  function readPayload(packet: PacketView, now: number): Reading {
+  function readPayload(packet: PacketView, now: number): PacketReading {
     if (packet.protocol === 'udp') return readDatagram(packet);
     if (packet.protocol === 'tcp') return readSegment(packet, now);
     stats.notSip++;
     return { packet, found: NOTHING, verdict: 'release' };
   }
 
-  function readDatagram(packet: PacketView): Reading {
+  function readDatagram(packet: PacketView): PacketReading {
     const { payload, missing } = packet;
     if (isKeepalive(payload)) {
       stats.keepalives++;
@@ -124,7 +124,7 @@ export function createReader(
     return { packet, found: [message(read, packet.source, 'udp')], verdict: 'release' };
   }
 
-  function readSegment(packet: PacketView, now: number): Reading {
+  function readSegment(packet: PacketView, now: number): PacketReading {
     const { items, lost, unread } = tcp.push(packet, now);
     stats.olderConnections = tcp.older;
     if (items.length === 0 && lost.length === 0) {

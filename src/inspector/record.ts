@@ -5,7 +5,7 @@ import { callShape } from '../call/record.ts';
 import { heldShape } from '../pinhole/record.ts';
 import type { Held } from '../pinhole/table.ts';
 import { flag, hexadecimal, list, object, orNull, plain, type Shape, ShapeError, text } from '../shape.ts';
-import type { Direction } from './connections.ts';
+import type { ConnectionDirection } from './connections.ts';
 
 /** One call with the pinholes it holds. Times are those of the clock the inspector runs on. */
 export interface CallRecord {
@@ -15,7 +15,7 @@ export interface CallRecord {
 
 /** That SIP was read on a direction of a TCP connection, or that it has ended. */
 export interface DirectionRecord {
-  readonly direction: Direction;
+  readonly direction: ConnectionDirection;
   readonly closed: boolean;
 }
 
@@ -72,7 +72,7 @@ const BOOT_TOLERANCE = 120_000;
 
 const callRecord = object<CallRecord>({ call: callShape, held: list(heldShape, MOST_HELD) });
 const directionRecord = object<DirectionRecord>({
-  direction: object<Direction>({
+  direction: object<ConnectionDirection>({
     source: address,
     sourcePort: port,
     destination: address,

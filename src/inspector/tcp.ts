@@ -1,11 +1,11 @@
 import type { Buffer } from 'node:buffer';
 import type { PacketView } from '../packet/ip.ts';
-import { createStreamTable, type Stream } from '../packet/stream.ts';
+import { createStreamTable, type TcpStream } from '../packet/stream.ts';
 import type { SipError, SipMessage } from '../sip/message.ts';
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer } from '../sip/stream.ts';
-import { createKnownDirections, type Direction, directionKey, reverseOf } from './connections.ts';
+import { type ConnectionDirection, createKnownDirections, directionKey, reverseOf } from './connections.ts';
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 
 /** What one segment brought. */
@@ -27,18 +27,18 @@ export interface Loss {
 /** SIP was read on this direction of a connection for the first time, or its end has come. */
 export interface DirectionChange {
   readonly what: 'opened' | 'closed';
-  readonly direction: Direction;
+  readonly direction: ConnectionDirection;
 }
 
 export interface TcpReader {
   /** Takes a TCP segment at `now` ms. `sdp.bytes` of an item lasts until the next segment of its stream. */
   push(packet: PacketView, now: number): SegmentReading;
   /** Takes up directions of a journal: they are read on wherever they are. */
-  remember(directions: Iterable<Direction>, now: number): void;
+  remember(directions: Iterable<ConnectionDirection>, now: number): void;
   /** What a journal should know since the last call. */
   changes(): readonly DirectionChange[];
   /** Directions that SIP was read on. */
-  known(): Iterable<Direction>;
+  known(): Iterable<ConnectionDirection>;
   /** SIP connections, known now, that are older than this reader and are not read. */
   readonly older: number;
 }
@@ -59,7 +59,7 @@ export interface TcpReaderOptions {
   /** A connection that was up before is read at once (only for captures). */
   readonly trustMidstream: () => boolean;
   /** The other end is known by name: what it sends and gets is read on wherever it is. */
-  readonly isNamedPeer: (direction: Direction) => boolean;
+  readonly isNamedPeer: (direction: ConnectionDirection) => boolean;
   readonly isInside: (address: string) => boolean;
 }
 
@@ -144,7 +144,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
    * Whether a stream may be read. One whose beginning was not seen may be anything, a web page's HTTP with SIP in its
    * middle above all (NAT Slipstreaming): only those of named peers and those known as SIP are.
    */
-  function admit(stream: Stream<Signalling>, first: Buffer): boolean {
+  function admit(stream: TcpStream<Signalling>, first: Buffer): boolean {
     if (!stream.midstream) {
       if (known.delete(stream)) pending.push({ what: 'closed', direction: stream });
       older.delete(directionKey(stream));
@@ -165,12 +165,12 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   }
 
   /** What comes from outside can open nothing: there it is enough that the inside host's direction is known. */
-  function mayBeReadOn(direction: Direction): boolean {
+  function mayBeReadOn(direction: ConnectionDirection): boolean {
     if (isNamedPeer(direction) || known.has(direction)) return true;
     return !isInside(direction.source) && known.has(reverseOf(direction));
   }
 
-  function newSignalling(stream: Stream<Signalling>, first: Buffer): Signalling {
+  function newSignalling(stream: TcpStream<Signalling>, first: Buffer): Signalling {
     const resync = (trustMidstream() && stream.midstream) || mayBeReadOn(stream);
     const midstream = stream.midstream && !(trustMidstream() && looksLikeSip(first));
     return {
@@ -183,7 +183,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
 
   /** Notes the directions that SIP is read on, and their end. */
   function follow(
-    stream: Stream<Signalling>,
+    stream: TcpStream<Signalling>,
     user: Signalling,
     items: SegmentReading['items'],
     now: number,

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 
-export type MediaKind = 'rtp' | 'rtcp' | 'stun' | 'turn' | 'dtls' | 'zrtp' | 't38';
+export type PayloadKind = 'rtp' | 'rtcp' | 'stun' | 'turn' | 'dtls' | 'zrtp' | 't38';
 
 /**
  * What a UDP payload is by its content: the first byte chooses (RFC 7983), then the fixed fields and lengths of
@@ -10,7 +10,7 @@ export type MediaKind = 'rtp' | 'rtcp' | 'stun' | 'turn' | 'dtls' | 'zrtp' | 't3
  * passes), and weaker for `t38`: believe the first two of a flow that createMediaRecognizer has watched, and the
  * last only in a flow that SDP announced as udptl. There, isUdptl also finds the packets that look like RTP.
  */
-export function classifyMedia(payload: Buffer): MediaKind | null {
+export function classifyMedia(payload: Buffer): PayloadKind | null {
   if (payload.length < 4) return null;
   const first = payload[0]!;
   if (first >= 128 && first <= 191) {
@@ -53,14 +53,14 @@ const MAX_DROPOUT = 3000;
  * A.1), `rtcp` and `turn` by two packets with the same SSRC or channel, the protocols with a cookie by one.
  * Never `t38`. Where ICE checks come before media, the media wins.
  */
-export function createMediaRecognizer(): (payload: Buffer) => MediaKind | null {
-  let proven: MediaKind | null = null;
+export function createMediaRecognizer(): (payload: Buffer) => PayloadKind | null {
+  let proven: PayloadKind | null = null;
   let ssrc: number | null = null;
   let sequence = 0;
   let sender: number | null = null;
   let channel: number | null = null;
 
-  function isProven(kind: MediaKind, payload: Buffer): boolean {
+  function isProven(kind: PayloadKind, payload: Buffer): boolean {
     if (kind === 'rtp') {
       const before = ssrc;
       const step = (payload.readUInt16BE(2) - sequence) & 0xffff;

@@ -40,7 +40,7 @@ export interface Sequence {
 }
 
 /** What one segment brought: see `StreamDelivery`. */
-export interface Taken {
+export interface Delivered {
   readonly bytes: Buffer | null;
   readonly gap: boolean;
 }
@@ -56,7 +56,7 @@ export interface SequencerOptions {
 /** Puts the bytes of many sequences in order, and keeps what it needs for that within one bound. */
 export interface Sequencer {
   /** Takes a segment whose first byte stands at this position. */
-  take(sequence: Sequence, position: number, segment: Buffer, now: number): Taken;
+  take(sequence: Sequence, position: number, segment: Buffer, now: number): Delivered;
   /** The receiver has everything before this sequence number. */
   acknowledge(sequence: Sequence, ack: number): void;
   /** A segment of it came at `now`. */
@@ -69,7 +69,7 @@ export interface Sequencer {
   readonly bytes: number;
 }
 
-const NOTHING: Taken = { bytes: null, gap: false };
+const NOTHING: Delivered = { bytes: null, gap: false };
 
 export function newSequence(origin: number): Sequence {
   return {
@@ -193,7 +193,7 @@ export function createSequencer({ windowBytes, maxBytes, bufferIdleMs }: Sequenc
     );
   }
 
-  function take(sequence: Sequence, at: number, segment: Buffer, now: number): Taken {
+  function take(sequence: Sequence, at: number, segment: Buffer, now: number): Delivered {
     let position = at;
     let bytes = segment;
     if (sequence.finAt !== null && position + bytes.length > sequence.finAt) {

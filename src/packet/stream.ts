@@ -15,7 +15,7 @@ export interface StreamOptions<User = unknown> {
    */
   readonly maxStreams?: Bound;
   /** A stream made room that was neither closed nor ignored. */
-  readonly onEvict?: (stream: Stream<User>) => void;
+  readonly onEvict?: (stream: TcpStream<User>) => void;
   /**
    * Bytes: how far beyond a hole a stream is kept, and how much of what was delivered but is not yet
    * acknowledged is remembered to compare retransmissions with.
@@ -30,7 +30,7 @@ export interface StreamOptions<User = unknown> {
 }
 
 /** One direction of a TCP connection. */
-export interface Stream<User> {
+export interface TcpStream<User> {
   readonly source: Address;
   readonly sourcePort: number;
   readonly destination: Address;
@@ -52,7 +52,7 @@ export interface Stream<User> {
 }
 
 export interface StreamDelivery<User> {
-  readonly stream: Stream<User>;
+  readonly stream: TcpStream<User>;
   /**
    * The bytes that are new and in order, each exactly once; null when there are none. Valid as long as the
    * packet's own bytes.
@@ -69,9 +69,9 @@ export interface StreamTable<User> {
    */
   push(view: PacketView, now: number): StreamDelivery<User> | null;
   /** The stream stays known, with its flags and its `user`, but nothing of it is kept or delivered any more. */
-  ignore(stream: Stream<User>): void;
+  ignore(stream: TcpStream<User>): void;
   /** The stream is of use: others go before it does. */
-  keep(stream: Stream<User>): void;
+  keep(stream: TcpStream<User>): void;
   /** Forgets what is older than the time-outs; `push` does so too. */
   expire(now: number): void;
   readonly size: number;
@@ -85,17 +85,17 @@ export interface StreamTable<User> {
  */
 type Rank = 'pending' | 'open' | 'kept' | 'ignored';
 
-interface State<User> extends Stream<User>, Sequence {
+interface StreamState<User> extends TcpStream<User>, Sequence {
   readonly key: string;
   conflict: boolean;
   gap: boolean;
   closed: boolean;
   ignored: boolean;
-  peer: State<User> | null;
+  peer: StreamState<User> | null;
   /** Sequence number behind a SYN that a live stream does not expect: a new connection, or a forgery. */
   candidate: number | null;
   rank: Rank;
-  readonly inUsed: Link<State<User>>;
+  readonly inUsed: Link<StreamState<User>>;
 }
 
 const NOTHING = { bytes: null, gap: false } as const;
@@ -112,19 +112,19 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     maxBytes: asked(options.maxBytes ?? 64 << 20),
     bufferIdleMs: asked(options.bufferIdleMs ?? 30_000),
   });
-  const streams = new Map<string, State<User>>();
+  const streams = new Map<string, StreamState<User>>();
   let ignoredCount = 0;
   /** All streams by rank, each in order of `lastAt`. */
   const used = {
-    pending: createQueue<State<User>>((stream) => stream.inUsed),
-    open: createQueue<State<User>>((stream) => stream.inUsed),
-    kept: createQueue<State<User>>((stream) => stream.inUsed),
-    ignored: createQueue<State<User>>((stream) => stream.inUsed),
+    pending: createQueue<StreamState<User>>((stream) => stream.inUsed),
+    open: createQueue<StreamState<User>>((stream) => stream.inUsed),
+    kept: createQueue<StreamState<User>>((stream) => stream.inUsed),
+    ignored: createQueue<StreamState<User>>((stream) => stream.inUsed),
   };
 
-  function create(key: string, view: PacketView, origin: number, midstream: boolean): State<User> {
+  function create(key: string, view: PacketView, origin: number, midstream: boolean): StreamState<User> {
     const peer = streams.get(reverseKeyOf(view)) ?? null;
-    const stream: State<User> = {
+    const stream: StreamState<User> = {
       ...newSequence(origin),
       key,
       source: view.source,
@@ -145,7 +145,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     return stream;
   }
 
-  function forget(stream: State<User>): void {
+  function forget(stream: StreamState<User>): void {
     sequencer.drop(stream);
     if (streams.get(stream.key) !== stream) return;
     streams.delete(stream.key);
@@ -154,7 +154,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     if (stream.peer?.peer === stream) stream.peer.peer = null;
   }
 
-  function touch(stream: State<User>, now: number): void {
+  function touch(stream: StreamState<User>, now: number): void {
     sequencer.touch(stream, now);
     used[stream.rank].toBack(stream);
     while (ignoredCount > maxStreams() && used.ignored.first !== null) forget(used.ignored.first);
@@ -169,7 +169,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     }
   }
 
-  function moveTo(stream: State<User>, rank: Rank): void {
+  function moveTo(stream: StreamState<User>, rank: Rank): void {
     if (stream.rank === rank) return;
     used[stream.rank].remove(stream);
     if (stream.rank === 'ignored') ignoredCount--;
@@ -179,7 +179,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
   }
 
   /** Once one end has acknowledged what the other began with, both have spoken: RFC 9293 3.5. */
-  function establish(stream: State<User>, peer: State<User>): void {
+  function establish(stream: StreamState<User>, peer: StreamState<User>): void {
     for (const one of [stream, peer]) if (one.rank === 'pending' && !one.closed) moveTo(one, 'open');
   }
 
@@ -247,7 +247,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     return tcp.seq !== next && tcp.ack === next ? `${key} back` : key;
   }
 
-  function closeBoth(stream: State<User>): void {
+  function closeBoth(stream: StreamState<User>): void {
     for (const one of [stream, stream.peer]) {
       if (one === null) continue;
       close(one);
@@ -255,13 +255,13 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     }
   }
 
-  function close(stream: State<User>): void {
+  function close(stream: StreamState<User>): void {
     stream.closed = true;
     if (stream.rank !== 'ignored') moveTo(stream, 'pending');
   }
 
-  function ignore(stream: Stream<User>): void {
-    const own = stream as State<User>;
+  function ignore(stream: TcpStream<User>): void {
+    const own = stream as StreamState<User>;
     if (streams.get(own.key) !== own) return;
     own.aheadEnd = own.next;
     sequencer.drop(own);
@@ -269,8 +269,8 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     moveTo(own, 'ignored');
   }
 
-  function keep(stream: Stream<User>): void {
-    const own = stream as State<User>;
+  function keep(stream: TcpStream<User>): void {
+    const own = stream as StreamState<User>;
     if (streams.get(own.key) === own && own.rank === 'open') moveTo(own, 'kept');
   }
 
@@ -296,7 +296,11 @@ function asked(bound: Bound): () => number {
  * Whether this segment shows that its sender has seen what the other end began with: it acknowledges that. Where the
  * beginning was not seen, that both ends send is all there is to see.
  */
-function hasSpoken(stream: State<unknown>, peer: State<unknown>, { flags, ack }: TcpFields): boolean {
+function hasSpoken(
+  stream: StreamState<unknown>,
+  peer: StreamState<unknown>,
+  { flags, ack }: TcpFields,
+): boolean {
   if (stream.midstream || peer.midstream) return true;
   if ((flags & TCP_ACK) === 0 || (flags & TCP_SYN) !== 0) return false;
   const position = positionOf(peer, ack);
@@ -323,7 +327,12 @@ function carriesData(payload: Buffer): boolean {
  * is over; otherwise it may be forged, and the old stream goes on until a segment fits the SYN but not the old
  * stream.
  */
-function startsAnew(stream: State<unknown>, dataSeq: number, syn: boolean, windowBytes: number): boolean {
+function startsAnew(
+  stream: StreamState<unknown>,
+  dataSeq: number,
+  syn: boolean,
+  windowBytes: number,
+): boolean {
   if (syn) {
     if (dataSeq === stream.origin && !stream.midstream) return false;
     if (stream.closed) {

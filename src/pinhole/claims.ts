@@ -7,13 +7,13 @@ import type { Opening } from './opening.ts';
  */
 export interface Claims {
   /** The port that another host has, and the host; null when the opening can have all of its ports. */
-  taken(opening: Opening): Taken | null;
+  taken(opening: Opening): TakenPort | null;
   add(opening: Opening): void;
-  /** Returns the ports that are free now, as `Taken.place` names them. */
+  /** Returns the ports that are free now, as `TakenPort.place` names them. */
   remove(opening: Opening): readonly string[];
 }
 
-export interface Taken {
+export interface TakenPort {
   /** `udp 203.0.113.2:40000` */
   readonly place: string;
   readonly host: Address;

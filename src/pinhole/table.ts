@@ -1,6 +1,6 @@
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
 import type { Change } from './change.ts';
-import { createClaims, type Taken } from './claims.ts';
+import { createClaims, type TakenPort } from './claims.ts';
 import { contains, type Opening } from './opening.ts';
 import type { Pinhole } from './pinhole.ts';
 
@@ -46,7 +46,7 @@ export interface TableResult {
   /** Null when the firewall has nothing to do. */
   readonly change: Change | null;
   readonly events: readonly HolderEvent[];
-  /** Ports of external addresses that nobody has any more, named as in `Taken`. */
+  /** Ports of external addresses that nobody has any more, named as in `TakenPort`. */
   readonly freed: readonly string[];
 }
 
@@ -78,7 +78,7 @@ export interface PinholeTable {
   holdings(id: string): readonly Holding[];
   deadline(legId: string): number;
   /** The port of an external address that the opening would need and another host has; null where it has all. */
-  taken(opening: Opening): Taken | null;
+  taken(opening: Opening): TakenPort | null;
   held(legId: string): readonly Held[];
   /** Every open pinhole, once each. */
   open(): Iterable<Pinhole>;

@@ -16,7 +16,7 @@ export interface NatMapping {
 export type InterfaceAddresses = Readonly<Record<string, readonly Address[]>>;
 
 /** An inside host, by the address that it announced. */
-export interface Announced {
+export interface TranslatedHost {
   readonly host: Address;
   readonly translation: Translation;
 }
@@ -27,7 +27,7 @@ export interface Externals {
    * The host that `owner` means by this external address: itself, or a media host that it stands for; null when it is
    * no external address, or stands for neither.
    */
-  announcedAs(external: Address, owner: Address): Announced | null;
+  announcedAs(external: Address, owner: Address): TranslatedHost | null;
   /** What an inside host is seen as from outside: by `announced` where that stands for it; null where nothing does. */
   seenAs(host: Address, announced: readonly Address[]): Translation | null;
   /** The hosts behind an external address; null where a mapping has networks and they are not known one by one. */

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { readConnection } from './connection.ts';
-import { type SdpCaps, type Section, type Selection, sdpError, selectLines } from './select.ts';
+import { type MediaSection, type SdpCaps, type SelectedLines, sdpError, selectLines } from './select.ts';
 import type {
   Candidate,
   Connection,
@@ -64,14 +64,14 @@ export function readSdpFragment(
   });
 }
 
-function select(bytes: Buffer, caps: SdpCaps, isFragment: boolean): Selection | SdpError {
+function select(bytes: Buffer, caps: SdpCaps, isFragment: boolean): SelectedLines | SdpError {
   if (bytes.length > MAX_BYTES) {
     return sdpError('sdp-too-large', `${bytes.length} bytes, at most ${MAX_BYTES} are read`);
   }
   return selectLines(bytes, caps, isFragment);
 }
 
-function streamOf(section: Section, media: MediaDescription, session: SessionDescription): Stream {
+function streamOf(section: MediaSection, media: MediaDescription, session: SessionDescription): Stream {
   const candidates = media.candidates === undefined ? NO_CANDIDATES : candidatesOf(media);
   const connection = media.connection ?? session.connection;
   return {

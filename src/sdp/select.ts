@@ -15,7 +15,7 @@ export interface SdpCaps {
 }
 
 /** The lines of a description that decide about transport. */
-export interface Selection {
+export interface SelectedLines {
   /** `o=` without its first two characters, '' in a fragment. */
   readonly origin: string;
   /** sess-version, the third word of `o=` (RFC 8866 5.2). */
@@ -23,7 +23,7 @@ export interface Selection {
   /** The selected lines for sdp-transform, in order, each ended by LF; an empty `m=` where a section begins. */
   readonly selected: string;
   /** One for each `m=` in `selected`. */
-  readonly sections: readonly Section[];
+  readonly sections: readonly MediaSection[];
   readonly streamsDropped: number;
 }
 
@@ -31,7 +31,7 @@ export interface Selection {
  * An m= line and what belongs to its section but is not in sdp-transform's grammar, which has no port count, no
  * rtcp-mux-only, and narrower tokens than RFC 8866.
  */
-export interface Section {
+export interface MediaSection {
   /** In lower case (RFC 6838 4.2). */
   readonly media: string;
   readonly port: number;
@@ -59,11 +59,11 @@ interface Walk {
   origin: string;
   version: string;
   selected: string;
-  readonly sections: Section[];
+  readonly sections: MediaSection[];
   streamsDropped: number;
   groups: number;
   /** null inside a stream past the cap. */
-  section: Section | null;
+  section: MediaSection | null;
 }
 
 /** Characters of a line that is read. */
@@ -98,7 +98,7 @@ const OTHER_NETWORK = 'IN IP0 -';
  *
  * A fragment (RFC 8840 section 9) has no v= and o=, and there an a=mid may begin a section without an m= line.
  */
-export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): Selection | SdpError {
+export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): SelectedLines | SdpError {
   const text = bytes.toString('latin1');
   const walk: Walk = {
     bytes,
@@ -142,7 +142,7 @@ function indexOrEnd(text: string, char: string, start: number): number {
   return index < 0 ? text.length : index;
 }
 
-function newSection(media: string, port: number, portCount: number, proto: string): Section {
+function newSection(media: string, port: number, portCount: number, proto: string): MediaSection {
   return {
     media,
     port,
@@ -249,7 +249,7 @@ function tooLong(walk: Walk, start: number): SdpError {
  */
 function takeConnection(
   walk: Walk,
-  section: Section,
+  section: MediaSection,
   start: number,
   valueStart: number,
   end: number,
@@ -306,13 +306,13 @@ function copyOf(walk: Walk, start: number, end: number): string {
 }
 
 /** sdp-transform is only told that a section begins. */
-function beginSection(walk: Walk, section: Section): void {
+function beginSection(walk: Walk, section: MediaSection): void {
   walk.sections.push(section);
   walk.section = section;
   walk.selected += 'm=\n';
 }
 
-function takeAttribute(walk: Walk, section: Section, start: number, end: number): SdpError | null {
+function takeAttribute(walk: Walk, section: MediaSection, start: number, end: number): SdpError | null {
   const kind = kindOf(walk, start, end);
   if (kind === OTHER) return null;
   const isTooLong = end - start > MAX_LINE - 'a='.length;
@@ -339,7 +339,7 @@ function takeAttribute(walk: Walk, section: Section, start: number, end: number)
 }
 
 /** Behind the foundation: component, transport, priority, address (RFC 8839 5.1). */
-function takeCandidate(walk: Walk, section: Section, start: number, end: number): void {
+function takeCandidate(walk: Walk, section: MediaSection, start: number, end: number): void {
   const { bytes, caps } = walk;
   const foundation = skipSpace(bytes, start + 'candidate:'.length, end);
   const transport = nextWord(bytes, nextWord(bytes, foundation, end), end);
@@ -379,7 +379,7 @@ function mayBeAddress(bytes: Buffer, start: number, end: number): boolean {
 }
 
 /** `a=rtcp:<port> [IN IP4|IP6 <address>]` (RFC 3605 2.1); one without a port is as good as none. */
-function takeRtcp(walk: Walk, section: Section, start: number, end: number): null {
+function takeRtcp(walk: Walk, section: MediaSection, start: number, end: number): null {
   const port = skipSpace(walk.bytes, start + 'rtcp:'.length, end);
   const portEnd = endOfWord(walk.bytes, port, end);
   if (decimal(walk.bytes, port, portEnd, MAX_PORT) < 0) return null;

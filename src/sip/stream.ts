@@ -53,7 +53,7 @@ const EMPTY = Buffer.alloc(0);
 const NOT_FOLLOWED = sipError('not-sip', 'no message follows');
 const NOTHING: readonly (SipMessage | SipError)[] = [];
 
-interface Stream {
+interface FramedStream {
   readonly options: FramerOptions;
   /** First bytes of an incomplete message; `size` of them are in use. */
   buffer: Buffer;
@@ -85,7 +85,7 @@ interface Stream {
  */
 export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer {
   const all = { ...DEFAULTS, ...options };
-  const stream: Stream = {
+  const stream: FramedStream = {
     options: all,
     buffer: EMPTY,
     size: 0,
@@ -122,7 +122,7 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
   };
 }
 
-function push(stream: Stream, segment: Buffer): readonly (SipMessage | SipError)[] {
+function push(stream: FramedStream, segment: Buffer): readonly (SipMessage | SipError)[] {
   if (stream.stopped !== null) return NOTHING;
   const answers: (SipMessage | SipError)[] = [];
   let rest = stream.isLost ? find(stream, segment) : stream.size === 0 ? segment : append(stream, segment);
@@ -139,7 +139,7 @@ function push(stream: Stream, segment: Buffer): readonly (SipMessage | SipError)
 }
 
 /** The next message and what follows it; nothing while none is found. */
-function find(stream: Stream, bytes: Buffer): Buffer {
+function find(stream: FramedStream, bytes: Buffer): Buffer {
   const found = bytes.length === 0 ? null : (stream.search?.push(bytes) ?? null);
   if (found === null) return EMPTY;
   stream.isLost = false;
@@ -154,7 +154,7 @@ interface Framed {
 }
 
 /** The message `rest` begins with; null when it is not complete. */
-function takeMessage(stream: Stream, rest: Buffer): Framed | null {
+function takeMessage(stream: FramedStream, rest: Buffer): Framed | null {
   if (stream.head === null) {
     const head = takeHead(stream, rest);
     if (head === null) return null;
@@ -177,7 +177,7 @@ function takeMessage(stream: Stream, rest: Buffer): Framed | null {
 }
 
 /** Start-line and headers, once they are complete; an error as soon as it is certain. */
-function takeHead(stream: Stream, rest: Buffer): Head | SipError | null {
+function takeHead(stream: FramedStream, rest: Buffer): Head | SipError | null {
   const { maxBytes, maxHeaders } = stream.options;
   const headEnd = endOfHead(stream, rest);
   if (!stream.isSip && (stream.hasStartLine || rest.length <= FIRST_WORDS || rest.length > MAX_START_LINE)) {
@@ -204,7 +204,7 @@ function problemOf(head: Head, maxBytes: number): SipError | null {
 }
 
 /** Index after the empty line, or -1; continues where the last search ended. */
-function endOfHead(stream: Stream, bytes: Buffer): number {
+function endOfHead(stream: FramedStream, bytes: Buffer): number {
   for (;;) {
     const lineFeed = bytes.indexOf(LF, stream.scanned);
     if (lineFeed < 0) {
@@ -227,7 +227,7 @@ function endOfHead(stream: Stream, bytes: Buffer): number {
  * After this the stream is left alone, or the next message is looked for: behind the start-line, or behind what is
  * certainly none.
  */
-function refuse(stream: Stream, rest: Buffer, error: SipError, behind?: number): Framed {
+function refuse(stream: FramedStream, rest: Buffer, error: SipError, behind?: number): Framed {
   if (stream.search === null || !stream.isKnown) {
     stop(stream, error.error);
     return { message: error, length: rest.length };
@@ -250,7 +250,7 @@ function withoutFillers(bytes: Buffer): Buffer {
   return start === 0 ? bytes : bytes.subarray(start);
 }
 
-function append(stream: Stream, segment: Buffer): Buffer {
+function append(stream: FramedStream, segment: Buffer): Buffer {
   const size = stream.size + segment.length;
   if (size > stream.buffer.length) {
     const larger = Buffer.allocUnsafe(2 * size);
@@ -263,17 +263,17 @@ function append(stream: Stream, segment: Buffer): Buffer {
 }
 
 /** Keeps `rest` for the next push, unless it is what `append` has put together already. */
-function hold(stream: Stream, rest: Buffer): void {
+function hold(stream: FramedStream, rest: Buffer): void {
   if (rest.length === stream.size) return;
   stream.buffer = rest.length === 0 ? EMPTY : Buffer.from(rest);
   stream.size = rest.length;
 }
 
-function stop(stream: Stream, reason: SipErrorReason): void {
+function stop(stream: FramedStream, reason: SipErrorReason): void {
   stream.stopped = reason;
 }
 
-function lose(stream: Stream): void {
+function lose(stream: FramedStream): void {
   hold(stream, EMPTY);
   stream.head = null;
   stream.scanned = 0;

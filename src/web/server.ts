@@ -5,13 +5,13 @@ import { formatTransportAddress, isLoopback } from '../config/kinds.ts';
 import { keepRoom } from '../control/http-clients.ts';
 import { LIVE_POLICY, liveHtml } from '../report/page/html.ts';
 import type { CallPicture, LiveSnapshot } from '../report/page/model.ts';
-import { readSelection, type Selection } from '../report/page/selection.ts';
+import { type RowSelection, readSelection } from '../report/page/selection.ts';
 
 export interface WebOptions {
   /** A loopback address; port 0 takes any that is free. */
   readonly listen: TransportAddress;
   /** The daemon as it is now, with the calls that are selected. */
-  readonly snapshot: (selection: Selection) => LiveSnapshot | Promise<LiveSnapshot>;
+  readonly snapshot: (selection: RowSelection) => LiveSnapshot | Promise<LiveSnapshot>;
   /** One call with what is known of its media; null when there is no such call, or no longer. */
   readonly call: (legId: string) => CallPicture | null | Promise<CallPicture | null>;
   /** Told what went wrong while a request was answered; the client hears only that something did. */

@@ -11,14 +11,14 @@ import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History, RememberedCall } from '../history/history.ts';
 import { atEpoch } from '../report/live/explain.ts';
-import type { Alarm, CallPicture, CallRow, LiveSnapshot, Quantiles } from '../report/page/model.ts';
+import type { CallPicture, CallRow, LiveSnapshot, ShownAlarm, ShownLatency } from '../report/page/model.ts';
 import { livePicture, rowOf } from '../report/page/pictures.ts';
 import {
   EVERYTHING,
   FILTERS,
   haystackOf,
   ORDERS,
-  type Selection,
+  type RowSelection,
   wordsOf,
   writeSelection,
 } from '../report/page/selection.ts';
@@ -30,7 +30,7 @@ export interface LiveSource {
    * With the calls that are selected, of all that are known. Throws RequestError when the data path does not answer in
    * time, and when too many search at a time.
    */
-  snapshot(selection?: Selection): Promise<LiveSnapshot>;
+  snapshot(selection?: RowSelection): Promise<LiveSnapshot>;
   /** A call under way, or one that is still remembered. */
   call(legId: string): CallPicture | null;
 }
@@ -78,7 +78,7 @@ export function createLiveSource(
   const kept = new Map<string, Promise<LiveSnapshot>>();
   let searching = Promise.resolve();
 
-  function alarms(status: DataPathStatus): Alarm[] {
+  function alarms(status: DataPathStatus): ShownAlarm[] {
     return board.look(status).map(({ name, text, advice, since }) => ({
       severity: CRITICAL.has(name) ? 'critical' : 'warning',
       ...{ since, text, advice },
@@ -101,7 +101,7 @@ export function createLiveSource(
   }
 
   /** The first of all that are selected. */
-  async function selected({ filter, order, search }: Selection): Promise<Rows> {
+  async function selected({ filter, order, search }: RowSelection): Promise<Rows> {
     const words = wordsOf(search);
     let found: CallRow[] = [];
     let count = 0;
@@ -158,7 +158,7 @@ export function createLiveSource(
     };
   }
 
-  function snapshot(selection: Selection = EVERYTHING): Promise<LiveSnapshot> {
+  function snapshot(selection: RowSelection = EVERYTHING): Promise<LiveSnapshot> {
     const key = writeSelection(selection);
     const known = kept.get(key);
     if (known !== undefined) return known;
@@ -206,7 +206,7 @@ function modeOf({ fail, strict }: Settings, supervised: boolean): string {
 }
 
 /** In µs. What is slower than the slowest bucket was as slow as the slowest. */
-function quantilesOf(distribution: Distribution): Quantiles | null {
+function quantilesOf(distribution: Distribution): ShownLatency | null {
   const max = distribution.longest * 1000;
   const [p50, p99] = [quantile(distribution, 0.5), quantile(distribution, 0.99)];
   return p50 === null || p99 === null ? null : { p50: Math.min(p50, max), p99: Math.min(p99, max), max };

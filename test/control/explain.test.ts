@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
-import type { Order, Report } from '../../src/daemon/messages.ts';
+import type { DataPathReport, Order } from '../../src/daemon/messages.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import type { CallReport } from '../../src/history/call-report.ts';
 import { createHistory, type History } from '../../src/history/history.ts';
@@ -76,7 +76,7 @@ function daemonHistory(file: string): History {
     pause() {},
     beat() {},
     nextOrder: () => orders.shift() ?? null,
-    post: (report: Report) => {
+    post: (report: DataPathReport) => {
       // As it comes out of the channel between the threads.
       if (report.type === 'batch') history.take(structuredClone(report.occasions) as Occasion[]);
     },

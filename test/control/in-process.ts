@@ -1,7 +1,7 @@
 import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
-import type { Answers, Order, Question, Report } from '../../src/daemon/messages.ts';
+import type { Answers, DataPathReport, Order, Question } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
@@ -100,7 +100,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     pause() {},
     beat() {},
     nextOrder: () => orders.shift() ?? null,
-    post(report: Report) {
+    post(report: DataPathReport) {
       posted.push(serialize(report));
     },
   });
@@ -111,10 +111,10 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     path.turn();
     const ms = performance.now() - before.at;
     turns.push({ released: released - before.released, looked: looked - before.looked, ms });
-    for (const report of posted.splice(0)) take(deserialize(report) as Report);
+    for (const report of posted.splice(0)) take(deserialize(report) as DataPathReport);
   }
 
-  function take(report: Report): void {
+  function take(report: DataPathReport): void {
     if (report.type === 'answer') answers.set(report.id, report.answer);
     if (report.type !== 'batch') return;
     for (const listener of listeners) listener(report.occasions, report.notes);

@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { ControlError, connectControl } from '../../src/control/client.ts';
 import { listenUnix } from '../../src/control/listen.ts';
-import { type Admission, mayConnect, peerOf, renewed } from '../../src/control/peer.ts';
+import { type AdmittedPeers, mayConnect, peerOf, renewed } from '../../src/control/peer.ts';
 import { StartError } from '../../src/daemon/platform/platform.ts';
 import { findGroup, findUser } from '../../src/daemon/process/privileges.ts';
 import { dial, scratch, serve } from './socket.ts';
@@ -134,16 +134,21 @@ describe('the socket', () => {
 
 describe('who may connect', () => {
   const group = { gid: 500, members: new Set([1001]) };
-  const CASES: readonly (readonly [who: string, uid: number, gid: number, admission: Admission, boolean])[] =
-    [
-      ['root', 0, 0, { uid: 64, group: null }, true],
-      ["the daemon's own user", 64, 64, { uid: 64, group: null }, true],
-      ['somebody else', 1000, 1000, { uid: 64, group: null }, false],
-      ['somebody else with the group', 1000, 500, { uid: 64, group }, true],
-      ['a member of the group', 1001, 1000, { uid: 64, group }, true],
-      ['somebody of another group', 1002, 1000, { uid: 64, group }, false],
-      ['the group where none is admitted', 1000, 500, { uid: 64, group: null }, false],
-    ];
+  const CASES: readonly (readonly [
+    who: string,
+    uid: number,
+    gid: number,
+    admission: AdmittedPeers,
+    boolean,
+  ])[] = [
+    ['root', 0, 0, { uid: 64, group: null }, true],
+    ["the daemon's own user", 64, 64, { uid: 64, group: null }, true],
+    ['somebody else', 1000, 1000, { uid: 64, group: null }, false],
+    ['somebody else with the group', 1000, 500, { uid: 64, group }, true],
+    ['a member of the group', 1001, 1000, { uid: 64, group }, true],
+    ['somebody of another group', 1002, 1000, { uid: 64, group }, false],
+    ['the group where none is admitted', 1000, 500, { uid: 64, group: null }, false],
+  ];
   for (const [who, uid, gid, admission, may] of CASES) {
     it(`${may ? 'admits' : 'refuses'} ${who}`, () => assert.equal(mayConnect({ uid, gid }, admission), may));
   }

@@ -1,7 +1,7 @@
 import type { Ingress } from '../../src/address/ingress.ts';
 import { type Call, legIdOf, newCall } from '../../src/call/call.ts';
 import { defaults, type Settings } from '../../src/config/load.ts';
-import type { Order, Report } from '../../src/daemon/messages.ts';
+import type { DataPathReport, Order } from '../../src/daemon/messages.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { newStats } from '../../src/inspector/stats.ts';
@@ -208,11 +208,11 @@ export function changeOf(open: readonly number[], close: readonly number[] = [])
 /** Both ends of the talk between the threads, without threads. */
 export function createPostDouble() {
   const orders: Order[] = [];
-  const reports: Report[] = [];
+  const reports: DataPathReport[] = [];
   return {
     orders,
     reports,
     nextOrder: () => orders.shift() ?? null,
-    post: (report: Report) => reports.push(report),
+    post: (report: DataPathReport) => reports.push(report),
   };
 }

@@ -6,7 +6,7 @@
 import { appendFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
-import type { Platform } from '../../src/daemon/platform/platform.ts';
+import type { DaemonPlatform } from '../../src/daemon/platform/platform.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import {
   type Firewall,
@@ -24,7 +24,7 @@ const note = (text: string) => appendFileSync(file('log'), `${text}\n`);
 const POLLIN = 1;
 const LONGEST = 65_536;
 
-export async function openPlatform(): Promise<Platform> {
+export async function openPlatform(): Promise<DaemonPlatform> {
   const libc = await loadLibc();
   return {
     name: 'linux',

@@ -283,7 +283,7 @@ describe('calls of a journal', () => {
       scene.send(phone, pbx, sip('INVITE', { callId }));
       scene.send(pbx, phone, sip(ended ? '486 INVITE' : '200 INVITE', { callId, to: 'b' }));
     }
-    return [...scene.inspector.calls()].map(({ hash }) => scene.inspector.dump(hash)!);
+    return [...scene.inspector.calls()].map(({ legId }) => scene.inspector.dump(legId)!);
   };
 
   test('that go on take places of their hosts', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Direction } from '../../src/inspector/connections.ts';
+import type { ConnectionDirection } from '../../src/inspector/connections.ts';
 import { createInspector, type InspectorSettings } from '../../src/inspector.ts';
 import { tcpPacket } from '../packets.ts';
 import { type Host, host, networks, peer, sdp, settingsWith, sip } from '../scene.ts';
@@ -14,7 +14,7 @@ type Overrides = Parameters<typeof settingsWith>[0];
 const NAMED: Overrides = { peers: [peer('itsp', { networks: networks('203.0.113.0/28') })] };
 
 /** An inspector with 192.168.0.0/16 inside, and what crosses it on TCP connections. */
-function createWire(overrides: Overrides = {}, known: readonly Direction[] = []) {
+function createWire(overrides: Overrides = {}, known: readonly ConnectionDirection[] = []) {
   let settings: InspectorSettings = settingsWith({ inside: networks('192.168.0.0/16'), ...overrides });
   const inspector = createInspector(() => settings);
   inspector.remember(known, 0);
@@ -79,7 +79,7 @@ function createWire(overrides: Overrides = {}, known: readonly Direction[] = [])
   };
 }
 
-const directionOf = (from: Host, to: Host): Direction => ({
+const directionOf = (from: Host, to: Host): ConnectionDirection => ({
   source: from.address,
   sourcePort: from.port,
   destination: to.address,

@@ -1,11 +1,11 @@
 import { openLinux } from '../../src/daemon/platform/linux.ts';
-import type { Platform } from '../../src/daemon/platform/platform.ts';
+import type { DaemonPlatform } from '../../src/daemon/platform/platform.ts';
 
 /** The port in a session description over which the data path hangs. */
 export const FATAL_PORT = 4666;
 
 /** Linux, with a packet filter that never comes back from a certain pinhole. */
-export async function openPlatform(): Promise<Platform> {
+export async function openPlatform(): Promise<DaemonPlatform> {
   const linux = await openLinux();
   return {
     ...linux,

@@ -5,7 +5,7 @@ import { after, before, test } from 'node:test';
 import type { Browser } from 'playwright-core';
 import type { CallPicture, LiveSnapshot } from '../../src/report/page/model.ts';
 import { replayPictures, rowOf } from '../../src/report/page/pictures.ts';
-import { isEverything, type Selection, writeSelection } from '../../src/report/page/selection.ts';
+import { isEverything, type RowSelection, writeSelection } from '../../src/report/page/selection.ts';
 import { createWebServer, type WebServer } from '../../src/web/server.ts';
 import { launchChromium, watchedPage, withoutChromium } from './chromium.ts';
 import { replayed } from './reports.ts';
@@ -29,7 +29,7 @@ function daemon() {
   };
   return {
     state,
-    snapshot(selection: Selection): LiveSnapshot {
+    snapshot(selection: RowSelection): LiveSnapshot {
       if (state.failing) throw new Error('secret detail');
       state.asked++;
       state.selections.push(writeSelection(selection));

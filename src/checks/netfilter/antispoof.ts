@@ -7,7 +7,7 @@ import { uplinksOf } from '../interfaces.ts';
 import { type Ports, probeOf } from '../probe.ts';
 import type { ReadFile } from './kernel-checks.ts';
 import { isDropped } from './rule.ts';
-import type { Ruleset } from './ruleset.ts';
+import type { NetfilterRuleset } from './ruleset.ts';
 
 export interface AntispoofOptions {
   readonly forwarded: readonly Family[];
@@ -19,7 +19,11 @@ export interface AntispoofOptions {
 /** Strict reverse path of RFC 3704 (ip-sysctl, rp_filter); there is none for IPv6. */
 const STRICT = 1;
 
-export function checkAntispoof(ruleset: Ruleset, read: ReadFile, options: AntispoofOptions): Finding {
+export function checkAntispoof(
+  ruleset: NetfilterRuleset,
+  read: ReadFile,
+  options: AntispoofOptions,
+): Finding {
   const open = options.forwarded.filter(
     (family) =>
       options.inside.some((network) => network.family === family) &&
@@ -35,7 +39,11 @@ export function checkAntispoof(ruleset: Ruleset, read: ReadFile, options: Antisp
   );
 }
 
-function dropsForged(ruleset: Ruleset, family: Family, { inside, sipPorts }: AntispoofOptions): boolean {
+function dropsForged(
+  ruleset: NetfilterRuleset,
+  family: Family,
+  { inside, sipPorts }: AntispoofOptions,
+): boolean {
   const from = inside.filter((network) => network.family === family);
   const [[destinationPort] = [5060]] = sipPorts;
   const probe = probeOf({ family, from, destinationPort, forged: true });

@@ -6,7 +6,7 @@ import type { Family } from '../forwarding.ts';
 import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
 import { describeMissed } from './queue-checks.ts';
 import { type Chain, isDropped, isDroppedAtLast } from './rule.ts';
-import { nameOf, PLACES, type Place, type Ruleset } from './ruleset.ts';
+import { type NetfilterRuleset, nameOf, PACKET_PATHS, type PacketPath } from './ruleset.ts';
 
 export interface FilterCheckOptions {
   /** Bits in the mark of packets that match a pinhole. */
@@ -26,8 +26,8 @@ export interface FilterCheckOptions {
 const FAMILIES: readonly Family[] = [4, 6];
 
 export function checkFilters(
-  ruleset: Ruleset,
-  places: readonly Place[],
+  ruleset: NetfilterRuleset,
+  places: readonly PacketPath[],
   options: FilterCheckOptions,
 ): Finding[] {
   const open: string[] = [];
@@ -39,7 +39,7 @@ export function checkFilters(
       isDroppedAtLast(ruleset.askChain(chain, incoming(family, options)));
     const unfiltered = families.filter((family) => !chains.some((chain) => drops(chain, family)));
     if (place !== 'output' && unfiltered.length > 0) {
-      open.push(`${PLACES[place]} over ${unfiltered.map((one) => `IPv${one}`).join(' and ')}`);
+      open.push(`${PACKET_PATHS[place]} over ${unfiltered.map((one) => `IPv${one}`).join(' and ')}`);
     }
     const dropping = chains.filter((chain) => families.some((family) => drops(chain, family)));
     closed.push(...dropping);
@@ -74,7 +74,7 @@ function insideOf(family: Family, { inside }: FilterCheckOptions): readonly Netw
 
 /** What has to pass a chain, each with what to do when it does not. */
 function checkChain(
-  ruleset: Ruleset,
+  ruleset: NetfilterRuleset,
   chain: Chain,
   families: readonly Family[],
   options: FilterCheckOptions,

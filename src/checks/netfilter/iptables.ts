@@ -13,7 +13,7 @@ import {
   type Test,
   whether,
 } from '../probe.ts';
-import { admits, type Chain, type Hook, type Rule, type Verdict } from './rule.ts';
+import { admits, type Chain, type Hook, type NetfilterRule, type RuleVerdict } from './rule.ts';
 
 /** linux/netfilter_ipv4.h, NF_IP_PRI_; of the table nat by the hook. */
 const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, filter: 0, security: 50 };
@@ -35,7 +35,7 @@ const PROTOCOLS: Readonly<Record<string, readonly Protocol[]>> = {
 
 /** The chains that a listing has. `program` names it in what people read: `iptables`, `ip6tables`. */
 export function readIptables(text: string, program: string, family: Family): Chain[] {
-  const chains: (Chain & { readonly rules: Rule[] })[] = [];
+  const chains: (Chain & { readonly rules: NetfilterRule[] })[] = [];
   let table = '';
   for (const line of text.split('\n')) {
     if (line.startsWith('*')) table = line.slice(1).trim();
@@ -64,9 +64,9 @@ function wordsOf(line: string): string[] {
   return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!);
 }
 
-function readRule(words: readonly string[]): Rule {
+function readRule(words: readonly string[]): NetfilterRule {
   const tests: Test[] = [];
-  let verdict: Verdict = { type: 'continue' };
+  let verdict: RuleVerdict = { type: 'continue' };
   let negated = false;
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
@@ -130,7 +130,7 @@ function within(end: 'from' | 'to', text: string): Test {
   return network === null ? maybe : isWithin(end, [network]);
 }
 
-function readTarget(option: '-j' | '-g', name: string, words: readonly string[]): Verdict {
+function readTarget(option: '-j' | '-g', name: string, words: readonly string[]): RuleVerdict {
   const after = (word: string) => (words.includes(word) ? words[words.indexOf(word) + 1] : undefined);
   switch (name) {
     case 'ACCEPT':
@@ -166,7 +166,7 @@ function readTarget(option: '-j' | '-g', name: string, words: readonly string[])
 }
 
 /** `10.0.0.5`, `10.0.0.5:5080`, `[2001:db8::5]:5080`, `10.0.0.0/24`. */
-function readTo(text = ''): Pick<Verdict & { type: 'dnat' }, 'to' | 'ports'> {
+function readTo(text = ''): Pick<RuleVerdict & { type: 'dnat' }, 'to' | 'ports'> {
   const [, bracketed, bare, port] = /^(?:\[([^\]]*)\]|([^:]*))(:.*)?$/.exec(text) ?? [null, null, text];
   return {
     to: parseNetwork(bracketed ?? bare ?? ''),

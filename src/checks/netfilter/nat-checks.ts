@@ -4,8 +4,8 @@ import { type Network, parseNetwork } from '../../address/network.ts';
 import { caution, type Finding, fault, ok } from '../finding.ts';
 import { isOf, type Mapping, mediaText, unknownForward } from '../nat.ts';
 import { type Ports, probeOf } from '../probe.ts';
-import type { Outcome, Verdict } from './rule.ts';
-import type { Ruleset } from './ruleset.ts';
+import type { ProbeOutcome, RuleVerdict } from './rule.ts';
+import type { NetfilterRuleset } from './ruleset.ts';
 
 export interface NatCheckOptions {
   readonly mappings: readonly Mapping[];
@@ -14,9 +14,9 @@ export interface NatCheckOptions {
   readonly inside: readonly Network[];
 }
 
-type Translation = Verdict & { readonly type: 'dnat' | 'snat' };
+type TranslationVerdict = RuleVerdict & { readonly type: 'dnat' | 'snat' };
 
-export function checkTranslation(ruleset: Ruleset, options: NatCheckOptions): Finding[] {
+export function checkTranslation(ruleset: NetfilterRuleset, options: NatCheckOptions): Finding[] {
   return [
     ...options.mappings.flatMap((mapping) => checkMapping(ruleset, mapping, options)),
     ...checkForwards(ruleset, options),
@@ -24,7 +24,7 @@ export function checkTranslation(ruleset: Ruleset, options: NatCheckOptions): Fi
 }
 
 function checkMapping(
-  ruleset: Ruleset,
+  ruleset: NetfilterRuleset,
   { external, arrivesAt, hosts, byRuleset }: Mapping,
   { sipPorts, mediaPorts }: NatCheckOptions,
 ): Finding[] {
@@ -86,7 +86,10 @@ function checkMapping(
 }
 
 /** SIP that is forwarded to an inside host, which then announces an address that nobody told the daemon about. */
-function checkForwards(ruleset: Ruleset, { mappings, sipPorts, inside }: NatCheckOptions): Finding[] {
+function checkForwards(
+  ruleset: NetfilterRuleset,
+  { mappings, sipPorts, inside }: NatCheckOptions,
+): Finding[] {
   const hosts = mappings.flatMap((mapping) => mapping.hosts);
   const forwarded = ([4, 6] as const).flatMap((family) =>
     sipPorts.flatMap(([port]) =>
@@ -99,7 +102,7 @@ function checkForwards(ruleset: Ruleset, { mappings, sipPorts, inside }: NatChec
   return [...new Set(forwarded)].map(unknownForward);
 }
 
-function translations(outcomes: readonly Outcome[]): Translation[] {
+function translations(outcomes: readonly ProbeOutcome[]): TranslationVerdict[] {
   return outcomes.flatMap(({ verdict }) =>
     verdict.type === 'dnat' || verdict.type === 'snat' ? [verdict] : [],
   );

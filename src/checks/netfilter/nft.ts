@@ -3,7 +3,7 @@ import { parseAddress } from '../../address/address.ts';
 import { type Network, networksBetween, parseNetwork } from '../../address/network.ts';
 import type { Family } from '../forwarding.ts';
 import {
-  type Answer,
+  type Certainty,
   hasPort,
   isFamily,
   isProtocol,
@@ -17,7 +17,7 @@ import {
   type Test,
   whether,
 } from '../probe.ts';
-import { admits, type Chain, type Hook, type Rule, type Verdict } from './rule.ts';
+import { admits, type Chain, type Hook, type NetfilterRule, type RuleVerdict } from './rule.ts';
 
 /** JSON of which only the parts that are looked for are known. */
 type Json = string | number | boolean | null | readonly Json[] | JsonObject;
@@ -102,9 +102,9 @@ interface Context {
 }
 
 /** One rule, or one for each verdict that it may give. */
-function readRule(statements: readonly JsonObject[], context: Context): Rule[] {
+function readRule(statements: readonly JsonObject[], context: Context): NetfilterRule[] {
   const tests: Test[] = [];
-  const rules: Rule[] = [];
+  const rules: NetfilterRule[] = [];
   for (const statement of statements) {
     for (const [name, value] of Object.entries(statement)) {
       if (IDLE.has(name)) continue;
@@ -121,7 +121,7 @@ function readRule(statements: readonly JsonObject[], context: Context): Rule[] {
 }
 
 /** Null for a statement that may end the rule or not, such as a rate. */
-function readVerdict(name: string, value: Json | undefined, { helpers }: Context): Verdict | null {
+function readVerdict(name: string, value: Json | undefined, { helpers }: Context): RuleVerdict | null {
   const chain = String(objectOf(value)?.['target']);
   switch (name) {
     case 'accept':
@@ -149,22 +149,22 @@ function readVerdict(name: string, value: Json | undefined, { helpers }: Context
 }
 
 /** `queue flags bypass to 0`; without a number it is 0. */
-function readQueue(queue: JsonObject | null): Verdict {
+function readQueue(queue: JsonObject | null): RuleVerdict {
   const [range] = portsOf([queue?.['num'] ?? 0]) ?? [];
   const [first, last] = range ?? [0, 0];
   return { type: 'queue', first, last, bypass: listOf(queue?.['flags']).includes('bypass') };
 }
 
-function readTranslation(to: JsonObject | null): Pick<Verdict & { type: 'dnat' }, 'to' | 'ports'> {
+function readTranslation(to: JsonObject | null): Pick<RuleVerdict & { type: 'dnat' }, 'to' | 'ports'> {
   const changes = to?.['port'] !== undefined || listOf(to?.['flags']).some((flag) => flag !== 'persistent');
   const [address = null] = networksOf(to?.['addr'] ?? null);
   return { to: address, ports: changes ? 'changed' : 'kept' };
 }
 
 /** `ct state vmap { established : accept }`: a rule for each. */
-function readMap(tests: readonly Test[], map: JsonObject | null, context: Context): Rule[] {
+function readMap(tests: readonly Test[], map: JsonObject | null, context: Context): NetfilterRule[] {
   const key = map?.['key'];
-  return (valuesOf(map?.['data'], context) ?? []).flatMap((entry): Rule[] => {
+  return (valuesOf(map?.['data'], context) ?? []).flatMap((entry): NetfilterRule[] => {
     const [value, verdict] = listOf(entry);
     const [name, target] = Object.entries(objectOf(verdict) ?? {})[0] ?? ['', null];
     if (key === undefined || value === undefined) return [];
@@ -248,7 +248,7 @@ function readMark(left: JsonObject, values: readonly Json[]): Test | null {
   if (typeof value !== 'number' || more.length > 0) return null;
   const asked =
     (bits: number) =>
-    (probe: Probe): Answer =>
+    (probe: Probe): Certainty =>
       whether(admits(bits, value, probe.mark));
   if (isMark(left)) return asked(0xffffffff);
   return isMark(masked) && typeof mask === 'number' ? asked(mask) : null;

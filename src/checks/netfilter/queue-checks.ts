@@ -2,8 +2,8 @@
 import { caution, type Finding, fault, ok } from '../finding.ts';
 import type { Family } from '../forwarding.ts';
 import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
-import type { Outcome, Verdict } from './rule.ts';
-import { HOOKS, nameOf, PASTE, PLACES, type Place, type Ruleset } from './ruleset.ts';
+import type { ProbeOutcome, RuleVerdict } from './rule.ts';
+import { HOOKS, type NetfilterRuleset, nameOf, PACKET_PATHS, PASTE, type PacketPath } from './ruleset.ts';
 
 export interface QueueCheckOptions {
   /** Number of the daemon's queue. */
@@ -19,15 +19,15 @@ export interface QueueCheckOptions {
 const FAMILIES: readonly Family[] = [4, 6];
 const PROTOCOLS: readonly Protocol[] = ['udp', 'tcp'];
 const SIDES = ['to', 'from'] as const;
-type Side = (typeof SIDES)[number];
+type ProbeSide = (typeof SIDES)[number];
 
-type Queueing = Outcome & { readonly verdict: Verdict & { readonly type: 'queue' } };
+type Queueing = ProbeOutcome & { readonly verdict: RuleVerdict & { readonly type: 'queue' } };
 
 /** A packet of SIP, and the queues that it is handed to. */
 interface Asked {
-  readonly place: Place;
+  readonly place: PacketPath;
   readonly probe: Probe;
-  readonly side: Side;
+  readonly side: ProbeSide;
   readonly port: number;
   readonly queues: readonly Queueing[];
 }
@@ -35,10 +35,10 @@ interface Asked {
 export interface QueueChecked {
   readonly findings: readonly Finding[];
   /** Where SIP is handed over: through the machine, or to it and from it. */
-  readonly places: readonly Place[];
+  readonly places: readonly PacketPath[];
 }
 
-export function checkQueues(ruleset: Ruleset, options: QueueCheckOptions): QueueChecked {
+export function checkQueues(ruleset: NetfilterRuleset, options: QueueCheckOptions): QueueChecked {
   const all = (['forward', 'input', 'output'] as const).flatMap((place) => askAt(ruleset, place, options));
   const queues = all.flatMap((one) => one.queues);
   const own = queues.filter((one) => isOwn(one, options));
@@ -58,7 +58,7 @@ function isOwn({ verdict }: Queueing, { queue }: QueueCheckOptions): boolean {
 }
 
 /** Both ends of each range of ports, from and to it, as the first packet of a flow and as a later one. */
-function askAt(ruleset: Ruleset, place: Place, { sipPorts }: QueueCheckOptions): Asked[] {
+function askAt(ruleset: NetfilterRuleset, place: PacketPath, { sipPorts }: QueueCheckOptions): Asked[] {
   const ports = [...new Set(sipPorts.flat())];
   return FAMILIES.flatMap((family) =>
     PROTOCOLS.flatMap((protocol) =>
@@ -77,7 +77,7 @@ function askAt(ruleset: Ruleset, place: Place, { sipPorts }: QueueCheckOptions):
   );
 }
 
-function placesOf(own: readonly Queueing[]): Place[] {
+function placesOf(own: readonly Queueing[]): PacketPath[] {
   const hooks = new Set(own.map(({ chain }) => chain.base!.hook));
   const through = hooks.size === 0 || HOOKS.forward.some((hook) => hooks.has(hook));
   const local = hooks.has('input') || hooks.has('output');
@@ -87,7 +87,7 @@ function placesOf(own: readonly Queueing[]): Place[] {
 function checkQueue(
   asked: readonly Asked[],
   queues: readonly Queueing[],
-  places: readonly Place[],
+  places: readonly PacketPath[],
   options: QueueCheckOptions,
 ): Finding {
   const { queue, nftQueues } = options;
@@ -130,7 +130,7 @@ function checkQueue(
   }
   const missing = places.flatMap((place) => {
     const text = describeMissed(missed.filter((one) => one.place === place));
-    return text === '' ? [] : [places.length > 1 ? `${PLACES[place]}: ${text}` : text];
+    return text === '' ? [] : [places.length > 1 ? `${PACKET_PATHS[place]}: ${text}` : text];
   });
   if (missing.length > 0) {
     return fault('queue-rule', `SIP passes unread: ${missing.join('; ')}`, advice());
@@ -153,7 +153,7 @@ function chainsOf({ queues }: Asked): string[] {
 }
 
 interface Missed {
-  readonly side: Side;
+  readonly side: ProbeSide;
   readonly protocol: Protocol;
   readonly family: Family;
   readonly ports: Set<number>;

@@ -1,17 +1,17 @@
 /** Rules of nft(8) and iptables(8), as far as SIP and media are concerned. */
 import type { Network } from '../../address/network.ts';
 import type { Family } from '../forwarding.ts';
-import { type Answer, allOf, type Probe, type Test } from '../probe.ts';
+import { allOf, type Certainty, type Probe, type Test } from '../probe.ts';
 
 /** What ends a packet's way through a chain. */
-export type Ending =
+export type ChainEnding =
   | { readonly type: 'accept' | 'drop' }
   | { readonly type: 'queue'; readonly first: number; readonly last: number; readonly bypass: boolean }
   /** To this address; null: one that is not known from the rule, or one of the machine's own. */
   | { readonly type: 'dnat' | 'snat'; readonly to: Network | null; readonly ports: 'kept' | 'changed' };
 
-export type Verdict =
-  | Ending
+export type RuleVerdict =
+  | ChainEnding
   | { readonly type: 'return' }
   | { readonly type: 'jump'; readonly chain: string }
   | { readonly type: 'goto'; readonly chain: string }
@@ -20,9 +20,9 @@ export type Verdict =
   /** Has no effect on where the packet goes. */
   | { readonly type: 'continue' };
 
-export interface Rule {
+export interface NetfilterRule {
   readonly tests: readonly Test[];
-  readonly verdict: Verdict;
+  readonly verdict: RuleVerdict;
 }
 
 export type Hook = 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
@@ -39,13 +39,13 @@ export interface Chain {
     readonly policy: 'accept' | 'drop';
     readonly translates: boolean;
   } | null;
-  readonly rules: readonly Rule[];
+  readonly rules: readonly NetfilterRule[];
 }
 
 /** What may become of a probe in a base chain. */
-export interface Outcome {
+export interface ProbeOutcome {
   readonly chain: Chain;
-  readonly verdict: Ending;
+  readonly verdict: ChainEnding;
   /** Every packet that the probe stands for comes so far, and it becomes of each of them. */
   readonly sure: boolean;
 }
@@ -55,15 +55,15 @@ const DEPTH = 16;
 const MOST_RULES = 100_000;
 
 /** In the order of the rules, jumps followed; the last of them is sure: that of a rule, or the chain's policy. */
-export function outcomesOf(chain: Chain, chains: readonly Chain[], probe: Probe): Outcome[] {
+export function outcomesOf(chain: Chain, chains: readonly Chain[], probe: Probe): ProbeOutcome[] {
   if (!chain.families.includes(probe.family)) return [];
-  const found: Outcome[] = [];
+  const found: ProbeOutcome[] = [];
   const named = new Map(chains.filter(({ table }) => table === chain.table).map((one) => [one.name, one]));
   let looked = 0;
 
   /** Whether the probe's way ends there: for all packets, for some, for none. */
-  function visit({ rules }: Chain, above: Answer, depth: number): Answer {
-    let ended: Answer = 'no';
+  function visit({ rules }: Chain, above: Certainty, depth: number): Certainty {
+    let ended: Certainty = 'no';
     for (const { tests, verdict } of rules) {
       if (++looked > MOST_RULES) return 'maybe';
       if (verdict.type === 'continue' || verdict.type === 'helper') continue;
@@ -95,12 +95,12 @@ export function outcomesOf(chain: Chain, chains: readonly Chain[], probe: Probe)
 }
 
 /** Whether nothing else can become of it. */
-export function isDropped(outcomes: readonly Outcome[]): boolean {
+export function isDropped(outcomes: readonly ProbeOutcome[]): boolean {
   return outcomes.length > 0 && outcomes.every(({ verdict }) => verdict.type === 'drop');
 }
 
 /** Whether those are dropped that no rule accepts under conditions which nobody can answer. */
-export function isDroppedAtLast(outcomes: readonly Outcome[]): boolean {
+export function isDroppedAtLast(outcomes: readonly ProbeOutcome[]): boolean {
   return outcomes.find(({ sure }) => sure)?.verdict.type === 'drop';
 }
 

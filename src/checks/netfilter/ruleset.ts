@@ -1,19 +1,19 @@
 /** All rules of a Linux machine but the daemon's own, to be asked what becomes of a packet. */
 import type { Probe } from '../probe.ts';
-import { type Chain, type Hook, type Outcome, outcomesOf } from './rule.ts';
+import { type Chain, type Hook, outcomesOf, type ProbeOutcome } from './rule.ts';
 
 /** Where packets go: through the machine, to it, from it. */
-export type Place = 'forward' | 'input' | 'output';
+export type PacketPath = 'forward' | 'input' | 'output';
 
 /** Hooks that a packet passes which goes there. */
-export const HOOKS: Readonly<Record<Place, readonly Hook[]>> = {
+export const HOOKS: Readonly<Record<PacketPath, readonly Hook[]>> = {
   forward: ['prerouting', 'forward', 'postrouting'],
   input: ['prerouting', 'input'],
   output: ['output', 'postrouting'],
 };
 
 /** In words. */
-export const PLACES: Readonly<Record<Place, string>> = {
+export const PACKET_PATHS: Readonly<Record<PacketPath, string>> = {
   forward: 'what is forwarded',
   input: 'what comes to this machine',
   output: 'what this machine sends',
@@ -21,18 +21,18 @@ export const PLACES: Readonly<Record<Place, string>> = {
 
 export const PASTE = 'the lines that "pinholed rules" prints';
 
-export interface Ruleset {
+export interface NetfilterRuleset {
   /** Base chains that filter at a hook, first to last. */
   filters(hook: Hook): readonly Chain[];
   /** What may become of a probe in the chains that filter there. */
-  ask(hook: Hook, probe: Probe): Outcome[];
+  ask(hook: Hook, probe: Probe): ProbeOutcome[];
   /** In one chain. */
-  askChain(chain: Chain, probe: Probe): Outcome[];
+  askChain(chain: Chain, probe: Probe): ProbeOutcome[];
   /** What may become of it in the chains that translate there, up to the first that surely does. */
-  translate(hook: Hook, probe: Probe): Outcome[];
+  translate(hook: Hook, probe: Probe): ProbeOutcome[];
 }
 
-export function createRuleset(chains: readonly Chain[]): Ruleset {
+export function createRuleset(chains: readonly Chain[]): NetfilterRuleset {
   const at = (hook: Hook, translates: boolean) =>
     chains
       .filter(({ base }) => base?.hook === hook && base.translates === translates)

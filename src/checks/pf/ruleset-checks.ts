@@ -10,12 +10,12 @@ import { insideNetworks, uplinksOf } from '../interfaces.ts';
 import { isOf, type Mapping, mediaText, unknownForward } from '../nat.ts';
 import { type Probe, probeOf } from '../probe.ts';
 import {
-  type Direction,
   type Filtered,
+  type InterfaceDirection,
   type PfRuleset,
   ruleText,
-  type Translated,
   targetText,
+  type WalkTranslation,
 } from './walk.ts';
 
 export interface RulesetCheckOptions
@@ -63,14 +63,14 @@ function orNull(names: readonly string[]): readonly (string | null)[] {
 }
 
 interface Asked extends Filtered {
-  readonly direction: Direction;
+  readonly direction: InterfaceDirection;
   readonly by: string | null;
 }
 
 /** The way of a packet by each of these interfaces. */
 function ask(
   ruleset: PfRuleset,
-  direction: Direction,
+  direction: InterfaceDirection,
   names: readonly (string | null)[],
   probe: Partial<Probe> & Pick<Probe, 'family'>,
 ): Asked[] {
@@ -135,7 +135,7 @@ function checkOutgoing(ruleset: PfRuleset, sides: Sides, options: RulesetCheckOp
     if (from.length === 0) return [];
     return [
       ...ask(ruleset, 'in', sides.inside, { family, from, inside }),
-      // Translated by then, maybe.
+      // WalkTranslation by then, maybe.
       ...ask(ruleset, 'out', sides.uplinks, { family }),
     ];
   });
@@ -307,7 +307,7 @@ function inwardBy(
   ruleset: PfRuleset,
   { uplinks }: Sides,
   probe: Partial<Probe> & Pick<Probe, 'family'>,
-): Translated[] {
+): WalkTranslation[] {
   return uplinks.flatMap((comesBy) => ruleset.translate(probeOf({ ...probe, comesBy }), 'in'));
 }
 

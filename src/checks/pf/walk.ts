@@ -24,8 +24,8 @@ import { type Network, networkOf } from '../../address/network.ts';
 import { hasPortOf } from '../../firewall/pf/ports.ts';
 import { calledBy, type RuleInPlace, readRules } from '../../firewall/pf/ruleset.ts';
 import {
-  type Answer,
   allOf,
+  type Certainty,
   isFamily,
   isProtocol,
   isWithin,
@@ -48,11 +48,11 @@ export interface Filtered {
   /** Never empty. */
   readonly decisions: readonly Decision[];
   /** Whether packets of it come to the anchor of the pinholes, before a quick rule has decided. */
-  readonly comesToAnchor: Answer;
+  readonly comesToAnchor: Certainty;
 }
 
 /** A translation that may be applied to a probe; the first that surely is is the last. */
-export interface Translated {
+export interface WalkTranslation {
   readonly kind: 'rdr' | 'binat' | 'nat';
   readonly rule: RuleInPlace;
   /** Where to, or as what; null for what is not one address or network. */
@@ -62,12 +62,12 @@ export interface Translated {
 }
 
 export interface PfRuleset {
-  filter(probe: Probe, direction: Direction): Filtered;
+  filter(probe: Probe, direction: InterfaceDirection): Filtered;
   /** `rdr` and `binat` on the way in, `nat` and `binat` on the way out. */
-  translate(probe: Probe, direction: Direction): Translated[];
+  translate(probe: Probe, direction: InterfaceDirection): WalkTranslation[];
 }
 
-export type Direction = 'in' | 'out';
+export type InterfaceDirection = 'in' | 'out';
 
 const DEPTH = 8;
 const KINDS = { [PF_RDR]: 'rdr', [PF_BINAT]: 'binat', [PF_NAT]: 'nat' } as const;
@@ -85,14 +85,14 @@ export function createPfRuleset(
     return rules;
   };
 
-  function filter(probe: Probe, direction: Direction): Filtered {
+  function filter(probe: Probe, direction: InterfaceDirection): Filtered {
     const quick: Decision[] = [];
     let last: Decision[] = [{ verdict: 'pass', rule: null }];
-    let comesToAnchor: Answer = 'no';
+    let comesToAnchor: Certainty = 'no';
 
     /** Whether a quick rule ends the probe's way there. */
-    function visit(path: string, above: Answer, depth: number): Answer {
-      let ended: Answer = 'no';
+    function visit(path: string, above: Certainty, depth: number): Certainty {
+      let ended: Certainty = 'no';
       for (const rule of read(path, PF_PASS)) {
         const met = both(above, allOf(testsOf(rule, direction), probe));
         if (met === 'no') continue;
@@ -118,8 +118,8 @@ export function createPfRuleset(
       return ended;
     }
 
-    function step(path: string, rule: PfRuleReadBack, met: Answer, depth: number): Answer {
-      let ended: Answer = 'no';
+    function step(path: string, rule: PfRuleReadBack, met: Certainty, depth: number): Certainty {
+      let ended: Certainty = 'no';
       for (const called of calledBy(pf, { path, rule })) {
         if (called === own.pass) {
           if (comesToAnchor !== 'yes') comesToAnchor = met;
@@ -136,17 +136,17 @@ export function createPfRuleset(
     return { decisions: ended === 'yes' ? quick : [...quick, ...last], comesToAnchor };
   }
 
-  function translate(probe: Probe, direction: Direction): Translated[] {
+  function translate(probe: Probe, direction: InterfaceDirection): WalkTranslation[] {
     const first = direction === 'in' ? PF_RDR : PF_NAT;
     return [PF_BINAT, first].flatMap((action) => translations(probe, direction, action));
   }
 
-  function translations(probe: Probe, direction: Direction, action: number): Translated[] {
-    const found: Translated[] = [];
+  function translations(probe: Probe, direction: InterfaceDirection, action: number): WalkTranslation[] {
+    const found: WalkTranslation[] = [];
     const anchor = action === PF_BINAT ? own.binat : own.rdr;
     let isBeforeAnchor = true;
 
-    function visit(path: string, above: Answer, depth: number): boolean {
+    function visit(path: string, above: Certainty, depth: number): boolean {
       for (const [nr, rule] of read(path, action).entries()) {
         if (rule.anchorCall !== '') {
           for (const called of calledBy(pf, { path, rule })) {
@@ -189,13 +189,13 @@ export function createPfRuleset(
   return { filter, translate };
 }
 
-function both(one: Answer, other: Answer): Answer {
+function both(one: Certainty, other: Certainty): Certainty {
   if (one === 'no' || other === 'no') return 'no';
   return one === 'yes' ? other : 'maybe';
 }
 
 /** What a rule asks of a packet in this direction; a `binat` on its way in asks it of the other address. */
-function testsOf(rule: PfRuleReadBack, direction: Direction): Test[] {
+function testsOf(rule: PfRuleReadBack, direction: InterfaceDirection): Test[] {
   const { proto, match_tagname, prob, tos } = rule;
   return [
     ...common(rule, direction),
@@ -209,7 +209,7 @@ function testsOf(rule: PfRuleReadBack, direction: Direction): Test[] {
   ];
 }
 
-function common(rule: PfRuleReadBack, direction: Direction): Test[] {
+function common(rule: PfRuleReadBack, direction: InterfaceDirection): Test[] {
   const wanted = direction === 'in' ? PF_IN : PF_OUT;
   const { direction: own, af, ifname, ifnot } = rule;
   const by = interfaceTest(ifname, direction === 'in' ? 'comesBy' : 'goesBy');

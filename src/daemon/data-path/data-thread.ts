@@ -3,7 +3,7 @@ import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createInspector } from '../../inspector.ts';
 import { createClock } from '../clock.ts';
-import type { Order, Report } from '../messages.ts';
+import type { DataPathReport, Order } from '../messages.ts';
 import { followed } from '../platform/observing.ts';
 import type { PlatformModule } from '../platform/platform.ts';
 import type { HandedDown } from '../process/handed-down.ts';
@@ -40,7 +40,7 @@ const START_POLL = 2;
 async function runThread(data: ThreadData): Promise<void> {
   const { port } = data;
   let posted = 0;
-  const post = (report: Report) => {
+  const post = (report: DataPathReport) => {
     posted++;
     port.postMessage(report);
   };

@@ -1,7 +1,7 @@
 import type { Settings } from '../../config/schema.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { Inspector } from '../../inspector.ts';
-import type { Order, Report } from '../messages.ts';
+import type { DataPathReport, Order } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
 
@@ -21,7 +21,7 @@ export interface DataPathDeps {
   readonly beat: () => void;
   /** The next order of the control thread; null when there is none. */
   readonly nextOrder: () => Order | null;
-  readonly post: (report: Report) => void;
+  readonly post: (report: DataPathReport) => void;
   /** Reports that the control thread has not taken yet. */
   readonly backlog?: () => number;
   /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */

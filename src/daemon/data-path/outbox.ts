@@ -4,7 +4,7 @@ import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import type { DataPathCounters, Note, Report } from '../messages.ts';
+import type { DataPathCounters, DataPathReport, Note } from '../messages.ts';
 import type { KnownCalls } from './known-calls.ts';
 import { createUnwritten } from './unwritten.ts';
 
@@ -55,7 +55,7 @@ export interface OutboxDeps {
   /** Writes the records of the journal; its clock is that of everything here. */
   readonly scribe: Scribe;
   /** Hands a report over. */
-  readonly post: (report: Report) => void;
+  readonly post: (report: DataPathReport) => void;
   readonly counters: DataPathCounters;
   readonly known: KnownCalls;
   /** Bounds what has to be told in any case: calls that began and ended meanwhile, and closed pinholes. */

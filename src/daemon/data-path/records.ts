@@ -1,4 +1,4 @@
-import type { Direction } from '../../inspector/connections.ts';
+import type { ConnectionDirection } from '../../inspector/connections.ts';
 import { type CallRecord, type Recorded, readRecord, type Scribe } from '../../inspector/record.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { JournalRecord } from '../journal/journal.ts';
@@ -7,7 +7,7 @@ import type { JournalRecord } from '../journal/journal.ts';
 export interface Records {
   readonly calls: readonly CallRecord[];
   /** Directions of TCP connections that SIP was read on. */
-  readonly directions: readonly Direction[];
+  readonly directions: readonly ConnectionDirection[];
   /** Records that are not taken up: how many, and why the first of them; null when all are. */
   readonly refused: string | null;
 }
@@ -24,7 +24,7 @@ export function readRecords(
 ): Records {
   const open = journal.some(({ doubtful }) => doubtful) ? new Set(list().map(({ id }) => id)) : null;
   const calls: CallRecord[] = [];
-  const directions: Direction[] = [];
+  const directions: ConnectionDirection[] = [];
   const refused: Extract<Recorded, { what: 'refused' }>[] = [];
   for (const { bytes, doubtful } of journal) {
     if (bytes.length === 0) continue;

@@ -186,7 +186,7 @@ interface Head {
   readonly encoding: string;
 }
 
-interface Reading {
+interface JournalReading {
   /** Null: not a journal at all. */
   readonly head: Head | null;
   readonly complete: boolean;
@@ -206,7 +206,7 @@ function voidBecause(head: Head, writer: Writer): string | null {
   return sameBoot && head.now <= writer.now() ? null : 'it was written before the system was started';
 }
 
-function readJournal(descriptor: number): Reading {
+function readJournal(descriptor: number): JournalReading {
   const file = readWhole(descriptor);
   const nothing = { head: null, complete: false, calls: new Map<string, ReadEntry>() };
   if (file.length === 0) return { ...nothing, damage: null };
@@ -225,7 +225,7 @@ function readJournal(descriptor: number): Reading {
 }
 
 /** `wrong` is where in front of the frames a damage is. */
-function readFrames(file: Buffer, sync: Buffer, wrong: number | null): Reading {
+function readFrames(file: Buffer, sync: Buffer, wrong: number | null): JournalReading {
   const found = new Map<string, { readonly offset: number; readonly entry: JournalEntry }>();
   let head: Head | null = null;
   let complete = false;

@@ -1,4 +1,4 @@
-import { type Direction, directionKey } from '../../inspector/connections.ts';
+import { type ConnectionDirection, directionKey } from '../../inspector/connections.ts';
 import {
   type CallRecord,
   type DirectionRecord,
@@ -30,7 +30,7 @@ export function directionEntry(record: DirectionRecord, scribe: Scribe): Journal
 }
 
 /** Sixteen characters, of which no call's name has the first; the rest tells 2^60 directions apart (FNV-1a, twice). */
-function nameOf(direction: Direction): string {
+function nameOf(direction: ConnectionDirection): string {
   const key = directionKey(direction);
   const halves = [hash(key, 0x811c9dc5), hash(key, 0x01000193)].map((half) =>
     half.toString(16).padStart(8, '0'),

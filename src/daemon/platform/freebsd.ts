@@ -16,10 +16,16 @@ import { createReloadGate, type ReloadGate } from '../../firewall/pf/reload-gate
 import { openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
 import { openDivertInterceptor } from '../../intercept/divert.ts';
 import { readFreebsdIngress } from '../../intercept/ingress/freebsd.ts';
-import { type ControlEnds, type DataPathEnds, type FailOpen, type Platform, StartError } from './platform.ts';
+import {
+  type ControlEnds,
+  type DaemonPlatform,
+  type DataPathEnds,
+  type FailOpen,
+  StartError,
+} from './platform.ts';
 
 /** Packets from divert(4), pinholes in pf. Everything is opened as root and needs no right afterwards. */
-export async function openFreebsd(): Promise<Platform> {
+export async function openFreebsd(): Promise<DaemonPlatform> {
   const libc = await loadLibc();
   return {
     name: 'freebsd',

@@ -5,10 +5,10 @@ import { openNftablesControl } from '../../firewall/nftables/control.ts';
 import { openNftables } from '../../firewall/nftables.ts';
 import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
 import { bindNfqueue, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
-import type { ControlEnds, DataPathEnds, Platform } from './platform.ts';
+import type { ControlEnds, DaemonPlatform, DataPathEnds } from './platform.ts';
 
 /** Packets from NFQUEUE, pinholes in nftables. */
-export async function openLinux(): Promise<Platform> {
+export async function openLinux(): Promise<DaemonPlatform> {
   const libc = await loadLibc();
 
   async function openDataPath(settings: () => Settings, intake: number | null): Promise<DataPathEnds> {

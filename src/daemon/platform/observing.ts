@@ -2,13 +2,13 @@ import type { Settings } from '../../config/schema.ts';
 import { deviationOf } from '../../firewall/deviation.ts';
 import { type Firewall, type FirewallControl, NOT_COUNTED } from '../../firewall/firewall.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import type { Platform } from './platform.ts';
+import type { DaemonPlatform } from './platform.ts';
 
 /**
  * The platform for `mode: observe`: packets come and go as ever, and every change is confirmed without anybody asking
  * the packet filter for it. What an earlier daemon left in the filter is removed at the start, tables and anchors too.
  */
-export function observing(platform: Platform): Platform {
+export function observing(platform: DaemonPlatform): DaemonPlatform {
   return {
     ...platform,
     async openDataPath(settings, intake) {

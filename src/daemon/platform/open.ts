@@ -1,9 +1,9 @@
 import type { Settings } from '../../config/schema.ts';
 import { observing } from './observing.ts';
-import { type Platform, platformName } from './platform.ts';
+import { type DaemonPlatform, platformName } from './platform.ts';
 
 /** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
-export async function openPlatform(settings: Settings): Promise<Platform> {
+export async function openPlatform(settings: Settings): Promise<DaemonPlatform> {
   const name = platformName(settings);
   const platform = await (name === 'linux'
     ? (await import('./linux.ts')).openLinux()

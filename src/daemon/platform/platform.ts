@@ -8,7 +8,7 @@ import type { Interceptor } from '../../intercept/interceptor.ts';
  * working when that is an unprivileged user (on Linux with CAP_NET_ADMIN). `settings` is asked again whenever a
  * value is needed, so that a reload takes effect.
  */
-export interface Platform {
+export interface DaemonPlatform {
   readonly name: 'freebsd' | 'linux';
   /**
    * Who may open the data path: `root`, after which nothing more is needed (divert(4), /dev/pf), or whoever has
@@ -57,7 +57,7 @@ export interface FailOpen {
 
 /** `open.ts`, or what stands in for it, named by its URL: what both threads and the supervisor import. */
 export interface PlatformModule {
-  openPlatform(settings: Settings): Promise<Platform>;
+  openPlatform(settings: Settings): Promise<DaemonPlatform>;
 }
 
 /** A start that cannot succeed; the message is the line to print. */
@@ -87,7 +87,7 @@ export function explainOpening(error: Error & { code?: string }): never {
 export function platformName(
   settings: Pick<Settings, 'platform'>,
   running: string = process.platform,
-): Platform['name'] {
+): DaemonPlatform['name'] {
   const { platform } = settings;
   if (running !== 'freebsd' && running !== 'linux') {
     throw new StartError(`platform ${running} is not supported: expected freebsd or linux`);

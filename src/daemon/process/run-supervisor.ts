@@ -4,7 +4,7 @@ import type { Settings } from '../../config/schema.ts';
 import { createClock } from '../clock.ts';
 import { createLog } from '../log/log.ts';
 import { openLogSink } from '../log/sink.ts';
-import { explainOpening, type Platform, type PlatformModule } from '../platform/platform.ts';
+import { type DaemonPlatform, explainOpening, type PlatformModule } from '../platform/platform.ts';
 import { reloadable } from '../reloadable.ts';
 import { handedEnvironment } from './environment.ts';
 import { createHeirloom, type Heirloom } from './handed-down.ts';
@@ -82,7 +82,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
 /** With `fail: open` packets go their way while no data path comes; the kernel sees that nobody has them bound. */
 function openHeirloom(
   libc: Libc,
-  { bindIntake }: Platform,
+  { bindIntake }: DaemonPlatform,
   settings: Settings,
   complain: (text: string) => void,
 ): Heirloom | null {

@@ -9,7 +9,7 @@ import {
 } from '../../../native-bindings/linux/nftables.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
-import { elementOf, elementsOf, type Match, readKey, setShapes } from './elements.ts';
+import { type ElementMatch, elementOf, elementsOf, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
 import { mapShapes, readTranslation, translationsOf } from './translations.ts';
@@ -24,7 +24,7 @@ export interface RecordRead {
 
 export interface Counted {
   /** By element name. */
-  readonly elements: ReadonlyMap<string, { readonly match: Match; readonly traffic: Traffic }>;
+  readonly elements: ReadonlyMap<string, { readonly match: ElementMatch; readonly traffic: Traffic }>;
   readonly records: readonly RecordRead[];
 }
 
@@ -60,7 +60,7 @@ export function readContents(socket: NetlinkSocket, table: string): Contents {
 
 /** What counts. With `evenIfChanged` what others change meanwhile is there, or not; without, as `readContents`. */
 export function readCounted(socket: NetlinkSocket, table: string, evenIfChanged: boolean): Counted {
-  const elements = new Map<string, { match: Match; traffic: Traffic }>();
+  const elements = new Map<string, { match: ElementMatch; traffic: Traffic }>();
   for (const shape of setShapes) {
     for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
       const match = readKey(shape, Buffer.from(key));

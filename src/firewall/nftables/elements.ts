@@ -20,12 +20,18 @@ export const setShapes: readonly SetShape[] = ([4, 6] as const).flatMap((family)
 ]);
 
 /** What one element lets through. Null: any. Ports are in host order. */
-export interface Match extends Pick<Flow, 'protocol' | 'destination' | 'destinationPort'> {
+export interface ElementMatch extends Pick<Flow, 'protocol' | 'destination' | 'destinationPort'> {
   readonly source: Address | null;
   readonly sourcePort: number | null;
 }
 
-export function elementOf({ protocol, source, sourcePort, destination, destinationPort }: Match): Element {
+export function elementOf({
+  protocol,
+  source,
+  sourcePort,
+  destination,
+  destinationPort,
+}: ElementMatch): Element {
   const to = bytesOf(destination);
   const sourceSize = source === null ? 0 : to.length;
   const key = Buffer.alloc(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
@@ -60,7 +66,7 @@ export function elementsOf({ protocol, sources, sourcePort, address, ports }: Op
 }
 
 /** What the key of an element read back lets through, or null when it is none of ours. */
-export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): Match | null {
+export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): ElementMatch | null {
   const size = family === 4 ? 4 : 16;
   const format = family === 4 ? formatIPv4 : formatIPv6;
   const sourcePortAt = SMALL + (source ? size : 0);
@@ -83,7 +89,7 @@ export function strangerOf({
   sourcePort,
   destination,
   destinationPort: port,
-}: Match): Pinhole {
+}: ElementMatch): Pinhole {
   const opening: Opening = {
     direction: 'in',
     protocol,

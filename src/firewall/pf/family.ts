@@ -9,7 +9,7 @@ import {
 } from '../../../native-bindings/freebsd/constants.ts';
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { Layout } from './layout.ts';
-import { createParent, type Parent, type Ruleset, shardNames } from './parent.ts';
+import { createParent, type Parent, type RuleList, shardNames } from './parent.ts';
 import { isInvalid } from './refusal.ts';
 import type { PinholeRule, RuleKind } from './rule.ts';
 import { createShard, type Shard } from './shard.ts';
@@ -20,13 +20,13 @@ export type Anchors = Readonly<Record<RuleKind, string>>;
 
 export const KINDS = ['rdr', 'binat', 'pass'] as const satisfies readonly RuleKind[];
 
-export const RULESETS: Readonly<Record<RuleKind, Ruleset>> = {
+export const RULESETS: Readonly<Record<RuleKind, RuleList>> = {
   pass: { ruleset: PF_RULESET_FILTER, action: PF_PASS },
   rdr: { ruleset: PF_RULESET_RDR, action: PF_RDR },
   binat: { ruleset: PF_RULESET_BINAT, action: PF_BINAT },
 };
 
-export interface Family {
+export interface ParentAndShards {
   readonly parent: Parent;
   readonly shards: readonly Shard[];
   /** Whether its anchor rules were loaded: those that translate are there from the first translation on. */
@@ -47,7 +47,7 @@ export interface Family {
 export function createFamily(
   pf: Pf,
   { kind, anchor, layout, pool }: { kind: RuleKind; anchor: string; layout: Layout; pool: PoolTicket },
-): Family {
+): ParentAndShards {
   const which = RULESETS[kind];
   const { ruleset, action } = which;
   const parent = createParent(pf, { ...which, anchor }, layout, pool);

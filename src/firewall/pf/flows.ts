@@ -29,36 +29,36 @@ interface Target {
 }
 
 /** One direction of a state: what it passed, and what of that was before there was the rule. */
-interface Passed {
+interface StateCount {
   readonly all: Traffic;
   readonly before: Traffic;
 }
 
 /** A flow as one of the interfaces sees it: by the states there are, and by those there were. */
-interface Side {
+interface InterfaceCount {
   ended: Traffic;
-  live: Map<string, Passed>;
+  live: Map<string, StateCount>;
   /** `live` of the count that is under way. */
-  next: Map<string, Passed>;
+  next: Map<string, StateCount>;
 }
 
 /** From one transport address to another. A packet that is forwarded passes a state on its way in and one out. */
-interface Flow {
-  readonly in: Side;
-  readonly out: Side;
+interface FlowCount {
+  readonly in: InterfaceCount;
+  readonly out: InterfaceCount;
 }
 
 /** What goes one way. */
-interface Way {
+interface WayCount {
   /** Of flows that have no state any more. */
   past: Traffic;
-  readonly flows: Map<string, Flow>;
+  readonly flows: Map<string, FlowCount>;
 }
 
 /** What goes by one rule, and what the answers to it are. */
-interface Ways {
-  readonly came: Way;
-  readonly sent: Way;
+interface RuleCount {
+  readonly came: WayCount;
+  readonly sent: WayCount;
   /** Whether the last count had the rule. */
   known: boolean;
 }
@@ -66,7 +66,7 @@ interface Ways {
 const NOTHING: Traffic = { packets: 0, bytes: 0 };
 
 export function createFlowCounter(): FlowCounter {
-  const ways = new Map<string, Ways>();
+  const ways = new Map<string, RuleCount>();
   let last: number | null = null;
 
   function count(rules: Iterable<PinholeRule>, states: Buffer, now: number): Map<string, TwoWayTraffic> {
@@ -110,7 +110,7 @@ export function createFlowCounter(): FlowCounter {
 const WAYS = [0, 1] as const;
 
 function take(
-  { flows }: Way,
+  { flows }: WayCount,
   from: StateEnd,
   state: PfState,
   along: 0 | 1,
@@ -129,12 +129,12 @@ function take(
 }
 
 /** Ends a count of what went by one rule, and returns the sums. */
-function settleBoth(ways: Ways): TwoWayTraffic {
+function settleBoth(ways: RuleCount): TwoWayTraffic {
   ways.known = true;
   return { ...settle(ways.came), sent: settle(ways.sent).packets };
 }
 
-function settle(way: Way): Traffic {
+function settle(way: WayCount): Traffic {
   let sum = way.past;
   for (const [name, { in: one, out }] of way.flows) {
     const flow = larger(settleSide(one), settleSide(out));
@@ -146,7 +146,7 @@ function settle(way: Way): Traffic {
   return sum;
 }
 
-function settleSide(side: Side): Traffic {
+function settleSide(side: InterfaceCount): Traffic {
   for (const [id, passed] of side.live) {
     if (!side.next.has(id)) side.ended = plus(side.ended, since(passed));
   }
@@ -155,11 +155,11 @@ function settleSide(side: Side): Traffic {
   return [...side.live.values()].map(since).reduce(plus, side.ended);
 }
 
-function newWay(): Way {
+function newWay(): WayCount {
   return { past: NOTHING, flows: new Map() };
 }
 
-function newSide(): Side {
+function newSide(): InterfaceCount {
   return { ended: NOTHING, live: new Map(), next: new Map() };
 }
 
@@ -177,7 +177,7 @@ function targetsByPort(rules: Iterable<PinholeRule>): Map<number, Target[]> {
   return byPort;
 }
 
-function since({ all, before }: Passed): Traffic {
+function since({ all, before }: StateCount): Traffic {
   return { packets: all.packets - before.packets, bytes: all.bytes - before.bytes };
 }
 

@@ -34,7 +34,7 @@ const PROTOCOLS = [IPPROTO_UDP, IPPROTO_TCP] as const;
  * packet of the other family or protocol skips all of them at once (pf's skip steps). What binat translates leaves, from
  * such a port.
  */
-function anchorRules({ action }: Ruleset, { names, ranges }: Layout): AnchorRule[] {
+function anchorRules({ action }: RuleList, { names, ranges }: Layout): AnchorRule[] {
   return FAMILIES.flatMap((af) =>
     PROTOCOLS.flatMap((proto) =>
       names.map((shard, index) => {
@@ -47,7 +47,7 @@ function anchorRules({ action }: Ruleset, { names, ranges }: Layout): AnchorRule
 }
 
 /** One of pf's lists of rules: its number in a transaction, and an action of its rules. */
-export interface Ruleset {
+export interface RuleList {
   readonly ruleset: number;
   readonly action: number;
 }
@@ -64,7 +64,7 @@ export interface Parent {
 
 export function createParent(
   pf: Pf,
-  { anchor, ...which }: Ruleset & { readonly anchor: string },
+  { anchor, ...which }: RuleList & { readonly anchor: string },
   layout: Layout,
   pool: PoolTicket,
 ): Parent {

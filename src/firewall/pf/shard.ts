@@ -1,7 +1,7 @@
 /** The pinhole rules of one ruleset of an anchor, as the kernel has them: positions and tickets are followed, never guessed. */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
 import { persist } from '../attempt.ts';
-import type { Ruleset } from './parent.ts';
+import type { RuleList } from './parent.ts';
 import { isInvalid } from './refusal.ts';
 import type { PinholeRule } from './rule.ts';
 import { readPinholeRule } from './ruleset.ts';
@@ -41,7 +41,7 @@ export interface Shard {
  * anybody replaces the rules (pf_ioctl.c, DIOCCHANGERULE and pf_commit_rules). A change that carries the ticket we
  * expect is therefore refused with EINVAL unless the rules are the ones we know: nothing has to be asked first.
  */
-export function createShard(pf: Pf, path: string, { ruleset, action }: Ruleset, pool: PoolTicket): Shard {
+export function createShard(pf: Pf, path: string, { ruleset, action }: RuleList, pool: PoolTicket): Shard {
   let rules: Placed[] = [];
   /** Of `rules`, how many have this key: others may have put one there twice. */
   let counts = new Map<string, number>();

@@ -1,6 +1,6 @@
 /** Single rules into shards and out of them, all of a change or nothing. */
 import type { Pf } from '../../../native-bindings/freebsd/pf.ts';
-import type { Family } from './family.ts';
+import type { ParentAndShards } from './family.ts';
 import { isExisting, isInvalid, isNotKnown } from './refusal.ts';
 import type { PinholeRule, RuleKind } from './rule.ts';
 import type { Placed, Shard } from './shard.ts';
@@ -27,7 +27,7 @@ export interface Stepper {
 
 export interface StepperDeps {
   readonly pool: PoolTicket;
-  readonly families: Readonly<Record<RuleKind, Family>>;
+  readonly families: Readonly<Record<RuleKind, ParentAndShards>>;
   readonly encode: (rule: PinholeRule) => NewRule;
   /** Changes rules one by one (DIOCCHANGERULE), as long as the kernel knows how. */
   readonly singly: boolean;

@@ -1,4 +1,4 @@
-import { CHECKS, type Finding, SECTIONS, type Section } from '../../checks/finding.ts';
+import { CHECKS, type Finding, type FindingSection, SECTIONS } from '../../checks/finding.ts';
 import { VERSION } from '../../version.ts';
 import { type Style, wrapText } from '../style.ts';
 
@@ -12,7 +12,7 @@ export interface DoctorReport {
   readonly cautions: number;
   /** Checks that could not be made. */
   readonly unknown: number;
-  readonly findings: readonly (Finding & { readonly section: Section })[];
+  readonly findings: readonly (Finding & { readonly section: FindingSection })[];
 }
 
 /** Findings with their sections and what there is of each level. */

@@ -11,7 +11,7 @@ export interface CallPicture {
   readonly mediaOmitted: number;
   /** Until when things are known: now, or the end of the capture. */
   readonly until: number;
-  readonly verdict: Verdict;
+  readonly verdict: CallVerdict;
 }
 
 export interface PageCall {
@@ -133,14 +133,14 @@ export interface PageBlock extends PagePlace {
  */
 export type Level = 'blocked' | 'partly' | 'silent' | 'passed' | 'none';
 
-export interface Verdict {
+export interface CallVerdict {
   readonly level: Level;
   /** The answer to "what was wrong with this call", in one sentence. */
   readonly headline: string;
-  readonly causes: readonly Cause[];
+  readonly causes: readonly ShownCause[];
 }
 
-export interface Cause {
+export interface ShownCause {
   readonly text: string;
   /** '' when there is nothing to do. */
   readonly advice: string;
@@ -185,7 +185,7 @@ export interface LooseGroup {
   readonly blocked: number;
   /** A few of the flows, or what was refused. */
   readonly examples: readonly string[];
-  readonly causes: readonly Cause[];
+  readonly causes: readonly ShownCause[];
 }
 
 export interface ReplayPage {
@@ -233,7 +233,7 @@ export interface LiveSnapshot {
   readonly mode: string;
   readonly startedAt: number;
   readonly at: number;
-  readonly alarms: readonly Alarm[];
+  readonly alarms: readonly ShownAlarm[];
   readonly counters: {
     /** Packets taken from the packet filter. */
     readonly packets: number;
@@ -253,18 +253,18 @@ export interface LiveSnapshot {
   /** Calls that are known, whatever was asked for. */
   readonly remembered: number;
   /** Microseconds; null when there was nothing to measure yet. */
-  readonly latency: { readonly inspection: Quantiles | null; readonly commit: Quantiles | null };
+  readonly latency: { readonly inspection: ShownLatency | null; readonly commit: ShownLatency | null };
   /** Refusals by reason since the start. */
   readonly refused: Readonly<Record<string, number>>;
 }
 
-export interface Quantiles {
+export interface ShownLatency {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
 }
 
-export interface Alarm {
+export interface ShownAlarm {
   readonly severity: 'critical' | 'warning';
   readonly since: number;
   readonly text: string;

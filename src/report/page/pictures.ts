@@ -6,7 +6,15 @@ import { hopsOf } from '../replay/hosts.ts';
 import { callJson, flowJson, placeJson, seconds } from '../replay/json.ts';
 import type { FlowReport, ReplayReport } from '../replay/model.ts';
 import { type WholeCall, wholeCalls } from '../replay/whole.ts';
-import type { CallPicture, CallRow, LooseGroup, PageCall, PageFlow, ReplayPage, Verdict } from './model.ts';
+import type {
+  CallPicture,
+  CallRow,
+  CallVerdict,
+  LooseGroup,
+  PageCall,
+  PageFlow,
+  ReplayPage,
+} from './model.ts';
 import { stripsOf } from './strip.ts';
 import { number, partyName, plural, readable, transport } from './text.ts';
 import { distinctCauses, verdictOf } from './verdict.ts';
@@ -89,7 +97,7 @@ export function livePicture(call: CallReport, now: number): CallPicture {
 }
 
 /** What the daemon misses, it has seen to be missing; that nothing was counted so far says no more than that. */
-function liveVerdict(call: CallReport, own: PageCall, now: number): Verdict {
+function liveVerdict(call: CallReport, own: PageCall, now: number): CallVerdict {
   const spell = withoutAudio(call);
   if (spell !== null) {
     const causes = spell.causes.map(({ text, advice }) => ({ text, advice }));

@@ -5,7 +5,7 @@ import { readable } from './text.ts';
 export type FilterName = 'all' | Level | 'refusals';
 export type OrderName = 'newest' | 'worst' | 'longest';
 
-export interface Selection {
+export interface RowSelection {
   readonly filter: FilterName;
   readonly order: OrderName;
   /** Words, all of which have to be found. */
@@ -14,7 +14,7 @@ export interface Selection {
 
 type Order = (one: CallRow, other: CallRow) => number;
 
-export const EVERYTHING: Selection = { filter: 'all', order: 'newest', search: '' };
+export const EVERYTHING: RowSelection = { filter: 'all', order: 'newest', search: '' };
 /** Characters of a search that count. */
 const LONGEST_SEARCH = 200;
 
@@ -54,18 +54,18 @@ export function haystackOf({ callId, from, to, parties, outcome, headline, names
   return texts.map((text) => readable(text).toLowerCase()).join(' ');
 }
 
-export function isEverything({ filter, order, search }: Selection): boolean {
+export function isEverything({ filter, order, search }: RowSelection): boolean {
   return filter === 'all' && order === 'newest' && wordsOf(search).length === 0;
 }
 
 /** As it stands in a URL; '' for everything. */
-export function writeSelection(selection: Selection): string {
+export function writeSelection(selection: RowSelection): string {
   const search = selection.search.slice(0, LONGEST_SEARCH);
   return isEverything(selection) ? '' : String(new URLSearchParams({ ...selection, search }));
 }
 
 /** What is missing or not known selects everything. */
-export function readSelection(query: string): Selection {
+export function readSelection(query: string): RowSelection {
   const fields = new URLSearchParams(query);
   const [filter, order] = [fields.get('filter') ?? '', fields.get('order') ?? ''];
   return {

@@ -1,4 +1,4 @@
-import type { Cause, Level, PageCall, PageFlow, Verdict } from './model.ts';
+import type { CallVerdict, Level, PageCall, PageFlow, ShownCause } from './model.ts';
 import { number, plural } from './text.ts';
 
 interface Way {
@@ -18,7 +18,7 @@ const HARDLY = 0.01;
  * What became of the media of a call, in words that need no knowledge of SIP. A live call has no flows: there the
  * packets count that its pinholes let through.
  */
-export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): Verdict {
+export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): CallVerdict {
   const ways: readonly [Way, Way] =
     flows === null
       ? [throughPinholes(call, 0), throughPinholes(call, 1)]
@@ -177,15 +177,15 @@ function capital(text: string): string {
 }
 
 /** Why, from the direction that matters; what was blocked most comes first. */
-function causesOf(level: Level, ways: readonly [Way, Way]): Cause[] {
+function causesOf(level: Level, ways: readonly [Way, Way]): ShownCause[] {
   const flows = ways.filter((way) => level !== 'blocked' || isDead(way)).flatMap((way) => way.flows);
   return distinctCauses(flows).slice(0, MAX_CAUSES);
 }
 
 /** Reasons for which packets of these flows were blocked, each once, that of the most packets first. */
-export function distinctCauses(flows: readonly PageFlow[]): Cause[] {
+export function distinctCauses(flows: readonly PageFlow[]): ShownCause[] {
   const blocks = flows.flatMap((flow) => flow.blocks).sort((a, b) => b.packets - a.packets);
-  const causes = new Map<string, Cause>();
+  const causes = new Map<string, ShownCause>();
   for (const { reason, text, advice } of blocks) {
     const key = `${reason} ${advice}`;
     if (!causes.has(key)) causes.set(key, { text, advice });

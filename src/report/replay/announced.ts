@@ -33,7 +33,7 @@ export interface Announcement {
 /** Where a description came from. */
 export type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'legId' | 'summary' | 'place' | 'at'>;
 
-export interface Announcements {
+export interface AnnouncementIndex {
   /** `codecs` are those of the m= lines, in order. */
   add(session: Session, codecs: readonly Codecs[], origin: Origin): void;
   /** Those that name this port, oldest first. */
@@ -54,7 +54,7 @@ export interface Announcements {
 const KEPT_OF_ADDRESS = 8;
 
 /** Remembers which transport addresses were announced by whom; one that is said again is kept once. */
-export function createAnnouncements(): Announcements {
+export function createAnnouncements(): AnnouncementIndex {
   const byPort = new Map<string, Announcement[]>();
   const byAddress = new Map<Address, Announcement[]>();
   const byOwner = new Map<string, Announcement>();

@@ -3,7 +3,7 @@ import type { Refusal } from '../../call/refusal.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PinholeTrace, PinholeTraces } from '../../history/pinholes.ts';
 import type { RefusedHappening } from '../../inspector/happening.ts';
-import type { Announcement, Announcements } from './announced.ts';
+import type { Announcement, AnnouncementIndex } from './announced.ts';
 
 /** Why a packet was blocked, as far as it can be said at that moment. Equal keys are equal causes. */
 export type Cause = { readonly key: string } & (
@@ -94,7 +94,7 @@ export function createRefusalIndex(): RefusalIndex {
 export function findCause(
   destination: Address,
   port: number,
-  announcements: Announcements,
+  announcements: AnnouncementIndex,
   pinholes: PinholeTraces,
   refusals: RefusalIndex,
 ): Cause {

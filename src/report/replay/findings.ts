@@ -1,7 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import { createPinholeTraces, type PinholeTraces } from '../../history/pinholes.ts';
 import { type CallTraces, createCallTraces } from '../../history/traces.ts';
-import { type Announcements, createAnnouncements } from './announced.ts';
+import { type AnnouncementIndex, createAnnouncements } from './announced.ts';
 import { createRefusalIndex, type RefusalIndex } from './cause.ts';
 import { createFlowTable, type FlowTable, type UdpFlow } from './flows.ts';
 import { createSignallingLog, type SignallingLog } from './signalling.ts';
@@ -12,7 +12,7 @@ export interface Findings {
   /** Messages of INVITE dialogs that no call came of. */
   readonly strays: CallTraces;
   readonly pinholes: PinholeTraces;
-  readonly announcements: Announcements;
+  readonly announcements: AnnouncementIndex;
   readonly refusals: RefusalIndex;
   readonly signalling: SignallingLog;
   readonly flows: FlowTable;
@@ -45,7 +45,7 @@ export function createFindings(): Findings {
 /** Whether some description named its destination. */
 export function isAnnounced(
   { destination, destinationPort }: UdpFlow,
-  announcements: Announcements,
+  announcements: AnnouncementIndex,
 ): boolean {
   return announcements.at(destination, destinationPort).length > 0;
 }

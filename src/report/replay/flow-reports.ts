@@ -1,7 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { CallTrace } from '../../history/traces.ts';
-import type { Announcement, Announcements } from './announced.ts';
+import type { Announcement, AnnouncementIndex } from './announced.ts';
 import { explain } from './explain/explain.ts';
 import type { Knowledge } from './explain/knowledge.ts';
 import { type Findings, isAnnounced } from './findings.ts';
@@ -63,7 +63,11 @@ function callOf(
  * By who announced the destination first (a proxy passes on what the caller said), else by who is the destination;
  * else the same of the source.
  */
-function sideOf({ parties, callId }: CallTrace, flow: UdpFlow, announcements: Announcements): Side | null {
+function sideOf(
+  { parties, callId }: CallTrace,
+  flow: UdpFlow,
+  announcements: AnnouncementIndex,
+): Side | null {
   const announcer = (address: Address, port: number) =>
     announcements.at(address, port).find((one) => one.callId === callId && one.side !== null)?.side ?? null;
   const party = (host: Address) => (host === parties[0] ? 0 : host === parties[1] ? 1 : null);
@@ -75,7 +79,7 @@ function sideOf({ parties, callId }: CallTrace, flow: UdpFlow, announcements: An
 
 /** The latest announcement of a transport address before `time`, else the first after. */
 function nearest(
-  announcements: Announcements,
+  announcements: AnnouncementIndex,
   address: Address,
   port: number,
   time: number,

@@ -2,7 +2,7 @@ import type { Address } from '../../address/address.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PinholeTrace } from '../../history/pinholes.ts';
 import type { PacketView } from '../../packet/ip.ts';
-import { classifyMedia, isUdptl, type MediaKind, readRtp } from '../../packet/media.ts';
+import { classifyMedia, isUdptl, type PayloadKind, readRtp } from '../../packet/media.ts';
 import type { Cause } from './cause.ts';
 import type { Codec } from './codecs.ts';
 import { createDensity, type Density } from './density.ts';
@@ -34,7 +34,7 @@ export interface UdpFlow {
   /** Null before the first RTP packet. */
   rtp: RtpMeter | null;
   readonly density: Density;
-  readonly kinds: Partial<Record<MediaKind | 'other', number>>;
+  readonly kinds: Partial<Record<PayloadKind | 'other', number>>;
   /** Media by content for certain. */
   proven: boolean;
   /** RTP or RTCP by the content of one packet, which may be chance. */
@@ -125,7 +125,7 @@ export function noteContent(
   at: number,
   codecFor: (payloadType: number) => Codec | null,
 ): void {
-  let kind: MediaKind | 'other' = classifyMedia(payload) ?? 'other';
+  let kind: PayloadKind | 'other' = classifyMedia(payload) ?? 'other';
   if (flow.isFax) {
     if (isUdptl(payload)) kind = 't38';
   } else if (kind === 't38') {

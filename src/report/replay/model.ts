@@ -2,7 +2,7 @@ import type { Address } from '../../address/address.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { CallReport, FramePlace, RefusalReport } from '../../history/call-report.ts';
-import type { MediaKind as PacketKind } from '../../packet/media.ts';
+import type { PayloadKind } from '../../packet/media.ts';
 import type { BlockReason } from './block-reasons.ts';
 import type { Density } from './density.ts';
 import type { RtpStream } from './rtp.ts';
@@ -80,7 +80,7 @@ export interface FlowReport {
   readonly passed: number;
   readonly blocked: number;
   /** Packets by what their content says; `other` for what is none of it. */
-  readonly kinds: Readonly<Partial<Record<PacketKind | 'other', number>>>;
+  readonly kinds: Readonly<Partial<Record<PayloadKind | 'other', number>>>;
   readonly callId: string | null;
   /** The leg's id; null also when only a message of no leg announced it. */
   readonly legId: string | null;

@@ -13,7 +13,7 @@ import type { RefusalCounts } from './refused.ts';
 import type { OneSided } from './signalling/directions.ts';
 
 /** What there is to report on, once the last frame was read. */
-export interface Ending {
+export interface ReplayEnding {
   readonly files: readonly string[];
   readonly window: Window;
   readonly inside: ReplayReport['inside'];
@@ -32,7 +32,7 @@ export interface Ending {
 const MAX_NOTED = 3;
 
 /** What a capture's findings say, as people and programs are told. */
-export function reportOf(ending: Ending): ReplayReport {
+export function reportOf(ending: ReplayEnding): ReplayReport {
   const { files, window, inside, insideAssumed, findings, frames, sip, refusals, firstAt, now } = ending;
   const known = knowledgeOf(ending, () => null);
   return {
@@ -59,7 +59,7 @@ export function reportOf(ending: Ending): ReplayReport {
   };
 }
 
-function knowledgeOf({ findings, files, inside }: Ending, reverse: Knowledge['reverse']): Knowledge {
+function knowledgeOf({ findings, files, inside }: ReplayEnding, reverse: Knowledge['reverse']): Knowledge {
   const { announcements, signalling, calls, refusals, seenHosts, sipHosts, pinholes } = findings;
   return {
     announcements,

@@ -7,7 +7,7 @@ import {
   isEverything,
   ORDERS,
   type OrderName,
-  type Selection,
+  type RowSelection,
   wordsOf,
   writeSelection,
 } from '../selection.ts';
@@ -28,7 +28,7 @@ export interface CallList {
 /** What a list knows that was given only a part of all calls. */
 export interface More {
   /** What the rows were chosen by. */
-  readonly selection: Selection;
+  readonly selection: RowSelection;
   /** Calls that were chosen and are not among the rows. */
   readonly omitted: number;
   /** All there are. */
@@ -67,7 +67,7 @@ const BATCH = 150;
  */
 export function createCallList(
   load: (hash: string) => Promise<CallPicture>,
-  selected: (selection: Selection) => void = () => {},
+  selected: (selection: RowSelection) => void = () => {},
 ): CallList {
   const entries = new Map<string, ListedCall>();
   let all: readonly CallRow[] = [];
@@ -138,7 +138,7 @@ export function createCallList(
     return entry;
   }
 
-  function select(change: Partial<Selection>): void {
+  function select(change: Partial<RowSelection>): void {
     selection = { ...selection, ...change };
     arrange(true);
     selected(selection);

@@ -1,5 +1,5 @@
-import type { CallPicture, LiveSnapshot, Quantiles } from '../model.ts';
-import { EVERYTHING, type Selection, writeSelection } from '../selection.ts';
+import type { CallPicture, LiveSnapshot, ShownLatency } from '../model.ts';
+import { EVERYTHING, type RowSelection, writeSelection } from '../selection.ts';
 import { number, plural, readable } from '../text.ts';
 import { el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
@@ -49,7 +49,7 @@ export function showLive(root: HTMLElement): void {
     next = setTimeout(() => void poll(), EVERY);
   }
 
-  function take(snapshot: LiveSnapshot, wanted: Selection): void {
+  function take(snapshot: LiveSnapshot, wanted: RowSelection): void {
     const last = history.at(-1);
     if (last !== undefined && last.startedAt !== snapshot.startedAt) history.length = 0;
     history.push(snapshot);
@@ -60,7 +60,7 @@ export function showLive(root: HTMLElement): void {
     list.update(rows, isPart ? { selection: wanted, omitted, calls } : undefined);
   }
 
-  function seek(wanted: Selection): void {
+  function seek(wanted: RowSelection): void {
     selection = wanted;
     if (!isPart) return;
     polls++;
@@ -157,7 +157,7 @@ function perSecond(rate: number): string {
   return rate === 0 ? '0' : rate < 10 ? rate.toFixed(1) : number(Math.round(rate));
 }
 
-function latency(name: string, quantiles: Quantiles | null, curve: readonly number[]): HTMLElement {
+function latency(name: string, quantiles: ShownLatency | null, curve: readonly number[]): HTMLElement {
   const value = quantiles === null ? '–' : microseconds(quantiles.p50);
   const more =
     quantiles === null ? '' : `p99 ${microseconds(quantiles.p99)} · max ${microseconds(quantiles.max)}`;

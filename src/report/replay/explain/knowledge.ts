@@ -4,14 +4,14 @@ import type { Refusal } from '../../../call/refusal.ts';
 import type { FramePlace } from '../../../history/call-report.ts';
 import type { PinholeTrace } from '../../../history/pinholes.ts';
 import type { CallTrace } from '../../../history/traces.ts';
-import type { Announcements } from '../announced.ts';
+import type { AnnouncementIndex } from '../announced.ts';
 import type { UdpFlow } from '../flows.ts';
 import type { Block } from '../model.ts';
 import type { SignallingLog } from '../signalling.ts';
 
 /** Everything that is known at the end of the capture. */
 export interface Knowledge {
-  readonly announcements: Announcements;
+  readonly announcements: AnnouncementIndex;
   readonly signalling: SignallingLog;
   readonly call: (legId: string) => CallTrace | null;
   readonly pinholesOf: (legId: string) => readonly PinholeTrace[];

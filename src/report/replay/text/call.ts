@@ -11,7 +11,7 @@ import { INDENT, type Paper, plural } from './paper.ts';
 import type { RefusalWriter } from './refusals.ts';
 
 /** How is said what has not come to an end. */
-export interface Unfinished {
+export interface UnfinishedWords {
   readonly ended: string;
   readonly open: string;
 }
@@ -28,7 +28,11 @@ export interface CallWriter {
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ';
 
 /** Writes calls: who, when, the ladder, the pinholes, the media. */
-export function createCallWriter(paper: Paper, refusals: RefusalWriter, unfinished: Unfinished): CallWriter {
+export function createCallWriter(
+  paper: Paper,
+  refusals: RefusalWriter,
+  unfinished: UnfinishedWords,
+): CallWriter {
   const { style, frameOf, hanging, row } = paper;
   const { strong, quiet, bad, caution, width } = style;
 
