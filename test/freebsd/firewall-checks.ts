@@ -399,6 +399,28 @@ export const firewallChecks: readonly FirewallCheck[] = [
     },
   },
   {
+    name: 'where the other party is behind the same address of an interface, translations are on any interface, for it comes from inside',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const translation = { ...behind('203.0.113.2'), interface: 'lo0' };
+        const usual = pinhole(10_000, { translation });
+        const turned = pinhole(10_010, { translation, sources: ['192.0.2.11', '203.0.113.2'] });
+        firewall.commit({ open: [usual, turned], close: [] });
+        assert.deepEqual(
+          translations(pf).filter((line) => line.startsWith('rdr')),
+          [
+            'rdr 00 192.0.2.11 > 203.0.113.2 10010:10011 -> 192.0.2.10',
+            'rdr 00 203.0.113.2 > 203.0.113.2 10010:10011 -> 192.0.2.10',
+            'rdr 00 on lo0 198.51.100.20 > 203.0.113.2 10000:10001 -> 192.0.2.10',
+          ],
+        );
+        assert.equal(translations(pf).filter((line) => line.startsWith('binat 00 out on lo0')).length, 1);
+        assert.deepEqual(openPfControl(pf, options).compare([usual, turned]).strange, []);
+        assert.deepEqual(ids(openPfFirewall(pf, options).list()), ids([usual, turned]));
+      });
+    },
+  },
+  {
     name: 'a daemon that starts again finds a translated pinhole whole, and gives back what of it is lost',
     run(pf, flush) {
       const one = pinhole(10_000, { translation: { ...behind('203.0.113.2'), arrivesAt: '192.168.0.2' } });

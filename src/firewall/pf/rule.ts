@@ -73,6 +73,8 @@ export interface PinholeRule {
   readonly ports: readonly [first: number, last: number];
   /** Of a `pass`: the uplink by which packets come and are answered; null is any interface. */
   readonly uplink: string | null;
+  /** Of a translation: the interface on which it is done; null is any. */
+  readonly boundTo: string | null;
 }
 
 export type RuleKind = 'pass' | 'rdr' | 'binat';
@@ -89,7 +91,7 @@ export function rulesOf(pinhole: Pinhole, uplinks: readonly Uplink[] = []): Pinh
   const ways =
     direction === 'in' ? uplinks.filter(({ gateway }) => familyOf(gateway) === familyOf(address)) : [];
   return passRulesOf(pinhole).flatMap((pass) => [
-    ...(translates ? TRANSLATING.map((kind) => ruleWith({ ...pass, kind })) : []),
+    ...(translates ? TRANSLATING.map((kind) => ruleWith({ ...pass, kind, boundTo: placeOf(pinhole) })) : []),
     ...ways.map(({ interface: uplink }) => ruleWith({ ...pass, uplink })),
     pass,
   ]);
@@ -97,10 +99,22 @@ export function rulesOf(pinhole: Pinhole, uplinks: readonly Uplink[] = []): Pinh
 
 const TRANSLATING = ['rdr', 'binat'] as const;
 
+/** Where the other party is behind the same external address, its packets come and go on an inside interface. */
+function placeOf({ sources, translation }: Pinhole): string | null {
+  if (translation === null || (sources !== 'any' && sources.includes(translation.external))) return null;
+  return translation.interface;
+}
+
 /** Of the rules of a pinhole those that let through on any interface: one for each of its sources. */
 export function passRulesOf(pinhole: Pinhole): PinholeRule[] {
   const { label, protocol, sources, sourcePort, address, ports, direction, translation } = pinhole;
-  const common = { kind: 'pass', label, way: { direction, translation }, uplink: null } as const;
+  const common = {
+    kind: 'pass',
+    label,
+    way: { direction, translation },
+    uplink: null,
+    boundTo: null,
+  } as const;
   const each = sources === 'any' ? [null] : sources;
   return each.map((source) => ruleWith({ ...common, protocol, source, sourcePort, address, ports }));
 }
@@ -116,9 +130,9 @@ export function openingOf({ way, protocol, source, sourcePort, address, ports }:
 }
 
 function ruleWith(rule: Omit<PinholeRule, 'key'>): PinholeRule {
-  const { kind, source, uplink } = rule;
+  const { kind, source, uplink, boundTo } = rule;
   const words = [
-    ...(kind === 'pass' ? [] : [kind]),
+    ...(kind === 'pass' ? [] : [boundTo === null ? kind : `${kind} on ${boundTo}`]),
     ...(uplink === null ? [] : [`reply-to ${uplink}`]),
     source ?? 'any',
     targetOf(rule),
@@ -190,7 +204,7 @@ function encodePass(rule: PinholeRule, style: RuleStyle, { ifBound }: RuleContex
  * instead, but on FreeBSD 15 one in an anchor gives way to one of the ruleset around it, before or after.
  */
 function encodeTranslation(rule: PinholeRule): NewRule {
-  const { kind, protocol, source, sourcePort, address, ports } = rule;
+  const { kind, protocol, source, sourcePort, address, ports, boundTo } = rule;
   const { translation } = rule.way;
   if (translation === null) throw new TypeError(`a ${kind} rule without an address: ${rule.key}`);
   const { arrivesAt } = translation;
@@ -198,7 +212,7 @@ function encodeTranslation(rule: PinholeRule): NewRule {
   const common = {
     label: labelWith(rule.label, rule.way),
     rtableid: -1,
-    ...(translation.interface !== null && { ifname: translation.interface }),
+    ...(boundTo !== null && { ifname: boundTo }),
     af,
     proto: protocol === 'tcp' ? IPPROTO_TCP : IPPROTO_UDP,
   };
@@ -251,11 +265,11 @@ export function decodeRule(read: ReadRule): PinholeRule | null {
   if (rule.prob !== 0 || rule.tos !== 0 || src.neg !== 0 || dst.neg !== 0) return null;
   const named = parseLabel(rule.label);
   if (named === null) return null;
-  const common = { ...named, protocol, uplink: null } as const;
+  const common = { ...named, protocol, uplink: null, boundTo: null } as const;
   return rule.action === PF_PASS ? decodePass(read, common) : decodeTranslation(read, common);
 }
 
-type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink'>;
+type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink' | 'boundTo'>;
 
 function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   const { src, dst, af } = rule;
@@ -287,14 +301,15 @@ function decodeTranslation({ rule, pool }: ReadRule, common: Decoded): PinholeRu
         ? 'binat'
         : null;
   if (kind === null || pool === null || translation?.by !== 'pinhole') return null;
-  if (ifname !== (translation.interface ?? '')) return null;
+  const boundTo = ifname === '' ? null : ifname;
+  if (boundTo !== null && boundTo !== translation.interface) return null;
   const [near, far] = kind === 'rdr' ? [dst, src] : [src, dst];
   const party = partyOf(far, af);
   const ports = rangeOf(near);
   const [own, other] = [hostOf(near, af), hostOf(pool, af)];
   const [address, external] = kind === 'rdr' ? [other, own] : [own, other];
   if (party === null || ports === null || !address || external !== translation.arrivesAt) return null;
-  return ruleWith({ ...common, kind, ...party, address, ports });
+  return ruleWith({ ...common, kind, ...party, address, ports, boundTo });
 }
 
 function partyOf(end: RuleEnd, af: number): Pick<PinholeRule, 'source' | 'sourcePort'> | null {
