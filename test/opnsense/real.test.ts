@@ -1,57 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { loadConfig } from '../../src/config/load.ts';
 import { hostile } from '../pfsense/hostile.ts';
-import { pluginFiles } from './plugin.ts';
+import { configurationOf, having, rulesetOf, run, usualConfig, withoutCore } from './real/root.ts';
 
-/**
- * OPNsense's own filter code and framework under this machine's PHP, with the plugin in it. PINHOLED_OPNSENSE_SRC is
- * an opnsense/core tree, 26.1.1 or later (26.1 loses the anchors of every plugin); nothing of it is in this repository.
- */
-const core = process.env['PINHOLED_OPNSENSE_SRC'];
-const here = fileURLToPath(new URL('real', import.meta.url));
 const empty = mkdtempSync(join(tmpdir(), 'pinholed-no-plugin-'));
 after(() => rmSync(empty, { recursive: true }));
-const usual = readFileSync(join(here, 'config.xml'), 'utf8');
-
-function reason(): string | false {
-  if (core === undefined) return 'PINHOLED_OPNSENSE_SRC is not set';
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (spawnSync('php', ['-r', 'exit((int)!class_exists("SimpleXMLElement"));']).status !== 0)
-    return 'there is no php-xml';
-  return false;
-}
-
-function run(config: string, args: readonly string[], plugin = pluginFiles): string {
-  const { status, stdout, stderr } = spawnSync(
-    'unshare',
-    ['-m', 'sh', join(here, 'root.sh'), core!, plugin, here, ...args],
-    { input: config, encoding: 'utf8', maxBuffer: 2 ** 26 },
-  );
-  if (status !== 0) throw new Error(`${stderr}${stdout}`);
-  return stdout;
-}
-
-/** The lines that pf reads of the ruleset, without what comes after # in them. */
-function ruleset(config: string, plugin = pluginFiles): string[] {
-  return run(config, ['/mnt/keep/ruleset.php'], plugin)
-    .split('\n')
-    .map((line) => line.replace(/#.*/, '').trim())
-    .filter((line) => line !== '');
-}
-
-function having(fields: Readonly<Record<string, string>>): string {
-  return Object.entries(fields).reduce(
-    (text, [key, value]) =>
-      text.replace(new RegExp(`(<pinholed .*<${key}>)[^<]*`), (_, before) => before + value),
-    usual,
-  );
-}
 
 const inLan = (rule: string) => `on igb1 ${rule}`;
 const copies = [
@@ -63,9 +20,9 @@ const copies = [
 ];
 const userRule = 'block in quick on igb1 inet proto udp from {192.168.1.66} to {any} label "21111111';
 
-describe('OPNsense’s own filter code, with the plugin in it', { skip: reason() }, () => {
+describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutCore }, () => {
   it('copies of the user’s rules before them, translation before all, pinholes at the end', () => {
-    const lines = ruleset(usual);
+    const lines = rulesetOf(usualConfig);
     const ours = lines.filter((line) => line.includes('pinholed') || line.includes('divert-to'));
     assert.deepEqual(
       lines.filter((line) => copies.includes(line)),
@@ -88,15 +45,15 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   });
 
   it('without it, or with it disabled, the ruleset is the same: nothing is left', () => {
-    assert.deepEqual(ruleset(having({ enabled: '0' })), ruleset(usual, empty));
+    assert.deepEqual(rulesetOf(having({ enabled: '0' })), rulesetOf(usualConfig, empty));
   });
 
   it('twice the same: no reload for nothing', () => {
-    assert.deepEqual(ruleset(usual), ruleset(usual));
+    assert.deepEqual(rulesetOf(usualConfig), rulesetOf(usualConfig));
   });
 
   it('pinholes before the user’s rules', () => {
-    const lines = ruleset(having({ position: 'before' }));
+    const lines = rulesetOf(having({ position: 'before' }));
     const at = lines.indexOf('anchor "pinholed" from {any} to {any} label "pinholed"');
     assert.ok(at > lines.indexOf(copies.at(-1)!));
     assert.ok(at < lines.findIndex((line) => line.startsWith(userRule)));
@@ -104,7 +61,7 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   });
 
   it('all SIP of the interfaces', () => {
-    const diverting = ruleset(having({ siprules: 'all' })).filter((line) => line.includes('divert-to'));
+    const diverting = rulesetOf(having({ siprules: 'all' })).filter((line) => line.includes('divert-to'));
     assert.deepEqual(
       diverting.map((line) => line.split(' inet ')[0]),
       ['igb1', 'igb1_vlan20'].flatMap((name) => [`pass in quick on ${name}`, `pass out quick on ${name}`]),
@@ -112,22 +69,22 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   });
 
   it('passing unread: rules of the daemon’s own, or none while it does not run', () => {
-    const own = ruleset(having({ siprules: 'all', fail: 'open' }));
+    const own = rulesetOf(having({ siprules: 'all', fail: 'open' }));
     assert.ok(
       own.indexOf('anchor "pinholed/divert" from {any} to {any} label "pinholed"') <
         own.findIndex((line) => line.startsWith(userRule)),
     );
     assert.ok(own.includes('anchor "pinholed/divert" from {any} to {any} label "pinholed"'));
-    for (const lines of [own, ruleset(having({ fail: 'open' }))])
+    for (const lines of [own, rulesetOf(having({ fail: 'open' }))])
       assert.ok(lines.every((line) => !line.includes('divert-to')));
   });
 
   it('hostile descriptions add no line and change none', () => {
-    const expected = ruleset(usual);
+    const expected = rulesetOf(usualConfig);
     for (const text of hostile.filter((one) => !/[\0-\x08\x0b\x0c\x0e-\x1f]/.test(one))) {
       const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
       assert.deepEqual(
-        ruleset(usual.replace(/<description>blocked phone/, () => `<description>${escaped}`)),
+        rulesetOf(usualConfig.replace(/<description>blocked phone/, () => `<description>${escaped}`)),
         expected,
         JSON.stringify(text),
       );
@@ -136,7 +93,7 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
 
   it('reads external addresses and uplinks from the rules and gateways', () => {
     const script = '/usr/local/opnsense/scripts/pinholed/settings.php';
-    const found = JSON.parse(run(usual, [script, 'found'])) as Record<string, unknown>;
+    const found = JSON.parse(run(usualConfig, [script, 'found'])) as Record<string, unknown>;
     assert.deepEqual(found, {
       external: [
         {
@@ -153,8 +110,23 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
     });
   });
 
+  it('1:1 NAT of the firewall’s model is an external address that the ruleset translates', () => {
+    const config = usualConfig.replace(
+      '<Filter version="1.0.5">',
+      '<Filter version="1.0.5"><onetoone><rule uuid="41111111-1111-4111-8111-111111111111"><enabled>1</enabled><type>binat</type>' +
+        '<interface>wan</interface><source_net>192.168.1.12</source_net><destination_net>any</destination_net>' +
+        '<external>203.0.113.12</external></rule></onetoone>',
+    );
+    assert.ok(rulesetOf(config).includes('binat on igb0 from 192.168.1.12 to any -> 203.0.113.12'));
+    const loaded = loadConfig(configurationOf(config), 'pinholed.yaml');
+    assert.ok('settings' in loaded, JSON.stringify(loaded));
+    const [mapped, forwarded] = loaded.settings.nat;
+    assert.deepEqual(mapped!.external, { address: '203.0.113.12' });
+    assert.deepEqual([mapped!.translation, forwarded!.translation], ['ruleset', 'pinhole']);
+  });
+
   it('writes a file that the daemon accepts', () => {
-    const loaded = loadConfig(run(usual, ['/mnt/keep/written.php']), 'pinholed.yaml');
+    const loaded = loadConfig(configurationOf(usualConfig), 'pinholed.yaml');
     assert.ok('settings' in loaded, JSON.stringify(loaded));
     assert.deepEqual(loaded.settings.freebsd.insideInterfaces, ['igb1', 'igb1_vlan20']);
     assert.deepEqual(loaded.settings.nat[0]!.external, { interface: 'igb0' });
@@ -162,7 +134,7 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   });
 
   const validate = (fields: Readonly<Record<string, string>>, said = '') =>
-    JSON.parse(run(usual, ['/mnt/keep/validate.php', JSON.stringify(fields), said])) as Record<
+    JSON.parse(run(usualConfig, ['/mnt/keep/validate.php', JSON.stringify(fields), said])) as Record<
       string,
       string[]
     >;
@@ -182,7 +154,7 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: reason()
   });
 
   it('a page gets the settings, not every port that there is', () => {
-    const nodes = run(usual, [
+    const nodes = run(usualConfig, [
       '-r',
       'require "config.inc"; echo json_encode((new OPNsense\\Pinholed\\Pinholed())->getNodes());',
     ]);
