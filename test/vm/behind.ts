@@ -72,11 +72,16 @@ export interface CallOptions {
   readonly caller: 'at once' | 'never';
 }
 
-/** INVITE, 200, ACK over UDP, and the first media packets, which have to arrive. */
-export async function call(caller: Party, callee: Party, when: CallOptions): Promise<Dialog> {
+/** INVITE, 200, ACK over UDP, and the first media packets, which have to arrive. `headers` are further ones of INVITE and 200. */
+export async function call(
+  caller: Party,
+  callee: Party,
+  when: CallOptions,
+  headers: readonly string[] = [],
+): Promise<Dialog> {
   const callId = `behind-${++calls}-${process.pid}@example.com`;
-  const invite = sip('INVITE', { callId, body: describeMedia(caller.announced) });
-  const ok = sip('200 INVITE', { callId, to: 'b', body: describeMedia(callee.announced) });
+  const invite = sip('INVITE', { callId, headers, body: describeMedia(caller.announced) });
+  const ok = sip('200 INVITE', { callId, headers, to: 'b', body: describeMedia(callee.announced) });
   const ack = sip('ACK', { callId, to: 'b' });
   const hello = [send(callee.mediaSocket, caller.announced, `callee ${callId}`)];
   const heard = [expect(caller.mediaSocket, `callee ${callId}`, PATIENCE)];

@@ -10,6 +10,7 @@ import {
   describeMedia,
   hangUp,
   type Lab,
+  LONG,
   mediaPasses,
   open,
   openLab,
@@ -117,8 +118,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
       if (family === 6 && skipsIPv6(context, guest)) return;
       const { caller, callee } = agents(family);
       await Promise.all([open(caller), open(callee)]);
-      const long = Array.from({ length: 40 }, (_, index) => `X-Padding-${index}: ${'x'.repeat(60)}`);
-      const dialog = await setUp(caller, callee, long);
+      const dialog = await setUp(caller, callee, LONG);
       assert.ok(await mediaPasses(caller, callee));
       await hangUp(caller, callee, dialog);
       await isClosed(caller, callee);
@@ -129,8 +129,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
       if (family === 6 && skipsIPv6(context, guest)) return;
       const { caller: callee, callee: caller } = agents(family);
       await Promise.all([open(caller), open(callee)]);
-      const long = Array.from({ length: 40 }, (_, index) => `X-Padding-${index}: ${'x'.repeat(60)}`);
-      const dialog = await setUp(caller, callee, long);
+      const dialog = await setUp(caller, callee, LONG);
       assert.ok(await mediaPasses(caller, callee));
       await hangUp(caller, callee, dialog);
       await isClosed(caller, callee);

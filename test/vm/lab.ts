@@ -27,6 +27,12 @@ export interface Dialog {
   readonly cseq: number;
 }
 
+/** Headers that make a message too long for one packet of Ethernet. */
+export const LONG: readonly string[] = Array.from(
+  { length: 40 },
+  (_, index) => `X-Padding-${index}: ${'x'.repeat(60)}`,
+);
+
 /** A description of one audio stream there. */
 export function describeMedia({ address, port }: TransportAddress, version = 1): string {
   const line: SdpLine = { port };

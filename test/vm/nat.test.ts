@@ -15,16 +15,11 @@ import {
   party,
 } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
-import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { type Lab, open, openLab, pauseFor, shut } from './lab.ts';
+import { type Guest, withoutGuest } from './guest.ts';
+import { type Lab, LONG, open, openLab, pauseFor, shut } from './lab.ts';
+import { EXTERNAL, OTHER_PBX, OTHER_TRUNK, PBX, TRUNK, translating } from './natted.ts';
 import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
-/** The firewall's own address outside, which the PBXs behind it announce. */
-const EXTERNAL = '198.51.100.1';
-const PBX = ADDRESSES.inside[4];
-const OTHER_PBX = ADDRESSES.inside.stranger;
-const TRUNK = ADDRESSES.outside[4];
-const OTHER_TRUNK = ADDRESSES.outside.stranger;
 /** Another address of the firewall outside, of a gateway that is not the PBX. */
 const GATEWAYS_EXTERNAL = '198.51.100.2';
 
@@ -33,19 +28,6 @@ inside: [192.0.2.0/24]
 nat:
   - {external: ${EXTERNAL}, hosts: [${PBX}, ${OTHER_PBX}], translation: ${translation}}
 ${UNCAPPED}${more}`;
-
-/** What every such ruleset has: the anchors, signalling, and a general rule that gives other ports to all the rest. */
-function translating({ interfaces: { outside: device } }: Guest): string[] {
-  return [
-    `nat on ${device} inet proto { tcp udp } from ${PBX} port 5060 to any -> ${EXTERNAL} static-port`,
-    `nat on ${device} inet proto { tcp udp } from ${OTHER_PBX} port 5060 to any -> ${EXTERNAL} static-port`,
-    `nat on ${device} inet from 192.0.2.0/24 to any -> ${EXTERNAL}`,
-    'binat-anchor "pinholed"',
-    'rdr-anchor "pinholed"',
-    `rdr on ${device} inet proto { tcp udp } from ${OTHER_TRUNK} to ${EXTERNAL} port 5060 -> ${OTHER_PBX}`,
-    `rdr on ${device} inet proto { tcp udp } to ${EXTERNAL} port 5060 -> ${PBX}`,
-  ];
-}
 
 describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
   let lab: Lab;
@@ -149,6 +131,14 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           await Promise.all(
             [caller, callee].map(({ actor, mediaSocket }) => actor.run([close(mediaSocket)])),
           );
+        });
+
+        it(`${name}, INVITE and 200 in fragments`, async () => {
+          const [caller, callee, inner, outer] = pair();
+          await Promise.all([open(caller), open(callee)]);
+          const dialog = await call(caller, callee, { caller: 'never', callee: 'after the ACK' }, LONG);
+          await assertMedia(inner, outer);
+          await end(dialog);
         });
 
         it(`${name}: media of the PBX first, under a rule of the ruleset, and closed after BYE all the same`, async () => {

@@ -1,0 +1,28 @@
+/** Two PBXs behind the FreeBSD machine's own address, and a ruleset that translates. */
+import { ADDRESSES, type Guest } from './guest.ts';
+
+/** The firewall's own address outside, which the PBXs behind it announce. */
+export const EXTERNAL = '198.51.100.1';
+export const PBX = ADDRESSES.inside[4];
+export const OTHER_PBX = ADDRESSES.inside.stranger;
+export const TRUNK = ADDRESSES.outside[4];
+export const OTHER_TRUNK = ADDRESSES.outside.stranger;
+
+/**
+ * What every such ruleset has: the anchors, signalling, and a general rule that gives other ports to all the rest.
+ * `external` as pf.conf(5) writes it.
+ */
+export function translating(
+  { interfaces: { outside: device } }: Guest,
+  external: string = EXTERNAL,
+): string[] {
+  return [
+    `nat on ${device} inet proto { tcp udp } from ${PBX} port 5060 to any -> ${external} static-port`,
+    `nat on ${device} inet proto { tcp udp } from ${OTHER_PBX} port 5060 to any -> ${external} static-port`,
+    `nat on ${device} inet from 192.0.2.0/24 to any -> ${external}`,
+    'binat-anchor "pinholed"',
+    'rdr-anchor "pinholed"',
+    `rdr on ${device} inet proto { tcp udp } from ${OTHER_TRUNK} to ${external} port 5060 -> ${OTHER_PBX}`,
+    `rdr on ${device} inet proto { tcp udp } to ${external} port 5060 -> ${PBX}`,
+  ];
+}
