@@ -9,7 +9,7 @@ export interface Platform {
 }
 
 /** What the runtime says of the machine, in the words of Node's `process` and `os`. */
-export interface Machine {
+interface Machine {
   readonly platform: string;
   readonly arch: string;
   readonly endianness: string;

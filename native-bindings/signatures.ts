@@ -67,7 +67,7 @@ export const signatures = {
   capset: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
 } as const satisfies Record<string, Signature>;
 
-export type Signatures = typeof signatures;
+type Signatures = typeof signatures;
 export type FunctionName = keyof Signatures;
 
 interface ArgumentValues {

@@ -4,7 +4,7 @@
  */
 
 /** How one kind of value lies in memory. `In` is what encode takes, `Out` what decode gives. */
-export interface Field<In, Out = In> {
+interface Field<In, Out = In> {
   /** Bytes it takes. */
   readonly size: number;
   /** Throws RangeError when the value cannot be stored; `name` is the member to blame. */
@@ -13,7 +13,7 @@ export interface Field<In, Out = In> {
 }
 
 /** A field at its place. Overlays (a union's other members) may lie over others. */
-export interface Member<In, Out> {
+interface Member<In, Out> {
   readonly offset: number;
   readonly field: Field<In, Out>;
   readonly overlay: boolean;
@@ -21,15 +21,15 @@ export interface Member<In, Out> {
 
 type Members = Readonly<Record<string, Member<never, unknown>>>;
 
-export type Encoded<M extends Members> = {
+type Encoded<M extends Members> = {
   readonly [K in keyof M]?: M[K] extends Member<infer In, unknown> ? In : never;
 };
-export type Decoded<M extends Members> = {
+type Decoded<M extends Members> = {
   readonly [K in keyof M]: M[K] extends Member<never, infer Out> ? Out : never;
 };
 
 /** A struct is itself a field, so structs nest. */
-export interface Struct<M extends Members> extends Field<Encoded<M>, Decoded<M>> {
+interface Struct<M extends Members> extends Field<Encoded<M>, Decoded<M>> {
   readonly name: string;
   readonly members: M;
   /** Clears the struct's bytes, then writes the members given; the others stay zero. Returns `buffer`. */

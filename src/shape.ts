@@ -153,7 +153,7 @@ export function pair<T>(shape: Shape<T>): Shape<[T, T]> {
 }
 
 /** A shape for each field; one without is no program. What is read has these fields and no others. */
-export type Fields<T> = { readonly [Key in keyof T]-?: Shape<T[Key]> };
+type Fields<T> = { readonly [Key in keyof T]-?: Shape<T[Key]> };
 
 export function object<T extends object>(fields: Fields<T>): Shape<T> {
   const entries = Object.entries(fields) as [string, Shape<unknown>][];

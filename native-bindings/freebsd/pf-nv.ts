@@ -5,7 +5,7 @@ import type { pfRule, pfRuleAddr } from './pf-rule.ts';
 import type { StateHandle } from './pf-states.ts';
 
 /** One end of the states to kill: the initiator (`src`) or the responder (`dst`). */
-export interface StateEndFilter {
+interface StateEndFilter {
   /** 4 or 16 bytes in network order; absent: any. */
   readonly address?: Uint8Array;
   /** As long as the address; absent: the address alone. */

@@ -30,7 +30,7 @@ import {
 } from './pfioc.ts';
 
 /** One ruleset of one anchor in a transaction. */
-export interface TransactionElement {
+interface TransactionElement {
   /** PF_RULESET_FILTER and the like. */
   readonly ruleset: number;
   /** Path of the anchor, `pinholed/03`; empty is the main ruleset. */
@@ -38,7 +38,7 @@ export interface TransactionElement {
 }
 
 /** An open transaction: the tickets are in the order of its elements. */
-export interface RulesetTransaction {
+interface RulesetTransaction {
   readonly elements: readonly TransactionElement[];
   readonly tickets: readonly number[];
   /** struct pfioc_trans, and the pfioc_trans_e it points to. */

@@ -25,7 +25,7 @@ const rtMsghdr = struct('rt_msghdr', 152, {
   rtm_addrs: at(12, i32),
 });
 
-export interface FreebsdRoute {
+interface FreebsdRoute {
   readonly family: 4 | 6;
   /** The destination's four or sixteen bytes, and how many bits of them count. */
   readonly bytes: Buffer;

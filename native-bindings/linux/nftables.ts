@@ -94,7 +94,7 @@ export type KeyType = keyof typeof keyTypes;
 const TYPE_BITS = 6;
 
 /** A set whose key is a concatenation of fields, each padded to four bytes. */
-export interface SetDefinition {
+interface SetDefinition {
   readonly table: string;
   readonly name: string;
   readonly key: readonly KeyType[];
@@ -121,7 +121,7 @@ export interface SetElementReadBack extends SetElement {
   readonly traffic: { readonly packets: bigint; readonly bytes: bigint } | null;
 }
 
-export interface ChainDefinition {
+interface ChainDefinition {
   readonly table: string;
   readonly name: string;
   /** NF_INET_ hook and the order among the hook's chains; priority filter is 0. */
@@ -339,7 +339,7 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
 }
 
 /** A table as the kernel has it. */
-export interface TableState {
+interface TableState {
   /** NFT_TABLE_F_ bits. */
   readonly flags: number;
   /** The kernel's number of the table: another table of the same name has another. */

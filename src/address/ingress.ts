@@ -37,7 +37,7 @@ export interface Ingress {
 }
 
 /** An interface that inside hosts are reached through, for people. */
-export interface InsideInterface {
+interface InsideInterface {
   readonly name: string;
   /** It leads everywhere as well: there an address counts only where its own route leads through it. */
   readonly uplink: boolean;
@@ -49,10 +49,10 @@ export interface InsideInterface {
  * `spoofed`: an inside address on a packet that cannot come from there. `unknown`: nothing speaks for or against
  * it, and the address alone has to do.
  */
-export type Standing = 'inside' | 'spoofed' | 'unknown';
+type Standing = 'inside' | 'spoofed' | 'unknown';
 
 /** Decides for an inside address and what a packet says of where it came in. Remembers its last answers. */
-export type IngressJudge = (source: Address, entered: Entered) => Standing;
+type IngressJudge = (source: Address, entered: Entered) => Standing;
 
 /** A shorter prefix is a good part of everything (0.0.0.0/1, 2000::/3): routes of uplinks, and of VPNs that take all. */
 const LEAST_PREFIX = { 4: 8, 6: 7 } as const;

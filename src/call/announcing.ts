@@ -4,7 +4,7 @@ import type { Legs } from './legs.ts';
 import type { Incoming } from './outcome.ts';
 
 /** Takes down what is announced in each Call-ID. */
-export interface Announcing {
+interface Announcing {
   /** What of this description others may name after it. Before the INVITE that comes here the Call-ID has no leg. */
   takeDown(incoming: Incoming): void;
   /** The list for a new leg: that of the other legs, or of what was named before. */

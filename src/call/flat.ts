@@ -3,7 +3,7 @@ import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
 
 /** A place in one of the lists of a flat call. */
-export type Ref = number;
+type Ref = number;
 
 export interface FlatDescription extends Omit<Description, 'unread'> {
   readonly unread: boolean;

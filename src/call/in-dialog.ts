@@ -13,7 +13,7 @@ interface Candidate extends DialogSide {
 }
 
 /** Where an in-dialog request belongs. */
-export interface Placement {
+interface Placement {
   /** The dialogs that it is of. */
   readonly chosen: readonly Candidate[];
   /** Those that it may be of, once the party inside goes on with it: it came from an address that is not the party's. */

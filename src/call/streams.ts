@@ -28,7 +28,7 @@ export interface StreamSettings {
 }
 
 /** A stream for which no pinhole can even be asked. */
-export interface Unusable {
+interface Unusable {
   readonly reason:
     | 'unknown-transport'
     | 'extra-stream'
@@ -38,7 +38,7 @@ export interface Unusable {
   readonly detail: string;
 }
 
-export interface WantedStreams {
+interface WantedStreams {
   readonly wanted: readonly Wanted[];
   /** Slots that an answer left without a transport of their own, and how. */
   readonly idleSlots: ReadonlyMap<string, 'stream-disabled' | 'bundled'>;

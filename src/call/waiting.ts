@@ -5,7 +5,7 @@ import { createFifo, type Fifo } from './fifo.ts';
  * Calls from outside that the host which was called has not answered in any way, but for a 100. They hold no pinhole
  * and no place of a call: they have rooms of their own, one for each pool.
  */
-export interface Waiting<Call> {
+interface Waiting<Call> {
   /** `bytes` of its session description are kept for it. */
   add(call: Call, party: Party, bytes: number): void;
   /** False when the call does not wait. */

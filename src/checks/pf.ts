@@ -26,7 +26,7 @@ import { isReferenced, type RuleInPlace, reachableRules, readRules } from '../fi
 import { caution, type Finding, fault, ok } from './finding.ts';
 import { checkForwarded, type Family } from './forwarding.ts';
 
-export interface CheckOptions {
+interface CheckOptions {
   readonly anchor: string;
   readonly rdrAnchor: string;
   readonly binatAnchor: string;

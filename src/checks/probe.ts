@@ -32,7 +32,7 @@ export interface Probe {
 export type Test = (probe: Probe) => Certainty;
 
 /** A port that no rule has a reason to name. */
-export const SOME_PORT = 40_021;
+const SOME_PORT = 40_021;
 
 /** A new packet from anywhere to anywhere. */
 export function probeOf(probe: Partial<Probe> & Pick<Probe, 'family'>): Probe {
@@ -84,7 +84,7 @@ export function hasPort(side: 'sourcePort' | 'destinationPort', ports: Ports): T
   return (probe) => whether(isAmong(ports, probe[side]));
 }
 
-export function isAmong(ports: Ports, port: number): boolean {
+function isAmong(ports: Ports, port: number): boolean {
   return ports.some(([first, last]) => first <= port && port <= last);
 }
 

@@ -7,7 +7,7 @@ import { writeAll } from '../report/write.ts';
 import { configOption } from './configured.ts';
 
 /** What every command that asks the daemon takes. */
-export interface AskArguments {
+interface AskArguments {
   readonly config: string | undefined;
   readonly socket: string | undefined;
   readonly json: boolean;

@@ -9,7 +9,7 @@ export interface Scalar {
 }
 
 /** A value read, or what was expected in its place: a noun phrase that follows the word "expected". */
-export type ReadScalar<T> = { readonly value: T } | { readonly expected: string };
+type ReadScalar<T> = { readonly value: T } | { readonly expected: string };
 
 /** A kind of scalar: how it is read, how it is written back, and what people are told to write. */
 export interface Kind<T> {

@@ -4,7 +4,7 @@ import { address, choice, interfaceName, type Kind, listOf, network } from './ki
 import { field, listField, type RecordsKind, required } from './records.ts';
 
 /** An external address, or the interface whose present addresses are meant. */
-export type External = { readonly address: Address } | { readonly interface: string };
+type External = { readonly address: Address } | { readonly interface: string };
 
 /** What stands for which inside hosts. */
 export interface NatSettings {
@@ -98,7 +98,7 @@ function addressOf({ text }: Network): Address {
 }
 
 /** What is wrong with one mapping, given what is inside. */
-export interface NatFault {
+interface NatFault {
   /** As behind `nat[0].` in a file: `external`, `hosts[1]`. */
   readonly at: string;
   readonly expected: string;

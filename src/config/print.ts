@@ -18,7 +18,7 @@ export interface WrittenSettings {
 }
 
 /** One value as a file has it. */
-export type WrittenValue = Written | readonly (Written | WrittenRecord)[];
+type WrittenValue = Written | readonly (Written | WrittenRecord)[];
 
 /** Settings back to what a file would hold. Loading it gives the same settings. */
 export function writtenSettings(settings: Settings): WrittenSettings {

@@ -1,7 +1,7 @@
 import type { Kind, ListKind, Written } from './kinds.ts';
 
 /** One entry of a mapping in a list. What a file leaves out is null, unless it is `required`. */
-export interface RecordField<T> {
+interface RecordField<T> {
   readonly many: false;
   readonly kind: Kind<T>;
   readonly required: boolean;
@@ -10,7 +10,7 @@ export interface RecordField<T> {
 }
 
 /** A field whose value is a list. */
-export interface ListField<T> {
+interface ListField<T> {
   readonly many: true;
   readonly kind: ListKind<T>;
   readonly required: boolean;
@@ -20,7 +20,7 @@ export interface ListField<T> {
 export type AnyField = RecordField<unknown> | ListField<unknown>;
 
 /** The fields of a mapping that is read to an `Item`: the same names, in camelCase. */
-export type FieldsOf<Item> = {
+type FieldsOf<Item> = {
   readonly [Key in keyof Item]: NonNullable<Item[Key]> extends readonly (infer T)[]
     ? ListField<T>
     : RecordField<NonNullable<Item[Key]>>;

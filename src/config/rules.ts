@@ -5,7 +5,7 @@ import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
 
 /** A condition over several settings. */
-export interface SettingsRule {
+interface SettingsRule {
   /** The keys it is about, as in a file; the first is where a breach is reported. */
   readonly keys: readonly [string, ...string[]];
   /** What is wrong and what was expected, or null. */
@@ -60,7 +60,7 @@ export interface ConfiguredMachine {
 }
 
 /** A fault of one item in a list. */
-export interface PlacedFault {
+interface PlacedFault {
   /** As in a file: `nat[0].hosts[1]`. */
   readonly key: string;
   readonly message: string;

@@ -39,13 +39,13 @@ export type { LogDestination } from './kinds.ts';
 export type Reload = 'reload' | 'restart';
 
 /** Where hier(7) and file-hierarchy(7) differ. */
-export interface BySystem {
+interface BySystem {
   readonly freebsd: Written;
   readonly linux: Written;
 }
 
 /** One setting. `initial` is the default as it would be written in a file. */
-export interface Setting<T> {
+interface Setting<T> {
   readonly node: 'setting';
   readonly kind: Kind<T>;
   readonly initial: Written | BySystem;
@@ -55,7 +55,7 @@ export interface Setting<T> {
 }
 
 /** A setting whose value is a list. */
-export interface ListSetting<T> {
+interface ListSetting<T> {
   readonly node: 'list';
   readonly kind: ListKind<T>;
   readonly initial: readonly Written[];
@@ -64,7 +64,7 @@ export interface ListSetting<T> {
 }
 
 /** A setting whose value is a list of mappings. It is empty by default. */
-export interface RecordsSetting<Item> {
+interface RecordsSetting<Item> {
   readonly node: 'records';
   readonly kind: RecordsKind<Item>;
   readonly initial: readonly [];
@@ -72,7 +72,7 @@ export interface RecordsSetting<Item> {
   readonly reload: Reload;
 }
 
-export interface SettingsSection<Entries> {
+interface SettingsSection<Entries> {
   readonly node: 'section';
   readonly about: string;
   readonly entries: Entries;

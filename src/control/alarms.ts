@@ -132,7 +132,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** What a process knows of itself, beside what its data path counts. */
-export interface Conditions {
+interface Conditions {
   /** It had a supervisor, and has none. */
   readonly isSupervisorGone: () => boolean;
   /** What its journal was last told could not be written. */

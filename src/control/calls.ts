@@ -18,7 +18,7 @@ export const askDataPath: (daemon: Pick<RunningDaemon, 'ask'>) => RunningDaemon[
     }
   };
 
-export interface CallReader {
+interface CallReader {
   /** All calls, asked for in slices; not older than half a second. Throws RequestError. */
   all(): Promise<readonly CallSummary[]>;
   /** Those with this Call-ID, or the only one whose name or Call-ID begins so. Throws RequestError. */

@@ -4,7 +4,7 @@ import { formatTransportAddress } from '../config/kinds.ts';
 import { StartError } from '../daemon/platform/platform.ts';
 import { keepRoom, namesThisMachine } from './http-clients.ts';
 
-export interface MetricsServer {
+interface MetricsServer {
   /** Where it listens: the port is the one that was given, or any where that was 0. */
   readonly port: number;
   close(): void;
@@ -84,7 +84,7 @@ export async function openMetricsServer(
 }
 
 /** The metrics over HTTP where the settings say, or nowhere. */
-export interface Metrics {
+interface Metrics {
   /** Goes where the settings say now. Where that cannot be had it stays where it is. */
   reload(listen: TransportAddress | null): void;
   close(): void;

@@ -9,7 +9,7 @@ import type { AlarmBoard } from './alarms.ts';
 import { runtimeName } from './service.ts';
 
 /** Everything that a metric can be made of, at one moment. */
-export interface Measured {
+interface Measured {
   readonly status: DataPathStatus;
   readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic'>;
   readonly board: AlarmBoard;

@@ -11,7 +11,7 @@ export interface SocketPeer {
 }
 
 /** A group with the users that are its members, as the system's database had it. */
-export interface Group {
+interface Group {
   readonly gid: number;
   readonly members: ReadonlySet<number>;
 }

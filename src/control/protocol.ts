@@ -54,7 +54,7 @@ export type Request = {
 );
 
 /** Which calls, and in which order. */
-export interface Selecting {
+interface Selecting {
   readonly sort?: TopOrder;
   /** The last first. */
   readonly reverse?: boolean;
@@ -76,7 +76,7 @@ export type Reply =
   | { readonly ok: true; readonly result?: unknown; readonly more?: true }
   | { readonly ok: false; readonly error: ReplyError };
 
-export interface ReplyError {
+interface ReplyError {
   readonly code: ErrorCode;
   /** For people. */
   readonly message: string;

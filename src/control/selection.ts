@@ -3,7 +3,7 @@ import { type PassedSource, passedBy } from './calls.ts';
 import { CALL_STATES, type Request, RequestError, TOP_ORDERS, type TopOrder, textOf } from './protocol.ts';
 
 /** Which calls a client wants, and in which order. */
-export interface CallSelection {
+interface CallSelection {
   /** Null: in the order of their start, the ended ones among them. */
   readonly sort: TopOrder | null;
   readonly reverse: boolean;

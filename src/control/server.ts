@@ -46,7 +46,7 @@ const IDLE_AFTER = 30_000;
 const SILENT_AFTER = 1000;
 const READ_WITHIN = 10_000;
 
-export interface ControlServer {
+interface ControlServer {
   readonly clients: number;
   /** Sends every client away and takes no more. The socket is removed where we may. */
   close(): void;

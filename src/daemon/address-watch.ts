@@ -11,7 +11,7 @@ export interface AddressWatch {
   end(): void;
 }
 
-export interface AddressWatchOptions {
+interface AddressWatchOptions {
   /** Interfaces that are asked for. */
   readonly names: () => readonly string[];
   /** Addresses that the system's interfaces have now, by name. */

@@ -9,7 +9,7 @@ export interface IngressWatch {
   end(): void;
 }
 
-export interface IngressWatchOptions {
+interface IngressWatchOptions {
   /** Asks the system. Throws where it cannot; null where nothing can be known. */
   readonly read: (() => Ingress) | null;
   /** ms of a clock that never runs backwards. */

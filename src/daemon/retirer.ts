@@ -8,7 +8,7 @@ import type { Pinhole } from '../pinhole/pinhole.ts';
  * The states of closed pinholes are retired once more a little later: a phone sends a packet or two after its BYE or its
  * 200, and where inside hosts may send, that makes a state by which the outside party's media gets in as replies.
  */
-export interface Retirer {
+interface Retirer {
   closed(pinholes: readonly Pinhole[]): void;
   /** Those of them that bring a translation: states from before them go. */
   opened(pinholes: readonly Pinhole[]): void;
@@ -18,7 +18,7 @@ export interface Retirer {
   end(): void;
 }
 
-export interface RetirerDeps {
+interface RetirerDeps {
   readonly firewall: Pick<FirewallControl, 'retire'>;
   /** Takes what closed pinholes had passed. */
   readonly counted: (counts: LastCounts) => void;

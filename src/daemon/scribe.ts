@@ -9,7 +9,7 @@ export function identify(): Pick<Scribe, 'machine' | 'boot'> {
 }
 
 /** The same on each start, and of two machines with one name not the same. */
-export function machineId(name: string, hardware: readonly string[]): string {
+function machineId(name: string, hardware: readonly string[]): string {
   const first = [...hardware].sort()[0] ?? '';
   return createHash('sha256').update(`${name} ${first}`).digest('hex').slice(0, 8);
 }

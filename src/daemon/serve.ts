@@ -42,7 +42,7 @@ export interface Service {
 }
 
 /** What does not change while the daemon runs. */
-export interface About {
+interface About {
   readonly platform: DaemonPlatform['name'];
   /** What the platform found and set up, a line each. */
   readonly description: readonly string[];
@@ -90,7 +90,7 @@ const IDS_PER_ORDER = 256;
 /** ms in which the data path must have stopped. */
 const STOP_WITHIN = 10_000;
 
-export interface Serving {
+interface Serving {
   readonly options: ServeOptions;
   readonly about: About;
   readonly settings: () => Settings;

@@ -12,7 +12,7 @@ export interface DataThread {
   ask<Q extends Question>(question: Q): Promise<Answers[Q['type']]>;
 }
 
-export interface ThreadOptions {
+interface ThreadOptions {
   readonly settings: Settings;
   readonly platformModule: string;
   readonly heartbeat: number | null;

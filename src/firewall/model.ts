@@ -16,7 +16,7 @@ import {
   type TwoWayTraffic,
 } from './firewall.ts';
 
-export interface Passage {
+interface Passage {
   readonly passes: boolean;
   /** The pinhole whose rule or state let it through. Null where none would: the egress rule's state did. */
   readonly pinhole: string | null;

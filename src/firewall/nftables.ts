@@ -24,7 +24,7 @@ import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
 import { translationsOf } from './nftables/translations.ts';
 import { createShares, type PinholeAtoms } from './shares.ts';
 
-export interface NftablesOptions {
+interface NftablesOptions {
   /** Name of the table, of family inet. */
   readonly table: string;
   /** Bits set in the mark of packets that match. */

@@ -13,14 +13,14 @@ export interface PinholeAtoms<Atom> {
 }
 
 /** What a change asks of the filter. */
-export interface Plan<Atom> {
+interface Plan<Atom> {
   readonly added: readonly Atom[];
   readonly removed: readonly Atom[];
   /** The filter has done it. Until then nothing is remembered of it. */
   done(): void;
 }
 
-export interface Shares<Atom> {
+interface Shares<Atom> {
   /** Throws FirewallError EEXIST for a pinhole that is open. One that is not open is closed already. */
   plan(change: Change): Plan<Atom>;
   /** What there is from now on, as the filter's own listing tells; of several with the same id the first. */

@@ -37,7 +37,7 @@ export interface AudioWatch {
   readonly missing: number;
 }
 
-export interface AudioWatchDeps {
+interface AudioWatchDeps {
   /** ms without audio after which it is missed; 0: never. */
   readonly after: () => number;
   readonly held: (legId: string) => readonly Held[];

@@ -33,7 +33,7 @@ export function reverseOf({
 }
 
 /** Directions of connections that SIP was read on from their beginning, so that they can be read on in their middle. */
-export interface KnownDirections {
+interface KnownDirections {
   has(direction: ConnectionDirection): boolean;
   /** Notes it as in use at `now`; true where it is new. */
   add(direction: ConnectionDirection, now: number): boolean;

@@ -25,7 +25,7 @@ import type { DecidingStats } from './stats.ts';
 export type MediaWay = 'came' | 'sent' | 'untold';
 
 /** Makes changes of messages and of time that passes. What happens, and what is to change, goes into the work at hand. */
-export interface Decider {
+interface Decider {
   message(work: Work, message: SipMessage, transport: Transport, packet: PacketView): void;
   /** Does everything that is due at `work.now`. */
   tick(work: Work): void;

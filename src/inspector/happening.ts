@@ -41,7 +41,7 @@ export type PacketEnds = Readonly<
 >;
 
 /** What came as SIP and cannot be read. */
-export interface MalformedHappening {
+interface MalformedHappening {
   readonly type: 'malformed';
   readonly packet: PacketEnds;
   readonly error: SipError;

@@ -2,14 +2,14 @@ import type { Address } from '../address/address.ts';
 import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
 import type { Refusal } from '../call/refusal.ts';
 
-export interface SpoofedRefusal {
+interface SpoofedRefusal {
   readonly refusal: Refusal;
   /** False where the same was said within the last minute. */
   readonly isNews: boolean;
 }
 
 /** Refuses packets that bear an inside host's address and did not come in from inside. */
-export interface IngressGuard {
+interface IngressGuard {
   /** The interfaces are these from now on; null: not known, and addresses alone have to do. */
   learn(ingress: Ingress | null): void;
   isSpoofed(source: Address, entered: Entered): boolean;

@@ -15,7 +15,7 @@ import { count, countMethod, countResponse, type ReadingStats } from './stats.ts
 import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
 
 /** What was found in a packet. */
-export type Found =
+type Found =
   | { readonly what: 'message'; readonly message: SipMessage; readonly transport: Transport }
   | { readonly what: 'malformed'; readonly error: SipError }
   /** It may not be read; `isNews` is false when the same was said of its sender a moment ago. */
@@ -31,7 +31,7 @@ export interface PacketReading {
   readonly verdict: Verdict;
 }
 
-export interface PacketReader {
+interface PacketReader {
   /** Never throws, whatever the bytes. A message's `sdp.bytes` last until the next packet. */
   read(bytes: Buffer, now: number, entered: Entered): PacketReading;
   /** `read` for a packet that somebody else has read and, where it came in fragments, put together. */
@@ -43,7 +43,7 @@ export interface PacketReader {
 }
 
 /** What reading has to know of the hosts that packets come from. */
-export interface Acquaintance {
+interface Acquaintance {
   isInside(address: Address): boolean;
   /** The address is of a peer with a name. */
   isNamedPeer(address: Address): boolean;

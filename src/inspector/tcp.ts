@@ -9,7 +9,7 @@ import { type ConnectionDirection, createKnownDirections, directionKey, reverseO
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 
 /** What one segment brought. */
-export interface SegmentReading {
+interface SegmentReading {
   /** The messages it completed, and what stands in the place of one that cannot be used. */
   readonly items: readonly (SipMessage | SipError)[];
   /** Streams that cannot be read any more, or not for a while, and why. */
@@ -18,7 +18,7 @@ export interface SegmentReading {
   readonly unread: boolean;
 }
 
-export interface Loss {
+interface Loss {
   readonly reason: 'stream-unusable' | 'older-connection' | 'stream-evicted';
   /** Text for people. */
   readonly detail: string;
@@ -53,7 +53,7 @@ export interface TcpBounds {
   readonly partialIdleMs: number;
 }
 
-export interface TcpReaderOptions {
+interface TcpReaderOptions {
   readonly bounds: () => TcpBounds;
   readonly limits: () => SipLimits;
   /** A connection that was up before is read at once (only for captures). */

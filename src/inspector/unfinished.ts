@@ -17,7 +17,7 @@ export function newUnfinished(name: string, framer: SipFramer): Unfinished {
   return { name, framer, lastAt: Number.POSITIVE_INFINITY, counted: 0, inQueue: newLink() };
 }
 
-export interface UnfinishedBounds {
+interface UnfinishedBounds {
   /** Bytes, of all streams together. */
   readonly maxBytes: number;
   /** ms without a segment after which a message that is not complete is given up. */
@@ -25,7 +25,7 @@ export interface UnfinishedBounds {
 }
 
 /** The streams in the middle of a message, and what they may keep for it. */
-export interface UnfinishedList {
+interface UnfinishedList {
   /** What this stream's framer keeps has changed. */
   count(stream: Unfinished): void;
   /** Over the bound the stream idle longest loses its own, but never the one that is `latest`. */

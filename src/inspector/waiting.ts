@@ -1,5 +1,5 @@
 /** Who waits for which place, until it is free. */
-export interface WaitingList<T> {
+interface WaitingList<T> {
   wait(who: T, place: string): void;
   /** Waits for nothing any more. */
   leave(who: T): void;

@@ -18,11 +18,11 @@ const BATCH = 64;
 /** ms between two lines about the same kind of trouble. */
 const SAY_AGAIN = 60_000;
 
-export interface DivertInterceptor extends Interceptor {
+interface DivertInterceptor extends Interceptor {
   readonly socket: DivertSocket;
 }
 
-export interface DivertOptions {
+interface DivertOptions {
   readonly port: number;
   /** A descriptor of `bindDivert`; one is made where there is none. */
   readonly bound?: number | null;

@@ -15,7 +15,7 @@ import { bindQueue, useQueue } from '../../native-bindings/linux/nfqueue.ts';
 import { pollfd } from '../../native-bindings/poll.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from './interceptor.ts';
 
-export interface NfqueueOptions {
+interface NfqueueOptions {
   /** The number in the rule that hands packets over. */
   readonly queue: number;
   /** Packets that the kernel holds at most. */
@@ -40,7 +40,7 @@ export function bindNfqueue(libc: Libc, { queue: number, length, failOpen }: Nfq
   }
 }
 
-export interface NfqueueInterceptor extends Interceptor {
+interface NfqueueInterceptor extends Interceptor {
   /**
    * `queueFull`: packets that found the queue full, dropped, or let pass unseen where `failOpen`; absent without the right
    * to read the kernel's count. `socketFull`: those that found our socket's buffer full, and share the fate of the others.
@@ -163,7 +163,7 @@ function receiveBuffer(libc: Libc, fd: number): number {
 }
 
 /** The kernel's count of what a queue lost. */
-export interface Losses {
+interface Losses {
   /** Packets that found the queue full, since somebody bound it. */
   read(): number;
   close(): void;

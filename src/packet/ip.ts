@@ -30,7 +30,7 @@ export interface PacketView {
   readonly tcp: TcpFields | null;
 }
 
-export interface Fragment {
+interface Fragment {
   /** Identification: 16 bits in IPv4, 32 bits in IPv6. */
   readonly id: number;
   /** Where the payload belongs in the datagram, in bytes. */

@@ -28,7 +28,7 @@ export function classifyMedia(payload: Buffer): PayloadKind | null {
   return isUdptl(payload) ? 't38' : null;
 }
 
-export interface RtpHeader {
+interface RtpHeader {
   readonly payloadType: number;
   readonly sequence: number;
   /** Unsigned. */

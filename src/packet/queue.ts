@@ -2,7 +2,7 @@
  * A queue whose items can leave it or go to its back from anywhere, in constant time. (A Map or Set in order of
  * insertion is none: each look at its first entry steps over those deleted before it.)
  */
-export interface Queue<T> {
+interface Queue<T> {
   readonly first: T | null;
   /** Adds the item at the back, or moves it there. */
   toBack(item: T): void;

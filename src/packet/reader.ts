@@ -3,12 +3,12 @@ import { createFragmentReassembler, type FragmentReassembler, type ReassemblyOpt
 import { type PacketError, type PacketView, readPacket } from './ip.ts';
 import { MAX_TUNNELS, readTunnel } from './tunnel.ts';
 
-export interface PacketReaderOptions extends ReassemblyOptions {
+interface PacketReaderOptions extends ReassemblyOptions {
   /** Look into GRE, IP-in-IP and GTP-U. */
   readonly tunnels?: boolean;
 }
 
-export interface PacketReader {
+interface PacketReader {
   /**
    * The innermost whole packet in the bytes from an IP header on, at `now` ms: fragments are put together at
    * every level, tunnels are followed where asked for. Null while fragments are missing.

@@ -40,12 +40,12 @@ export interface Sequence {
 }
 
 /** What one segment brought: see `StreamDelivery`. */
-export interface Delivered {
+interface Delivered {
   readonly bytes: Buffer | null;
   readonly gap: boolean;
 }
 
-export interface SequencerOptions {
+interface SequencerOptions {
   /** Bytes, as in `StreamOptions`. */
   readonly windowBytes: number;
   readonly maxBytes: () => number;
@@ -54,7 +54,7 @@ export interface SequencerOptions {
 }
 
 /** Puts the bytes of many sequences in order, and keeps what it needs for that within one bound. */
-export interface Sequencer {
+interface Sequencer {
   /** Takes a segment whose first byte stands at this position. */
   take(sequence: Sequence, position: number, segment: Buffer, now: number): Delivered;
   /** The receiver has everything before this sequence number. */

@@ -51,7 +51,7 @@ export interface TcpStream<User> {
   user: User | null;
 }
 
-export interface StreamDelivery<User> {
+interface StreamDelivery<User> {
   readonly stream: TcpStream<User>;
   /**
    * The bytes that are new and in order, each exactly once; null when there are none. Valid as long as the
@@ -62,7 +62,7 @@ export interface StreamDelivery<User> {
   readonly gap: boolean;
 }
 
-export interface StreamTable<User> {
+interface StreamTable<User> {
   /**
    * Takes a TCP view at `now` ms (any clock that does not run backwards). Null when it belongs to no stream: no
    * TCP, or no byte and no SYN of a stream not known.

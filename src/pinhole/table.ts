@@ -51,7 +51,7 @@ export interface TableResult {
 }
 
 /** Who holds a pinhole, and its slot as in `Wanted`. */
-export interface Holding {
+interface Holding {
   readonly legId: string;
   readonly slot: string;
 }
@@ -87,7 +87,7 @@ export interface PinholeTable {
 
 const NOTHING: TableResult = { change: null, events: [], freed: [] };
 
-export interface TableSettings {
+interface TableSettings {
   /** How long, in ms, an ICE candidate may stay without traffic once it is agreed. */
   readonly unusedAfter: number;
   /** Pinholes of one leg, those that are leaving included. */

@@ -16,12 +16,12 @@ export interface NatMapping {
 export type InterfaceAddresses = Readonly<Record<string, readonly Address[]>>;
 
 /** An inside host, by the address that it announced. */
-export interface TranslatedHost {
+interface TranslatedHost {
   readonly host: Address;
   readonly translation: Translation;
 }
 
-export interface Externals {
+interface Externals {
   isExternal(address: Address): boolean;
   /**
    * The host that `owner` means by this external address: itself, or a media host that it stands for; null when it is

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 
-export interface Progress {
+interface Progress {
   /** To be called often; `bytes` were read so far. */
   update(frames: number, bytes: number): void;
   /** Takes the bar away. */

@@ -33,7 +33,7 @@ const CONNECTIONS = {
   none: object<Extract<Connection, { kind: 'none' }>>({ kind: only('none') }),
 } satisfies Record<Connection['kind'], unknown>;
 
-export const connection: Shape<Connection> = {
+const connection: Shape<Connection> = {
   isPlain: true,
   write: (value) => value,
   read(value, at, moment) {

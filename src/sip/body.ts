@@ -4,7 +4,7 @@ import { isFold, nameBytes, parameter, SEMICOLON } from './grammar.ts';
 import type { SdpBody } from './message.ts';
 
 /** What the headers of a message, or of one part of a multipart body, say about the body; '' when absent. */
-export interface BodyHeaders {
+interface BodyHeaders {
   readonly contentType: string;
   readonly contentDisposition: string;
   readonly contentEncoding: string;

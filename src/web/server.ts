@@ -7,7 +7,7 @@ import { LIVE_POLICY, liveHtml } from '../report/page/html.ts';
 import type { CallPicture, LiveSnapshot } from '../report/page/model.ts';
 import { type RowSelection, readSelection } from '../report/page/selection.ts';
 
-export interface WebOptions {
+interface WebOptions {
   /** A loopback address; port 0 takes any that is free. */
   readonly listen: TransportAddress;
   /** The daemon as it is now, with the calls that are selected. */

@@ -9,7 +9,7 @@ import { createWebServer, type WebServer } from './server.ts';
 import { createLiveSource, type LiveSource } from './source.ts';
 
 /** The live page of a daemon: nothing at all while `web` is off. */
-export interface LivePageService {
+interface LivePageService {
   /** Shows this daemon from now on; what is asked before has no answer. */
   start(daemon: RunningDaemon, history: History, board: AlarmBoard): void;
   /** Goes where `web` says now. Where that cannot be had it stays where it is, and the log says so. */

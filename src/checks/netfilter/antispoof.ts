@@ -9,7 +9,7 @@ import type { ReadFile } from './kernel-checks.ts';
 import { isDropped } from './rule.ts';
 import type { NetfilterRuleset } from './ruleset.ts';
 
-export interface AntispoofOptions {
+interface AntispoofOptions {
   readonly forwarded: readonly Family[];
   readonly ingress: Ingress | null;
   readonly inside: readonly Network[];

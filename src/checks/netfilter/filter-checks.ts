@@ -8,7 +8,7 @@ import { describeMissed } from './queue-checks.ts';
 import { type Chain, isDropped, isDroppedAtLast } from './rule.ts';
 import { type NetfilterRuleset, nameOf, PACKET_PATHS, type PacketPath } from './ruleset.ts';
 
-export interface FilterCheckOptions {
+interface FilterCheckOptions {
   /** Bits in the mark of packets that match a pinhole. */
   readonly mark: number;
   readonly sipPorts: Ports;

@@ -17,7 +17,7 @@ const FORWARD = {
 const NEARLY_FULL = 80;
 export const NEEDS_ROOT = 'run it as root';
 
-export interface KernelCheckOptions {
+interface KernelCheckOptions {
   /** As uname(2) says. */
   readonly release: string;
   /** Helpers that rules give flows to; null: the rules could not be read. */
@@ -177,7 +177,7 @@ function numberIn(file: ReturnType<ReadFile>): number | null {
   return 'text' in file && /^\d+\s*$/.test(file.text) ? Number(file.text) : null;
 }
 
-export interface ListenerOptions {
+interface ListenerOptions {
   readonly queue: number;
   readonly failOpen: boolean;
   /** Whether the daemon runs, as far as is known. */

@@ -7,7 +7,7 @@ import { type Ports, probeOf } from '../probe.ts';
 import type { ProbeOutcome, RuleVerdict } from './rule.ts';
 import type { NetfilterRuleset } from './ruleset.ts';
 
-export interface NatCheckOptions {
+interface NatCheckOptions {
   readonly mappings: readonly Mapping[];
   readonly sipPorts: Ports;
   readonly mediaPorts: Ports;

@@ -5,7 +5,7 @@ import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
 import type { ProbeOutcome, RuleVerdict } from './rule.ts';
 import { HOOKS, type NetfilterRuleset, nameOf, PACKET_PATHS, PASTE, type PacketPath } from './ruleset.ts';
 
-export interface QueueCheckOptions {
+interface QueueCheckOptions {
   /** Number of the daemon's queue. */
   readonly queue: number;
   readonly sipPorts: Ports;
@@ -32,7 +32,7 @@ interface Asked {
   readonly queues: readonly Queueing[];
 }
 
-export interface QueueChecked {
+interface QueueChecked {
   readonly findings: readonly Finding[];
   /** Where SIP is handed over: through the machine, or to it and from it. */
   readonly places: readonly PacketPath[];

@@ -4,7 +4,7 @@ import type { Family } from '../forwarding.ts';
 import { allOf, type Certainty, type Probe, type Test } from '../probe.ts';
 
 /** What ends a packet's way through a chain. */
-export type ChainEnding =
+type ChainEnding =
   | { readonly type: 'accept' | 'drop' }
   | { readonly type: 'queue'; readonly first: number; readonly last: number; readonly bypass: boolean }
   /** To this address; null: one that is not known from the rule, or one of the machine's own. */

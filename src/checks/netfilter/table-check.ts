@@ -6,7 +6,7 @@ import { mapShapes } from '../../firewall/nftables/translations.ts';
 import { caution, type Finding, fault, ok } from '../finding.ts';
 import type { NftChain, NftTable } from './nft.ts';
 
-export interface TableCheckOptions {
+interface TableCheckOptions {
   readonly table: string;
   readonly mark: number;
   readonly isRunning: boolean;

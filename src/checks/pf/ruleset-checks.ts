@@ -18,7 +18,7 @@ import {
   type WalkTranslation,
 } from './walk.ts';
 
-export interface RulesetCheckOptions
+interface RulesetCheckOptions
   extends Pick<Settings, 'inside' | 'mediaPorts' | 'sipPorts' | 'outbound' | 'uplinks'> {
   readonly mappings: readonly Mapping[];
   readonly ingress: Ingress | null;

@@ -38,7 +38,7 @@ import {
 } from '../probe.ts';
 
 /** What may become of a probe. */
-export interface Decision {
+interface Decision {
   readonly verdict: 'pass' | 'block';
   /** Null where no rule has to do with it: it passes. */
   readonly rule: RuleInPlace | null;

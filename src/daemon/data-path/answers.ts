@@ -17,7 +17,7 @@ import type { FilterKeeper } from './filter-keeper.ts';
 import type { Passage } from './passage.ts';
 import { createSlices } from './slices.ts';
 
-export interface AnswersDeps {
+interface AnswersDeps {
   readonly inspector: Inspector;
   readonly ends: Pick<DataPathEnds, 'interceptor'>;
   readonly filter: Pick<FilterKeeper, 'all' | 'times' | 'exposure' | 'missing'>;

@@ -11,7 +11,7 @@ import { createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
 import type { Records } from './records.ts';
 
-export interface DataPath {
+interface DataPath {
   /**
    * Takes up the calls of a journal and makes the packet filter hold exactly their pinholes. Throws FirewallError
    * when it cannot. `ingress`: through which interfaces inside hosts' packets come in, where that is known; `addresses`:

@@ -21,7 +21,7 @@ export interface Exposure {
   readonly full: boolean;
 }
 
-export interface ExposureMeter {
+interface ExposureMeter {
   /** The filter holds exactly these pinholes from `now` on. */
   start(pinholes: Iterable<Pinhole>, now: number): void;
   /** The filter has confirmed this at `now`. */

@@ -8,7 +8,7 @@ export interface Fidelity {
   modified: number;
 }
 
-export interface FidelityCheck {
+interface FidelityCheck {
   /** To be called before anybody reads the packet. */
   before(packet: Buffer): void;
   /** To be called before it is released. */

@@ -8,7 +8,7 @@ import { type CommitterDeps, createCommitter } from './committer.ts';
 import { createLeftovers } from './leftovers.ts';
 import { differences } from './reconcile.ts';
 
-export interface FilterKeeperDeps extends Omit<CommitterDeps, 'firewall' | 'isDoubted' | 'failed'> {
+interface FilterKeeperDeps extends Omit<CommitterDeps, 'firewall' | 'isDoubted' | 'failed'> {
   readonly ends: Pick<DataPathEnds, 'firewall' | 'interceptor'>;
   /** Tells of an error where there should be none. */
   readonly unexpected: (where: string, error: unknown) => void;

@@ -12,7 +12,7 @@ export interface Distribution {
   readonly longest: number;
 }
 
-export interface Histogram {
+interface Histogram {
   /** One that took `ms`. */
   record(ms: number): void;
   read(): Distribution;

@@ -8,7 +8,7 @@ import type { Pinhole } from '../../pinhole/pinhole.ts';
  * The filter confirms before the journal is written, so such a rule of a call that lives is newer than the journal,
  * and the answer that it belongs to will not come again. It stays as long as its call lives and media uses it.
  */
-export interface Leftovers {
+interface Leftovers {
   /** Takes over those of `listed` that belong to a live call of the journal and that no call of it holds. */
   take(listed: readonly Pinhole[], records: readonly CallRecord[], now: number): void;
   /** Media was seen in the pinhole with this id. */

@@ -50,7 +50,7 @@ const MOST_EVENTS = 4096;
 /** Messages on their way to the control thread past which no more are sent. */
 const MOST_BACKLOG = 64;
 
-export interface OutboxDeps {
+interface OutboxDeps {
   readonly inspector: Pick<Inspector, 'dump'>;
   /** Writes the records of the journal; its clock is that of everything here. */
   readonly scribe: Scribe;

@@ -11,7 +11,7 @@ import type { FilterKeeper } from './filter-keeper.ts';
 import { createHistogram } from './histogram.ts';
 import type { Outbox } from './outbox.ts';
 
-export interface PassageDeps {
+interface PassageDeps {
   readonly deps: Pick<
     DataPathDeps,
     'ends' | 'inspector' | 'settings' | 'clock' | 'post' | 'atHand' | 'inheritance'

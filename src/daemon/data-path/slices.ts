@@ -4,7 +4,7 @@ export interface Slice<T> {
   readonly cursor: number | null;
 }
 
-export interface Slices<T> {
+interface Slices<T> {
   /** The first `limit` items for null, else those after the slice that gave this cursor; null if it is not known. */
   take(cursor: number | null, limit: number): Slice<T> | null;
 }

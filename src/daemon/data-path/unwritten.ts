@@ -7,7 +7,7 @@ import { callEntry, directionEntry, goneEntry } from '../journal/records.ts';
 import type { DataPathCounters } from '../messages.ts';
 
 /** What the journal has still to be told: of each call and each direction of a connection how it is, once. */
-export interface Unwritten {
+interface Unwritten {
   /** The call is not as it was written. */
   call(leg: Leg): void;
   direction(change: DirectionChange): void;

@@ -31,7 +31,7 @@ export interface JournalEntry {
   readonly bytes: Uint8Array;
 }
 
-export interface OpenedJournal {
+interface OpenedJournal {
   readonly journal: Journal;
   /** The calls as they were last written. */
   readonly records: readonly JournalRecord[];
@@ -58,7 +58,7 @@ export interface Writer {
   readonly mostEnded: () => number;
 }
 
-export interface JournalFiles {
+interface JournalFiles {
   readonly path: string;
   /** Descriptors of the two files, open for reading and writing. */
   readonly descriptors: readonly [number, number];

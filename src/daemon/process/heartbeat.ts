@@ -9,7 +9,7 @@ export const HEARTBEAT_DESCRIPTOR = 3;
 const READY = Uint8Array.of(READY_BYTE);
 const BEAT = Uint8Array.of(BEAT_BYTE);
 
-export interface Heartbeat {
+interface Heartbeat {
   ready(): void;
   /** False once the supervisor is gone. */
   beat(): boolean;

@@ -13,7 +13,7 @@ export function bequeath(settings: Settings): Readonly<Record<string, string>> {
 }
 
 /** Settings to start with, null when there are none, and what is wrong with a file that they are not from. */
-export interface Beginning {
+interface Beginning {
   readonly settings: Settings | null;
   readonly problems: readonly Problem[];
 }

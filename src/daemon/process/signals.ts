@@ -10,7 +10,7 @@ export function statusSignals(): readonly NodeJS.Signals[] {
   return all;
 }
 
-export interface SignalActions {
+interface SignalActions {
   readonly stop: () => void;
   readonly reload: () => void;
   readonly tellStatus: () => void;

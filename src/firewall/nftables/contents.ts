@@ -15,14 +15,14 @@ import { RECORDS } from './table.ts';
 import { mapShapes, readTranslation, translationsOf } from './translations.ts';
 
 /** One line of the records, with the elements it takes in their set. */
-export interface RecordRead {
+interface RecordRead {
   readonly number: number;
   /** Null when the line makes no sense. */
   readonly pinhole: Pinhole | null;
   readonly parts: readonly SetElement[];
 }
 
-export interface Counted {
+interface Counted {
   /** By element name. */
   readonly elements: ReadonlyMap<string, { readonly match: ElementMatch; readonly traffic: Traffic }>;
   readonly records: readonly RecordRead[];

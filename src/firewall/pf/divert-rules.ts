@@ -20,7 +20,7 @@ import { portRange } from './ports.ts';
 import type { ReloadGate } from './reload-gate.ts';
 import { poolTicket, replaceRulesets } from './transaction.ts';
 
-export interface DivertRulesOptions {
+interface DivertRulesOptions {
   /** The anchor that is ours; the rules go into `divert` below it. */
   readonly anchor: string;
   /** The divert(4) port. */
@@ -34,7 +34,7 @@ export interface DivertRulesOptions {
   readonly gate?: ReloadGate;
 }
 
-export interface DivertRules {
+interface DivertRules {
   /**
    * Loads the rules in one transaction. UDP states that came about while they were not there are killed, on the
    * same interfaces and ports: their packets would go on passing unread.

@@ -12,7 +12,7 @@ import type { Traffic, TwoWayTraffic } from '../firewall.ts';
 import { openingOf, type PinholeRule } from './rule.ts';
 import { flowOf } from './states.ts';
 
-export interface FlowCounter {
+interface FlowCounter {
   /**
    * What came to where each of these rules lets it, and what was sent from there to where it lets in, since the rule is
    * there, by the rule's key. `states` as `Pf.states` gives them; `now` in ms. What a state passed between the last

@@ -22,7 +22,7 @@ const LOOK_EVERY = 5;
 
 export const OPEN_GATE: ReloadGate = { between: (act) => act(), within: (act) => act() };
 
-export interface GateClock {
+interface GateClock {
   now(): number;
   /** Returns after so many ms; no packet is taken meanwhile. */
   sleep(ms: number): void;

@@ -43,7 +43,7 @@ export interface RuleStyle {
 }
 
 /** What the system's ruleset asks of the rules, beside the settings. */
-export interface RuleContext {
+interface RuleContext {
   /** States belong to the interface they were made on (`set state-policy if-bound`). */
   readonly ifBound: boolean;
   /** Gateways by the interface of each uplink. */
@@ -249,7 +249,7 @@ function hostOnly(address: Address): { 'v.a.addr': Uint8Array; 'v.a.mask': Uint8
 }
 
 /** A rule as the kernel has it, and where it translates to. */
-export interface ReadRule {
+interface ReadRule {
   readonly rule: PfRuleReadBack;
   /** The first address of its pool; null where it has none. */
   readonly pool: ContentsOf<typeof pfPooladdr> | null;
@@ -329,7 +329,7 @@ function hostOf({ addr }: Pick<RuleEnd, 'addr'>, af: number): Address | null | u
 }
 
 /** A pinhole put together from its rules. What it carries the rules do not say. */
-export interface Assembled {
+interface Assembled {
   readonly pinhole: Pinhole;
   /** Those that let through on any interface. */
   readonly rules: readonly PinholeRule[];

@@ -6,7 +6,7 @@ import { persist } from '../attempt.ts';
  * Whether the system's states belong to an interface. `set state-policy if-bound` is nothing that the kernel knows: pfctl(8)
  * marks each rule that it loads. The first rule of the main ruleset that passes and keeps state tells.
  */
-export interface StatePolicy {
+interface StatePolicy {
   isIfBound(): boolean;
   /** Looks whether there is another ruleset, and reads that. One ioctl where it is the same. */
   read(): void;

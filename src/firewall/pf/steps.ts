@@ -13,7 +13,7 @@ export interface Step {
   readonly rule: PinholeRule;
 }
 
-export interface Stepper {
+interface Stepper {
   /**
    * All of the steps, or none: those that were done are taken back. A step that is done already is none. Throws
    * SystemError.
@@ -25,7 +25,7 @@ export interface Stepper {
   trust(): void;
 }
 
-export interface StepperDeps {
+interface StepperDeps {
   readonly pool: PoolTicket;
   readonly families: Readonly<Record<RuleKind, ParentAndShards>>;
   readonly encode: (rule: PinholeRule) => NewRule;

@@ -18,7 +18,7 @@ import { anywhere, assemble, decodeRule, type PinholeRule, passRulesOf } from '.
 import { readRules, readWhole } from './ruleset.ts';
 import { readStates } from './states.ts';
 
-export interface TrafficCounter {
+interface TrafficCounter {
   /**
    * Reads every rule, some 0.1 ms for each, and every state. Throws SystemError. Where rules count, pinholes whose rule was
    * made anew, and whose media does not pass by that rule, are uncounted: it has a state that the rule before it made,

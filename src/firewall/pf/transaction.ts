@@ -19,7 +19,7 @@ export interface NewRule {
 }
 
 /** One ruleset of one anchor, as it is to be. */
-export interface RulesetContents {
+interface RulesetContents {
   /** PF_RULESET_FILTER and the like. */
   readonly ruleset: number;
   readonly anchor: string;

@@ -18,7 +18,7 @@ interface Slot {
  * Knows packets that come round again. Before FreeBSD 14.1 pf diverts a packet once more that was just put back,
  * and so on without end (FreeBSD bug 272770).
  */
-export interface LoopGuard {
+interface LoopGuard {
   /** Whether this packet, diverted in this direction, goes round in circles. `now` is in ms. */
   loops(packet: Buffer, direction: number, now: number): boolean;
 }

@@ -1,13 +1,13 @@
 import { PF_IN } from '../../../native-bindings/freebsd/constants.ts';
 
 /** Interfaces of the machine, as `native-bindings` has them. */
-export interface InterfaceSource {
+interface InterfaceSource {
   names(): string[];
   mtu(name: string): number | null;
 }
 
 /** What was changed in a packet's sixteen bytes so that it gets where it was going. */
-export type Correction = 'none' | 'no-ipv4' | 'long-name' | 'oversize-ipv6' | 'no-way-back';
+type Correction = 'none' | 'no-ipv4' | 'long-name' | 'oversize-ipv6' | 'no-way-back';
 
 /** Where the members of struct sockaddr_in lie; `sin_port` holds pf's direction in host order. */
 const SIN_PORT = 2;
@@ -26,7 +26,7 @@ interface Name {
   readonly mtu: number;
 }
 
-export interface WayBack {
+interface WayBack {
   /**
    * Makes `address` (the sixteen bytes that came with `packet`) one that puts the packet back. Only packets that
    * were on their way in need it. `now` is in ms.

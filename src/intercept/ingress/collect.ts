@@ -10,7 +10,7 @@ export interface InsideSettings {
 }
 
 /** Gathers the routes that matter, as they are listed. */
-export interface RouteCollector {
+interface RouteCollector {
   /** The first `prefix` bits of the destination's bytes. */
   add(bytes: Uint8Array, prefix: number, interfaces: readonly string[], kind: Route['kind']): void;
   collected(): Pick<Ingress, 'routes' | 'routed'>;

@@ -8,7 +8,7 @@ export interface Screen {
   leave(): void;
 }
 
-export interface ScreenOptions {
+interface ScreenOptions {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
   /** A character, `\x03` for Ctrl-C, or one of `SPECIAL`. */

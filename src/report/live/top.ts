@@ -3,7 +3,7 @@ import { CALL_COLUMNS, callCells } from './calls.ts';
 import { tableLines } from './table.ts';
 import { ageText, countText, plural } from './words.ts';
 
-export interface TopView {
+interface TopView {
   readonly sort: TopOrder;
   readonly columns: number;
   readonly rows: number;

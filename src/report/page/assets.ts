@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
 
-export interface PageAssets {
+interface PageAssets {
   /** The page's code as one classic script. */
   readonly script: string;
   readonly style: string;

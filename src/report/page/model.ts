@@ -119,7 +119,7 @@ export interface PageRtp {
   readonly jitterMean: number | null;
 }
 
-export interface PageBlock extends PagePlace {
+interface PageBlock extends PagePlace {
   readonly reason: string;
   readonly at: number;
   readonly packets: number;
@@ -217,7 +217,7 @@ export interface CallPage {
 }
 
 /** What the live page's document carries: the rest is fetched. */
-export interface LivePage {
+interface LivePage {
   readonly kind: 'live';
   readonly version: string;
 }

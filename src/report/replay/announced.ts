@@ -31,7 +31,7 @@ export interface Announcement {
 }
 
 /** Where a description came from. */
-export type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'legId' | 'summary' | 'place' | 'at'>;
+type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'legId' | 'summary' | 'place' | 'at'>;
 
 export interface AnnouncementIndex {
   /** `codecs` are those of the m= lines, in order. */

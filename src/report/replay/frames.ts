@@ -5,13 +5,13 @@ import { createPacketReader } from '../../packet/reader.ts';
 import { createCopyFilter } from './copies.ts';
 
 /** A packet of a capture. */
-export interface FramedPacket {
+interface FramedPacket {
   readonly packet: PacketView;
   /** It was seen before, at another point of its way. */
   readonly isCopy: boolean;
 }
 
-export interface FrameReader {
+interface FrameReader {
   /** The innermost whole packet at `now`; null when there is none, yet or at all. */
   read(frame: Frame, now: number): FramedPacket | null;
   readonly counts: FrameCounts;

@@ -10,7 +10,7 @@ import type { Findings } from './findings.ts';
 import { noteContent, type UdpFlow } from './flows.ts';
 import type { Moment } from './messages.ts';
 
-export interface MediaTakerOptions {
+interface MediaTakerOptions {
   readonly firewall: ModelFirewall;
   readonly inspector: Pick<Inspector, 'traffic'>;
   readonly findings: Findings;
@@ -20,7 +20,7 @@ export interface MediaTakerOptions {
   readonly from: number;
 }
 
-export interface MediaTaker {
+interface MediaTaker {
   /** Would this packet pass? `time` is the frame's own; the moment's never runs backwards. */
   ask(packet: PacketView, time: number, moment: Moment): void;
   /** Something happened that may change why a packet is blocked. */

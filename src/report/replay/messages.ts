@@ -26,7 +26,7 @@ export interface ReadMessage {
   readonly session: Parameters<MessageTap>[1];
 }
 
-export interface MessageTaker {
+interface MessageTaker {
   /** Writes a message down wherever it leaves a trace. True when it announced something. */
   take(told: MessageHappening, read: ReadMessage, moment: Moment): boolean;
   readonly counts: SipCounts;

@@ -11,7 +11,7 @@ export interface Named {
 }
 
 /** A message as far as it can be read without keeping to its grammar. */
-export interface Rough {
+interface Rough {
   /** Method or status of the first line that looks like SIP, '' without one. */
   readonly summary: string;
   readonly callId: string;

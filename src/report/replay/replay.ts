@@ -28,7 +28,7 @@ export interface ReplayOptions {
   readonly assumed?: boolean;
 }
 
-export interface Replay {
+interface Replay {
   /** One frame; frames come in the order of their time. */
   frame(frame: Frame): void;
   /** Everything that was found; `damage` is what ended the reading of files early. Ends the replay. */

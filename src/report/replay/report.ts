@@ -13,7 +13,7 @@ import type { RefusalCounts } from './refused.ts';
 import type { OneSided } from './signalling/directions.ts';
 
 /** What there is to report on, once the last frame was read. */
-export interface ReplayEnding {
+interface ReplayEnding {
   readonly files: readonly string[];
   readonly window: Window;
   readonly inside: ReplayReport['inside'];

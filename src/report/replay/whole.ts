@@ -10,7 +10,7 @@ export interface WholeCall {
   readonly flows: readonly FlowReport[];
 }
 
-export interface WholeReport {
+interface WholeReport {
   readonly calls: readonly WholeCall[];
   /** Flows of no call. */
   readonly others: readonly FlowReport[];

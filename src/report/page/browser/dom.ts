@@ -1,4 +1,4 @@
-export type Attributes = Readonly<Record<string, string | number | boolean | null>>;
+type Attributes = Readonly<Record<string, string | number | boolean | null>>;
 export type Child = Node | string;
 
 const SVG = 'http://www.w3.org/2000/svg';

@@ -17,7 +17,7 @@ import { levelGlyph } from './glyph.ts';
 import { createPanel, type Panel } from './panel.ts';
 import { clock, LEVELS, span } from './words.ts';
 
-export interface CallList {
+interface CallList {
   readonly element: HTMLElement;
   /** Shows these calls from now on; those that are open stay open. `more`: where there are calls beside these. */
   update(rows: readonly CallRow[], more?: More): void;
@@ -26,7 +26,7 @@ export interface CallList {
 }
 
 /** What a list knows that was given only a part of all calls. */
-export interface More {
+interface More {
   /** What the rows were chosen by. */
   readonly selection: RowSelection;
   /** Calls that were chosen and are not among the rows. */

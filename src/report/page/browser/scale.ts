@@ -11,7 +11,7 @@ export interface TimeScale {
   readonly ticks: readonly Tick[];
 }
 
-export interface Tick {
+interface Tick {
   readonly x: number;
   readonly label: string;
 }

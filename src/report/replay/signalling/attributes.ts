@@ -12,7 +12,7 @@ export interface NamingAttribute {
   readonly place: FramePlace;
 }
 
-export interface NamingAttributes {
+interface NamingAttributes {
   /** Looks in a description that was read, and in its text. */
   add(session: Session, payload: Buffer, summary: string, place: FramePlace): void;
   of(address: Address): NamingAttribute | null;

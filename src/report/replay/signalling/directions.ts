@@ -9,7 +9,7 @@ export interface OneSided {
   readonly messages: number;
 }
 
-export interface MessageDirections {
+interface MessageDirections {
   add(packet: PacketView): void;
   /** The packet answered an INVITE. */
   answering(packet: PacketView): void;

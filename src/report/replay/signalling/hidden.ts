@@ -9,7 +9,7 @@ export interface Hidden {
   readonly place: FramePlace;
 }
 
-export interface HiddenSignalling {
+interface HiddenSignalling {
   add(a: Address, b: Address, how: Hidden['how'], place: FramePlace): void;
   between(a: Address, b: Address): Hidden | null;
 }

@@ -29,7 +29,7 @@ export type LooseResponse = Pick<
   readonly place: FramePlace;
 };
 
-export interface SeenTransactions {
+interface SeenTransactions {
   request(message: SipMessage, packet: PacketView, place: FramePlace): void;
   /** A response that answers none of the requests that were seen. */
   loose(message: SipMessage, packet: PacketView, place: FramePlace, at: number): void;

@@ -23,7 +23,7 @@ export interface Unaddressed {
 /** Where a description came from, as far as a stream without an address needs it. */
 export type UnaddressedOrigin = Pick<Unaddressed, 'owner' | 'legId' | 'summary' | 'place' | 'at'>;
 
-export interface UnaddressedStreams {
+interface UnaddressedStreams {
   /** Looks in a description for streams without an address. */
   add(session: Session, origin: UnaddressedOrigin): void;
   /** The one that this host announced for this port. */

@@ -11,7 +11,7 @@ import { INDENT, type Paper, plural } from './paper.ts';
 import type { RefusalWriter } from './refusals.ts';
 
 /** How is said what has not come to an end. */
-export interface UnfinishedWords {
+interface UnfinishedWords {
   readonly ended: string;
   readonly open: string;
 }
