@@ -21,6 +21,8 @@ export interface Signature {
 export const signatures = {
   socket: { result: 'int', args: ['int', 'int', 'int'] },
   bind: { result: 'int', args: ['int', 'bytes', 'uint'] },
+  listen: { result: 'int', args: ['int', 'int'] },
+  accept: { result: 'int', args: ['int', 'bytes', 'bytes'] },
   connect: { result: 'int', args: ['int', 'bytes', 'uint'] },
   getsockname: { result: 'int', args: ['int', 'bytes', 'bytes'] },
   setsockopt: { result: 'int', args: ['int', 'int', 'int', 'bytes', 'uint'] },

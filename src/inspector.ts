@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
-import type { RefusalReason } from './call/refusal.ts';
+import type { Refusal, RefusalReason } from './call/refusal.ts';
 import type { MissingAudio } from './inspector/audio.ts';
 import type { ConnectionDirection } from './inspector/connections.ts';
 import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
@@ -14,6 +14,7 @@ import type { InspectorSettings } from './inspector/settings.ts';
 import { type InspectorStats, newStats } from './inspector/stats.ts';
 import type { DirectionChange } from './inspector/tcp.ts';
 import type { PacketView } from './packet/ip.ts';
+import type { Mirrored } from './packet/mirrored.ts';
 import type { Pinhole } from './pinhole/pinhole.ts';
 import type { Held } from './pinhole/table.ts';
 import type { InterfaceAddresses } from './policy/external.ts';
@@ -36,6 +37,10 @@ export interface Inspector {
   inspect(bytes: Buffer, now: number, entered?: Entered): Inspection;
   /** `inspect` for a packet that somebody else has read and, where it came in fragments, put together. */
   inspectPacket(packet: PacketView, now: number): Inspection;
+  /** A message that a host mirrors: its changes are those that the message itself would have brought. */
+  inspectCopy(copy: Mirrored['packet'], transport: Mirrored['transport'], now: number): Inspection;
+  /** Tells that something was refused which is of no packet and no call; where it is no news, it is counted alone. */
+  refuse(refusal: Refusal, isNews: boolean, now: number): Inspection;
   /** Does everything that is due at `now`. */
   tick(now: number): Inspection;
   /** When `tick` is due next, in ms of the same clock; Infinity never. */
@@ -130,6 +135,12 @@ export function createInspector(
   return {
     inspect: (bytes, now, entered = null) => decide(reader.read(bytes, now, entered), now),
     inspectPacket: (packet, now) => decide(reader.readWhole(packet, now), now),
+    inspectCopy: (copy, transport, now) => decide(reader.readCopy(copy, transport), now),
+    refuse: (refusal, isNews, now) =>
+      doing(now, (work) => {
+        if (isNews) refusals.tell(work, null, refusal, now);
+        else refusals.count(refusal.reason);
+      }),
     tick: (now) => doing(now, decider.tick),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),

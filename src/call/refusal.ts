@@ -200,6 +200,36 @@ export const REFUSALS = {
     advice:
       'What its final response says counts all the same. Raise caps.offers-per-second, or look for a flood.',
   },
+  'hep-unknown-sender': {
+    means: 'A copy of a message (HEP) came from a host that is not in `hep.from`.',
+    advice:
+      'If it is your PBX or proxy, add its address to `hep.from`. Otherwise somebody tries to have ports opened: find out who.',
+  },
+  'hep-wrong-key': {
+    means: 'A copy of a message (HEP) has no key, or another than `hep.password-file` has.',
+    advice:
+      'Give the mirroring host the same password: docs/encrypted.md has the line for each. Versions 1 and 2 of HEP carry none: use version 3.',
+  },
+  'hep-too-old': {
+    means:
+      'A copy of a message (HEP) is older than `hep.max-age`, or younger than our clock, or tells no time.',
+    advice:
+      'Set the clocks of both hosts by NTP. Copies that were stored and are sent later, or again, open nothing. HEP version 1 tells no time: use version 3.',
+  },
+  'hep-not-spoken-for': {
+    means:
+      'A copy of a message (HEP) names an inside host that is neither the mirroring host nor in `hep.speaks-for`, or is between two others.',
+    advice:
+      'If the mirroring host is a proxy for that host, add the host to `hep.speaks-for`. Copies of what passes between a PBX and its inside telephones need nothing.',
+  },
+  'hep-rate-limit': {
+    means: 'A host mirrors more than `hep.messages-per-second` messages.',
+    advice: 'Mirror signalling only. Raise hep.messages-per-second for a busy PBX.',
+  },
+  'hep-unreadable': {
+    means: 'A copy of a message (HEP) cannot be read.',
+    advice: 'Look at the detail. Use HEP version 3 without compression; over TCP no other can be read.',
+  },
   'firewall-error': {
     means: 'The firewall did not take the change.',
     advice: 'Run `pinholed doctor`: it says what is wrong and what to do.',

@@ -1,4 +1,4 @@
-import type { Network } from '../address/network.ts';
+import { type Network, networkHas } from '../address/network.ts';
 import type { PortRange } from '../address/ports.ts';
 import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
@@ -44,6 +44,21 @@ export const rules: readonly SettingsRule[] = [
         : `expected the media-ports of ${wide.name} inside the general media-ports ` +
             `(${mediaPorts.map(portRange.write).join(', ')})`;
     },
+  },
+  {
+    keys: ['hep.listen', 'hep.from'],
+    breach: ({ hep }) =>
+      hep.listen !== null && hep.from.length === 0
+        ? 'expected hep.from to name the hosts that may send copies'
+        : null,
+  },
+  {
+    keys: ['hep.listen', 'inside'],
+    breach: ({ hep: { listen }, inside }) =>
+      listen === null || isLoopback(listen) || inside.some((one) => networkHas(one, listen.address))
+        ? null
+        : `expected an address that is inside, or loopback: ${listen.address} is an outside one, where anybody could ` +
+          'send copies',
   },
   {
     keys: ['control.mode', 'control.group'],
@@ -167,6 +182,11 @@ export function cautions(settings: Settings): string[] {
   }
   if (settings.metrics !== null && !isLoopback(settings.metrics)) {
     found.push('metrics: everybody who can reach this address can read them; there is no password');
+  }
+  if (settings.hep.listen !== null && settings.hep.passwordFile === null) {
+    found.push(
+      'hep: without password-file, whoever can send with the address of a host in hep.from has ports of that host opened',
+    );
   }
   if (settings.daemon.user === 'root') found.push('daemon.user: packets will be read with all privileges');
   return found;

@@ -269,6 +269,52 @@ export const schema = {
     'off',
     'Address of the live page, such as `127.0.0.1:8480`; loopback only, and read only.',
   ),
+  hep: section(
+    'Copies of SIP that cannot be read on the wire (TLS, WebSocket): PBXs and proxies mirror, by HEP, what they send and ' +
+      'receive. docs/encrypted.md has the settings of each.',
+    {
+      listen: setting(
+        orOff(listenAddress),
+        'off',
+        'Address that copies are sent to, such as `192.168.1.1:9060`: one of this machine that is inside, or loopback.',
+        'restart',
+      ),
+      from: list(
+        networks(0),
+        [],
+        'Hosts that may send copies. What they announce themselves opens pinholes towards them, as if it had crossed the ' +
+          'firewall in clear. Copies from anybody else are refused.',
+      ),
+      speaksFor: list(
+        networks(0),
+        [],
+        'Inside hosts that they may speak for, beside themselves: a proxy for the PBX behind it, a PBX for its telephones.',
+      ),
+      passwordFile: setting(
+        orOff(path),
+        'off',
+        'File whose first line each copy has to bear as its key. Nobody but root and the group of the file may read it. ' +
+          'Without one the address of the sender is all that a copy is judged by.',
+        'restart',
+      ),
+      transports: list(
+        listOf(choice('udp', 'tcp'), 'a list of udp and tcp', 1),
+        ['udp'],
+        'What copies are listened for on.',
+        'restart',
+      ),
+      maxAge: setting(
+        duration('1s', '1m'),
+        '5s',
+        'A copy of a message that was sent longer ago, or lies ahead of our clock by so much, opens nothing.',
+      ),
+      messagesPerSecond: setting(
+        integer(10, 100_000),
+        5_000,
+        'Copies a second from one host; those beyond are refused.',
+      ),
+    },
+  ),
   caps: section('Bounds on what calls may use. Past a bound signalling still passes, but opens nothing.', {
     calls: setting(
       integer(1, 1_000_000),

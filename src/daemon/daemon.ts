@@ -14,6 +14,7 @@ import { type DaemonPlatform, explainOpening, type PlatformModule } from './plat
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
 import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
+import { readSecret } from './process/secret.ts';
 import { statusSignals } from './process/signals.ts';
 import { createReports, type Reports } from './reports.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
@@ -59,6 +60,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   for (const open of options.services ?? []) services.push(await open(settings, user));
   if (options.supervised) setNonBlocking(libc, HEARTBEAT_DESCRIPTOR);
 
+  const { passwordFile } = settings.hep;
+  const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');
   const reports = createReports();
   const start = () =>
     startDataThread({
@@ -66,6 +69,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       platformModule: options.platformModule,
       heartbeat: options.supervised ? HEARTBEAT_DESCRIPTOR : null,
       handedDown: options.supervised ? handedDown() : NOTHING_HANDED_DOWN,
+      hepKey,
       mayBeRoot: name === 'root',
       onReport: reports.take,
       onEnd: (error) =>

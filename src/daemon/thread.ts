@@ -17,6 +17,7 @@ interface ThreadOptions {
   readonly platformModule: string;
   readonly heartbeat: number | null;
   readonly handedDown: HandedDown;
+  readonly hepKey: Uint8Array | null;
   readonly mayBeRoot: boolean;
   /** Every report but answers. */
   readonly onReport: (report: Exclude<DataPathReport, { type: 'answer' }>) => void;
@@ -36,10 +37,10 @@ const ANSWER_WITHIN = 5000;
 export function startDataThread(options: ThreadOptions): DataThread {
   const { port1, port2 } = new MessageChannel();
   const taken = new Int32Array(new SharedArrayBuffer(4));
-  const { settings, platformModule, heartbeat, handedDown, mayBeRoot } = options;
+  const { settings, platformModule, heartbeat, handedDown, hepKey, mayBeRoot } = options;
   const workerData: ThreadData = {
     port: port2,
-    ...{ settings, platformModule, heartbeat, handedDown, taken, mayBeRoot },
+    ...{ settings, platformModule, heartbeat, handedDown, taken, hepKey, mayBeRoot },
   };
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION };
   const worker = new Worker(threadModule(), { workerData, transferList: [port2], resourceLimits });

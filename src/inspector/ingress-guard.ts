@@ -1,6 +1,7 @@
 import type { Address } from '../address/address.ts';
 import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
 import type { Refusal } from '../call/refusal.ts';
+import { createNews } from './news.ts';
 
 interface SpoofedRefusal {
   readonly refusal: Refusal;
@@ -17,22 +18,15 @@ interface IngressGuard {
   refuse(source: Address, entered: Entered, now: number): SpoofedRefusal;
 }
 
-/** ms between two refusals of one source on one interface: who sends them can send many. */
-const SAY_AGAIN = 60_000;
-const MOST_SAID = 1024;
-
 export function createIngressGuard(isInside: (address: Address) => boolean): IngressGuard {
   let ingress: Ingress | null = null;
   let judge = createIngressJudge(null);
-  const said = new Map<string, number>();
+  const isNews = createNews();
 
   function refuse(source: Address, entered: Entered, now: number): SpoofedRefusal {
     const names = (entered === null ? undefined : ingress?.meant.get(entered)) ?? [];
     const detail = `from ${source}, which cannot have come in through ${names[0] ?? entered}`;
-    const isNews = now - (said.get(detail) ?? Number.NEGATIVE_INFINITY) >= SAY_AGAIN;
-    if (isNews && said.size >= MOST_SAID) said.clear();
-    if (isNews) said.set(detail, now);
-    return { refusal: { reason: 'spoofed-inside', detail }, isNews };
+    return { refusal: { reason: 'spoofed-inside', detail }, isNews: isNews(detail, now) };
   }
 
   return {

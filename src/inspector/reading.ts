@@ -4,6 +4,7 @@ import type { Entered, Ingress } from '../address/ingress.ts';
 import type { Refusal } from '../call/refusal.ts';
 import { createFragmentReassembler } from '../packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
+import type { Mirrored } from '../packet/mirrored.ts';
 import type { SipError, SipMessage, Transport } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
@@ -36,6 +37,8 @@ interface PacketReader {
   read(bytes: Buffer, now: number, entered: Entered): PacketReading;
   /** `read` for a packet that somebody else has read and, where it came in fragments, put together. */
   readWhole(packet: PacketView, now: number): PacketReading;
+  /** `read` for a message that a host mirrors, which is no packet of its own. */
+  readCopy(packet: PacketView, transport: Mirrored['transport']): PacketReading;
   /** The interfaces that lead to inside hosts are these; null: not known. */
   learn(ingress: Ingress | null): void;
   readonly directionChanges: TcpReader['changes'];
@@ -103,13 +106,18 @@ export function createReader(
   }
 
   function readPayload(packet: PacketView, now: number): PacketReading {
-    if (packet.protocol === 'udp') return readDatagram(packet);
+    if (packet.protocol === 'udp') return readDatagram(packet, 'udp');
     if (packet.protocol === 'tcp') return readSegment(packet, now);
     stats.notSip++;
     return { packet, found: NOTHING, verdict: 'release' };
   }
 
-  function readDatagram(packet: PacketView): PacketReading {
+  function readCopy(packet: PacketView, transport: Transport): PacketReading {
+    stats.mirrored++;
+    return readDatagram(packet, transport);
+  }
+
+  function readDatagram(packet: PacketView, transport: Transport): PacketReading {
     const { payload, missing } = packet;
     if (isKeepalive(payload)) {
       stats.keepalives++;
@@ -121,7 +129,7 @@ export function createReader(
     }
     const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
     if ('error' in read) return { packet, found: malformed(read), verdict: ifUnread() };
-    return { packet, found: [message(read, packet.source, 'udp')], verdict: 'release' };
+    return { packet, found: [message(read, packet.source, transport)], verdict: 'release' };
   }
 
   function readSegment(packet: PacketView, now: number): PacketReading {
@@ -168,6 +176,7 @@ export function createReader(
   return {
     read,
     readWhole,
+    readCopy,
     learn: guard.learn,
     directionChanges: tcp.changes,
     remember: tcp.remember,

@@ -17,6 +17,8 @@ export interface ReadingStats {
   olderConnections: number;
   /** Packets with an inside host's address that did not come in from inside. */
   spoofed: number;
+  /** Messages that were read from a host's copies. */
+  mirrored: number;
   /** Packets whose headers cannot be read, by name. */
   readonly unreadable: Map<PacketError, number>;
   readonly messages: { udp: number; tcp: number };
@@ -52,6 +54,7 @@ export function newStats(): InspectorStats {
     keepalives: 0,
     malformed: 0,
     spoofed: 0,
+    mirrored: 0,
     olderConnections: 0,
     unreadable: new Map(),
     messages: { udp: 0, tcp: 0 },

@@ -112,6 +112,7 @@ export function createDivertInterceptor(
 
   return {
     socket,
+    descriptor: socket.fd,
     receive(timeout) {
       const packets = take(BATCH);
       if (packets.length > 0 || timeout === 0) return packets;

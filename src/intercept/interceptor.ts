@@ -18,6 +18,8 @@ export interface Interceptor {
    * time-out. Throws InterceptError when the source is gone.
    */
   receive(timeout: number): readonly HeldPacket[];
+  /** Can be read when a packet waits: for who waits for something else as well; absent where there is nothing to wait for. */
+  readonly descriptor?: number;
   /** Puts the packet back, byte for byte. Errors of the network (no route, no buffer) are counted, not thrown. */
   release(packet: HeldPacket): void;
   drop(packet: HeldPacket): void;

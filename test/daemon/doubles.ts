@@ -134,6 +134,8 @@ export function createInspectorDouble() {
   const inspector: Inspector = {
     inspect: (bytes) => inspection(script.get(bytes.toString())?.() ?? {}),
     inspectPacket: () => inspection({}),
+    inspectCopy: () => inspection({}),
+    refuse: () => inspection({}),
     tick: () => {
       double.deadline = Number.POSITIVE_INFINITY;
       return inspection(double.onTick());

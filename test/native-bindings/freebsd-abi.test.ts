@@ -6,18 +6,22 @@ import * as rules from '../../native-bindings/freebsd/pf-rule.ts';
 import * as states from '../../native-bindings/freebsd/pf-states.ts';
 import * as requests from '../../native-bindings/freebsd/pfioc.ts';
 import * as addresses from '../../native-bindings/freebsd/sockaddr.ts';
+import { inetLayouts } from '../../native-bindings/inet-socket.ts';
 import * as messages from '../../native-bindings/message-batch.ts';
 import { abi, vectorBytes, withoutAbi } from './abi.ts';
 
 const { pfiocStatesV2, pfStateExport, pfStateKey } = states;
-const structs = Object.values({
-  ...rules,
-  ...requests,
-  pfiocStatesV2,
-  pfStateExport,
-  pfStateKey,
-  ...addresses,
-});
+const structs = [
+  ...Object.values({
+    ...rules,
+    ...requests,
+    pfiocStatesV2,
+    pfStateExport,
+    pfStateKey,
+    ...addresses,
+  }),
+  ...inetLayouts.freebsd.structs,
+];
 
 /** abi.json has its number in words (`ioctls_by_version`), for not every kernel of 15 knows the request. */
 const DIOCGETSTATESV2 = '0xc018445d';

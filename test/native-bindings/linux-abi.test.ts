@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { linuxErrno } from '../../native-bindings/errno.ts';
+import { inetLayouts } from '../../native-bindings/inet-socket.ts';
 import * as constants from '../../native-bindings/linux/constants.ts';
 import * as netlink from '../../native-bindings/linux/netlink.ts';
 import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
@@ -49,12 +50,13 @@ const structs = [
   privileges.ucred,
   messageLayouts.linux.msghdr,
   messageLayouts.linux.iovec,
+  ...inetLayouts.linux.structs,
 ];
 
 describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () => {
   it('every constant', () => {
-    const table: Record<string, number> = { ...constants };
-    const names = Object.keys(constants).filter((name) => !(name in newer));
+    const table: Record<string, number> = { ...constants, ...inetLayouts.linux.numbers };
+    const names = Object.keys(table).filter((name) => !(name in newer));
     // NLA_TYPE_MASK is the complement of an int where 16 bits of it are meant.
     const values = evaluate(
       headers,

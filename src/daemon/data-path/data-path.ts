@@ -1,9 +1,11 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Inspection } from '../../inspector.ts';
+import type { HeldPacket } from '../../intercept/interceptor.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order } from '../messages.ts';
 import { createAnswers } from './answers.ts';
+import { createCopies } from './copies.ts';
 import type { DataPathDeps } from './deps.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
 import { createKnownCalls } from './known-calls.ts';
@@ -61,11 +63,17 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const passage = createPassage({
     ...{ deps, filter, outbox, counters, beat, unexpected, afterwards },
   });
+  const copies =
+    deps.copies === undefined
+      ? null
+      : createCopies({ ...deps.copies, inspector, settings, clock, done, unexpected });
   const answer = createAnswers({ ends, inspector, filter, passage, counters, settings, clock, end });
 
   function turn(): boolean {
-    const packets = inherited.length > 0 ? inherited : interceptor.receive(longestWait(clock()));
+    const packets = inherited.length > 0 ? inherited : receive(longestWait(clock()));
     inherited = [];
+    // Before the packets: what one of them carries encrypted may be in a copy.
+    copies?.take();
     passage.pass(packets);
     const now = clock();
     if (inspector.nextDeadline() <= now) tick(now);
@@ -76,6 +84,15 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     mayHaveOrders = order !== null;
     if (order !== null) obey(order);
     return !stopped;
+  }
+
+  /** Packets; copies end the wait for them as well. */
+  function receive(timeout: number): readonly HeldPacket[] {
+    if (copies === null || interceptor.descriptor === undefined) return interceptor.receive(timeout);
+    const packets = interceptor.receive(0);
+    if (packets.length > 0 || timeout === 0) return packets;
+    copies.wait(interceptor.descriptor, timeout);
+    return interceptor.receive(0);
   }
 
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
@@ -194,6 +211,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       outbox.say('error', `rules may be left in the packet filter: ${messageOf(error)}`);
     }
     outbox.empty();
+    copies?.close();
     interceptor.close();
     firewall.close();
     post({ type: 'stopped' });

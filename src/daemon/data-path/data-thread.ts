@@ -11,6 +11,7 @@ import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
 import { identify } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
+import { openCopies } from './copies.ts';
 import { createDataPath } from './data-path.ts';
 import { readRecords } from './records.ts';
 import { warmUp } from './warm-up.ts';
@@ -26,6 +27,8 @@ export interface ThreadData {
   readonly handedDown: HandedDown;
   /** Counts the reports that the control thread has taken. */
   readonly taken: Int32Array;
+  /** What copies by HEP have to bear; null: nothing. */
+  readonly hepKey: Uint8Array | null;
   /** Whether packets may be read as root. */
   readonly mayBeRoot: boolean;
 }
@@ -51,7 +54,9 @@ async function runThread(data: ThreadData): Promise<void> {
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
     const platform = await openPlatform(settings);
     const ends = await platform.openDataPath(() => settings, data.handedDown.intake);
-    post({ type: 'opened', description: ends.description });
+    const copies = openCopies(libc, () => settings, data.hepKey);
+    const description = [...ends.description, ...(copies === null ? [] : [copies.description])];
+    post({ type: 'opened', description });
 
     const nextOrder = () => (receiveMessageOnPort(port)?.message as Order | undefined) ?? null;
     const { records: journal, ingress, addresses } = waitForStart(nextOrder);
@@ -66,6 +71,7 @@ async function runThread(data: ThreadData): Promise<void> {
     const path = createDataPath({
       ends,
       ...inherited,
+      ...(copies !== null && { copies }),
       inspector: createInspector(() => followed(settings)),
       settings: () => settings,
       changeSettings: (next) => {

@@ -1,6 +1,7 @@
 import type { Settings } from '../../config/schema.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { Inspector } from '../../inspector.ts';
+import type { HepListener } from '../../intercept/hep/listener.ts';
 import type { DataPathReport, Order } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
@@ -24,6 +25,12 @@ export interface DataPathDeps {
   readonly post: (report: DataPathReport) => void;
   /** Reports that the control thread has not taken yet. */
   readonly backlog?: () => number;
+  /** Copies that hosts mirror, the key that they bear, and ms since the epoch: the time by which they are judged. */
+  readonly copies?: {
+    readonly listener: HepListener;
+    readonly key: Uint8Array | null;
+    readonly wall: () => number;
+  };
   /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
   readonly atHand?: AtHand;
   readonly inheritance?: Inheritance;

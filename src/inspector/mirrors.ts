@@ -1,0 +1,100 @@
+import type { Address } from '../address/address.ts';
+import { type Network, networkSet } from '../address/network.ts';
+import type { Refusal } from '../call/refusal.ts';
+import type { Mirrored } from '../packet/mirrored.ts';
+import { derived } from './settings.ts';
+
+/** Who may mirror what. */
+export interface MirrorSettings {
+  /** Hosts that send copies. Each speaks for itself. */
+  readonly from: readonly Network[];
+  /** Hosts that they speak for beside themselves. */
+  readonly speaksFor: readonly Network[];
+  /** ms that a copy may be older or younger than our clock. */
+  readonly maxAge: number;
+  readonly messagesPerSecond: number;
+}
+
+/** Whether what a host mirrors is taken. */
+export interface MirrorGate {
+  isSender(address: Address): boolean;
+  /** Before a copy is read; null: it may be. */
+  admit(sender: Address, now: number): Refusal | null;
+  /**
+   * The copy as it is to be read, or why it is not. `wall`: ms since the epoch. `as` is the copy with the mirroring host's
+   * own address where it names none (0.0.0.0: a socket that is bound to all of them).
+   */
+  examine(sender: Address, copy: Mirrored, wall: number): Refusal | { readonly as: Mirrored['packet'] };
+}
+
+/** Copies that may come at once, in ms of what may come in a second. */
+const BURST = 1000;
+
+/**
+ * A copy opens what the message itself would have opened, had it crossed the firewall: it is taken from hosts that are
+ * named, that know the key, of messages that were sent or received just now by a host that they speak for.
+ */
+export function createMirrorGate(
+  settings: () => MirrorSettings,
+  key: Uint8Array | null,
+  isInside: (address: Address) => boolean,
+): MirrorGate {
+  const sets = derived(settings, ({ from, speaksFor }) => ({
+    isSender: networkSet(from),
+    isSpokenFor: networkSet(speaksFor),
+  }));
+  const buckets = new Map<Address, { credit: number; at: number }>();
+
+  function admit(sender: Address, now: number): Refusal | null {
+    if (!sets().isSender(sender)) {
+      return { reason: 'hep-unknown-sender', detail: `${sender} is not in hep.from` };
+    }
+    const { messagesPerSecond: rate } = settings();
+    const bucket = buckets.get(sender) ?? { credit: rate, at: now };
+    const most = (rate * BURST) / 1000;
+    bucket.credit = Math.min(most, bucket.credit + ((now - bucket.at) * rate) / 1000);
+    bucket.at = now;
+    buckets.set(sender, bucket);
+    if (buckets.size > MOST_BUCKETS) buckets.delete(buckets.keys().next().value!);
+    if (bucket.credit < 1) {
+      return { reason: 'hep-rate-limit', detail: `${sender} mirrors more than ${rate} messages a second` };
+    }
+    bucket.credit--;
+    return null;
+  }
+
+  function examine(sender: Address, copy: Mirrored, wall: number): ReturnType<MirrorGate['examine']> {
+    if (key !== null && !isSameKey(key, copy.key)) {
+      const what = copy.key === null ? 'no key' : 'another key';
+      return { reason: 'hep-wrong-key', detail: `${sender} sent ${what}` };
+    }
+    const { maxAge } = settings();
+    if (copy.seenAt === null) return { reason: 'hep-too-old', detail: `${sender} tells no time` };
+    const age = wall - copy.seenAt;
+    if (Math.abs(age) > maxAge) {
+      const text = `${Math.round(Math.abs(age))} ms ${age > 0 ? 'old' : 'ahead of our clock'}`;
+      return { reason: 'hep-too-old', detail: `a copy of ${sender} is ${text}` };
+    }
+    const own = (address: Address) => (address === '0.0.0.0' || address === '::' ? sender : address);
+    const [source, destination] = [own(copy.packet.source), own(copy.packet.destination)];
+    const speaksFor = (address: Address) => address === sender || sets().isSpokenFor(address);
+    const foreign = [source, destination].find((address) => isInside(address) && !speaksFor(address));
+    if (foreign !== undefined || !(speaksFor(source) || speaksFor(destination))) {
+      const detail = `${sender} mirrors what ${source} sent to ${destination}`;
+      return { reason: 'hep-not-spoken-for', detail };
+    }
+    return { as: { ...copy.packet, source, destination } };
+  }
+
+  return { isSender: (address) => sets().isSender(address), admit, examine };
+}
+
+const MOST_BUCKETS = 1024;
+
+/** Takes as long for every key of that length. */
+function isSameKey(key: Uint8Array, found: Uint8Array | null): boolean {
+  if (found === null || found.length !== key.length) return false;
+  let differs = 0;
+  for (let at = 0; at < key.length; at++) differs |= key[at]! ^ found[at]!;
+  return differs === 0;
+}
