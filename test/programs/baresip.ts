@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Datagram } from '../../lab/demo/capture.ts';
 import { addressOf, type HostName, type Topology } from '../../lab/topology.ts';
+import { makeCertificate } from './certificate.ts';
 import { type Program, temporaryDirectory, watch } from './programs.ts';
 
 export interface PhoneOptions {
@@ -11,6 +12,8 @@ export interface PhoneOptions {
   readonly mux?: boolean;
   /** Interactive connectivity establishment (RFC 8445) with host candidates. */
   readonly ice?: boolean;
+  /** Signals over TLS on port 5061, with a certificate of its own. */
+  readonly tls?: boolean;
   /** Sends its calls there. */
   readonly proxy?: string;
 }
@@ -29,7 +32,7 @@ export async function startPhone(
   host: HostName,
   options: PhoneOptions = {},
 ): Promise<Phone> {
-  const { video = false, mux = false, ice = false, proxy } = options;
+  const { video = false, mux = false, ice = false, tls = false, proxy } = options;
   const address = addressOf(host);
   const directory = temporaryDirectory();
   const modules = ['stdio', 'g711', 'ausine', 'aufile', ...(video ? ['vp8', 'fakevideo'] : []), 'ice'];
@@ -38,6 +41,7 @@ export async function startPhone(
     [
       'poll_method epoll',
       `sip_listen ${address}:5060`,
+      ...(tls ? [`sip_certificate ${makeCertificate(address).both}`] : []),
       'audio_source ausine,440',
       `audio_player aufile,${join(directory, 'heard.wav')}`,
       ...['ausrc_srate 48000', 'auplay_srate 48000', 'ausrc_channels 2', 'auplay_channels 2'],
@@ -49,16 +53,17 @@ export async function startPhone(
       ...['module_tmp account.so', 'module_app menu.so', ''],
     ].join('\n'),
   );
+  const transport = tls ? ';transport=tls' : '';
   const account = [
-    `<sip:${host}@${address}>;regint=0;answermode=auto;audio_codecs=PCMA`,
+    `<sip:${host}@${address}${transport}>;regint=0;answermode=auto;audio_codecs=PCMA`,
     ...(ice ? ['medianat=ice'] : []),
-    ...(proxy === undefined ? [] : [`outbound="sip:${proxy}"`]),
+    ...(proxy === undefined ? [] : [`outbound="sip:${proxy}${tls ? ':5061' : ''}${transport}"`]),
   ];
   writeFileSync(join(directory, 'accounts'), `${account.join(';')}\n`);
   writeFileSync(join(directory, 'contacts'), '');
   const phone = watch(topology.spawn(host, 'baresip', '-4', '-f', directory));
   await phone.said(/baresip is ready/);
-  return { ...phone, address, uri: `sip:${host}@${address}` };
+  return { ...phone, address, uri: `sip:${host}@${address}${tls ? ':5061' : ''}` };
 }
 
 /** An m= line of the last session description that a host sent. */

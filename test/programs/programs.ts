@@ -18,6 +18,8 @@ const PACKAGES = {
   tcpdump: 'tcpdump',
   baresip: 'baresip-core',
   kamailio: 'kamailio',
+  openssl: 'openssl',
+  sngrep: 'sngrep',
   rtpengine: 'rtpengine-daemon',
 } as const;
 
@@ -26,6 +28,17 @@ export function without(...programs: readonly (keyof typeof PACKAGES)[]): string
   if (withoutRoot !== false) return withoutRoot;
   const missing = programs.find((program) => spawnSync('which', [program]).status !== 0);
   return missing === undefined ? false : `needs ${missing} (Debian's ${PACKAGES[missing]})`;
+}
+
+/** Debian's package of each module of kamailio that is not in its own. */
+const MODULES = { tls: 'kamailio-tls-modules', websocket: 'kamailio-websocket-modules' } as const;
+
+/** As `without`, for modules of kamailio. */
+export function withoutModules(...modules: readonly (keyof typeof MODULES)[]): string | false {
+  const missing = modules.find(
+    (name) => spawnSync('sh', ['-c', `ls /usr/lib/*/kamailio/modules/${name}.so`]).status !== 0,
+  );
+  return missing === undefined ? false : `needs kamailio's ${missing} (Debian's ${MODULES[missing]})`;
 }
 
 let root: string | null = null;

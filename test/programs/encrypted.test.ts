@@ -1,0 +1,191 @@
+/**
+ * Phones whose signalling is encrypted, and a proxy inside that mirrors it by HEP:
+ *
+ *   client (baresip, TLS) ─── firewall ─── server .10 (kamailio: TLS, siptrace), .11 (rtpengine)
+ *   gateway (baresip, TLS) ─────┘
+ *
+ * The firewall forwards TCP port 5061, which nobody on it can read, and what bears the mark of a pinhole.
+ */
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { type Daemon, startDaemon } from '../../lab/daemon.ts';
+import { eventually, kernelState } from '../../lab/kernel.ts';
+import { addressOf, createTopology, type HostName, relayAddress, type Topology } from '../../lab/topology.ts';
+import { KIND } from '../../src/intercept/hep/chunks.ts';
+import { encodeHep, type ToMirror } from '../../src/intercept/hep/encode.ts';
+import { host, sdp, sip } from '../scene.ts';
+import { startPhone } from './baresip.ts';
+import { COLLECTOR, PASSWORD, startEncryptedProxy } from './encrypted.ts';
+import {
+  exchange,
+  type Program,
+  startCapture,
+  temporaryDirectory,
+  watch,
+  without,
+  withoutModules,
+} from './programs.ts';
+
+const client = addressOf('client');
+const gateway = addressOf('gateway');
+const proxy = addressOf('server');
+
+/** Nothing of SIP can be read here: no rule hands it to a queue. */
+const RULES = `
+table inet filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established accept
+    meta mark & 0x700000 == 0x700000 accept
+    tcp dport 5061 accept
+  }
+}`;
+
+/** Sends each datagram from a host, and resolves when all are sent. */
+async function sendFrom(
+  topology: Topology,
+  from: HostName,
+  datagrams: readonly { readonly to: string; readonly port: number; readonly bytes: Buffer }[],
+): Promise<void> {
+  const script = `
+    const socket = require('node:dgram').createSocket('udp4');
+    const all = JSON.parse(process.argv[1]);
+    let left = all.length;
+    for (const { to, port, hex } of all)
+      socket.send(Buffer.from(hex, 'hex'), port, to, () => { if (--left === 0) socket.close(); });`;
+  const all = datagrams.map(({ to, port, bytes }) => ({ to, port, hex: bytes.toString('hex') }));
+  const sender = watch(topology.spawn(from, process.execPath, '-e', script, JSON.stringify(all)));
+  assert.equal(await sender.ended, 0, sender.lines.join('\n'));
+}
+
+/** Media of somebody else, to every port that is open for a party of the call. */
+function throwIn(topology: Topology, from: HostName, elements: readonly string[]): Promise<void> {
+  const bytes = Buffer.from('80000001000000010000000153', 'hex');
+  const places = elements.map((element) => element.split(' ').slice(-2));
+  return sendFrom(
+    topology,
+    from,
+    places.map(([to, port]) => ({ to: to!, port: Number(port), bytes })),
+  );
+}
+
+/** Copies as somebody else would make them up, to have ports of the server opened. */
+async function forge(topology: Topology): Promise<void> {
+  const copy = (changes: Partial<ToMirror> = {}) => ({
+    to: COLLECTOR.address,
+    port: COLLECTOR.port,
+    bytes: encodeHep({
+      source: host(proxy, 5061),
+      destination: host(addressOf('stranger'), 5061),
+      ...{ transport: 'tcp', kind: KIND.sip, seenAt: Date.now(), agent: 1, correlation: null },
+      key: Buffer.from(PASSWORD),
+      payload: Buffer.from(sip('INVITE', { callId: 'forged', body: sdp(proxy, [22_000]) })),
+      ...changes,
+    })!,
+  });
+  await sendFrom(topology, 'stranger', [copy()]);
+  await sendFrom(topology, 'client', [copy()]);
+  await sendFrom(topology, 'server', [copy({ key: Buffer.from('mirror you') })]);
+  await sendFrom(topology, 'server', [copy({ seenAt: Date.now() - 60_000 })]);
+  await sendFrom(topology, 'server', [copy({ source: host('10.0.2.12', 5061) })]);
+}
+
+describe('phones over TLS, through a proxy that mirrors by HEP', {
+  skip: without('baresip', 'kamailio', 'rtpengine', 'tcpdump', 'openssl') || withoutModules('tls'),
+}, () => {
+  let topology: Topology;
+  let daemon: Daemon;
+  let programs: readonly Program[] = [];
+  let phones: readonly Program[] = [];
+
+  before(async () => {
+    topology = await createTopology({ rules: (firewall) => firewall('nft', RULES) });
+    const passwordFile = join(temporaryDirectory(), 'password');
+    writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
+    daemon = await startDaemon(topology, {
+      changes: [
+        'inside: [10.0.2.0/24]',
+        `media-hosts: [${relayAddress()}]`,
+        'early-media-source: any',
+        'timers: { mux-grace: 0 }',
+        'hep:',
+        `  listen: ${COLLECTOR.address}:${COLLECTOR.port}`,
+        `  from: [${proxy}]`,
+        `  password-file: ${passwordFile}`,
+        '  transports: [udp, tcp]',
+      ].join('\n'),
+    });
+    programs = await startEncryptedProxy(topology);
+  });
+
+  after(async () => {
+    await Promise.all(programs.map((program) => program.stop()));
+    await daemon?.close();
+    await topology?.close();
+  });
+
+  afterEach(async () => {
+    await Promise.all(phones.map((phone) => phone.stop('SIGKILL')));
+    phones = [];
+  });
+
+  it('a call has its media in both directions, nobody else gets in, and nothing is open after it', async () => {
+    const [atClient, atServer, atGateway] = await Promise.all([
+      startCapture(topology, 'client'),
+      startCapture(topology, 'server'),
+      startCapture(topology, 'gateway'),
+    ]);
+    const [alice, carol] = await Promise.all([
+      startPhone(topology, 'client', { tls: true, proxy }),
+      startPhone(topology, 'gateway', { tls: true }),
+    ]);
+    phones = [alice, carol];
+    const talk = async (packets: number) => {
+      const counts = () =>
+        [
+          exchange(client, atClient.read(), atServer.read()),
+          exchange(gateway, atGateway.read(), atServer.read()),
+        ].flatMap(({ out, back }) => [out.media.received, back.media.received]);
+      const start = counts();
+      await eventually(counts, (now) => now.every((count, n) => count >= start[n]! + packets));
+    };
+
+    alice.type(`/dial ${carol.uri}\n`);
+    await Promise.all([alice.said(/Call established/), carol.said(/Call established/)]);
+    await talk(60);
+    const open = kernelState(topology).elements;
+    assert.ok(open.length > 0);
+    for (const element of open) {
+      assert.match(element, new RegExp(`^udp (${client}|${gateway}|\\*) > ${relayAddress()} 3[01]\\d{3}$`));
+    }
+
+    await throwIn(topology, 'stranger', open);
+    await forge(topology);
+    await daemon.said(/hep-unknown-sender/g, 2);
+    await daemon.said(/hep-wrong-key/g);
+    await daemon.said(/hep-too-old/g);
+    await daemon.said(/hep-not-spoken-for/g);
+    await talk(20);
+    assert.deepEqual(kernelState(topology).elements, open, 'what was forged opened nothing');
+
+    alice.type('/hangup\n');
+    await carol.said(/terminated \(duration/);
+    await eventually(
+      () => kernelState(topology).elements,
+      (left) => left.length === 0,
+    );
+    const seen = await atServer.stop();
+    assert.deepEqual(
+      seen.filter(({ source }) => source === addressOf('stranger')),
+      [],
+      'a stranger reaches none of the ports',
+    );
+    const clear = [await atClient.stop(), seen, await atGateway.stop()].flat();
+    const readable = clear.filter(
+      ({ payload, destinationPort }) => destinationPort !== COLLECTOR.port && payload.includes('SIP/2.0'),
+    );
+    assert.deepEqual(readable, [], 'no SIP in clear crossed the firewall');
+  });
+});
