@@ -99,6 +99,16 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         about: 'What calls in a capture announced, opened, let through and did not, and why',
         load: async () => (await import('./commands/replay.ts')).replay,
       },
+      {
+        usage: 'learn <file..>',
+        about: 'The least configuration under which these calls have audio, with a reason for each line',
+        load: async () => (await import('./commands/learn.ts')).learn,
+      },
+      {
+        usage: 'whatif <file..>',
+        about: 'Which calls another configuration would have treated otherwise, and why',
+        load: async () => (await import('./commands/whatif.ts')).whatif,
+      },
     ],
   },
   {

@@ -1,5 +1,5 @@
 import { type Address, familyOf, parseAddress } from '../address/address.ts';
-import { type Network, parseNetwork } from '../address/network.ts';
+import { parseNetwork } from '../address/network.ts';
 import type { PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import { followed } from '../daemon/platform/observing.ts';
@@ -12,7 +12,6 @@ import {
   openCapture,
 } from '../intercept/capture.ts';
 import { createProgress } from '../report/progress.ts';
-import { assumeInside } from '../report/replay/assume.ts';
 import { replayJson } from '../report/replay/json.ts';
 import type { ReplayReport, Window } from '../report/replay/model.ts';
 import { createReplay } from '../report/replay/replay.ts';
@@ -20,6 +19,7 @@ import { replayText } from '../report/replay/text.ts';
 import { terminalStyle } from '../report/style.ts';
 import { type Moment, parseMoment } from '../report/time.ts';
 import { writeAll } from '../report/write.ts';
+import { insideOf, networkOf } from './captures.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { follow } from './replay/follow.ts';
@@ -162,15 +162,6 @@ function replaySettings(
   return { ...settings, inside, nat: [...nat, ...settings.nat], trustMidstream: true };
 }
 
-/** What the files show of who is inside; null where that is not to be seen, or a file can be read only once. */
-function insideOf(files: readonly string[]): readonly Network[] | null {
-  if (files.includes('-')) return null;
-  const readers = files.map(openCapture);
-  const inside = assumeInside(mergeCaptures(readers));
-  for (const reader of readers) reader.close();
-  return inside;
-}
-
 /**
  * Where nobody said whose hosts are inside, every host in the capture counts as inside, a provider's SBC with
  * thousands of calls as well: bounds for one of one's own hosts say nothing then.
@@ -263,14 +254,6 @@ async function writePage(path: string, report: ReplayReport): Promise<boolean> {
 function htmlFile(path: string): string {
   if (/\.html?$/i.test(path)) return path;
   throw new Error(`--html: expected a file name that ends in .html, found ${JSON.stringify(path)}`);
-}
-
-function networkOf(text: string): Network {
-  const network = parseNetwork(text);
-  if (network !== null) return network;
-  throw new Error(
-    `--inside: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found ${JSON.stringify(text)}`,
-  );
 }
 
 /** `203.0.113.2=192.168.1.10` */

@@ -105,7 +105,8 @@ function section(values: WrittenSettings, nodes: Entries, indent: string, style:
   return [...lines, ''];
 }
 
-function inline(value: WrittenValue): string {
+/** A value in one line of YAML. */
+export function inline(value: WrittenValue | WrittenRecord): string {
   return stringify(value, { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 }).trimEnd();
 }
 
@@ -131,7 +132,8 @@ function fieldsText(fields: Readonly<Record<string, AnyField>>): string {
   return `A mapping has ${names(true)}; it may have ${names(false)}.`;
 }
 
-function wrap(text: string, width: number): string[] {
+/** A text in lines of at most `width`, but for words that are longer. */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -3,6 +3,7 @@ import type { CallState, EndReason } from '../call/call.ts';
 import type { RefusalReason } from '../call/refusal.ts';
 import type { CloseReason, MediaKind, Side } from '../call/wanted.ts';
 import type { AudioCause } from '../inspector/audio-cause.ts';
+import type { RefusedTransport } from '../inspector/happening.ts';
 
 /** A frame of the replayed files; for a daemon, a packet that it received, counted from its start, of file 0. */
 export interface FramePlace {
@@ -79,6 +80,15 @@ export interface PinholeReport {
   readonly ports: readonly [first: number, last: number];
   readonly kind: MediaKind;
   readonly media: string;
+  readonly direction: 'in' | 'out';
+  /** The address that was announced in place of `address`; null where that is the one. */
+  readonly external: Address | null;
+  /** Which stream of which side it is for, as in Wanted. */
+  readonly slot: string;
+  /** The other party has answered for it. */
+  readonly agreed: boolean;
+  /** An ICE candidate that nothing has used so far. */
+  readonly onTrial: boolean;
   readonly opened: FramePlace;
   readonly openedAt: number;
   /** The message that led to its end; null for a timer, and while it is open. */
@@ -96,6 +106,8 @@ export interface RefusalReport {
   readonly at: number;
   readonly reason: RefusalReason;
   readonly detail: string;
+  /** The transport that got no pinhole; null when a whole message or description was refused. */
+  readonly transport: RefusedTransport | null;
   /** Why this one, where more can be said than what the reason means; else ''. */
   readonly why: string;
 }

@@ -8,10 +8,8 @@ export interface PinholeTrace extends PinholeReport {
   readonly id: string;
   /** Id of the leg that holds it. */
   readonly legId: string;
-  /** Which stream of which side it is for, as in Wanted. */
-  readonly slot: string;
-  /** The other party has answered for it. */
   agreed: boolean;
+  onTrial: boolean;
   closed: FramePlace | null;
   closedAt: number | null;
   closeReason: CloseReason | null;
@@ -58,6 +56,7 @@ export function createPinholeTraces(): PinholeTraces {
       if (leaving?.reason !== record.leaving?.reason) record.closed = leaving && place;
       record.leaving = leaving;
       record.agreed = event.agreed;
+      record.onTrial = isOnTrial(event);
       return;
     }
     open.delete(key);
@@ -119,10 +118,12 @@ export function createPinholeTraces(): PinholeTraces {
 }
 
 function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
-  const { id, protocol, sources, sourcePort, address, ports, kind, media } = event.pinhole;
+  const { id, protocol, sources, sourcePort, address, ports, kind, media, direction, translation } =
+    event.pinhole;
   return {
     ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
     ...{ legId: event.call.legId, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
+    ...{ direction, external: translation?.external ?? null, onTrial: isOnTrial(event) },
     ...{ closed: null, closedAt: null, closeReason: null, packets: 0, sent: null, leaving: leavingOf(event) },
   };
 }
@@ -130,6 +131,10 @@ function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
 /** No longer wanted, and only lingering. A candidate on trial is wanted still. */
 function leavingOf({ reason, until }: PinholeHappening): PinholeTrace['leaving'] {
   return reason === null || reason === 'unused-candidate' ? null : { reason, until };
+}
+
+function isOnTrial({ reason }: PinholeHappening): boolean {
+  return reason === 'unused-candidate';
 }
 
 function eachPort({ protocol, address, ports }: PinholeTrace, action: (key: string) => void): void {

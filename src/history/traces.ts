@@ -138,8 +138,9 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return leg === undefined ? [] : [leg];
   }
 
-  function refused({ call, refusal, at }: RefusedHappening, place: FramePlace): void {
-    if (call !== null) records.get(call.legId)?.refusals.push({ place, at, ...refusal, why: '' });
+  function refused({ call, refusal, transport, at }: RefusedHappening, place: FramePlace): void {
+    if (call === null) return;
+    records.get(call.legId)?.refusals.push({ place, at, ...refusal, transport, why: '' });
   }
 
   function audio({ call, missing, since, causes, at }: AudioHappening): void {

@@ -78,6 +78,13 @@ export interface RefusedTransport {
   /** Null where it was announced at a name, or nowhere. */
   readonly address: Address | null;
   readonly ports: readonly [first: number, last: number];
+  readonly protocol: 'udp' | 'tcp';
+  /** Signalling address of the other party. */
+  readonly peer: Address;
+  /** Which stream of which side it is of, as in Wanted. */
+  readonly slot: string;
+  /** An ICE candidate beside the default one. */
+  readonly candidate: boolean;
 }
 
 /** In a call that is up audio is missed, or not any more; the next of the same call takes the place of this one. */

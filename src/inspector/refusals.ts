@@ -56,8 +56,9 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
 
 function transportOf(wanted: Wanted | null): RefusedTransport | null {
   if (wanted === null) return null;
-  const { owner, connection, ports } = wanted;
-  return { owner, address: connection.kind === 'address' ? connection.address : null, ports };
+  const { owner, connection, ports, protocol, peer, slot, candidate } = wanted;
+  const address = connection.kind === 'address' ? connection.address : null;
+  return { owner, address, ports, protocol, peer, slot, candidate };
 }
 
 /** FNV-1a in 31 bits. */

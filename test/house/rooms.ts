@@ -66,11 +66,24 @@ export const ROOMS: readonly Room[] = [
     ],
     packages: ['esbuild'],
   },
+  {
+    path: 'src/learn',
+    imports: [
+      'src/report',
+      'src/history',
+      'src/inspector.ts',
+      'src/inspector',
+      ...DECIDING,
+      'src/intercept',
+      'src/config',
+    ],
+  },
   { path: 'src/web', imports: ['src/control', 'src/daemon', 'src/history', 'src/report', 'src/config'] },
   {
     path: 'src/commands',
     imports: [
       'src/web',
+      'src/learn',
       'src/control',
       'src/daemon',
       'src/history',

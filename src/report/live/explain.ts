@@ -116,6 +116,6 @@ function readPinhole(pinhole: ExplainResult['pinholes'][number]): PinholeReport 
   };
 }
 
-function readRefusal({ frame, at, reason, detail, why }: ExplainResult['refusals'][number]): RefusalReport {
-  return { place: placeOf(frame), at: at * 1000, reason: reason as RefusalReason, detail, why };
+function readRefusal({ frame, at, reason, ...rest }: ExplainResult['refusals'][number]): RefusalReport {
+  return { ...rest, place: placeOf(frame), at: at * 1000, reason: reason as RefusalReason };
 }

@@ -97,11 +97,12 @@ export function callJson(call: CallReport, at: At, many: boolean) {
     endReason: call.endReason,
     endStatus: call.endStatus === 0 ? null : call.endStatus,
     pinholes: call.pinholes.map((pinhole) => pinholeJson(pinhole, many)),
-    refusals: call.refusals.map(({ place, at: time, reason, detail, why }) => ({
+    refusals: call.refusals.map(({ place, at: time, reason, detail, transport, why }) => ({
       ...at(place),
       at: seconds(time),
       reason,
       detail,
+      transport,
       why,
     })),
     messages: call.messages.map(({ place, at: time, ...line }) => ({
@@ -131,6 +132,11 @@ function pinholeJson(pinhole: PinholeReport, many: boolean) {
     ports: pinhole.ports,
     kind: pinhole.kind,
     media: pinhole.media,
+    direction: pinhole.direction,
+    external: pinhole.external,
+    slot: pinhole.slot,
+    agreed: pinhole.agreed,
+    onTrial: pinhole.onTrial,
     openedFrame: opened.frame,
     ...(many ? { openedFile: opened.file } : {}),
     openedAt: seconds(pinhole.openedAt),

@@ -26,7 +26,8 @@ export function createRefusalCounts(): RefusalCounts {
       const key = `${reason} ${detail}`;
       const known = loose.get(key);
       if (known !== undefined) known.count++;
-      else if (loose.size < MAX_LOOSE) loose.set(key, { reason, detail, place, at, count: 1, why: '' });
+      else if (loose.size < MAX_LOOSE)
+        loose.set(key, { reason, detail, place, at, count: 1, transport: null, why: '' });
     },
     loose: () => [...loose.values()].sort((a, b) => b.count - a.count),
   };

@@ -1,0 +1,41 @@
+import { type Network, parseNetwork } from '../address/network.ts';
+import { CaptureError, mergeCaptures, openCapture } from '../intercept/capture.ts';
+import { assumeInside } from '../report/replay/assume.ts';
+
+/** `--inside`, for yargs' `coerce`. Throws what is to be said of a text that is no network. */
+export function networkOf(text: string): Network {
+  const network = parseNetwork(text);
+  if (network !== null) return network;
+  throw new Error(
+    `--inside: expected a network such as 192.0.2.0/24 or 2001:db8::/32, found ${JSON.stringify(text)}`,
+  );
+}
+
+/** What the files show of who is inside; null where that is not to be seen, or a file can be read only once. */
+export function insideOf(files: readonly string[]): readonly Network[] | null {
+  if (files.includes('-')) return null;
+  const readers = files.map(openCapture);
+  const inside = assumeInside(mergeCaptures(readers));
+  for (const reader of readers) reader.close();
+  return inside;
+}
+
+/**
+ * Does what reads captures more than once. What is wrong with a file is a line on stderr, and the answer then is null.
+ * `words`: the command line, in which yargs loses a `-`.
+ */
+export function reading<T>(words: readonly string[], read: () => T): T | null {
+  if (words.includes('-')) {
+    console.error(
+      'pinholed: - can be read once only: write it to a file first, such as with tcpdump -w FILE',
+    );
+    return null;
+  }
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    console.error(`pinholed: ${error.message}`);
+    return null;
+  }
+}
