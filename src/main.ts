@@ -100,7 +100,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/replay.ts')).replay,
       },
       {
-        usage: 'learn <file..>',
+        usage: 'learn [file..]',
         about: 'The least configuration under which these calls have audio, with a reason for each line',
         load: async () => (await import('./commands/learn.ts')).learn,
       },
@@ -123,6 +123,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         usage: 'config',
         about: 'Print the settings of the configuration, or its defaults, and what each means',
         load: async () => (await import('./commands/config.ts')).config,
+      },
+      {
+        usage: 'reload',
+        about: 'With --dry-run FILE: what the calls of the running daemon would have had with it',
+        load: async () => (await import('./commands/reload.ts')).reload,
       },
       {
         usage: 'rules',

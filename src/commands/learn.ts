@@ -1,21 +1,28 @@
-import { learnFromCaptures, type Proposal } from '../learn/proposal.ts';
+import { learnFromCaptures, learnFromHistory, type Proposal } from '../learn/proposal.ts';
 import { type Around, aroundOf, proposalText } from '../learn/words.ts';
-import { jsonText, print } from './ask.ts';
+import { askOptions, jsonText, print, withDaemon } from './ask.ts';
 import { insideOf, networkOf, reading } from './captures.ts';
 import { command } from './command.ts';
+import { remembered, sinceOf } from './remembered.ts';
 
 /** Exit statuses of `pinholed learn`. */
 const STATUS = { learned: 0, unusable: 1, incomplete: 2 } as const;
 
-/** `pinholed learn`: the least configuration under which the calls of captures have audio, with a reason for each line. */
+/** `pinholed learn`: the least configuration under which calls have audio, those of captures or of the running daemon. */
 export const learn = command(
   (argv) =>
-    argv
+    askOptions(argv)
       .positional('file', {
         type: 'string',
         array: true,
-        demandOption: true,
-        describe: 'pcap or pcapng, also gzip compressed; several are merged by time',
+        describe:
+          'pcap or pcapng, also gzip compressed; several are merged by time. Without one: the calls that the running daemon remembers',
+      })
+      .option('since', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Of the daemon: calls that were not over by then: 30m, 2h, 7d, or a time',
+        coerce: sinceOf,
       })
       .option('inside', {
         type: 'string',
@@ -30,23 +37,37 @@ export const learn = command(
         default: false,
         describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
       .example('pinholed learn week.pcap > /etc/pinholed.yaml', 'what the calls of a week need')
+      .example(
+        'pinholed learn --since 7d',
+        'what the calls of a week needed that the daemon has seen, as with mode: observe',
+      )
       .epilogue(
-        'Exit status: 0 learned, 1 bad usage or file, 2 no call had need of anything, a call has less with it than with ' +
-          'everything allowed, or a file was damaged.',
+        'Exit status 2: no call had need of anything, a call has less with it than with everything allowed, or a file was ' +
+          'damaged.',
       ),
   async (args) => {
+    const files = args.file ?? [];
+    if (files.length === 0 && !process.argv.includes('-')) {
+      return withDaemon(args, async (client) => {
+        const { calls, settings } = await remembered(client, args.since ?? null);
+        return show(learnFromHistory(calls, settings), 'the running daemon', args.json);
+      });
+    }
+    if (args.since !== undefined) {
+      console.error('pinholed: expected --since or captures, found both');
+      return STATUS.unusable;
+    }
     const proposal = reading(process.argv, () => {
-      const inside = args.inside ?? insideOf(args.file);
-      if (inside !== null) return learnFromCaptures(args.file, inside, args.tunnels);
+      const inside = args.inside ?? insideOf(files);
+      if (inside !== null) return learnFromCaptures(files, inside, args.tunnels);
       console.error(
         'pinholed: whose hosts are inside is not to be seen here: name their network with --inside',
       );
       return null;
     });
     if (proposal === null) return STATUS.unusable;
-    return show(proposal, args.file.join(', '), args.json);
+    return show(proposal, files.join(', '), args.json);
   },
 );
 

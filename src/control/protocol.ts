@@ -47,6 +47,8 @@ export type Request = {
   | { readonly request: 'explain' | 'close'; readonly call: string }
   /** `alarm`: the name of one; all where it is not given. */
   | { readonly request: 'acknowledge'; readonly alarm?: string }
+  /** `since`: seconds since the epoch; calls that were over before are left out. All that are remembered where it is not given. */
+  | { readonly request: 'history'; readonly since?: number }
   /** The latest `limit` refusals, 1 to 1000; 100 where it is not given. */
   | { readonly request: 'refused'; readonly limit?: number }
   /** `range`: the ports of the static rule that pinholes are compared with, such as `10000-20000`. */

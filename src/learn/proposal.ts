@@ -8,7 +8,8 @@ import type { CallReport } from '../history/call-report.ts';
 import type { NatMapping } from '../policy/external.ts';
 import type { FlowReport, ReplayReport } from '../report/replay/model.ts';
 import { replayed } from './captures.ts';
-import { type Comparison, compare, outcomesIn } from './compare.ts';
+import { type Comparison, compare, outcomesIn, outcomesOf } from './compare.ts';
+import { judged } from './judge.ts';
 import { linesFor } from './learn.ts';
 import { createMeanings } from './meaning.ts';
 import { type SeenCall, seenCall } from './seen.ts';
@@ -50,11 +51,20 @@ export function learnFromCaptures(
   return { lines, settings, calls, after, comparison: compare(outcomesIn(wide), outcomesIn(after)) };
 }
 
-/** From what a daemon remembers; `inside` as it has it. */
-export function learnFromHistory(reports: readonly CallReport[], inside: readonly Network[]): Proposal {
+/**
+ * From what a daemon remembers, that runs with `settings`: what it opened, or would have, and what it refused that a
+ * configuration can allow. Its streams are decided anew with what was learned.
+ */
+export function learnFromHistory(
+  reports: readonly CallReport[],
+  { inside }: Pick<Settings, 'inside'>,
+): Proposal {
   const calls = seenIn(reports, [], networkSet(inside));
   const lines = linesFor(calls);
-  return { lines, settings: settingsOf(lines), calls, after: null, comparison: null };
+  const learned = settingsOf(lines);
+  const allowed = outcomesOf(calls, [], () => true);
+  const comparison = learned === null ? null : compare(allowed, judged(calls, learned, {}));
+  return { lines, settings: learned, calls, after: null, comparison };
 }
 
 function seenIn(

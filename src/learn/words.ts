@@ -166,9 +166,9 @@ export function proposalText(proposal: Proposal, around: Around, from: string): 
     ...(tried === null
       ? []
       : tried.losing.length === 0
-        ? [`Tried: replayed with it, the calls have all that they have with everything allowed.`]
+        ? [`Tried: with it the calls have all that they have with everything allowed.`]
         : [
-            `Tried: replayed with it, ${plural(tried.losing.length, 'call')} have less than with everything allowed:`,
+            `Tried: with it ${plural(tried.losing.length, 'call')} have less than with everything allowed:`,
             ...tried.losing
               .slice(0, MOST_SHOWN)
               .map(({ report, lines }) => `  ${printable(report.callId, 48)}: ${lines.join('; ')}`),

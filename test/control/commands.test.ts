@@ -185,6 +185,52 @@ describe('commands', () => {
     assert.match(html, /<script type="application\/json" id="call-\w{16}">/);
   });
 
+  it('learn: the least configuration of the calls that the daemon remembers', async () => {
+    const { status, stdout, stderr } = await daemon.run('learn', '--json');
+    assert.deepEqual([status, stderr], [0, '']);
+    const { lines, calls, withMedia, losing } = JSON.parse(stdout);
+    assert.deepEqual(
+      lines.map(({ key, value }: Record<string, unknown>) => [key, value]),
+      [
+        ['inside', '10.0.0.5'],
+        ['peers', '192.0.2.1'],
+        ['media-ports', '4000-4003'],
+      ],
+    );
+    assert.deepEqual([calls, withMedia, losing], [2, 2, []]);
+    const later = await daemon.run('learn', '--since', '2100-01-01');
+    assert.equal(later.status, 0);
+    assert.match(later.stdout, /learned from the running daemon: 1 call, 1 of them with media/);
+    const both = await daemon.run('learn', '--since', '1d', 'pcaps/basic-call.pcap');
+    assert.deepEqual([both.status, both.stderr], [1, 'pinholed: expected --since or captures, found both\n']);
+  });
+
+  it('reload --dry-run: which calls would have lost audio, and which settings it cannot try', async () => {
+    const file = join(daemon.directory, 'new.yaml');
+    writeFileSync(
+      file,
+      'inside: [10.0.0.0/8]\nmedia-ports: [4000-4001]\ntimers: { ringing: 1m, drain: 0 }\n',
+    );
+    const less = await daemon.run('reload', '--dry-run', file);
+    assert.equal(less.status, 2, less.stderr);
+    assert.match(
+      less.stdout,
+      /^1 of 2 calls would have lost audio:\n.* two@pbx, .*\n {4}audio at 10\.0\.0\.5:4002-4003: port-out-of-range/m,
+    );
+    assert.match(less.stdout, /^1 of 2 calls as before\.\nNot tried on these calls: timers\.ringing\./m);
+    assert.match(less.stdout, /^media-ports: \["1024-65535"\] to \["4000-4001"\]$/m);
+    writeFileSync(file, 'inside: [10.0.0.0/8]\n');
+    const same = JSON.parse((await daemon.run('reload', '--dry-run', file, '--json')).stdout);
+    assert.deepEqual(
+      [same.calls, same.opened, same.losing, same.gaining, same.otherwise],
+      [2, 2, [], [], []],
+    );
+    writeFileSync(file, 'insid: [10.0.0.0/8]\n');
+    const wrong = await daemon.run('reload', '--dry-run', file);
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.stderr, /unknown key, did you mean inside\?/);
+  });
+
   it('say what is not there, and with what status', async () => {
     const forgotten = await daemon.run('explain', 'abc');
     assert.equal(

@@ -41,6 +41,7 @@ describe('docs/control.md', () => {
         ),
       ),
       'explain',
+      'history',
       'refused',
       'metrics',
     ];

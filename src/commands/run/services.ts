@@ -87,6 +87,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore, board),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
+        history: (request) => remembered(request, history, epoch()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
         metrics: async (): Promise<MetricsResult> => ({ text: await measure() }),
       };
@@ -174,6 +175,20 @@ async function* explainNamed(
   }
   if (found.length === 0) throw forgottenCall(name, caps.history);
   for (const call of found) yield explainCall(call, epoch);
+}
+
+/** Every call that is remembered, as `explain` has it, but for its ladder: what its media needed, and what was refused. */
+async function* remembered(request: Request, history: History, epoch: number): AsyncGenerator<ExplainResult> {
+  const since = 'since' in request ? request.since : undefined;
+  if (since !== undefined && !Number.isFinite(since)) {
+    throw new RequestError('bad-request', 'since: expected seconds since the epoch');
+  }
+  const from = since === undefined ? Number.NEGATIVE_INFINITY : since * 1000 - epoch;
+  for (const call of [...history.underWay(), ...history.ended()]) {
+    const { report } = call;
+    if ((report.endedAt ?? Number.POSITIVE_INFINITY) < from) continue;
+    yield explainCall({ ...call, report: { ...report, messages: [] } }, epoch);
+  }
 }
 
 const MOST_REFUSED = 1000;
