@@ -132,6 +132,7 @@ describe('JSON', () => {
         address: B.address,
         ports: [40000, 40001],
       },
+      ...{ direction: 'in', external: null, slot: '1:0', agreed: true, onTrial: false },
       ...{ kind: 'rtp+rtcp', media: 'audio', openedFrame: 2, openedAt: START + 0.5 },
       ...{ closedFrame: null, closedAt: null, closeReason: null, packets: 1 },
     });
