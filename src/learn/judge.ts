@@ -32,7 +32,7 @@ export function judged(
       const streams: SeenStream[] = [];
       const refusals: RefusalReport[] = [];
       for (const stream of needed) {
-        const decision = policy.decide(wantedOf(stream), report.hash);
+        const decision = policy.decide(wantedOf(stream), report.legId);
         if ('reason' in decision) refusals.push(refusalOf(stream, decision));
         else streams.push({ ...stream, host: decision.address, refusal: null });
       }
