@@ -295,9 +295,11 @@ export function isHeld(call: Call): boolean {
   let streams = 0;
   for (const { agreed } of call.dialogs) {
     if (agreed === null) continue;
-    const [mine, theirs] = agreed.sides;
-    for (const [index, stream] of mine.session.streams.entries()) {
-      const peer = theirs.session.streams[index];
+    const mine = agreed.sides[0].session.streams;
+    const theirs = agreed.sides[1].session.streams;
+    for (let index = 0; index < mine.length; index++) {
+      const stream = mine[index]!;
+      const peer = theirs[index];
       if (peer === undefined || !isEnabled(stream) || !isEnabled(peer)) continue;
       if (stream.direction === 'sendrecv' && peer.direction === 'sendrecv') return false;
       streams++;

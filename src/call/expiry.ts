@@ -57,7 +57,11 @@ const TIMERS: readonly Timer[] = [
       const first = dialogs.reduce((one, other) => (other.endsAt < one.endsAt ? other : one));
       return first.confirmed ? 'bye-timeout' : 'losing-fork';
     },
-    at: (_, { dialogs }) => earliest(dialogs, ({ endsAt }) => endsAt),
+    at: (_, { dialogs }) => {
+      let first = NEVER;
+      for (const { endsAt } of dialogs) if (endsAt < first) first = endsAt;
+      return first;
+    },
     onExpiry: expireDialogs,
   },
   {
@@ -81,24 +85,33 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: () => 'offer-refused',
-    at: (settings, { dialogs }) =>
-      earliest(dialogs, ({ offers }) =>
-        Math.min(offerDeadline(settings, offers[0]), offerDeadline(settings, offers[1])),
-      ),
+    at: (settings, { dialogs }) => {
+      let first = NEVER;
+      for (const { offers } of dialogs) {
+        first = Math.min(first, offerDeadline(settings, offers[0]), offerDeadline(settings, offers[1]));
+      }
+      return first;
+    },
     onExpiry: expireOffers,
   },
   {
     name: () => 'wrong-dialog',
-    at: ({ offer }, { transactions, strays }) =>
-      Math.min(
-        (strays[0]?.at ?? NEVER) + offer,
-        earliest(transactions, ({ waiting, startedAt }) => (waiting === null ? NEVER : startedAt + offer)),
-      ),
+    at: ({ offer }, { transactions, strays }) => {
+      let first = strays.length === 0 ? NEVER : strays[0]!.at + offer;
+      for (const { waiting, startedAt } of transactions) {
+        if (waiting !== null) first = Math.min(first, startedAt + offer);
+      }
+      return first;
+    },
     onExpiry: expireStrays,
   },
   {
     name: () => 'missing-ack',
-    at: (_, { dialogs }) => earliest(dialogs, ({ ackBy }) => ackBy),
+    at: (_, { dialogs }) => {
+      let first = NEVER;
+      for (const { ackBy } of dialogs) if (ackBy < first) first = ackBy;
+      return first;
+    },
     onExpiry: expireAcks,
   },
 ];
@@ -112,7 +125,7 @@ export interface NextTimer {
 /** The timer of a call that runs out first; null when none runs. Its pinholes have timers of their own. */
 export function nextTimer(settings: CallTimers, call: Call): NextTimer | null {
   if (call.state === 'ended') return { name: 'forgotten', at: forgottenAt(settings, call) };
-  const next = earliest(TIMERS, ({ at }) => at(settings, call));
+  const next = earliest(settings, call);
   const timer = TIMERS.find(({ at }) => at(settings, call) === next);
   return timer === undefined || next === NEVER ? null : { name: timer.name(call), at: next };
 }
@@ -121,7 +134,7 @@ export function nextTimer(settings: CallTimers, call: Call): NextTimer | null {
 export function deadlineOf({ timers }: Context, call: Call): number {
   const settings = timers();
   if (call.state === 'ended') return forgottenAt(settings, call);
-  return earliest(TIMERS, ({ at }) => at(settings, call));
+  return earliest(settings, call);
 }
 
 /** Does what is due in a call that has not ended. */
@@ -136,9 +149,10 @@ function forgottenAt({ retransmissionMemory, ringing }: CallTimers, { endedAt, e
   return endedAt! + Math.max(retransmissionMemory, most);
 }
 
-function earliest<T>(list: readonly T[], at: (one: T) => number): number {
+/** Asked after each message: with no function made on the way. */
+function earliest(settings: CallTimers, call: Call): number {
   let first = NEVER;
-  for (const one of list) first = Math.min(first, at(one));
+  for (const { at } of TIMERS) first = Math.min(first, at(settings, call));
   return first;
 }
 
@@ -206,7 +220,11 @@ function offerDeadline({ offer, ringing }: CallTimers, one: Offer | null): numbe
 
 /** Whether there is no media that somebody waits for. */
 function isAtRest({ idle, dialogs }: Call): boolean {
-  return idle || !dialogs.some((dialog) => dialog.agreed !== null);
+  return idle || !dialogs.some(isAgreed);
+}
+
+function isAgreed({ agreed }: Dialog): boolean {
+  return agreed !== null;
 }
 
 /** When the media of a call has been silent for too long, in ms; Infinity when nobody waits for it. */

@@ -9,6 +9,7 @@ import {
   endpointsOf,
   isEnabled,
   isMuxed,
+  sameConnection,
   type Trickled,
   transportClass,
   transportIndex,
@@ -57,8 +58,8 @@ interface Gathering {
   /** What holds for the streams of each side, by its peer. */
   readonly settings: readonly [StreamSettings, StreamSettings];
   readonly wanted: Wanted[];
-  /** Where in `wanted` a place is. */
-  readonly places: Map<string, number>;
+  /** Where in `wanted` a place is; null while there are so few that they are looked through. */
+  places: Map<string, number> | null;
   /** Transports looked at, by side. */
   readonly looked: [number, number];
   idleSlots: Map<string, 'stream-disabled' | 'bundled'> | null;
@@ -94,7 +95,7 @@ export function wantedStreams(call: Call, settingsFor: (peer: Address) => Stream
     call,
     settings,
     wanted: [],
-    places: new Map(),
+    places: null,
     looked: [0, 0],
     idleSlots: null,
     unusable: [],
@@ -221,15 +222,16 @@ type Sources = readonly Address[] | 'any';
 
 /** The sources of this stream's endpoints: a stream of many candidates has few kinds of them. */
 function sourcesAt(gathering: Gathering, place: StreamPlace): (endpoint: Endpoint) => Sources {
-  const known = new Map<string, Sources>();
+  const known: (Sources | undefined)[] = [];
   return (endpoint) => {
     const { kind, connection } = endpoint;
-    const name = `${kind === 'rtp'} ${connection.kind === 'address' ? familyOf(connection.address) : ''}`;
-    let sources = known.get(name);
+    const family = connection.kind === 'address' ? familyOf(connection.address) : 0;
+    const which = kind === 'rtp' ? family + 1 : family;
+    let sources = known[which];
     if (sources === undefined) {
       const settings = gathering.settings[place.side];
       sources = bounded(gathering, place, sourcesOf(gathering.call, settings, place, endpoint));
-      known.set(name, sources);
+      known[which] = sources;
     }
     return sources;
   };
@@ -241,7 +243,7 @@ function addEndpoint(
   endpoint: Endpoint,
   sources: (endpoint: Endpoint) => Sources,
 ): void {
-  const { call, wanted, places, looked } = gathering;
+  const { call, wanted, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
   const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
@@ -260,10 +262,9 @@ function addEndpoint(
     candidate: endpoint.candidate,
     agreed: peer !== null,
   };
-  const where = placeOf(entry);
-  const same = places.get(where);
-  if (same === undefined) {
-    places.set(where, wanted.length);
+  const same = indexOfSame(gathering, entry);
+  if (same < 0) {
+    gathering.places?.set(placeOf(entry), wanted.length);
     wanted.push(entry);
     return;
   }
@@ -326,6 +327,30 @@ function allowConnection(found: Address[], family: Family | null, connection: Co
 
 function allow(found: Address[], family: Family | null, address: Address): void {
   if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
+}
+
+/** So many entries are looked through faster than a name is made for each. */
+const FEW = 8;
+
+/** Where in `wanted` the transport of this entry is already; -1 where it is new. */
+function indexOfSame(gathering: Gathering, entry: Wanted): number {
+  const { wanted } = gathering;
+  if (wanted.length <= FEW) return wanted.findIndex((one) => isSamePlace(one, entry));
+  gathering.places ??= new Map(wanted.map((one, index) => [placeOf(one), index]));
+  return gathering.places.get(placeOf(entry)) ?? -1;
+}
+
+/** What `placeOf` of both being equal says. */
+function isSamePlace(a: Wanted, b: Wanted): boolean {
+  return (
+    a.ports[0] === b.ports[0] &&
+    a.ports[1] === b.ports[1] &&
+    a.kind === b.kind &&
+    a.protocol === b.protocol &&
+    a.sourcePort === b.sourcePort &&
+    a.owner === b.owner &&
+    sameConnection(a.connection, b.connection)
+  );
 }
 
 /** Equal for what leads to the same transport of the same owner. */

@@ -134,7 +134,7 @@ export function transportIndex(offer: Session, answer: Session, index: number): 
   return usable ? tagged : index;
 }
 
-function sameConnection(a: Connection, b: Connection): boolean {
+export function sameConnection(a: Connection, b: Connection): boolean {
   if (a.kind === 'address') return b.kind === 'address' && a.address === b.address;
   if (a.kind === 'hostname') return b.kind === 'hostname' && a.name === b.name;
   return a.kind === b.kind;

@@ -3,7 +3,7 @@ import { type Call, otherSide } from '../call/call.ts';
 import type { Refusal } from '../call/refusal.ts';
 import { type StreamSettings, wantedStreams } from '../call/streams.ts';
 import type { Departure, Wanted } from '../call/wanted.ts';
-import { createClaims } from '../pinhole/claims.ts';
+import { type Claims, createClaims } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import {
   createPinholeTable,
@@ -90,21 +90,25 @@ export function createOpener(
     const { decide } = policy();
     const most = settings().caps.pinholesPerCall;
     const entries: WantedPinhole[] = [];
-    const claimed = createClaims();
+    /** Ports of external addresses that the entries before have: few calls need one. */
+    let claimed: Claims | null = null;
     for (const one of wanted) {
       const pinhole = decide(one, call.legId);
       if ('reason' in pinhole) {
         refusals.tell(work, call, pinhole, at, one);
         continue;
       }
-      const taken = table.taken(pinhole) ?? claimed.taken(pinhole);
+      const taken = table.taken(pinhole) ?? claimed?.taken(pinhole) ?? null;
       if (taken !== null) {
         queue.wait(call, taken.place);
         const detail = `${taken.place} is ${taken.host}'s`;
         refusals.tell(work, call, { reason: 'port-taken', detail }, at, one);
       } else if (entries.length < most) {
         entries.push({ pinhole, wanted: one });
-        claimed.add(pinhole);
+        if (pinhole.translation !== null) {
+          claimed ??= createClaims();
+          claimed.add(pinhole);
+        }
       } else {
         const detail = `more than ${most} pinholes`;
         refusals.tell(work, call, { reason: 'too-many-streams', detail }, at, one);

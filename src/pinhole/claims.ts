@@ -52,8 +52,8 @@ export function createClaims(): Claims {
 }
 
 /** Ports of the external address that lead to the host; none for an opening without one, and for the way out. */
-function placesOf({ direction, protocol, ports, translation }: Opening): string[] {
-  if (translation === null || direction === 'out') return [];
+function placesOf({ direction, protocol, ports, translation }: Opening): readonly string[] {
+  if (translation === null || direction === 'out') return NONE;
   const places: string[] = [];
   for (let port = ports[0]; port <= ports[1]; port++)
     places.push(`${protocol} ${translation.external}:${port}`);

@@ -134,6 +134,7 @@ export function openingId(opening: Opening): string {
   const from = sources === 'any' ? 'any' : sources.join(',');
   const port = sourcePort === null ? '' : `:${sourcePort}`;
   const place = `${protocol} ${from}${port} > ${address} ${ports[0]}-${ports[1]}`;
+  if (opening.direction === 'in' && opening.translation === null) return place;
   return [place, ...wayWords(opening)].join(' ');
 }
 

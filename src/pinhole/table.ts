@@ -85,6 +85,17 @@ export interface PinholeTable {
   readonly size: number;
 }
 
+/** The events of one leg, and what they mean for the firewall. */
+interface Work {
+  readonly legId: string;
+  readonly held: Held[];
+  readonly now: number;
+  readonly opened: Pinhole[];
+  readonly closed: Pinhole[];
+  readonly freed: string[];
+  readonly events: HolderEvent[];
+}
+
 const NOTHING: TableResult = { change: null, events: [], freed: [] };
 
 interface TableSettings {
@@ -113,7 +124,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     now: number,
   ): TableResult {
     const before = holders.get(legId) ?? [];
-    const work = createWork(legId, [...before], now);
+    const work = newWork(legId, [...before], now);
     const gone = retired.get(legId);
     // What leaves already leaves as it was to, but never later than a call that is over.
     const isOver = entries.length === 0 && !WITHIN_CALL.has(departure.reason);
@@ -121,12 +132,12 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     for (const entry of entries) {
       const same = find(work.held, entry.pinhole.id);
       if (same === undefined) {
-        if (!gone?.has(entry.pinhole.id)) work.open(entry);
+        if (!gone?.has(entry.pinhole.id)) open(work, entry);
       } else {
         const { agreed, reason } = same;
         same.agreed ||= entry.wanted.agreed;
         if (reason !== 'unused-candidate') keep(same, now);
-        if (same.agreed !== agreed || same.reason !== reason) work.changed(same);
+        if (same.agreed !== agreed || same.reason !== reason) tellChanged(work, same);
       }
     }
     for (const one of before) {
@@ -138,38 +149,39 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       if (linger > 0) {
         one.until = now + linger;
         one.reason = reason;
-        work.changed(one);
+        tellChanged(work, one);
       } else {
-        work.close(one, reason);
+        close(work, one, reason);
       }
     }
     if (entries.length === 0) retired.delete(legId);
     shed(work);
-    return work.result();
+    return resultOf(work);
   }
 
   /**
    * A party that moves its media again and again leaves a trail of pinholes that would each stay for a while: over
    * the bound those that are to go first go now.
    */
-  function shed({ held, close }: ReturnType<typeof createWork>): void {
+  function shed(work: Work): void {
+    const { held } = work;
     const surplus = held.length - settings().most;
     if (surplus <= 0) return;
     const leaving = held.filter((one) => one.reason !== null && one.reason !== 'unused-candidate');
     leaving.sort((a, b) => a.until - b.until);
-    for (const one of leaving.slice(0, surplus)) close(one, one.reason!);
+    for (const one of leaving.slice(0, surplus)) close(work, one, one.reason!);
   }
 
   function expire(legId: string, now: number): TableResult {
     const before = holders.get(legId);
     if (before === undefined) return NOTHING;
-    const work = createWork(legId, [...before], now);
+    const work = newWork(legId, [...before], now);
     for (const one of before) {
       if (now < one.until) continue;
       if (one.reason === 'unused-candidate') retire(legId, one.pinhole.id);
-      work.close(one, one.reason ?? 'moved', one.until);
+      close(work, one, one.reason ?? 'moved', one.until);
     }
-    return work.result();
+    return resultOf(work);
   }
 
   /** A pinhole is wanted (again): an agreed candidate for a while on trial, everything else without end. */
@@ -185,61 +197,49 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     else gone.add(id);
   }
 
-  /** Collects the events of one leg and what they mean for the firewall. */
-  function createWork(legId: string, held: Held[], now: number) {
-    const opened: Pinhole[] = [];
-    const closed: Pinhole[] = [];
-    const freed: string[] = [];
-    const events: HolderEvent[] = [];
-
-    function open({ pinhole, wanted }: WantedPinhole): void {
-      const known = rules.get(pinhole.id);
-      if (known === undefined) {
-        rules.set(pinhole.id, { pinhole, holders: [legId] });
-        claims.add(pinhole);
-        opened.push(pinhole);
-      } else {
-        known.holders.push(legId);
-      }
-      const one: Held = {
-        pinhole: known?.pinhole ?? pinhole,
-        slot: wanted.slot,
-        openedAt: now,
-        candidate: wanted.candidate,
-        agreed: wanted.agreed,
-        trafficAt: null,
-        until: Number.POSITIVE_INFINITY,
-        reason: null,
-      };
-      keep(one, now);
-      held.push(one);
-      events.push(eventOf('opened', one, one.until, one.reason, now));
+  function open(work: Work, { pinhole, wanted }: WantedPinhole): void {
+    const { legId, held, now } = work;
+    const known = rules.get(pinhole.id);
+    if (known === undefined) {
+      rules.set(pinhole.id, { pinhole, holders: [legId] });
+      claims.add(pinhole);
+      work.opened.push(pinhole);
+    } else {
+      known.holders.push(legId);
     }
+    const one: Held = {
+      pinhole: known?.pinhole ?? pinhole,
+      slot: wanted.slot,
+      openedAt: now,
+      candidate: wanted.candidate,
+      agreed: wanted.agreed,
+      trafficAt: null,
+      until: Number.POSITIVE_INFINITY,
+      reason: null,
+    };
+    keep(one, now);
+    held.push(one);
+    work.events.push(eventOf('opened', one, one.until, one.reason, now));
+  }
 
-    function changed(one: Held): void {
-      events.push(eventOf('changed', one, one.until, one.reason, now));
-    }
+  function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
+    const { legId, held } = work;
+    held.splice(held.indexOf(one), 1);
+    work.events.push(eventOf('closed', one, at, reason, at));
+    const rule = rules.get(one.pinhole.id)!;
+    rule.holders.splice(rule.holders.indexOf(legId), 1);
+    if (rule.holders.length > 0) return;
+    rules.delete(one.pinhole.id);
+    work.freed.push(...claims.remove(rule.pinhole));
+    work.closed.push(rule.pinhole);
+  }
 
-    function close(one: Held, reason: CloseReason, at = now): void {
-      held.splice(held.indexOf(one), 1);
-      events.push(eventOf('closed', one, at, reason, at));
-      const rule = rules.get(one.pinhole.id)!;
-      rule.holders.splice(rule.holders.indexOf(legId), 1);
-      if (rule.holders.length > 0) return;
-      rules.delete(one.pinhole.id);
-      freed.push(...claims.remove(rule.pinhole));
-      closed.push(rule.pinhole);
-    }
-
-    function result(): TableResult {
-      if (held.length > 0) holders.set(legId, held);
-      else holders.delete(legId);
-      if (events.length === 0) return NOTHING;
-      const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
-      return { change, events, freed };
-    }
-
-    return { held, open, changed, close, result };
+  function resultOf({ legId, held, opened, closed, freed, events }: Work): TableResult {
+    if (held.length > 0) holders.set(legId, held);
+    else holders.delete(legId);
+    if (events.length === 0) return NOTHING;
+    const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
+    return { change, events, freed };
   }
 
   function traffic(id: string, now: number): readonly Holding[] {
@@ -291,7 +291,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     return at;
   }
 
-  function* open(): Iterable<Pinhole> {
+  function* pinholes(): Iterable<Pinhole> {
     for (const rule of rules.values()) yield rule.pinhole;
   }
 
@@ -304,11 +304,19 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     deadline,
     taken: claims.taken,
     held: (legId) => [...(holders.get(legId) ?? [])],
-    open,
+    open: pinholes,
     get size() {
       return rules.size;
     },
   };
+}
+
+function newWork(legId: string, held: Held[], now: number): Work {
+  return { legId, held, now, opened: [], closed: [], freed: [], events: [] };
+}
+
+function tellChanged({ events, now }: Work, one: Held): void {
+  events.push(eventOf('changed', one, one.until, one.reason, now));
 }
 
 function eventOf(

@@ -76,9 +76,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     if (typeof announced !== 'string') return announced;
     const opening = isInside(owner) ? wayIn(wanted, announced) : wayOut(wanted, announced);
     if ('reason' in opening) return opening;
-    const { kind, media, slot } = wanted;
-    const label = `pinholed:${legId}:${slot.replace(':', '.')}`;
-    return { ...opening, id: openingId(opening), kind, media, label };
+    return pinholeOf(opening, wanted, legId);
   }
 
   function usableAddress(wanted: Wanted): Address | Refusal {
@@ -156,9 +154,9 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
    */
   function senders(sources: readonly Address[] | 'any'): readonly Address[] | 'any' | null {
     if (sources === 'any') return sources;
-    const possible = sources.filter(isPossibleSource);
+    const possible = sources.every(isPossibleSource) ? sources : sources.filter(isPossibleSource);
+    if (!possible.some(externals.isExternal)) return possible;
     const outer = possible.filter(externals.isExternal);
-    if (outer.length === 0) return possible;
     const hosts = outer.map(externals.hostsBehind);
     if (hosts.includes(null)) return null;
     return [...new Set([...possible, ...hosts.flatMap((some) => some ?? [])])].sort();
@@ -218,6 +216,24 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     isInside(address) || isMediaHost(address) || externals.isExternal(address);
 
   return { decide, review, isInside, isOpenable, peerOf, isPresent };
+}
+
+/** Written out: it is done for each stream of each message, and a spread costs ten times as much. */
+function pinholeOf(opening: Opening, { kind, media, slot }: Wanted, legId: string): Pinhole {
+  const { direction, protocol, sources, sourcePort, address, ports, translation } = opening;
+  return {
+    direction,
+    protocol,
+    sources,
+    sourcePort,
+    address,
+    ports,
+    translation,
+    id: openingId(opening),
+    kind,
+    media,
+    label: `pinholed:${legId}:${slot.replace(':', '.')}`,
+  };
 }
 
 /** Media is not sent to ports of services (RFC 6335 section 6). */
