@@ -32,10 +32,13 @@ export interface Inspector {
   /**
    * One IP packet at `now` (ms, a clock that never runs backwards) to what has to change. Never throws, whatever
    * the bytes; takes time linear in them. The packet itself is never touched. `entered` is the interface it came
-   * in through, as its interceptor says.
+   * in through, as its interceptor says; without it a packet between two inside hosts opens nothing (`unknown-interface`).
    */
   inspect(bytes: Buffer, now: number, entered?: Entered): Inspection;
-  /** `inspect` for a packet that somebody else has read and, where it came in fragments, put together. */
+  /**
+   * `inspect` for a packet that somebody else has read and, where it came in fragments, put together: of a capture, whose
+   * packets are taken to have come in where they should.
+   */
   inspectPacket(packet: PacketView, now: number): Inspection;
   /** A message that a host mirrors: its changes are those that the message itself would have brought. */
   inspectCopy(copy: Mirrored['packet'], transport: Mirrored['transport'], now: number): Inspection;
@@ -133,7 +136,7 @@ export function createInspector(
   }
 
   return {
-    inspect: (bytes, now, entered = null) => decide(reader.read(bytes, now, entered), now),
+    inspect: (bytes, now, entered) => decide(reader.read(bytes, now, entered), now),
     inspectPacket: (packet, now) => decide(reader.readWhole(packet, now), now),
     inspectCopy: (copy, transport, now) => decide(reader.readCopy(copy, transport), now),
     refuse: (refusal, isNews, now) =>

@@ -124,7 +124,7 @@ export function peer(name: string | null, given: Partial<Peer> & Pick<Peer, 'net
 }
 
 export interface Scene {
-  /** Sends one SIP message over UDP and commits what it leads to, as the data path would. */
+  /** Sends one SIP message over UDP, whose interface says nothing against it, and commits what it leads to, as the data path would. */
   send(from: Host, to: Host, text: string): Inspection;
   /** Would this media packet pass now? Passing packets count as traffic. */
   media(from: Address, fromPort: number, to: Address, toPort: number): boolean;
@@ -168,7 +168,7 @@ export function createScene(overrides: Overrides = {}, model: ModelOptions = {})
     send: (from, to, text) => {
       now += 1;
       apply(inspector.tick(now));
-      const inspection = inspector.inspect(udpPacket(from, to, text), now);
+      const inspection = inspector.inspect(udpPacket(from, to, text), now, null);
       apply(inspection);
       return inspection;
     },

@@ -7,7 +7,7 @@ import { type Network, networkHas } from './network.ts';
 
 /**
  * What a packet says of the interface it came in through: an index (NFQUEUE), or the first seven characters of a
- * name (divert(4)). Null: none (the packet was made on this machine), or not known (a capture).
+ * name (divert(4)). Null: none, since the packet was made on this machine. Undefined where it says nothing.
  */
 export type Entered = number | string | null;
 

@@ -56,6 +56,11 @@ export const REFUSALS = {
     advice:
       'Somebody outside forges addresses: let the packet filter drop such packets (`pinholed rules` has the lines). If the host is yours, name the interface in `inside-interfaces`, or give its network a route.',
   },
+  'unknown-interface': {
+    means: 'It bears the addresses of two inside hosts, and which interface it came in through is not known.',
+    advice:
+      'An interface that has just appeared is looked at within a second, and SIP is sent again. Where it goes on, the log says why interfaces and routes cannot be looked at.',
+  },
   'response-without-request': {
     means: 'A response answers no request that was seen from the other side.',
     advice:

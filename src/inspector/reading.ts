@@ -9,7 +9,7 @@ import type { SipError, SipMessage, Transport } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
 import type { ConnectionDirection } from './connections.ts';
-import { createIngressGuard } from './ingress-guard.ts';
+import { createIngressGuard, type IngressFault } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import { derived, type InspectorSettings } from './settings.ts';
 import { count, countMethod, countResponse, type ReadingStats } from './stats.ts';
@@ -34,7 +34,7 @@ export interface PacketReading {
 
 interface PacketReader {
   /** Never throws, whatever the bytes. A message's `sdp.bytes` last until the next packet. */
-  read(bytes: Buffer, now: number, entered: Entered): PacketReading;
+  read(bytes: Buffer, now: number, entered: Entered | undefined): PacketReading;
   /** `read` for a packet that somebody else has read and, where it came in fragments, put together. */
   readWhole(packet: PacketView, now: number): PacketReading;
   /** `read` for a message that a host mirrors, which is no packet of its own. */
@@ -64,7 +64,8 @@ export function createReader(
   const limits = derived(settings, limitsOf);
   const bounds = derived(settings, boundsOf);
   const fragments = createFragmentReassembler({ maxBytes: () => bounds().maxBytes });
-  const guard = createIngressGuard(isInside);
+  // Where nobody is outside, nobody forges addresses from there.
+  const guard = createIngressGuard((address) => settings().inside !== 'any' && isInside(address));
   const tcp = createTcpReader({
     bounds,
     limits,
@@ -77,12 +78,13 @@ export function createReader(
     return isNamedPeer(address) && !isInside(address);
   }
 
-  function read(bytes: Buffer, now: number, entered: Entered): PacketReading {
+  function read(bytes: Buffer, now: number, entered: Entered | undefined): PacketReading {
     stats.packets++;
     const view = readPacket(bytes);
     if (typeof view === 'string') return unreadable(view);
     // Before fragments and segments meet those of the host whose address it bears.
-    if (guard.isSpoofed(view.source, entered)) return readSpoofed(view, entered, now);
+    const fault = guard.fault(view, entered);
+    if (fault !== null) return misplaced(fault, view, entered, now);
     const packet = view.fragment === null ? view : fragments.add(view, now);
     if (packet === null) return UNREAD;
     return typeof packet === 'string' ? unreadable(packet) : readPayload(packet, now);
@@ -93,10 +95,15 @@ export function createReader(
     return UNREAD;
   }
 
-  function readSpoofed(packet: PacketView, entered: Entered, now: number): PacketReading {
-    stats.spoofed++;
+  function misplaced(
+    fault: IngressFault,
+    packet: PacketView,
+    entered: Entered | undefined,
+    now: number,
+  ): PacketReading {
+    if (fault === 'spoofed-inside') stats.spoofed++;
     if (!looksLikeSip(packet.payload)) return { packet, found: NOTHING, verdict: 'release' };
-    const refused = guard.refuse(packet.source, entered, now);
+    const refused = guard.refuse(fault, packet, entered, now);
     return { packet, found: [{ what: 'refused', ...refused }], verdict: 'release' };
   }
 

@@ -442,7 +442,7 @@ describe('floods', () => {
     const inspector = createInspector(() => settings);
     let now = 0;
     const packet = (from: Host, to: Host, text: string) =>
-      inspector.inspect(udpPacket(from, to, text), now++);
+      inspector.inspect(udpPacket(from, to, text), now++, null);
     for (let i = 0; i < 1000; i++) {
       packet(outside, inside, sip('INVITE', { callId: `spoof-${i}`, body: sdp('203.0.113.66', [4000]) }));
       const phone = host(`192.0.2.${20 + (i % 200)}`);

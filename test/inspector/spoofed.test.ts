@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Ingress } from '../../src/address/ingress.ts';
+import type { Entered, Ingress } from '../../src/address/ingress.ts';
 import { createInspector } from '../../src/inspector.ts';
+import { readPacket } from '../../src/packet/ip.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
 import { type Host, host, networks, sdp, settingsWith, sip } from '../scene.ts';
 
@@ -36,13 +37,13 @@ const families = [
   { pbx: host('fd00:1::10'), phone: host('fd00:1::11'), attacker: host('2001:db8:66::1') },
 ];
 
-function createWire() {
+function createWire(ingress: Ingress | null = INGRESS) {
   const settings = settingsWith({ inside: networks('192.168.0.0/16', 'fd00::/8') });
   const inspector = createInspector(() => settings);
-  inspector.learn(INGRESS);
+  inspector.learn(ingress);
   let now = 1000;
   const refusals: string[] = [];
-  const packet = (bytes: Buffer, entered: number | null) => {
+  const packet = (bytes: Buffer, entered: Entered | undefined) => {
     now += 1;
     const { events, verdict } = inspector.inspect(bytes, now, entered);
     for (const event of events) if (event.type === 'refused') refusals.push(event.refusal.reason);
@@ -52,7 +53,7 @@ function createWire() {
     inspector,
     refusals,
     packet,
-    send: (from: Host, to: Host, text: string, entered: number | null) =>
+    send: (from: Host, to: Host, text: string, entered: Entered | undefined) =>
       packet(udpPacket(from, to, text), entered),
     open: () => [...inspector.pinholes()].map(({ address, ports }) => `${address} ${ports.join('-')}`),
   };
@@ -102,6 +103,40 @@ for (const { pbx, phone, attacker } of families) {
         wire.send(pbx, attacker, sip('INVITE', { body: sdp(pbx.address, [20000]) }), entered);
         assert.equal(wire.open().length > 0, true, String(entered));
       }
+    });
+
+    for (const { where, entered, learn } of [
+      { where: 'nothing says where they came in', entered: undefined, learn: INGRESS },
+      { where: 'their interface has just appeared', entered: 99, learn: INGRESS },
+      { where: 'interfaces cannot be looked at', entered: LAN, learn: null },
+    ]) {
+      it(`between two inside hosts, where ${where}, they open nothing, over UDP and TCP, and go on`, () => {
+        const wire = createWire(learn);
+        const named = sdp(attacker.address, [9]);
+        wire.send(pbx, phone, sip('INVITE', { body: sdp(pbx.address, [20000]) }), entered);
+        wire.send(phone, pbx, sip('200 INVITE', { to: 'b', body: named }), entered);
+        wire.packet(tcpPacket(pbx, phone, { seq: 100, flags: 2 }), entered);
+        const invite = sip('INVITE', { callId: 'tcp', body: sdp(pbx.address, [20000]) });
+        wire.packet(tcpPacket(pbx, phone, { seq: 101, payload: invite }), entered);
+        assert.deepEqual(wire.open(), []);
+        assert.deepEqual(wire.refusals, ['unknown-interface', 'unknown-interface']);
+        assert.equal(wire.inspector.sizes().calls, 0);
+      });
+    }
+
+    it('between an inside and an outside host, where nothing is known, the address has to do', () => {
+      const wire = createWire(null);
+      wire.send(attacker, pbx, sip('INVITE', { body: sdp(attacker.address, [9]) }), undefined);
+      wire.send(pbx, attacker, sip('200 INVITE', { to: 'b', body: sdp(pbx.address, [20000]) }), undefined);
+      assert.deepEqual(wire.open(), [`${pbx.address} 20000-20001`]);
+    });
+
+    it('in a capture they are taken to have come in where they should', () => {
+      const wire = createWire(null);
+      const whole = readPacket(udpPacket(pbx, phone, sip('INVITE', { body: sdp(pbx.address, [20000]) })));
+      assert.ok(typeof whole !== 'string');
+      wire.inspector.inspectPacket(whole, 2000);
+      assert.deepEqual(wire.open(), [`${pbx.address} 20000-20001`]);
     });
 
     it('a segment in the stream of an inside host does not stop its reading', () => {
