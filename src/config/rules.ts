@@ -61,6 +61,13 @@ export const rules: readonly SettingsRule[] = [
           'send copies',
   },
   {
+    keys: ['hold-encrypted', 'hep.listen'],
+    breach: ({ holdEncrypted, hep }) =>
+      holdEncrypted !== null && hep.listen === null
+        ? 'expected hep.listen to be set: no copy will come'
+        : null,
+  },
+  {
     keys: ['control.mode', 'control.group'],
     breach: ({ control }) =>
       (control.mode & 0o060) !== 0 && control.group === null

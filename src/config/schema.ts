@@ -315,6 +315,13 @@ export const schema = {
       ),
     },
   ),
+  holdEncrypted: setting(
+    orOff(duration('1ms', '100ms')),
+    'off',
+    'How long an encrypted packet of a host that mirrors by HEP waits for the copy of what it carries, where its port is ' +
+      'among `sip-ports`: such as `5ms`. Without it the copy and the packet race, and first media may be lost. No other ' +
+      'packet waits.',
+  ),
   caps: section('Bounds on what calls may use. Past a bound signalling still passes, but opens nothing.', {
     calls: setting(
       integer(1, 1_000_000),

@@ -48,6 +48,8 @@ export function createDivertInterceptor(
 ): DivertInterceptor {
   const slots = Array.from({ length: BATCH }, () => Buffer.alloc(IP_MAXPACKET + 1));
   const addresses = Array.from({ length: BATCH }, () => Buffer.alloc(divertAddress.size));
+  /** Of those beyond the batch. */
+  const spare: number[] = [];
   const pollfd = Buffer.alloc(8);
   pollfd.writeInt32LE(socket.fd, 0);
   pollfd.writeInt16LE(POLLIN, 4);
@@ -90,7 +92,17 @@ export function createDivertInterceptor(
     return new InterceptError(`${call} on divert port ${socket.port}: ${reason}`, reason);
   }
 
-  function release({ bytes, handle }: HeldPacket): void {
+  /** The address of a packet that was taken over is free for the next such. */
+  function giveBack(handle: number): void {
+    if (handle >= BATCH) spare.push(handle);
+  }
+
+  function release(packet: HeldPacket): void {
+    putBack(packet);
+    giveBack(packet.handle);
+  }
+
+  function putBack({ bytes, handle }: HeldPacket): void {
     const address = addresses[handle]!;
     const now = clock();
     const direction = divertAddress.get('sin_port', address);
@@ -120,11 +132,11 @@ export function createDivertInterceptor(
       return wait(timeout) ? take(1) : packets;
     },
     release,
-    drop() {},
+    drop: ({ handle }) => giveBack(handle),
     succession: {
       wayOf: ({ handle }) => addresses[handle]!,
       takeOver(bytes, way) {
-        const handle = addresses.push(Buffer.alloc(divertAddress.size)) - 1;
+        const handle = spare.pop() ?? addresses.push(Buffer.alloc(divertAddress.size)) - 1;
         addresses[handle]!.set(way.subarray(0, divertAddress.size));
         return { bytes, handle, entered: interfaceIn(addresses[handle]!) };
       },

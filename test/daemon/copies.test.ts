@@ -44,6 +44,7 @@ function createPlace(changes: Partial<Settings['hep']> = {}, key: Uint8Array | n
   };
   const copies = createCopies({
     listener: { wait() {}, receive: () => arrivals.splice(0), close() {} },
+    copied: () => {},
     ...{ key, inspector, done, clock: () => now, wall: () => WALL + now },
     settings: () => settings,
     unexpected: (_, error) => errors.push(error),

@@ -129,7 +129,7 @@ function play(inspector: Inspector): readonly string[] {
 const ELSEWHERE = [
   'insideInterfaces onFirewallError metrics metricsHosts web caps.backlog caps.history timers.firewallRetry',
   'freebsd.log freebsd.tag freebsd.queue freebsd.statesPerRule freebsd.udpFirst freebsd.udpSingle freebsd.udpMultiple',
-  'hep.from hep.speaksFor hep.maxAge hep.messagesPerSecond log.level log.format log.callId log.rate',
+  'holdEncrypted hep.from hep.speaksFor hep.maxAge hep.messagesPerSecond log.level log.format log.callId log.rate',
 ];
 /** Settings that the inspector asks for in the same way as those above, and that no line of the script shows. */
 const NOT_SHOWN = [

@@ -13,6 +13,7 @@ import {
   type Question,
 } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { FilterKeeper } from './filter-keeper.ts';
 import type { Passage } from './passage.ts';
 import { createSlices } from './slices.ts';
@@ -20,6 +21,7 @@ import { createSlices } from './slices.ts';
 interface AnswersDeps {
   readonly inspector: Inspector;
   readonly ends: Pick<DataPathEnds, 'interceptor'>;
+  readonly arrivals: Pick<Arrivals, 'counters'>;
   readonly filter: Pick<FilterKeeper, 'all' | 'times' | 'exposure' | 'missing'>;
   readonly passage: Pick<Passage, 'times' | 'fidelity'>;
   readonly counters: Readonly<DataPathCounters>;
@@ -32,7 +34,7 @@ interface AnswersDeps {
 
 /** Answers what the control thread asks, from what the inspector knows. */
 export function createAnswers(deps: AnswersDeps) {
-  const { ends, inspector, filter, passage, counters, settings, clock, end } = deps;
+  const { ends, arrivals, inspector, filter, passage, counters, settings, clock, end } = deps;
   const calls = createSlices(() => inspector.calls());
   const pinholes = createSlices(() => filter.all());
 
@@ -58,7 +60,10 @@ export function createAnswers(deps: AnswersDeps) {
       withoutAudio: inspector.withoutAudio,
       pinholes: open,
       missing: filter.missing(),
-      platform: ends.interceptor.counters(),
+      platform: {
+        ...ends.interceptor.counters(),
+        ...(settings().holdEncrypted !== null && arrivals.counters()),
+      },
     };
   }
 

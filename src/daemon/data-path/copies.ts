@@ -1,4 +1,5 @@
 import type { Libc } from '../../../native-bindings/engine.ts';
+import type { Address } from '../../address/address.ts';
 import { networkSet } from '../../address/network.ts';
 import type { Refusal } from '../../call/refusal.ts';
 import { formatTransportAddress } from '../../config/kinds.ts';
@@ -18,6 +19,8 @@ export interface CopiesDeps extends NonNullable<DataPathDeps['copies']> {
   readonly clock: () => number;
   /** Commits what no packet asked for, and tells of it. */
   readonly done: (inspection: Inspection) => void;
+  /** A copy of what `source` sends to `destination` was taken, and what it asked for is open. */
+  readonly copied: (source: Address, destination: Address, now: number) => void;
   /** Tells of an error where there should be none. */
   readonly unexpected: (where: string, error: unknown) => void;
 }
@@ -51,8 +54,12 @@ export function createCopies(deps: CopiesDeps) {
     }
     if (!copy.isSip) return;
     const judged = gate.examine(sender, copy, wall());
-    if ('reason' in judged) refuse(judged, sender, now);
-    else done(inspector.inspectCopy(judged.as, copy.transport, now));
+    if ('reason' in judged) {
+      refuse(judged, sender, now);
+      return;
+    }
+    done(inspector.inspectCopy(judged.as, copy.transport, now));
+    deps.copied(judged.as.source, judged.as.destination, now);
   }
 
   return {

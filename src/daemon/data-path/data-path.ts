@@ -1,11 +1,10 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Inspection } from '../../inspector.ts';
-import type { HeldPacket } from '../../intercept/interceptor.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order } from '../messages.ts';
 import { createAnswers } from './answers.ts';
-import { createCopies } from './copies.ts';
+import { createArrivals } from './arrivals.ts';
 import type { DataPathDeps } from './deps.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
 import { createKnownCalls } from './known-calls.ts';
@@ -63,17 +62,24 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const passage = createPassage({
     ...{ deps, filter, outbox, counters, beat, unexpected, afterwards },
   });
-  const copies =
-    deps.copies === undefined
-      ? null
-      : createCopies({ ...deps.copies, inspector, settings, clock, done, unexpected });
-  const answer = createAnswers({ ends, inspector, filter, passage, counters, settings, clock, end });
+  const arrivals = createArrivals({
+    ...{ interceptor, inspector, settings, clock, done, unexpected, copies: deps.copies },
+  });
+  const answer = createAnswers({
+    ends,
+    arrivals,
+    inspector,
+    filter,
+    passage,
+    counters,
+    settings,
+    clock,
+    end,
+  });
 
   function turn(): boolean {
-    const packets = inherited.length > 0 ? inherited : receive(longestWait(clock()));
+    const packets = arrivals.receive(longestWait(clock()), inherited);
     inherited = [];
-    // Before the packets: what one of them carries encrypted may be in a copy.
-    copies?.take();
     passage.pass(packets);
     const now = clock();
     if (inspector.nextDeadline() <= now) tick(now);
@@ -86,18 +92,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     return !stopped;
   }
 
-  /** Packets; copies end the wait for them as well. */
-  function receive(timeout: number): readonly HeldPacket[] {
-    if (copies === null || interceptor.descriptor === undefined) return interceptor.receive(timeout);
-    const packets = interceptor.receive(0);
-    if (packets.length > 0 || timeout === 0) return packets;
-    copies.wait(interceptor.descriptor, timeout);
-    return interceptor.receive(0);
-  }
-
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
   function longestWait(now: number): number {
-    const due = Math.min(inspector.nextDeadline(), filter.due(), outbox.due());
+    const due = Math.min(inspector.nextDeadline(), filter.due(), outbox.due(), arrivals.due());
     if (mayHaveOrders) return 0;
     const most = now < askedAt + QUESTIONS_FOLLOW ? WAIT_AMONG_QUESTIONS : BEAT;
     return Math.ceil(Math.min(most, Math.max(0, due - now)));
@@ -199,6 +196,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
 
   function stop(keep: boolean): void {
     stopped = true;
+    passage.pass(arrivals.empty());
     for (let turns = 0; turns < DRAIN_TURNS; turns++) {
       const packets = interceptor.receive(0);
       if (packets.length === 0) break;
@@ -211,7 +209,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
       outbox.say('error', `rules may be left in the packet filter: ${messageOf(error)}`);
     }
     outbox.empty();
-    copies?.close();
+    arrivals.close();
     interceptor.close();
     firewall.close();
     post({ type: 'stopped' });

@@ -1,0 +1,136 @@
+import { Buffer } from 'node:buffer';
+import type { Address } from '../../address/address.ts';
+import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
+import { type PacketView, readPacket } from '../../packet/ip.ts';
+
+export interface HoldingDeps {
+  readonly interceptor: Pick<Interceptor, 'succession'>;
+  /** ms that a packet waits at most; null: none waits. */
+  readonly longest: () => number | null;
+  /** Whether what this host sends is mirrored. */
+  readonly isMirrored: (address: Address) => boolean;
+}
+
+interface Waiting {
+  readonly packet: HeldPacket;
+  /** Its direction of its connection: what comes behind it there stays behind it. */
+  readonly flow: string;
+  /** Who sends to whom, as a copy says it; null for what only stays behind another. */
+  readonly pair: string | null;
+  readonly until: number;
+  hasCopy: boolean;
+}
+
+/** A record of TLS that carries data of the application (RFC 8446 5.1), and the major version of all of them. */
+const APPLICATION_DATA = 0x17;
+const MAJOR_VERSION = 3;
+/** Packets that wait at a time; those beyond pass at once. */
+const MOST_WAITING = 1024;
+/** Copies of one pair that came before their packets. */
+const MOST_EARLY = 256;
+const MOST_PAIRS = 4096;
+
+/**
+ * Lets encrypted packets of hosts that mirror wait until the copy of what they carry is in, so that the other party does
+ * not hear of a port before it is open. Which message a packet carries nobody can see: each packet that begins with a
+ * record of data waits for one copy from its sender to its receiver, and what follows on its connection stays behind it.
+ * No other packet waits.
+ */
+export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps) {
+  const counts = { heldEncrypted: 0, heldInVain: 0 };
+  /** When copies came whose packets were not there yet, by pair. */
+  const early = new Map<string, number[]>();
+  let waiting: Waiting[] = [];
+
+  /** A copy of what `source` sends to `destination` was taken, and its pinholes are open. */
+  function copied(source: Address, destination: Address, now: number): void {
+    if (longest() === null) return;
+    const pair = `${source} ${destination}`;
+    const first = waiting.find((one) => one.pair === pair && !one.hasCopy);
+    if (first !== undefined) {
+      first.hasCopy = true;
+      return;
+    }
+    const times = early.get(pair) ?? [];
+    if (times.length < MOST_EARLY) times.push(now);
+    early.delete(pair);
+    early.set(pair, times);
+    if (early.size > MOST_PAIRS) early.delete(early.keys().next().value!);
+  }
+
+  /** Takes the copy that came before its packet, if there is one and it is not older than packets wait. */
+  function takeEarly(pair: string, since: number): boolean {
+    const times = early.get(pair);
+    if (times === undefined) return false;
+    while (times.length > 0 && times[0]! < since) times.shift();
+    const found = times.shift() !== undefined;
+    if (times.length === 0) early.delete(pair);
+    return found;
+  }
+
+  function hold(packet: HeldPacket, view: PacketView, pair: string | null, until: number): void {
+    const { wayOf, takeOver } = interceptor.succession!;
+    const kept = takeOver(Buffer.from(packet.bytes), Uint8Array.from(wayOf(packet)));
+    waiting.push({ packet: kept, flow: flowOf(view), pair, until, hasCopy: false });
+    counts.heldEncrypted++;
+  }
+
+  /** What may pass at `now`: of the waiting ones first. */
+  function sift(packets: readonly HeldPacket[], now: number): readonly HeldPacket[] {
+    const most = longest();
+    if (waiting.length === 0 && (most === null || packets.length === 0)) return packets;
+    const free = settle(now, most === null);
+    for (const packet of packets) if (!mayWait(packet, now, most)) free.push(packet);
+    return free;
+  }
+
+  function mayWait(packet: HeldPacket, now: number, most: number | null): boolean {
+    if (most === null || interceptor.succession === undefined || waiting.length >= MOST_WAITING) return false;
+    const view = readPacket(packet.bytes);
+    if (typeof view === 'string' || view.protocol !== 'tcp') return false;
+    const behind = waiting.length > 0 && waiting.some(({ flow }) => flow === flowOf(view));
+    const pair =
+      beginsWithData(view.payload) && isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
+    const waits = pair !== null && !takeEarly(pair, now - most);
+    if (!waits && !behind) return false;
+    hold(packet, view, waits ? pair : null, now + most);
+    return true;
+  }
+
+  function settle(now: number, all: boolean): HeldPacket[] {
+    const free: HeldPacket[] = [];
+    const blocked = new Set<string>();
+    const left: Waiting[] = [];
+    for (const one of waiting) {
+      const isOver = all || one.pair === null || one.hasCopy || now >= one.until;
+      if (blocked.has(one.flow) || !isOver) {
+        blocked.add(one.flow);
+        left.push(one);
+        continue;
+      }
+      if (one.pair !== null && !one.hasCopy) counts.heldInVain++;
+      free.push(one.packet);
+    }
+    waiting = left;
+    return free;
+  }
+
+  return {
+    copied,
+    sift,
+    /** When the first of them has waited long enough; Infinity while none waits. */
+    due: (): number => waiting.reduce((least, { until }) => Math.min(least, until), Number.POSITIVE_INFINITY),
+    /** Everything that waits. */
+    empty: (): readonly HeldPacket[] => settle(Number.POSITIVE_INFINITY, true),
+    /** `heldEncrypted`: packets that waited; `heldInVain`: those whose copy did not come in time. */
+    counters: (): Readonly<typeof counts> => ({ ...counts }),
+  };
+}
+
+function beginsWithData(payload: Buffer): boolean {
+  return payload[0] === APPLICATION_DATA && payload[1] === MAJOR_VERSION;
+}
+
+function flowOf({ source, sourcePort, destination, destinationPort }: PacketView): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
