@@ -140,6 +140,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/doctor.ts')).doctor,
       },
       {
+        usage: 'selftest',
+        about: 'A call of its own through a copy of the rules: what passes, and where it stops',
+        load: async () => (await import('./commands/selftest.ts')).selftest,
+      },
+      {
         usage: 'completion <shell>',
         about: 'Print a script with which a shell completes commands and options',
         load: async () => (await import('./commands/completion.ts')).completion(catalogue),

@@ -78,12 +78,17 @@ export const ROOMS: readonly Room[] = [
       'src/config',
     ],
   },
+  {
+    path: 'src/selftest',
+    imports: ['src/checks', 'src/config', 'src/control', 'src/daemon', 'src/report'],
+  },
   { path: 'src/web', imports: ['src/control', 'src/daemon', 'src/history', 'src/report', 'src/config'] },
   {
     path: 'src/commands',
     imports: [
       'src/web',
       'src/learn',
+      'src/selftest',
       'src/control',
       'src/daemon',
       'src/history',

@@ -1,0 +1,198 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { familyOf } from '../address/address.ts';
+import type { Ran, Run } from '../checks/netfilter/listing.ts';
+import { SelftestError } from './error.ts';
+import type { Interface, Plan } from './plan.ts';
+
+/** Namespaces with the interfaces, addresses and rules of this machine in one, and a host in each of the others. */
+export interface Copy {
+  /** What was copied, for people. */
+  readonly description: string;
+  /** The words that run a program there. */
+  within(where: Where, ...command: readonly string[]): readonly string[];
+  remove(): void;
+}
+
+export type Where = 'firewall' | 'inside' | 'outside';
+
+const WHERE: readonly Where[] = ['firewall', 'inside', 'outside'];
+/** The devices of the hosts. */
+const DEVICE = 'pinholed-test';
+
+/**
+ * Makes the copy: nothing of this machine is changed, and no packet of the copy can leave it. `ownTable` is the daemon's
+ * in nftables (family inet), which has the pinholes of the present calls. Needs ip(8), nft(8), sysctl(8) and root. Throws
+ * SelftestError with nothing left.
+ */
+export function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownTable: string): Copy {
+  const nameOf = (where: Where) => `pinholed-selftest-${process.pid}-${where}`;
+  const within = (where: Where, ...command: readonly string[]) => [
+    'ip',
+    'netns',
+    'exec',
+    nameOf(where),
+    ...command,
+  ];
+  const remove = () => {
+    for (const where of WHERE) run('ip', ['netns', 'delete', nameOf(where)]);
+  };
+  const ip = (...words: readonly string[]) => must(run, 'ip', words);
+  const at = (where: Where, ...words: readonly string[]) => ip('-n', nameOf(where), ...words);
+
+  try {
+    for (const where of WHERE) {
+      ip('netns', 'add', nameOf(where));
+      at(where, 'link', 'set', 'lo', 'up');
+    }
+    for (const [index, one] of interfaces.entries()) {
+      // One that leads to neither host ends in the outside one, which has no address there.
+      const where = one.name === plan.inside.name ? 'inside' : 'outside';
+      const isUsed = one.name === plan.inside.name || one.name === plan.outside.name;
+      const far = isUsed ? DEVICE : `pinholed-${index}`;
+      const peer = ['type', 'veth', 'peer', 'name', far, 'netns', nameOf(where)];
+      ip('link', 'add', 'name', one.name, 'netns', nameOf('firewall'), ...peer);
+      at(where, 'link', 'set', far, 'up');
+      at('firewall', 'link', 'set', one.name, 'up');
+      for (const { address, prefix } of one.addresses) {
+        at('firewall', 'address', 'add', `${address}/${prefix}`, 'dev', one.name, ...nodad(address));
+      }
+    }
+    const width = plan.family === 4 ? 32 : 128;
+    const own = (one: Interface) =>
+      one.addresses.find(({ address }) => familyOf(address) === plan.family)?.address;
+    const hosts = [
+      ['inside', [plan.host], own(plan.inside)],
+      ['outside', [plan.peer, plan.stranger], own(plan.outside)],
+    ] as const;
+    for (const [where, addresses, gateway] of hosts) {
+      for (const address of addresses) {
+        at(where, 'address', 'add', `${address}/${width}`, 'dev', DEVICE, ...nodad(address));
+      }
+      if (gateway === undefined) at(where, `-${plan.family}`, 'route', 'add', 'default', 'dev', DEVICE);
+      else {
+        at(where, 'route', 'add', `${gateway}/${width}`, 'dev', DEVICE);
+        at(where, 'route', 'add', 'default', 'via', gateway, 'dev', DEVICE);
+      }
+    }
+    at('firewall', 'route', 'replace', `${plan.host}/${width}`, 'dev', plan.inside.name);
+    at('firewall', `-${plan.family}`, 'route', 'replace', 'default', 'dev', plan.outside.name);
+    for (const [key, value] of switches(interfaces)) {
+      run('ip', within('firewall', 'sysctl', '-qw', `${key}=${value}`).slice(1));
+    }
+    const description = copyRules(run, (...command) => within('firewall', ...command).slice(1), ownTable);
+    return { description, within, remove };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+function nodad(address: string): string[] {
+  return familyOf(address) === 6 ? ['nodad'] : [];
+}
+
+/** What decides whether packets are forwarded at all, as it is here. */
+function switches(interfaces: readonly Interface[]): [key: string, value: string][] {
+  const keys = [
+    'net/ipv4/ip_forward',
+    'net/ipv6/conf/all/forwarding',
+    ...['all', 'default', ...interfaces.map(({ name }) => name)].map(
+      (name) => `net/ipv4/conf/${name}/rp_filter`,
+    ),
+  ];
+  return keys.flatMap((key) => {
+    const path = `/proc/sys/${key}`;
+    return existsSync(path) ? [[key, readFileSync(path, 'utf8').trim()] as [string, string]] : [];
+  });
+}
+
+const LEGACY = [
+  ['/proc/net/ip_tables_names', 'iptables'],
+  ['/proc/net/ip6_tables_names', 'ip6tables'],
+] as const;
+
+/** Loads what this machine has: nftables, and both kinds of iptables. */
+function copyRules(
+  run: Run,
+  inFirewall: (...command: string[]) => readonly string[],
+  ownTable: string,
+): string {
+  const listed = must(run, 'nft', ['-s', 'list', 'ruleset']);
+  const tables = tablesIn(listed).filter(({ name }) => name !== `inet ${ownTable}`);
+  const native = tables.filter(({ isForeign }) => !isForeign);
+  load(run, inFirewall('nft', '-f', '-'), native.map(({ text }) => text).join(''));
+  const kept: string[] = native.map(({ name }) => name);
+  for (const [names, program] of LEGACY) {
+    if (existsSync(names) && readFileSync(names, 'utf8').trim() !== '') {
+      kept.push(...restored(run, inFirewall, `${program}-legacy`, program));
+    }
+    const family = program === 'iptables' ? 'ip ' : 'ip6 ';
+    if (tables.some(({ name, isForeign }) => isForeign && name.startsWith(family))) {
+      kept.push(...restored(run, inFirewall, `${program}-nft`, program));
+    }
+  }
+  return kept.length === 0 ? 'there are no rules' : kept.join(', ');
+}
+
+function restored(
+  run: Run,
+  inFirewall: (...command: string[]) => readonly string[],
+  program: string,
+  fallback: string,
+): string[] {
+  const own = run(`${program}-save`, []);
+  const name = own === null ? fallback : program;
+  const rules = own?.status === 0 ? own.stdout : must(run, `${fallback}-save`, []);
+  load(run, inFirewall(`${name}-restore`), rules);
+  return [...rules.matchAll(/^\*(\S+)/gm)].map(([, table]) => `${name} ${table}`);
+}
+
+/** A table of nftables as nft(8) lists it. */
+export interface ListedTable {
+  /** `inet filter` */
+  readonly name: string;
+  readonly text: string;
+  /** It is of iptables-nft(8), whose matches nft(8) does not know. */
+  readonly isForeign: boolean;
+}
+
+/** The tables of a listing, each from its `table` to the brace that ends it. */
+export function tablesIn(listing: string): ListedTable[] {
+  const found: ListedTable[] = [];
+  let lines: string[] = [];
+  let name = '';
+  let isManaged = false;
+  for (const line of listing.split('\n')) {
+    if (line.startsWith('# Warning: table ')) isManaged = true;
+    const [, family, table] = /^table (\S+) (\S+) \{/.exec(line) ?? [];
+    if (table !== undefined) {
+      name = `${family} ${table}`;
+      lines = [];
+    }
+    if (name === '') continue;
+    lines.push(line);
+    if (line !== '}') continue;
+    const text = `${lines.join('\n')}\n`;
+    found.push({ name, text, isForeign: isManaged || / xt (target|match) "/.test(text) });
+    name = '';
+    isManaged = false;
+  }
+  return found;
+}
+
+function load(run: Run, command: readonly string[], rules: string): void {
+  const ran = run('ip', command, rules);
+  if (ran !== null && ran.status === 0) return;
+  throw new SelftestError(`the ruleset cannot be copied: ${whyOf(ran, command.at(-1)!)}`);
+}
+
+function must(run: Run, program: string, args: readonly string[]): string {
+  const ran = run(program, args);
+  if (ran?.status === 0) return ran.stdout;
+  throw new SelftestError(`${program} ${args.join(' ')}: ${whyOf(ran, program)}`);
+}
+
+function whyOf(ran: Ran | null, program: string): string {
+  if (ran === null) return `${program} is not installed`;
+  return ran.stderr.trim().split('\n').slice(0, 3).join('; ') || `it ended with ${ran.status}`;
+}

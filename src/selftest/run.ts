@@ -1,0 +1,167 @@
+import { spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Run, runProgram } from '../checks/netfilter/listing.ts';
+import { printJson } from '../config/print.ts';
+import type { Settings } from '../config/schema.ts';
+import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
+import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
+import { ownCommand } from '../daemon/process/own-command.ts';
+import { type Step, testCall } from './call.ts';
+import { createCopy } from './copy.ts';
+import { SelftestError } from './error.ts';
+import { startHost } from './host.ts';
+import { type Choice, type Interface, type Plan, planFor } from './plan.ts';
+
+export interface Selftest {
+  readonly plan: Plan;
+  /** The rules that were copied. */
+  readonly rules: string;
+  readonly steps: readonly Step[];
+}
+
+/** ms in which the daemon has to serve. */
+const START_WITHIN = 60_000;
+const LOOK_EVERY = 100;
+const STOP_WITHIN = 5000;
+/** The words with which this program is a host of the copy. */
+export const AS_HOST = ['selftest', '--as-host'] as const;
+
+/** A call through a copy of this machine's rules, with these settings. Throws SelftestError where there can be none. */
+export async function selftest(settings: Settings, choice: Choice): Promise<Selftest> {
+  const interfaces = readInterfaces(runProgram);
+  const plan = planFor(settings, interfaces, (address) => routeTo(runProgram, address), choice);
+  const copy = createCopy(runProgram, plan, interfaces, settings.linux.table);
+  const directory = mkdtempSync(join(tmpdir(), 'pinholed-selftest-'));
+  const endings: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true }), copy.remove];
+  const interrupted = () => {
+    for (const end of endings.splice(0).reverse()) end();
+    process.exit(130);
+  };
+  for (const signal of SIGNALS) process.once(signal, interrupted);
+  try {
+    const [inside, outside] = (['inside', 'outside'] as const).map((where) =>
+      startHost(copy.within(where, ...ownCommand(AS_HOST))),
+    ) as [ReturnType<typeof startHost>, ReturnType<typeof startHost>];
+    endings.push(inside.close, outside.close);
+    const daemon = await startDaemon(settings, directory, (...command) =>
+      copy.within('firewall', ...command),
+    );
+    endings.push(daemon.close);
+    const steps = await testCall(plan, inside, outside, daemon);
+    await daemon.close();
+    return { plan, rules: copy.description, steps };
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
+    for (const end of endings.splice(0).reverse()) end();
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+interface CopiedDaemon extends Pick<ControlClient, 'askOnce'> {
+  close(): Promise<void>;
+}
+
+/** The daemon in the copy: these settings, and files of its own. Throws SelftestError with what it said. */
+async function startDaemon(
+  settings: Settings,
+  directory: string,
+  within: (...command: readonly string[]) => readonly string[],
+): Promise<CopiedDaemon> {
+  const file = join(directory, 'pinholed.yaml');
+  const socket = join(directory, 'sock');
+  chmodSync(directory, 0o755);
+  writeFileSync(file, printJson(alone(settings, socket)));
+  const [program = '', ...words] = within(
+    ...ownCommand(['run', '--no-supervisor', '--drop', '--config', file]),
+  );
+  const child = spawn(program, words, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr!.on('data', (chunk) => {
+    said = `${said}${chunk}`.slice(-LONGEST_SAID);
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.once('error', () => {});
+  const close = async () => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_WITHIN);
+    await ended;
+    clearTimeout(timer);
+  };
+  const until = performance.now() + START_WITHIN;
+  while (child.exitCode === null && performance.now() < until) {
+    if (await isServing(socket)) return { askOnce: (request) => askOnce(socket, request), close };
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
+  }
+  if (child.exitCode === null) await close();
+  throw new SelftestError(`the daemon does not start in the copy: ${said.trim() || 'it said nothing'}`);
+}
+
+const LONGEST_SAID = 2000;
+
+/** On a connection of its own: one that asks nothing for long is closed. Throws ControlError. */
+async function askOnce<T>(socket: string, request: Parameters<ControlClient['askOnce']>[0]): Promise<T> {
+  const client = await connectControl(socket);
+  try {
+    return await client.askOnce<T>(request);
+  } finally {
+    client.close();
+  }
+}
+
+/** Whether it takes packets. */
+async function isServing(socket: string): Promise<boolean> {
+  try {
+    await askOnce(socket, { request: 'status' });
+    return true;
+  } catch (error) {
+    if (error instanceof ControlError) return false;
+    throw error;
+  }
+}
+
+/** Nothing that the running daemon has, too. */
+function alone(settings: Settings, socket: string): Settings {
+  return {
+    ...settings,
+    ...{ mode: 'enforce', metrics: null, web: null },
+    control: { ...settings.control, socket, group: null, mode: 0o600 },
+    daemon: { ...settings.daemon, pidFile: null, journal: null, chroot: null },
+    log: { ...settings.log, destination: 'stderr', calls: null, level: 'info', format: 'text' },
+  };
+}
+
+interface ListedInterface {
+  readonly ifname: string;
+  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
+}
+
+/** Interfaces that are up and have an address, but for the loopback. */
+function readInterfaces(run: Run): Interface[] {
+  const known = readInterfaceAddresses();
+  const listed = JSON.parse(output(run, ['-j', 'address', 'show'])) as ListedInterface[];
+  return listed.flatMap(({ ifname, addr_info: infos = [] }) => {
+    const addresses = infos.flatMap(({ local, prefixlen }) =>
+      local !== undefined && prefixlen !== undefined && known.get(ifname)?.includes(local) === true
+        ? [{ address: local, prefix: prefixlen }]
+        : [],
+    );
+    return ifname === 'lo' || addresses.length === 0 ? [] : [{ name: ifname, addresses }];
+  });
+}
+
+function routeTo(run: Run, address: string): string | null {
+  const ran = run('ip', ['-j', 'route', 'get', address]);
+  if (ran?.status !== 0) return null;
+  const [route] = JSON.parse(ran.stdout) as { readonly dev?: string; readonly type?: string }[];
+  return route?.type === 'local' ? 'lo' : (route?.dev ?? null);
+}
+
+function output(run: Run, args: readonly string[]): string {
+  const ran = run('ip', args);
+  if (ran === null) throw new SelftestError('ip is not installed: install iproute2');
+  if (ran.status === 0) return ran.stdout;
+  throw new SelftestError(`ip ${args.join(' ')}: ${ran.stderr.trim()}`);
+}

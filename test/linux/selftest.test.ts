@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { tablesIn } from '../../src/selftest/copy.ts';
+import { withoutRoot } from '../native-bindings/namespace.ts';
+
+const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+interface Step {
+  readonly step: string;
+  readonly state: string;
+  readonly text: string;
+  readonly advice: string;
+}
+
+interface Told {
+  readonly status: number | null;
+  readonly stderr: string;
+  readonly host: string;
+  readonly peer: string;
+  readonly announced: string;
+  readonly rules: string;
+  readonly steps: readonly Step[];
+}
+
+/** A default drop, with the lines of docs/inline-linux.md but those left out. */
+const filter = ({ accepts = ACCEPTS, more = '' } = {}) => `
+flush ruleset
+table inet filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ${accepts.join('\n    ')}
+  }
+}
+${more}`;
+const ACCEPTS = [
+  'ct state established accept',
+  'meta mark & 0x700000 == 0x700000 accept',
+  'meta l4proto { tcp, udp } th dport 5060 accept',
+];
+const MASQUERADE = `table ip nat {
+  chain postrouting {
+    type nat hook postrouting priority srcnat; policy accept;
+    oifname "wan0" masquerade
+  }
+}`;
+const USER = 'daemon: { user: nobody, group: nogroup }\n';
+const SITE = `inside: [192.168.10.0/24]\nmedia-ports: [10000-20000]\n${USER}`;
+
+describe('pinholed selftest', { skip: withoutRoot }, () => {
+  const machine = `pinholed-st-${process.pid}`;
+  let directory: string;
+  const inMachine = (...words: readonly string[]) => ['netns', 'exec', machine, ...words];
+  const ip = (...words: readonly string[]) => {
+    const { status, stderr } = spawnSync('ip', words, { encoding: 'utf8' });
+    assert.equal(status, 0, `ip ${words.join(' ')}: ${stderr}`);
+  };
+  const nft = (rules: string) => {
+    const { status, stderr } = spawnSync('ip', inMachine('nft', '-f', '-'), {
+      input: rules,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+  };
+  const ruleset = () => spawnSync('ip', inMachine('nft', 'list', 'ruleset'), { encoding: 'utf8' }).stdout;
+  const queue = (action: '-A' | '-D') => {
+    for (const side of ['--dport', '--sport']) {
+      const rule = ['-p', 'udp', side, '5060', '-j', 'NFQUEUE', '--queue-num', '0'];
+      ip(...inMachine('iptables-legacy', '-t', 'mangle', action, 'FORWARD', ...rule));
+    }
+  };
+
+  async function told(config: string, ...more: readonly string[]): Promise<Told> {
+    const file = join(directory, 'pinholed.yaml');
+    writeFileSync(file, config);
+    const words = ['--import', 'tsx', program, 'selftest', '--json', '--config', file, ...more];
+    const child = spawn('ip', inMachine(process.execPath, ...words));
+    let [stdout, stderr] = ['', ''];
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
+    const found =
+      stdout === '' ? { host: '', peer: '', announced: '', rules: '', steps: [] } : JSON.parse(stdout);
+    return { ...found, status, stderr };
+  }
+  const stops = ({ steps }: Told) => steps.filter(({ state }) => state === 'stopped').map(({ step }) => step);
+
+  before(() => {
+    directory = mkdtempSync(join(tmpdir(), 'pinholed-selftest-'));
+    ip('netns', 'add', machine);
+    for (const [name, address] of [
+      ['lan0', '192.168.10.1/24'],
+      ['wan0', '198.51.100.2/24'],
+    ] as const) {
+      const peer = ['peer', 'name', `${name}-end`, 'netns', machine];
+      ip('link', 'add', 'name', name, 'netns', machine, 'type', 'veth', ...peer);
+      ip('-n', machine, 'link', 'set', `${name}-end`, 'up');
+      ip('-n', machine, 'address', 'add', address, 'dev', name);
+      ip('-n', machine, 'link', 'set', name, 'up');
+    }
+    ip('-n', machine, 'link', 'set', 'lo', 'up');
+    ip('-n', machine, 'route', 'add', 'default', 'via', '198.51.100.1');
+    ip(...inMachine('sysctl', '-qw', 'net.ipv4.ip_forward=1'));
+    queue('-A');
+  });
+
+  after(() => {
+    ip('netns', 'delete', machine);
+    rmSync(directory, { recursive: true, force: true });
+  });
+
+  it('passes where the rules are as they have to be, and leaves nothing and changes nothing', async () => {
+    nft(filter());
+    const rules = ruleset();
+    const result = await told(SITE);
+    assert.deepEqual([result.status, result.stderr], [0, '']);
+    assert.deepEqual(
+      result.steps.map(({ step, state }) => [step, state]),
+      [
+        'INVITE out',
+        'address outside',
+        '200 in',
+        'pinhole',
+        'media in',
+        'stranger',
+        'media out',
+        'BYE, 200',
+        'closed',
+      ].map((step) => [step, 'passed']),
+    );
+    assert.deepEqual([result.host, result.announced], ['192.168.10.2', '192.168.10.2']);
+    assert.match(result.rules, /inet filter, iptables-legacy mangle/);
+    assert.equal(ruleset(), rules);
+    assert.deepEqual(
+      readdirSync('/run/netns').filter((name) => name.startsWith('pinholed-selftest-')),
+      [],
+    );
+  });
+
+  it('names the rule that is missing: the mark, and then SIP', async () => {
+    nft(filter({ accepts: ACCEPTS.filter((line) => !line.includes('mark')) }));
+    const media = await told(SITE);
+    assert.equal(media.status, 2);
+    assert.deepEqual(stops(media)[0], 'media in');
+    assert.match(
+      media.steps.find(({ step }) => step === 'media in')!.text,
+      /no rule of yours lets through what matches it/,
+    );
+    nft(filter({ accepts: ACCEPTS.filter((line) => !line.includes('5060')) }));
+    const sip = await told(SITE);
+    assert.deepEqual([stops(sip), sip.stderr], [['INVITE out'], '']);
+    assert.match(sip.steps[0]!.text, /was read by the daemon and passed on, and a rule after it dropped it/);
+    assert.deepEqual(sip.steps.at(-1)!.state, 'not reached');
+  });
+
+  it('sees that SIP is not handed over', async () => {
+    nft(filter());
+    queue('-D');
+    const result = await told(SITE);
+    queue('-A');
+    assert.deepEqual(stops(result), ['INVITE out']);
+    assert.match(result.steps[0]!.text, /INVITE arrived, but the daemon was not handed it/);
+  });
+
+  it('goes through the NAT of the rules: nobody reaches who announces a private address', async () => {
+    nft(filter({ more: MASQUERADE }));
+    const without = await told(SITE);
+    assert.deepEqual(stops(without), ['address outside']);
+    assert.match(
+      without.steps[1]!.text,
+      /192\.168\.10\.2 is seen as 198\.51\.100\.2, and it announces itself/,
+    );
+    const nat = 'nat: [{ external: interface:wan0, hosts: [192.168.10.0/24] }]\n';
+    const withNat = await told(`${SITE}${nat}`);
+    assert.deepEqual([withNat.status, stops(withNat)], [0, []], JSON.stringify(withNat.steps));
+    assert.equal(withNat.announced, '198.51.100.2');
+  });
+
+  it('sees what lets a stranger in', async () => {
+    nft(filter({ accepts: [...ACCEPTS, 'udp dport 10000-20000 accept'] }));
+    const result = await told(SITE);
+    assert.deepEqual(stops(result), ['stranger']);
+  });
+
+  it('says why there can be no call', async () => {
+    nft(filter());
+    const cases = [
+      [['--host', '10.1.1.1'], /10\.1\.1\.1 is not inside/],
+      [['--peer', '192.168.10.9'], /192\.168\.10\.2 and 192\.168\.10\.9 are both behind lan0/],
+      [['--peer', '198.51.100.2'], /packets to 198\.51\.100\.2 leave by lo, which is this machine itself/],
+      [['--host', 'phone'], /--host: expected an IP address, found "phone"/],
+    ] as const;
+    for (const [words, why] of cases) {
+      const { status, stderr } = await told(SITE, ...words);
+      assert.equal(status, 1);
+      assert.match(stderr, why);
+    }
+  });
+});
+
+describe('tables of a listing', () => {
+  it('are told apart from those of iptables', () => {
+    const listing = [
+      '# Warning: table ip mangle is managed by iptables-nft, do not touch!',
+      'table ip mangle {',
+      '\tchain FORWARD {',
+      '\t\tcounter packets 0 bytes 0 xt target "NFQUEUE"',
+      '\t}',
+      '}',
+      'table inet pinholed {',
+      '}',
+      'table inet filter {',
+      '\tchain forward {',
+      '\t}',
+      '}',
+      '',
+    ].join('\n');
+    assert.deepEqual(
+      tablesIn(listing).map(({ name, isForeign }) => [name, isForeign]),
+      [
+        ['ip mangle', true],
+        ['inet pinholed', false],
+        ['inet filter', false],
+      ],
+    );
+    assert.equal(tablesIn(listing)[2]!.text, 'table inet filter {\n\tchain forward {\n\t}\n}\n');
+  });
+});
