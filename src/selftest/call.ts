@@ -72,7 +72,7 @@ export async function testCall(
     from.send(sender, receiver, text);
     const got = await to.gets(text, WITHIN);
     const wasRead = (await read()) > before;
-    const what = text.slice(0, text.indexOf('\r\n')).replace(/ sip:.*/, '');
+    const what = text.split(' ', 1)[0]!;
     if (got !== null && wasRead) return got;
     if (got !== null) stopped(name, `${what} arrived, but the daemon was not handed it`, HAND_OVER);
     else if (wasRead) {

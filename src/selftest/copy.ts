@@ -164,9 +164,8 @@ export function tablesIn(listing: string): ListedTable[] {
   let isManaged = false;
   for (const line of listing.split('\n')) {
     if (line.startsWith('# Warning: table ')) isManaged = true;
-    const [, family, table] = /^table (\S+) (\S+) \{/.exec(line) ?? [];
-    if (table !== undefined) {
-      name = `${family} ${table}`;
+    if (line.startsWith('table ') && line.endsWith(' {')) {
+      name = line.slice('table '.length, -' {'.length);
       lines = [];
     }
     if (name === '') continue;
