@@ -72,7 +72,8 @@ export const PF_RULESET_NAT = 2;
 export const PF_RULESET_BINAT = 3;
 export const PF_RULESET_RDR = 4;
 
-/** A rule's `rt`: answers go to the rule's pool address, by its interface. */
+/** A rule's `rt`: packets, or answers to them, go to the rule's pool address, by its interface. */
+export const PF_ROUTETO = 2;
 export const PF_REPLYTO = 4;
 
 export const PF_OP_NONE = 0;

@@ -9,7 +9,14 @@ import { checkInterfaces } from './interfaces.ts';
 import { mappingsOf } from './nat.ts';
 import { checkRuleset } from './pf/ruleset-checks.ts';
 import { createPfRuleset } from './pf/walk.ts';
-import { checkForwarding, checkKernel, checkOptions, checkPf, forwardedFamilies } from './pf.ts';
+import {
+  checkForwarding,
+  checkKernel,
+  checkOptions,
+  checkPf,
+  forgetsRoutes,
+  forwardedFamilies,
+} from './pf.ts';
 
 const NOT_LOOKED_AT =
   'not looked at are anchor, reassembly, anchor-limit, divert-rule, block-quick, default-drop, outbound-media, antispoof, reply-to, nat';
@@ -29,7 +36,11 @@ export async function examineFreebsd(settings: Settings | null, options: Examine
     ...checkInterfaces(options.ingress),
     ...(settings === null
       ? []
-      : examinePf(() => openPf(libc), settings, { ...options, forwarded: forwardedFamilies(libc) })),
+      : examinePf(() => openPf(libc), settings, {
+          ...options,
+          forwarded: forwardedFamilies(libc),
+          forgetful: forgetsRoutes(libc),
+        })),
   ];
 }
 
@@ -37,7 +48,11 @@ export async function examineFreebsd(settings: Settings | null, options: Examine
 export function examinePf(
   open: () => Pf,
   settings: Settings,
-  known: Pick<ExamineOptions, 'ingress' | 'addresses'> & { readonly forwarded: readonly Family[] },
+  known: Pick<ExamineOptions, 'ingress' | 'addresses'> & {
+    readonly forwarded: readonly Family[];
+    /** Diverted packets lose what route-to said. */
+    readonly forgetful: boolean;
+  },
 ): Finding[] {
   try {
     const pf = open();
@@ -45,7 +60,7 @@ export function examinePf(
       const { anchor: pass, rdrAnchor: rdr, binatAnchor: binat } = settings.freebsd;
       const { inside, mediaPorts, sipPorts, outbound, uplinks } = settings;
       return [
-        ...checkPf(pf, checkOptions(settings)),
+        ...checkPf(pf, checkOptions(settings), known.forgetful),
         ...checkRuleset(createPfRuleset(pf, { pass, rdr, binat }), {
           ...{ inside, mediaPorts, sipPorts, outbound, uplinks },
           mappings: mappingsOf(settings, known.addresses),

@@ -20,6 +20,7 @@ export const CHECKS = {
   reassembly: 'firewall',
   'anchor-limit': 'firewall',
   'divert-rule': 'firewall',
+  'divert-route': 'firewall',
   ruleset: 'firewall',
   'queue-rule': 'firewall',
   'queue-bypass': 'firewall',

@@ -11,6 +11,7 @@ import {
   PF_OUT,
   PF_RDR,
   PF_REASS_ENABLED,
+  PF_ROUTETO,
   PF_SCRUB,
 } from '../../native-bindings/freebsd/constants.ts';
 import {
@@ -49,6 +50,8 @@ export function checkOptions({ freebsd, fail, nat }: Settings): CheckOptions {
   };
 }
 
+/** `__FreeBSD_version` of 15.0-RELEASE, and of what comes after 15.1. */
+const FORGETFUL = [1_500_068, 1_502_000] as const;
 /** `__FreeBSD_version` of the first release whose pf knows the packets that come back from a divert socket. */
 const FLOOR = 1_401_000;
 /** The first in which divert-to works with IPv6. */
@@ -72,6 +75,15 @@ const PASSING = [
 /** Whether divert-to works with IPv6 on the running kernel. */
 export function divertsIPv6(libc: Libc): boolean {
   return kernelVersion(libc) >= IPV6;
+}
+
+/**
+ * Whether the running kernel forgets where a rule with route-to sends a packet, when that rule diverts it: back from the
+ * daemon the packet passes for the sake of its state alone (pf.c, pf_find_state; opnsense/src#308).
+ */
+export function forgetsRoutes(libc: Libc): boolean {
+  const version = kernelVersion(libc);
+  return version >= FORGETFUL[0] && version < FORGETFUL[1];
 }
 
 /** The kernel itself: release and ipdivert. Needs no rights. */
@@ -142,8 +154,8 @@ function isForwarded(libc: Libc, family: Family): boolean {
   }
 }
 
-/** pf and its ruleset. */
-export function checkPf(pf: Pf, options: CheckOptions): Finding[] {
+/** pf and its ruleset. `forgetful`: see `forgetsRoutes`. */
+export function checkPf(pf: Pf, options: CheckOptions, forgetful: boolean): Finding[] {
   const status = pf.status();
   const rules = reachableRules(pf, options.anchor);
   return [
@@ -159,6 +171,7 @@ export function checkPf(pf: Pf, options: CheckOptions): Finding[] {
     checkReassembly(pf, status.reass),
     checkLimit(pf, options),
     checkDivert(options, rules),
+    ...(forgetful ? checkRouted(options, rules) : []),
   ];
 }
 
@@ -278,4 +291,17 @@ function checkDivert({ anchor, divertPort, failOpen }: CheckOptions, rules: read
         `${text}, none of them ${missing.join(', nor ')}: such SIP passes unread`,
         `compare pf.conf with ${DIVERT_LINES}`,
       );
+}
+
+/** Policy routing of SIP itself; media is not diverted. */
+function checkRouted({ divertPort }: CheckOptions, rules: readonly RuleInPlace[]): Finding[] {
+  const routed = rules.filter(({ rule }) => rule.divertPort === divertPort && rule.rt === PF_ROUTETO);
+  if (routed.length === 0) return [];
+  return [
+    caution(
+      'divert-route',
+      `${routed.length} of the rules that divert have route-to: this kernel forgets the gateway, and such SIP leaves by the default route`,
+      'let the hosts of these rules have their SIP by the default route, or use a kernel with the fix (opnsense/src#308: OPNsense 26.7.2-divert2)',
+    ),
+  ];
 }

@@ -66,7 +66,12 @@ const INGRESS: Ingress = {
   routes: [route('192.168.1.0/24', 'em1'), route('0.0.0.0/0', 'em0', 'gateway')],
   routed: ['em0', 'em1'],
 };
-const KNOWN: Parameters<typeof examinePf>[2] = { ingress: INGRESS, addresses: new Map(), forwarded: [4] };
+const KNOWN: Parameters<typeof examinePf>[2] = {
+  ingress: INGRESS,
+  addresses: new Map(),
+  forwarded: [4],
+  forgetful: false,
+};
 
 function found(pf: Pf, changes: Partial<Settings> = {}, known = {}): Finding[] {
   return examinePf(() => pf, { ...settings, ...changes }, { ...KNOWN, ...known });
@@ -120,6 +125,15 @@ describe('doctor on FreeBSD, and pf', () => {
       );
     });
   }
+
+  it('says where SIP that a rule with route-to diverts loses its way, on a kernel that does so', () => {
+    const routed = `pass in quick on em1 route-to (em2 203.0.113.1) inet proto udp from 192.168.1.20 to any port 5060 divert-to ${divertPort}`;
+    const pf = pfWith([routed, ...diverting], [anchor]);
+    assert.deepEqual(wrong(pf), []);
+    assert.deepEqual(wrong(pf, {}, { forgetful: true }), ['caution divert-route']);
+    const undiverted = pfWith([...diverting, routed.replace(/ divert-to.*/, '')], [anchor]);
+    assert.deepEqual(wrong(undiverted, {}, { forgetful: true }), []);
+  });
 
   it('wants the anchor for its own divert rules with fail: open', () => {
     const open = { fail: 'open' } as const;

@@ -18,6 +18,7 @@ import {
   PF_PASS,
   PF_RDR,
   PF_REPLYTO,
+  PF_ROUTETO,
   PF_RULESET_BINAT,
   PF_RULESET_FILTER,
   PF_RULESET_NAT,
@@ -196,7 +197,7 @@ function createLine(words: readonly string[]) {
     const way = take('route-to', 'reply-to');
     if (way !== null) {
       skipBrackets();
-      if (way === 'reply-to') more = { ...more, rt: PF_REPLYTO };
+      more = { ...more, rt: way === 'reply-to' ? PF_REPLYTO : PF_ROUTETO };
       pool = networkEnd('203.0.113.1') as PoolAddress;
     }
     const family = take('inet', 'inet6');

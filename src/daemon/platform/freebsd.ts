@@ -5,7 +5,7 @@ import { bindDivert } from '../../../native-bindings/freebsd/divert.ts';
 import { hasModule, loadModule } from '../../../native-bindings/freebsd/kernel.ts';
 import { openPf, type Pf } from '../../../native-bindings/freebsd/pf.ts';
 import type { Finding } from '../../checks/finding.ts';
-import { checkKernel, checkOptions, checkPf, divertsIPv6 } from '../../checks/pf.ts';
+import { checkKernel, checkOptions, checkPf, divertsIPv6, forgetsRoutes } from '../../checks/pf.ts';
 import type { ReloadLock } from '../../config/kinds.ts';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
@@ -45,7 +45,7 @@ function openDataPath(libc: Libc, settings: () => Settings, intake: number | nul
   const { freebsd } = settings();
   refuse(checkKernel(libc, freebsd));
   const pf = openDevPf(libc);
-  const findings = checkPf(pf, checkOptions(settings()));
+  const findings = checkPf(pf, checkOptions(settings()), forgetsRoutes(libc));
   const lock = openReloadLock(libc, freebsd.reloadLock);
   const firewall = openFirewall(pf, { ...pfOptions(settings), ...gateOf(lock) }, findings);
   const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort, bound: intake });
