@@ -70,8 +70,6 @@ export interface Dialog {
   agreed: Agreement | null;
   /** Whether the agreement came in a reliable message, after which other descriptions are ignored. */
   settled: boolean;
-  /** A provisional answer was there that could not be read. */
-  unread: boolean;
   /** Offers without an answer yet, by the side that made them. */
   readonly offers: [Offer | null, Offer | null];
   /** Candidates trickled in INFO (RFC 8840), by side and mid. */
@@ -258,7 +256,6 @@ export function newDialog(toTag: string): Dialog {
     confirmed: false,
     agreed: null,
     settled: false,
-    unread: false,
     offers: [null, null],
     trickled: [[], []],
     ackBy: Number.POSITIVE_INFINITY,

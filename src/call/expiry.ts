@@ -8,7 +8,7 @@ import { heldRefusal } from './strays.ts';
 import { dropDialogs, strayRefusal } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
 
-/** A call that rang for too long is known for as many times `ringing` more: answered, it has its media. */
+/** A call that nobody answered in time is known for as many times `ringing` more: answered, it has its media. */
 const LATE_ANSWER = 10;
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -50,7 +50,7 @@ const TIMERS: readonly Timer[] = [
   {
     name: waitingFor,
     at: (_, call) => call.signallingDeadline,
-    onExpiry: (context, call, now) => endCall(context, call, waitingFor(call), now),
+    onExpiry: giveUp,
   },
   {
     name: ({ dialogs }) => {
@@ -144,9 +144,16 @@ export function expireCall(context: Context, call: Call, now: number): Outcome {
   return due === undefined ? unchanged(call) : due.onExpiry(context, call, now);
 }
 
-function forgottenAt({ retransmissionMemory, ringing }: CallTimers, { endedAt, endReason }: Call): number {
-  const most = endReason === 'ringing-timeout' ? LATE_ANSWER * ringing : 0;
-  return endedAt! + Math.max(retransmissionMemory, most);
+function forgottenAt({ retransmissionMemory, ringing }: CallTimers, call: Call): number {
+  const most = mayBeAnswered(call) ? LATE_ANSWER * ringing : 0;
+  return call.endedAt! + Math.max(retransmissionMemory, most);
+}
+
+/** Whether this call was given up before anybody had answered, so that an answer may come yet. */
+export function mayBeAnswered({ state, endReason, invite }: Call): boolean {
+  return (
+    state === 'ended' && invite !== null && (endReason === 'ringing-timeout' || endReason === 'no-response')
+  );
 }
 
 /** Asked after each message: with no function made on the way. */
@@ -159,6 +166,14 @@ function earliest(settings: CallTimers, call: Call): number {
 function waitingFor({ state, cancelled }: Call): EndReason {
   if (cancelled) return 'cancel-timeout';
   return state === 'calling' ? 'no-response' : 'ringing-timeout';
+}
+
+/** Of the calls that ring nowhere only those of hosts inside are waited for: anybody may send INVITEs to nobody. */
+function giveUp(context: Context, call: Call, now: number): Outcome {
+  const reason = waitingFor(call);
+  const isWaitedFor =
+    reason === 'ringing-timeout' || (reason === 'no-response' && context.admission.isInside(call.parties[0]));
+  return endCall(context, call, reason, now, isWaitedFor);
 }
 
 /** Forks that lost and dialogs whose BYE got no answer; see `isUnknownToCaller`. */
@@ -249,20 +264,25 @@ function oneWayUntil({ oneWay, maxCall }: CallTimers, { ownAt, untoldAt }: Call)
   return Math.max(ownAt + oneWay, Math.min(untoldAt + oneWay, most));
 }
 
-/** Ends a call. Media under way may drain after an end that both parties know of. */
-export function endCall(context: Context, call: Call, reason: EndReason, now: number): Outcome {
+/** Ends a call. Media under way may drain after an end that both parties know of. With `isWaitedFor` it may be answered yet. */
+export function endCall(
+  context: Context,
+  call: Call,
+  reason: EndReason,
+  now: number,
+  isWaitedFor = false,
+): Outcome {
   if (call.state === 'ended') return unchanged(call);
   call.state = 'ended';
   call.endReason = reason;
   call.endedAt = now;
-  // The callee may answer yet.
-  if (reason !== 'ringing-timeout') {
+  if (!isWaitedFor) {
     call.invite = null;
     call.dialogs = [];
   }
   // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come. One
   // that only found no place may find one when it is answered.
-  if (reason !== 'over-limit' && reason !== 'ringing-timeout') dropDescriptions(call);
+  if (reason !== 'over-limit' && !isWaitedFor) dropDescriptions(call);
   const refusals = call.strays.map(heldRefusal);
   call.strays = [];
   context.leave(call);

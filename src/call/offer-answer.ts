@@ -1,5 +1,5 @@
 import type { Address } from '../address/address.ts';
-import type { SdpError, Session } from '../sdp/session.ts';
+import type { SdpError, Session, Stream } from '../sdp/session.ts';
 import {
   type Call,
   carryHold,
@@ -81,15 +81,44 @@ export function unread(owner: Address, { streams }: Session): Description {
 /** Lines that a description leaves out are switched off, at no address: those that it has keep their places. */
 function padded(next: Description, { streams: agreed }: Session): Description {
   const { streams } = next.session;
-  const off = agreed.slice(streams.length).map((one) => ({
-    ...one,
+  const off = agreed.slice(streams.length).map(switchedOff);
+  return off.length === 0 ? next : { ...next, session: { ...next.session, streams: [...streams, ...off] } };
+}
+
+function switchedOff(stream: Stream): Stream {
+  return {
+    ...stream,
     port: 0,
     bundleOnly: false,
     connection: { kind: 'none' as const },
     rtcp: null,
     candidates: [],
-  }));
-  return off.length === 0 ? next : { ...next, session: { ...next.session, streams: [...streams, ...off] } };
+  };
+}
+
+/**
+ * The answer with its m= lines at the places of those that they answer. RFC 3264 6 wants the order of the offer, and a
+ * line of the same media type at its place is the answer to that. Of the others each answers the first offered line of
+ * its type that has no answer, as stacks read it that look for lines by their type alone. What answers nothing is last.
+ */
+function inPlace(answer: Description, { streams: offered }: Session): Description {
+  const { streams } = answer.session;
+  const isAtPlace = (stream: Stream, index: number) => offered[index]?.media === stream.media;
+  if (streams.every(isAtPlace)) return padded(answer, { ...answer.session, streams: offered });
+  const placed = offered.map((_, index) => {
+    const stream = streams[index];
+    return stream !== undefined && isAtPlace(stream, index) ? stream : null;
+  });
+  const left = streams.filter((stream, index) => !isAtPlace(stream, index));
+  const surplus = [...left.filter(isEnabled), ...left.filter((stream) => !isEnabled(stream))].filter(
+    (stream) => {
+      const index = offered.findIndex(({ media }, at) => placed[at] === null && media === stream.media);
+      if (index >= 0) placed[index] = stream;
+      return index < 0;
+    },
+  );
+  const whole = placed.map((stream, index) => stream ?? switchedOff(offered[index]!));
+  return { ...answer, session: { ...answer.session, streams: [...whole, ...surplus] } };
 }
 
 function carriesSession({ message }: Incoming): boolean {
@@ -168,7 +197,7 @@ export function agree(
     const detail = `the answer has ${lines} m= lines, the offer ${offer.session.streams.length}`;
     problems.push({ reason: 'fewer-streams', detail });
   }
-  const whole = padded(answer, offer.session);
+  const whole = inPlace(answer, offer.session);
   const carried = carryHold(whole, before?.sides[otherSide(offerSide)]);
   const sides: [Description, Description] = offerSide === 0 ? [offer, carried] : [carried, offer];
   dialog.agreed = { offerSide, sides };

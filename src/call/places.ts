@@ -1,6 +1,6 @@
 import type { Call, Transaction } from './call.ts';
 import type { Admission, Context, Party } from './context.ts';
-import { dropDescriptions, endCall } from './expiry.ts';
+import { dropDescriptions, endCall, mayBeAnswered } from './expiry.ts';
 import type { Legs } from './legs.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
@@ -70,7 +70,7 @@ export function createPlaces(context: Context, admission: Admission, legs: Legs)
    * go on.
    */
   function enter(call: Call, transaction: Transaction, status: number, now: number): Outcome | null {
-    const rang = call.endReason === 'ringing-timeout' && transaction === call.invite && status >= 200;
+    const rang = mayBeAnswered(call) && transaction === call.invite && status >= 200;
     const isLate = call.state === 'ended' && (call.endReason === 'over-limit' || rang);
     if (transaction.method !== 'INVITE' || status <= 100 || status >= 300) return null;
     if (!isLate && !waiting.has(call)) return null;

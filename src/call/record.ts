@@ -94,7 +94,6 @@ const trickled = list(object<Trickled>({ mid: text(4096), candidate }), MANY);
 
 const dialog = object<FlatDialog>({
   toTag: WORD,
-  unread: flag,
   confirmed: flag,
   agreed: orNull(agreement),
   settled: flag,

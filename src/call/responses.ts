@@ -99,7 +99,7 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
   const isBare = message.status >= 200 && message.sdp.kind === 'none';
   if (isBare) takeOver(call, dialog, invite);
   const taken =
-    isBare && dialog.unread && dialog.agreed === null && invite.offer !== null
+    isBare && dialog.agreed === null && invite.offer !== null
       ? agreeUnread(context, call, dialog, invite.offer, invite.side, incoming)
       : takeDescription(context, call, dialog, invite, incoming);
   return taken.departure === null ? { ...taken, departure } : taken;
@@ -199,7 +199,6 @@ function takeDescription(
       const read = agreeUnread(context, call, dialog, offer, side, incoming);
       return { ...read, refusals: [...described.refusals, ...read.refusals] };
     }
-    if (described.description === null) dialog.unread = true;
     if (transaction !== call.invite && message.status < 200) transaction.replaced ??= dialog.agreed;
     const settles = message.status >= 200 || message.rseq !== null;
     return agree(context, call, dialog, offer, side, described, settles, arrival.now);

@@ -9,6 +9,7 @@ import {
   endpointsOf,
   isEnabled,
   isMuxed,
+  rtcpPlace,
   sameConnection,
   type Trickled,
   transportClass,
@@ -158,7 +159,8 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
   for (let index = 0; index < answer.streams.length; index++) {
     const answered = answer.streams[index]!;
     const proposed = offer.streams[index];
-    if (proposed === undefined || proposed.media.toLowerCase() !== answered.media.toLowerCase()) {
+    if (proposed === undefined && !isEnabled(answered)) continue;
+    if (proposed === undefined || proposed.media !== answered.media) {
       const detail = `m=${printable(answered.media, 20)} at position ${index + 1} of the answer`;
       gathering.unusable.push({ reason: 'extra-stream', detail });
     } else if (!isEnabled(answered) || !isEnabled(proposed)) {
@@ -308,7 +310,7 @@ function sourcesOf(
   const announced = peer ?? before;
   if (announced !== null && settings.mediaSource === 'exact') {
     allowConnection(found, family, announced.connection);
-    if (kind !== 'rtp') allowConnection(found, family, announced.rtcp?.connection ?? null);
+    if (kind !== 'rtp') allowConnection(found, family, rtcpPlace(announced)?.connection ?? null);
     if (settings.ice) {
       for (const one of announced.candidates) {
         if (one.transport === 'udp') allowConnection(found, family, one.connection);
@@ -390,5 +392,5 @@ function awaitsConnection({ stream, peer, offered }: StreamPlace): boolean {
 /** The port that a symmetric peer (RFC 4961) sends from to reach this endpoint. */
 function peerPort(peer: Stream, endpoint: Endpoint): number {
   if (endpoint.kind !== 'rtcp') return peer.port;
-  return isMuxed(peer, peer) ? peer.port : (peer.rtcp?.port ?? peer.port + 1);
+  return isMuxed(peer, peer) ? peer.port : (rtcpPlace(peer)?.port ?? peer.port + 1);
 }

@@ -61,9 +61,21 @@ export function endpointsOf(stream: Stream, peer: Stream | null, apart: boolean)
   return rtpEndpoints(stream, muxed, apart);
 }
 
-/** Port 9 (RFC 863) in the m= line: where media goes is said by the candidates alone (RFC 8840 4.1). */
+/** RFC 863: what stands where no port is known. */
+const DISCARD = 9;
+
+/** Port 9 in the m= line: where media goes is said by the candidates alone (RFC 8840 4.1). */
 function isPlaceholder({ port, candidates }: Stream): boolean {
-  return port === 9 && candidates.length > 0;
+  return port === DISCARD && candidates.length > 0;
+}
+
+/**
+ * Where a stream wants its RTCP (RFC 3605), null where it does not say. `9 IN IP4 0.0.0.0`, which browsers write beside
+ * a port that is one, says nothing; 0.0.0.0 at another port is no other host than that of the stream.
+ */
+export function rtcpPlace({ rtcp }: Stream): Stream['rtcp'] {
+  if (rtcp === null || rtcp.port === DISCARD) return null;
+  return rtcp.connection?.kind === 'unspecified' ? { ...rtcp, connection: null } : rtcp;
 }
 
 /** Whether RTP and RTCP share one port for certain. */
@@ -72,7 +84,8 @@ export function isMuxed(stream: Stream, peer: Stream | null): boolean {
 }
 
 function rtpEndpoints(stream: Stream, muxed: boolean, apart: boolean): Endpoint[] {
-  const { port, connection, rtcp } = stream;
+  const { port, connection } = stream;
+  const rtcp = rtcpPlace(stream);
   const udp = (kind: MediaKind, at: Connection, first: number, last: number): Endpoint => ({
     protocol: 'udp',
     kind,

@@ -122,8 +122,10 @@ export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): 
     if (lineFeed < start) lineFeed = indexOrEnd(text, '\n', start);
     if (carriageReturn < start) carriageReturn = indexOrEnd(text, '\r', start);
     const end = Math.min(lineFeed, carriageReturn);
-    if (end > start) {
-      const error = takeLine(walk, start, trimEnd(bytes, start, end));
+    // White space before the first line cannot be taken for one.
+    const first = walk.hasVersion ? start : skipSpace(bytes, start, end);
+    if (end > first) {
+      const error = takeLine(walk, first, trimEnd(bytes, first, end));
       if (error !== null) return error;
     }
     start = end + 1;
@@ -176,7 +178,6 @@ function takeLine(walk: Walk, start: number, end: number): SdpError | null {
     case 0x63: // c
       return walk.section === null ? null : takeConnection(walk, walk.section, start, valueStart, end);
     case 0x6f: // o
-      if (walk.origin !== '') return malformed('a second o= line', walk, start, end);
       return takeOrigin(walk, start, end);
     case 0x76: // v
       return sdpError('several-sdp', 'a second v= line');
@@ -187,7 +188,10 @@ function takeLine(walk: Walk, start: number, end: number): SdpError | null {
 
 function takeOrigin(walk: Walk, start: number, end: number): SdpError | null {
   if (end - start > MAX_LINE) return tooLong(walk, start);
-  walk.origin = copyOf(walk, start + 2, end);
+  const origin = copyOf(walk, start + 2, end);
+  if (walk.origin !== '')
+    return walk.origin === origin ? null : malformed('another o= line', walk, start, end);
+  walk.origin = origin;
   const id = skipSpace(walk.bytes, endOfWord(walk.bytes, start + 2, end), end);
   const version = skipSpace(walk.bytes, endOfWord(walk.bytes, id, end), end);
   walk.version = copyOf(walk, version, endOfWord(walk.bytes, version, end));
@@ -291,7 +295,9 @@ function takeMedia(walk: Walk, start: number, valueStart: number, end: number): 
   if (!hasWords || mediaEnd - valueStart > MAX_TOKEN || protoEnd - protoStart > MAX_TOKEN) {
     return malformed('expected media type, port and transport', walk, start, end);
   }
-  const portCount = slash === portEnd ? 1 : decimal(walk.bytes, slash + 1, portEnd, MAX_PORT);
+  // A count of 0 is read as 1 by those who look at it at all.
+  const count = slash === portEnd ? 1 : decimal(walk.bytes, slash + 1, portEnd, MAX_PORT);
+  const portCount = count === 0 ? 1 : count;
   if (port < 0 || portCount < 1 || port + 2 * (portCount - 1) > MAX_PORT) {
     return malformed('expected ports from 0 to 65535', walk, start, end);
   }

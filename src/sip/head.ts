@@ -386,8 +386,10 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
   const cseqEnd = ends[CSEQ]!;
   const numberEnd = endOfWord(bytes, cseqStart, cseqEnd);
   const cseq = decimal(bytes, cseqStart, numberEnd, MAX_UINT32);
-  const cseqMethod = text.slice(skipSpace(bytes, numberEnd, cseqEnd), cseqEnd);
-  if (cseq < 0 || cseqMethod === '') return malformed(text, CSEQ, 'a number below 2**32 and a method');
+  const methodStart = skipSpace(bytes, numberEnd, cseqEnd);
+  const cseqMethod = text.slice(methodStart, cseqEnd);
+  if (cseq < 0 || cseqMethod === '' || !isToken(bytes, methodStart, cseqEnd))
+    return malformed(text, CSEQ, 'a number below 2**32 and a method');
   if (startLine.status === 0 && cseqMethod !== startLine.method) {
     return malformed(text, CSEQ, `the method of the request, ${printable(startLine.method, 40)}`);
   }
@@ -454,6 +456,7 @@ function readTag(bytes: Uint8Array, text: string, start: number, end: number): s
     if (code === LESS) {
       i = text.indexOf('>', i) + 1;
       if (i === 0 || i > end) return null;
+      i = startOfParameters(bytes, i, end);
       break;
     }
     if (code === QUOTE) {
@@ -462,7 +465,25 @@ function readTag(bytes: Uint8Array, text: string, start: number, end: number): s
     }
     i++;
   }
-  return parameter(bytes, text, i, end, TAG) ?? '';
+  return i < 0 ? null : (parameter(bytes, text, i, end, TAG) ?? '');
+}
+
+/** The first semicolon behind an address in <>, and behind what stands there though nothing should; -1 for a quote that is open. */
+function startOfParameters(bytes: Uint8Array, start: number, end: number): number {
+  let i = start;
+  while (i < end && bytes[i] !== SEMICOLON) {
+    if (bytes[i] === QUOTE) i = endOfQuoted(bytes, i, end);
+    else if (bytes[i] === LESS) i = indexOfCode(bytes, GREATER, i, end);
+    if (i < 0) return -1;
+    i++;
+  }
+  return Math.min(i, end);
+}
+
+function isToken(bytes: Uint8Array, start: number, end: number): boolean {
+  let i = start;
+  while (i < end && isTokenCode(bytes[i]!)) i++;
+  return i === end;
 }
 
 /** Past `SIP / 2.0 / UDP ` of a Via value, or `end`. */

@@ -42,7 +42,8 @@ export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMe
   const { contentLength, message } = head;
   const available = bytes.length - head.bodyStart;
   if (stream && contentLength < 0) return missingContentLength();
-  if (contentLength !== available && contentLength >= 0 && !isForgiven(contentLength, available, stream)) {
+  const isMiscounted = contentLength !== available && contentLength >= 0;
+  if (isMiscounted && !isForgiven(head, available, stream)) {
     const error = contentLength > available ? 'truncated-body' : 'bad-content-length';
     return sipError(error, `Content-Length is ${contentLength}, ${available} bytes are there`);
   }
@@ -60,10 +61,14 @@ export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMe
 /** Bytes by which Content-Length may exceed the body of a datagram: about one for each line of a description. */
 const MAX_EXCESS = 128;
 
-/** In a datagram what is too much is discarded (RFC 3261 18.3), and what is said to be there and is not was miscounted. */
-function isForgiven(contentLength: number, available: number, stream: boolean): boolean {
+/**
+ * In a datagram what is too much is discarded (RFC 3261 18.3), and what is said to be there and is not was miscounted.
+ * A message without a body or a type for one has lost none.
+ */
+function isForgiven({ contentLength, contentType }: Head, available: number, stream: boolean): boolean {
   if (stream) return false;
-  return contentLength < available || (available > 0 && contentLength - available <= MAX_EXCESS);
+  if (available === 0) return contentType === '';
+  return contentLength < available || contentLength - available <= MAX_EXCESS;
 }
 
 /** RFC 3261 18.3: without a length nobody knows where the next message of a stream begins. */

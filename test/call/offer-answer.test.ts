@@ -265,6 +265,30 @@ describe('re-INVITE', () => {
     assert.equal(scene.open().length, 4);
   });
 
+  test('T.38: image where audio was, answered with the audio line still before it, and the other way round', () => {
+    const image = (port: number) => [{ media: 'image', port, proto: 'udptl' }];
+    const lines = {
+      all: (address: string, port: number) => sdp(address, [{ port: 0 }, ...image(port)]),
+      one: (address: string, port: number) => sdp(address, image(port)),
+    };
+    for (const [offered, said] of [
+      ['all', 'one'],
+      ['one', 'all'],
+    ] as const) {
+      const scene = answered();
+      const body = lines[offered]('198.51.100.20', 26000);
+      scene.send(pbx, phone, sip('INVITE', { from: 'b', to: 'a', cseq: 9, body }));
+      const answer = lines[said]('192.0.2.10', 46000);
+      scene.send(phone, pbx, sip('200 INVITE', { from: 'b', to: 'a', cseq: 9, body: answer }));
+      scene.wait(60_001);
+      assert.deepEqual(scene.open(), [
+        'udp 192.0.2.10:46000-46000 < 198.51.100.20',
+        'udp 198.51.100.20:26000-26000 < 192.0.2.10',
+      ]);
+      assert.deepEqual(scene.refusals(), offered === 'all' ? ['fewer-streams'] : []);
+    }
+  });
+
   test('T.38: the slot changes from audio to image, one port, no RTCP', () => {
     const scene = answered();
     const image = (address: string, port: number) => sdp(address, [{ media: 'image', port, proto: 'udptl' }]);
@@ -701,20 +725,42 @@ describe('an answered call has its media', () => {
   for (const [name, headers, wait] of [
     ['after timers.ringing', [], 1_500_000],
     ['after Expires', ['Expires: 60'], 200_000],
+    ['after timers.offer without any response before', null, 60_000],
   ] as const) {
     test(`where the 200 comes ${name}`, () => {
       const scene = createScene(inside);
-      scene.send(phone, pbx, sip('INVITE', { body: OFFER, headers }));
-      scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: FAR }));
+      scene.send(phone, pbx, sip('INVITE', { body: OFFER, headers: headers ?? [] }));
+      if (headers !== null) scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: FAR }));
       scene.wait(wait);
       assert.deepEqual(scene.open(), []);
-      settle(scene, 'b');
+      settle(scene, 'b', FAR);
       scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
       scene.send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
       scene.wait(1_000);
       assert.deepEqual(scene.open(), []);
     });
   }
+
+  test('where nothing that was said to the offer can be read: from the signalling peer', () => {
+    for (const early of [null, 'b']) {
+      const scene = createScene(inside);
+      scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+      if (early !== null) scene.send(pbx, phone, sip('180 INVITE', { to: early }));
+      const text = { to: 'b', body: 'hello', contentType: 'text/plain' };
+      scene.send(pbx, phone, sip('200 INVITE', text));
+      scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+      scene.wait(100_000);
+      assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+    }
+  });
+
+  test('a call from outside that nobody answered in time is not waited for', () => {
+    const scene = createScene(inside);
+    scene.send(pbx, phone, sip('INVITE', { body: ANSWER }));
+    scene.wait(60_000);
+    scene.send(phone, pbx, sip('200 INVITE', { to: 'b', body: OFFER }));
+    assert.deepEqual(scene.open(), []);
+  });
 
   test('but a 200 so late that the caller does not acknowledge keeps nothing open', () => {
     const scene = createScene(inside);

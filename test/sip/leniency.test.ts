@@ -3,12 +3,14 @@ import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { endpointsOf } from '../../src/call/transport.ts';
 import { readSdp } from '../../src/sdp/read.ts';
 import type { Stream } from '../../src/sdp/session.ts';
 import type { SipError, SipMessage } from '../../src/sip/message.ts';
 import { readSip } from '../../src/sip/read.ts';
 import { looksLikeSip } from '../../src/sip/recognise.ts';
 import { createSipFramer } from '../../src/sip/stream.ts';
+import { createScene, host, sdp, sip } from '../scene.ts';
 import { isError, mustRead } from './messages.ts';
 import { message, type Parts } from './repeating.ts';
 
@@ -128,6 +130,12 @@ const READ: Readonly<Record<string, () => void>> = {
     assert.equal(streamsOf(readSip(message({ more, body: hidden }))), USUAL);
     assert.equal(streamsOf(readSip(withLength(`${SDP.length - 2}`))), USUAL);
   },
+  'content-length-none': () => {
+    const bye = (more: readonly string[]) =>
+      readSip(message({ start: 'BYE sip:b SIP/2.0', headers: { CSeq: '1 BYE' }, more }));
+    assert.equal(mustRead(bye(['Content-Length: 400'])).method, 'BYE');
+    assert.equal(streamsOf(bye(['Content-Type: application/sdp', 'Content-Length: 4'])), 'truncated-body');
+  },
   'content-length-empty': () => assert.equal(streamsOf(readSip(withLength(''))), USUAL),
   'no-content-type': () => {
     assert.equal(streamsOf(readSip(message({ body: SDP }))), USUAL);
@@ -154,6 +162,13 @@ const READ: Readonly<Record<string, () => void>> = {
     assert.equal(mustRead(readSip(message({ headers: { From: 'sip:a;tag=1;x=<y>' } }))).fromTag, '1');
     assert.equal(mustRead(readSip(message({ headers: { From: 'sip:a;x="<"' } }))).fromTag, '');
   },
+  'address-junk': () => {
+    for (const junk of [' home', '(home)', '>', ' "a;tag=2"', ' <sip:c;tag=2>']) {
+      const read = mustRead(readSip(message({ headers: { From: `"A" <sip:a>${junk};tag=1` } })));
+      assert.equal(read.fromTag, '1', junk);
+    }
+    assert.equal(streamsOf(readSip(message({ headers: { From: '<sip:a> ";tag=1' } }))), 'malformed-header');
+  },
   'no-tag': () => {
     const read = mustRead(readSip(message({ headers: { From: '<sip:a>' }, start: 'SIP/2.0 200 OK' })));
     assert.deepEqual([read.fromTag, read.toTag], ['', '']);
@@ -163,6 +178,10 @@ const READ: Readonly<Record<string, () => void>> = {
       assert.equal(announced(LINES.join(end) + end), USUAL, JSON.stringify(end));
     }
     assert.equal(announced(`\r\n${SDP}\0\0\0`), USUAL);
+  },
+  'sdp-before': () => {
+    for (const before of ['\0', ' ', '\t\r\n']) assert.equal(announced(before + SDP), USUAL);
+    assert.equal(announced(replaced('m=', ' m=1\r\nm=')), USUAL);
   },
   'sdp-white-space': () => {
     for (const space of ['  ', '\t', ' \t ']) {
@@ -180,6 +199,11 @@ const READ: Readonly<Record<string, () => void>> = {
     assert.deepEqual([candidates[0]?.port, direction, mid], [40010, 'sendonly', 'x']);
   },
   'sdp-no-s-t': () => assert.equal(announced(replaced('s=-\r\n', '').replace('t=0 0\r\n', '')), USUAL),
+  'o-repeated': () => {
+    const origin = `${LINES[1]}\r\n`;
+    assert.equal(announced(replaced(origin, origin + origin)), USUAL);
+    assert.equal(announced(replaced(origin, `${origin}o=b${origin.slice(3)}`)), 'malformed-sdp');
+  },
   'c-case': () => assert.equal(announced(replaced('c=IN IP4', 'c=in Ip4')), USUAL),
   'media-case': () => {
     assert.equal(announced(replaced('m=audio', 'm=AUDIO')), USUAL);
@@ -189,10 +213,38 @@ const READ: Readonly<Record<string, () => void>> = {
     assert.equal(announced(`${SDP}m=video 0\r\n`), `${USUAL}, video 192.0.2.10:0`);
     assert.equal(announced(`${SDP}m=video 1\r\n`), 'malformed-sdp');
   },
+  'm-count': () => {
+    assert.equal(announced(replaced('40000', '40000/0')), USUAL);
+    assert.equal(streamOfSdp(replaced('40000', '40000/0')).portCount, 1);
+  },
+  'm-order': () => {
+    const scene = createScene();
+    const [caller, callee] = [host('192.0.2.10'), host('192.0.2.20')];
+    const lines = (...ports: number[]) => [ports[0]!, { media: 'video', port: ports[1]! }];
+    scene.send(caller, callee, sip('INVITE', { body: sdp(caller.address, lines(40000, 40010)) }));
+    const answer = sdp(callee.address, lines(50000, 50010).reverse());
+    scene.send(callee, caller, sip('200 INVITE', { to: 'b', body: answer }));
+    assert.deepEqual(scene.open(), [
+      'udp 192.0.2.10:40000-40001 < 192.0.2.20',
+      'udp 192.0.2.10:40010-40011 < 192.0.2.20',
+      'udp 192.0.2.20:50000-50001 < 192.0.2.10',
+      'udp 192.0.2.20:50010-50011 < 192.0.2.10',
+    ]);
+  },
   'rtcp-broken': () => {
     for (const value of ['', 'x', '70000', '-1 IN IP4 192.0.2.11']) {
       assert.equal(streamOfSdp(`${SDP}a=rtcp:${value}\r\n`).rtcp, null, value);
     }
+  },
+  'rtcp-placeholder': () => {
+    const ports = (rtcp: string) =>
+      endpointsOf(streamOfSdp(`${SDP}a=rtcp:${rtcp}\r\n`), null, true).map((one) => [
+        ...one.ports,
+        one.connection.kind,
+      ]);
+    const audio = [40000, 40000, 'address'];
+    assert.deepEqual(ports('9 IN IP4 0.0.0.0'), [audio, [40001, 40001, 'address']]);
+    assert.deepEqual(ports('41000 IN IP4 0.0.0.0'), [audio, [41000, 41000, 'address']]);
   },
   'c-repeated': () => assert.equal(announced(`${SDP}c=IN IP4 192.0.2.10\r\nc=IN  IP4 192.0.2.10\r\n`), USUAL),
   placeholder: () => {
