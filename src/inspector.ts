@@ -111,8 +111,10 @@ export function createInspector(
   function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
     const work = newWork(now);
+    const messages: Buffer[] = [];
     for (const one of found) {
       if (one.what === 'message') {
+        messages.push(one.bytes);
         decider.message(work, one.message, one.transport, packet);
       } else if (one.what === 'malformed') {
         work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
@@ -124,7 +126,7 @@ export function createInspector(
       }
     }
     decider.conclude(work);
-    return inspectionOf(work, packet, verdict);
+    return inspectionOf(work, packet, verdict, messages);
   }
 
   /** What no packet asked for. */

@@ -1,5 +1,11 @@
+import { Buffer } from 'node:buffer';
+import type { ControlClient } from '../control/client.ts';
+import type { RecordingResult } from '../control/protocol.ts';
 import { spellLines } from '../report/audio.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
+import { plural } from '../report/live/words.ts';
+import { writeNewFile } from '../report/pcap/file.ts';
+import { type CapturedMessage, captureOf } from '../report/pcap/write.ts';
 import { callText } from '../report/replay/text.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
@@ -17,9 +23,20 @@ export const explain = command(
         type: 'boolean',
         default: false,
         describe: 'The same as a page with its ladder, in one file that needs no other',
+      })
+      .option('pcap', {
+        type: 'string',
+        requiresArg: true,
+        describe:
+          'Write its messages into this new file instead, a capture without credentials and keys; - is standard output',
       }),
   (args) =>
     withDaemon(args, async (client) => {
+      if (args.pcap !== undefined && (args.html || args.json)) {
+        console.error(`pinholed: expected --pcap or --${args.html ? 'html' : 'json'}, found both`);
+        return STATUS.failed;
+      }
+      if (args.pcap !== undefined) return await writeCapture(client, args.call, args.pcap);
       const request = { request: 'explain', call: args.call } as const;
       const legs = await gather<ExplainResult, ExplainResult>(client, request, (part) => [part]);
       if (args.json) await print(jsonText({ calls: legs }));
@@ -27,6 +44,48 @@ export const explain = command(
       return STATUS.ok;
     }),
 );
+
+async function writeCapture(client: ControlClient, call: string, path: string): Promise<number> {
+  if (path === '-' && process.stdout.isTTY) {
+    console.error('pinholed: a capture is nothing for a terminal: name a file, or pipe it');
+    return STATUS.failed;
+  }
+  const messages = await gather<RecordingResult, CapturedMessage>(
+    client,
+    { request: 'recording', call },
+    (part) => part.messages.map(readMessage),
+  );
+  const capture = captureOf(messages);
+  if (path === '-') {
+    process.stdout.write(capture);
+    return STATUS.ok;
+  }
+  try {
+    writeNewFile(path, capture);
+  } catch (error) {
+    console.error(`pinholed: ${path}: ${writeReason(error)}`);
+    return STATUS.failed;
+  }
+  console.error(`${plural(messages.length, 'message')} written to ${path}`);
+  return STATUS.ok;
+}
+
+function writeReason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EEXIST') return 'it is there already, and nothing is written over';
+  if (code === 'ENOENT') return 'there is no such directory';
+  return code === 'EACCES' ? 'no permission to make it' : message;
+}
+
+function readMessage(one: RecordingResult['messages'][number]): CapturedMessage {
+  return {
+    at: one.at * 1000,
+    transport: one.transport,
+    source: { address: one.src, port: one.srcPort },
+    destination: { address: one.dst, port: one.dstPort },
+    bytes: Buffer.from(one.bytes, 'base64'),
+  };
+}
 
 /** The page's code is loaded only for who wants it. */
 async function pageOf(legs: readonly ExplainResult[]): Promise<string> {

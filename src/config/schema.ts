@@ -627,6 +627,13 @@ export const schema = {
       'File from which calls and pinholes are taken up again after a restart.',
       'restart',
     ),
+    recording: setting(
+      orOff(size('256k', '1g')),
+      '8m',
+      'Memory for the messages of the latest calls, which `pinholed explain --pcap` writes into a capture, without credentials ' +
+        'and keys. `off` keeps none, and the option is refused.',
+      'restart',
+    ),
   }),
   control: section('The socket on which `pinholed status` and the other commands ask the daemon.', {
     socket: setting(

@@ -44,7 +44,7 @@ export type Request = {
       /** Seconds between two pictures, 0.5 to 60. */
       readonly interval?: number;
     } & Selecting)
-  | { readonly request: 'explain' | 'close'; readonly call: string }
+  | { readonly request: 'explain' | 'recording' | 'close'; readonly call: string }
   /** `alarm`: the name of one; all where it is not given. */
   | { readonly request: 'acknowledge'; readonly alarm?: string }
   /** `since`: seconds since the epoch; calls that were over before are left out. All that are remembered where it is not given. */
@@ -92,6 +92,7 @@ export const ERROR_CODES = {
   busy: 'There are too many clients already.',
   'unknown-call': 'There is no such call.',
   'ambiguous-call': 'Several calls begin with these digits.',
+  'not-recorded': 'The messages of calls are not recorded: `daemon.recording` is off.',
   'no-such-alarm': 'There is no alarm of this name at the moment.',
   unavailable: 'The data path did not answer in time.',
   internal: 'The daemon made a mistake; its log has more.',
@@ -354,6 +355,24 @@ export interface ExposureResult {
   };
   /** Static by pinholes; null when nothing was open. */
   readonly ratio: { readonly portSeconds: number | null; readonly sourcePortSeconds: number | null };
+}
+
+/** One line of the answer to `recording`. */
+export interface RecordingResult {
+  /** Oldest first. */
+  readonly messages: readonly {
+    readonly at: number;
+    readonly transport: 'udp' | 'tcp';
+    readonly src: string;
+    readonly srcPort: number;
+    readonly dst: string;
+    readonly dstPort: number;
+    /** Legs that it was taken for. */
+    readonly legs: readonly string[];
+    readonly callId: string;
+    /** The message without credentials and keys, in base64. */
+    readonly bytes: string;
+  }[];
 }
 
 export interface MetricsResult {

@@ -64,7 +64,9 @@ export function createHandlers(
   daemon: RunningDaemon,
   passedBefore: PassedSource['passedBefore'],
   board: AlarmBoard,
-): Readonly<Record<Exclude<RequestName, 'explain' | 'history' | 'refused' | 'metrics'>, Handler>> {
+): Readonly<
+  Record<Exclude<RequestName, 'explain' | 'history' | 'recording' | 'refused' | 'metrics'>, Handler>
+> {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);
 

@@ -16,6 +16,7 @@ import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
 import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
 import { readSecret } from './process/secret.ts';
 import { statusSignals } from './process/signals.ts';
+import { openRecording, recordingMemory } from './recording.ts';
 import { createReports, type Reports } from './reports.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
 import { type DataThread, startDataThread } from './thread.ts';
@@ -62,6 +63,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
   const { passwordFile } = settings.hep;
   const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');
+  const { recording: size } = settings.daemon;
+  const recording = size === null ? null : recordingMemory(size);
   const reports = createReports();
   const start = () =>
     startDataThread({
@@ -70,6 +73,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
       heartbeat: options.supervised ? HEARTBEAT_DESCRIPTOR : null,
       handedDown: options.supervised ? handedDown() : NOTHING_HANDED_DOWN,
       hepKey,
+      recording,
       mayBeRoot: name === 'root',
       onReport: reports.take,
       onEnd: (error) =>
@@ -121,6 +125,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     services,
     thread,
     reports,
+    recording: recording === null ? null : openRecording(recording),
     clock,
   });
 }

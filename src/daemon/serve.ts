@@ -16,6 +16,7 @@ import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.
 import type { ControlEnds, DaemonPlatform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
+import type { Recording } from './recording.ts';
 import { reloadable } from './reloadable.ts';
 import type { FromThread, Reports } from './reports.ts';
 import { createRetirer } from './retirer.ts';
@@ -73,6 +74,8 @@ export interface RunningDaemon {
   readonly compare: (intended: readonly Pinhole[]) => Deviation;
   /** Whether what the journal was last told could not be written. */
   readonly isJournalBehind: () => boolean;
+  /** The latest signalling of calls; null where none is recorded. */
+  readonly recording: Recording | null;
   /** Has the packet filter made to hold what was committed. */
   repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */
@@ -103,6 +106,7 @@ interface Serving {
   readonly services: readonly Service[];
   readonly thread: DataThread;
   readonly reports: Reports;
+  readonly recording: Recording | null;
   readonly clock: () => number;
 }
 
@@ -254,6 +258,7 @@ export async function serve(serving: Serving): Promise<number> {
     trafficOf: watch.last,
     traffic: () => watch.total,
     compare: firewall.compare,
+    recording: serving.recording,
     isJournalBehind: () => journal?.isBehind() === true,
     repair: () => thread.send({ type: 'repair' }),
     say: (level, text) => log.own[level](text),

@@ -18,6 +18,7 @@ interface ThreadOptions {
   readonly heartbeat: number | null;
   readonly handedDown: HandedDown;
   readonly hepKey: Uint8Array | null;
+  readonly recording: SharedArrayBuffer | null;
   readonly mayBeRoot: boolean;
   /** Every report but answers. */
   readonly onReport: (report: Exclude<DataPathReport, { type: 'answer' }>) => void;
@@ -37,10 +38,10 @@ const ANSWER_WITHIN = 5000;
 export function startDataThread(options: ThreadOptions): DataThread {
   const { port1, port2 } = new MessageChannel();
   const taken = new Int32Array(new SharedArrayBuffer(4));
-  const { settings, platformModule, heartbeat, handedDown, hepKey, mayBeRoot } = options;
+  const { settings, platformModule, heartbeat, handedDown, hepKey, recording, mayBeRoot } = options;
   const workerData: ThreadData = {
     port: port2,
-    ...{ settings, platformModule, heartbeat, handedDown, taken, hepKey, mayBeRoot },
+    ...{ settings, platformModule, heartbeat, handedDown, taken, hepKey, recording, mayBeRoot },
   };
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION };
   const worker = new Worker(threadModule(), { workerData, transferList: [port2], resourceLimits });

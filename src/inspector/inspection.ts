@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import type { Call } from '../call/call.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Change } from '../pinhole/change.ts';
@@ -13,6 +14,8 @@ export interface Inspection {
   readonly verdict: Verdict;
   /** What happened, in order. */
   readonly events: readonly Happening[];
+  /** The bytes of the messages that it tells of, in order: views that last until the next packet. */
+  readonly messages: readonly Buffer[];
   /** The packet as it was read, reassembled when it completed a datagram; null when it could not be read. */
   readonly packet: PacketView | null;
 }
@@ -44,18 +47,20 @@ export function introduce(work: Work, call: Call): void {
 }
 
 const NO_EVENTS: readonly Happening[] = [];
+const NO_MESSAGES: readonly Buffer[] = [];
 
 /** The inspection of a packet that led to nothing. */
 export function uneventful(packet: PacketView | null, verdict: Verdict): Inspection {
-  return { change: null, verdict, events: NO_EVENTS, packet };
+  return { change: null, verdict, events: NO_EVENTS, messages: NO_MESSAGES, packet };
 }
 
 export function inspectionOf(
   { events, changes }: Work,
   packet: PacketView | null,
   verdict: Verdict,
+  messages = NO_MESSAGES,
 ): Inspection {
-  return { change: joined(changes), verdict, events, packet };
+  return { change: joined(changes), verdict, events, messages, packet };
 }
 
 /** Several changes of one packet as one: what is opened by one and closed by a later one cancels out. */

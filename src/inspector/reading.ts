@@ -17,7 +17,13 @@ import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
 
 /** What was found in a packet. */
 type Found =
-  | { readonly what: 'message'; readonly message: SipMessage; readonly transport: Transport }
+  | {
+      readonly what: 'message';
+      readonly message: SipMessage;
+      readonly transport: Transport;
+      /** All of it; lasts until the next packet. */
+      readonly bytes: Buffer;
+    }
   | { readonly what: 'malformed'; readonly error: SipError }
   /** It may not be read; `isNews` is false when the same was said of its sender a moment ago. */
   | { readonly what: 'refused'; readonly refusal: Refusal; readonly isNews: boolean };
@@ -136,11 +142,12 @@ export function createReader(
     }
     const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
     if ('error' in read) return { packet, found: malformed(read), verdict: ifUnread() };
-    return { packet, found: [message(read, packet.source, transport)], verdict: 'release' };
+    return { packet, found: [message(read, packet.source, transport, payload)], verdict: 'release' };
   }
 
   function readSegment(packet: PacketView, now: number): PacketReading {
-    const { items, lost, unread } = tcp.push(packet, now);
+    const { items, bytes, lost, unread } = tcp.push(packet, now);
+    let messages = 0;
     stats.olderConnections = tcp.older;
     if (items.length === 0 && lost.length === 0) {
       return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };
@@ -152,19 +159,19 @@ export function createReader(
         isWhole = false;
         found.push(...malformed(item));
       } else {
-        found.push(message(item, packet.source, 'tcp'));
+        found.push(message(item, packet.source, 'tcp', bytes[messages++]!));
       }
     }
     // Also what follows and what is sent again: else the same bytes would pass the second time.
     return { packet, found, verdict: isWhole ? 'release' : ifUnread() };
   }
 
-  function message(read: SipMessage, source: Address, transport: Transport): Found {
+  function message(read: SipMessage, source: Address, transport: Transport, bytes: Buffer): Found {
     stats.messages[transport]++;
     stats.heard[isInside(source) ? 'inside' : 'outside'][read.method === '' ? 'responses' : 'requests']++;
     countMethod(stats, read.method === '' ? read.cseqMethod : read.method);
     if (read.status !== 0) countResponse(stats, read.status);
-    return { what: 'message', message: read, transport };
+    return { what: 'message', message: read, transport, bytes };
   }
 
   function malformed(error: SipError): readonly Found[] {

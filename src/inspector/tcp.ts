@@ -12,6 +12,8 @@ import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinish
 interface SegmentReading {
   /** The messages it completed, and what stands in the place of one that cannot be used. */
   readonly items: readonly (SipMessage | SipError)[];
+  /** The bytes of its messages, in order; they last until the next segment of their stream. */
+  readonly bytes: readonly Buffer[];
   /** Streams that cannot be read any more, or not for a while, and why. */
   readonly lost: readonly Loss[];
   /** It carries bytes of a stream that is not read, because what came before is no SIP or cannot be framed. */
@@ -63,9 +65,10 @@ interface TcpReaderOptions {
   readonly isInside: (address: string) => boolean;
 }
 
-const NOTHING: SegmentReading = { items: [], lost: [], unread: false };
+const NOTHING: SegmentReading = { items: [], bytes: [], lost: [], unread: false };
 const NO_LOSSES: readonly Loss[] = [];
 const NO_ITEMS: SegmentReading['items'] = [];
+const NO_BYTES: SegmentReading['bytes'] = [];
 const NO_CHANGES: readonly DirectionChange[] = [];
 /** ms in which a direction is not noted as in use again. */
 const NOTED = 60_000;
@@ -108,7 +111,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     if (delivery === null) return NOTHING;
     const { stream, bytes } = delivery;
     if (stream.user === null && !admit(stream, packet.payload)) {
-      return finish(NO_ITEMS, packet.payload.length > 0);
+      return finish(NO_ITEMS, NO_BYTES, packet.payload.length > 0);
     }
     stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
@@ -123,19 +126,24 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     }
     user.lastAt = now;
     const items = bytes === null || user.frozen ? NO_ITEMS : user.framer.push(bytes);
+    const taken = items.length === 0 ? NO_BYTES : user.framer.taken;
     unfinished.count(user);
     unfinished.makeRoom(user);
     tellSkipped(user);
     const { stopped } = user.framer;
     if (stopped !== null && !stream.ignored) streams.ignore(stream);
     follow(stream, user, items, now);
-    return finish(items, stopped !== null && packet.payload.length > 0);
+    return finish(items, taken, stopped !== null && packet.payload.length > 0);
   }
 
-  function finish(items: SegmentReading['items'], unread: boolean): SegmentReading {
+  function finish(
+    items: SegmentReading['items'],
+    bytes: SegmentReading['bytes'],
+    unread: boolean,
+  ): SegmentReading {
     if (lost.length === 0)
-      return items.length === 0 && !unread ? NOTHING : { items, lost: NO_LOSSES, unread };
-    const reading = { items, lost, unread };
+      return items.length === 0 && !unread ? NOTHING : { items, bytes, lost: NO_LOSSES, unread };
+    const reading = { items, bytes, lost, unread };
     lost = [];
     return reading;
   }

@@ -31,6 +31,8 @@ export interface SipFramer {
   push(bytes: Buffer): readonly (SipMessage | SipError)[];
   /** Bytes of the stream are missing, or the message held never completed: drops it, and the framing with it. */
   lose(): void;
+  /** Of the latest push: the bytes of each message, in the order of its answers that are no errors; they last as long. */
+  readonly taken: readonly Buffer[];
   /** Bytes held for a message that is not complete. */
   readonly held: number;
   /** Bytes of memory that this takes. */
@@ -52,6 +54,7 @@ const MAX_START_LINE = 8192;
 const EMPTY = Buffer.alloc(0);
 const NOT_FOLLOWED = sipError('not-sip', 'no message follows');
 const NOTHING: readonly (SipMessage | SipError)[] = [];
+const NONE_TAKEN: readonly Buffer[] = [];
 
 interface FramedStream {
   readonly options: FramerOptions;
@@ -74,6 +77,7 @@ interface FramedStream {
   /** Bytes of candidates that turned out to be none. */
   rejected: number;
   stopped: SipErrorReason | null;
+  taken: readonly Buffer[];
 }
 
 /**
@@ -99,11 +103,15 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
     isKnown: all.midstream,
     rejected: 0,
     stopped: null,
+    taken: NONE_TAKEN,
   };
   if (all.midstream) lose(stream);
   return {
     push: (bytes) => push(stream, bytes),
     lose: () => lose(stream),
+    get taken() {
+      return stream.taken;
+    },
     get held() {
       return stream.size;
     },
@@ -123,18 +131,24 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
 }
 
 function push(stream: FramedStream, segment: Buffer): readonly (SipMessage | SipError)[] {
+  stream.taken = NONE_TAKEN;
   if (stream.stopped !== null) return NOTHING;
   const answers: (SipMessage | SipError)[] = [];
+  const taken: Buffer[] = [];
   let rest = stream.isLost ? find(stream, segment) : stream.size === 0 ? segment : append(stream, segment);
   while (rest.length > 0) {
     if (stream.scanned === 0) rest = withoutFillers(rest);
     const answer = rest.length === 0 ? null : takeMessage(stream, rest);
     if (answer === null) break;
-    if (answer.message !== null) answers.push(answer.message);
+    if (answer.message !== null) {
+      answers.push(answer.message);
+      if (!('error' in answer.message)) taken.push(rest.subarray(0, answer.length));
+    }
     rest = answer.length === rest.length ? EMPTY : rest.subarray(answer.length);
     if (stream.isLost) rest = find(stream, rest);
   }
   hold(stream, rest);
+  if (taken.length > 0) stream.taken = taken;
   return answers;
 }
 

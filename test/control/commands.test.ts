@@ -68,7 +68,7 @@ async function start({ user, group = 'off', launcher = [] }: StartOptions = {}):
     'inside: [10.0.0.0/8]',
     'daemon: { pid-file: off, journal: off, user: nobody, group: nogroup }',
     `control: { socket: ${join(directory, 'sock')}, group: ${group} }`,
-    'timers: { drain: 0 }',
+    'timers: { drain: 0, no-audio: 0 }',
   ];
   writeFileSync(file, lines.join('\n'));
   const process_ = fileURLToPath(new URL('./process.ts', import.meta.url));
@@ -209,7 +209,7 @@ describe('commands', () => {
     const file = join(daemon.directory, 'new.yaml');
     writeFileSync(
       file,
-      'inside: [10.0.0.0/8]\nmedia-ports: [4000-4001]\ntimers: { ringing: 1m, drain: 0 }\n',
+      'inside: [10.0.0.0/8]\nmedia-ports: [4000-4001]\ntimers: { ringing: 1m, drain: 0, no-audio: 0 }\n',
     );
     const less = await daemon.run('reload', '--dry-run', file);
     assert.equal(less.status, 2, less.stderr);
@@ -229,6 +229,29 @@ describe('commands', () => {
     const wrong = await daemon.run('reload', '--dry-run', file);
     assert.equal(wrong.status, 1);
     assert.match(wrong.stderr, /unknown key, did you mean inside\?/);
+  });
+
+  it('explain --pcap, into a file that was not there before', async () => {
+    const file = join(daemon.directory, 'two.pcap');
+    const written = await daemon.run('explain', 'two@pbx', '--pcap', file);
+    assert.deepEqual([written.status, written.stdout], [0, ''], written.stderr);
+    assert.equal(written.stderr, `5 messages written to ${file}\n`);
+    const capture = readFileSync(file);
+    assert.equal(lstatSync(file).mode & 0o777, 0o600);
+    const replayed = await runCommand(['replay', file, '--json']);
+    assert.deepEqual(
+      JSON.parse(replayed.stdout).calls[0].messages.map(({ summary }: { summary: string }) => summary),
+      ['INVITE', '200 Reason', 'ACK', 'BYE', '200 Reason (BYE)'],
+    );
+    const again = await daemon.run('explain', 'two@pbx', '--pcap', file);
+    assert.deepEqual(
+      [again.status, again.stderr],
+      [1, `pinholed: ${file}: it is there already, and nothing is written over\n`],
+    );
+    assert.deepEqual(readFileSync(file), capture);
+    const none = await daemon.run('explain', 'none@pbx', '--pcap', `${file}.none`);
+    assert.match(none.stderr, /^pinholed: there is no call "none@pbx".*daemon\.recording/);
+    assert.equal(none.status, 1);
   });
 
   it('say what is not there, and with what status', async () => {

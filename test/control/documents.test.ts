@@ -42,6 +42,7 @@ describe('docs/control.md', () => {
       ),
       'explain',
       'history',
+      'recording',
       'refused',
       'metrics',
     ];

@@ -2,6 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import { defaults, type Settings } from '../../src/config/load.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
 import type { Answers, DataPathReport, Order, Question } from '../../src/daemon/messages.ts';
+import { createRecorder, openRecording, recordingMemory } from '../../src/daemon/recording.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { deviationOf } from '../../src/firewall/deviation.ts';
 import type { Firewall, Traffic } from '../../src/firewall/firewall.ts';
@@ -73,6 +74,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
   };
   const firewall = createModelFirewall();
   const nameOf = ({ id }: Pinhole) => id;
+  const recording = recordingMemory(256 * 1024);
   const filler = udpPacket(alice, bob, '\r\n\r\n');
   const path = createDataPath({
     identity: { machine: '00000001', boot: null },
@@ -94,6 +96,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       firewall,
     },
     inspector,
+    recorder: createRecorder(recording),
     settings: () => settings,
     changeSettings() {},
     clock: () => now,
@@ -138,6 +141,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       adopted: { calls: 0, pinholes: 0 },
     },
     supervised: true,
+    recording: openRecording(recording),
     isJournalBehind: () => false,
     clock: () => now,
     settings: () => settings,

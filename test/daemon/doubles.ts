@@ -128,7 +128,7 @@ export function createInspectorDouble() {
   function inspection(result: Script): Inspection {
     for (const one of result.change?.open ?? []) open.set(one.id, one);
     for (const one of result.change?.close ?? []) open.delete(one.id);
-    return { change: null, verdict: 'release', events: [], packet: null, ...result };
+    return { change: null, verdict: 'release', events: [], messages: [], packet: null, ...result };
   }
 
   const inspector: Inspector = {

@@ -14,6 +14,7 @@ import {
   type RequestName,
   textOf,
 } from '../../control/protocol.ts';
+import { recordedMessages } from '../../control/recording.ts';
 import { limitOf } from '../../control/selection.ts';
 import { type Handler, startControlServer } from '../../control/server.ts';
 import { createHandlers } from '../../control/service.ts';
@@ -88,6 +89,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
         ...createHandlers(daemon, history.passedBefore, board),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
         history: (request) => remembered(request, history, epoch()),
+        recording: (request) => recordedMessages(callOf(request), daemon, history, epoch()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
         metrics: async (): Promise<MetricsResult> => ({ text: await measure() }),
       };
@@ -167,7 +169,7 @@ async function* explainNamed(
   epoch: number,
   { caps }: Settings,
 ): AsyncGenerator<ExplainResult> {
-  const name = textOf('call' in request ? request.call : undefined, 'call');
+  const name = callOf(request);
   const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
   const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
   if (isPrefix) {
@@ -189,6 +191,10 @@ async function* remembered(request: Request, history: History, epoch: number): A
     if ((report.endedAt ?? Number.POSITIVE_INFINITY) < from) continue;
     yield explainCall({ ...call, report: { ...report, messages: [] } }, epoch);
   }
+}
+
+function callOf(request: Request): string {
+  return textOf('call' in request ? request.call : undefined, 'call');
 }
 
 const MOST_REFUSED = 1000;

@@ -1,13 +1,16 @@
+import type { Buffer } from 'node:buffer';
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
+import type { Happening } from '../../inspector/happening.ts';
 import type { Inspection } from '../../inspector.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
 import type { DataPathCounters, Order } from '../messages.ts';
+import type { Recorder } from '../recording.ts';
 import { createAnswers } from './answers.ts';
 import { createArrivals } from './arrivals.ts';
 import type { DataPathDeps } from './deps.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
-import { createKnownCalls } from './known-calls.ts';
+import { createKnownCalls, type KnownCalls } from './known-calls.ts';
 import { createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
 import type { Records } from './records.ts';
@@ -101,13 +104,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   /** What comes after the release, so that no packet waits for it. */
-  function afterwards({ change, events }: Inspection, at: number, deadline: boolean): void {
+  function afterwards({ change, events, messages }: Inspection, at: number, deadline: boolean): void {
     try {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
       outbox.follow(inspector.directionChanges());
       if (events.length === 0) return;
       outbox.note(events, at, deadline);
       filter.note(events);
+      if (deps.recorder != null) record(deps.recorder, events, messages, known);
     } catch (error) {
       unexpected('a report', error);
     }
@@ -226,6 +230,21 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   return { start, turn, flush: outbox.empty, counters };
+}
+
+/** Messages of calls alone: what else is said between hosts is nobody's to keep. `messages`: those of the events, in order. */
+function record(
+  recorder: Recorder,
+  events: readonly Happening[],
+  messages: readonly Buffer[],
+  known: KnownCalls,
+): void {
+  let at = 0;
+  for (const event of events) {
+    if (event.type !== 'message') continue;
+    const bytes = messages[at++];
+    if (bytes !== undefined && known.concerns(event)) recorder.take(event, bytes);
+  }
 }
 
 /** `beat`, but only once in `BEAT` ms of the times it is called with. */

@@ -9,6 +9,7 @@ import type { PlatformModule } from '../platform/platform.ts';
 import type { HandedDown } from '../process/handed-down.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
+import { createRecorder } from '../recording.ts';
 import { identify } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
 import { openCopies } from './copies.ts';
@@ -29,6 +30,8 @@ export interface ThreadData {
   readonly taken: Int32Array;
   /** What copies by HEP have to bear; null: nothing. */
   readonly hepKey: Uint8Array | null;
+  /** Memory for the signalling of calls; null where none is recorded. */
+  readonly recording: SharedArrayBuffer | null;
   /** Whether packets may be read as root. */
   readonly mayBeRoot: boolean;
 }
@@ -77,6 +80,7 @@ async function runThread(data: ThreadData): Promise<void> {
       changeSettings: (next) => {
         settings = next;
       },
+      recorder: data.recording === null ? null : createRecorder(data.recording),
       clock,
       identity,
       pause,

@@ -4,6 +4,7 @@ import type { Inspector } from '../../inspector.ts';
 import type { HepListener } from '../../intercept/hep/listener.ts';
 import type { DataPathReport, Order } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
+import type { Recorder } from '../recording.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
@@ -34,4 +35,6 @@ export interface DataPathDeps {
   /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
   readonly atHand?: AtHand;
   readonly inheritance?: Inheritance;
+  /** Where the signalling of calls is recorded. */
+  readonly recorder?: Recorder | null;
 }
