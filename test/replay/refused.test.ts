@@ -76,6 +76,81 @@ describe('what was refused is what the explanation names', () => {
     assert.match(text, /but its Content-Type is text\/plain, not application\/sdp/);
   });
 
+  it('a description that is not meant for the session', () => {
+    const headers = ['Content-Disposition: early-session;handling=optional'];
+    const { text } = answeredBy(sip('200 INVITE', { ...ANSWER, headers }));
+    assert.match(text, /but its Content-Disposition is early-session, not session\.$/);
+  });
+
+  it('parts of which none has the type', () => {
+    const body = `--x\r\n\r\n${ANSWER.body}\r\n--x--\r\n`;
+    const { text } = answeredBy(
+      sip('200 INVITE', { to: 'b', contentType: 'multipart/mixed;boundary=x', body }),
+    );
+    assert.match(text, /but no part of its body is application\/sdp for the session\.$/);
+  });
+
+  it('a body that both sides spoil alike', () => {
+    const spoilt = (body: string) => ({ to: '', contentType: 'multipart/mixed', body });
+    const block = blockOf(
+      film()
+        .say(0, alice, bob, 'INVITE', spoilt(OFFER.body))
+        .say(0.5, bob, alice, '200 INVITE', { ...spoilt(ANSWER.body), to: 'b' })
+        .talk(1, aliceMedia, bobMedia, 2),
+      aliceMedia,
+      bobMedia,
+    );
+    assert.match(block.text, /malformed-body\)?: A multipart body has no usable boundary/);
+    assert.notEqual(block.advice, '');
+  });
+
+  it('what stands before the start line, and a first line that is none', () => {
+    const answer = sip('200 INVITE', ANSWER);
+    for (const [text, why] of [
+      [`\xef\xbb\xbf${answer}`, /but 3 bytes stand before the start line\.$/],
+      [` ${answer}`, /but 1 byte stands before the start line\.$/],
+      [`\xff\xff${answer}`, /but 2 bytes stand before the start line\.$/],
+      [
+        answer.replace('SIP/2.0 200', 'SIP-2.0 200'),
+        /but its first line is no start line of SIP: "SIP-2\.0 200 Reason"\.$/,
+      ],
+    ] as const) {
+      assert.match(answeredBy(text).text, why);
+    }
+  });
+
+  it('an answer of another method', () => {
+    const { reason, text } = answeredBy(sip('200 INVITE', ANSWER).replace('1 INVITE', '1 Invite'));
+    assert.equal(reason, 'not-opened');
+    assert.match(text, /fits no request of its call that was seen/);
+  });
+
+  it('a stream over TCP', () => {
+    const body = sdp(B.address, [{ port: B.port, proto: 'TCP/RTP/AVP' }]);
+    assert.match(
+      answeredBy(sip('200 INVITE', { to: 'b', body })).text,
+      /over TCP\/RTP\/AVP: no pinhole for UDP/,
+    );
+  });
+
+  it('a candidate beyond the cap, and no more names than a sentence holds', () => {
+    const relay = host('203.0.113.200', 49300);
+    const attributes = [];
+    for (let i = 1; i <= 24; i++) attributes.push(`candidate:${i} 1 UDP 1 10.1.${i}.5 5000 typ host`);
+    attributes.push(`candidate:25 1 UDP 1 ${relay.address} ${relay.port} typ relay raddr 0.0.0.0 rport 0`);
+    const { text, advice } = blockOf(
+      film()
+        .say(0, alice, bob, 'INVITE', { body: sdp(A.address, [{ port: A.port, attributes }]) })
+        .say(0.5, bob, alice, '200 INVITE', ANSWER)
+        .talk(1, relay, bobMedia, 2),
+      relay,
+      bobMedia,
+    );
+    assert.match(text, /frame 1 \(INVITE\) announces as an ICE candidate beyond caps\.candidates/);
+    assert.match(text, /and [0-9]+ more may send/);
+    assert.match(advice, /^Raise caps\.candidates/);
+  });
+
   it('a description behind the end of the body', () => {
     const text = sip('200 INVITE', ANSWER).replace(/Content-Length: [0-9]+/, 'Content-Length: 0');
     assert.match(answeredBy(text).text, /refused \(malformed-body\).*stands behind Content-Length: 0/);

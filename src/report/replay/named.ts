@@ -6,12 +6,14 @@ export interface Named {
   /** Ports of its m= lines, and of a=rtcp and the candidates. */
   readonly ports: readonly number[];
   readonly addresses: readonly Address[];
+  /** Those that stand in a=candidate. */
+  readonly candidates: readonly Address[];
   /** The lines in which an address stands that no c= line and no candidate names: `a=altc`. */
   readonly attributes: ReadonlyMap<Address, string>;
 }
 
 /** A message as far as it can be read without keeping to its grammar. */
-interface Rough {
+export interface Rough {
   /** Method or status of the first line that looks like SIP, '' without one. */
   readonly summary: string;
   readonly callId: string;
@@ -19,23 +21,28 @@ interface Rough {
   readonly contentType: string;
   readonly contentLength: string;
   readonly contentEncoding: string;
-  /** Bytes before the first line of SIP. */
+  readonly contentDisposition: string;
+  /** Bytes before the first start line; 0 without one. */
   readonly before: number;
   readonly named: Named;
 }
 
 const MOST_BYTES = 65_536;
 const MOST_NAMED = 64;
+const MOST_CANDIDATES = 256;
 const MOST_WORDS = 24;
 const LONGEST_VALUE = 256;
 
-const HEADERS: Readonly<Record<string, 'callId' | 'contentType' | 'contentLength' | 'contentEncoding'>> = {
+type Header = 'callId' | 'contentType' | 'contentLength' | 'contentEncoding' | 'contentDisposition';
+
+const HEADERS: Readonly<Record<string, Header>> = {
   'call-id': 'callId',
   i: 'callId',
   'content-type': 'contentType',
   c: 'contentType',
   'content-length': 'contentLength',
   l: 'contentLength',
+  'content-disposition': 'contentDisposition',
   'content-encoding': 'contentEncoding',
   e: 'contentEncoding',
 };
@@ -47,9 +54,12 @@ const HEADERS: Readonly<Record<string, 'callId' | 'contentType' | 'contentLength
 export function readRoughly(payload: Buffer): Rough {
   const text = payload.toString('latin1', 0, Math.min(payload.length, MOST_BYTES));
   const start = startOfSip(text);
-  const found = { callId: '', contentType: '', contentLength: '', contentEncoding: '' };
+  const found: Record<Header, string> = {
+    ...{ callId: '', contentType: '', contentLength: '', contentEncoding: '', contentDisposition: '' },
+  };
   const ports = new Set<number>();
   const addresses = new Set<Address>();
+  const candidates = new Set<Address>();
   const attributes = new Map<Address, string>();
   let summary = '';
   let inBody = false;
@@ -58,22 +68,32 @@ export function readRoughly(payload: Buffer): Rough {
     const end = feed < 0 ? text.length : feed;
     const line = text.slice(at, text[end - 1] === '\r' ? end - 1 : end);
     if (summary === '') summary = summaryOf(line.slice(0, LONGEST_VALUE));
-    else if (line[1] === '=' && (inBody || line[0] === 'm')) noteLine(line, { ports, addresses, attributes });
+    else if (line[1] === '=' && (inBody || line[0] === 'm'))
+      noteLine(line, { ports, addresses, candidates, attributes });
     else if (line === '') inBody = true;
     else if (!inBody) noteHeader(line, found);
     at = end + 1;
   }
-  const named = { ports: [...ports], addresses: [...addresses], attributes };
+  const named = { ports: [...ports], addresses: [...addresses], candidates: [...candidates], attributes };
   return { summary, ...found, before: start, named };
 }
 
-/** Where the line begins that has SIP's version in it; 0 without one. */
+/**
+ * Where the first line that ends in SIP's version, or a status line, begins: where its method does, if something stands
+ * before that in the same line. 0 without such a line.
+ */
 function startOfSip(text: string): number {
   const version = text.indexOf('SIP/2.0');
-  if (version <= 0) return 0;
-  let start = text.lastIndexOf('\n', version) + 1;
-  while (start < version && text.charCodeAt(start) <= 0x20) start++;
-  return start;
+  const line = text.lastIndexOf('\n', version) + 1;
+  if (/^SIP\/2\.0 [1-6][0-9][0-9]\b/.test(text.slice(version, version + 12))) return Math.max(0, version);
+  if (version <= 0 || !/^SIP\/2\.0\s*$/.test(text.slice(version, endOfLine(text, version)))) return 0;
+  const method = /[A-Z]{3,32} +[a-z]{2,32}:/.exec(text.slice(line, Math.min(version, line + LONGEST_VALUE)));
+  return method === null ? 0 : line + method.index;
+}
+
+function endOfLine(text: string, start: number): number {
+  const feed = text.indexOf('\n', start);
+  return Math.min(feed < 0 ? text.length : feed, start + LONGEST_VALUE);
 }
 
 function summaryOf(line: string): string {
@@ -81,10 +101,7 @@ function summaryOf(line: string): string {
   return status?.trimEnd() ?? /^[A-Za-z]{1,32}(?= )/.exec(line)?.[0] ?? '';
 }
 
-function noteHeader(
-  line: string,
-  found: { callId: string; contentType: string; contentLength: string; contentEncoding: string },
-): void {
+function noteHeader(line: string, found: Record<Header, string>): void {
   const colon = line.indexOf(':');
   if (colon < 1 || colon > 32) return;
   const name = HEADERS[line.slice(0, colon).trimEnd().toLowerCase()];
@@ -94,10 +111,11 @@ function noteHeader(
 interface Finds {
   readonly ports: Set<number>;
   readonly addresses: Set<Address>;
+  readonly candidates: Set<Address>;
   readonly attributes: Map<Address, string>;
 }
 
-function noteLine(line: string, { ports, addresses, attributes }: Finds): void {
+function noteLine(line: string, { ports, addresses, candidates, attributes }: Finds): void {
   const kind = line[0];
   if (kind !== 'm' && kind !== 'c' && kind !== 'a') return;
   const words = line
@@ -112,7 +130,9 @@ function noteLine(line: string, { ports, addresses, attributes }: Finds): void {
   for (const word of words) {
     const slash = word.indexOf('/');
     const address = addressIn(slash < 0 ? word : word.slice(0, slash));
-    if (address === null || addresses.size >= MOST_NAMED) continue;
+    if (address === null) continue;
+    if (name === 'candidate' && candidates.size < MOST_CANDIDATES) candidates.add(address);
+    if (addresses.size >= MOST_NAMED) continue;
     addresses.add(address);
     if (kind === 'a' && name !== 'candidate' && name !== 'rtcp' && !attributes.has(address))
       attributes.set(address, `a=${name === '' ? (words[0] ?? '') : name}`);

@@ -1,11 +1,12 @@
 import type { Address } from '../../address/address.ts';
-import type { Refusal } from '../../call/refusal.ts';
+import { REFUSALS, type Refusal } from '../../call/refusal.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PacketView } from '../../packet/ip.ts';
+import { printable } from '../../printable.ts';
 import type { SdpError, Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive } from '../../sip/recognise.ts';
-import { readRoughly } from './named.ts';
+import { type Rough, readRoughly } from './named.ts';
 import { createNamingAttributes, type NamingAttribute } from './signalling/attributes.ts';
 import { createMessageDirections, type OneSided } from './signalling/directions.ts';
 import { createHiddenSignalling, type Hidden, streamKind } from './signalling/hidden.ts';
@@ -98,7 +99,7 @@ export function createSignallingLog(): SignallingLog {
       return;
     }
     const rough = readRoughly(packet.payload);
-    const problem = session === null ? hiddenBody(rough) : { why: session.detail, advice: '' };
+    const problem = session === null ? hiddenBody(rough) : whyUnusable(session);
     if (problem === null) return;
     last = {
       ...{ source: packet.source, destination: packet.destination, place, at, summary },
@@ -127,18 +128,34 @@ export function createSignallingLog(): SignallingLog {
       return;
     }
     if (!isSipPort(sourcePort) && !isSipPort(destinationPort)) return;
-    if ((payload[0]! & 0xf8) === 0xf8) hidden.add(source, destination, 'sigcomp', place);
-    else if (payload.includes('SIP/2.0')) noteUnrecognised(packet, place, at);
+    const rough = payload.includes('SIP/2.0') ? readRoughly(payload) : null;
+    const isCompressed = (payload[0]! & 0xf8) === 0xf8 && (rough === null || rough.before === 0);
+    if (isCompressed) hidden.add(source, destination, 'sigcomp', place);
+    else if (rough !== null) noteUnrecognised(rough, packet, place, at);
   }
 
   /** SIP's version stands in it, yet it does not begin like SIP. */
-  function noteUnrecognised(packet: PacketView, place: FramePlace, at: number): void {
-    const { before, summary, callId, named } = readRoughly(packet.payload);
+  function noteUnrecognised(
+    { before, summary, callId, named }: Rough,
+    packet: PacketView,
+    place: FramePlace,
+    at: number,
+  ): void {
+    const { payload } = packet;
+    const first = payload.toString('latin1', 0, Math.min(80, payload.length)).split('\n', 1)[0]!;
+    const problem =
+      before > 0
+        ? {
+            why: `${before === 1 ? '1 byte stands' : `${before} bytes stand`} before the start line`,
+            advice: 'RFC 3261 7.5 allows line ends only. Report it to the maker of the sending device.',
+          }
+        : {
+            why: `its first line is no start line of SIP: "${printable(first.trimEnd())}"`,
+            advice: 'RFC 3261 7.1: METHOD URI SIP/2.0. Report it to the maker of the sending device.',
+          };
     unread.add({
       ...{ source: packet.source, destination: packet.destination, place, at },
-      ...{ summary, callId, named, refusal: null },
-      why: `${before} bytes stand before the start line`,
-      advice: 'RFC 3261 7.5 allows line ends only. Report it to the maker of the sending device.',
+      ...{ summary, callId, named, refusal: null, ...problem },
     });
   }
 
@@ -168,6 +185,14 @@ export function createSignallingLog(): SignallingLog {
     count: directions.count,
     oneSided: directions.oneSided,
   };
+}
+
+/** What is wrong with a description that is there, in words that go on from "it" or "but". */
+function whyUnusable(problem: SdpError | Refusal): { readonly why: string; readonly advice: string } {
+  if ('error' in problem) return { why: `its SDP cannot be used (${problem.detail})`, advice: '' };
+  const { means, advice } = REFUSALS[problem.reason];
+  const what = problem.detail === problem.reason ? means.replace(/\.$/, '') : problem.detail;
+  return { why: `its body cannot be used (${problem.reason}): ${what}`, advice };
 }
 
 function isSipPort(port: number): boolean {

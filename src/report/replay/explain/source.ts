@@ -18,6 +18,9 @@ import {
 } from './knowledge.ts';
 import { whyNoRequest } from './response.ts';
 
+/** Addresses that are named in one sentence. */
+const MOST_NAMED = 6;
+
 /** There was a pinhole for its destination, but not for where it came from. */
 export function explainSource(
   flow: UdpFlow,
@@ -45,6 +48,8 @@ export function explainSource(
       ? `${address} (the signalling peer)`
       : `${address} (announced as its media address)`,
   );
+  if (named.length > MOST_NAMED)
+    named.splice(MOST_NAMED - 1, named.length, `${named.length - MOST_NAMED + 1} more`);
   const reason = agreed ? 'wrong-source' : 'early-media';
   const announced = announcementOf(source, pinholes, firstAt, known);
   if (announced !== null && announced.at <= firstAt) {
@@ -63,6 +68,14 @@ export function explainSource(
         announced === null
           ? 'Early media from another host than the one that signals: set early-media-source: any, or let that host announce its address in a 183.'
           : `${capital(said(announced, known))} announces ${source} only ${seconds(announced.at - firstAt)} later: set early-media-source: any to let it in before.`,
+    };
+  }
+  const candidate = known.signalling.attributeOf(source);
+  if (candidate !== null && candidate.attribute === 'a=candidate') {
+    return {
+      reason: 'wrong-source',
+      text: `It came from ${source}, which ${said(candidate, known)} announces as an ICE candidate beyond caps.candidates (too-many-streams), so only ${list(named)} may send to ${where}.`,
+      advice: 'Raise caps.candidates, or let the peer gather fewer candidates.',
     };
   }
   const unaddressed = unaddressedOf(pinholes, known);

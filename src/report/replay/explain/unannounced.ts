@@ -118,6 +118,13 @@ function explainUnread(
 function explainUnaddressed(one: Unaddressed, port: number, known: Knowledge): Explanation {
   const { owner, media, connection } = one;
   const what = `${owner} announced ${media} at port ${port} in ${said(one, known)}`;
+  if (one.isTcp) {
+    return {
+      reason: 'refused',
+      text: `${what}, but over ${one.unknownTransport}: no pinhole for UDP follows from that (tcp-media).`,
+      advice: 'Whoever sends over UDP does not do what was agreed on.',
+    };
+  }
   if (one.unknownTransport !== null) {
     return {
       reason: 'refused',

@@ -86,6 +86,13 @@ export function explainNotOpened(
   const { owner, legId, candidate, at } = announcement;
   const what = `${owner} announced ${destinationOf(flow)} in ${said(announcement, known)}`;
   if (legId === null) {
+    if (known.signalling.requests(announcement.callId).length > 0) {
+      return {
+        reason: 'not-opened',
+        text: `${what}, but that message fits no request of its call that was seen: CSeq, method and tags have to be the same, too.`,
+        advice: 'Report it to the maker of the sending device.',
+      };
+    }
     return {
       reason: 'not-opened',
       text: `${what}, but that message belongs to no call that was seen from its INVITE on.`,

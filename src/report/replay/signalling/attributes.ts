@@ -5,7 +5,7 @@ import type { Session } from '../../../sdp/session.ts';
 import { readRoughly } from '../named.ts';
 import { MOST_REMEMBERED } from './bounds.ts';
 
-/** A line of a description that names an address and is not followed: `a=altc`, `o=`. */
+/** A line of a description that names an address and is not followed: `a=altc`, `o=`, an `a=candidate` beyond the cap. */
 export interface NamingAttribute {
   readonly attribute: string;
   readonly summary: string;
@@ -32,6 +32,15 @@ export function createNamingAttributes(): NamingAttributes {
       if (hasUnknownAttributes(payload)) {
         for (const [address, attribute] of readRoughly(payload).named.attributes)
           note(address, attribute, summary, place);
+      }
+      if (session.streams.some(({ candidatesDropped }) => candidatesDropped > 0)) {
+        const kept = session.streams.flatMap(({ candidates }) =>
+          candidates.map(({ connection }) => connection),
+        );
+        for (const address of readRoughly(payload).named.candidates) {
+          if (!kept.some((one) => one.kind === 'address' && one.address === address))
+            note(address, 'a=candidate', summary, place);
+        }
       }
       const origin = parseAddress(session.origin.slice(session.origin.lastIndexOf(' ') + 1));
       if (origin !== null) note(origin, 'o=', summary, place);

@@ -12,8 +12,9 @@ export interface Unaddressed {
   /** Media type of its m= line, escaped. */
   readonly media: string;
   readonly connection: Connection;
-  /** Its transport, where that is none that is known, escaped; null otherwise. */
+  /** Its transport, where that is none that is known, or TCP, escaped; null otherwise. */
   readonly unknownTransport: string | null;
+  readonly isTcp: boolean;
   readonly legId: string | null;
   readonly summary: string;
   readonly place: FramePlace;
@@ -43,8 +44,10 @@ export function createUnaddressedStreams(): UnaddressedStreams {
       if (!isEnabled(stream)) continue;
       const { connection, port, portCount, media, proto, candidates } = stream;
       const ports = [port, port + Math.max(1, portCount) * 2 - 1] as const;
-      const unknown = transportClass(proto) === null ? printable(proto, 40) : null;
-      note(connection, ports, media, origin, unknown);
+      const kind = transportClass(proto);
+      const isTcp = kind === 'tcp' || kind === 'msrp' || kind === 'bfcp';
+      const unknown = kind === null || isTcp ? printable(proto, 40) : null;
+      note(connection, ports, media, origin, unknown, isTcp);
       for (const one of candidates) note(one.connection, [one.port, one.port], media, origin);
     }
   }
@@ -55,10 +58,14 @@ export function createUnaddressedStreams(): UnaddressedStreams {
     media: Stream['media'],
     origin: UnaddressedOrigin,
     unknownTransport: string | null = null,
+    isTcp = false,
   ): void {
     if (connection.kind === 'address' && unknownTransport === null) return;
     if (++kept > MOST_REMEMBERED) return;
-    const one: Unaddressed = { ...origin, connection, ports, unknownTransport, media: printable(media, 20) };
+    const one: Unaddressed = {
+      ...{ ...origin, connection, ports, unknownTransport, isTcp },
+      media: printable(media, 20),
+    };
     addTo(byHost, one.owner, one);
     if (one.legId !== null) addTo(byLeg, one.legId, one);
   }

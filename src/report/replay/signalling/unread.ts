@@ -1,6 +1,7 @@
 import type { Address } from '../../../address/address.ts';
 import type { Refusal } from '../../../call/refusal.ts';
 import type { FramePlace } from '../../../history/call-report.ts';
+import { printable } from '../../../printable.ts';
 import type { Named, readRoughly } from '../named.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';
 
@@ -89,6 +90,7 @@ export function hiddenBody({
   named,
   contentType,
   contentLength,
+  contentDisposition,
 }: ReturnType<typeof readRoughly>): { readonly why: string; readonly advice: string } | null {
   if (named.ports.length === 0) return null;
   if (contentType === '') {
@@ -98,10 +100,27 @@ export function hiddenBody({
         'RFC 3261 20.15 wants Content-Type: application/sdp. Report it to the maker of the sending device.',
     };
   }
-  if (!/^application\s*\/\s*sdp/i.test(contentType) && !/^multipart/i.test(contentType)) {
+  const isSdp = /^application\s*\/\s*sdp\s*(;|$)/i.test(contentType);
+  const isMultipart = /^multipart\s*\/\s*(mixed|alternative|related)\b/i.test(contentType);
+  if (!isSdp && !isMultipart) {
     return {
-      why: `its Content-Type is ${contentType.split(';')[0]!.slice(0, 60)}, not application/sdp`,
+      why: `its Content-Type is ${printable(contentType.split(';')[0]!, 60)}, not application/sdp`,
       advice: 'Report it to the maker of the sending device.',
+    };
+  }
+  const disposition = contentDisposition.split(';')[0]!.trim();
+  if (isSdp && disposition !== '' && disposition.toLowerCase() !== 'session') {
+    return {
+      why: `its Content-Disposition is ${printable(disposition, 60)}, not session`,
+      advice:
+        'RFC 3261 20.11: such a description is not that of the session. Report it to the maker of the sending device.',
+    };
+  }
+  if (isMultipart) {
+    return {
+      why: 'no part of its body is application/sdp for the session',
+      advice:
+        'Each part needs a Content-Type of its own (RFC 2046 5.1). Report it to the maker of the sending device.',
     };
   }
   return {
