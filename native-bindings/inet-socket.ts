@@ -171,6 +171,31 @@ export function openDatagramSocket(
   };
 }
 
+/** A UDP socket that sends to one place, without waiting. Throws SystemError: ENETUNREACH, EACCES. */
+export function connectDatagramSocket(
+  libc: Libc,
+  name: InetName,
+  text: string,
+): { send(bytes: Uint8Array): boolean; close(): void } {
+  const { system } = libc.platform;
+  const { AF_INET, AF_INET6, SOCK_CLOEXEC } = NUMBERS[system];
+  const family = name.address.length === 4 ? AF_INET : AF_INET6;
+  const fd = libc.check('socket', libc.socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0), text);
+  try {
+    setNonBlocking(libc, fd);
+    const address = encodeInetName(system, name);
+    libc.check('connect', libc.connect(fd, address, address.length), text);
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+  return {
+    // An error of the datagram before (nobody listens there) comes with the next.
+    send: (bytes) => libc.send(fd, bytes, bytes.length, 0) >= 0 || libc.send(fd, bytes, bytes.length, 0) >= 0,
+    close: () => void libc.close(fd),
+  };
+}
+
 /** Binds a TCP socket and listens. Throws as `openDatagramSocket`. */
 export function openStreamListener(libc: Libc, name: InetName, text: string): StreamListener {
   const fd = open(libc, SOCK_STREAM, name, text);

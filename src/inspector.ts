@@ -19,7 +19,7 @@ import type { Pinhole } from './pinhole/pinhole.ts';
 import type { Held } from './pinhole/table.ts';
 import type { InterfaceAddresses } from './policy/external.ts';
 import { createPolicy, type Policy } from './policy/policy.ts';
-import type { SipError } from './sip/message.ts';
+import type { SipError, SipMessage, Transport } from './sip/message.ts';
 
 export type { MissingAudio } from './inspector/audio.ts';
 export type { MediaWay, MessageTap } from './inspector/deciding.ts';
@@ -90,6 +90,9 @@ export interface Inspector {
   readonly stats: InspectorStats;
 }
 
+/** Is shown each message as it was read, before it is decided; its bytes last until the next packet. */
+export type SipTap = (message: SipMessage, bytes: Buffer, transport: Transport, packet: PacketView) => void;
+
 /**
  * The only place where the rooms meet: packets are read to messages, messages decided to changes. Has no clock and does
  * no I/O; the same packets at the same times always give the same changes. `onMessage` is shown the messages as they were
@@ -98,6 +101,7 @@ export interface Inspector {
 export function createInspector(
   settings: () => InspectorSettings,
   onMessage: MessageTap | null = null,
+  onRead: SipTap | null = null,
 ): Inspector {
   let addresses: InterfaceAddresses = {};
   let policy: Policy = createPolicy(settings());
@@ -115,6 +119,7 @@ export function createInspector(
     for (const one of found) {
       if (one.what === 'message') {
         messages.push(one.bytes);
+        onRead?.(one.message, one.bytes, one.transport, packet);
         decider.message(work, one.message, one.transport, packet);
       } else if (one.what === 'malformed') {
         work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });

@@ -303,6 +303,13 @@ export const schema = {
         'What copies are listened for on.',
         'restart',
       ),
+      send: setting(
+        orOff(listenAddress),
+        'off',
+        'Where everything that is inspected is mirrored to, over UDP, such as the address of a Homer: `192.168.1.30:9060`. ' +
+          'Pinholes and refusals of calls go there as log lines. The key is that of `password-file`, where there is one.',
+        'restart',
+      ),
       maxAge: setting(
         duration('1s', '1m'),
         '5s',

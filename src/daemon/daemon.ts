@@ -4,6 +4,7 @@ import type { Settings } from '../config/schema.ts';
 import { VERSION } from '../version.ts';
 import { createAddressWatch, natInterfaces } from './address-watch.ts';
 import { bootId, createClock } from './clock.ts';
+import { openHepLog } from './hep-log.ts';
 import { createIngressWatch } from './ingress-watch.ts';
 import { readInterfaceAddresses } from './interface-addresses.ts';
 import { makeJournalDirectory } from './journal/directory.ts';
@@ -58,11 +59,12 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const platform = await openPlatform(settings);
   const control = await platform.openControl(() => settings).catch(explainOpening);
   const services: Service[] = [];
-  for (const open of options.services ?? []) services.push(await open(settings, user));
-  if (options.supervised) setNonBlocking(libc, HEARTBEAT_DESCRIPTOR);
-
   const { passwordFile } = settings.hep;
   const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');
+  for (const open of options.services ?? []) services.push(await open(settings, user));
+  services.push(openHepLog(settings, hepKey));
+  if (options.supervised) setNonBlocking(libc, HEARTBEAT_DESCRIPTOR);
+
   const { recording: size } = settings.daemon;
   const recording = size === null ? null : recordingMemory(size);
   const reports = createReports();

@@ -14,6 +14,7 @@ import {
 } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import type { Arrivals } from './arrivals.ts';
+import type { DataPathDeps } from './deps.ts';
 import type { FilterKeeper } from './filter-keeper.ts';
 import type { Passage } from './passage.ts';
 import { createSlices } from './slices.ts';
@@ -21,6 +22,7 @@ import { createSlices } from './slices.ts';
 interface AnswersDeps {
   readonly inspector: Inspector;
   readonly ends: Pick<DataPathEnds, 'interceptor'>;
+  readonly mirror: DataPathDeps['mirror'];
   readonly arrivals: Pick<Arrivals, 'counters'>;
   readonly filter: Pick<FilterKeeper, 'all' | 'times' | 'exposure' | 'missing'>;
   readonly passage: Pick<Passage, 'times' | 'fidelity'>;
@@ -34,7 +36,7 @@ interface AnswersDeps {
 
 /** Answers what the control thread asks, from what the inspector knows. */
 export function createAnswers(deps: AnswersDeps) {
-  const { ends, arrivals, inspector, filter, passage, counters, settings, clock, end } = deps;
+  const { ends, arrivals, mirror, inspector, filter, passage, counters, settings, clock, end } = deps;
   const calls = createSlices(() => inspector.calls());
   const pinholes = createSlices(() => filter.all());
 
@@ -62,6 +64,7 @@ export function createAnswers(deps: AnswersDeps) {
       missing: filter.missing(),
       platform: {
         ...ends.interceptor.counters(),
+        ...mirror?.counters(),
         ...(settings().holdEncrypted !== null && arrivals.counters()),
       },
     };

@@ -69,15 +69,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     ...{ interceptor, inspector, settings, clock, done, unexpected, copies: deps.copies },
   });
   const answer = createAnswers({
-    ends,
-    arrivals,
-    inspector,
-    filter,
-    passage,
-    counters,
-    settings,
-    clock,
-    end,
+    ...{ mirror: deps.mirror, ends, arrivals, inspector, filter, passage, counters, settings, clock, end },
   });
 
   function turn(): boolean {
@@ -88,6 +80,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     if (inspector.nextDeadline() <= now) tick(now);
     beat(now);
     filter.turn(now);
+    deps.mirror?.flush();
     outbox.flush(now, packets.length === 0);
     const order = nextOrder();
     mayHaveOrders = order !== null;

@@ -14,6 +14,7 @@ import { identify } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
 import { openCopies } from './copies.ts';
 import { createDataPath } from './data-path.ts';
+import { openMirrorOut } from './mirror-out.ts';
 import { readRecords } from './records.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -58,6 +59,7 @@ async function runThread(data: ThreadData): Promise<void> {
     const platform = await openPlatform(settings);
     const ends = await platform.openDataPath(() => settings, data.handedDown.intake);
     const copies = openCopies(libc, () => settings, data.hepKey);
+    const mirror = openMirrorOut(libc, settings, data.hepKey);
     const description = [...ends.description, ...(copies === null ? [] : [copies.description])];
     post({ type: 'opened', description });
 
@@ -75,7 +77,8 @@ async function runThread(data: ThreadData): Promise<void> {
       ends,
       ...inherited,
       ...(copies !== null && { copies }),
-      inspector: createInspector(() => followed(settings)),
+      inspector: createInspector(() => followed(settings), null, mirror?.take),
+      ...(mirror !== null && { mirror }),
       settings: () => settings,
       changeSettings: (next) => {
         settings = next;

@@ -6,6 +6,7 @@ import type { DataPathReport, Order } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import type { Recorder } from '../recording.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
+import type { MirrorOut } from './mirror-out.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
 export interface DataPathDeps {
@@ -32,6 +33,8 @@ export interface DataPathDeps {
     readonly key: Uint8Array | null;
     readonly wall: () => number;
   };
+  /** Mirrors what is inspected. */
+  readonly mirror?: Pick<MirrorOut, 'flush' | 'counters'>;
   /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
   readonly atHand?: AtHand;
   readonly inheritance?: Inheritance;

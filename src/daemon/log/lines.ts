@@ -40,6 +40,8 @@ const SUSPICIOUS: ReadonlySet<RefusalReason> = new Set([
   'offer-rate-limit',
   'answer-rate-limit',
   'firewall-error',
+  'hep-unknown-sender',
+  'hep-wrong-key',
 ]);
 
 /** Bounds that are used up: people ask whose calls they hit. */

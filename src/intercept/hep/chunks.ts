@@ -35,6 +35,9 @@ export const FAMILY = { 4: 2, 6: 10 } as const;
 /** Values of the chunk `kind`. */
 export const KIND = { sip: 1, log: 100 } as const;
 
+/** How our own copies name who sends them (chunk `agent`). */
+export const AGENT = 2001;
+
 /** IANA protocol numbers; 22 is what some write for TLS (socket type, not IP). */
 export const PROTOCOL = { tcp: 6, udp: 17 } as const;
 
