@@ -51,7 +51,8 @@ export const withoutGuest: string | false =
       ? 'needs root: it makes network namespaces'
       : false;
 
-const MACS = {
+/** Of the machine's interfaces, where it is booted here. */
+export const MACS = {
   outside: '02:00:5e:00:00:01',
   inside: '02:00:5e:00:00:02',
   second: '02:00:5e:00:00:03',

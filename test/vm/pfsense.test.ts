@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { createRoot, type Root, sources, withoutSource } from '../pfsense/real/root.ts';
-import { RULESETS, rulesetOf } from '../pfsense/real/rulesets.ts';
-import { arrival, assertMedia, call, hangUp, party } from './behind.ts';
-import { eventually, type GuestDaemon, startDaemon, write } from './daemon.ts';
+import { type Changes, RULESETS, rulesetOf } from '../pfsense/real/rulesets.ts';
+import {
+  byMapping,
+  byPortForward,
+  openAppliance,
+  outlivesReloads,
+  prepare,
+  staysBlocked,
+  staysRouted,
+} from './appliance.ts';
+import { type GuestDaemon, startDaemon, write } from './daemon.ts';
 import { type Guest, openGuest, withoutGuest } from './guest.ts';
-import { type Lab, open, openLab, shut } from './lab.ts';
+import type { Lab } from './lab.ts';
 
 const skip = withoutGuest || withoutSource;
 const roots = skip ? [] : sources.map(createRoot);
@@ -22,15 +29,15 @@ function loadable(rules: string): string {
     .replace(/^(#.*)?\n/gm, '');
 }
 
-/** Files that pfSense has: tables that it reads, and the lock that it holds while it loads; and what divert rules need. */
-const PREPARE =
-  'mkdir -p /etc; : > /etc/bogons; : > /etc/bogonsv6; : > /tmp/filter.lock; kldload -n ipdivert';
+/** Tables that it reads, and the lock that it holds while it loads. */
+const LOCK = '/tmp/filter.lock';
+const FILES = ['/etc/bogons', '/etc/bogonsv6', LOCK];
 
 describe('rulesets that pfSense makes with the package, in pf', { skip }, () => {
   let guest: Guest;
   before(async () => {
     guest = await openGuest();
-    await guest.run(PREPARE);
+    await guest.run(prepare(FILES));
   });
   after(() => guest?.close());
 
@@ -54,47 +61,34 @@ describe('rulesets that pfSense makes with the package, in pf', { skip }, () => 
   }
 });
 
-/** Of test/pfsense/real/config.xml: SIP of the provider to WAN is forwarded to the PBX, and a telephone is blocked. */
-const WAN = '203.0.113.2';
-const GATEWAY = '203.0.113.1';
-const PROVIDER = '192.0.2.10';
-const OTHER = '192.0.2.11';
-const PBX = '192.168.1.10';
-const BLOCKED = '192.168.1.66';
-
 const withoutSecond =
   skip ||
   (process.env['PINHOLED_VM_SHELL'] !== undefined && 'needs a machine of its own, with one more interface');
+
+const rule = (fields: string) =>
+  `<rule><type>pass</type><ipprotocol>inet</ipprotocol><protocol>udp</protocol>${fields}</rule>`;
+/** Beside what config.xml has: a PBX with 1:1 NAT, and a telephone of which everything goes out by WAN2. */
+const CHANGES: Partial<Changes> = {
+  NAT:
+    '<onetoone><external>203.0.113.12</external><interface>wan</interface><source><address>192.168.1.12</address></source>' +
+    '<destination><any></any></destination><ipprotocol>inet</ipprotocol></onetoone>',
+  RULES:
+    rule(
+      '<tracker>1600000021</tracker><interface>wan</interface><source><address>ITSP</address></source>' +
+        '<destination><address>192.168.1.12</address><port>5060</port></destination>',
+    ) +
+    rule(
+      '<tracker>1600000022</tracker><interface>lan</interface><source><address>192.168.1.20</address></source>' +
+        '<destination><any></any></destination><gateway>WAN2GW</gateway>',
+    ),
+};
 
 describe('calls through rulesets that pfSense makes with the package', { skip: withoutSecond }, () => {
   let lab: Lab;
   let daemon: GuestDaemon | null = null;
 
-  /** The machine gets the interfaces of config.xml, under their names: what pfSense made is not touched. */
   before(async () => {
-    lab = await openLab({ second: true });
-    const { run, interfaces, second, namespaces } = lab.guest;
-    await run(PREPARE);
-    for (const [device, name, address] of [
-      [interfaces.outside, 'igb0', WAN],
-      [interfaces.inside, 'igb1', '192.168.1.1'],
-      [second, 'igb2', '198.51.100.2'],
-    ]) {
-      await run(
-        `ifconfig ${device} inet | awk '/inet /{print $2}' | while read a; do ifconfig ${device} inet $a -alias; done; ` +
-          `ifconfig ${device} name ${name} && ifconfig ${name} inet ${address}/24 -txcsum -rxcsum -tso -lro up`,
-      );
-    }
-    await run(
-      `ifconfig lo9 create && ifconfig lo9 name igb1.20 && ifconfig igb1.20 inet 192.168.20.1/24 up && route -q add default ${GATEWAY}`,
-    );
-    const within = (namespace: string, words: string) => ip('-n', namespace, ...words.split(' '));
-    const { outside, inside } = namespaces;
-    within(outside, `address add ${GATEWAY}/24 dev tap0`);
-    for (const one of [PROVIDER, OTHER]) within(outside, `address add ${one}/32 dev lo`);
-    within(inside, 'address flush dev tap0 scope global');
-    for (const one of [PBX, BLOCKED]) within(inside, `address add ${one}/24 dev tap0`);
-    within(inside, 'route replace default via 192.168.1.1');
+    lab = await openAppliance('igb1.20', FILES);
   });
 
   after(async () => {
@@ -104,37 +98,20 @@ describe('calls through rulesets that pfSense makes with the package', { skip: w
 
   for (const root of roots) {
     for (const name of ['follow my rules, after my rules', 'all SIP, before my rules']) {
-      it(`${root.version}: ${name}`, async () => {
-        await daemon?.stop();
-        const { rules, rejected } = rulesetOf(root, RULESETS[name]!);
-        assert.equal(rejected, null);
-        const { guest } = lab;
-        daemon = await startDaemon(guest, configurationOf(root), loadable(rules));
+      describe(`${root.version}: ${name}`, () => {
+        before(async () => {
+          await daemon?.stop();
+          const { rules, rejected } = rulesetOf(root, { ...CHANGES, ...RULESETS[name] });
+          assert.equal(rejected, null);
+          daemon = await startDaemon(lab.guest, configurationOf(root), loadable(rules));
+        });
 
-        const provider = party(lab.outside, PROVIDER);
-        const pbx = party(lab.inside, PBX, WAN);
-        const other = party(lab.outside, OTHER);
-        const telephone = party(lab.inside, BLOCKED);
-        await Promise.all([provider, pbx].map(open));
-        const isLetIn = async () => (await arrival(provider, pbx)) !== null;
-        assert.equal(await isLetIn(), false);
-
-        const called = await call(provider, pbx, { caller: 'at once', callee: 'after the ACK' });
-        await assertMedia(provider, pbx);
-        await open(other);
-        assert.equal(await arrival(other, pbx), null);
-        assert.equal(await arrival(provider, pbx, { address: WAN, port: pbx.announced.port + 4 }), null);
-        await hangUp(called);
-        await eventually(async () => !(await isLetIn()));
-
-        const calling = await call(pbx, provider, { caller: 'at once', callee: 'after the ACK' });
-        await assertMedia(pbx, provider);
-        await hangUp(calling);
-        await eventually(async () => !(await isLetIn()));
-
-        await open(telephone);
-        assert.equal(await arrival(telephone, provider), null);
-        await Promise.all([provider, pbx, other, telephone].map(shut));
+        it('a PBX behind a forwarded port', () => byPortForward(lab));
+        it('a PBX with 1:1 NAT', () => byMapping(lab));
+        it('loaded again under calls', () => outlivesReloads(lab, LOCK));
+        if (!name.startsWith('follow')) return;
+        it('a telephone that is blocked', () => staysBlocked(lab));
+        it('a telephone that goes out by the second gateway', (context) => staysRouted(lab, context));
       });
     }
   }
@@ -143,8 +120,4 @@ describe('calls through rulesets that pfSense makes with the package', { skip: w
 /** The daemon's configuration as the package writes it. */
 function configurationOf(root: Root): string {
   return root.run("require_once('/usr/local/pkg/pinholed.inc'); echo pinholed_yaml(pinholed_settings());");
-}
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
