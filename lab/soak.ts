@@ -2,17 +2,21 @@
  * Many hours of calls in simulated time: honest ones that end in every way there is, and peers that are not honest. What
  * is counted is what is left when all of them are over: calls, pinholes, rules, open flows, timers.
  */
+import type { Ingress } from '../src/address/ingress.ts';
+import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall } from '../src/firewall/model.ts';
 import { createInspector, type Inspection } from '../src/inspector.ts';
 import type { Flow } from '../src/pinhole/opening.ts';
 import { udpPacket } from '../test/packets.ts';
-import { type Host, host, networks, sdp, settingsWith, sip } from '../test/scene.ts';
+import { type Host, host, networks, sdp, sip } from '../test/scene.ts';
 
 export interface SoakOptions {
   readonly seed: number;
   /** Simulated hours in which calls begin. */
   readonly hours: number;
   readonly callsPerHour: number;
+  /** Packets say that they were made on this machine: what forged sources do where nothing speaks against them. */
+  readonly believed?: boolean;
 }
 
 export interface SoakResult {
@@ -29,6 +33,8 @@ export interface SoakResult {
   readonly lost: number;
   /** Packets of strangers that passed while calls went on. */
   readonly strangers: number;
+  /** Packets of the other party that passed longer than 33 s after the PBX had hung up. */
+  readonly outlived: number;
   readonly left: {
     readonly calls: number;
     readonly pinholes: number;
@@ -41,8 +47,26 @@ export interface SoakResult {
 }
 
 const PBX = host('10.0.0.10');
+const PHONE = host('10.0.0.11');
 const PROVIDERS = [host('198.51.100.20'), host('198.51.100.21')] as const;
 const STRANGER = host('203.0.113.66');
+const WAN = 2;
+const LAN = 3;
+const INGRESS: Ingress = {
+  meant: new Map([
+    [WAN, ['wan']],
+    [LAN, ['lan']],
+  ]),
+  loopback: ['lo'],
+  named: [],
+  routed: ['wan', 'lan'],
+  routes: [
+    { network: networks('0.0.0.0/0')[0]!, interfaces: ['wan'], kind: 'gateway' },
+    { network: networks('10.0.0.0/8')[0]!, interfaces: ['lan'], kind: 'on-link' },
+  ],
+};
+/** INVITEs of one flood, each from another forged address. */
+const FLOOD = 200;
 const HOUR = 3_600_000;
 /** More than any call may last. */
 const AFTERWARDS = 26 * HOUR;
@@ -50,16 +74,17 @@ const AFTERWARDS = 26 * HOUR;
 type Script = Generator<number, void>;
 
 /** Runs it. The same seed gives the same calls. */
-export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
+export function soak({ seed, hours, callsPerHour, believed = false }: SoakOptions): SoakResult {
   const random = generator(seed);
-  const settings = settingsWith({ inside: networks('10.0.0.0/8') });
+  const settings = { ...defaults(), inside: networks('10.0.0.0/8') };
   const inspector = createInspector(() => settings);
+  inspector.learn(INGRESS);
   const firewall = createModelFirewall({ egress: ({ source }) => source.startsWith('10.') });
   const agenda = createAgenda();
   const kinds: Record<string, number> = {};
   const flows: { readonly peer: Host; readonly media: number; readonly port: number }[] = [];
-  let [now, calls, packets, opened, closed, mostCalls, mostPinholes, lost, strangers] = [
-    1_000_000, 0, 0, 0, 0, 0, 0, 0, 0,
+  let [now, calls, packets, opened, closed, mostCalls, mostPinholes, lost, strangers, outlived] = [
+    1_000_000, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   ];
 
   function apply({ change }: Inspection): void {
@@ -70,9 +95,14 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     firewall.retire({ closed: change.close });
   }
 
-  function say(from: Host, to: Host, text: string): void {
+  function say(
+    from: Host,
+    to: Host,
+    text: string,
+    entered = from.address.startsWith('10.') ? LAN : WAN,
+  ): void {
     packets++;
-    apply(inspector.inspect(udpPacket(from, to, text), now));
+    apply(inspector.inspect(udpPacket(from, to, text), now, believed ? null : entered));
   }
 
   /** Whether a media packet passes now. */
@@ -91,7 +121,8 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     const peer = PROVIDERS[Math.floor(random() * PROVIDERS.length)]!;
     const inbound = random() < 0.5;
     const [caller, callee] = inbound ? [peer, PBX] : [PBX, peer];
-    const port = 10_000 + 2 * Math.floor(random() * 5000);
+    // Of no other call within ten thousand.
+    const port = 10_000 + 2 * (calls % 10_000);
     const theirs = 30_000 + 2 * Math.floor(random() * 5000);
     const offer = sdp(caller.address, [inbound ? theirs : port]);
     const answer = sdp(callee.address, [inbound ? port : theirs]);
@@ -107,7 +138,6 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     flows.push({ peer, media: theirs, port });
     ask('INVITE', { body: offer });
     yield 100;
-    if (kind === 'flood') return;
     reply('100 INVITE');
     if (kind === 'never-answered') return;
     if (kind === 'refused') {
@@ -137,8 +167,9 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     }
     if (kind === 'late-fork') {
       yield 40_000;
-      const to = `evil${calls}`;
-      say(callee, caller, sip('200 INVITE', { callId: id, to, body: answer }));
+      const named = sdp(STRANGER.address, [theirs]);
+      say(callee, caller, sip('200 INVITE', { callId: id, to: `evil${id}`, body: inbound ? answer : named }));
+      talk();
     }
     if (kind === 'moved') {
       const body = sdp(caller.address, [inbound ? theirs + 2 : port]);
@@ -156,10 +187,14 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
       for (let minute = 0; minute < 30; minute++) {
         reply('401 BYE', { cseq: 9 });
         yield 60_000;
+        if (!inbound && media(peer.address, theirs, PBX.address, port)) outlived++;
       }
       return;
     }
     reply('200 BYE', { cseq: 9 });
+    yield 33_000;
+    if (!inbound && media(peer.address, theirs, PBX.address, port)) outlived++;
+    if (media(STRANGER.address, theirs, PBX.address, port)) strangers++;
   }
 
   function* stranger(): Script {
@@ -173,10 +208,46 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
     if (media(STRANGER.address, 4000, PBX.address, target)) strangers++;
   }
 
+  /** Blind: both parties of a call inside, its answer naming the stranger; then one between the PBX and the stranger. */
+  function* forger(): Script {
+    const id = `forged-${++calls}@example.com`;
+    const target = 1024 + Math.floor(random() * 60_000);
+    const [body, named] = [sdp(PBX.address, [target]), sdp(STRANGER.address, [4000])];
+    say(PBX, PHONE, sip('INVITE', { callId: id, body }), WAN);
+    yield 10;
+    say(PHONE, PBX, sip('200 INVITE', { callId: id, to: 'z', body: named }), WAN);
+    yield 10;
+    if (media(STRANGER.address, 4000, PBX.address, target)) strangers++;
+    const other = `forged-too-${calls}@example.com`;
+    say(STRANGER, PBX, sip('INVITE', { callId: other, body: named }));
+    yield 10;
+    say(PBX, STRANGER, sip('200 INVITE', { callId: other, to: 'z', body }), WAN);
+    yield 10;
+    if (media(STRANGER.address, 4000, PBX.address, target)) strangers++;
+  }
+
+  /** Within a second, each from an address that nobody has seen before; the PBX tries to answer some. */
+  function* flood(): Script {
+    const id = `flood-${++calls}`;
+    for (let at = 0; at < FLOOD; at++) {
+      const from = host(`100.${64 + Math.floor(random() * 64)}.${at}.${1 + Math.floor(random() * 250)}`);
+      const one = { callId: `${id}-${at}@example.com`, from: `${at}` };
+      say(from, PBX, sip('INVITE', { ...one, body: sdp(from.address, [4000]) }));
+      if (at % 4 === 0) say(PBX, from, sip('100 INVITE', one));
+      yield 5;
+    }
+  }
+
+  function scriptOf(kind: string): Script {
+    if (kind === 'stranger') return stranger();
+    if (kind === 'forger') return forger();
+    return kind === 'flood' ? flood() : call(kind);
+  }
+
   for (let at = 0; at < hours * callsPerHour; at++) {
     const kind = KINDS[Math.floor(random() * KINDS.length)]!;
     kinds[kind] = (kinds[kind] ?? 0) + 1;
-    agenda.add(now + random() * hours * HOUR, kind === 'stranger' ? stranger() : call(kind));
+    agenda.add(now + random() * hours * HOUR, scriptOf(kind));
   }
   for (let next = agenda.take(); next !== null; next = agenda.take()) {
     now = Math.max(now, next.at);
@@ -196,7 +267,7 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
   );
   return {
     ...{ calls, packets, pinholesOpened: opened, pinholesClosed: closed, mostCalls, mostPinholes },
-    ...{ kinds, lost, strangers },
+    ...{ kinds, lost, strangers, outlived },
     left: {
       ...inspector.sizes(),
       rules: firewall.list().length,
@@ -209,7 +280,7 @@ export function soak({ seed, hours, callsPerHour }: SoakOptions): SoakResult {
 /** How a call goes; honest ones come several times. */
 const KINDS = [
   ...['answered', 'answered', 'answered', 'answered', 'refused', 'cancelled', 'moved', 'forked', 'silent'],
-  ...['bye-unanswered', 'never-answered', 'late-fork', 'challenged', 'stranger', 'flood'],
+  ...['bye-unanswered', 'never-answered', 'late-fork', 'challenged', 'stranger', 'forger', 'flood'],
 ] as const;
 
 /** xorshift32, 0 to 1. */

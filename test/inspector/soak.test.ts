@@ -5,7 +5,7 @@ import { soak } from '../../lab/soak.ts';
 describe('an hour of calls that end in every way, among peers that are not honest', () => {
   for (const seed of [1, 20_261_127]) {
     it(`leaves nothing behind (${seed})`, () => {
-      const { calls, pinholesOpened, pinholesClosed, lost, strangers, left } = soak({
+      const { calls, pinholesOpened, pinholesClosed, lost, strangers, outlived, left } = soak({
         seed,
         hours: 1,
         callsPerHour: 400,
@@ -15,7 +15,13 @@ describe('an hour of calls that end in every way, among peers that are not hones
       assert.equal(pinholesClosed, pinholesOpened);
       assert.equal(lost, 0, 'media of the honest');
       assert.equal(strangers, 0, 'packets of strangers');
+      assert.equal(outlived, 0, 'packets after the hang-up');
       assert.deepEqual(left, { calls: 0, pinholes: 0, rules: 0, flows: 0, timers: 0 });
     });
   }
+
+  it('would see forged sources, were nothing to speak against them', () => {
+    const { strangers } = soak({ seed: 1, hours: 1, callsPerHour: 100, believed: true });
+    assert.ok(strangers > 0);
+  });
 });
