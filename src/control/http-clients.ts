@@ -2,11 +2,15 @@ import type { Server } from 'node:http';
 import { isIP, type Socket } from 'node:net';
 import { hostname } from 'node:os';
 
+/** ms within which an answer is made and taken. */
+const ANSWERED_WITHIN = 10_000;
+
 /**
  * Holds at most `most` connections of a server. Past that the one goes which has waited longest without asking for
- * anything, so that clients that say nothing keep nobody away; the new one goes where all are being answered.
+ * anything, so that clients that say nothing keep nobody away; the new one goes where all are being answered. Who asks and
+ * does not read the answer within `answeredWithin` ms goes as well.
  */
-export function keepRoom(server: Server, most: number): void {
+export function keepRoom(server: Server, most: number, answeredWithin = ANSWERED_WITHIN): void {
   /** Connections that nobody works for, longest first. */
   const waiting = new Set<Socket>();
   let open = 0;
@@ -23,7 +27,9 @@ export function keepRoom(server: Server, most: number): void {
   });
   server.on('request', ({ socket }, response) => {
     waiting.delete(socket);
+    const timer = setTimeout(() => socket.destroy(), answeredWithin);
     response.once('close', () => {
+      clearTimeout(timer);
       if (!socket.destroyed) waiting.add(socket);
     });
   });
