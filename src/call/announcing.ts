@@ -1,3 +1,4 @@
+import { ownCopy } from '../own-copy.ts';
 import { type Announcements, announce, announceCandidates } from './announced.ts';
 import type { Admission } from './context.ts';
 import type { Legs } from './legs.ts';
@@ -34,7 +35,7 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
     }
     if (leg !== undefined || list.length === 0 || withoutLeg.has(callId)) return;
     if (withoutLeg.size >= MAX_WITHOUT_LEG) withoutLeg.delete(withoutLeg.keys().next().value!);
-    withoutLeg.set(callId, list);
+    withoutLeg.set(ownCopy(callId), list);
   }
 
   return {

@@ -1,4 +1,5 @@
 import type { Address, TransportAddress } from '../address/address.ts';
+import { ownCopy } from '../own-copy.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
@@ -179,7 +180,7 @@ export interface Call {
 export function legIdOf(callId: string, count: number): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
-  return hexadecimal(hash) + hexadecimal(count);
+  return ownCopy(hexadecimal(hash) + hexadecimal(count));
 }
 
 /** The counting half of a name. */
@@ -201,12 +202,12 @@ export function newCall(
 ): Call {
   return {
     legId,
-    callId: message.callId,
-    fromTag: message.fromTag,
+    callId: ownCopy(message.callId),
+    fromTag: ownCopy(message.fromTag),
     parties: [source.address, destination.address],
     also: [[], []],
-    from: message.from,
-    to: message.to,
+    from: ownCopy(message.from),
+    to: ownCopy(message.to),
     startedAt: now,
     state: 'calling',
     endReason: null,
@@ -252,7 +253,7 @@ export function startAnew(call: Call, now: number, hardDeadline: number): void {
 
 export function newDialog(toTag: string): Dialog {
   return {
-    toTag,
+    toTag: ownCopy(toTag),
     confirmed: false,
     agreed: null,
     settled: false,

@@ -1,3 +1,4 @@
+import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import type { SipMessage } from '../sip/message.ts';
 import {
@@ -108,7 +109,7 @@ function onInviteResponse(context: Context, call: Call, invite: Transaction, inc
 /** The tag belongs to the callee that had not told one. */
 function name({ dialogs }: Call, tag: string): void {
   const unnamed = dialogs.find(({ toTag }) => toTag === '');
-  if (unnamed !== undefined && !dialogs.some(({ toTag }) => toTag === tag)) unnamed.toTag = tag;
+  if (unnamed !== undefined && !dialogs.some(({ toTag }) => toTag === tag)) unnamed.toTag = ownCopy(tag);
 }
 
 /**

@@ -281,9 +281,10 @@ function bounded(
   { side, stream }: StreamPlace,
   sources: Sources,
 ): Sources {
-  if (sources === 'any' || sources.length < 2) return sources;
+  if (sources === 'any') return sources;
   const most = settings[side].caps.sources;
-  if (sources.length <= most) return [...sources].sort();
+  // A copy in any case: a list that has grown keeps room for sixteen more, and this one is kept with the pinhole.
+  if (sources.length <= most) return sources.length < 2 ? [...sources] : [...sources].sort();
   const detail = `m=${printable(stream.media, 20)}: ${sources.length} addresses, the first ${most} count`;
   unusable.push({ reason: 'too-many-sources', detail });
   return sources.slice(0, most).sort();

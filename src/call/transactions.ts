@@ -1,4 +1,5 @@
 import type { Address } from '../address/address.ts';
+import { ownCopy } from '../own-copy.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Call, type Description, type Dialog, newDialog, otherSide, type Transaction } from './call.ts';
 
@@ -23,12 +24,12 @@ export function addTransaction(
 ): Transaction {
   const transaction: Transaction = {
     method: message.method,
-    branch: message.branch,
+    branch: ownCopy(message.branch),
     cseq: message.cseq,
     side,
     source: source.address,
     destination: destination.address,
-    toTag: message.toTag,
+    toTag: ownCopy(message.toTag),
     startedAt: now,
     offer,
     offered: message.sdp.kind === 'sdp' || message.sdp.kind === 'unusable',
@@ -44,8 +45,8 @@ export function addTransaction(
     const plain = kept.findIndex((one) => one !== call.invite && !NEGOTIATING.has(one.method));
     kept.splice(plain >= 0 ? plain : kept[0] === call.invite ? 1 : 0, 1);
   }
-  kept.push(transaction);
-  call.transactions = kept;
+  // As long as it has to be: what grows has room for sixteen more.
+  call.transactions = [...kept, transaction];
   return transaction;
 }
 
@@ -116,7 +117,7 @@ export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
   if (known !== undefined) return known;
   if (call.dialogs.length >= MAX_DIALOGS || call.pastTags.includes(toTag)) return null;
   const dialog = newDialog(toTag);
-  call.dialogs.push(dialog);
+  call.dialogs = [...call.dialogs, dialog];
   return dialog;
 }
 

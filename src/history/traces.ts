@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import type { CallState, EndReason } from '../call/call.ts';
 import type {
   AudioHappening,
@@ -7,6 +6,7 @@ import type {
   PacketEnds,
   RefusedHappening,
 } from '../inspector/happening.ts';
+import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import type { CallReport, FramePlace, MessageLine, RefusalReport, SpellWithoutAudio } from './call-report.ts';
 
@@ -178,11 +178,6 @@ const MAX_TAGS = 64;
 function noteTag(record: CallTrace, tag: string): void {
   if (tag === '' || record.toTags.includes(tag) || record.toTags.length >= MAX_TAGS) return;
   record.toTags.push(ownCopy(tag));
-}
-
-/** A part of a message is a window on all of its text: what is kept for long is copied. */
-export function ownCopy(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 function portsOf(

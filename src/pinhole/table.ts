@@ -235,9 +235,10 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function resultOf({ legId, held, opened, closed, freed, events }: Work): TableResult {
-    if (held.length > 0) holders.set(legId, held);
-    else holders.delete(legId);
     if (events.length === 0) return NOTHING;
+    // A copy: a list that has grown keeps room for sixteen more.
+    if (held.length > 0) holders.set(legId, [...held]);
+    else holders.delete(legId);
     const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
     return { change, events, freed };
   }

@@ -4,6 +4,7 @@ import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
+import { ownCopy } from '../own-copy.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
@@ -232,7 +233,7 @@ function pinholeOf(opening: Opening, { kind, media, slot }: Wanted, legId: strin
     id: openingId(opening),
     kind,
     media,
-    label: `pinholed:${legId}:${slot.replace(':', '.')}`,
+    label: ownCopy(`pinholed:${legId}:${slot.replace(':', '.')}`),
   };
 }
 

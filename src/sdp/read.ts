@@ -29,10 +29,8 @@ export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError
   if ('error' in selection) return selection;
   const { sections } = selection;
   const description = parse(selection.selected);
-  const streams: Stream[] = [];
-  for (let i = 0; i < sections.length; i++) {
-    streams.push(streamOf(sections[i]!, description.media[i]!, description));
-  }
+  // A list that grows keeps room for sixteen more, and this one is kept as long as the call.
+  const streams = sections.map((section, index) => streamOf(section, description.media[index]!, description));
   return {
     origin: selection.origin,
     version: selection.version,

@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer';
+import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import {
   AT,
@@ -182,11 +182,6 @@ export function readHead(
 /** An error with its detail cut to the 200 characters of SipError. */
 export function sipError(error: SipErrorReason, detail: string): SipError {
   return { error, detail: detail.length > 200 ? `${detail.slice(0, 197)}...` : detail };
-}
-
-/** A copy that shares no memory with the text it was cut from. */
-function detach(text: string): string {
-  return Buffer.from(text, 'latin1').toString('latin1');
 }
 
 function same(text: string): string {
@@ -414,7 +409,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     return sipError('malformed-header', `a ${which} of more than ${MAX_IDENTIFIER} characters`);
   }
 
-  const own = text.length > MAX_SHARED ? detach : same;
+  const own = text.length > MAX_SHARED ? ownCopy : same;
   return {
     method: startLine.method,
     status: startLine.status,

@@ -1,9 +1,10 @@
 import { describeReading } from '../../call/description.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
-import { type CallTrace, ownCopy, summaryOf } from '../../history/traces.ts';
+import { type CallTrace, summaryOf } from '../../history/traces.ts';
 import type { MessageHappening, PacketEnds } from '../../inspector/happening.ts';
 import type { MessageTap } from '../../inspector.ts';
+import { ownCopy } from '../../own-copy.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
 import type { SipMessage } from '../../sip/message.ts';

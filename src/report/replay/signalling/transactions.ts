@@ -1,6 +1,6 @@
 import type { Address } from '../../../address/address.ts';
 import type { FramePlace } from '../../../history/call-report.ts';
-import { ownCopy } from '../../../history/traces.ts';
+import { ownCopy } from '../../../own-copy.ts';
 import type { PacketView } from '../../../packet/ip.ts';
 import type { SipMessage } from '../../../sip/message.ts';
 import { addTo, MOST_REMEMBERED } from './bounds.ts';

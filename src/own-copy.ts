@@ -1,0 +1,17 @@
+import { Buffer } from 'node:buffer';
+
+/** What V8 copies when it cuts it from a longer text, rather than pointing into that: 12 characters. */
+const ALWAYS_OWN = 12;
+const scratch = Buffer.alloc(1024);
+
+/**
+ * A copy of latin1 text in one piece: it shares no memory with the text it was cut from or the parts that it was put
+ * together of. For what is kept as long as a call.
+ */
+export function ownCopy(text: string): string {
+  const { length } = text;
+  if (length <= ALWAYS_OWN) return text;
+  if (length > scratch.length) return Buffer.from(text, 'latin1').toString('latin1');
+  scratch.write(text, 0, 'latin1');
+  return scratch.toString('latin1', 0, length);
+}
