@@ -17,7 +17,9 @@ const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
   '/\\B(?=(?:[0-9]{3})+$)/g': 'digits of a number of ours',
   '/(?<=\\d)(?=(?:\\d{3})+$)/g': 'digits of a number of ours',
   '/ +/': 'a line of /proc',
-  '/^application\\s*\\/\\s*sdp/i': 'a value of 256 characters',
+  '/[A-Z]{3,32} +[a-z]{2,32}:/': 'a line of 256 characters',
+  '/^application\\s*\\/\\s*sdp\\s*(;|$)/i': 'a value of 256 characters',
+  '/^multipart\\s*\\/\\s*(mixed|alternative|related)\\b/i': 'a value of 256 characters',
 };
 
 interface Found {
