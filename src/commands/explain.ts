@@ -6,6 +6,9 @@ import { type ExplainResult, readExplained } from '../report/live/explain.ts';
 import { plural } from '../report/live/words.ts';
 import { writeNewFile } from '../report/pcap/file.ts';
 import { type CapturedMessage, captureOf } from '../report/pcap/write.ts';
+import { redactExplained } from '../report/redact/explained.ts';
+import { redactMessage } from '../report/redact/message.ts';
+import { createTokens, type Tokens } from '../report/redact/tokens.ts';
 import { callText } from '../report/replay/text.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
@@ -28,40 +31,43 @@ export const explain = command(
         type: 'string',
         requiresArg: true,
         describe:
-          'Write its messages into this new file instead, a capture without credentials and keys; - is standard output',
+          'Write its messages into this new file, a capture without credentials and keys; nothing else, but with --html or --json',
+      })
+      .option('redact', {
+        type: 'boolean',
+        default: false,
+        describe:
+          'Names, numbers, addresses and keys become tokens, the same for the same, to be shown to others',
       }),
   (args) =>
     withDaemon(args, async (client) => {
-      if (args.pcap !== undefined && (args.html || args.json)) {
-        console.error(`pinholed: expected --pcap or --${args.html ? 'html' : 'json'}, found both`);
-        return STATUS.failed;
+      const tokens = args.redact ? createTokens() : null;
+      if (args.pcap !== undefined) {
+        const status = await writeCapture(client, args.call, args.pcap, tokens);
+        if (status !== STATUS.ok || !(args.html || args.json)) return status;
       }
-      if (args.pcap !== undefined) return await writeCapture(client, args.call, args.pcap);
       const request = { request: 'explain', call: args.call } as const;
-      const legs = await gather<ExplainResult, ExplainResult>(client, request, (part) => [part]);
+      const legs = await gather<ExplainResult, ExplainResult>(client, request, (part) => [
+        tokens === null ? part : redactExplained(part, tokens),
+      ]);
       if (args.json) await print(jsonText({ calls: legs }));
       else await print(args.html ? await pageOf(legs) : legs.map(legText).join(''));
       return STATUS.ok;
     }),
 );
 
-async function writeCapture(client: ControlClient, call: string, path: string): Promise<number> {
-  if (path === '-' && process.stdout.isTTY) {
-    console.error('pinholed: a capture is nothing for a terminal: name a file, or pipe it');
-    return STATUS.failed;
-  }
-  const messages = await gather<RecordingResult, CapturedMessage>(
-    client,
-    { request: 'recording', call },
-    (part) => part.messages.map(readMessage),
+async function writeCapture(
+  client: ControlClient,
+  call: string,
+  path: string,
+  tokens: Tokens | null,
+): Promise<number> {
+  const request = { request: 'recording', call } as const;
+  const messages = await gather<RecordingResult, CapturedMessage>(client, request, (part) =>
+    part.messages.map((one) => readMessage(one, tokens)),
   );
-  const capture = captureOf(messages);
-  if (path === '-') {
-    process.stdout.write(capture);
-    return STATUS.ok;
-  }
   try {
-    writeNewFile(path, capture);
+    writeNewFile(path, captureOf(messages));
   } catch (error) {
     console.error(`pinholed: ${path}: ${writeReason(error)}`);
     return STATUS.failed;
@@ -77,13 +83,15 @@ function writeReason(error: unknown): string {
   return code === 'EACCES' ? 'no permission to make it' : message;
 }
 
-function readMessage(one: RecordingResult['messages'][number]): CapturedMessage {
+function readMessage(one: RecordingResult['messages'][number], tokens: Tokens | null): CapturedMessage {
+  const bytes = Buffer.from(one.bytes, 'base64');
+  const address = (text: string) => (tokens === null ? text : tokens.address(text));
   return {
     at: one.at * 1000,
     transport: one.transport,
-    source: { address: one.src, port: one.srcPort },
-    destination: { address: one.dst, port: one.dstPort },
-    bytes: Buffer.from(one.bytes, 'base64'),
+    source: { address: address(one.src), port: one.srcPort },
+    destination: { address: address(one.dst), port: one.dstPort },
+    bytes: tokens === null ? bytes : redactMessage(bytes, tokens),
   };
 }
 

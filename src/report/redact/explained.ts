@@ -1,0 +1,49 @@
+import type { ExplainResult } from '../live/explain.ts';
+import { redactParties, redactPhrase } from './message.ts';
+import { redactText } from './text.ts';
+import type { Tokens } from './tokens.ts';
+
+/** Media of m= lines that say nothing of anybody. */
+const MEDIA = new Set(['audio', 'video', 'image', 'application', 'message', 'text']);
+
+/** What `explain` answers, without names, numbers and addresses: as `redactMessage` writes messages. */
+export function redactExplained(leg: ExplainResult, tokens: Tokens): ExplainResult {
+  const text = (words: string) => redactText(words, tokens);
+  const from = redactParties(leg.from, tokens);
+  const to = redactParties(leg.to, tokens);
+  return {
+    ...leg,
+    hash: tokens.word('leg', leg.hash),
+    callId: tokens.word('call', leg.callId),
+    fromTag: tokens.word('tag', leg.fromTag),
+    toTags: leg.toTags.map((tag) => tokens.word('tag', tag)),
+    parties: [tokens.address(leg.parties[0]), tokens.address(leg.parties[1])],
+    ...{ from, to },
+    pinholes: leg.pinholes.map((pinhole) => ({
+      ...pinhole,
+      address: tokens.address(pinhole.address),
+      sources: pinhole.sources.map((source) => (source === 'any' ? source : tokens.address(source))),
+      media: MEDIA.has(pinhole.media) ? pinhole.media : tokens.word('media', pinhole.media),
+    })),
+    refusals: leg.refusals.map((one) => ({ ...one, detail: text(one.detail), why: text(one.why) })),
+    messages: leg.messages.map((one) => ({
+      ...one,
+      src: tokens.address(one.src),
+      dst: tokens.address(one.dst),
+      summary: redactSummary(one.summary),
+      sdp: one.sdp === null ? null : text(one.sdp),
+    })),
+    withoutAudio: leg.withoutAudio.map((spell) => ({
+      ...spell,
+      causes: spell.causes.map((cause) => ({ ...cause, text: text(cause.text), advice: text(cause.advice) })),
+    })),
+  };
+}
+
+/** `486 Busy Here (BYE)`: a phrase of somebody's own is none. */
+function redactSummary(summary: string): string {
+  const match = /^([1-6][0-9]{2})(?: ([^(]*?))?( \([A-Z]{1,20}\))?$/.exec(summary);
+  if (match === null) return /^(re-)?[A-Z]{1,20}$/.test(summary) ? summary : 'request';
+  const [, status, phrase = '', of = ''] = match;
+  return `${status}${phrase === '' ? '' : ` ${redactPhrase(phrase)}`}${of}`;
+}
