@@ -139,7 +139,7 @@ function interfaceTo(address: Address, interfaces: readonly Interface[], routeTo
   if (found !== undefined) return found;
   throw new SelftestError(
     name === null
-      ? `there is no route to ${address}`
+      ? `there is no route to ${address}: name another with --host or --peer`
       : `packets to ${address} leave by ${name}, which ${name === 'lo' ? 'is this machine itself' : 'has no address'}`,
   );
 }

@@ -49,7 +49,8 @@ function withoutMachine(): string | false {
     if (spawnSync(tool, ['--version']).error !== undefined) return `needs ${tool}`;
   }
   const { stdout } = spawnSync('dpkg-query', ['-W', 'nodejs'], { encoding: 'utf8' });
-  if (!(Number.parseInt((stdout ?? '').split('\t')[1] ?? '', 10) >= 20)) return 'needs Node.js 20 from a Debian package';
+  if (!(Number.parseInt((stdout ?? '').split('\t')[1] ?? '', 10) >= 20))
+    return 'needs Node.js 20 from a Debian package';
   const mounts =
     'mount -t tmpfs none /mnt && mkdir /mnt/u /mnt/w /mnt/r && mount -t overlay none -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w /mnt/r';
   return spawnSync('unshare', ['--mount', 'sh', '-c', mounts]).status === 0 ? false : 'needs overlay mounts';
@@ -129,6 +130,7 @@ describe('docs/inline-linux.md, followed in its order', { skip: withoutMachine()
       link({ host, firewall: machine, device, number, nets: [{ gateway, addresses, prefixLength: 24 }] });
     }
     execute(...within(machine, 'ip', 'link', 'set', 'lo', 'up'));
+    execute(...within(machine, 'ip', 'route', 'add', 'default', 'via', '203.0.113.10'));
     execute(...within(machine, 'sysctl', '-qw', 'net.ipv4.ip_forward=1'));
     const words = ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', MACHINE, 'sh'];
     const [tool = '', ...args] = within(machine, ...words, join(folder, 'machine'), join(folder, 'site'));
@@ -201,6 +203,11 @@ describe('docs/inline-linux.md, followed in its order', { skip: withoutMachine()
     const instead = plain(printed).filter((line) => /^ip6?tables /.test(line));
     assert.equal(instead.length, 4);
     for (const line of instead) done(line);
+  });
+
+  it('2. has a test call pass through them, before anything runs', () => {
+    assert.ok(commandsIn(guide).includes('sudo pinholed selftest'));
+    assert.match(done('sudo pinholed selftest'), /A call passes, in both directions\./);
   });
 
   it('3. starts', async () => {
