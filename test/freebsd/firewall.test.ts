@@ -234,6 +234,31 @@ describe('pf firewall, in the fake', () => {
       });
     }
 
+    it('are killed whatever the style was when they were opened, and is now: with a tag it is the rule of another', () => {
+      for (const [before, after] of [
+        ['voice', null],
+        [null, 'voice'],
+      ] as const) {
+        for (const isTold of [true, false]) {
+          const pf = createFakePf();
+          let tag: string | null = before;
+          const reloaded = { ...options, style: () => ({ ...options.style(), tag }) };
+          const firewall = openPfFirewall(pf, reloaded);
+          const control = openPfControl(isTold ? pf : { ...pf, states: () => null }, reloaded);
+          const other = pinhole(12_002);
+          firewall.commit({ open: [toPhone, other], close: [] });
+          const stays = forwarded({ from: TRUNK, to: ['192.0.2.10', 12_002], packets });
+          pf.stateTable = [...inbound, ...stays, ...outbound];
+          tag = after;
+          firewall.commit({ open: [], close: [toPhone] });
+          assert.equal(control.retire({ closed: [toPhone] }).states, 4);
+          assert.deepEqual(pf.stateTable, stays);
+          firewall.commit({ open: [], close: [other] });
+          assert.deepEqual(loaded(pf), []);
+        }
+      }
+    });
+
     it('are told by the wire where the machine itself has another address', () => {
       const behind: End = ['10.0.0.9', 7000];
       const { left } = kill([state(PF_OUT, { from: behind, to: TRUNK, packets, nat: PHONE })]);

@@ -59,8 +59,22 @@ const AFTER: Readonly<Record<string, Partial<InspectorSettings>>> = {
 
 type Inspector = ReturnType<typeof createInspector>;
 
-/** What an inspector does with a script that most settings make a difference to. */
-function play(inspector: Inspector): readonly string[] {
+/** What a script does to an inspector. */
+interface Actor {
+  send(from: Host, to: Host, text: string): void;
+  segment(from: Host, seq: number, payload: string, flags?: number): void;
+  /** Second by second. */
+  wait(seconds: number): void;
+  /** At once, and then one second more for what closes with a delay. */
+  pass(seconds: number): void;
+  /** What the other party sends comes to every pinhole. */
+  hear(): void;
+}
+
+type Script = (actor: Actor) => void;
+
+/** What an inspector does with a script. */
+function play(inspector: Inspector, script: Script): readonly string[] {
   const seen: string[] = [];
   let now = 1_000_000;
 
@@ -68,23 +82,37 @@ function play(inspector: Inspector): readonly string[] {
     const refused = events.flatMap((event) => (event.type === 'refused' ? [event.refusal.reason] : []));
     const open = [...inspector.pinholes()].map(({ id }) => id).sort();
     const missed = events.flatMap((event) => (event.type === 'audio' ? [event.missing.join()] : []));
-    seen.push(`${what} ${verdict} [${refused.sort()}] ${missed} ${open}`);
+    const known = [...inspector.calls()].length;
+    seen.push(`${what} ${verdict} [${refused.sort()}] ${missed} ${known} ${open}`);
   }
-  function send(from: Host, to: Host, text: string): void {
-    look(text.slice(0, 12), inspector.inspect(udpPacket(from, to, text), ++now));
-  }
-  function segment(from: Host, seq: number, payload: string, flags?: number): void {
-    const options = flags === undefined ? { seq, payload } : { seq, payload, flags };
-    look('TCP', inspector.inspect(tcpPacket(from, pbx, options), ++now));
-  }
-  function wait(seconds: number): void {
-    for (let passed = 0; passed < seconds; passed++) {
-      now += 1000;
-      look('wait', inspector.tick(now));
-      look('counted', inspector.counted(now));
-    }
+  function pass(ms: number): void {
+    now += ms;
+    look('wait', inspector.tick(now));
+    look('counted', inspector.counted(now));
   }
 
+  script({
+    send: (from, to, text) => look(text.slice(0, 12), inspector.inspect(udpPacket(from, to, text), ++now)),
+    segment(from, seq, payload, flags) {
+      const options = flags === undefined ? { seq, payload } : { seq, payload, flags };
+      look('TCP', inspector.inspect(tcpPacket(from, pbx, options), ++now));
+    },
+    wait(seconds) {
+      for (let passed = 0; passed < seconds; passed++) pass(1000);
+    },
+    pass(seconds) {
+      pass(seconds * 1000);
+      pass(1000);
+    },
+    hear() {
+      for (const { id } of inspector.pinholes()) inspector.traffic(id, now, 'came');
+    },
+  });
+  return seen;
+}
+
+/** One that most settings make a difference to. */
+function common({ send, segment, wait }: Actor): void {
   const candidates = [1, 2, 3].map(
     (index) =>
       `candidate:${index} 1 udp 1 ${index === 3 ? '203.0.113.99' : phone.address} 4500${index} typ host`,
@@ -122,8 +150,174 @@ function play(inspector: Inspector): readonly string[] {
   send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
   send(pbx, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
   wait(40);
-  return seen;
 }
+
+const ring = ({ send }: Actor, body = sdp(phone.address, [40000])) => {
+  send(phone, pbx, sip('INVITE', { body }));
+  send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+};
+
+const OFFER = sdp(phone.address, [40000]);
+const ANSWER = sdp(gateway, [20000]);
+
+/** A call that is up. */
+function answered({ send }: Actor, offer = OFFER, answer = ANSWER, headers: readonly string[] = []): void {
+  send(phone, pbx, sip('INVITE', { body: offer, headers }));
+  send(pbx, phone, sip('200 INVITE', { to: 'b', body: answer, headers }));
+  send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+}
+
+/** One that fails. */
+function fail({ send }: Actor, callId: string): void {
+  send(phone, pbx, sip('INVITE', { callId, body: OFFER }));
+  send(pbx, phone, sip('486 INVITE', { callId, to: 'b' }));
+}
+
+/** Calls from outside that nobody answers. */
+function unanswered({ send }: Actor): void {
+  for (const callId of ['one', 'two']) send(pbx, phone, sip('INVITE', { callId, body: ANSWER }));
+}
+
+/** Session-Expires of RFC 4028, in seconds. */
+const withSession = (seconds: number) => [`Session-Expires: ${seconds};refresher=uas`];
+const onHold = { port: 20000, attributes: ['inactive'] };
+const multiplexed = { port: 40000, attributes: ['rtcp-mux'] };
+const everybody = { ...BEFORE, earlyMediaSource: 'any' } as const;
+
+/** Settings that take a script of their own. */
+const ALONE: Readonly<
+  Record<
+    string,
+    {
+      readonly before?: InspectorSettings;
+      readonly after: Partial<InspectorSettings>;
+      readonly script: Script;
+    }
+  >
+> = {
+  nat: {
+    after: {
+      nat: [
+        {
+          external: { address: '203.0.113.1' },
+          hosts: networks('192.0.2.10/32'),
+          translation: null,
+          arrivesAt: null,
+        },
+      ],
+    },
+    script: (actor) => ring(actor, sdp('203.0.113.1', [40000])),
+  },
+  'caps.unanswered': { after: caps({ unanswered: 1 }), script: unanswered },
+  'caps.unansweredBytes': { after: caps({ unansweredBytes: 100 }), script: unanswered },
+  'caps.ended': {
+    after: caps({ ended: 1 }),
+    script(actor) {
+      fail(actor, 'one');
+      fail(actor, 'two');
+      actor.pass(1);
+    },
+  },
+  'timers.retransmissionMemory': {
+    after: timers({ retransmissionMemory: 100_000 }),
+    script(actor) {
+      fail(actor, 'one');
+      actor.pass(60);
+    },
+  },
+  'timers.earlyAny': {
+    before: everybody,
+    after: timers({ earlyAny: 10_000 }),
+    script(actor) {
+      ring(actor);
+      actor.pass(20);
+    },
+  },
+  'timers.ack': {
+    after: timers({ ack: 8000 }),
+    script({ send, pass }) {
+      send(phone, pbx, sip('INVITE', { body: OFFER }));
+      send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+      pass(20);
+    },
+  },
+  'timers.holdIdle': {
+    after: timers({ holdIdle: 300_000 }),
+    script(actor) {
+      answered(
+        actor,
+        sdp(phone.address, [{ port: 40000, attributes: ['inactive'] }]),
+        sdp(gateway, [onHold]),
+      );
+      actor.pass(400);
+    },
+  },
+  'timers.oneWay': {
+    after: timers({ oneWay: 600_000 }),
+    script(actor) {
+      answered(actor);
+      for (let minutes = 0; minutes < 12; minutes++) {
+        actor.hear();
+        actor.pass(60);
+      }
+    },
+  },
+  'timers.sessionGrace': {
+    after: timers({ sessionGrace: 1000 }),
+    script(actor) {
+      answered(actor, OFFER, ANSWER, withSession(90));
+      actor.pass(100);
+    },
+  },
+  'timers.sessionFloor': {
+    after: timers({ sessionFloor: 30_000 }),
+    script(actor) {
+      answered(actor, OFFER, ANSWER, withSession(30));
+      actor.pass(80);
+    },
+  },
+  'timers.afterBye': {
+    after: timers({ afterBye: 5000 }),
+    script(actor) {
+      answered(actor);
+      actor.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+      actor.pass(20);
+    },
+  },
+  'timers.afterCancel': {
+    after: timers({ afterCancel: 5000 }),
+    script(actor) {
+      ring(actor);
+      actor.send(phone, pbx, sip('CANCEL'));
+      actor.pass(20);
+    },
+  },
+  'timers.oldPort': {
+    after: timers({ oldPort: 5000 }),
+    script(actor) {
+      answered(actor);
+      actor.send(phone, pbx, sip('INVITE', { to: 'b', cseq: 2, body: sdp(phone.address, [40100]) }));
+      actor.send(pbx, phone, sip('200 INVITE', { to: 'b', cseq: 2, body: ANSWER }));
+      actor.pass(30);
+    },
+  },
+  'timers.forks': {
+    after: timers({ forks: 5000 }),
+    script({ send, pass }) {
+      send(phone, pbx, sip('INVITE', { body: OFFER }));
+      send(pbx, phone, sip('183 INVITE', { to: 'lost', body: sdp('198.51.100.31', [20000]) }));
+      send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+      pass(15);
+    },
+  },
+  'timers.muxGrace': {
+    after: timers({ muxGrace: 10_000 }),
+    script(actor) {
+      answered(actor, sdp(phone.address, [multiplexed]), sdp(gateway, [{ ...multiplexed, port: 20000 }]));
+      actor.pass(3);
+    },
+  },
+};
 
 /** Settings that other parts than the inspector follow. */
 const ELSEWHERE = [
@@ -131,13 +325,6 @@ const ELSEWHERE = [
   'freebsd.log freebsd.tag freebsd.queue freebsd.statesPerRule freebsd.udpFirst freebsd.udpSingle freebsd.udpMultiple',
   'holdEncrypted hep.from hep.speaksFor hep.maxAge hep.messagesPerSecond log.level log.format log.callId log.rate',
 ];
-/** Settings that the inspector asks for in the same way as those above, and that no line of the script shows. */
-const NOT_SHOWN = [
-  'nat caps.unanswered caps.unansweredBytes caps.ended timers.earlyAny timers.ack timers.holdIdle timers.oneWay',
-  'timers.sessionGrace timers.sessionFloor timers.afterBye timers.afterCancel timers.oldPort timers.forks',
-  'timers.muxGrace timers.retransmissionMemory',
-];
-
 /** The settings that a reload changes. */
 function reloaded(nodes: Entries, prefix = ''): string[] {
   return Object.entries(nodes).flatMap(([key, node]) => {
@@ -146,24 +333,32 @@ function reloaded(nodes: Entries, prefix = ''): string[] {
   });
 }
 
-describe('a reload', () => {
-  for (const [name, change] of Object.entries(AFTER)) {
-    test(`of ${name} makes an inspector one that was begun with it`, () => {
-      const after = { ...BEFORE, ...change };
-      let settings = BEFORE;
-      const inspector = createInspector(() => settings);
-      settings = after;
-      inspector.reload();
-      const fresh = play(createInspector(() => after));
-      assert.deepEqual(play(inspector), fresh);
-      assert.notDeepEqual(play(createInspector(() => BEFORE)), fresh, 'the script shows the setting');
-    });
+/** Whatever it was begun with, an inspector that was reloaded does what a new one does, and that is something else. */
+function compare(before: InspectorSettings, change: Partial<InspectorSettings>, script: Script): void {
+  const after = { ...before, ...change };
+  let settings = before;
+  const inspector = createInspector(() => settings);
+  settings = after;
+  inspector.reload();
+  const fresh = play(
+    createInspector(() => after),
+    script,
+  );
+  assert.deepEqual(play(inspector, script), fresh);
+  const old = createInspector(() => before);
+  assert.notDeepEqual(play(old, script), fresh, 'the script shows the setting');
+}
+
+describe('a reload makes an inspector one that was begun with another', () => {
+  for (const [name, change] of Object.entries(AFTER)) test(name, () => compare(BEFORE, change, common));
+  for (const [name, { before = BEFORE, after, script }] of Object.entries(ALONE)) {
+    test(name, () => compare(before, after, script));
   }
 
-  test('has a place here for each setting that it changes', () => {
+  test('for each setting that it changes', () => {
     const placed = [
-      ...Object.keys(AFTER),
-      ...[...ELSEWHERE, ...NOT_SHOWN].flatMap((names) => names.split(' ')),
+      ...[...Object.keys(AFTER), ...Object.keys(ALONE)],
+      ...ELSEWHERE.flatMap((names) => names.split(' ')),
     ];
     assert.deepEqual(placed.sort(), reloaded(entries).sort());
   });
