@@ -39,9 +39,7 @@ export interface FlatDialog extends Omit<Dialog, 'agreed' | 'offers'> {
  * A call in which nothing stands twice: what several of its parts hold is in a list, and they name its place there. So
  * written and read again, they hold one and the same still.
  */
-export interface FlatCall extends Omit<Call, 'legId' | 'invite' | 'transactions' | 'dialogs'> {
-  /** The leg's id, by the name that version 1 of the records has for it. */
-  readonly hash: string;
+export interface FlatCall extends Omit<Call, 'invite' | 'transactions' | 'dialogs'> {
   readonly descriptions: readonly FlatDescription[];
   /** Those that the call remembers come first; others are only what an offer is of. */
   readonly transactions: readonly FlatTransaction[];
@@ -50,7 +48,7 @@ export interface FlatCall extends Omit<Call, 'legId' | 'invite' | 'transactions'
   readonly dialogs: readonly FlatDialog[];
 }
 
-export function flatten({ legId, ...call }: Call): FlatCall {
+export function flatten(call: Call): FlatCall {
   const descriptions = createIndex<Description>();
   const transactions = createIndex<Transaction>();
   for (const one of call.transactions) transactions.refOf(one);
@@ -83,7 +81,6 @@ export function flatten({ legId, ...call }: Call): FlatCall {
   }));
   return {
     ...call,
-    hash: legId,
     descriptions: descriptions.items.map(({ session, owner, unread }) => ({
       session,
       owner,
@@ -98,7 +95,7 @@ export function flatten({ legId, ...call }: Call): FlatCall {
 
 /** Null when a place is named that is not there. */
 export function unflatten(flat: FlatCall): Call | null {
-  const { descriptions: flatDescriptions, remembered, hash: legId, ...rest } = flat;
+  const { descriptions: flatDescriptions, remembered, ...rest } = flat;
   if (remembered > flat.transactions.length) return null;
   let isWhole = true;
   const at = <T>(list: readonly T[], ref: Ref): T => {
@@ -132,7 +129,6 @@ export function unflatten(flat: FlatCall): Call | null {
   });
   const call: Call = {
     ...rest,
-    legId,
     transactions: transactions.slice(0, remembered),
     invite: mapped(flat.invite, transaction),
     dialogs: flat.dialogs.map((dialog) => ({

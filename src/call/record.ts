@@ -114,7 +114,7 @@ const stray = object<Stray>({
 });
 
 const flatCall = object<FlatCall>({
-  hash: hexadecimal(16),
+  legId: hexadecimal(16),
   callId: WORD,
   fromTag: WORD,
   parties: pair(address),
@@ -165,3 +165,23 @@ export const callShape: Shape<Call> = {
     return call;
   },
 };
+
+/**
+ * A call of a version 1 record as version 2 has it: the leg's id was its `hash`, and a dialog said whether an answer was
+ * there that could not be read, which makes no difference any more. Whatever else it is stays for `callShape` to refuse.
+ */
+export function fromVersion1(call: unknown): unknown {
+  if (!isFields(call)) return call;
+  const { hash, dialogs, ...rest } = call;
+  return { ...rest, legId: hash, dialogs: Array.isArray(dialogs) ? dialogs.map(withoutUnread) : dialogs };
+}
+
+function withoutUnread(dialog: unknown): unknown {
+  if (!isFields(dialog)) return dialog;
+  const { unread: _, ...rest } = dialog;
+  return rest;
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
