@@ -193,7 +193,7 @@ function overview(): string {
 /** `engines` of package.json. */
 const OLDEST_NODE = 20;
 
-/** The name of the errors that yargs throws itself, some of them past its `fail`. */
+/** The name of the errors that yargs throws itself, some of them past its `fail`; it keeps their class to itself. */
 const USAGE_ERROR = 'YError';
 
 function usageError(message: string): Error {

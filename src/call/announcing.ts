@@ -1,4 +1,5 @@
 import { ownCopy } from '../own-copy.ts';
+import { isSdpError, isSession } from '../sdp/session.ts';
 import { type Announcements, announce, announceCandidates } from './announced.ts';
 import type { Admission } from './context.ts';
 import type { Legs } from './legs.ts';
@@ -27,10 +28,10 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
     const list = leg?.announced ?? withoutLeg.get(callId) ?? [];
     if (sdp.kind === 'sdp') {
       const session = bodies.session();
-      if (session !== null && 'streams' in session) announce(list, session, outside, isOpenable);
+      if (isSession(session)) announce(list, session, outside, isOpenable);
     } else {
       const fragment = bodies.fragment();
-      if ('error' in fragment) return;
+      if (isSdpError(fragment)) return;
       for (const { candidates } of fragment) announceCandidates(list, candidates, outside, isOpenable);
     }
     if (leg !== undefined || list.length === 0 || withoutLeg.has(callId)) return;

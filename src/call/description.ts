@@ -1,6 +1,6 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
-import type { Connection, SdpError, Session, Stream } from '../sdp/session.ts';
+import { type Connection, isSession, type SdpError, type Session, type Stream } from '../sdp/session.ts';
 import type { Refusal } from './refusal.ts';
 import { isEnabled, transportClass } from './transport.ts';
 
@@ -32,7 +32,7 @@ export function describeSession(session: Session): string {
 /** The description of a message in one phrase, or what is wrong with it; null when there is none. */
 export function describeReading(session: Session | SdpError | Refusal | null): string | null {
   if (session === null) return null;
-  return 'streams' in session ? describeSession(session) : `unusable SDP: ${session.detail}`;
+  return isSession(session) ? describeSession(session) : `unusable SDP: ${session.detail}`;
 }
 
 /** Words of which nothing has to be escaped: almost every description has no other. */

@@ -1,5 +1,5 @@
 import type { Address } from '../address/address.ts';
-import type { SdpError, Session, Stream } from '../sdp/session.ts';
+import { isSdpError, isSession, type SdpError, type Session, type Stream } from '../sdp/session.ts';
 import {
   type Call,
   carryHold,
@@ -11,7 +11,7 @@ import {
 } from './call.ts';
 import type { Context } from './context.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
-import type { Refusal } from './refusal.ts';
+import { isRefusal, type Refusal } from './refusal.ts';
 import { MAX_TRANSPORTS } from './streams.ts';
 import { isEnabled } from './transport.ts';
 import type { Side } from './wanted.ts';
@@ -51,7 +51,7 @@ const LIGHT = 32;
 function overRate({ admission }: Context, { dialogs }: Call, incoming: Incoming): Refusal | null {
   const { arrival, bodies } = incoming;
   const session = bodies.session();
-  const streams = session !== null && 'streams' in session ? session.streams : [];
+  const streams = isSession(session) ? session.streams : [];
   const transports = streams.reduce((sum, { candidates }) => sum + 1 + candidates.length, 0);
   const looked = Math.min(MAX_TRANSPORTS, transports * Math.max(1, dialogs.length));
   return admission.answer(arrival.source.address, arrival.now, Math.max(1, Math.ceil(looked / LIGHT)));
@@ -128,8 +128,8 @@ function carriesSession({ message }: Incoming): boolean {
 function describe({ arrival, bodies }: Incoming): Described {
   const session = bodies.session();
   if (session === null) return NOTHING;
-  if ('reason' in session) return { description: null, refusals: [session] };
-  if ('error' in session) return { description: null, refusals: [refusalOf(session)] };
+  if (isRefusal(session)) return { description: null, refusals: [session] };
+  if (isSdpError(session)) return { description: null, refusals: [refusalOf(session)] };
   return { description: { session, owner: arrival.source.address }, refusals: capped(session) };
 }
 

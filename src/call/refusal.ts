@@ -253,3 +253,8 @@ export interface Refusal {
   /** What exactly was refused, for people. Control characters are escaped. */
   readonly detail: string;
 }
+
+/** Nothing that is read or decided has a `reason` of its own. */
+export function isRefusal(answer: object): answer is Refusal {
+  return 'reason' in answer;
+}

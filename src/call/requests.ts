@@ -1,3 +1,4 @@
+import { isSdpError } from '../sdp/session.ts';
 import { type Call, type Dialog, otherSide } from './call.ts';
 import type { Context } from './context.ts';
 import { agree, describeAnswer, describeOffer, placeOffer, unread } from './offer-answer.ts';
@@ -113,7 +114,7 @@ export function onTrickle(context: Context, { call, side, dialog }: DialogSide, 
   stays(call, dialog, side);
   addTransaction(context, call, message, arrival, side, null);
   const fragment = bodies.fragment();
-  if ('error' in fragment) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
+  if (isSdpError(fragment)) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
   const list = dialog.trickled[side];
   const known = list.length;
   for (const { mid, candidates } of fragment) {

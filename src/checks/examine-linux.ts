@@ -79,8 +79,7 @@ export function examineLinuxSystem(
 ): Finding[] {
   const { read, release } = system;
   const { isRunning } = options;
-  const listed = list(system);
-  const listing = 'chains' in listed ? listed : null;
+  const { listing, finding } = list(system);
   const rules =
     settings === null || listing === null ? null : checkChains(listing, settings, options, system);
   const found = [
@@ -90,7 +89,7 @@ export function examineLinuxSystem(
       helpers: listing && helpersOf(listing),
       isLocal: rules?.isLocal ?? false,
     }),
-    'chains' in listed ? described(listed) : listed,
+    finding,
   ];
   if (settings === null) return found;
   const { linux, fail } = settings;
@@ -151,15 +150,19 @@ function described({ chains }: Listing): Finding {
   return ok('ruleset', `all rules were read: ${chains.length} chains of ${tables.size} tables`);
 }
 
-function list(system: LinuxSystem): Listing | Finding {
+/** The rules, or null, and what is to be said of them. */
+function list(system: LinuxSystem): { readonly listing: Listing | null; readonly finding: Finding } {
   if (!system.capabilities.includes(CAP_NET_ADMIN)) {
-    return unknown('ruleset', `the rules are for root to see: ${NOT_LOOKED_AT}`, NEEDS_ROOT);
+    const finding = unknown('ruleset', `the rules are for root to see: ${NOT_LOOKED_AT}`, NEEDS_ROOT);
+    return { listing: null, finding };
   }
   try {
-    return listRules(system.run, system.read);
+    const listing = listRules(system.run, system.read);
+    return { listing, finding: described(listing) };
   } catch (error) {
     if (!(error instanceof ListingError)) throw error;
-    return unknown('ruleset', `the rules cannot be listed: ${NOT_LOOKED_AT}`, error.message);
+    const finding = unknown('ruleset', `the rules cannot be listed: ${NOT_LOOKED_AT}`, error.message);
+    return { listing: null, finding };
   }
 }
 
@@ -184,8 +187,8 @@ function checkRights({ isRoot, capabilities }: LinuxSystem): Finding {
 
 const readFile: ReadFile = (path) => {
   try {
-    return { text: readFileSync(path, 'latin1') };
+    return { ok: true, text: readFileSync(path, 'latin1') };
   } catch (error) {
-    return { code: (error as NodeJS.ErrnoException).code ?? 'EIO' };
+    return { ok: false, code: (error as NodeJS.ErrnoException).code ?? 'EIO' };
   }
 };

@@ -56,7 +56,7 @@ export async function withDaemon(
 export function socketPath({ socket, config }: AskArguments): string | null {
   if (socket !== undefined) return socket;
   const found = findConfig(config);
-  if ('settings' in found) return found.settings.control.socket;
+  if (found.ok) return found.settings.control.socket;
   for (const problem of found.problems) console.error(formatProblem(problem));
   return found.rest?.control.socket ?? null;
 }

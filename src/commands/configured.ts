@@ -27,7 +27,7 @@ export function configured(
   machine: ConfiguredMachine | null = null,
 ): { readonly settings: Settings; readonly file: string | null } | null {
   const found = findConfig(named, machine);
-  if ('settings' in found) return found;
+  if (found.ok) return found;
   for (const problem of found.problems) console.error(formatProblem(problem));
   return null;
 }

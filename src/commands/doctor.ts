@@ -35,7 +35,7 @@ export const doctor = command(
       ),
   async ({ config, json }) => {
     const found = findConfig(config, await thisMachine());
-    const settings = 'settings' in found ? found.settings : null;
+    const settings = found.ok ? found.settings : null;
     const findings = await examine(found);
     const report = reportOf(process.platform, found.file, findings);
     await print(json ? jsonText(report) : doctorText(report, style()));
@@ -46,7 +46,7 @@ export const doctor = command(
 
 /** All sections, in the order in which they are shown. One that cannot be looked at stops no other. */
 async function examine(found: ReturnType<typeof findConfig>): Promise<Finding[]> {
-  const settings = 'settings' in found ? found.settings : null;
+  const settings = found.ok ? found.settings : null;
   const isRunning = settings !== null && (await isDaemonThere(settings));
   const addresses = readInterfaceAddresses();
   const machine = await system(settings, { isRunning, addresses, ingress: await readIngress(settings) });
@@ -82,7 +82,7 @@ async function readIngress(settings: Settings | null): Promise<Ingress | null> {
 }
 
 function configuration(found: ReturnType<typeof findConfig>): Finding[] {
-  if ('problems' in found) {
+  if (!found.ok) {
     return [
       ...found.problems.map((problem) =>
         fault('configuration', formatProblem(problem), 'the daemon does not start with it'),

@@ -20,7 +20,7 @@ export async function remembered(client: ControlClient, since: number | null): P
   const request = { request: 'history' as const, ...(since !== null && { since: since / 1000 }) };
   const calls = await gather<ExplainResult, ExplainResult>(client, request, (part) => [part]);
   const loaded = loadConfig(JSON.stringify(settings), 'the daemon');
-  if ('settings' in loaded) return { calls: calls.map(readExplained), settings: loaded.settings, file };
+  if (loaded.ok) return { calls: calls.map(readExplained), settings: loaded.settings, file };
   throw new Error(
     `settings of the daemon: ${loaded.problems.map(({ key, message }) => `${key}: ${message}`).join('; ')}`,
   );

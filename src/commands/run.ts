@@ -1,4 +1,6 @@
 import { loadLibc } from '../../native-bindings/engine.ts';
+import { SystemError } from '../../native-bindings/errno.ts';
+import { PlatformError } from '../../native-bindings/platform.ts';
 import {
   cautions,
   findConfig,
@@ -8,22 +10,18 @@ import {
   type Settings,
 } from '../config/load.ts';
 import { journalFault } from '../daemon/journal/directory.ts';
+import { JournalError } from '../daemon/journal/journal.ts';
 import { platformName, StartError } from '../daemon/platform/platform.ts';
 import { beginWith } from '../daemon/process/inherited.ts';
 import { readerOf, requireRights } from '../daemon/process/privileges.ts';
+import { FirewallError } from '../firewall/firewall.ts';
+import { InterceptError } from '../intercept/interceptor.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { thisMachine } from './machine.ts';
 
 /** Errors whose message is the line to print; of any other the stack is wanted. */
-const SPOKEN = new Set([
-  'StartError',
-  'JournalError',
-  'PlatformError',
-  'SystemError',
-  'InterceptError',
-  'FirewallError',
-]);
+const SPOKEN = [StartError, JournalError, PlatformError, SystemError, InterceptError, FirewallError];
 
 /** `pinholed run`: the daemon, in the foreground. Under daemon(8), systemd or a terminal alike. */
 export const run = command(
@@ -75,13 +73,17 @@ export const run = command(
       if (args.supervised || !args.supervisor) return await serve(settings, options, args.supervised);
       return await superviseDaemon(settings, options);
     } catch (error) {
-      if (!(error instanceof Error) || !SPOKEN.has(error.name)) throw error;
+      if (!isSpoken(error)) throw error;
       console.error(`pinholed: ${error.message}`);
       // What was opened before the error, the control socket first, would keep the process.
       process.exit(1);
     }
   },
 );
+
+function isSpoken(error: unknown): error is Error {
+  return SPOKEN.some((kind) => error instanceof kind);
+}
 
 interface Options {
   readonly user: string | null;

@@ -9,7 +9,12 @@ export interface Scalar {
 }
 
 /** A value read, or what was expected in its place: a noun phrase that follows the word "expected". */
-type ReadScalar<T> = { readonly value: T } | { readonly expected: string };
+type ReadScalar<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly expected: string };
+
+const taken = <T>(value: T): ReadScalar<T> => ({ ok: true, value });
+const refused = (expected: string): ReadScalar<never> => ({ ok: false, expected });
 
 /** A kind of scalar: how it is read, how it is written back, and what people are told to write. */
 export interface Kind<T> {
@@ -43,7 +48,7 @@ function kind<T>(
 ): Kind<T> {
   const read = (scalar: Scalar): ReadScalar<T> => {
     const value = accept(scalar);
-    return value === undefined ? { expected } : { value };
+    return value === undefined ? refused(expected) : taken(value);
   };
   return { expected, read, write };
 }
@@ -154,12 +159,12 @@ export const network: Kind<Network> = {
   expected: 'a network such as 192.0.2.0/24 or 2001:db8::/32, or an address',
   read: ({ text }) => {
     const value = parseNetwork(text);
-    if (value === null) return { expected: network.expected };
+    if (value === null) return refused(network.expected);
     const address = parseAddress(text.split('/', 1)[0]!);
     if (address !== value.text.split('/', 1)[0]) {
-      return { expected: `a network without host bits (${value.text}) or a single address (${address})` };
+      return refused(`a network without host bits (${value.text}) or a single address (${address})`);
     }
-    return { value };
+    return taken(value);
   },
   write: (value) => value.text,
 };
@@ -179,12 +184,12 @@ export const portRange: Kind<PortRange> = {
   expected: 'a port between 1 and 65535, or a range such as 10000-20000',
   read: ({ text }) => {
     const match = /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(text);
-    if (match === null) return { expected: portRange.expected };
+    if (match === null) return refused(portRange.expected);
     const first = Number(match[1]);
     const last = match[2] === undefined ? first : Number(match[2]);
-    if (first < 1 || first > 65535 || last < 1 || last > 65535) return { expected: portRange.expected };
-    if (first > last) return { expected: `a range that is not empty, such as ${last}-${first}` };
-    return { value: [first, last] };
+    if (first < 1 || first > 65535 || last < 1 || last > 65535) return refused(portRange.expected);
+    if (first > last) return refused(`a range that is not empty, such as ${last}-${first}`);
+    return taken([first, last]);
   },
   write: ([first, last]) => (first === last ? first : `${first}-${last}`),
 };
@@ -221,9 +226,9 @@ export function orOff<T>(inner: Kind<T>): Kind<T | null> {
   return {
     expected,
     read: (scalar) => {
-      if (scalar.text === 'off') return { value: null };
+      if (scalar.text === 'off') return taken(null);
       const reading = inner.read(scalar);
-      return 'value' in reading || reading.expected !== inner.expected ? reading : { expected };
+      return reading.ok || reading.expected !== inner.expected ? reading : refused(expected);
     },
     write: (value) => (value === null ? 'off' : inner.write(value)),
   };

@@ -16,8 +16,8 @@ export { defaults, type Settings } from './schema.ts';
  * the file says where it is right, with defaults for what it does not; null where it could not be read at all.
  */
 export type Loaded =
-  | { readonly settings: Settings }
-  | { readonly problems: readonly Problem[]; readonly rest: Settings | null };
+  | { readonly ok: true; readonly settings: Settings }
+  | { readonly ok: false; readonly problems: readonly Problem[]; readonly rest: Settings | null };
 
 const LARGEST_FILE = 256 * 1024;
 const TOO_LARGE = `expected at most ${LARGEST_FILE / 1024} KiB`;
@@ -38,8 +38,8 @@ export function findConfig(
 ): Loaded & { readonly file: string | null } {
   const file = named ?? defaultConfigPath();
   const bytes = readFile(file);
-  if (named === undefined && 'code' in bytes && bytes.code === 'ENOENT') {
-    return { settings: defaults(), file: null };
+  if (named === undefined && !Buffer.isBuffer(bytes) && bytes.code === 'ENOENT') {
+    return { ok: true, settings: defaults(), file: null };
   }
   return { ...loadBytes(bytes, file, machine), file };
 }
@@ -67,7 +67,7 @@ export function loadConfig(text: string, fileName: string, machine: ConfiguredMa
   };
   const document = parseYaml(text, lines, report);
   const settings = document === null ? defaults() : readSettings(document.contents, report, machine);
-  if (faults.length === 0) return { settings };
+  if (faults.length === 0) return { ok: true, settings };
   faults.sort((one, other) => one.offset - other.offset);
   const problems = faults.slice(0, MOST_PROBLEMS).map(({ offset, key, message }): Problem => {
     const { line, col } = lines.linePos(offset);
@@ -76,6 +76,7 @@ export function loadConfig(text: string, fileName: string, machine: ConfiguredMa
   });
   const left = faults.length - problems.length;
   return {
+    ok: false,
     rest: settings,
     problems:
       left === 0
@@ -85,7 +86,7 @@ export function loadConfig(text: string, fileName: string, machine: ConfiguredMa
 }
 
 function whole(file: string, message: string): Loaded {
-  return { problems: [{ file, at: null, key: '', message }], rest: null };
+  return { ok: false, problems: [{ file, at: null, key: '', message }], rest: null };
 }
 
 function loadBytes(

@@ -29,10 +29,12 @@ const external: Kind<External> = {
     if (scalar.text.startsWith(INTERFACE)) {
       const text = scalar.text.slice(INTERFACE.length);
       const reading = interfaceName.read({ value: text, text });
-      return 'value' in reading ? { value: { interface: reading.value } } : reading;
+      return reading.ok ? { ok: true, value: { interface: reading.value } } : reading;
     }
     const reading = address.read(scalar);
-    return 'value' in reading ? { value: { address: reading.value } } : { expected: external.expected };
+    return reading.ok
+      ? { ok: true, value: { address: reading.value } }
+      : { ok: false, expected: external.expected };
   },
   write: (value) => ('address' in value ? value.address : `${INTERFACE}${value.interface}`),
 };

@@ -8,7 +8,7 @@ const bareNetwork: Kind<Peer> = {
   expected: network.expected,
   read: (scalar) => {
     const reading = network.read(scalar);
-    return 'value' in reading ? { value: unnamed(reading.value) } : reading;
+    return reading.ok ? { ok: true, value: unnamed(reading.value) } : reading;
   },
   write: ({ networks }) => network.write(networks[0]!),
 };

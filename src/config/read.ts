@@ -121,9 +121,10 @@ function readKeys(
 
 function readScalar(key: string, kind: Kind<unknown>, { node, offset }: Given, reader: Reader): unknown {
   if (isAlias(node)) return undefined;
-  const reading = isScalar(node) ? kind.read(scalarOf(node)) : kind;
-  if ('value' in reading) return reading.value;
-  reader.report(offset, key, `expected ${reading.expected}, found ${found(node)}`);
+  const reading = isScalar(node) ? kind.read(scalarOf(node)) : null;
+  if (reading?.ok) return reading.value;
+  const { expected } = reading ?? kind;
+  reader.report(offset, key, `expected ${expected}, found ${found(node)}`);
   return undefined;
 }
 

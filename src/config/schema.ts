@@ -724,6 +724,6 @@ export function initialOn(initial: Written | BySystem, system: NodeJS.Platform):
 
 function readInitial(key: string, kind: Kind<unknown>, written: Written): unknown {
   const reading = kind.read({ value: written, text: String(written) });
-  if ('value' in reading) return reading.value;
+  if (reading.ok) return reading.value;
   throw new RangeError(`default of ${key}: expected ${reading.expected}, found ${written}`);
 }

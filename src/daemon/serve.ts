@@ -178,7 +178,7 @@ export async function serve(serving: Serving): Promise<number> {
 
   function reload(): void {
     const loaded = options.reload();
-    if ('problems' in loaded) {
+    if (!loaded.ok) {
       for (const problem of loaded.problems) log.own.error(formatProblem(problem));
       log.own.error('the configuration stays as it was');
       log.reload(settings().log);

@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
-import type { Refusal } from '../call/refusal.ts';
+import { isRefusal, type Refusal } from '../call/refusal.ts';
 import { type StreamSettings, wantedStreams } from '../call/streams.ts';
 import type { Departure, Wanted } from '../call/wanted.ts';
 import { type Claims, createClaims } from '../pinhole/claims.ts';
@@ -94,7 +94,7 @@ export function createOpener(
     let claimed: Claims | null = null;
     for (const one of wanted) {
       const pinhole = decide(one, call.legId);
-      if ('reason' in pinhole) {
+      if (isRefusal(pinhole)) {
         refusals.tell(work, call, pinhole, at, one);
         continue;
       }

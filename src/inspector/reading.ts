@@ -5,7 +5,7 @@ import type { Refusal } from '../call/refusal.ts';
 import { createFragmentReassembler } from '../packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
-import type { SipError, SipMessage, Transport } from '../sip/message.ts';
+import { isSipError, type SipError, type SipMessage, type Transport } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
 import type { ConnectionDirection } from './connections.ts';
@@ -141,7 +141,7 @@ export function createReader(
       return { packet, found: NOTHING, verdict: ifUnread() };
     }
     const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
-    if ('error' in read) return { packet, found: malformed(read), verdict: ifUnread() };
+    if (isSipError(read)) return { packet, found: malformed(read), verdict: ifUnread() };
     return { packet, found: [message(read, packet.source, transport, payload)], verdict: 'release' };
   }
 
@@ -155,7 +155,7 @@ export function createReader(
     const found: Found[] = lost.map((refusal) => ({ what: 'refused', refusal, isNews: true }));
     let isWhole = !unread;
     for (const item of items) {
-      if ('error' in item) {
+      if (isSipError(item)) {
         isWhole = false;
         found.push(...malformed(item));
       } else {

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { PacketView } from '../packet/ip.ts';
 import { createStreamTable, type TcpStream } from '../packet/stream.ts';
-import type { SipError, SipMessage } from '../sip/message.ts';
+import { isSipError, type SipError, type SipMessage } from '../sip/message.ts';
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer } from '../sip/stream.ts';
@@ -203,7 +203,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
       }
       return;
     }
-    if (user.notedAt === Number.NEGATIVE_INFINITY && !items.some((item) => !('error' in item))) return;
+    if (user.notedAt === Number.NEGATIVE_INFINITY && !items.some((item) => !isSipError(item))) return;
     streams.keep(stream);
     if (now - user.notedAt < NOTED) return;
     user.notedAt = now;

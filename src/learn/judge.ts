@@ -1,4 +1,4 @@
-import type { Refusal } from '../call/refusal.ts';
+import { isRefusal, type Refusal } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import type { RefusalReport } from '../history/call-report.ts';
 import type { InterfaceAddresses } from '../policy/external.ts';
@@ -33,7 +33,7 @@ export function judged(
       const refusals: RefusalReport[] = [];
       for (const stream of needed) {
         const decision = policy.decide(wantedOf(stream), report.legId);
-        if ('reason' in decision) refusals.push(refusalOf(stream, decision));
+        if (isRefusal(decision)) refusals.push(refusalOf(stream, decision));
         else streams.push({ ...stream, host: decision.address, refusal: null });
       }
       return { report: { ...report, refusals }, needed: streams };

@@ -102,7 +102,7 @@ function namedFor(calls: readonly SeenCall[]): {
 function settingsOf(lines: readonly Line[]): Settings | null {
   if (lines.length === 0) return null;
   const loaded = loadConfig(annotated([], lines, []), 'learned');
-  if ('settings' in loaded) return loaded.settings;
+  if (loaded.ok) return loaded.settings;
   throw new Error(
     `what was learned is no configuration: ${loaded.problems.map(({ message }) => message).join('; ')}`,
   );

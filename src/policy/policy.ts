@@ -2,7 +2,7 @@ import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
-import type { Refusal, RefusalReason } from '../call/refusal.ts';
+import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { ownCopy } from '../own-copy.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
@@ -76,7 +76,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     const announced = usableAddress(wanted);
     if (typeof announced !== 'string') return announced;
     const opening = isInside(owner) ? wayIn(wanted, announced) : wayOut(wanted, announced);
-    if ('reason' in opening) return opening;
+    if (isRefusal(opening)) return opening;
     return pinholeOf(opening, wanted, legId);
   }
 

@@ -2,14 +2,15 @@ import type { Buffer } from 'node:buffer';
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
 import { readConnection } from './connection.ts';
 import { type MediaSection, type SdpCaps, type SelectedLines, sdpError, selectLines } from './select.ts';
-import type {
-  Candidate,
-  Connection,
-  Direction,
-  SdpError,
-  Session,
-  Stream,
-  TrickledCandidates,
+import {
+  type Candidate,
+  type Connection,
+  type Direction,
+  isSdpError,
+  type SdpError,
+  type Session,
+  type Stream,
+  type TrickledCandidates,
 } from './session.ts';
 
 const CAPS: SdpCaps = { streams: 32, candidates: 24 };
@@ -26,7 +27,7 @@ const NO_CONNECTION: Connection = { kind: 'none' };
  */
 export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError {
   const selection = select(bytes, caps, false);
-  if ('error' in selection) return selection;
+  if (isSdpError(selection)) return selection;
   const { sections } = selection;
   const description = parse(selection.selected);
   // A list that grows keeps room for sixteen more, and this one is kept as long as the call.
@@ -49,7 +50,7 @@ export function readSdpFragment(
   caps: SdpCaps = CAPS,
 ): readonly TrickledCandidates[] | SdpError {
   const selection = select(bytes, caps, true);
-  if ('error' in selection) return selection;
+  if (isSdpError(selection)) return selection;
   const { media } = parse(selection.selected);
   return selection.sections.map((section, index) => {
     const candidates = candidatesOf(media[index]!);

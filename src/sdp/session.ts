@@ -75,3 +75,13 @@ export interface SdpError {
   readonly error: SdpErrorReason;
   readonly detail: string;
 }
+
+/** Nothing else that is read has an `error`. */
+export function isSdpError(read: object): read is SdpError {
+  return 'error' in read;
+}
+
+/** Nor has anything but a description `streams`. */
+export function isSession(read: object | null): read is Session {
+  return read !== null && 'streams' in read;
+}

@@ -29,7 +29,7 @@ import {
   QUOTE,
   SEMICOLON,
 } from './grammar.ts';
-import type { SipError, SipErrorReason, SipMessage } from './message.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from './message.ts';
 import { MAX_TOLD, told, withoutPasswords } from './told.ts';
 
 /** Start-line and headers of one message, and where its body begins. */
@@ -121,7 +121,7 @@ export function readHead(
   const startLineFeed = text.indexOf('\n', from);
   const startLineEnd = trimEnd(bytes, from, startLineFeed < 0 ? length : startLineFeed);
   const startLine = readStartLine(bytes, text, from, startLineEnd);
-  if ('error' in startLine) return startLine;
+  if (isSipError(startLine)) return startLine;
   if (crlfOnly && !endsInCrlf(bytes, startLineFeed)) return bareLineFeed(text, from, startLineFeed);
 
   starts.fill(-1);

@@ -75,3 +75,8 @@ export interface SipError {
   /** What was found and what was expected, for people; control characters escaped, at most 200 characters. */
   readonly detail: string;
 }
+
+/** Nothing else that is read has an `error`. */
+export function isSipError(read: object): read is SipError {
+  return 'error' in read;
+}

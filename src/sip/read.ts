@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { skipFillers } from '../scan.ts';
 import { readBody } from './body.ts';
 import { type Head, readHead, sipError } from './head.ts';
-import type { SipError, SipMessage } from './message.ts';
+import { isSipError, type SipError, type SipMessage } from './message.ts';
 
 export interface SipLimits {
   /** True when the bytes are one message of a stream: Content-Length is then mandatory (RFC 3261 18.3). */
@@ -31,7 +31,7 @@ export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage
   const text = bytes.toString('latin1');
   const start = skipFillers(bytes, 0, bytes.length);
   const head = readHead(bytes, text, start, limits.maxHeaders, limits.stream);
-  return 'error' in head ? head : finishMessage(head, bytes, limits.stream);
+  return isSipError(head) ? head : finishMessage(head, bytes, limits.stream);
 }
 
 /**
@@ -47,7 +47,7 @@ export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMe
     const error = contentLength > available ? 'truncated-body' : 'bad-content-length';
     return sipError(error, `Content-Length is ${contentLength}, ${available} bytes are there`);
   }
-  if (available === 0 || 'error' in message) return message;
+  if (available === 0 || isSipError(message)) return message;
   const rest = bytes.subarray(head.bodyStart);
   if (contentLength === 0) {
     const isHidden = readBody(head, rest).kind === 'sdp';

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { CR, LF, skipFillers } from '../scan.ts';
 import { type Head, readHead, sipError } from './head.ts';
-import type { SipError, SipErrorReason, SipMessage } from './message.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from './message.ts';
 import { finishMessage, missingContentLength } from './read.ts';
 import { recogniseStart } from './recognise.ts';
 import { createMessageSearch, type MessageSearch } from './search.ts';
@@ -172,7 +172,7 @@ function takeMessage(stream: FramedStream, rest: Buffer): Framed | null {
   if (stream.head === null) {
     const head = takeHead(stream, rest);
     if (head === null) return null;
-    const error = 'error' in head ? head : problemOf(head, stream.options.maxBytes);
+    const error = isSipError(head) ? head : problemOf(head, stream.options.maxBytes);
     if (error !== null) return refuse(stream, rest, error);
     stream.head = head as Head;
   }

@@ -124,7 +124,9 @@ function examine(machine: Machine = {}): Finding[] {
     {
       read(path) {
         const text = files[path] ?? null;
-        return text === null || /^E[A-Z]+$/.test(text) ? { code: text ?? 'ENOENT' } : { text };
+        return text === null || /^E[A-Z]+$/.test(text)
+          ? { ok: false, code: text ?? 'ENOENT' }
+          : { ok: true, text };
       },
       run(program) {
         const output = printed[program];
@@ -562,7 +564,7 @@ describe('doctor, where the rules cannot be listed', () => {
       defaults(),
       { isRunning: false, ingress: null, addresses: new Map() },
       {
-        read: () => ({ code: 'ENOENT' }),
+        read: () => ({ ok: false, code: 'ENOENT' }),
         run: () => null,
         release: '6.1.0',
         isRoot: true,

@@ -55,7 +55,7 @@ function dropsForged(
 function isStrict(read: ReadFile, uplinks: readonly string[]): boolean {
   const settingOf = (name: string) => {
     const found = read(`/proc/sys/net/ipv4/conf/${name}/rp_filter`);
-    return 'text' in found ? Number(found.text) : 0;
+    return found.ok ? Number(found.text) : 0;
   };
   const all = settingOf('all');
   if (uplinks.length === 0) return all === STRICT;

@@ -3,7 +3,10 @@ import { caution, type Finding, fault, ok, unknown } from '../finding.ts';
 import { checkForwarded, type Family } from '../forwarding.ts';
 
 /** Reads a file of /proc or /sys: its text, or why there is none. */
-export type ReadFile = (path: string) => { readonly text: string } | { readonly code: string };
+/** `code`: an errno's symbol. */
+export type ReadFile = (
+  path: string,
+) => { readonly ok: true; readonly text: string } | { readonly ok: false; readonly code: string };
 
 /** The first kernel whose sets count for each element (NFTA_SET_EXPR). */
 const FLOOR = [5, 7] as const;
@@ -53,9 +56,9 @@ function checkRelease(release: string): Finding {
 
 function checkNfqueue(read: ReadFile, release: string): Finding {
   const found = read(QUEUES);
-  if ('text' in found || found.code === 'EACCES') return ok('nfqueue', 'nfnetlink_queue is there');
+  if (found.ok || found.code === 'EACCES') return ok('nfqueue', 'nfnetlink_queue is there');
   const modules = ['modules.dep', 'modules.builtin'].map((name) => read(`/lib/modules/${release}/${name}`));
-  if (modules.some((one) => 'text' in one && /\/nfnetlink_queue\.ko/.test(one.text))) {
+  if (modules.some((one) => one.ok && /\/nfnetlink_queue\.ko/.test(one.text))) {
     return ok('nfqueue', 'nfnetlink_queue is a module, which the daemon has loaded when it starts');
   }
   return fault(
@@ -104,7 +107,7 @@ function checkAccounting(read: ReadFile): Finding[] {
 function checkHelper(read: ReadFile, helpers: readonly string[] | null): Finding {
   // There whether it is a module or built in.
   const found = read('/sys/module/nf_conntrack_sip/parameters/ports');
-  if ('code' in found && found.code === 'ENOENT') {
+  if (!found.ok && found.code === 'ENOENT') {
     return ok('sip-helper', "the kernel's SIP helper is not loaded");
   }
   // Until Linux 6.0 this made helpers take every flow to their port.
@@ -164,7 +167,7 @@ function checkReversePath(read: ReadFile): Finding[] {
 
 /** A counter of /proc/net/netstat: a line of names and a line of values for each group. */
 function counterIn(file: ReturnType<ReadFile>, group: string, name: string): number | null {
-  if (!('text' in file)) return null;
+  if (!file.ok) return null;
   const [names, values] = file.text
     .split('\n')
     .filter((line) => line.startsWith(`${group}: `))
@@ -174,7 +177,7 @@ function counterIn(file: ReturnType<ReadFile>, group: string, name: string): num
 }
 
 function numberIn(file: ReturnType<ReadFile>): number | null {
-  return 'text' in file && /^\d+\s*$/.test(file.text) ? Number(file.text) : null;
+  return file.ok && /^\d+\s*$/.test(file.text) ? Number(file.text) : null;
 }
 
 interface ListenerOptions {
@@ -187,10 +190,10 @@ interface ListenerOptions {
 /** Who reads the queue, what has come to it, and what it lost (nfnetlink_queue.c, seq_show). For root. */
 export function checkListener(read: ReadFile, { queue, failOpen, isRunning }: ListenerOptions): Finding {
   const found = read(QUEUES);
-  if (!('text' in found) && found.code !== 'ENOENT') {
+  if (!found.ok && found.code !== 'ENOENT') {
     return unknown('queue-listener', 'who reads the queue is for root to see', NEEDS_ROOT);
   }
-  const columns = ('text' in found ? found.text.split('\n') : [])
+  const columns = (found.ok ? found.text.split('\n') : [])
     .filter((line) => line.trim() !== '')
     .map((line) => line.trim().split(/ +/).map(Number))
     .find(([number]) => number === queue);

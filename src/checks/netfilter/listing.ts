@@ -75,7 +75,7 @@ export function listRules(run: Run, read: ReadFile): Listing {
 /** Those of iptables-legacy, where it has any: asking for others would load its modules. */
 function legacy(run: Run, read: ReadFile, family: Family): Chain[] {
   const names = read(LEGACY_TABLES[family]);
-  if (!('text' in names) || names.text.trim() === '') return [];
+  if (!names.ok || names.text.trim() === '') return [];
   const program = `${PROGRAMS[family]}-legacy`;
   const text = output(run, `${program}-save`, []) ?? output(run, `${PROGRAMS[family]}-save`, []);
   if (text === null) throw new ListingError(`there are rules of ${program}, and no ${program}-save`);

@@ -1,7 +1,7 @@
 import type { Libc } from '../../../native-bindings/engine.ts';
 import type { Address } from '../../address/address.ts';
 import { networkSet } from '../../address/network.ts';
-import type { Refusal } from '../../call/refusal.ts';
+import { isRefusal, type Refusal } from '../../call/refusal.ts';
 import { formatTransportAddress } from '../../config/kinds.ts';
 import type { Settings } from '../../config/schema.ts';
 import { createMirrorGate } from '../../inspector/mirrors.ts';
@@ -54,7 +54,7 @@ export function createCopies(deps: CopiesDeps) {
     }
     if (!copy.isSip) return;
     const judged = gate.examine(sender, copy, wall());
-    if ('reason' in judged) {
+    if (isRefusal(judged)) {
       refuse(judged, sender, now);
       return;
     }

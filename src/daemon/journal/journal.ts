@@ -235,7 +235,7 @@ function readFrames(file: Buffer, sync: Buffer, wrong: number | null): JournalRe
   let offset = FILE_HEAD;
   while (offset < file.length) {
     const frame = readFrame(file, offset, sync);
-    if ('expected' in frame) {
+    if (!frame.ok) {
       first ??= `offset ${offset}: expected ${frame.expected}`;
       places++;
       lastWrong = offset;
@@ -261,22 +261,23 @@ function readFrames(file: Buffer, sync: Buffer, wrong: number | null): JournalRe
   return { head, complete, calls, damage };
 }
 
-function readFrame(
-  file: Buffer,
-  offset: number,
-  sync: Buffer,
-): { readonly kind: number; readonly payload: Buffer } | { readonly expected: string } {
-  if (offset + FRAME_HEAD > file.length) return { expected: 'a whole frame, the file ends' };
-  if (!file.subarray(offset, offset + SYNC).equals(sync)) return { expected: 'the beginning of a frame' };
+type Frame =
+  | { readonly ok: true; readonly kind: number; readonly payload: Buffer }
+  | { readonly ok: false; readonly expected: string };
+
+function readFrame(file: Buffer, offset: number, sync: Buffer): Frame {
+  if (offset + FRAME_HEAD > file.length) return { ok: false, expected: 'a whole frame, the file ends' };
+  if (!file.subarray(offset, offset + SYNC).equals(sync))
+    return { ok: false, expected: 'the beginning of a frame' };
   const length = file.readUInt32LE(offset + SYNC);
   const end = offset + FRAME_HEAD + length;
   if (length > LARGEST_FRAME)
-    return { expected: `a frame of at most ${LARGEST_FRAME} bytes, found ${length}` };
-  if (end > file.length) return { expected: 'a whole frame, the file ends' };
+    return { ok: false, expected: `a frame of at most ${LARGEST_FRAME} bytes, found ${length}` };
+  if (end > file.length) return { ok: false, expected: 'a whole frame, the file ends' };
   if (crc32(file.subarray(offset + CHECKED_FROM, end)) !== file.readUInt32LE(offset + SYNC + 4)) {
-    return { expected: 'a frame with the right checksum' };
+    return { ok: false, expected: 'a frame with the right checksum' };
   }
-  return { kind: file[offset + CHECKED_FROM]!, payload: file.subarray(offset + FRAME_HEAD, end) };
+  return { ok: true, kind: file[offset + CHECKED_FROM]!, payload: file.subarray(offset + FRAME_HEAD, end) };
 }
 
 function readHead(payload: Buffer): Head | null {

@@ -25,7 +25,7 @@ interface Beginning {
  */
 export function beginWith(loaded: Loaded, environment: NodeJS.ProcessEnv = process.env): Beginning {
   const inherited = inheritedSettings(environment);
-  if ('problems' in loaded) return { settings: inherited, problems: loaded.problems };
+  if (!loaded.ok) return { settings: inherited, problems: loaded.problems };
   const settings = inherited === null ? loaded.settings : reloadable(inherited, loaded.settings);
   return { settings, problems: [] };
 }
@@ -34,5 +34,5 @@ function inheritedSettings(environment: NodeJS.ProcessEnv): Settings | null {
   const text = environment[VARIABLE];
   if (text === undefined) return null;
   const loaded = loadConfig(text, VARIABLE);
-  return 'settings' in loaded ? loaded.settings : null;
+  return loaded.ok ? loaded.settings : null;
 }

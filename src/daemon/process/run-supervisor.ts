@@ -67,7 +67,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     process.on('SIGINT', stop);
     process.on('SIGHUP', () => {
       const loaded = options.reload();
-      if ('settings' in loaded) current = reloadable(current, loaded.settings);
+      if (loaded.ok) current = reloadable(current, loaded.settings);
       log.reload(current.log);
       supervisor.signal('SIGHUP');
     });

@@ -7,6 +7,7 @@ import type { MessageTap } from '../../inspector.ts';
 import { ownCopy } from '../../own-copy.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
+import { isSession } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { readCodecs } from './codecs.ts';
 import type { Findings } from './findings.ts';
@@ -63,7 +64,7 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     const summary = summaryOf(read);
     signalling.message(read, session, moment.packet, summary, place, at);
     const leg = calls.byLegId(told.legIds[0] ?? '');
-    if (session !== null && 'streams' in session) {
+    if (isSession(session)) {
       const origin = {
         owner: packet.source,
         side: leg === null ? null : sideIn(leg, packet),
@@ -81,7 +82,7 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     const event = { ...told, description: told.description ?? describeReading(session) };
     calls.message(event, place, isCopy);
     if (!calls.has(event) && isOfDialog(read)) stray(event, read, moment);
-    return session !== null && 'streams' in session;
+    return isSession(session);
   }
 
   /** The message of a dialog that no call came of. */

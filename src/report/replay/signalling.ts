@@ -3,7 +3,7 @@ import { REFUSALS, type Refusal } from '../../call/refusal.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
-import type { SdpError, Session } from '../../sdp/session.ts';
+import { isSession, type SdpError, type Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive } from '../../sip/recognise.ts';
 import { type Rough, readRoughly } from './named.ts';
@@ -94,7 +94,7 @@ export function createSignallingLog(): SignallingLog {
     if (read.status !== 0 && read.cseqMethod === 'INVITE') directions.answering(packet);
     transactions.request(read, packet, place);
     if (!CARRIERS.has(read.status === 0 ? read.method : read.cseqMethod)) return;
-    if (session !== null && 'streams' in session) {
+    if (isSession(session)) {
       attributes.add(session, packet.payload, summary, place);
       return;
     }
