@@ -21,15 +21,14 @@ export function openPfControl(pf: Pf, options: PfOptions): FirewallControl {
   const layout = layOut(mediaPorts, shards);
   const counter = createTrafficCounter(pf, anchors.pass);
 
-  /** Reads pf's whole table, once. */
+  /** Reads pf's whole table, once. What it told is counted after the states are gone: parties wait to be shut out, not for that. */
   function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
     const table = readStates(pf);
-    const counts = counter.last(closed, table);
     const states =
-      killUntranslated(pf, table, opened) +
       killStatesOf(pf, table, closed, openNow(pf, anchors.pass, layout)) +
+      killUntranslated(pf, table, opened) +
       killStatesOf(pf, table, uncounted);
-    return { states, counts };
+    return { states, counts: counter.last(closed, table) };
   }
 
   return {
