@@ -63,6 +63,13 @@ export interface Inspector {
   dump(legId: string): CallRecord | null;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
   adopt(records: readonly CallRecord[], now: number): Inspection;
+  /**
+   * Takes up how calls are at another firewall at `now`, in place of how they are here. `refused`: how many there was no
+   * room for.
+   */
+  share(records: readonly CallRecord[], now: number): Inspection & { readonly refused: number };
+  /** These calls go on, as another firewall says: their silence here is none. */
+  keep(legIds: Iterable<string>, now: number): void;
   /** Directions of TCP connections that SIP was read on for the first time, and those that ended, since the last call. */
   directionChanges(): readonly DirectionChange[];
   /** Takes up directions of TCP connections from a journal: they are read on wherever they are. */
@@ -96,12 +103,13 @@ export type SipTap = (message: SipMessage, bytes: Buffer, transport: Transport, 
 /**
  * The only place where the rooms meet: packets are read to messages, messages decided to changes. Has no clock and does
  * no I/O; the same packets at the same times always give the same changes. `onMessage` is shown the messages as they were
- * read.
+ * read. `firstCount`: where legs are counted from, another number for each of firewalls that share their calls.
  */
 export function createInspector(
   settings: () => InspectorSettings,
   onMessage: MessageTap | null = null,
   onRead: SipTap | null = null,
+  firstCount = 1,
 ): Inspector {
   let addresses: InterfaceAddresses = {};
   let policy: Policy = createPolicy(settings());
@@ -110,7 +118,7 @@ export function createInspector(
   const isNamedPeer = (address: Address) => policy.peerOf(address) !== null;
   const reader = createReader(settings, { isInside, isNamedPeer }, stats);
   const refusals = createRefusals(stats.refusals);
-  const decider = createDecider(settings, () => policy, refusals, stats, onMessage);
+  const decider = createDecider(settings, () => policy, refusals, stats, onMessage, firstCount);
 
   function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
@@ -166,6 +174,15 @@ export function createInspector(
         decider.adopt(work, records);
         decider.tick(work);
       }),
+    share: (records, now) => {
+      let refused = 0;
+      const inspection = doing(now, (work) => {
+        refused = decider.sharing.share(work, records);
+        decider.tick(work);
+      });
+      return { ...inspection, refused };
+    },
+    keep: decider.sharing.keep,
     directionChanges: reader.directionChanges,
     remember: reader.remember,
     learn: reader.learn,

@@ -56,6 +56,14 @@ function add(
   else if (outside && list.length < 2 * MOST) list.push({ address, ports: ALL_PORTS, outside });
 }
 
+/** Adds what another firewall has taken down for the same Call-ID, after what is known here. */
+export function mergeAnnounced(list: Announcements, theirs: readonly Announced[]): void {
+  for (const one of theirs) {
+    if (isCovered(list, one.address, one.ports)) continue;
+    if (list.length < (one.outside ? 2 * MOST : MOST)) list.push(one);
+  }
+}
+
 /** Whether one entry has all of these ports. */
 function isCovered(list: readonly Announced[], address: Address, [first, last]: Announced['ports']): boolean {
   return list.some((one) => one.address === address && one.ports[0] <= first && last <= one.ports[1]);

@@ -13,7 +13,7 @@ const LATE_ANSWER = 10;
 const NEVER = Number.POSITIVE_INFINITY;
 
 /** Why pinholes close when their call ends for this reason. */
-const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
+export const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
   bye: 'bye',
   'bye-timeout': 'bye-timeout',
   cancelled: 'cancelled',

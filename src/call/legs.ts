@@ -8,8 +8,11 @@ export interface Legs {
   /** The name of the next leg of this Call-ID. */
   nextLegId(callId: string): string;
   add(call: Call): void;
-  /** `add` for one that has its name already; false when a leg of that name is there. */
-  adopt(call: Call): boolean;
+  /**
+   * `add` for one that has its name already; false when a leg of that name is there. One that was counted here (`own`)
+   * has its count no more to give.
+   */
+  adopt(call: Call, own: boolean): boolean;
   /** Notes it where the call is over now. */
   settle(call: Call): void;
   /** The call is not over, after all. */
@@ -20,13 +23,17 @@ export interface Legs {
   all(): Iterable<Call>;
 }
 
+/** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
+export const MAX_LEGS = 64;
 const NO_CALLS: readonly Call[] = [];
+const HALF = 2 ** 31;
 
-export function createLegs(): Legs {
+/** `first`: where legs are counted from, so that firewalls which share their calls give no name twice. */
+export function createLegs(first = 1): Legs {
   const byCallId = new Map<string, Call[]>();
   /** Calls that are over, the one that ended first at the front. */
   const ended = createFifo<Call>();
-  let nextCount = 1;
+  let nextCount = first;
 
   function add(call: Call): void {
     const legs = byCallId.get(call.callId);
@@ -42,12 +49,12 @@ export function createLegs(): Legs {
     of: (callId) => byCallId.get(callId) ?? NO_CALLS,
     nextLegId: (callId) => legIdOf(callId, nextCount++),
     add,
-    adopt(call) {
+    adopt(call, own) {
       const legs = byCallId.get(call.callId);
       if (legs?.some((leg) => leg.legId === call.legId)) return false;
       call.announced = legs?.[0]?.announced ?? call.announced;
       add(call);
-      nextCount = Math.max(nextCount, legCount(call.legId) + 1);
+      if (own) nextCount = later(nextCount, legCount(call.legId) + 1);
       settle(call);
       return true;
     },
@@ -65,4 +72,9 @@ export function createLegs(): Legs {
       for (const legs of byCallId.values()) yield* legs;
     },
   };
+}
+
+/** The one of two counts that comes after the other; counts go round at 2^32. */
+function later(one: number, other: number): number {
+  return (other - one) >>> 0 < HALF ? other : one;
 }

@@ -21,6 +21,8 @@ export interface Places {
   setAside(call: Call, refused: Refusal, now: number, bytes: number, before?: readonly Refusal[]): Outcome;
   /** A call from a journal, that is not over, has what it had. */
   adopt(call: Call): void;
+  /** `adopt` for a call that another firewall has, within the bounds; false when there is no place. */
+  share(call: Call): boolean;
   /** Counts all calls anew: who is inside, or of which peer, has changed. */
   recount(): void;
 }
@@ -119,6 +121,13 @@ export function createPlaces(context: Context, admission: Admission, legs: Legs)
     leave,
     enter,
     setAside,
+    share(call) {
+      if (call.state !== 'calling' || admission.isInside(call.parties[0])) return take(call) === null;
+      const party = admission.party(call.parties[0]);
+      if (waiting.surplus(party, 0) !== undefined) return false;
+      waiting.add(call, party, 0);
+      return true;
+    },
     adopt(call) {
       if (call.state === 'calling' && !admission.isInside(call.parties[0])) {
         waiting.add(call, admission.party(call.parties[0]), 0);

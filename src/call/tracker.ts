@@ -5,7 +5,7 @@ import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall } from './expiry.ts';
 import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
-import { createLegs } from './legs.ts';
+import { createLegs, MAX_LEGS } from './legs.ts';
 import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
 import {
@@ -19,6 +19,7 @@ import {
   startAttempt,
 } from './requests.ts';
 import { keepRinging, onResponse } from './responses.ts';
+import { keepUp, makeLike, takeBack, takeNew } from './share.ts';
 import { acknowledge, answeredByStray, holdStray, takeAccepted } from './strays.ts';
 import { addAddress, answeredTransaction, isRetransmission } from './transactions.ts';
 import type { Side } from './wanted.ts';
@@ -39,6 +40,13 @@ export interface Tracker {
   end(call: Call, reason: EndReason, now: number): Outcome;
   /** Takes up a call from a journal at `now`; false when a leg of its name is there already. */
   adopt(call: Call, now: number): boolean;
+  /**
+   * Takes up how a call is at another firewall, at `now`: in place of `known`, which has its name, or as one that is new
+   * here; false when there is no room for that.
+   */
+  share(theirs: Call, known: Call | null, now: number): boolean;
+  /** The call is known to go on, media being where it is not seen. */
+  keep(call: Call, now: number): void;
   /** The call that has been over longest, forgotten now because there are too many; null while there is room. */
   surplus(): Call | null;
   /** Counts all calls anew: who is inside, or of which peer, has changed. */
@@ -48,8 +56,6 @@ export interface Tracker {
   calls(): Iterable<Call>;
 }
 
-/** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
-const MAX_LEGS = 64;
 /** Methods whose responses may have a session description that counts. */
 const DESCRIBING: ReadonlySet<string> = new Set(['INVITE', 'PRACK', 'UPDATE', 'BYE']);
 const NONE: readonly Outcome[] = [];
@@ -58,8 +64,13 @@ const NONE: readonly Outcome[] = [];
  * Follows INVITE dialogs (RFC 3261) and their offers and answers (RFC 3264, 6337) as a host on the path sees
  * them. Knows no ports, no policy and no clock: time comes with every call.
  */
-export function createTracker(timers: () => CallTimers, caps: () => CallCaps, admission: Admission): Tracker {
-  const legs = createLegs();
+export function createTracker(
+  timers: () => CallTimers,
+  caps: () => CallCaps,
+  admission: Admission,
+  firstCount = 1,
+): Tracker {
+  const legs = createLegs(firstCount);
   const context: Context = { timers, admission, leave: (call) => places.leave(call) };
   const places = createPlaces(context, admission, legs);
   const announcing = createAnnouncing(admission, legs);
@@ -165,10 +176,7 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     startAnew(call, now, hardDeadline(now));
   }
 
-  function hardDeadline(now: number): number {
-    const { maxCall } = timers();
-    return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
-  }
+  const hardDeadline = (now: number) => latestEnd(timers(), now);
 
   function inDialog(all: readonly Call[], incoming: Incoming, handler: Handler): readonly Outcome[] {
     if (all.length === 0) return NONE;
@@ -246,22 +254,26 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     return unchanged(call);
   }
 
+  function settled(call: Call, outcome: Outcome): Outcome {
+    legs.settle(call);
+    return outcome;
+  }
+
   function expire(call: Call, now: number): Outcome | null {
-    if (call.state !== 'ended') {
-      const outcome = expireCall(context, call, now);
-      legs.settle(call);
-      return outcome;
-    }
+    if (call.state !== 'ended') return settled(call, expireCall(context, call, now));
     if (now < deadlineOf(context, call)) return unchanged(call);
     legs.forget(call);
     return null;
   }
 
   function adopt(call: Call, now: number): boolean {
-    if (!legs.adopt(call)) return false;
     call.hardDeadline = Math.min(call.hardDeadline, hardDeadline(now));
-    if (call.state !== 'ended') places.adopt(call);
-    return true;
+    return takeBack(legs, places, call);
+  }
+
+  function share(theirs: Call, known: Call | null, now: number): boolean {
+    theirs.hardDeadline = Math.min(theirs.hardDeadline, hardDeadline(now));
+    return known === null ? takeNew(legs, places, theirs) : makeLike(legs, places, known, theirs);
   }
 
   function surplus(): Call | null {
@@ -278,19 +290,17 @@ export function createTracker(timers: () => CallTimers, caps: () => CallCaps, ad
     handle,
     expire,
     deadline: (call) => deadlineOf(context, call),
-    media: (call, from, now) => {
+    media(call, from, now) {
       call.mediaAt = now;
       call.heardAt = now;
       if (from === null) call.untoldAt = now;
       else sent(call, from, now);
     },
     sent,
-    end: (call, reason, now) => {
-      const outcome = endCall(context, call, reason, now);
-      legs.settle(call);
-      return outcome;
-    },
+    end: (call, reason, now) => settled(call, endCall(context, call, reason, now)),
     adopt,
+    share,
+    keep: keepUp,
     surplus,
     recount: places.recount,
     knows: (callId) => legs.of(callId).length > 0,
@@ -311,4 +321,8 @@ function isOld(call: Call, message: SipMessage): boolean {
 function mayTryAgain(call: Call, { cseq }: SipMessage): boolean {
   if (call.state === 'ended') return true;
   return (call.state === 'calling' || call.state === 'ringing') && cseq > call.inviteCseq;
+}
+
+function latestEnd({ maxCall }: Pick<CallTimers, 'maxCall'>, now: number): number {
+  return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
 }

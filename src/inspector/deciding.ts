@@ -1,6 +1,6 @@
 import { type Call, otherSide } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
-import { type Bodies, leaving, type Outcome } from '../call/outcome.ts';
+import { type Arrival, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
@@ -16,6 +16,7 @@ import { createOpener, type Opener } from './opening.ts';
 import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
+import { createSharing, type Sharing } from './sharing.ts';
 import type { DecidingStats } from './stats.ts';
 
 /**
@@ -33,6 +34,7 @@ interface Decider {
   end(work: Work, call: Call): void;
   /** Takes up calls from a journal, with those of their pinholes that the settings let be. */
   adopt(work: Work, records: readonly CallRecord[]): void;
+  readonly sharing: Sharing;
   /** The external addresses have changed: what was opened for one that is gone closes, what was refused opens. */
   renumber(work: Work): void;
   /** Who is inside, or of which peer, has changed. */
@@ -76,6 +78,7 @@ export function createDecider(
   refusals: Refusals,
   stats: DecidingStats,
   onMessage: MessageTap | null,
+  firstCount: number,
 ): Decider {
   const admission = createAdmission(
     () => settings().caps,
@@ -86,6 +89,7 @@ export function createDecider(
     () => settings().timers,
     () => settings().caps,
     admission,
+    firstCount,
   );
   const opener = createOpener(settings, policy, refusals);
   const deadlines = createDeadlines<Call>();
@@ -104,13 +108,7 @@ export function createDecider(
 
   function message(work: Work, read: SipMessage, transport: Transport, packet: PacketView): void {
     const bodies = bodiesOf(read, sdpCaps());
-    const { source, sourcePort, destination, destinationPort } = packet;
-    const arrival = {
-      source: { address: source, port: sourcePort },
-      destination: { address: destination, port: destinationPort },
-      now: work.now,
-    };
-    const outcomes = tracker.handle(read, arrival, bodies);
+    const outcomes = tracker.handle(read, arrivalOf(packet, work.now), bodies);
     const legIds: string[] = [];
     for (const { call, bystander } of outcomes) {
       if (call === null || bystander) continue;
@@ -241,6 +239,7 @@ export function createDecider(
     tick,
     end: (work, call) => apply(work, tracker.end(call, 'administrator', work.now), work.now),
     adopt,
+    sharing: createSharing({ tracker, opener, refusals, audio, byLegId, schedule }),
     renumber,
     recount: tracker.recount,
     conclude,
@@ -257,6 +256,15 @@ export function createDecider(
     get underWay() {
       return underWay.size;
     },
+  };
+}
+
+function arrivalOf(packet: PacketView, now: number): Arrival {
+  const { source, sourcePort, destination, destinationPort } = packet;
+  return {
+    source: { address: source, port: sourcePort },
+    destination: { address: destination, port: destinationPort },
+    now,
   };
 }
 

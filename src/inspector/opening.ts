@@ -2,8 +2,8 @@ import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
 import { isRefusal, type Refusal } from '../call/refusal.ts';
 import { type StreamSettings, wantedStreams } from '../call/streams.ts';
-import type { Departure, Wanted } from '../call/wanted.ts';
-import { type Claims, createClaims } from '../pinhole/claims.ts';
+import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
+import { type Claims, createClaims, type TakenPort } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import {
   createPinholeTable,
@@ -35,6 +35,8 @@ export interface Opener {
   leaveQueue(call: Call): void;
   /** Takes up what a call held, from a journal, as far as it may be open by the present settings. */
   adopt(work: Work, call: Call, held: readonly Held[]): void;
+  /** The call has what another firewall says, as far as the present settings let it; the rest closes for this reason. */
+  share(work: Work, call: Call, held: readonly Held[], reason: CloseReason): void;
   /** When `expire` is due next; Infinity never. */
   deadline(call: Call): number;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
@@ -101,8 +103,7 @@ export function createOpener(
       const taken = table.taken(pinhole) ?? claimed?.taken(pinhole) ?? null;
       if (taken !== null) {
         queue.wait(call, taken.place);
-        const detail = `${taken.place} is ${taken.host}'s`;
-        refusals.tell(work, call, { reason: 'port-taken', detail }, at, one);
+        refusals.tell(work, call, portTakenPort(taken), at, one);
       } else if (entries.length < most) {
         entries.push({ pinhole, wanted: one });
         if (pinhole.translation !== null) {
@@ -118,15 +119,30 @@ export function createOpener(
   }
 
   function adopt(work: Work, call: Call, held: readonly Held[]): void {
+    table.adopt(call.legId, permitted(work, call, held));
+  }
+
+  function share(work: Work, call: Call, held: readonly Held[], reason: CloseReason): void {
+    queue.leave(call);
+    const kept = permitted(work, call, held).filter(({ pinhole }) => {
+      const taken = table.taken(pinhole);
+      if (taken === null) return true;
+      queue.wait(call, taken.place);
+      refusals.tell(work, call, portTakenPort(taken), work.now);
+      return false;
+    });
+    take(work, call, table.become(call.legId, kept, reason, work.now));
+  }
+
+  function permitted(work: Work, call: Call, held: readonly Held[]): readonly Held[] {
     const { review } = policy();
-    const kept = held.slice(0, settings().caps.pinholesPerCall).filter(({ pinhole, slot }) => {
+    return held.slice(0, settings().caps.pinholesPerCall).filter(({ pinhole, slot }) => {
       const side = slot.startsWith('0') ? 0 : 1;
       const refused =
         review(pinhole, call.parties[side], call.parties[otherSide(side)]) ?? anySource(pinhole);
       if (refused !== null) refusals.tell(work, call, refused, work.now);
       return refused === null;
     });
-    table.adopt(call.legId, kept);
   }
 
   /** Where nobody may be sent to by everybody. */
@@ -152,6 +168,7 @@ export function createOpener(
       take(work, call, table.replace(call.legId, [], NO_SLOTS, departure, work.now)),
     leaveQueue: queue.leave,
     adopt,
+    share,
     deadline: (call) => table.deadline(call.legId),
     traffic: table.traffic,
     holdings: table.holdings,
@@ -161,6 +178,10 @@ export function createOpener(
       return table.size;
     },
   };
+}
+
+function portTakenPort({ place, host }: TakenPort): Refusal {
+  return { reason: 'port-taken', detail: `${place} is ${host}'s` };
 }
 
 /** Written out: a spread costs ten times as much. */

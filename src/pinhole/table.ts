@@ -72,6 +72,8 @@ export interface PinholeTable {
   expire(legId: string, now: number): TableResult;
   /** Takes up what a leg had, from a journal. */
   adopt(legId: string, held: readonly Held[]): void;
+  /** What a leg has from now on, as another firewall says; the rest closes at once for this reason. */
+  become(legId: string, held: readonly Held[], reason: CloseReason, now: number): TableResult;
   /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
   traffic(id: string, now: number): readonly Holding[];
   /** Who holds this pinhole. */
@@ -198,28 +200,33 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function open(work: Work, { pinhole, wanted }: WantedPinhole): void {
-    const { legId, held, now } = work;
-    const known = rules.get(pinhole.id);
-    if (known === undefined) {
-      rules.set(pinhole.id, { pinhole, holders: [legId] });
-      claims.add(pinhole);
-      work.opened.push(pinhole);
-    } else {
-      known.holders.push(legId);
-    }
     const one: Held = {
-      pinhole: known?.pinhole ?? pinhole,
+      pinhole,
       slot: wanted.slot,
-      openedAt: now,
+      openedAt: work.now,
       candidate: wanted.candidate,
       agreed: wanted.agreed,
       trafficAt: null,
       until: Number.POSITIVE_INFINITY,
       reason: null,
     };
-    keep(one, now);
-    held.push(one);
-    work.events.push(eventOf('opened', one, one.until, one.reason, now));
+    keep(one, work.now);
+    add(work, one);
+  }
+
+  /** As it is, with the rule that there is already. */
+  function add(work: Work, one: Held): void {
+    const known = rules.get(one.pinhole.id);
+    if (known === undefined) {
+      rules.set(one.pinhole.id, { pinhole: one.pinhole, holders: [work.legId] });
+      claims.add(one.pinhole);
+      work.opened.push(one.pinhole);
+    } else {
+      known.holders.push(work.legId);
+    }
+    const own = known === undefined ? one : { ...one, pinhole: known.pinhole };
+    work.held.push(own);
+    work.events.push(eventOf('opened', own, own.until, own.reason, work.now));
   }
 
   function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
@@ -286,6 +293,28 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     }
   }
 
+  function become(legId: string, target: readonly Held[], reason: CloseReason, now: number): TableResult {
+    const before = holders.get(legId) ?? [];
+    const work = newWork(legId, [...before], now);
+    for (const theirs of target) {
+      const own = find(work.held, theirs.pinhole.id);
+      if (own === undefined) {
+        if (!retired.get(legId)?.has(theirs.pinhole.id)) add(work, { ...theirs });
+        continue;
+      }
+      const { agreed, reason: was } = own;
+      own.agreed = theirs.agreed;
+      own.until = theirs.until;
+      own.reason = theirs.reason;
+      if (own.agreed !== agreed || own.reason !== was) tellChanged(work, own);
+    }
+    for (const one of before) {
+      if (find(target, one.pinhole.id) === undefined) close(work, one, one.reason ?? reason);
+    }
+    if (target.length === 0) retired.delete(legId);
+    return resultOf(work);
+  }
+
   function deadline(legId: string): number {
     let at = Number.POSITIVE_INFINITY;
     for (const one of holders.get(legId) ?? []) at = Math.min(at, one.until);
@@ -300,6 +329,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     replace,
     expire,
     adopt,
+    become,
     traffic,
     holdings,
     deadline,

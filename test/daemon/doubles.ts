@@ -153,6 +153,11 @@ export function createInspectorDouble() {
       const call = adopted.find((one) => one.call.legId === legId)?.call;
       return { call: call ?? { ...callOf('forgotten'), legId }, held: [] };
     },
+    share: (records) => {
+      adopted.push(...records);
+      return { ...inspection({}), refused: 0 };
+    },
+    keep() {},
     adopt: (records) => {
       adopted.push(...records);
       return inspection({

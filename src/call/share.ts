@@ -1,0 +1,52 @@
+import { mergeAnnounced } from './announced.ts';
+import type { Call } from './call.ts';
+import { type Legs, MAX_LEGS } from './legs.ts';
+import type { Places } from './places.ts';
+
+/** Takes up a call that was known here before; false when a leg of its name is there already. */
+export function takeBack(legs: Legs, places: Places, call: Call): boolean {
+  if (!legs.adopt(call, true)) return false;
+  if (call.state !== 'ended') places.adopt(call);
+  return true;
+}
+
+/** Takes the call up as it is elsewhere, as one that is new here; false when there is no room for it. */
+export function takeNew(legs: Legs, places: Places, call: Call): boolean {
+  if (legs.of(call.callId).length >= MAX_LEGS) return false;
+  if (call.state !== 'ended' && !places.share(call)) return false;
+  if (legs.adopt(call, false)) {
+    legs.settle(call);
+    return true;
+  }
+  places.leave(call);
+  return false;
+}
+
+/**
+ * Makes of the call what it is elsewhere; false when the other only has its name. What was announced, and signs of life,
+ * count wherever they were seen.
+ */
+export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): boolean {
+  if (call.callId !== theirs.callId) return false;
+  places.leave(call);
+  legs.revive(call);
+  const { announced, mediaAt, heardAt, ownAt, untoldAt } = call;
+  mergeAnnounced(announced, theirs.announced);
+  Object.assign(call, theirs, {
+    announced,
+    mediaAt: Math.max(mediaAt, theirs.mediaAt),
+    heardAt: Math.max(heardAt, theirs.heardAt),
+    ownAt: Math.max(ownAt, theirs.ownAt),
+    untoldAt: Math.max(untoldAt, theirs.untoldAt),
+  });
+  if (call.state !== 'ended') places.adopt(call);
+  legs.settle(call);
+  return true;
+}
+
+/** The call is known to go on, media being where it is not seen. */
+export function keepUp(call: Call, now: number): void {
+  call.mediaAt = now;
+  call.ownAt = now;
+  if (call.heardAt !== Number.NEGATIVE_INFINITY) call.heardAt = now;
+}
