@@ -75,6 +75,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/acknowledge.ts')).acknowledge,
       },
       {
+        usage: 'handover',
+        about: 'Wait until the other firewalls of the group have all that this one knows',
+        load: async () => (await import('./commands/handover.ts')).handover,
+      },
+      {
         usage: 'exposure',
         about: 'What was reachable, beside a rule that opens a whole range of ports',
         load: async () => (await import('./commands/exposure.ts')).exposure,

@@ -263,6 +263,18 @@ export const path: Kind<string> = kind<string>(
 /** The lock that a firewall takes while it loads its ruleset. */
 export type ReloadLock = 'auto' | 'off' | `/${string}`;
 
+/** Where a Valkey or Redis store is. A password stands in a file of its own, which is not read by everybody. */
+export const storeUrl: Kind<string> = kind(
+  'a URL such as redis://10.9.0.1:6379 or rediss://fw@store.example:6380/2, without a password',
+  ({ text }) => {
+    if (!/^rediss?:\/\//.test(text) || !URL.canParse(text)) return undefined;
+    const { hostname, password, pathname, search, hash } = new URL(text);
+    const isWhole = hostname !== '' && password === '' && search === '' && hash === '';
+    return isWhole && /^(?:\/[0-9]{0,4})?$/.test(pathname) ? text : undefined;
+  },
+  (value) => value,
+);
+
 export const reloadLock: Kind<ReloadLock> = kind(
   'auto, off or the absolute path of a file',
   ({ value }): ReloadLock | undefined => {

@@ -27,6 +27,7 @@ import {
   portRange,
   reloadLock,
   size,
+  storeUrl,
   type Written,
 } from './kinds.ts';
 import { type NatSettings, nat, type UplinkSettings, uplinks } from './nat.ts';
@@ -222,6 +223,62 @@ export const schema = {
     false,
     'Also open the way out to what an outside party announces, for the inside party of that call alone: for firewalls ' +
       'that let inside hosts send only what is allowed.',
+  ),
+  peersStore: section(
+    'A Valkey or Redis store in which firewalls share their calls: each holds the pinholes of all. docs/cluster.md.',
+    {
+      url: setting(
+        orOff(storeUrl),
+        'off',
+        'Where it is: `redis://10.9.0.1:6379`, or `rediss://` for TLS, with a user before `@` where it asks for one.',
+        'restart',
+      ),
+      name: setting(
+        orOff(name('a name', 32)),
+        'off',
+        'What this firewall is called among them; `off` is the name of the host.',
+        'restart',
+      ),
+      group: setting(
+        name('a group name', 32),
+        'pinholed',
+        'Firewalls of one group share all their calls, and nothing with those of another.',
+        'restart',
+      ),
+      passwordFile: setting(
+        orOff(path),
+        'off',
+        'File whose first line is the password of the store. Nobody but root and the group of the file may read it.',
+        'restart',
+      ),
+      tls: section('With `rediss://`: PEM files, read at the start.', {
+        caFile: setting(
+          orOff(path),
+          'off',
+          'Authorities that the certificate of the store may be from; `off`: those of the system.',
+          'restart',
+        ),
+        certificateFile: setting(orOff(path), 'off', 'Certificate of this firewall.', 'restart'),
+        keyFile: setting(orOff(path), 'off', 'Its private key, readable by its owner alone.', 'restart'),
+        serverName: setting(
+          orOff(hostName),
+          'off',
+          'Name that the certificate is to have; `off`: that of the URL.',
+          'restart',
+        ),
+      }),
+      confirm: setting(
+        choice('none', 'peers'),
+        'none',
+        '`peers`: a message that opens pinholes waits until every other firewall of the group has them, for ' +
+          'networks in which signalling and media take different ones. Others are not held up.',
+      ),
+      confirmTimeout: setting(
+        duration('1ms', '1s'),
+        '20ms',
+        'How long it waits at most; then it goes on and is counted.',
+      ),
+    },
   ),
   mode: setting(
     choice('enforce', 'observe'),

@@ -137,9 +137,11 @@ interface Conditions {
   readonly isSupervisorGone: () => boolean;
   /** What its journal was last told could not be written. */
   readonly isJournalBehind: () => boolean;
+  /** It shares its calls with other firewalls, and the store for that is away. */
+  readonly isStoreAway: () => boolean;
 }
 
-const kindsOf = ({ isSupervisorGone, isJournalBehind }: Conditions): readonly Kind[] => [
+const kindsOf = ({ isSupervisorGone, isJournalBehind, isStoreAway }: Conditions): readonly Kind[] => [
   {
     name: 'supervisor-gone',
     lasts: true,
@@ -154,6 +156,14 @@ const kindsOf = ({ isSupervisorGone, isJournalBehind }: Conditions): readonly Ki
     count: () => Number(isJournalBehind()),
     text: () => 'the journal cannot be written: calls that are up would not outlive a restart',
     advice: 'The log has the reason; make room on the disk of daemon.journal, or name another place.',
+  },
+  {
+    name: 'store-away',
+    lasts: true,
+    count: () => Number(isStoreAway()),
+    text: () =>
+      'the store of peers-store is away: other firewalls hear of no call of this one, and this one of none of theirs',
+    advice: 'The log has the reason. Calls go on here; they are shared again once the store is back.',
   },
   ...KINDS,
 ];
@@ -191,7 +201,12 @@ interface Seen {
 
 /** A condition that is not given is never so. */
 export function createAlarmBoard(conditions: Partial<Conditions> = {}): AlarmBoard {
-  const kinds = kindsOf({ isSupervisorGone: never, isJournalBehind: never, ...conditions });
+  const kinds = kindsOf({
+    isSupervisorGone: never,
+    isJournalBehind: never,
+    isStoreAway: never,
+    ...conditions,
+  });
   const seen = new Map<string, Seen>();
 
   function observe({ name, lasts, count }: Kind, status: DataPathStatus, now: number): Seen {

@@ -11,7 +11,7 @@ import { runtimeName } from './service.ts';
 /** Everything that a metric can be made of, at one moment. */
 interface Measured {
   readonly status: DataPathStatus;
-  readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic'>;
+  readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic' | 'group'>;
   readonly board: AlarmBoard;
 }
 
@@ -128,6 +128,41 @@ export const METRICS: readonly Definition[] = [
     'pinholed_open_port_seconds_total',
     'Ports that pinholes opened times the seconds they were open.',
     ({ status }) => status.exposure.portTime / 1000,
+  ),
+  gauge(
+    'pinholed_peers_store_joined',
+    'Whether calls are shared with other firewalls at this moment; 0 also where peers-store is off.',
+    ({ daemon }) => Number(daemon.group?.status().state === 'joined'),
+  ),
+  gauge(
+    'pinholed_peers_members',
+    'Firewalls of the group that are there, this one included.',
+    ({ daemon }) => daemon.group?.status().members.length ?? 0,
+  ),
+  gauge(
+    'pinholed_peers_unwritten',
+    'Changes of calls that the store has yet to hear of.',
+    ({ daemon }) => daemon.group?.status().waiting ?? 0,
+  ),
+  gauge(
+    'pinholed_peers_lag_seconds',
+    'From the last write to its coming back as news.',
+    ({ daemon }) => (daemon.group?.status().lag ?? 0) / 1000,
+  ),
+  counter(
+    'pinholed_peers_records_refused_total',
+    'Records of other firewalls that could not be taken up.',
+    ({ daemon }) => daemon.group?.status().refused ?? 0,
+  ),
+  counter(
+    'pinholed_packets_waited_total',
+    'Packets that waited until other firewalls had their pinholes.',
+    ({ status }) => status.counters.waited,
+  ),
+  counter(
+    'pinholed_packets_overdue_total',
+    'Packets that went on before every other firewall had their pinholes.',
+    ({ status }) => status.counters.overdue,
   ),
   counter(
     'pinholed_packets_received_total',

@@ -36,6 +36,7 @@ export type Request = {
         | 'settings'
         | 'flush'
         | 'metrics'
+        | 'handover'
         | 'watch';
     }
   | ({ readonly request: 'calls'; readonly call?: string } & Selecting)
@@ -162,9 +163,45 @@ export interface StatusResult {
   /** Passed by pinholes. */
   readonly media: { readonly packets: number; readonly bytes: number };
   readonly latency: { readonly inspection: Quantiles; readonly commit: Quantiles };
+  /** The firewalls that it shares its calls with; null where it shares none. */
+  readonly group: GroupResult | null;
   /** Counters of divert(4) or NFQUEUE. */
   readonly platformCounters: Readonly<Record<string, number>>;
   readonly alarms: readonly Alarm[];
+}
+
+/** How the sharing of calls stands. Times are in seconds. */
+export interface GroupResult {
+  readonly state: 'joining' | 'joined' | 'away';
+  /** For how long it stands so, and why the store is away; null while it is not. */
+  readonly for: number;
+  readonly why: string | null;
+  readonly self: string;
+  /** Names of the other firewalls that are there. */
+  readonly others: readonly string[];
+  /** Calls that this firewall, and others, had to do with last. */
+  readonly calls: { readonly own: number; readonly others: number };
+  /** Changes that the store has yet to hear of. */
+  readonly waiting: number;
+  /** From the last write to its coming back as news, and since the last answer; null before the first. */
+  readonly lag: number | null;
+  readonly contact: number | null;
+  /** Records that could not be taken up. */
+  readonly refused: number;
+  /** Messages that waited for other firewalls, and those that went on unconfirmed. */
+  readonly waited: number;
+  readonly overdue: number;
+}
+
+/** Whether the other firewalls have all that this one knows. */
+export interface HandoverResult {
+  readonly isHandedOver: boolean;
+  /** Names of the others. */
+  readonly others: readonly string[];
+  /** Calls under way that they have. */
+  readonly calls: number;
+  /** Why they have not; '' where they have. */
+  readonly why: string;
 }
 
 /** Upper bounds in seconds, at most twice the truth; null when nothing was measured or it is beyond a second. */

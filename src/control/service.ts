@@ -17,6 +17,7 @@ import {
   type PassedSource,
   uniquePinholes,
 } from './calls.ts';
+import { groupOf } from './group.ts';
 import { exposureOf, histogramOf, quantilesOf, refusedOf } from './numbers.ts';
 import type { SocketPeer } from './peer.ts';
 import {
@@ -24,6 +25,7 @@ import {
   type CallsResult,
   type CloseResult,
   type FlushResult,
+  type HandoverResult,
   type PinholesResult,
   type Request,
   RequestError,
@@ -41,6 +43,8 @@ import type { Handler } from './server.ts';
 import { createEpoch, seconds } from './units.ts';
 import { type WatchedEvent, watchedEvents } from './watched.ts';
 
+/** ms that the other firewalls have to take up what this one knows. */
+const HANDOVER_WITHIN = 10_000;
 /** Calls or pinholes in one line. */
 const PER_LINE = 100;
 /** Questions that wait in the data path's queue at a time. */
@@ -197,6 +201,24 @@ export function createHandlers(
     return { cleared, stay: [...names].filter((one) => !cleared.includes(one)) };
   }
 
+  async function handover(_: Request, peer: SocketPeer | null): Promise<HandoverResult> {
+    const { group } = daemon;
+    if (group === null) {
+      throw new RequestError('bad-request', 'peers-store.url is off: calls are shared with nobody');
+    }
+    daemon.say('warn', `control: ${by(peer)} asks for a handover`);
+    const isHandedOver = await group.handOver(HANDOVER_WITHIN);
+    const { members, self, state, own, others } = group.status();
+    const names = members.filter(({ machine }) => machine !== self.machine).map(({ name }) => name);
+    const why =
+      state !== 'joined'
+        ? 'the store is away'
+        : names.length === 0
+          ? 'nobody else is there'
+          : 'no answer in time';
+    return { isHandedOver, others: names, calls: own + others, why: isHandedOver ? '' : why };
+  }
+
   async function* watch(_: Request, __: SocketPeer | null, gone: AbortSignal): AsyncGenerator<WatchResult> {
     let events: WatchedEvent[] = [];
     let lost = 0;
@@ -238,6 +260,7 @@ export function createHandlers(
     close,
     flush,
     acknowledge,
+    handover,
     watch,
   };
 }
@@ -288,6 +311,7 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoa
     refused: refusedOf(inspector.refusals),
     media: daemon.traffic(),
     latency: { inspection: quantilesOf(status.inspection), commit: quantilesOf(status.commit) },
+    group: groupOf(daemon, status),
     platformCounters: status.platform,
     alarms: board.look(status),
   };

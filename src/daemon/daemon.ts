@@ -11,6 +11,7 @@ import { makeJournalDirectory } from './journal/directory.ts';
 import { type Journal, type JournalRecord, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
+import { openGroup } from './peers/service.ts';
 import { type DaemonPlatform, explainOpening, type PlatformModule } from './platform/platform.ts';
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
@@ -19,6 +20,7 @@ import { readSecret } from './process/secret.ts';
 import { statusSignals } from './process/signals.ts';
 import { openRecording, recordingMemory } from './recording.ts';
 import { createReports, type Reports } from './reports.ts';
+import { identify } from './scribe.ts';
 import { type ServeOptions, type Service, serve } from './serve.ts';
 import { type DataThread, startDataThread } from './thread.ts';
 
@@ -58,6 +60,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
   const platform = await openPlatform(settings);
   const control = await platform.openControl(() => settings).catch(explainOpening);
+  const group = openGroup(settings, identify().machine);
   const services: Service[] = [];
   const { passwordFile } = settings.hep;
   const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');
@@ -125,6 +128,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     interfaces: watch,
     externals,
     services,
+    group,
     thread,
     reports,
     recording: recording === null ? null : openRecording(recording),

@@ -35,6 +35,14 @@ export type Order =
    * Media was counted in these pinholes since the last such order. `complete`: so all counters have been read, and told of.
    */
   | { readonly type: 'traffic'; readonly seen: readonly SeenMedia[]; readonly complete: boolean }
+  /** What other firewalls that share their calls with this one say of them, in order; `ticket` counts such orders. */
+  | { readonly type: 'shared'; readonly ticket: number; readonly records: readonly SharedRecord[] }
+  /** These calls go on, by their names, as other firewalls say. */
+  | { readonly type: 'keep'; readonly calls: readonly string[] }
+  /** As many other firewalls have to have the pinholes of a message before it goes on; 0: it waits for none. */
+  | { readonly type: 'confirmers'; readonly count: number }
+  /** Every one of them has the pinholes of these messages. */
+  | { readonly type: 'confirmed'; readonly waits: readonly number[] }
   /** The packet filter differs from what was committed: it is to be put right. */
   | { readonly type: 'repair' }
   | { readonly type: 'ask'; readonly id: number; readonly question: Question }
@@ -45,6 +53,8 @@ export type Question =
   /** The next `limit` calls (at most `MOST_PER_SLICE`), `cursor` being null at first and then what came last. */
   | { readonly type: 'calls'; readonly cursor: number | null; readonly limit: number }
   | { readonly type: 'pinholes'; readonly cursor: number | null; readonly limit: number }
+  /** How the next calls are, as they are written down. */
+  | { readonly type: 'records'; readonly cursor: number | null; readonly limit: number }
   /** Ends the leg with this id. */
   | { readonly type: 'end'; readonly legId: string };
 
@@ -57,8 +67,24 @@ export interface Answers {
   /** Null when the cursor is not known any more. */
   readonly calls: Slice<CallSummary> | null;
   readonly pinholes: Slice<Pinhole> | null;
+  readonly records: Slice<CallEntry> | null;
   /** Whether there was such a call. */
   readonly end: boolean;
+}
+
+/** How a call or a connection is, with what firewalls that share their calls go by. */
+export interface CallEntry extends JournalEntry {
+  /** Other firewalls are to hear of it: what happened to it happened here. */
+  readonly isNews: boolean;
+  /** Ticket of the last order that told how it is elsewhere, and that was taken up before; 0: none. */
+  readonly basis: number;
+}
+
+/** How a call or a connection is at another firewall, under the name that it has everywhere. */
+export interface SharedRecord {
+  readonly key: string;
+  /** Empty: it is over, and nobody knows more. */
+  readonly bytes: Uint8Array;
 }
 
 export interface CallSummary {
@@ -94,6 +120,9 @@ export interface DataPathCounters {
   deaths: number;
   /** Packets that passed unread because a data path has died of the same before. */
   unread: number;
+  /** Packets that waited until other firewalls had their pinholes, and those of them that went on before that. */
+  waited: number;
+  overdue: number;
 }
 
 export interface DataPathStatus {
@@ -141,6 +170,10 @@ export type DataPathReport =
   | { readonly type: 'failed'; readonly message: string; readonly code: string }
   /** A packet came in through an interface that is not known, or where it should not have: look again. */
   | { readonly type: 'look-at-interfaces' }
+  /** What was in the orders up to this ticket is open; `refused` records of them could not be taken up. */
+  | { readonly type: 'shared'; readonly ticket: number; readonly refused: readonly string[] }
+  /** A message waits until other firewalls have the pinholes of these calls. */
+  | { readonly type: 'waiting'; readonly wait: number; readonly calls: readonly string[] }
   /** The supervisor is gone. */
   | { readonly type: 'orphaned' }
   | Batch
@@ -151,7 +184,7 @@ export type DataPathReport =
 export interface Batch {
   readonly type: 'batch';
   /** For the journal, in order. */
-  readonly records: readonly JournalEntry[];
+  readonly records: readonly CallEntry[];
   /** Closed pinholes whose states are to be killed. */
   readonly closed: readonly Pinhole[];
   /** What closed pinholes had passed, where the packet filter told. */

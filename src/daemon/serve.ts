@@ -13,6 +13,8 @@ import { type LineOptions, logLines, noteLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
 import { statusLine } from './log/status-line.ts';
 import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.ts';
+import type { Group } from './peers/group.ts';
+import type { GroupService } from './peers/service.ts';
 import type { ControlEnds, DaemonPlatform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
@@ -76,6 +78,10 @@ export interface RunningDaemon {
   readonly isJournalBehind: () => boolean;
   /** The latest signalling of calls; null where none is recorded. */
   readonly recording: Recording | null;
+  /** For who shares calls with other firewalls. */
+  readonly exchange: Exchange;
+  /** How that stands; null where nothing is shared. */
+  readonly group: Pick<GroupService, 'status' | 'handOver'> | null;
   /** Has the packet filter made to hold what was committed. */
   repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */
@@ -84,6 +90,13 @@ export interface RunningDaemon {
   say(level: 'error' | 'warn' | 'info', text: string): void;
   reload(): void;
   stop(): void;
+}
+
+/** What the data path writes down of calls, and what it is told of them. */
+export interface Exchange {
+  readonly send: DataThread['send'];
+  /** Calls the methods with what comes from now on. */
+  listen(listener: Pick<Group, 'entries' | 'seen' | 'report'>): void;
 }
 
 /** Least ms between two looks at the filter's counters, and how many times their cost. */
@@ -104,6 +117,7 @@ interface Serving {
   readonly interfaces: IngressWatch;
   readonly externals: AddressWatch;
   readonly services: readonly Service[];
+  readonly group: GroupService | null;
   readonly thread: DataThread;
   readonly reports: Reports;
   readonly recording: Recording | null;
@@ -117,6 +131,7 @@ export async function serve(serving: Serving): Promise<number> {
   const watch = createTrafficWatch();
   const { firewall } = control;
   const retirer = createRetirer({ firewall, counted: watch.closed, complain: (text) => log.own.error(text) });
+  let exchange: Parameters<Exchange['listen']>[0] | null = null;
   const listeners = new Set<Parameters<RunningDaemon['subscribe']>[0]>();
   const counting = countTraffic();
   let stopTimer: NodeJS.Timeout | null = null;
@@ -127,6 +142,7 @@ export async function serve(serving: Serving): Promise<number> {
 
   function onBatch({ records, closed, counts, occasions, notes }: Batch): void {
     journal?.append(records);
+    exchange?.entries(records);
     watch.closed(counts);
     const happenings = occasions.flatMap((one) => one.happenings);
     const changes = happenings.filter((one) => one.type === 'pinhole');
@@ -150,6 +166,7 @@ export async function serve(serving: Serving): Promise<number> {
   let isOrphan = false;
   function onReport(report: FromThread): void {
     if (report.type === 'batch') onBatch(report);
+    else if (report.type === 'shared' || report.type === 'waiting') exchange?.report(report);
     else if (report.type === 'orphaned') {
       isOrphan = true;
       log.own.warn('the supervisor is gone: serving on without it');
@@ -225,6 +242,7 @@ export async function serve(serving: Serving): Promise<number> {
         const { counts, uncounted } = firewall.traffic();
         retirer.uncounted(uncounted);
         const seen = watch.update(counts);
+        exchange?.seen(seen);
         for (let at = 0; at === 0 || at < seen.length; at += IDS_PER_ORDER) {
           const complete = at + IDS_PER_ORDER >= seen.length;
           thread.send({ type: 'traffic', seen: seen.slice(at, at + IDS_PER_ORDER), complete });
@@ -260,6 +278,13 @@ export async function serve(serving: Serving): Promise<number> {
     compare: firewall.compare,
     recording: serving.recording,
     isJournalBehind: () => journal?.isBehind() === true,
+    exchange: {
+      send: thread.send,
+      listen(listener) {
+        exchange = listener;
+      },
+    },
+    group: serving.group,
     repair: () => thread.send({ type: 'repair' }),
     say: (level, text) => log.own[level](text),
     subscribe(listener) {
@@ -270,10 +295,12 @@ export async function serve(serving: Serving): Promise<number> {
     stop,
   };
   for (const service of services) service.start(daemon);
+  serving.group?.start(daemon);
 
   const status = await finished;
   if (stopTimer !== null) clearTimeout(stopTimer);
   for (const service of services) service.close();
+  await serving.group?.close();
   counting.end();
   signals.end();
   retirer.end();

@@ -143,6 +143,8 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     supervised: true,
     recording: openRecording(recording),
     isJournalBehind: () => false,
+    exchange: { send() {}, listen() {} },
+    group: null,
     clock: () => now,
     settings: () => settings,
     configFile: null,

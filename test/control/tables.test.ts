@@ -288,7 +288,16 @@ const status: StatusResult = {
   adopted: { calls: 2, pinholes: 4 },
   counters: {
     ...{ received: 40_000, released: 39_990, dropped: 10, commits: 7000, retries: 3, commitErrors: 2 },
-    ...{ repairs: 1, exceptions: 0, eventsLost: 0, statesLeft: 0, deaths: 0, unread: 0 },
+    ...{
+      repairs: 1,
+      exceptions: 0,
+      eventsLost: 0,
+      statesLeft: 0,
+      deaths: 0,
+      unread: 0,
+      waited: 0,
+      overdue: 0,
+    },
   },
   bytesModified: 0,
   packetsCompared: 625,
@@ -301,6 +310,7 @@ const status: StatusResult = {
     inspection: { median: 0.000032, p99: 0.000128, longest: 0.0021 },
     commit: { median: 0.000512, p99: null, longest: 1.5 },
   },
+  group: null,
   platformCounters: { 'lost-queue-full': 3 },
   alarms: [
     {

@@ -48,7 +48,7 @@ export const ROOMS: readonly Room[] = [
   {
     path: 'src/daemon',
     imports: ['src/inspector.ts', 'src/inspector', ...DECIDING, ...ENDS],
-    packages: ['pino'],
+    packages: ['@redis/client', 'pino'],
   },
   {
     path: 'src/control',

@@ -41,7 +41,16 @@ function status(missing = 0): DataPathStatus {
   return {
     counters: {
       ...{ received: 30, released: 30, dropped: 0, commits: 3, retries: 0, commitErrors: 0 },
-      ...{ repairs: 0, exceptions: 0, eventsLost: 0, statesLeft: 0, deaths: 0, unread: 0 },
+      ...{
+        repairs: 0,
+        exceptions: 0,
+        eventsLost: 0,
+        statesLeft: 0,
+        deaths: 0,
+        unread: 0,
+        waited: 0,
+        overdue: 0,
+      },
     },
     inspector: {
       ...{

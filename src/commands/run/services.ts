@@ -124,6 +124,7 @@ function keepAlarms(daemon: RunningDaemon): KeptAlarms {
   const board = createAlarmBoard({
     isSupervisorGone: () => supervised && !daemon.supervised,
     isJournalBehind: daemon.isJournalBehind,
+    isStoreAway: () => daemon.group?.status().state === 'away',
   });
   const look = () => {
     daemon

@@ -2,10 +2,13 @@ import type { Call } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/expiry.ts';
 import type { Settings } from '../../config/schema.ts';
 import { legOf } from '../../inspector/happening.ts';
+import type { Scribe } from '../../inspector/record.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Held } from '../../pinhole/table.ts';
+import { callEntry } from '../journal/records.ts';
 import {
   type Answers,
+  type CallEntry,
   type CallSummary,
   type DataPathCounters,
   type DataPathStatus,
@@ -28,17 +31,21 @@ interface AnswersDeps {
   readonly passage: Pick<Passage, 'times' | 'fidelity'>;
   readonly counters: Readonly<DataPathCounters>;
   readonly settings: () => Settings;
-  /** ms of a clock that never runs backwards. */
-  readonly clock: () => number;
+  /** Writes down how calls are; its clock never runs backwards. */
+  readonly scribe: Scribe;
+  /** Ticket of the last order that told how a call is elsewhere. */
+  readonly basisOf: (legId: string) => number;
   /** Ends a call on the administrator's word. */
   readonly end: (call: Call) => void;
 }
 
 /** Answers what the control thread asks, from what the inspector knows. */
 export function createAnswers(deps: AnswersDeps) {
-  const { ends, arrivals, mirror, inspector, filter, passage, counters, settings, clock, end } = deps;
+  const { ends, arrivals, mirror, inspector, filter, passage, counters, settings, scribe, basisOf, end } =
+    deps;
   const calls = createSlices(() => inspector.calls());
   const pinholes = createSlices(() => filter.all());
+  const records = createSlices(() => inspector.calls());
 
   function status(): DataPathStatus {
     const { calls: underWay, pinholes: open } = inspector.sizes();
@@ -57,7 +64,7 @@ export function createAnswers(deps: AnswersDeps) {
       inspection: passage.times.read(),
       commit: filter.times.read(),
       fidelity: passage.fidelity(),
-      exposure: filter.exposure.read(clock()),
+      exposure: filter.exposure.read(scribe.now()),
       calls: underWay,
       withoutAudio: inspector.withoutAudio,
       pinholes: open,
@@ -82,6 +89,11 @@ export function createAnswers(deps: AnswersDeps) {
     };
   }
 
+  function entry(call: Call): CallEntry {
+    const record = { call, held: inspector.held(call.legId) };
+    return { ...callEntry(record, scribe), isNews: true, basis: basisOf(call.legId) };
+  }
+
   function endCall(legId: string): boolean {
     const call = inspector.call(legId);
     if (call === null || call.state === 'ended') return false;
@@ -94,6 +106,10 @@ export function createAnswers(deps: AnswersDeps) {
     if (question.type === 'end') return endCall(question.legId);
     const limit = Math.min(question.limit, MOST_PER_SLICE);
     if (question.type === 'pinholes') return pinholes.take(question.cursor, limit);
+    if (question.type === 'records') {
+      const slice = records.take(question.cursor, limit);
+      return slice === null ? null : { items: slice.items.map(entry), cursor: slice.cursor };
+    }
     const slice = calls.take(question.cursor, limit);
     return slice === null ? null : { items: slice.items.map(summary), cursor: slice.cursor };
   };

@@ -2,18 +2,21 @@ import type { Buffer } from 'node:buffer';
 import type { Ingress } from '../../address/ingress.ts';
 import type { Call } from '../../call/call.ts';
 import type { Happening } from '../../inspector/happening.ts';
-import type { Inspection } from '../../inspector.ts';
+import type { CallRecord, Inspection } from '../../inspector.ts';
 import type { InterfaceAddresses } from '../../policy/external.ts';
-import type { DataPathCounters, Order } from '../messages.ts';
+import type { DataPathCounters } from '../messages.ts';
 import type { Recorder } from '../recording.ts';
 import { createAnswers } from './answers.ts';
 import { createArrivals } from './arrivals.ts';
 import type { DataPathDeps } from './deps.ts';
 import { createFilterKeeper } from './filter-keeper.ts';
 import { createKnownCalls, type KnownCalls } from './known-calls.ts';
-import { createOutbox } from './outbox.ts';
+import { createOrders } from './orders.ts';
+import { type Cause, createOutbox } from './outbox.ts';
 import { createPassage } from './passage.ts';
 import type { Records } from './records.ts';
+import { createSharedCalls } from './shared-calls.ts';
+import { createWaitingRoom } from './waiting-room.ts';
 
 interface DataPath {
   /**
@@ -34,8 +37,6 @@ interface DataPath {
 
 /** ms between two heartbeats, and the longest wait for packets. */
 export const BEAT = 100;
-/** Packets and ms that a stop waits for what is in the queue already. */
-const DRAIN_TURNS = 64;
 /** How long after a question, and for how long, packets are waited for at a time: another question may follow. */
 const QUESTIONS_FOLLOW = 50;
 const WAIT_AMONG_QUESTIONS = 2;
@@ -51,26 +52,47 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   let inherited = deps.inheritance?.unread ?? [];
   const beat = paced(deps.beat);
   const known = createKnownCalls(() => settings().caps.calls + settings().caps.history);
+  const scribe = { ...deps.identity, now: clock, wall: Date.now };
   const outbox = createOutbox({
-    ...{ inspector, post, counters, known, backlog: deps.backlog },
-    scribe: { ...deps.identity, now: clock, wall: Date.now },
+    ...{ inspector, post, counters, known, scribe, backlog: deps.backlog },
     most: () => settings().caps.backlog,
   });
   let stopped = false;
-  let askedAt = Number.NEGATIVE_INFINITY;
   let mayHaveOrders = false;
   const filter = createFilterKeeper({
     ...{ ends, inspector, outbox, counters, settings, clock, pause, beat, unexpected },
   });
+  const waitingRoom = createWaitingRoom({
+    ...{ interceptor, counters, post },
+    timeout: () => settings().peersStore.confirmTimeout,
+    send: outbox.catchUp,
+  });
   const passage = createPassage({
-    ...{ deps, filter, outbox, counters, beat, unexpected, afterwards },
+    ...{ deps, filter, outbox, waitingRoom, counters, beat, unexpected, afterwards },
   });
+  const asked = (inspection: Inspection) => done(inspection, 'order');
   const arrivals = createArrivals({
-    ...{ interceptor, inspector, settings, clock, done, unexpected, copies: deps.copies },
+    ...{ interceptor, inspector, settings, clock, done: asked, unexpected, copies: deps.copies },
   });
+  const { basisOf, catchUp } = outbox;
   const answer = createAnswers({
-    ...{ mirror: deps.mirror, ends, arrivals, inspector, filter, passage, counters, settings, clock, end },
+    ...{
+      mirror: deps.mirror,
+      ends,
+      arrivals,
+      inspector,
+      filter,
+      passage,
+      counters,
+      settings,
+      scribe,
+      basisOf,
+      end,
+    },
   });
+  const takeShared = createSharedCalls({ inspector, outbox, scribe, post, done });
+  const says = { answer, takeShared, catchUp, done, stop, unexpected };
+  const orders = createOrders({ ...says, ...{ deps, inspector, filter, passage, waitingRoom } });
 
   function turn(): boolean {
     const packets = arrivals.receive(longestWait(clock()), inherited);
@@ -78,13 +100,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     passage.pass(packets);
     const now = clock();
     if (inspector.nextDeadline() <= now) tick(now);
+    if (waitingRoom.isOpen) waitingRoom.expire(now);
     beat(now);
     filter.turn(now);
     deps.mirror?.flush();
     outbox.flush(now, packets.length === 0);
     const order = nextOrder();
     mayHaveOrders = order !== null;
-    if (order !== null) obey(order);
+    if (order !== null) orders.obey(order);
     return !stopped;
   }
 
@@ -92,17 +115,18 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   function longestWait(now: number): number {
     const due = Math.min(inspector.nextDeadline(), filter.due(), outbox.due(), arrivals.due());
     if (mayHaveOrders) return 0;
-    const most = now < askedAt + QUESTIONS_FOLLOW ? WAIT_AMONG_QUESTIONS : BEAT;
+    const isAsked = now < orders.askedAt() + QUESTIONS_FOLLOW || waitingRoom.isOpen;
+    const most = isAsked ? WAIT_AMONG_QUESTIONS : BEAT;
     return Math.ceil(Math.min(most, Math.max(0, due - now)));
   }
 
   /** What comes after the release, so that no packet waits for it. */
-  function afterwards({ change, events, messages }: Inspection, at: number, deadline: boolean): void {
+  function afterwards({ change, events, messages }: Inspection, at: number, cause: Cause): void {
     try {
       if (change !== null && change.close.length > 0) outbox.closed(change.close);
       outbox.follow(inspector.directionChanges());
       if (events.length === 0) return;
-      outbox.note(events, at, deadline);
+      outbox.note(events, at, cause);
       filter.note(events);
       if (deps.recorder != null) record(deps.recorder, events, messages, known);
     } catch (error) {
@@ -114,7 +138,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     try {
       const inspection = inspector.tick(now);
       if (inspection.change !== null) filter.commit(inspection.change);
-      afterwards(inspection, now, true);
+      afterwards(inspection, now, 'deadline');
       beat(clock());
     } catch (error) {
       unexpected('a deadline', error);
@@ -128,6 +152,22 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     outbox.say('error', `unexpected error in ${where}, the packet goes on: ${text}`);
   }
 
+  /** Whether the call of a journal could be taken up. */
+  function takeUp(record: CallRecord): boolean {
+    try {
+      const { change, events } = inspector.adopt([record], clock());
+      if (change !== null) outbox.closed(change.close);
+      outbox.note(events, clock(), 'deadline');
+      filter.note(events);
+      return true;
+    } catch (error) {
+      unexpected('a call of the journal', error);
+      return false;
+    } finally {
+      beat(clock());
+    }
+  }
+
   function start(
     { calls: records = [], directions = [], refused = null }: Partial<Records>,
     found: Ingress | null = null,
@@ -138,22 +178,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     if (refused !== null) outbox.say('warn', `journal: ${refused}`);
     inspector.remember(directions, clock());
     filter.takeLeftovers(records);
-    let calls = 0;
-    for (const record of records) {
-      try {
-        const inspection = inspector.adopt([record], clock());
-        if (inspection.change !== null) outbox.closed(inspection.change.close);
-        outbox.note(inspection.events, clock(), true);
-        filter.note(inspection.events);
-        calls++;
-      } catch (error) {
-        unexpected('a call of the journal', error);
-      }
-      beat(clock());
-    }
+    const calls = records.filter(takeUp).length;
     const { change, events } = inspector.renumber(addresses, clock());
     if (change !== null) outbox.closed(change.close);
-    outbox.note(events, clock(), true);
+    outbox.note(events, clock(), 'deadline');
     const { removed } = filter.compare();
     filter.exposure.start(filter.all(), clock());
     for (const { callId } of inspector.calls()) known.know(callId);
@@ -161,50 +189,13 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     post({ type: 'running', calls, pinholes, removed });
   }
 
-  function obey(order: Order): void {
-    try {
-      if (order.type === 'traffic') {
-        const now = clock();
-        for (const [id, way] of order.seen) {
-          inspector.traffic(id, now, way);
-          if (way !== 'sent') filter.traffic(id, now);
-        }
-        if (order.complete) done(inspector.counted(now));
-      } else if (order.type === 'settings') {
-        deps.changeSettings(order.settings);
-        inspector.reload();
-      } else if (order.type === 'addresses') {
-        done(inspector.renumber(order.addresses, clock()));
-      } else if (order.type === 'ingress') {
-        passage.learn(order.ingress);
-      } else if (order.type === 'repair') {
-        filter.repairSoon();
-      } else if (order.type === 'ask') {
-        askedAt = clock();
-        outbox.catchUp();
-        post({ type: 'answer', id: order.id, answer: answer(order.question) });
-      } else if (order.type === 'stop') {
-        stop(order.keep);
-      }
-    } catch (error) {
-      unexpected(`the order "${order.type}"`, error);
-    }
-  }
-
   function stop(keep: boolean): void {
     stopped = true;
     passage.pass(arrivals.empty());
-    for (let turns = 0; turns < DRAIN_TURNS; turns++) {
-      const packets = interceptor.receive(0);
-      if (packets.length === 0) break;
-      passage.pass(packets);
-    }
+    passage.drain();
+    waitingRoom.empty();
     if (!keep) for (const call of [...inspector.calls()]) end(call);
-    try {
-      if (!keep) firewall.clear();
-    } catch (error) {
-      outbox.say('error', `rules may be left in the packet filter: ${messageOf(error)}`);
-    }
+    if (!keep) filter.clear();
     outbox.empty();
     arrivals.close();
     interceptor.close();
@@ -213,13 +204,13 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function end(call: Call): void {
-    done(inspector.end(call, clock()));
+    done(inspector.end(call, clock()), 'order');
   }
 
   /** What no packet asked for. */
-  function done(inspection: Inspection): void {
+  function done(inspection: Inspection, cause: Cause): void {
     if (inspection.change !== null) filter.commit(inspection.change);
-    afterwards(inspection, clock(), true);
+    afterwards(inspection, clock(), cause);
   }
 
   return { start, turn, flush: outbox.empty, counters };
@@ -253,9 +244,14 @@ function paced(beat: () => void): (now: number) => void {
 function newCounters(deaths: number): DataPathCounters {
   const packets = { received: 0, released: 0, dropped: 0, unread: 0 };
   const commits = { commits: 0, retries: 0, commitErrors: 0, repairs: 0 };
-  return { ...packets, ...commits, exceptions: 0, eventsLost: 0, statesLeft: 0, deaths };
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return {
+    ...packets,
+    ...commits,
+    exceptions: 0,
+    eventsLost: 0,
+    statesLeft: 0,
+    deaths,
+    waited: 0,
+    overdue: 0,
+  };
 }

@@ -1,6 +1,7 @@
 import { isMainThread, type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { type Libc, loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
+import type { Scribe } from '../../inspector/record.ts';
 import { createInspector } from '../../inspector.ts';
 import { createClock } from '../clock.ts';
 import type { DataPathReport, Order } from '../messages.ts';
@@ -77,7 +78,12 @@ async function runThread(data: ThreadData): Promise<void> {
       ends,
       ...inherited,
       ...(copies !== null && { copies }),
-      inspector: createInspector(() => followed(settings), null, mirror?.take),
+      inspector: createInspector(
+        () => followed(settings),
+        null,
+        mirror?.take,
+        firstCount(settings, identity),
+      ),
       ...(mirror !== null && { mirror }),
       settings: () => settings,
       changeSettings: (next) => {
@@ -116,6 +122,11 @@ async function runThread(data: ThreadData): Promise<void> {
   } finally {
     port.close();
   }
+}
+
+/** Firewalls that share their calls count legs from places far apart. */
+function firstCount({ peersStore }: Settings, { machine }: Pick<Scribe, 'machine'>): number {
+  return peersStore.url === null ? 1 : Number.parseInt(machine, 16);
 }
 
 function waitForStart(nextOrder: () => Order | null): Extract<Order, { type: 'start' }> {

@@ -120,6 +120,16 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
     return { opened, removed };
   }
 
+  /** Leaves nothing in the filter. */
+  function clear(): void {
+    try {
+      firewall.clear();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      outbox.say('error', `rules may be left in the packet filter: ${reason}`);
+    }
+  }
+
   /** Everything that the filter is to hold. */
   function* all(): Iterable<Pinhole> {
     yield* inspector.pinholes();
@@ -149,6 +159,7 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
     confirm,
     commit,
     compare,
+    clear,
     doubt,
     turn,
     all,

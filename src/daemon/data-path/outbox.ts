@@ -1,5 +1,5 @@
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
-import type { Happening, Occasion } from '../../inspector/happening.ts';
+import type { CallHappening, Happening, Occasion } from '../../inspector/happening.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
@@ -10,8 +10,15 @@ import { createUnwritten } from './unwritten.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {
-  /** Takes up what a packet, or a deadline, led to at `at`. */
-  note(happenings: readonly Happening[], at: number, deadline: boolean): void;
+  /**
+   * Takes up what a packet, a deadline or an order led to at `at`. Other firewalls come to the same deadlines by
+   * themselves, and are told of a call's end alone; of what came from one of them (`elsewhere`) of nothing.
+   */
+  note(happenings: readonly Happening[], at: number, cause: Cause): void;
+  /** How these calls are elsewhere was taken up from the order with this ticket. */
+  shared(legIds: Iterable<string>, ticket: number): void;
+  /** The last such ticket of a call; 0: none. */
+  basisOf(legId: string): number;
   /** For the journal: directions of TCP connections that SIP is read on. */
   follow(changes: readonly DirectionChange[]): void;
   /** States of these pinholes are to be killed. */
@@ -32,6 +39,9 @@ export interface Outbox {
   /** Sends everything. */
   empty(): void;
 }
+
+/** What made things happen. */
+export type Cause = 'packet' | 'deadline' | 'order' | 'elsewhere';
 
 /**
  * Longest wait in ms for what should be in the journal soon: opened pinholes, closed ones, lines for the log. What
@@ -91,16 +101,19 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     dueAt = Math.min(dueAt, clock() + ms);
   }
 
-  function note(happened: readonly Happening[], at: number, deadline: boolean): void {
+  function note(happened: readonly Happening[], at: number, cause: Cause): void {
     const happenings = happened.filter(known.concerns);
     if (happenings.length === 0) return;
     let isUrgent = false;
     for (const one of happenings) {
       // A call is told of before all that concerns it.
-      if (one.type === 'call') unwritten.call(one.leg);
+      if (one.type === 'call') unwritten.call(one.leg, isNews(one, cause));
       isUrgent ||= one.type !== 'message' && !(one.type === 'call' && one.what === 'changed');
     }
-    if (hasRoom(happenings.length)) occasions.push({ packet: counters.received, at, deadline, happenings });
+    if (hasRoom(happenings.length)) {
+      const deadline = cause !== 'packet';
+      occasions.push({ packet: counters.received, at, deadline, happenings });
+    }
     if (isUrgent) soon();
     else within(TOLD);
   }
@@ -154,6 +167,10 @@ export function createOutbox(deps: OutboxDeps): Outbox {
 
   return {
     note,
+    shared(legIds, ticket) {
+      for (const legId of legIds) unwritten.shared(legId, ticket);
+    },
+    basisOf: unwritten.basisOf,
     follow(changes) {
       if (changes.length === 0) return;
       for (const change of changes) unwritten.direction(change);
@@ -179,4 +196,8 @@ export function createOutbox(deps: OutboxDeps): Outbox {
       while (dueAt !== Number.POSITIVE_INFINITY) send();
     },
   };
+}
+
+function isNews({ what }: CallHappening, cause: Cause): boolean {
+  return cause === 'packet' || cause === 'order' || (cause === 'deadline' && what === 'ended');
 }

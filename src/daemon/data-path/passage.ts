@@ -9,7 +9,8 @@ import type { DataPathDeps } from './deps.ts';
 import { createFidelityCheck } from './fidelity.ts';
 import type { FilterKeeper } from './filter-keeper.ts';
 import { createHistogram } from './histogram.ts';
-import type { Outbox } from './outbox.ts';
+import type { Cause, Outbox } from './outbox.ts';
+import type { WaitingRoom } from './waiting-room.ts';
 
 interface PassageDeps {
   readonly deps: Pick<
@@ -18,20 +19,24 @@ interface PassageDeps {
   >;
   readonly filter: Pick<FilterKeeper, 'confirm' | 'doubt'>;
   readonly outbox: Pick<Outbox, 'say'>;
+  readonly waitingRoom: Pick<WaitingRoom, 'take'>;
   readonly counters: DataPathCounters;
   readonly beat: (now: number) => void;
   /** Tells of an error where there should be none. */
   readonly unexpected: (where: string, error: unknown) => void;
   /** What comes after the release of a packet that was inspected at `at`. */
-  readonly afterwards: (inspection: Inspection, at: number, deadline: boolean) => void;
+  readonly afterwards: (inspection: Inspection, at: number, cause: Cause) => void;
 }
 
+/** Turns for what is in the queue when it is to end. */
+const DRAIN_TURNS = 64;
 /** ms between two requests to look at interfaces and routes. */
 const INTERFACES_AGAIN = 1000;
 const NO_FINGERPRINTS: ReadonlySet<string> = new Set();
 
 /** The way of a packet: inspected, its pinholes confirmed, and only then released. */
-export function createPassage({ deps, filter, outbox, counters, beat, unexpected, afterwards }: PassageDeps) {
+export function createPassage(own: PassageDeps) {
+  const { deps, filter, outbox, waitingRoom, counters, beat, unexpected, afterwards } = own;
   const { inspector, settings, clock, post, atHand, inheritance } = deps;
   const { interceptor } = deps.ends;
   /** Fingerprints of packets that a data path died of. */
@@ -57,6 +62,15 @@ export function createPassage({ deps, filter, outbox, counters, beat, unexpected
     if (packets.length > 0) atHand?.done();
   }
 
+  /** Passes what is in the queue already, before an end. */
+  function drain(): void {
+    for (let turns = 0; turns < DRAIN_TURNS; turns++) {
+      const packets = interceptor.receive(0);
+      if (packets.length === 0) return;
+      pass(packets);
+    }
+  }
+
   function passOne(packet: HeldPacket): void {
     counters.received++;
     if (remembered.size > 0 && remembered.has(fingerprintOf(packet.bytes))) {
@@ -71,15 +85,20 @@ export function createPassage({ deps, filter, outbox, counters, beat, unexpected
     fidelity.after(packet.bytes);
     const open = inspection === null || filter.confirm(inspection);
     const verdict = open ? (inspection?.verdict ?? 'release') : verdictOnError();
+    let isTold = false;
+    const tell = () => {
+      if (!isTold && inspection !== null) afterwards(inspection, receivedAt, 'packet');
+      isTold = true;
+    };
     if (verdict === 'drop') {
       interceptor.drop(packet);
       counters.dropped++;
-    } else {
+    } else if (inspection === null || !waitingRoom.take(packet, inspection, receivedAt, tell)) {
       interceptor.release(packet);
       counters.released++;
     }
     atHand?.released();
-    if (inspection !== null) afterwards(inspection, receivedAt, false);
+    tell();
     beat(inspectedAt);
   }
 
@@ -138,7 +157,7 @@ export function createPassage({ deps, filter, outbox, counters, beat, unexpected
     inspector.learn(found);
   }
 
-  return { pass, passCulprit, learn, times, fidelity: () => ({ ...fidelity.counts }) };
+  return { pass, drain, passCulprit, learn, times, fidelity: () => ({ ...fidelity.counts }) };
 }
 
 export type Passage = ReturnType<typeof createPassage>;

@@ -1,0 +1,316 @@
+import type { CallEntry, DataPathReport, Order } from '../messages.ts';
+import type { SeenMedia } from '../traffic.ts';
+import { createConfirmations } from './confirmations.ts';
+import { createLagWatch } from './lag.ts';
+import type { Member, News, Store } from './store.ts';
+import { createUpkeep, seenMedia, slices } from './upkeep.ts';
+import { createVersions } from './versions.ts';
+import { createWriting } from './writing.ts';
+
+/** The daemon as a group of firewalls uses it. */
+export interface GroupDeps {
+  readonly store: Store;
+  readonly self: Member;
+  /** Sends an order to the data path. */
+  readonly send: (order: Order) => void;
+  /** All calls as they are, some at a time. */
+  readonly records: () => AsyncIterable<readonly CallEntry[]>;
+  /** ms of a clock that never runs backwards. */
+  readonly clock: () => number;
+  readonly say: (level: 'warn' | 'info', text: string) => void;
+  /** Changes that may wait for a store that is away. */
+  readonly most: () => number;
+  /** Whether messages wait until the other firewalls have their pinholes. */
+  readonly confirms: () => boolean;
+  /** Sleeps. */
+  readonly pause: (ms: number) => Promise<void>;
+}
+
+/** How the group stands, for people. Times are in ms of the clock; null where there is none yet. */
+export interface GroupStatus {
+  readonly state: 'joining' | 'joined' | 'away';
+  /** Since when it stands so. */
+  readonly since: number;
+  /** Why the store is away; null while it is not. */
+  readonly why: string | null;
+  readonly members: readonly Member[];
+  readonly self: Member;
+  /** Calls under way that this firewall, and others, wrote last. */
+  readonly own: number;
+  readonly others: number;
+  /** Changes that the store has not heard of. */
+  readonly waiting: number;
+  /** ms from the last write to its coming back as news. */
+  readonly lag: number | null;
+  /** Last answer of the store. */
+  readonly contact: number | null;
+  /** Records that could not be taken up, since the start. */
+  readonly refused: number;
+}
+
+export interface Group {
+  /** How calls are here. */
+  entries(entries: readonly CallEntry[]): void;
+  /** Media was seen here. */
+  seen(seen: readonly SeenMedia[]): void;
+  report(report: Extract<DataPathReport, { type: 'shared' | 'waiting' }>): void;
+  status(): GroupStatus;
+  /** Resolves once every other member has all that is known here: true; false if not within `ms`. */
+  handOver(ms: number): Promise<boolean>;
+  /** Runs until `close`. */
+  run(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Records in one order to the data path: packets wait for it no longer than for a large message. */
+const AT_A_TIME = 16;
+const GREET_EVERY = 2_000;
+const RETRY_FIRST = 200;
+const RETRY_LAST = 5_000;
+/** Refused records that the log tells of in one order. */
+const MOST_TOLD = 3;
+
+/**
+ * Shares calls with the other firewalls of a group: writes what happens here off the packets' way, has the data path
+ * take up what happens elsewhere, and goes on alone while the store is away. Nothing that is missing in the store closes
+ * anything: a call ends when somebody has seen its end.
+ */
+export function createGroup(deps: GroupDeps): Group {
+  const { store, self, send, records, clock, say, most, confirms, pause } = deps;
+  const versions = createVersions(self.machine, most, clock);
+  const upkeep = createUpkeep(store, versions, self.machine, send);
+  const confirmations = createConfirmations();
+  const lag = createLagWatch();
+  const write = createWriting(store, versions, lag, clock);
+  let state: GroupStatus['state'] = 'joining';
+  let since = clock();
+  let why: string | null = null;
+  let members: readonly Member[] = [];
+  let greetAt = Number.NEGATIVE_INFINITY;
+  let contact: number | null = null;
+  let refused = 0;
+  let handOvers = 0;
+  let closed = false;
+  /** Id of the last news that was taken up, and the store that it is of. */
+  let last: string | null = null;
+  let epoch: string | null = null;
+
+  function turn(next: GroupStatus['state'], reason: string | null = null): void {
+    if (state === next) return;
+    state = next;
+    since = clock();
+    why = reason;
+    expectConfirmers();
+  }
+
+  function others(): readonly Member[] {
+    return members.filter(({ machine }) => machine !== self.machine);
+  }
+
+  function expectConfirmers(): void {
+    send({ type: 'confirmers', count: state === 'joined' && confirms() ? others().length : 0 });
+  }
+
+  function takeUp(stored: Parameters<typeof versions.remote>[0]): void {
+    for (const some of slices(stored, AT_A_TIME)) {
+      const shared = versions.remote(some);
+      if (shared.length > 0) send({ type: 'shared', ticket: versions.ticket(), records: shared });
+    }
+  }
+
+  function entries(list: readonly CallEntry[]): void {
+    for (const back of versions.local(list)) {
+      send({ type: 'shared', ticket: versions.ticket(), records: [back] });
+    }
+    if (versions.waiting > 0) setImmediate(flush);
+  }
+
+  function flush(): void {
+    if (state === 'joined') write().catch(fell);
+  }
+
+  function fell(error: unknown): void {
+    if (closed || state === 'away') return;
+    const text = error instanceof Error ? error.message : String(error);
+    say('warn', `peers-store: away, going on alone: ${text}`);
+    members = [];
+    turn('away', text);
+  }
+
+  async function join(): Promise<void> {
+    await store.connect();
+    contact = clock();
+    const found = await store.epoch();
+    const isResumed = found === epoch && last !== null && (await store.hasNewsAfter(last));
+    if (found !== epoch) versions.forgetStore();
+    const before = isResumed ? last! : await store.lastNews();
+    const there = new Set<string>();
+    if (!isResumed) {
+      for await (const names of store.names()) {
+        const stored = await store.read(names);
+        for (const { name } of stored) there.add(name);
+        takeUp(stored);
+      }
+    }
+    last = before;
+    epoch = found;
+    members = await store.greet(self);
+    const was = state;
+    turn('joined');
+    expectConfirmers();
+    if (!isResumed) {
+      for await (const own of records()) entries(own.filter(({ key }) => !there.has(key)));
+    }
+    await write();
+    const names = others().map(({ name }) => name);
+    const company = names.length === 0 ? 'nobody else is there' : `with ${names.join(', ')}`;
+    say(was === 'away' ? 'warn' : 'info', `peers-store: joined ${company}, ${there.size} calls found`);
+  }
+
+  async function follow(): Promise<void> {
+    const news = await store.follow(last!);
+    contact = clock();
+    if (news.length === 0) return;
+    await hear(news);
+    last = news.at(-1)!.id;
+  }
+
+  async function hear(news: readonly News[]): Promise<void> {
+    const wanted = new Set<string>();
+    for (const one of news)
+      if (one.what === 'written' && versions.isNew(one.name, one.stamp)) wanted.add(one.name);
+    if (wanted.size > 0) takeUp(await store.read([...wanted]));
+    const seen: SeenMedia[] = [];
+    for (const one of news) {
+      if (one.what === 'written') {
+        const isOwn = one.stamp.machine === self.machine;
+        if (isOwn) lag.came(one.name, one.stamp.version, clock());
+        else if (one.wait !== '') confirmations.owe(one.wait, versions.ticket());
+      } else if (one.machine !== self.machine) {
+        if (one.what === 'asked') confirmations.owe(one.wait, versions.ticket());
+        else if (one.what === 'confirmed') confirmations.settle(one.wait.split(','), one.machine);
+        else seen.push(...seenMedia(one.pinholes));
+      }
+    }
+    if (seen.length > 0) send({ type: 'traffic', seen, complete: false });
+    await confirm();
+  }
+
+  /** Tells those who wait what the data path has meanwhile. */
+  async function confirm(): Promise<void> {
+    const due = confirmations.due();
+    if (due.length > 0) await store.tell({ what: 'confirmed', machine: self.machine, wait: due.join(',') });
+  }
+
+  function report(one: Parameters<Group['report']>[0]): void {
+    if (one.type === 'shared') {
+      confirmations.done(one.ticket);
+      refused += one.refused.length;
+      for (const text of one.refused.slice(0, MOST_TOLD)) {
+        say('warn', `peers-store: a record is not taken up: ${text}`);
+      }
+      if (state === 'joined') confirm().catch(fell);
+      return;
+    }
+    const { wait: number, calls } = one;
+    const settle = () => send({ type: 'confirmed', waits: [number] });
+    const needed = others().length;
+    const wait = `${self.machine}:${number}`;
+    if (state !== 'joined' || needed === 0 || !versions.mark(calls, wait)) {
+      settle();
+      return;
+    }
+    confirmations.await(wait, needed, settle);
+    setImmediate(flush);
+  }
+
+  /** What is due by the clock, between two looks for news. */
+  async function beat(): Promise<void> {
+    const now = clock();
+    if (now >= greetAt) {
+      greetAt = now + GREET_EVERY;
+      meet(await store.greet(self));
+    }
+    await upkeep.turn(now, others());
+    await confirm();
+    await write();
+    contact = clock();
+  }
+
+  function meet(found: readonly Member[]): void {
+    const came = missing(found, members);
+    const left = missing(members, found);
+    for (const { name } of came) say('info', `peers-store: ${name} is there`);
+    for (const { name } of left) say('warn', `peers-store: ${name} is gone; its calls are kept here`);
+    members = found;
+    if (came.length + left.length > 0) expectConfirmers();
+  }
+
+  async function run(): Promise<void> {
+    let delay = RETRY_FIRST;
+    while (!closed) {
+      try {
+        if (state === 'joined') {
+          await follow();
+          await beat();
+          continue;
+        }
+        await join();
+        delay = RETRY_FIRST;
+      } catch (error) {
+        fell(error);
+        upkeep.alone(clock());
+        await pause(delay);
+        delay = Math.min(delay * 2, RETRY_LAST);
+      }
+    }
+  }
+
+  async function handOver(ms: number): Promise<boolean> {
+    if (state !== 'joined') return false;
+    await write();
+    const needed = others().length;
+    if (needed === 0) return false;
+    handOvers++;
+    const wait = `${self.machine}:h${handOvers}`;
+    const all = new Promise<boolean>((resolve) => {
+      confirmations.await(wait, needed, () => resolve(true));
+    });
+    await store.tell({ what: 'asked', machine: self.machine, wait });
+    return await Promise.race([all, pause(ms).then(() => false)]);
+  }
+
+  function status(): GroupStatus {
+    const standing = { state, since, why, members, self, contact, refused };
+    return { ...standing, ...owners(), waiting: versions.waiting, lag: lag.last };
+  }
+
+  function owners(): Pick<GroupStatus, 'own' | 'others'> {
+    const all = [...versions.underWay()];
+    const own = all.filter(([, machine]) => machine === self.machine).length;
+    return { own, others: all.length - own };
+  }
+
+  return {
+    entries,
+    seen: upkeep.seen,
+    report,
+    status,
+    handOver,
+    run,
+    async close() {
+      closed = true;
+      if (state === 'joined') {
+        await write()
+          .then(() => store.leave(self))
+          .catch(() => {});
+      }
+      store.close();
+    },
+  };
+}
+
+/** Those of `list` that `than` has not. */
+function missing(list: readonly Member[], than: readonly Member[]): readonly Member[] {
+  return list.filter(({ machine }) => than.every((one) => one.machine !== machine));
+}

@@ -1,0 +1,119 @@
+import { Buffer } from 'node:buffer';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import type { Settings } from '../../config/schema.ts';
+import { RECORD_VERSION } from '../../inspector/record.ts';
+import type { Answers, CallEntry } from '../messages.ts';
+import { StartError } from '../platform/platform.ts';
+import { readSecret } from '../process/secret.ts';
+import type { RunningDaemon } from '../serve.ts';
+import { createGroup, type Group } from './group.ts';
+import { createRedisStore, type RedisOptions } from './redis.ts';
+
+/** What shares the calls of a daemon with those of others, and says how that stands. */
+export interface GroupService extends Pick<Group, 'status' | 'handOver'> {
+  start(daemon: RunningDaemon): void;
+  close(): Promise<void>;
+}
+
+const SLICE = 25;
+/** Bytes that a password or a PEM file may have. */
+const LARGEST_FILE = 256 * 1024;
+
+/**
+ * Reads the password and the certificates, as root; null where nothing is shared. Throws StartError, with the setting at
+ * fault. `machine`: as in the records of this firewall.
+ */
+export function openGroup(settings: Settings, machine: string): GroupService | null {
+  const { url, passwordFile, group: groupName, tls, name } = settings.peersStore;
+  if (url === null) return null;
+  const store: RedisOptions = {
+    url,
+    password:
+      passwordFile === null
+        ? null
+        : Buffer.from(readSecret(passwordFile, 'peers-store.password-file')).toString('utf8'),
+    tls: {
+      ca: pem('peers-store.tls.ca-file', tls.caFile),
+      certificate: pem('peers-store.tls.certificate-file', tls.certificateFile),
+      key: tls.keyFile === null ? null : secret('peers-store.tls.key-file', tls.keyFile),
+      serverName: tls.serverName,
+    },
+    prefix: `{pinholed:${groupName}}:`,
+  };
+  const self = { machine, name: (name ?? hostname()).slice(0, 32), records: RECORD_VERSION };
+  let group: Group | null = null;
+  let running: Promise<void> = Promise.resolve();
+  const begun = () => {
+    if (group === null) throw new Error('the daemon is starting');
+    return group;
+  };
+  return {
+    status: () => begun().status(),
+    handOver: (ms) => begun().handOver(ms),
+    start(daemon) {
+      group = createGroup({
+        store: createRedisStore(store),
+        self,
+        send: daemon.exchange.send,
+        records: () => allRecords(daemon),
+        clock: daemon.clock,
+        say: daemon.say,
+        most: () => daemon.settings().caps.backlog,
+        confirms: () => daemon.settings().peersStore.confirm === 'peers',
+        pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      });
+      daemon.exchange.listen(group);
+      running = group.run();
+    },
+    async close() {
+      await group?.close();
+      await running;
+    },
+  };
+}
+
+async function* allRecords(daemon: RunningDaemon): AsyncIterable<readonly CallEntry[]> {
+  let cursor: number | null = null;
+  do {
+    const slice: Answers['records'] = await daemon.ask({ type: 'records', cursor, limit: SLICE });
+    // So many others walk the list that this walk was given up.
+    if (slice === null) throw new Error('the calls cannot be read now');
+    yield slice.items;
+    cursor = slice.cursor;
+  } while (cursor !== null);
+}
+
+function pem(key: string, path: string | null): string | null {
+  return path === null ? null : readSmall(key, path, 0o022, 'writable by its owner alone');
+}
+
+function secret(key: string, path: string): string {
+  return readSmall(key, path, 0o077, 'readable by its owner alone');
+}
+
+/** A regular file of root or of who runs this, none of whose `refused` mode bits is set. */
+function readSmall(key: string, path: string, refused: number, expected: string): string {
+  let descriptor: number;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw new StartError(`${key}: ${(error as Error).message}`, (error as NodeJS.ErrnoException).code);
+  }
+  try {
+    const { mode, size, uid } = fstatSync(descriptor);
+    const found = (mode & 0o777).toString(8).padStart(4, '0');
+    if ((mode & constants.S_IFMT) !== constants.S_IFREG || size > LARGEST_FILE) {
+      throw new StartError(`${key}: ${path}: expected a regular file of at most ${LARGEST_FILE} bytes`);
+    }
+    if (uid !== 0 && uid !== process.geteuid?.()) {
+      throw new StartError(`${key}: ${path}: expected root to own it, found user ${uid}`);
+    }
+    if ((mode & refused) !== 0) {
+      throw new StartError(`${key}: ${path}: expected it to be ${expected}, found mode ${found}`);
+    }
+    return readFileSync(descriptor, 'utf8');
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,84 @@
+import type { Order } from '../messages.ts';
+import type { SeenMedia } from '../traffic.ts';
+import type { Member, Store } from './store.ts';
+import type { Versions } from './versions.ts';
+
+/** What a member of a group does by the clock. Times are in ms. */
+export interface Upkeep {
+  /** Media was seen here. */
+  seen(seen: readonly SeenMedia[]): void;
+  /** Does what is due at `now` while the store is there. */
+  turn(now: number, others: readonly Member[]): Promise<void>;
+  /** Nobody can say that media flows elsewhere: no call is taken for silent. */
+  alone(now: number): void;
+}
+
+const MEDIA_EVERY = 10_000;
+const PINHOLES_AT_A_TIME = 256;
+const TOUCH_EVERY = 120_000;
+const NAMES_AT_A_TIME = 200;
+const KEEP_EVERY = 20_000;
+const WAYS = { came: 'c', sent: 's', untold: 'u' } as const;
+const LONGEST_ID = 256;
+
+export function createUpkeep(
+  store: Pick<Store, 'tell' | 'touch'>,
+  versions: Pick<Versions, 'underWay' | 'tidy'>,
+  machine: string,
+  send: (order: Order) => void,
+): Upkeep {
+  const media = new Map<string, string>();
+  let mediaAt = Number.NEGATIVE_INFINITY;
+  let touchAt: number | null = null;
+  let keepAt = Number.NEGATIVE_INFINITY;
+
+  async function tellMedia(): Promise<void> {
+    const ids = [...media].map(([id, way]) => `${way}${id}`);
+    media.clear();
+    for (const pinholes of slices(ids, PINHOLES_AT_A_TIME)) {
+      await store.tell({ what: 'media', machine, pinholes });
+    }
+  }
+
+  /** Calls of this firewall, and of those that are gone, do not run out in the store. */
+  async function touch(others: readonly Member[]): Promise<void> {
+    const present = new Set(others.map((one) => one.machine));
+    const own = [...versions.underWay()].flatMap(([name, by]) => (present.has(by) ? [] : [name]));
+    for (const names of slices(own, NAMES_AT_A_TIME)) await store.touch(names);
+  }
+
+  return {
+    seen(list) {
+      for (const [id, way] of list) media.set(id, WAYS[way]);
+    },
+    async turn(now, others) {
+      versions.tidy(now);
+      if (now >= mediaAt) {
+        mediaAt = now + MEDIA_EVERY;
+        await tellMedia();
+      }
+      touchAt ??= now + TOUCH_EVERY;
+      if (now < touchAt) return;
+      touchAt = now + TOUCH_EVERY;
+      await touch(others);
+    },
+    alone(now) {
+      if (now < keepAt) return;
+      keepAt = now + KEEP_EVERY;
+      const names = [...versions.underWay()].map(([name]) => name);
+      for (const calls of slices(names, NAMES_AT_A_TIME)) send({ type: 'keep', calls });
+    },
+  };
+}
+
+/** What another member has seen, as `turn` told it. */
+export function seenMedia(pinholes: readonly string[]): SeenMedia[] {
+  return pinholes.flatMap((text): SeenMedia[] => {
+    const way = text.startsWith('c') ? 'came' : text.startsWith('s') ? 'sent' : 'untold';
+    return text.length < 2 || text.length > LONGEST_ID ? [] : [[text.slice(1), way]];
+  });
+}
+
+export function* slices<T>(list: readonly T[], most: number): Iterable<readonly T[]> {
+  for (let at = 0; at < list.length; at += most) yield list.slice(at, at + most);
+}

@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, it } from 'node:test';
+import { defaults } from '../../src/config/schema.ts';
+import { host, networks, sdp, sip } from '../scene.ts';
+import { createFirewalls, type Member } from './firewalls.ts';
+import { createShelf } from './memory-store.ts';
+
+const phone = host('192.0.2.10');
+const trunk = host('198.51.100.20');
+const PORTS = ['192.0.2.10 4000-4001', '198.51.100.20 6000-6001'];
+
+/** ms after which a store is tried again at the latest. */
+const RETRY = 6000;
+
+const ended: Member[] = [];
+afterEach(async () => {
+  for (const member of ended.splice(0)) await member.end();
+});
+
+function setUp(count = 2, changes: Parameters<ReturnType<typeof createFirewalls>['member']>[1] = {}) {
+  const shelf = createShelf();
+  const firewalls = createFirewalls(shelf);
+  const members = Array.from({ length: count }, (_, index) => firewalls.member(index + 1, changes));
+  ended.push(...members);
+  return { shelf, ...firewalls, members };
+}
+
+const invite = (options = {}) => sip('INVITE', { body: sdp(phone.address, [4000]), ...options });
+const ok = (options = {}) => sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [6000]), ...options });
+
+/** A call of the phone, signalled through these firewalls. */
+function establish(there: Member, back = there): void {
+  there.send(phone, trunk, invite());
+  back.send(trunk, phone, ok());
+  there.send(phone, trunk, sip('ACK', { to: 'b' }));
+}
+
+function hangUp(member: Member): void {
+  member.send(phone, trunk, sip('BYE', { to: 'b', cseq: 2 }));
+  member.send(trunk, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+}
+
+describe('firewalls that share their calls', () => {
+  it('hold the pinholes of all of them, and close them together', async () => {
+    const { members, settle } = setUp(3);
+    await settle();
+    const [one, two, three] = members as [Member, Member, Member];
+    establish(one);
+    await settle();
+    for (const member of members) assert.deepEqual(member.open(), PORTS, member.machine);
+    assert.deepEqual([two.calls(), three.calls()], [['confirmed'], ['confirmed']]);
+    hangUp(two);
+    await settle();
+    for (const member of members) assert.deepEqual(member.open(), [], member.machine);
+    for (const member of members) assert.deepEqual(member.calls(), ['ended']);
+  });
+
+  it('take a call over where it is: a port moves, and another hangs up', async () => {
+    const { members, settle } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    await one.end();
+    ended.splice(ended.indexOf(one), 1);
+    two.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
+    two.send(trunk, phone, ok({ cseq: 2 }));
+    two.send(phone, trunk, sip('ACK', { to: 'b', cseq: 2 }));
+    assert.ok(two.open().includes('192.0.2.10 4400-4401'));
+    hangUp(two);
+    await settle();
+    assert.deepEqual(two.open(), []);
+  });
+
+  it('give whoever joins what there is, and get what it had', async () => {
+    const { shelf, member, members, settle } = setUp(1);
+    await settle();
+    establish(members[0]!);
+    await settle();
+    const late = member(2);
+    ended.push(late);
+    late.send(phone, trunk, invite({ callId: 'other', from: 'x', body: sdp(phone.address, [4800]) }));
+    await settle();
+    assert.deepEqual(
+      late.open().filter((one) => !one.includes('48')),
+      PORTS,
+    );
+    assert.ok(members[0]!.open().includes('192.0.2.10 4800-4801'));
+    assert.equal(shelf.calls.size, 2);
+  });
+
+  it('go on alone while the store is away, say so, and agree afterwards', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    shelf.away = true;
+    await settle();
+    assert.equal(two.group.status().state, 'away');
+    assert.match(two.log.join('\n'), /away, going on alone: connection refused/);
+    two.send(phone, trunk, invite({ callId: 'meanwhile', from: 'x', body: sdp(phone.address, [4800]) }));
+    hangUp(one);
+    await settle();
+    assert.deepEqual(one.open(), []);
+    assert.deepEqual(
+      two.open().filter((port) => !port.includes('48')),
+      PORTS,
+      'nobody has told it of the end',
+    );
+    shelf.away = false;
+    await pass(RETRY);
+    assert.deepEqual(one.open(), two.open());
+    assert.deepEqual(one.open(), ['192.0.2.10 4800-4801']);
+  });
+
+  it('close nothing because the store was emptied, and fill it again', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    establish(members[0]!);
+    await settle();
+    shelf.away = true;
+    await settle();
+    shelf.flush();
+    shelf.away = false;
+    await pass(RETRY);
+    for (const member of members) assert.deepEqual(member.open(), PORTS);
+    assert.equal(shelf.calls.size, 1);
+    hangUp(members[1]!);
+    await settle();
+    for (const member of members) assert.deepEqual(member.open(), []);
+  });
+
+  it('agree on the end when each half saw another one', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    for (const member of members) shelf.cut.add(member.store);
+    await settle();
+    hangUp(one);
+    two.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
+    await settle();
+    shelf.cut.clear();
+    await pass(RETRY);
+    for (const member of members) {
+      assert.deepEqual(member.open(), [], member.machine);
+      assert.deepEqual(member.calls(), ['ended']);
+    }
+  });
+
+  it('take no call for silent whose media another of them sees', async () => {
+    const { members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    for (let minutes = 0; minutes < 8; minutes++) {
+      two.media();
+      await pass(60_000);
+    }
+    assert.deepEqual(one.open(), PORTS);
+    assert.deepEqual(two.open(), PORTS);
+    await pass(6 * 60_000);
+    assert.deepEqual([one.open(), two.open()], [[], []], 'silent everywhere');
+  });
+
+  it('open no more of what others write than their own settings let', async () => {
+    const { members, member, settle } = setUp(1);
+    const narrow = member(2, { inside: networks('198.51.100.0/24') });
+    ended.push(narrow);
+    await settle();
+    establish(members[0]!);
+    await settle();
+    assert.deepEqual(members[0]!.open(), PORTS);
+    assert.deepEqual(narrow.open(), PORTS.slice(1), 'the phone is not inside there');
+  });
+
+  it('refuse what is no record by name, and go on', async () => {
+    const { shelf, members, settle } = setUp(1);
+    await settle();
+    const stamp = { generation: 0, ended: false, version: 1, machine: '0000000f' };
+    const forger = shelf.connect();
+    await forger.write([
+      { name: 'aaaaaaaaaaaaaaaa', stamp, text: '{"pinholed":1,"machine":"0000000f"}', wait: '' },
+      { name: 'bbbbbbbbbbbbbbbb', stamp, text: 'hello', wait: '' },
+      { name: 'cccccccccccccccc', stamp, text: '{"pinholed":99}', wait: '' },
+    ]);
+    await settle();
+    const log = members[0]!.log.join('\n');
+    assert.match(log, /not taken up: it is no record/);
+    assert.match(log, /of version 99, and only 1 is read here/);
+    assert.equal(members[0]!.group.status().refused, 3);
+    establish(members[0]!);
+    assert.deepEqual(members[0]!.open(), PORTS);
+  });
+
+  it('hand over: everybody else has everything', async () => {
+    const { members, settle } = setUp();
+    await settle();
+    establish(members[0]!);
+    const handed = members[0]!.group.handOver(10_000);
+    await settle();
+    assert.equal(await handed, true);
+    assert.deepEqual(members[1]!.open(), PORTS);
+  });
+});
+
+describe('a message that waits for other firewalls', () => {
+  const peersStore = { ...defaults().peersStore, confirm: 'peers' as const, confirmTimeout: 5000 };
+
+  it('goes on once they have its pinholes, and in its order; others pass meanwhile', async () => {
+    const { members, settle } = setUp(2, { peersStore });
+    await settle();
+    const [one, two] = members as [Member, Member];
+    one.send(phone, trunk, invite());
+    one.send(phone, trunk, invite());
+    one.send(phone, trunk, sip('OPTIONS', { callId: 'other', from: 'z' }));
+    assert.deepEqual(one.released, ['OPTIONS sip:bob@example.com SIP/2.0']);
+    assert.deepEqual(two.open(), []);
+    await settle();
+    assert.deepEqual(two.open(), PORTS.slice(0, 1));
+    assert.equal(one.released.length, 3);
+    two.send(trunk, phone, ok());
+    assert.deepEqual(two.released, [], 'the answer that came the other way waits, too');
+    await settle();
+    assert.deepEqual(one.open(), PORTS);
+    assert.deepEqual(two.released, ['SIP/2.0 200 Reason']);
+  });
+
+  it('waits no longer than it may, and not at all without the store or without others', async () => {
+    const { shelf, members, settle, pass } = setUp(2, { peersStore });
+    await settle();
+    const [one, two] = members as [Member, Member];
+    shelf.cut.add(two.store);
+    one.send(phone, trunk, invite());
+    assert.deepEqual(one.released, []);
+    await pass(5_100);
+    assert.deepEqual(one.released, ['INVITE sip:bob@example.com SIP/2.0']);
+    shelf.away = true;
+    await settle();
+    one.send(trunk, phone, ok());
+    assert.equal(one.released.length, 2);
+  });
+});

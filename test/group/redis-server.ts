@@ -1,0 +1,134 @@
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ended } from '../../lab/namespaces.ts';
+
+/** A store of the real kind, on loopback. */
+export interface Server {
+  readonly port: number;
+  /** The authority of its certificate, where it has one; a path. */
+  readonly ca: string;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const PROGRAM = ['valkey-server', 'redis-server'].find((name) => spawnSync(name, ['--version']).status === 0);
+
+/** What a test that needs a store is skipped for; false where one can be started. */
+export const withoutStore =
+  PROGRAM === undefined ? 'neither valkey-server nor redis-server is installed' : false;
+
+export interface ServerOptions {
+  readonly password?: string;
+  readonly tls?: boolean;
+}
+
+/** Starts a server that keeps nothing on disk. */
+export async function startServer({ password, tls = false }: ServerOptions = {}): Promise<Server> {
+  const directory = mkdtempSync(join(tmpdir(), 'pinholed-store-'));
+  const port = await freePort();
+  const ca = join(directory, 'ca.pem');
+  const words = ['--bind', '127.0.0.1', '--save', '', '--dir', directory];
+  if (password !== undefined) words.push('--requirepass', password);
+  if (tls) {
+    certify(directory);
+    words.push(
+      '--port',
+      '0',
+      '--tls-port',
+      String(port),
+      '--tls-auth-clients',
+      'no',
+      '--tls-ca-cert-file',
+      ca,
+    );
+    words.push(
+      '--tls-cert-file',
+      join(directory, 'store.pem'),
+      '--tls-key-file',
+      join(directory, 'store.key'),
+    );
+  } else {
+    words.push('--port', String(port));
+  }
+  let child: ChildProcess | undefined;
+
+  async function start(): Promise<void> {
+    const started = spawn(PROGRAM!, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    child = started;
+    await new Promise<void>((resolve, reject) => {
+      started.once('exit', (code) => reject(new Error(`${PROGRAM} ended with ${code}`)));
+      createInterface({ input: started.stdout! }).on('line', (line) => {
+        if (line.includes('Ready to accept connections')) resolve();
+      });
+    });
+  }
+
+  async function stop(): Promise<void> {
+    child?.kill('SIGKILL');
+    if (child !== undefined) await ended(child);
+  }
+
+  await start();
+  return {
+    port,
+    ca,
+    start,
+    stop,
+    async close() {
+      await stop();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { readonly port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/** An authority, and a certificate of its for 127.0.0.1. */
+function certify(directory: string): void {
+  const openssl = (...words: readonly string[]) =>
+    execFileSync('openssl', words, { cwd: directory, stdio: 'ignore' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  openssl(
+    'req',
+    '-x509',
+    ...key,
+    '-keyout',
+    'ca.key',
+    '-out',
+    'ca.pem',
+    '-subj',
+    '/CN=test authority',
+    '-days',
+    '2',
+  );
+  openssl('req', ...key, '-keyout', 'store.key', '-out', 'store.csr', '-subj', '/CN=store');
+  openssl(
+    ...[
+      'req',
+      '-x509',
+      '-in',
+      'store.csr',
+      '-CA',
+      'ca.pem',
+      '-CAkey',
+      'ca.key',
+      '-days',
+      '2',
+      '-out',
+      'store.pem',
+    ],
+    ...['-addext', 'subjectAltName=IP:127.0.0.1', '-key', 'store.key'],
+  );
+}
