@@ -7,6 +7,7 @@ import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer } from '../sip/stream.ts';
 import { type ConnectionDirection, createKnownDirections, directionKey, reverseOf } from './connections.ts';
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
+import { createChosenFramer, createWebSockets } from './websocket.ts';
 
 /** What one segment brought. */
 interface SegmentReading {
@@ -104,6 +105,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   const known = createKnownDirections(() => bounds().maxConnections * 2);
   /** Connections older than this reader that begin like SIP, by the key of the direction that was seen first. */
   const older = new Set<string>();
+  const webSockets = createWebSockets({ limits, most: () => bounds().maxConnections, isInside, isNamedPeer });
   const unfinished = createUnfinishedList(bounds, note);
 
   function push(packet: PacketView, now: number): SegmentReading {
@@ -181,8 +183,13 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   function newSignalling(stream: TcpStream<Signalling>, first: Buffer): Signalling {
     const resync = (trustMidstream() && stream.midstream) || mayBeReadOn(stream);
     const midstream = stream.midstream && !(trustMidstream() && looksLikeSip(first));
+    const sip = () => createSipFramer({ ...limits(), resync, midstream });
+    // What is looked for in its middle is SIP in clear.
+    const framer = stream.midstream
+      ? sip()
+      : createChosenFramer((which) => webSockets.framer(stream, which) ?? sip());
     return {
-      ...newUnfinished(`TCP ${directionKey(stream)}`, createSipFramer({ ...limits(), resync, midstream })),
+      ...newUnfinished(`TCP ${directionKey(stream)}`, framer),
       notedAt: Number.NEGATIVE_INFINITY,
       frozen: false,
       skippedTold: 0,
@@ -196,6 +203,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     items: SegmentReading['items'],
     now: number,
   ): void {
+    if (stream.closed) webSockets.closed(stream);
     if (stream.closed || stream.ignored || user.frozen) {
       if (user.notedAt !== Number.NEGATIVE_INFINITY) {
         user.notedAt = Number.NEGATIVE_INFINITY;
@@ -205,7 +213,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     }
     if (user.notedAt === Number.NEGATIVE_INFINITY && !items.some((item) => !isSipError(item))) return;
     streams.keep(stream);
-    if (now - user.notedAt < NOTED) return;
+    if (now - user.notedAt < NOTED || webSockets.has(stream)) return;
     user.notedAt = now;
     if (known.add(stream, now)) pending.push({ what: 'opened', direction: stream });
     for (const direction of known.expire(now)) pending.push({ what: 'closed', direction });
