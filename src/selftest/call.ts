@@ -96,7 +96,7 @@ export async function testCall(
       return announced === host
         ? stopped(
             'seen',
-            `outside, ${host} is seen as ${came.from.address}, and it announces itself: nobody reaches it there`,
+            `outside, ${host} is seen as ${came.from.address}, and it announces itself: only who sends to where media comes from reaches it`,
             'have it announce its external address, and list that under `nat` (docs/nat.md)',
           )
         : stopped(
