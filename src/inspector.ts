@@ -208,7 +208,7 @@ export function createInspector(
 }
 
 function reasonOf({ error }: SipError): RefusalReason {
-  if (error === 'conflicting-header') return 'conflicting-header';
+  if (error === 'conflicting-header' || error === 'packet-cut') return error;
   if (error === 'message-too-large' || error === 'too-many-headers') return 'message-too-large';
   return 'malformed-sip';
 }

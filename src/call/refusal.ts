@@ -7,6 +7,11 @@ export const REFUSALS = {
     means: 'The packet looks like SIP but cannot be read as a SIP message.',
     advice: 'Look at the detail: it names the header. Report it to the maker of the sending device.',
   },
+  'packet-cut': {
+    means:
+      'The end of the packet is missing: the capture kept only its beginning (snap length), or it was cut on the way.',
+    advice: 'Capture whole packets: tcpdump -s 0.',
+  },
   'conflicting-header': {
     means:
       'A header that may stand once (Call-ID, CSeq, From, To, Content-Length) stands twice with different values.',

@@ -198,7 +198,7 @@ export function createReader(
 }
 
 function cutOff(missing: number): SipError {
-  return { error: 'truncated-body', detail: `the last ${missing} bytes of the datagram are missing` };
+  return { error: 'packet-cut', detail: `the last ${missing} bytes of the datagram are missing` };
 }
 
 function limitsOf({ caps }: InspectorSettings): SipLimits {

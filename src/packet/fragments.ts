@@ -25,6 +25,8 @@ export interface FragmentReassembler {
   readonly bytes: number;
   /** Datagrams that are waiting for fragments at the moment, refused ones included. */
   readonly datagrams: number;
+  /** Datagrams of which fragments never came, or have not come yet, so far. */
+  readonly incomplete: number;
 }
 
 interface Piece {
@@ -60,11 +62,17 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
   /** In order of `startedAt`. */
   const order = createQueue<Datagram>((datagram) => datagram.inOrder);
   let kept = 0;
+  let abandoned = 0;
 
   function forget(datagram: Datagram): void {
     datagrams.delete(datagram.key);
     order.remove(datagram);
     dropPieces(datagram);
+  }
+
+  function abandon(datagram: Datagram): void {
+    if (datagram.refused === null) abandoned++;
+    forget(datagram);
   }
 
   function dropPieces(datagram: Datagram): void {
@@ -80,11 +88,11 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
   }
 
   function expire(now: number): void {
-    while (order.first !== null && now - order.first.startedAt >= timeoutMs) forget(order.first);
+    while (order.first !== null && now - order.first.startedAt >= timeoutMs) abandon(order.first);
   }
 
   function makeRoom(): void {
-    while (order.first !== null && (kept > maxBytes() || datagrams.size > maxDatagrams)) forget(order.first);
+    while (order.first !== null && (kept > maxBytes() || datagrams.size > maxDatagrams)) abandon(order.first);
   }
 
   function find(view: PacketView, id: number, now: number): Datagram {
@@ -164,6 +172,11 @@ export function createFragmentReassembler(options: ReassemblyOptions = {}): Frag
     },
     get datagrams() {
       return datagrams.size;
+    },
+    get incomplete() {
+      let waiting = 0;
+      for (const { refused } of datagrams.values()) if (refused === null) waiting++;
+      return abandoned + waiting;
     },
   };
 }

@@ -66,6 +66,7 @@ export type SipErrorReason =
   | 'conflicting-header'
   | 'bad-content-length'
   | 'truncated-body'
+  | 'packet-cut'
   | 'too-many-headers'
   | 'message-too-large';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import type { Block } from '../../src/report/replay/model.ts';
-import { tcpPacket } from '../packets.ts';
+import { tcpPacket, udpPacket } from '../packets.ts';
 import { host, networks, sdp, sip } from '../scene.ts';
 import { answeredCall, type Film, film, flowOf } from './film.ts';
 
@@ -212,6 +212,48 @@ describe('what was refused is what the explanation names', () => {
       text,
       /192\.0\.2\.99, which 192\.0\.2\.10 announced in frame 4 \(re-INVITE\), which lets it send to 198\.51\.100\.20:40010-40011/,
     );
+  });
+});
+
+describe('what the capture lacks', () => {
+  it('the answer, where its call goes on', () => {
+    const { reason, text } = blockOf(
+      film()
+        .say(0, alice, bob, 'INVITE', OFFER)
+        .say(0.7, alice, bob, 'ACK', { to: 'b' })
+        .talk(1, aliceMedia, bobMedia, 2)
+        .say(2, alice, bob, 'BYE', { to: 'b', cseq: 2 })
+        .say(2.1, bob, alice, '200 BYE', { to: 'b', cseq: 2 }),
+      aliceMedia,
+      bobMedia,
+    );
+    assert.equal(reason, 'never-announced');
+    assert.match(
+      text,
+      /^The call of frame 1 \(INVITE\) has no answer of 198\.51\.100\.20 in the capture, though the call goes on in frame 5 \(BYE\)/,
+    );
+  });
+
+  it('the end of a packet', () => {
+    const whole = udpPacket(bob, alice, sip('200 INVITE', ANSWER));
+    const { text, advice } = blockOf(
+      film()
+        .say(0, alice, bob, 'INVITE', OFFER)
+        .packet(0.5, whole.subarray(0, whole.length - 20))
+        .talk(1, aliceMedia, bobMedia, 2),
+      aliceMedia,
+      bobMedia,
+    );
+    assert.match(text, /refused \(packet-cut\): the last 20 bytes of the datagram are missing/);
+    assert.match(advice, /tcpdump -s 0/);
+  });
+
+  it('fragments', () => {
+    const first = udpPacket(bob, alice, sip('200 INVITE', ANSWER)).subarray(0, 20 + 64);
+    first.writeUInt16BE(first.length, 2);
+    first.writeUInt16BE(0x2000, 6);
+    const report = film().say(0, alice, bob, 'INVITE', OFFER).packet(0.5, first).run();
+    assert.match(report.notes.join(), /^1 datagram came in fragments, and some are not here\./);
   });
 });
 

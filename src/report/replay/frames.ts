@@ -25,13 +25,22 @@ export interface FrameCounts {
   readonly unreadable: Map<string, number>;
   /** Frames by the LINKTYPE_ that is not read. */
   readonly unknownLinks: Map<number, number>;
+  /** Datagrams of which fragments are missing. */
+  readonly incomplete: number;
 }
 
 /** Frames to packets; `tunnels`: look into encapsulations; `maxBytes` may wait for their other fragments. */
 export function createFrameReader(tunnels: boolean, maxBytes: number): FrameReader {
   const reader = createPacketReader({ tunnels, maxBytes });
   const isSeenAgain = createCopyFilter();
-  const counts: FrameCounts = { frames: 0, truncated: 0, unreadable: new Map(), unknownLinks: new Map() };
+  const counts: FrameCounts = {
+    ...{ frames: 0, truncated: 0 },
+    unreadable: new Map(),
+    unknownLinks: new Map(),
+    get incomplete() {
+      return reader.fragments.incomplete;
+    },
+  };
 
   function read({ linkType, bytes, truncated }: Frame, now: number): FramedPacket | null {
     counts.frames++;

@@ -55,7 +55,7 @@ export function reportOf(ending: ReplayEnding): ReplayReport {
     refusals: refusals.loose().map((one) => ({ ...one, why: whyRefused(one, known) })),
     refused: refusals.byReason,
     damage: ending.damage.map((one) => damageOf(one, files)),
-    notes: [...oneSidedNotes(findings.signalling.oneSided()), ...linkNotes(frames)],
+    notes: [...oneSidedNotes(findings.signalling.oneSided()), ...linkNotes(frames), ...fragmentNotes(frames)],
   };
 }
 
@@ -118,4 +118,15 @@ function linkNotes({ unknownLinks, frames }: FrameCounts): string[] {
     ([linkType, count]) =>
       `${count} of ${frames} frames are of ${linkTypeText(linkType)}, which is not read. Where they hold Ethernet or IP all the same, editcap -T ether or -T rawip makes them readable.`,
   );
+}
+
+function fragmentNotes({ incomplete }: FrameCounts): string[] {
+  if (incomplete === 0) return [];
+  const which =
+    incomplete === 1
+      ? '1 datagram came in fragments, and some are'
+      : `${incomplete} datagrams came in fragments, of which some are`;
+  return [
+    `${which} not here. A filter of ports lets only the first fragment through: tcpdump 'port 5060 or (ip[6:2] & 0x1fff != 0) or ip6[6] == 44' takes the others as well.`,
+  ];
 }

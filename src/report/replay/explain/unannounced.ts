@@ -88,11 +88,34 @@ export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, kno
       'Capture both directions: a mirror port or a filter let one through only, or the way there is another.',
     );
   }
+  const unanswered = explainUnanswered(flow, firstAt, known);
+  if (unanswered !== null) return unanswered;
   return never(
     `No session description in the capture names ${destination}${also}: the signalling of this stream is not here.`,
     known.speaksSip(destination)
       ? 'Its SIP is in the capture, its SDP is not: was the capture started in the middle of the call?'
       : 'It may take another path, be encrypted (TLS), have happened before the capture, or not be SIP.',
+  );
+}
+
+/** Who sends to it had called its host, or had been called by it, and the other half of that is not here. */
+function explainUnanswered(
+  { source, destination }: UdpFlow,
+  firstAt: number,
+  { announcements, signalling, call, frame }: Knowledge,
+): Explanation | null {
+  const theirs = announcements.near(source, firstAt);
+  const record = theirs === null || theirs.legId === null ? null : call(theirs.legId);
+  if (theirs === null || record === null || record.answeredAt !== null) return null;
+  if (!record.parties.includes(destination)) return null;
+  const later = signalling.requests(record.callId).find(({ isInDialog }) => isInDialog);
+  const goesOn =
+    later === undefined ? '' : `, though the call goes on in ${frame(later.place)} (${later.method})`;
+  return never(
+    `The call of ${frame(theirs.place)} (${theirs.summary}) has no answer of ${destination} in the capture${goesOn}: what it announced is not known.`,
+    later === undefined
+      ? 'Media before the answer goes where nobody listens yet.'
+      : 'The capture has lost the answer, or a filter did: of a message in fragments `port 5060` lets only the first through.',
   );
 }
 
