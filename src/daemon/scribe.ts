@@ -14,6 +14,11 @@ function machineId(name: string, hardware: readonly string[]): string {
   return createHash('sha256').update(`${name} ${first}`).digest('hex').slice(0, 8);
 }
 
+/** Who a firewall is among those that it shares its calls with: two of one machine go by their names. */
+export function memberId({ machine }: Pick<Scribe, 'machine'>, name: string | null): string {
+  return name === null ? machine : machineId(name, [machine]);
+}
+
 function hardwareAddresses(): string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.map(({ mac }) => mac).filter((mac) => mac !== '00:00:00:00:00:00');

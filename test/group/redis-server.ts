@@ -25,10 +25,16 @@ export const withoutStore =
 export interface ServerOptions {
   readonly password?: string;
   readonly tls?: boolean;
+  /** Starts a program where the server is to run. */
+  readonly run?: (program: string, ...args: readonly string[]) => ChildProcess;
 }
 
 /** Starts a server that keeps nothing on disk. */
-export async function startServer({ password, tls = false }: ServerOptions = {}): Promise<Server> {
+export async function startServer({
+  password,
+  tls = false,
+  run = spawned,
+}: ServerOptions = {}): Promise<Server> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-store-'));
   const port = await freePort();
   const ca = join(directory, 'ca.pem');
@@ -58,7 +64,7 @@ export async function startServer({ password, tls = false }: ServerOptions = {})
   let child: ChildProcess | undefined;
 
   async function start(): Promise<void> {
-    const started = spawn(PROGRAM!, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const started = run(PROGRAM!, ...words);
     child = started;
     await new Promise<void>((resolve, reject) => {
       started.once('exit', (code) => reject(new Error(`${PROGRAM} ended with ${code}`)));
@@ -84,6 +90,10 @@ export async function startServer({ password, tls = false }: ServerOptions = {})
       rmSync(directory, { recursive: true });
     },
   };
+}
+
+function spawned(program: string, ...args: readonly string[]): ChildProcess {
+  return spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
 }
 
 function freePort(): Promise<number> {

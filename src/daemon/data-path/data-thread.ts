@@ -11,7 +11,7 @@ import type { HandedDown } from '../process/handed-down.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
 import { confineThread } from '../process/privileges.ts';
 import { createRecorder } from '../recording.ts';
-import { identify } from '../scribe.ts';
+import { identify, memberId } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
 import { openCopies } from './copies.ts';
 import { createDataPath } from './data-path.ts';
@@ -125,8 +125,8 @@ async function runThread(data: ThreadData): Promise<void> {
 }
 
 /** Firewalls that share their calls count legs from places far apart. */
-function firstCount({ peersStore }: Settings, { machine }: Pick<Scribe, 'machine'>): number {
-  return peersStore.url === null ? 1 : Number.parseInt(machine, 16);
+function firstCount({ peersStore }: Settings, identity: Pick<Scribe, 'machine'>): number {
+  return peersStore.url === null ? 1 : Number.parseInt(memberId(identity, peersStore.name), 16);
 }
 
 function waitForStart(nextOrder: () => Order | null): Extract<Order, { type: 'start' }> {

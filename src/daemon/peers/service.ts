@@ -6,6 +6,7 @@ import { RECORD_VERSION } from '../../inspector/record.ts';
 import type { Answers, CallEntry } from '../messages.ts';
 import { StartError } from '../platform/platform.ts';
 import { readSecret } from '../process/secret.ts';
+import { memberId } from '../scribe.ts';
 import type { RunningDaemon } from '../serve.ts';
 import { createGroup, type Group } from './group.ts';
 import { createRedisStore, type RedisOptions } from './redis.ts';
@@ -41,7 +42,7 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
     },
     prefix: `{pinholed:${groupName}}:`,
   };
-  const self = { machine, name: (name ?? hostname()).slice(0, 32), records: RECORD_VERSION };
+  const self = { machine: memberId({ machine }, name), name: (name ?? hostname()).slice(0, 32), records: RECORD_VERSION };
   let group: Group | null = null;
   let running: Promise<void> = Promise.resolve();
   const begun = () => {
