@@ -1,3 +1,4 @@
+import { createLimiter } from '../daemon/log/log.ts';
 import type { LogSink } from '../daemon/log/sink.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { callRecord } from '../history/call-record.ts';
@@ -15,6 +16,9 @@ export interface CallRecords {
 /**
  * Writes a line of JSON into `sink` for each call that is over, once its last pinhole is closed and counted. Has to
  * subscribe after the history does. `epoch`: ms since the epoch at which the daemon's clock was 0.
+ *
+ * Who sends INVITEs by the thousand fills no disk: of calls that nobody answered and that opened nothing `log.rate` a
+ * second are written, and then how many were not.
  */
 export function keepCallRecords(
   daemon: RunningDaemon,
@@ -24,8 +28,14 @@ export function keepCallRecords(
 ): CallRecords {
   /** Legs that are over and have pinholes still. */
   const ending = new Set<string>();
+  let now = Number.NEGATIVE_INFINITY;
+  const attempts = createLimiter(
+    () => daemon.settings().log.rate,
+    () => now,
+  );
 
   function take(occasions: readonly Occasion[]): void {
+    now = Math.max(now, ...occasions.map(({ at }) => at));
     const concerned = new Set<string>();
     for (const one of occasions.flatMap(({ happenings }) => happenings)) {
       if (one.type === 'call' && one.what === 'ended') {
@@ -51,6 +61,10 @@ export function keepCallRecords(
     if (remembered === null) return;
     const zero = epoch();
     const dateOf = (at: number) => new Date(zero + at).toISOString();
+    const left = attempts.leftOut();
+    if (left > 0) sink.write(JSON.stringify({ type: 'omitted', calls: left, at: dateOf(now) }), 'info');
+    const { answeredAt, pinholes } = remembered.report;
+    if (answeredAt === null && pinholes.length === 0 && !attempts.admit()) return;
     const withCallId = daemon.settings().log.callId === 'plain';
     const record = callRecord(remembered.report, history.passedBefore(legId), dateOf, withCallId);
     sink.write(printableJson(JSON.stringify(record)), 'info');

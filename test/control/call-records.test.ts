@@ -80,6 +80,25 @@ describe('call records', () => {
     );
   });
 
+  it('has so many a second of calls that came to nothing as the log has lines, says how many others there were, and all that were answered', () => {
+    const run = startInProcess();
+    run.settings = { ...run.settings, log: { ...run.settings.log, rate: 10 } };
+    const { read } = setUp(run);
+    for (let at = 0; at < 100; at++) {
+      run.send(alice, bob, sip('INVITE', { callId: `flood-${at}`, from: `${at}` }));
+      run.send(bob, alice, sip('486 INVITE', { callId: `flood-${at}`, from: `${at}`, to: 'b' }));
+    }
+    establish(run, 'one');
+    hangUp(run, 'one');
+    run.wait(5000);
+    const records = read();
+    const written = records.filter(({ endReason }) => endReason === 'failed').length;
+    const omitted = records.flatMap(({ type, calls }) => (type === 'omitted' ? [calls as number] : []));
+    assert.ok(written < 40, `${written}`);
+    assert.equal(written + omitted.reduce((sum, count) => sum + count, 0), 100);
+    assert.equal(records.filter(({ endReason }) => endReason === 'bye').length, 1);
+  });
+
   it('writes at a stop what has ended and has pinholes still, and opens its file anew when it is told to', () => {
     const run = startInProcess();
     run.settings = { ...run.settings, timers: { ...run.settings.timers, drain: 60_000 } };
