@@ -243,6 +243,16 @@ describe('pcapng', () => {
       assert.ok(reader.damage!.offset >= start.length);
     }
   });
+
+  test('no more interfaces than a packet block can name (draft-tuexen-opsawg-pcapng 4.3: 16 bits)', () => {
+    const most = Buffer.concat([section(), ...Array.from({ length: 65_536 }, () => interfaceBlock(1))]);
+    const whole = open(Buffer.concat([most, enhanced(A, { id: 65_535 })]));
+    assert.equal([...whole].length, 1);
+    assert.equal(whole.damage, null);
+    const reader = open(Buffer.concat([most, interfaceBlock(1), enhanced(A)]));
+    assert.equal([...reader].length, 0);
+    assert.match(reader.damage?.message ?? 'no damage', /at most 65536 interfaces/);
+  });
 });
 
 /** Deflate data of two stored blocks, the second of which is damaged. */
@@ -301,6 +311,13 @@ describe('files', () => {
     const { length } = [...cut];
     assert.ok(length > 10 && length < 100);
     assert.ok(cut.damage instanceof CaptureError);
+  });
+
+  test('a small gzip file that would fill the memory is not read, and it is said how it can be', () => {
+    const bomb = gzipSync(Buffer.concat([pcap([]), Buffer.alloc(64 << 20)]));
+    assert.ok(bomb.length < 1 << 20);
+    assert.throws(() => open(bomb), /expected gzip data of at most 64 MiB \(for more: gunzip -c /);
+    assert.deepEqual([...open(gzipSync(Buffer.concat([pcap([]), Buffer.alloc(1 << 20)])))].length, 65_536);
   });
 
   test('gzip with a wrong check is read whole, gzip with damage up to it, and both are said', () => {

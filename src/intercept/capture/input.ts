@@ -6,9 +6,20 @@ import { CaptureError } from './frame.ts';
 
 const CHUNK_BYTES = 1 << 20;
 const MAX_INFLATED_BYTES = 2 ** 30;
+/** gzip packs a thousand bytes into one where they are all alike (RFC 1951), as they are in no capture. */
+const MOST_TIMES = 100;
+/** Bytes that may come of any file, however small. */
+const INFLATED_ANYWAY = 64 << 20;
 
-/** What there is of data that ends early. */
-const LENIENT = { maxOutputLength: MAX_INFLATED_BYTES, finishFlush: zlib.Z_SYNC_FLUSH };
+/** What there is of data that ends early. `most`: bytes that may come of it. */
+function lenient(most: number) {
+  return { maxOutputLength: most, finishFlush: zlib.Z_SYNC_FLUSH, chunkSize: 64 << 10 };
+}
+
+/** How many bytes may come of a gzip file of so many: a hundred times as many, at least 64 MiB, at most 1 GiB. */
+function mostOf(packed: number): number {
+  return Math.min(MAX_INFLATED_BYTES, Math.max(INFLATED_ANYWAY, MOST_TIMES * packed));
+}
 
 /** The bytes of a file from front to back, some at a time. */
 export interface Input {
@@ -25,8 +36,8 @@ export interface Input {
 }
 
 /**
- * Opens a file or, for `-`, standard input. A gzip file is decompressed in memory, up to 1 GiB; of one that is
- * cut short or damaged, what there is. Throws CaptureError when it cannot be opened or read.
+ * Opens a file or, for `-`, standard input. A gzip file is decompressed in memory, up to a hundred times its
+ * size and 1 GiB; of one that is cut short or damaged, what there is. Throws CaptureError when it cannot be opened or read.
  */
 export function openInput(file: string): Input {
   const descriptor = file === '-' ? 0 : attempt(file, 0, 'a readable file', () => openSync(file, 'r'));
@@ -82,17 +93,17 @@ export function openInput(file: string): Input {
   }
 
   function inflated(bytes: Buffer): Buffer {
+    const most = mostOf(bytes.length);
     try {
-      return gunzipSync(bytes, LENIENT);
+      return gunzipSync(bytes, lenient(most));
     } catch (error) {
-      const rest = inflateUpToDamage(bytes);
+      if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') {
+        const expected = `gzip data of at most ${most >> 20} MiB (for more: gunzip -c ${file} | pinholed replay -)`;
+        throw new CaptureError(file, 0, expected, 'more');
+      }
+      const rest = inflateUpToDamage(bytes, most);
       const found = error instanceof Error ? error.message : String(error);
-      const problem = new CaptureError(
-        file,
-        rest?.length ?? 0,
-        'gzip data of at most 1 GiB without damage',
-        found,
-      );
+      const problem = new CaptureError(file, rest?.length ?? 0, 'gzip data without damage', found);
       if (rest === null || rest.length === 0) throw problem;
       damage = problem;
       return rest;
@@ -134,12 +145,12 @@ function attempt<T>(file: string, offset: number, expected: string, action: () =
 }
 
 /** What can be decompressed of a gzip file whose check or whose data is wrong (RFC 1952); null where nothing can. */
-function inflateUpToDamage(bytes: Buffer): Buffer | null {
+function inflateUpToDamage(bytes: Buffer, most: number): Buffer | null {
   const start = endOfGzipHeader(bytes);
   if (start === null) return null;
   const attemptUpTo = (end: number) => {
     try {
-      return inflateRawSync(bytes.subarray(start, end), LENIENT);
+      return inflateRawSync(bytes.subarray(start, end), lenient(most));
     } catch {
       return null;
     }

@@ -13,6 +13,8 @@ const NUMBERED = new Set([0x9, 0x204, 0x216, 0x221, 0xbad, 0x4000_0bad]);
 
 const BYTE_ORDER_MAGIC = 0x1a2b3c4d;
 const MAX_BLOCK_BYTES = 16 << 20;
+/** Interfaces of a section: as many as the obsolete packet block can name. */
+const MAX_INTERFACES = 0x1_0000;
 const OPTION_END = 0;
 const OPTION_TSRESOL = 9;
 const OPTION_TSOFFSET = 14;
@@ -72,6 +74,8 @@ export function* readPcapng(input: Input): Generator<Frame, void> {
     switch (type) {
       case INTERFACE_DESCRIPTION:
         if (body.length < 8) throw damage(0, 'an interface description of 8 bytes', `${body.length} bytes`);
+        if (interfaces.length === MAX_INTERFACES)
+          throw damage(0, `at most ${MAX_INTERFACES} interfaces`, 'one more');
         interfaces.push(readInterface(body, read));
         break;
       case SIMPLE_PACKET: {
