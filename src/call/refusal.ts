@@ -210,6 +210,12 @@ export const REFUSALS = {
     advice:
       'What its final response says counts all the same. Raise caps.offers-per-second, or look for a flood.',
   },
+  'encrypted-signalling': {
+    means:
+      'Signalling goes over TLS, or a message asks for what follows it over TLS: nobody between the parties can read it.',
+    advice:
+      'Have the PBX or proxy mirror it by HEP: docs/encrypted.md. Otherwise its calls get no pinholes here, and need rules of your own.',
+  },
   'hep-unknown-sender': {
     means: 'A copy of a message (HEP) came from a host that is not in `hep.from`.',
     advice:

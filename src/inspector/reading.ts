@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
 import type { Entered, Ingress } from '../address/ingress.ts';
+import { networkSet } from '../address/network.ts';
 import type { Refusal } from '../call/refusal.ts';
 import { createFragmentReassembler } from '../packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
@@ -9,6 +10,7 @@ import { isSipError, type SipError, type SipMessage, type Transport } from '../s
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
 import type { ConnectionDirection } from './connections.ts';
+import { createEncryptedWatch } from './encrypted.ts';
 import { createIngressGuard, type IngressFault } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import { derived, type InspectorSettings } from './settings.ts';
@@ -72,6 +74,14 @@ export function createReader(
   const fragments = createFragmentReassembler({ maxBytes: () => bounds().maxBytes });
   // Where nobody is outside, nobody forges addresses from there.
   const guard = createIngressGuard((address) => settings().inside !== 'any' && isInside(address));
+  const mirrored = derived(settings, ({ hep }) =>
+    networkSet(hep === undefined || hep.listen === null ? [] : [...hep.from, ...hep.speaksFor]),
+  );
+  const encrypted = createEncryptedWatch(
+    isInside,
+    (address) => mirrored()(address),
+    () => settings().trustMidstream !== true,
+  );
   const tcp = createTcpReader({
     bounds,
     limits,
@@ -119,10 +129,21 @@ export function createReader(
   }
 
   function readPayload(packet: PacketView, now: number): PacketReading {
-    if (packet.protocol === 'udp') return readDatagram(packet, 'udp');
-    if (packet.protocol === 'tcp') return readSegment(packet, now);
+    if (packet.protocol === 'udp') return withMove(readDatagram(packet, 'udp'), now);
+    if (packet.protocol === 'tcp') return withMove(readSegment(packet, now), now);
     stats.notSip++;
     return { packet, found: NOTHING, verdict: 'release' };
+  }
+
+  /** Adds what is to be said where a message asks for what follows it over TLS. */
+  function withMove(reading: PacketReading, now: number): PacketReading {
+    const { packet, found } = reading;
+    if (packet === null) return reading;
+    for (const one of found) {
+      const move = one.what === 'message' ? encrypted.message(packet, one.bytes, now) : null;
+      if (move !== null) return { ...reading, found: [...found, { what: 'refused', ...move }] };
+    }
+    return reading;
   }
 
   function readCopy(packet: PacketView, transport: Transport): PacketReading {
@@ -149,10 +170,12 @@ export function createReader(
     const { items, bytes, lost, unread } = tcp.push(packet, now);
     let messages = 0;
     stats.olderConnections = tcp.older;
-    if (items.length === 0 && lost.length === 0) {
+    const sealed = unread ? encrypted.segment(packet, now) : null;
+    if (items.length === 0 && lost.length === 0 && sealed === null) {
       return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };
     }
     const found: Found[] = lost.map((refusal) => ({ what: 'refused', refusal, isNews: true }));
+    if (sealed !== null) found.push({ what: 'refused', ...sealed });
     let isWhole = !unread;
     for (const item of items) {
       if (isSipError(item)) {

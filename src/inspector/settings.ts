@@ -3,11 +3,14 @@ import type { CallCaps, CallTimers } from '../call/context.ts';
 import type { StreamSettings } from '../call/streams.ts';
 import type { AdmissionCaps } from '../policy/admission.ts';
 import type { PolicySettings } from '../policy/policy.ts';
+import type { MirrorSettings } from './mirrors.ts';
 
 /** Everything the inspector is told; all of it can change while it runs. */
 export interface InspectorSettings extends PolicySettings, StreamSettings {
   /** Drop what arrives as SIP but cannot be read. */
   readonly strict: boolean;
+  /** Hosts whose signalling comes in copies, where it does. */
+  readonly hep?: Pick<MirrorSettings, 'from' | 'speaksFor'> & { readonly listen: unknown };
   /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
   readonly trustMidstream?: boolean;
   readonly timers: CallTimers & {

@@ -1,0 +1,82 @@
+import type { Buffer } from 'node:buffer';
+import type { Address } from '../address/address.ts';
+import type { Refusal } from '../call/refusal.ts';
+import type { PacketView } from '../packet/ip.ts';
+import { createNews } from './news.ts';
+
+/** What is said of signalling that goes, or will go, where it cannot be read. */
+export interface EncryptedFinding {
+  readonly refusal: Refusal;
+  /** False where the same was said within the last minute. */
+  readonly isNews: boolean;
+}
+
+/** A handshake record of TLS and the first message of either side in it (RFC 8446 4 and 5.1). */
+const HANDSHAKE = 0x16;
+const MAJOR_VERSION = 3;
+const CLIENT_HELLO = 1;
+const SERVER_HELLO = 2;
+/** Bytes of a record's head and of the first of its message. */
+const ENOUGH = 6;
+
+const ADVICE = 'mirror it by HEP, or have it come in clear';
+/** In lower case, as every sender writes them. */
+const SECURE = ['transport=tls', 'transport=wss', 'sips:'] as const;
+/** Headers by which later messages find their way (RFC 3261 12.1): Contact, its short form, Record-Route. */
+const ROUTING = ['contact', 'm', 'record-route'] as const;
+const LF = 0x0a;
+
+/**
+ * Sees that signalling is encrypted, so that it is said once and does not simply stay silent. `isMirrored`: what the host
+ * sends and receives comes in copies. `isWatched`: false for captures, in which TLS is anything.
+ */
+export function createEncryptedWatch(
+  isInside: (address: Address) => boolean,
+  isMirrored: (address: Address) => boolean,
+  isWatched: () => boolean,
+) {
+  const isNews = createNews();
+
+  function tell({ source, destination }: PacketView, how: string, now: number): EncryptedFinding | null {
+    if (!isWatched() || isMirrored(source) || isMirrored(destination)) return null;
+    const other = isInside(source) ? destination : source;
+    const detail = `signalling with ${other} ${how}: ${ADVICE}`;
+    return { refusal: { reason: 'encrypted-signalling', detail }, isNews: isNews(detail, now) };
+  }
+
+  return {
+    /** A TCP segment with which TLS begins; null for any other. */
+    segment(packet: PacketView, now: number): EncryptedFinding | null {
+      return beginsTls(packet.payload) ? tell(packet, 'is encrypted (TLS)', now) : null;
+    },
+    /** A message in clear, by which what follows of its dialog goes over TLS; null for any other. */
+    message(packet: PacketView, bytes: Buffer, now: number): EncryptedFinding | null {
+      return isWatched() && movesToTls(bytes)
+        ? tell(packet, 'goes on encrypted, as Contact or Record-Route asks', now)
+        : null;
+    },
+  };
+}
+
+function beginsTls(payload: Buffer): boolean {
+  if (payload.length < ENOUGH || payload[0] !== HANDSHAKE || payload[1] !== MAJOR_VERSION) return false;
+  return payload[5] === CLIENT_HELLO || payload[5] === SERVER_HELLO;
+}
+
+/** Each search looks on where the last ended: work is linear in the bytes. */
+function movesToTls(bytes: Buffer): boolean {
+  return SECURE.some((word) => {
+    for (let at = bytes.indexOf(word, 0, 'latin1'); at >= 0; ) {
+      const line = bytes.lastIndexOf(LF, at) + 1;
+      const name = bytes.toString('latin1', line, Math.min(at, line + 'record-route :'.length)).toLowerCase();
+      if (ROUTING.some((header) => name.startsWith(header) && isColon(name, header.length))) return true;
+      const end = bytes.indexOf(LF, at);
+      at = end < 0 ? -1 : bytes.indexOf(word, end, 'latin1');
+    }
+    return false;
+  });
+}
+
+function isColon(name: string, at: number): boolean {
+  return name.slice(at).trimStart().startsWith(':');
+}
