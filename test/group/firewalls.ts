@@ -39,6 +39,8 @@ export interface Firewalls {
   pass(ms: number): Promise<void>;
 }
 
+/** Changes that may wait. */
+export const MOST = 1000;
 /** Turns of the event loop in which nothing happens before things count as settled. */
 const QUIET_TURNS = 12;
 
@@ -100,7 +102,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
       records: () => all(),
       clock,
       say: (_, text) => log.push(text),
-      most: () => 1000,
+      most: () => MOST,
       confirms: () => settings.peersStore.confirm === 'peers',
       async pause(ms) {
         for (const until = now + ms; now < until && !isOver; ) await immediate();

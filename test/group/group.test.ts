@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
 import { host, networks, sdp, sip } from '../scene.ts';
-import { createFirewalls, type Member } from './firewalls.ts';
+import { createFirewalls, type Member, MOST } from './firewalls.ts';
 import { createShelf } from './memory-store.ts';
 
 const phone = host('192.0.2.10');
@@ -190,10 +190,21 @@ describe('firewalls that share their calls', () => {
     await settle();
     const log = members[0]!.log.join('\n');
     assert.match(log, /not taken up: it is no record/);
-    assert.match(log, /of version 99, and only 1 is read here/);
+    assert.match(log, /it is of version 99, and only/);
     assert.equal(members[0]!.group.status().refused, 3);
     establish(members[0]!);
     assert.deepEqual(members[0]!.open(), PORTS);
+  });
+
+  it('know no more calls than there can be, whatever is in the store', async () => {
+    const { shelf, members, settle } = setUp(1);
+    await settle();
+    const stamp = { generation: 0, ended: false, version: 1, machine: '0000000f' };
+    const names = Array.from({ length: 5 * MOST }, (_, index) => index.toString(16).padStart(16, '0'));
+    await shelf.connect().write(names.map((name) => ({ name, stamp, text: 'x', wait: '' })));
+    await settle();
+    assert.equal(members[0]!.group.status().others, 4 * MOST);
+    assert.equal(members[0]!.group.status().refused, 5 * MOST);
   });
 
   it('hand over: everybody else has everything', async () => {

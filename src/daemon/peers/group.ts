@@ -281,8 +281,14 @@ export function createGroup(deps: GroupDeps): Group {
   }
 
   function status(): GroupStatus {
-    const standing = { state, since, why, members, self, contact, refused };
-    return { ...standing, ...owners(), waiting: versions.waiting, lag: lag.last };
+    const standing = { state, since, why, members, self, contact };
+    return {
+      ...standing,
+      ...owners(),
+      waiting: versions.waiting,
+      lag: lag.last,
+      refused: refused + versions.overflowed,
+    };
   }
 
   function owners(): Pick<GroupStatus, 'own' | 'others'> {

@@ -42,7 +42,11 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
     },
     prefix: `{pinholed:${groupName}}:`,
   };
-  const self = { machine: memberId({ machine }, name), name: (name ?? hostname()).slice(0, 32), records: RECORD_VERSION };
+  const self = {
+    machine: memberId({ machine }, name),
+    name: (name ?? hostname()).slice(0, 32),
+    records: RECORD_VERSION,
+  };
   let group: Group | null = null;
   let running: Promise<void> = Promise.resolve();
   const begun = () => {

@@ -32,6 +32,8 @@ export interface Versions {
   /** Forgets calls that have been over for long, at `now` in ms. */
   tidy(now: number): void;
   readonly waiting: number;
+  /** Versions of calls that were left out, because more were known than could be honest. */
+  readonly overflowed: number;
 }
 
 interface Known {
@@ -44,12 +46,15 @@ interface Known {
 
 /** ms that what is over is known, so that nothing late brings it back: longer than the store keeps it. */
 const REMEMBERED = 10 * 60_000;
+/** Calls that are known, for each change that may wait. */
+const KNOWN_FACTOR = 4;
 
 /** `most` bounds what waits for a store that is away; past it only the versions of calls that are over go first. */
 export function createVersions(machine: string, most: () => number, clock: () => number): Versions {
   const known = new Map<string, Known>();
   const waiting = new Map<string, Unsent>();
   let tickets = 0;
+  let overflowed = 0;
 
   function note(name: string, stamp: Stamp, ticket: number): void {
     known.delete(name);
@@ -92,7 +97,7 @@ export function createVersions(machine: string, most: () => number, clock: () =>
   }
 
   function remote(stored: readonly Stored[]): readonly SharedRecord[] {
-    const later = stored.filter(({ name, stamp }) => isNew(name, stamp));
+    const later = stored.filter(({ name, stamp }) => isNew(name, stamp) && hasRoom(name));
     if (later.length === 0) return [];
     tickets++;
     return later.map(({ name, stamp, text }) => {
@@ -101,6 +106,13 @@ export function createVersions(machine: string, most: () => number, clock: () =>
       if (unsent !== undefined && compareStamps(unsent.stamp, stamp) < 0) waiting.delete(name);
       return { key: name, bytes: Buffer.from(text, 'utf8') };
     });
+  }
+
+  /** A store that was filled by somebody else does not fill memory. */
+  function hasRoom(name: string): boolean {
+    const fits = known.has(name) || known.size < KNOWN_FACTOR * most();
+    if (!fits) overflowed++;
+    return fits;
   }
 
   function isNew(name: string, stamp: Stamp): boolean {
@@ -145,6 +157,9 @@ export function createVersions(machine: string, most: () => number, clock: () =>
     },
     get waiting() {
       return waiting.size;
+    },
+    get overflowed() {
+      return overflowed;
     },
   };
 }
