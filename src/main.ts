@@ -70,6 +70,11 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/refused.ts')).refused,
       },
       {
+        usage: 'blocked',
+        about: 'Media that the ruleset dropped near calls, and what would let it pass (blocked.watch)',
+        load: async () => (await import('./commands/blocked.ts')).blocked,
+      },
+      {
         usage: 'acknowledge [alarm]',
         about: 'Clear alarms that somebody has seen; they come back when it happens again',
         load: async () => (await import('./commands/acknowledge.ts')).acknowledge,

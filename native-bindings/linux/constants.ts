@@ -70,11 +70,20 @@ export const NF_INET_LOCAL_OUT = 3;
 export const NF_INET_POST_ROUTING = 4;
 export const NFNL_SUBSYS_CTNETLINK = 1;
 export const NFNL_SUBSYS_QUEUE = 3;
+export const NFNL_SUBSYS_ULOG = 4;
 export const NFNL_SUBSYS_NFTABLES = 10;
 export const NFNL_MSG_BATCH_BEGIN = 0x10;
 export const NFNL_MSG_BATCH_END = 0x11;
 
 // linux/netfilter/nfnetlink_queue.h
+export const NFULNL_MSG_PACKET = 0;
+export const NFULNL_MSG_CONFIG = 1;
+export const NFULNL_CFG_CMD_BIND = 1;
+export const NFULNL_COPY_PACKET = 2;
+export const NFULA_PAYLOAD = 9;
+export const NFULA_CFG_CMD = 1;
+export const NFULA_CFG_MODE = 2;
+export const NFULA_CFG_QTHRESH = 5;
 export const NFQNL_MSG_PACKET = 0;
 export const NFQNL_MSG_VERDICT = 1;
 export const NFQNL_MSG_CONFIG = 2;

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { ControlClient } from '../control/client.ts';
 import type { RecordingResult } from '../control/protocol.ts';
 import { spellLines } from '../report/audio.ts';
+import { blockedLines } from '../report/live/blocked.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
 import { plural } from '../report/live/words.ts';
 import { writeNewFile } from '../report/pcap/file.ts';
@@ -112,8 +113,13 @@ function legText(leg: ExplainResult): string {
   const report = readExplained(leg);
   const text = [...callText(report, style())].join('');
   const audio = spellLines(report).map((line) => `${line}\n`);
+  const blocked = (leg.blocked ?? []).flatMap((one) => [
+    '\n',
+    ...blockedLines(one, Date.now() / 1000, style()).map((line) => `  ${line}\n`),
+  ]);
   const notes = [
     ...(audio.length === 0 ? [] : ['\n', ...audio]),
+    ...(blocked.length === 0 ? [] : ['\n  Dropped by the ruleset near it\n', ...blocked]),
     `\n  leg ${leg.hash}; #n counts the packets that the daemon received\n`,
   ];
   if (leg.adopted) notes.push('  taken up from the journal: what came before that start is not known\n');

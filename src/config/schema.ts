@@ -663,6 +663,29 @@ export const schema = {
       'restart',
     ),
   }),
+  blocked: section(
+    'Media that your ruleset drops near a call, as a rule that logs it tells: who sends from where, and what would let it pass. ' +
+      '`pinholed blocked` and `explain` show it. Linux only so far (NFLOG); `pinholed rules` has the line.',
+    {
+      watch: setting(
+        flag,
+        false,
+        'Whether it is looked at. On FreeBSD the daemon does not start with it.',
+        'restart',
+      ),
+      group: setting(
+        integer(0, 65_535, 'an NFLOG group'),
+        5060,
+        'The group of the rule that logs what is dropped.',
+        'restart',
+      ),
+      rate: setting(
+        integer(1, 1000),
+        20,
+        'Packets a second, all together, that the rule logs and the daemon looks at.',
+      ),
+    },
+  ),
   daemon: section('The process.', {
     user: setting(
       name('a user name', 32),

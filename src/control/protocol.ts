@@ -46,6 +46,7 @@ export type Request = {
       readonly interval?: number;
     } & Selecting)
   | { readonly request: 'explain' | 'recording' | 'close'; readonly call: string }
+  | { readonly request: 'blocked'; readonly call?: string }
   /** `alarm`: the name of one; all where it is not given. */
   | { readonly request: 'acknowledge'; readonly alarm?: string }
   /** `since`: seconds since the epoch; calls that were over before are left out. All that are remembered where it is not given. */
@@ -94,6 +95,7 @@ export const ERROR_CODES = {
   'unknown-call': 'There is no such call.',
   'ambiguous-call': 'Several calls begin with these digits.',
   'not-recorded': 'The messages of calls are not recorded: `daemon.recording` is off.',
+  'not-watched': 'Nobody looks at what the ruleset drops: `blocked.watch` is false.',
   'no-such-alarm': 'There is no alarm of this name at the moment.',
   unavailable: 'The data path did not answer in time.',
   internal: 'The daemon made a mistake; its log has more.',

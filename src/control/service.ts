@@ -69,7 +69,10 @@ export function createHandlers(
   passedBefore: PassedSource['passedBefore'],
   board: AlarmBoard,
 ): Readonly<
-  Record<Exclude<RequestName, 'explain' | 'history' | 'recording' | 'refused' | 'metrics'>, Handler>
+  Record<
+    Exclude<RequestName, 'explain' | 'history' | 'recording' | 'blocked' | 'refused' | 'metrics'>,
+    Handler
+  >
 > {
   const ask = askDataPath(daemon);
   const calls = createCallReader(daemon);

@@ -5,6 +5,7 @@ import type { Settings } from '../config/schema.ts';
 import type { Deviation } from '../firewall/deviation.ts';
 import type { Traffic } from '../firewall/firewall.ts';
 import type { Occasion } from '../inspector/happening.ts';
+import type { BlockedSource } from '../intercept/interceptor.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { AddressWatch } from './address-watch.ts';
 import type { IngressWatch } from './ingress-watch.ts';
@@ -76,6 +77,8 @@ export interface RunningDaemon {
   readonly compare: (intended: readonly Pinhole[]) => Deviation;
   /** Whether what the journal was last told could not be written. */
   readonly isJournalBehind: () => boolean;
+  /** Packets that the ruleset drops, as it logs them; null where nobody asks for them. */
+  readonly blocked: BlockedSource | null;
   /** The latest signalling of calls; null where none is recorded. */
   readonly recording: Recording | null;
   /** For who shares calls with other firewalls. */
@@ -276,6 +279,7 @@ export async function serve(serving: Serving): Promise<number> {
     trafficOf: watch.last,
     traffic: () => watch.total,
     compare: firewall.compare,
+    blocked: control.blocked ?? null,
     recording: serving.recording,
     isJournalBehind: () => journal?.isBehind() === true,
     exchange: {

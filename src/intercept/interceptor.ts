@@ -50,3 +50,10 @@ export class InterceptError extends Error {
     this.code = code;
   }
 }
+
+/** Packets that the ruleset drops, as it logs them. */
+export interface BlockedSource {
+  /** Takes those that wait, about `most` of them, each from its IP header on; without blocking. Throws SystemError. */
+  take(most: number): readonly Buffer[];
+  close(): void;
+}

@@ -43,6 +43,7 @@ describe('docs/control.md', () => {
       'explain',
       'history',
       'recording',
+      'blocked',
       'refused',
       'metrics',
     ];

@@ -141,6 +141,7 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
       adopted: { calls: 0, pinholes: 0 },
     },
     supervised: true,
+    blocked: null,
     recording: openRecording(recording),
     isJournalBehind: () => false,
     exchange: { send() {}, listen() {} },

@@ -4,6 +4,7 @@ import { linuxErrno } from '../../native-bindings/errno.ts';
 import { inetLayouts } from '../../native-bindings/inet-socket.ts';
 import * as constants from '../../native-bindings/linux/constants.ts';
 import * as netlink from '../../native-bindings/linux/netlink.ts';
+import * as nflog from '../../native-bindings/linux/nflog.ts';
 import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
 import * as privileges from '../../native-bindings/linux/privileges.ts';
 import * as routes from '../../native-bindings/linux/routes.ts';
@@ -26,6 +27,7 @@ const headers = [
   'linux/netfilter.h',
   'linux/netfilter/nfnetlink.h',
   'linux/netfilter/nfnetlink_queue.h',
+  'linux/netfilter/nfnetlink_log.h',
   'linux/netfilter/nfnetlink_conntrack.h',
   'linux/netfilter/nf_tables.h',
 ];
@@ -42,6 +44,8 @@ const structs = [
   nfqueue.verdictHeader,
   nfqueue.configCommand,
   nfqueue.configParams,
+  nflog.logCommand,
+  nflog.logMode,
   routes.ifinfomsg,
   routes.rtmsg,
   routes.rtnexthop,

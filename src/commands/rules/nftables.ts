@@ -34,6 +34,7 @@ export function nftablesRules(settings: Settings, file: string | null): string {
     `#\tmeta mark & ${bits} == ${bits} accept`,
     `#\t${sip('dport')} accept`,
     ...outboundMedia(settings),
+    ...blockedMedia(settings),
     '# "ct state" also makes the kernel put fragments together before they are looked at.',
     '',
     '# What claims an inside address comes in from inside alone: the reverse path has to be the interface it came in by.',
@@ -63,6 +64,15 @@ function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
     '# Media that inside hosts send is yours to let out, where that chain drops it: without it they hear and are not',
     '# heard. Or set "outbound: true", and each call opens the way to what its other party announced.',
     ...lines,
+  ];
+}
+
+/** What tells the daemon of media that is dropped. */
+function blockedMedia({ blocked, mediaPorts }: Settings): string[] {
+  if (!blocked.watch) return [];
+  return [
+    '# What that chain drops of media is told to the daemon ("blocked.watch"): its last line, or before the one that drops.',
+    `#\tudp dport ${nftPorts(mediaPorts)} limit rate ${blocked.rate}/second log group ${blocked.group}`,
   ];
 }
 

@@ -1,6 +1,7 @@
 import { loadLibc } from '../../../native-bindings/engine.ts';
 import type { Settings } from '../../config/schema.ts';
 import { type AlarmBoard, createAlarmBoard } from '../../control/alarms.ts';
+import { type BlockedMedia, keepBlocked } from '../../control/blocked.ts';
 import { type CallRecords, keepCallRecords } from '../../control/call-records.ts';
 import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
 import { listenUnix } from '../../control/listen.ts';
@@ -24,9 +25,11 @@ import { StartError } from '../../daemon/platform/platform.ts';
 import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
 import { createHistory, type History } from '../../history/history.ts';
+import type { BlockedResult } from '../../report/live/blocked.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
 import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
 import { openLivePage } from '../../web/service.ts';
+import { blockedNow } from './blocked.ts';
 
 /** How exactly, in ms, it is known when something happened that is an alarm. */
 const ALARMS_EVERY = 10_000;
@@ -67,6 +70,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
   const file = settings.log.calls;
   const recordFile = file === null ? null : openLogFile(file, 'log.calls', user);
   let records: CallRecords | null = null;
+  let blocked: BlockedMedia | null = null;
 
   async function measure(): Promise<string> {
     if (running === null || alarms === null) throw new RequestError('unavailable', 'the daemon is starting');
@@ -85,9 +89,16 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const { board } = alarms;
       const history = keepHistory(daemon);
       const epoch = createEpoch(daemon.clock);
+      blocked = keepBlocked(daemon, history);
+      const kept = blocked;
+      const blockedOf = async (legId: string) =>
+        daemon.blocked === null ? [] : await blockedNow(new Set([legId]), kept, daemon, history, epoch());
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore, board),
-        explain: (request) => explainNamed(request, history, epoch(), daemon.settings()),
+        explain: (request) => explainNamed(request, history, epoch(), daemon.settings(), blockedOf),
+        blocked: async (request) => ({
+          blocked: await blockedNow(legsOf(request, history), kept, daemon, history, epoch()),
+        }),
         history: (request) => remembered(request, history, epoch()),
         recording: (request) => recordedMessages(callOf(request), daemon, history, epoch()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
@@ -105,6 +116,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
     },
     close() {
       alarms?.close();
+      blocked?.close();
       records?.close();
       web.close();
       control.close();
@@ -169,6 +181,7 @@ async function* explainNamed(
   history: History,
   epoch: number,
   { caps }: Settings,
+  blockedOf: (legId: string) => Promise<BlockedResult[]>,
 ): AsyncGenerator<ExplainResult> {
   const name = callOf(request);
   const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
@@ -177,7 +190,9 @@ async function* explainNamed(
     throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);
   }
   if (found.length === 0) throw forgottenCall(name, caps.history);
-  for (const call of found) yield explainCall(call, epoch);
+  for (const call of found) {
+    yield { ...explainCall(call, epoch), blocked: await blockedOf(call.report.legId) };
+  }
 }
 
 /** Every call that is remembered, as `explain` has it, but for its ladder: what its media needed, and what was refused. */
@@ -192,6 +207,15 @@ async function* remembered(request: Request, history: History, epoch: number): A
     if ((report.endedAt ?? Number.POSITIVE_INFINITY) < from) continue;
     yield explainCall({ ...call, report: { ...report, messages: [] } }, epoch);
   }
+}
+
+/** Of the call that a request names; null where it names none. Throws RequestError. */
+function legsOf(request: Request, history: History): ReadonlySet<string> | null {
+  if (!('call' in request) || request.call === undefined) return null;
+  const name = callOf(request);
+  const found = history.find(name);
+  if (found.length === 0) throw unknownCall(name);
+  return new Set(found);
 }
 
 function callOf(request: Request): string {

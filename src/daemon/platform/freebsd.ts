@@ -75,6 +75,9 @@ function openFirewall(pf: Pf, options: PfOptions, findings: readonly Finding[]):
 }
 
 function openControl(libc: Libc, settings: () => Settings): ControlEnds {
+  if (settings().blocked.watch) {
+    throw new StartError('blocked.watch: pflog(4) is not read yet, only NFLOG on Linux: set it to false');
+  }
   const firewall = openPfControl(openDevPf(libc), pfOptions(settings));
   return {
     firewall,

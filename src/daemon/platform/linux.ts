@@ -4,6 +4,7 @@ import type { Settings } from '../../config/schema.ts';
 import { openNftablesControl } from '../../firewall/nftables/control.ts';
 import { openNftables } from '../../firewall/nftables.ts';
 import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
+import { openNflog } from '../../intercept/nflog.ts';
 import { bindNfqueue, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
 import type { ControlEnds, DaemonPlatform, DataPathEnds } from './platform.ts';
 
@@ -74,12 +75,16 @@ function openControl(libc: Libc, settings: () => Settings): ControlEnds {
   const { linux } = settings();
   const firewall = openNftablesControl(libc, linux.table);
   const losses = openLosses(linux.queue);
+  const { watch, group } = settings().blocked;
+  const blocked = watch ? openNflog(libc, group) : null;
   return {
     firewall,
+    blocked,
     ingress: () => readLinuxIngress(libc, settings()),
     counters: () => (losses === null ? {} : { queueFull: losses.read() }),
     close() {
       losses?.close();
+      blocked?.close();
       firewall.close();
     },
   };

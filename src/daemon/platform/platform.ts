@@ -1,7 +1,7 @@
 import type { Ingress } from '../../address/ingress.ts';
 import type { Settings } from '../../config/schema.ts';
 import type { Firewall, FirewallControl } from '../../firewall/firewall.ts';
-import type { Interceptor } from '../../intercept/interceptor.ts';
+import type { BlockedSource, Interceptor } from '../../intercept/interceptor.ts';
 
 /**
  * What a platform is to the daemon. Each part is opened in the thread or process that uses it, and goes on
@@ -42,6 +42,8 @@ export interface ControlEnds {
   readonly firewall: FirewallControl;
   /** Tells which interfaces lead to inside hosts, as of now; null where nothing can be known. Throws SystemError. */
   readonly ingress: (() => Ingress) | null;
+  /** What the ruleset drops and logs, where `blocked.watch` asks for it. */
+  readonly blocked?: BlockedSource | null;
   /** As those of the interceptor: what takes root to open. */
   counters(): Readonly<Record<string, number>>;
   close(): void;

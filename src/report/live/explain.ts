@@ -12,6 +12,7 @@ import type {
 import type { RememberedCall } from '../../history/history.ts';
 import type { AudioCause } from '../../inspector/audio-cause.ts';
 import { callJson, placeJson, seconds } from '../replay/json.ts';
+import type { BlockedResult } from './blocked.ts';
 
 /**
  * What `explain` answers: the call as `pinholed replay --json` writes it, its frames being packets that the daemon
@@ -21,6 +22,8 @@ export interface ExplainResult extends ReturnType<typeof callJson> {
   /** It was taken up from the journal: what came before is not known. */
   readonly adopted: boolean;
   readonly pinholesOmitted: number;
+  /** What the ruleset dropped near it, where `blocked.watch` is on. */
+  readonly blocked?: readonly BlockedResult[];
   /** When audio was missed while it was up; `until` is null while it lasts, and where the call ended so. */
   readonly withoutAudio: readonly {
     readonly missing: readonly (typeof PARTIES)[number][];

@@ -1,3 +1,4 @@
+import type { BlockedResult } from '../live/blocked.ts';
 import type { ExplainResult } from '../live/explain.ts';
 import { redactParties, redactPhrase } from './message.ts';
 import { redactText } from './text.ts';
@@ -33,10 +34,23 @@ export function redactExplained(leg: ExplainResult, tokens: Tokens): ExplainResu
       summary: redactSummary(one.summary),
       sdp: one.sdp === null ? null : text(one.sdp),
     })),
+    ...(leg.blocked !== undefined && { blocked: leg.blocked.map((one) => redactBlocked(one, tokens)) }),
     withoutAudio: leg.withoutAudio.map((spell) => ({
       ...spell,
       causes: spell.causes.map((cause) => ({ ...cause, text: text(cause.text), advice: text(cause.advice) })),
     })),
+  };
+}
+
+function redactBlocked(one: BlockedResult, tokens: Tokens): BlockedResult {
+  const { src, dst, call, callId, from, to, text, advice, line } = one;
+  return {
+    ...one,
+    ...{ src: tokens.address(src), dst: tokens.address(dst) },
+    ...{ call: tokens.word('leg', call), callId: tokens.word('call', callId) },
+    ...{ from: redactParties(from, tokens), to: redactParties(to, tokens) },
+    ...{ text: redactText(text, tokens), advice: redactText(advice, tokens) },
+    line: line === null ? null : redactText(line.replaceAll('[', '[ ').replaceAll(']', ' ]'), tokens),
   };
 }
 
