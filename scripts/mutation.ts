@@ -46,7 +46,7 @@ const TESTS: Readonly<Record<string, readonly string[]>> = {
   sip: ['sip', 'inspector', 'call'],
   sdp: ['sdp', 'call', 'inspector'],
   call: ['call', 'policy', 'inspector', 'pinhole'],
-  pinhole: ['pinhole', 'call', 'inspector'],
+  pinhole: ['pinhole', 'call', 'inspector', 'policy'],
   policy: ['policy', 'call', 'inspector'],
 };
 /** What takes an operator's place. */

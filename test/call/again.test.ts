@@ -29,6 +29,61 @@ describe('what comes late, again, or beside another', () => {
     assert.deepEqual(scene.open(), ESTABLISHED);
   });
 
+  test('so does the one in a PRACK (RFC 3262 5): what the 2xx says is no answer', () => {
+    const scene = createScene();
+    scene.send(phone, pbx, sip('INVITE'));
+    const headers = ['Require: 100rel', 'RSeq: 1'];
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'b', headers, body: ANSWER }));
+    const rack = ['RAck: 1 1 INVITE'];
+    scene.send(phone, pbx, sip('PRACK', { to: 'b', cseq: 2, headers: rack, body: OFFER }));
+    scene.send(pbx, phone, sip('200 PRACK', { to: 'b', cseq: 2 }));
+    assert.deepEqual(scene.open(), ESTABLISHED);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: sdp(pbx.address, [20_100]) }));
+    assert.deepEqual(scene.open(), ESTABLISHED);
+  });
+
+  for (const status of ['', '180 INVITE']) {
+    test(`another attempt ${status === '' ? 'before any response' : 'after 180'} is of the same leg (RFC 3261 8.1.3.5)`, () => {
+      const scene = createScene();
+      scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+      if (status !== '') scene.send(pbx, phone, sip(status, { to: 'b' }));
+      scene.send(phone, pbx, sip('INVITE', { cseq: 2, body: sdp(phone.address, [40_100]) }));
+      assert.equal([...scene.inspector.calls()].length, 1);
+      assert.deepEqual(scene.open(), ['udp 192.0.2.10:40100-40101 < 198.51.100.20']);
+    });
+  }
+
+  test('of responses from elsewhere that wait for the party inside eight are kept, the latest', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24') });
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER }));
+    for (let node = 0; node < 20; node++) {
+      const from = host(`198.51.100.${100 + node}`);
+      scene.send(from, phone, sip('200 INVITE', { to: `b${node}`, body: sdp(from.address, [20_000]) }));
+    }
+    const [call] = scene.inspector.calls();
+    assert.deepEqual(
+      call?.strays.map(({ source }) => source.address),
+      Array.from({ length: 8 }, (_, index) => `198.51.100.${112 + index}`),
+    );
+  });
+
+  test('where forks describe too much to look at, the one that was answered comes before those that ring', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24') });
+    const many = (address: string) => {
+      const line = (index: number) => ({ port: 20_000 + 2 * index });
+      return sdp(
+        address,
+        Array.from({ length: 32 }, (_, index) => line(index)),
+      );
+    };
+    scene.send(phone, pbx, sip('INVITE', { body: many(phone.address) }));
+    for (let fork = 0; fork < 31; fork++) {
+      scene.send(pbx, phone, sip('183 INVITE', { to: `b${fork}`, body: many(`203.0.113.${fork}`) }));
+    }
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'answers', body: many('203.0.113.200') }));
+    assert.equal(scene.open().filter((line) => line.includes('203.0.113.200')).length, 32);
+  });
+
   test('a failure after the 2xx fails nothing: one final response goes back, and other 2xx (RFC 3261 16.7)', () => {
     const scene = createScene({ mediaHosts: networks('198.51.100.0/24') });
     scene.send(phone, pbx, sip('INVITE', { body: OFFER }));

@@ -80,6 +80,7 @@ describe('BYE', () => {
     scene.send(phone, pbx, sip('401 BYE', { from: 'b', to: 'a', cseq: 5 }));
     scene.wait(100_000);
     assert.equal(scene.open().length, 1);
+    assert.equal([...scene.inspector.calls()][0]?.state, 'confirmed');
   });
 
   test('of the inside party, challenged from outside: 32 s, whatever the outside party sends', () => {
@@ -105,6 +106,7 @@ describe('BYE', () => {
     scene.send(phone, pbx, sip('UPDATE', { to: 'b', cseq: 3 }));
     scene.wait(100_000);
     assert.equal(scene.open().length, 2);
+    assert.equal([...scene.inspector.calls()][0]?.state, 'confirmed');
   });
 
   test('never answered it closes after 32 s (Timer F)', () => {

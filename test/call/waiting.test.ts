@@ -25,6 +25,10 @@ describe('calls that wait for a first answer', () => {
     assert.equal(waiting.surplus(party('b'), 41), 'a1');
     waiting.delete('a1');
     assert.equal(waiting.surplus(party('b'), 400), undefined, 'there is nothing to give up');
+    waiting.add('b1', party('b'), 1);
+    waiting.add('b2', party('b'), 60);
+    waiting.delete('b2');
+    assert.equal(waiting.surplus(party('c'), 99), undefined, 'what has gone counts no more');
   });
 
   test('are of a pool, which is full by itself', () => {

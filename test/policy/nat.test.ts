@@ -166,6 +166,21 @@ describe('two hosts behind one external address', () => {
     assert.deepEqual(scene.refusals(), ['port-taken'], 'it is said once');
   });
 
+  test('a port that two calls of its host have stays taken until both are over', () => {
+    const scene = createScene(both);
+    const other = host('198.51.100.21');
+    scene.send(pbx, provider, sip('INVITE', { callId: 'one', body: sdp(PUBLIC, [40000]) }));
+    scene.send(pbx, other, sip('INVITE', { callId: 'also', body: sdp(PUBLIC, [40000]) }));
+    assert.equal(scene.open().length, 2);
+    scene.send(provider, pbx, sip('486 INVITE', { callId: 'one', to: 'x' }));
+    scene.wait(5_000);
+    scene.send(second, provider, sip('INVITE', { callId: 'two', body: sdp(PUBLIC, [40000]) }));
+    assert.deepEqual(scene.refusals(), ['port-taken']);
+    scene.send(other, pbx, sip('486 INVITE', { callId: 'also', to: 'x' }));
+    scene.wait(5_000);
+    assert.deepEqual(scene.open(), [`udp ${second.address}:40000-40001 < ${provider.address}`]);
+  });
+
   test('a call that ended meanwhile gets nothing', () => {
     const scene = createScene(both);
     scene.send(pbx, provider, sip('INVITE', { callId: 'one', body: sdp(PUBLIC, [40000]) }));
