@@ -344,6 +344,14 @@ describe('the way out', () => {
     assert.equal(scene.media(pbx.address, 40000, GATEWAY, 30000), true);
   });
 
+  test('is for a media host inside as well, where the inside party names one', () => {
+    const scene = createScene({ ...outbound, mediaHosts: networks(second.address) });
+    scene.send(provider, pbx, sip('INVITE', { body: sdp(GATEWAY, [30000]) }));
+    scene.send(pbx, provider, sip('200 INVITE', { to: 'b', body: sdp(second.address, [40000]) }));
+    assert.equal(scene.media(second.address, 40000, GATEWAY, 30000), true);
+    assert.equal(scene.media('192.168.1.12', 40000, GATEWAY, 30000), false);
+  });
+
   test('does nothing unless it is asked for', () => {
     const scene = answered(behindNat());
     assert.equal(scene.open().length, 1);

@@ -45,6 +45,17 @@ describe('SIP by its first bytes', () => {
       assert.equal(looksLikeSip(Buffer.from(text, 'latin1')), false, text.slice(0, 80));
   });
 
+  it('each beginning of a stream is undecided, or as the whole is: segments end anywhere', () => {
+    for (const text of [...SIP, ...OTHER]) {
+      const bytes = Buffer.from(text, 'latin1');
+      const whole = recogniseStart(bytes);
+      for (let cut = 0; cut < bytes.length; cut++) {
+        const part = recogniseStart(bytes.subarray(0, cut));
+        assert.ok(part === 'undecided' || part === whole, `${cut} bytes of ${text.slice(0, 40)}: ${part}`);
+      }
+    }
+  });
+
   it('the first bytes of a stream never say what more bytes take back', () => {
     fc.assert(
       fc.property(
