@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 /** The young generation that the daemon gives its data path, too (src/daemon/thread.ts). */
-const FLAGS = ['--expose-gc', '--max-semi-space-size=64', '--min-semi-space-size=64'];
+const FLAGS = ['--expose-gc', '--max-semi-space-size=8', '--min-semi-space-size=8'];
 
 const [name, ...rest] = process.argv.slice(2);
 if (name === undefined || !existsSync(new URL(`${name}.ts`, import.meta.url))) {
