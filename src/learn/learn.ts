@@ -1,4 +1,5 @@
-import { type Address, addressBytes, familyOf } from '../address/address.ts';
+import { type Address, addressBytes, type Family, familyOf } from '../address/address.ts';
+import { networkOf } from '../address/network.ts';
 import type { Line } from '../config/annotated.ts';
 import { defaults } from '../config/schema.ts';
 import { printable } from '../printable.ts';
@@ -42,16 +43,20 @@ export function linesFor(calls: readonly SeenCall[]): Line[] {
 }
 
 function insideLine(owner: Address, needs: readonly Need[]): Line {
-  const said = needs.every(({ stream }) => stream.host === owner && stream.announced === owner)
+  const said = needs.every(({ stream }) => stream.host === stream.owner && stream.announced === stream.owner)
     ? `${owner} awaited media at its own address in ${count(needs)}`
     : `${owner} said where media was awaited in ${count(needs)}`;
-  return { key: 'inside', value: owner, why: `${said}, ${first(needs)}.` };
+  const more = widened(
+    owner,
+    needs.map(({ stream }) => stream.owner),
+  );
+  return { key: 'inside', value: owner, why: `${said}, ${first(needs)}.${more}` };
 }
 
 function natLines(needs: readonly Need[]): Line[] {
   const behind = needs.filter(({ stream }) => stream.announced !== stream.host);
-  return grouped(behind, ({ stream }) => stream.announced).map(([external, its]) => {
-    const hosts = [...new Set(its.map(({ stream }) => stream.host))].sort();
+  return [...groupsOf(behind, ({ stream }) => stream.announced)].map(([external, its]) => {
+    const hosts = grouped(its, ({ stream }) => stream.host).map(([host]) => host);
     const who =
       hosts.length === 1
         ? `${hosts[0]} announces it as its own`
@@ -73,7 +78,10 @@ function mediaHostLine(host: Address, needs: readonly Need[]): Line {
   return {
     key: 'media-hosts',
     value: host,
-    why: `Named by ${some(by)} in place of itself in ${count(needs)}, ${first(needs)}${came}.`,
+    why: `Named by ${some(by)} in place of itself in ${count(needs)}, ${first(needs)}${came}.${widened(
+      host,
+      needs.map(({ stream }) => stream.host),
+    )}`,
   };
 }
 
@@ -82,7 +90,10 @@ function peerLine(peer: Address, needs: readonly Need[]): Line {
   return {
     key: 'peers',
     value: peer,
-    why: `The other party of ${count(needs)} with ${some(owners)}, ${first(needs)}.`,
+    why: `The other party of ${count(needs)} with ${some(owners)}, ${first(needs)}.${widened(
+      peer,
+      needs.map(({ stream }) => stream.peer),
+    )}`,
   };
 }
 
@@ -134,19 +145,51 @@ function endsOf({ report: { ports, messages } }: SeenCall): (readonly [number, n
   return ports === null ? pairs : [ports, ...pairs];
 }
 
+/** Items that a list may have (`listOf`). */
+const MOST_ITEMS = 256;
+/** Bits of the networks that addresses are put together in where there are too many of them. */
+const PREFIXES: Readonly<Record<Family, readonly number[]>> = {
+  4: [28, 24, 20, 16, 12, 8],
+  6: [64, 56, 48, 40, 32, 16],
+};
+
+/**
+ * Needs by address, or where a list cannot hold so many, by the narrowest networks of one width that are few enough. In the
+ * order of their numbers.
+ */
 function grouped(needs: readonly Need[], keyOf: (need: Need) => Address): [Address, Need[]][] {
-  const groups = new Map<Address, Need[]>();
+  const byAddress = groupsOf(needs, keyOf);
+  let groups = byAddress;
+  for (let step = 0; groups.size > MOST_ITEMS && step < PREFIXES[4].length; step++) {
+    groups = groupsOf(needs, (need) => {
+      const address = keyOf(need);
+      return networkOf(addressBytes(address), PREFIXES[familyOf(address)][step]!).text;
+    });
+  }
+  return [...groups].sort(([a], [b]) => (sortable(a) < sortable(b) ? -1 : 1));
+}
+
+function groupsOf(needs: readonly Need[], keyOf: (need: Need) => string): Map<string, Need[]> {
+  const groups = new Map<string, Need[]>();
   for (const need of needs) {
     const key = keyOf(need);
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [need]);
     else group.push(need);
   }
-  return [...groups].sort(([a], [b]) => (sortable(a) < sortable(b) ? -1 : 1));
+  return groups;
+}
+
+/** Said of a network that stands for its addresses. */
+function widened(key: string, addresses: readonly Address[]): string {
+  if (!key.includes('/')) return '';
+  const number = new Set(addresses).size;
+  return ` ${plural(number, 'address', 'addresses')} of it: single ones would be more than the ${MOST_ITEMS} that a list may have.`;
 }
 
 /** Addresses in the order of their numbers. */
-function sortable(address: Address): string {
+function sortable(key: string): string {
+  const address = key.split('/', 1)[0]!;
   return `${familyOf(address)} ${Buffer.from(addressBytes(address)).toString('hex')}`;
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { basename } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { parseNetwork } from '../../src/address/network.ts';
+import { networkHas, parseNetwork } from '../../src/address/network.ts';
 import { annotated, type Line } from '../../src/config/annotated.ts';
 import { loadConfig, type Settings } from '../../src/config/load.ts';
 import { replayed } from '../../src/learn/captures.ts';
@@ -173,6 +173,33 @@ describe('ports', () => {
     ] as const;
     assert.deepEqual(signallingPorts(ends, 5060), [5060, 5080]);
     assert.deepEqual(signallingPorts([[5080, 5080]], 5060), [5080]);
+  });
+});
+
+describe('more hosts than a list may have', () => {
+  it('are learned as the narrowest networks that are few enough', () => {
+    const [call] = learnFromCaptures([own('basic-call')], inside, false).calls;
+    const many = Array.from({ length: 600 }, (_, index) => {
+      const [owner, peer] = [`10.1.${index >> 8}.${index & 255}`, `2001:db8:${index.toString(16)}::1`];
+      return {
+        ...call!,
+        needed: call!.needed.map((stream) => ({ ...stream, owner, peer, host: owner, announced: owner })),
+      };
+    });
+    const lines = linesFor(many);
+    const { inside: hosts, peers } = loaded(lines);
+    assert.deepEqual(valuesOf(lines, 'inside').slice(0, 2), ['10.1.0.0/28', '10.1.0.16/28']);
+    assert.equal(hosts.length, 38);
+    assert.match(
+      lines[0]!.why,
+      / 16 addresses of it: single ones would be more than the 256 that a list may have\.$/,
+    );
+    for (const { needed } of many) {
+      for (const { owner, peer } of needed) {
+        assert.ok(hosts.some((network) => networkHas(network, owner)));
+        assert.ok(peers.some(({ networks }) => networks.some((network) => networkHas(network, peer))));
+      }
+    }
   });
 });
 
