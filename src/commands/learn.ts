@@ -81,7 +81,7 @@ async function show(proposal: Proposal, from: string, asJson: boolean): Promise<
     const calls =
       around.calls === 0
         ? 'there is no call in it'
-        : `none of ${around.calls} calls was answered or had media`;
+        : `none of ${around.calls} calls had media for a host inside, or agreed on any that a configuration could allow`;
     console.error(`pinholed: nothing to learn: ${calls}`);
     for (const { text } of around.refused) console.error(`pinholed: ${text}`);
     return STATUS.incomplete;

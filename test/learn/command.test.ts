@@ -54,7 +54,10 @@ describe('pinholed learn, of captures', () => {
   it('ends with 2 where there is nothing to learn, and where a file was damaged', () => {
     const nothing = run('learn', '--inside', '198.51.100.0/24', pcap('busy'));
     assert.deepEqual([nothing.status, nothing.stdout], [2, '']);
-    assert.equal(nothing.stderr, 'pinholed: nothing to learn: none of 1 calls was answered or had media\n');
+    assert.equal(
+      nothing.stderr,
+      'pinholed: nothing to learn: none of 1 calls had media for a host inside, or agreed on any that a configuration could allow\n',
+    );
     const half = run('learn', '--inside', '198.51.100.0/24', damaged);
     assert.equal(half.status, 2);
     assert.match(half.stdout, /^ {2}- 198\.51\.100\.20$/m);
