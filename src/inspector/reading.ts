@@ -140,7 +140,8 @@ export function createReader(
     const { packet, found } = reading;
     if (packet === null) return reading;
     for (const one of found) {
-      const move = one.what === 'message' ? encrypted.message(packet, one.bytes, now) : null;
+      if (one.what !== 'message' || !showsTheWay(one.message)) continue;
+      const move = encrypted.message(packet, one.bytes, now);
       if (move !== null) return { ...reading, found: [...found, { what: 'refused', ...move }] };
     }
     return reading;
@@ -218,6 +219,22 @@ export function createReader(
     directionChanges: tcp.changes,
     remember: tcp.remember,
   };
+}
+
+/** Methods whose Contact says where their sender is reached from then on (RFC 3261 10.2, 12; 3265, 3311, 3515). */
+const TARGETING: ReadonlySet<string> = new Set([
+  'INVITE',
+  'REGISTER',
+  'SUBSCRIBE',
+  'NOTIFY',
+  'REFER',
+  'UPDATE',
+]);
+
+/** Whether later messages go where this one's Contact and Record-Route lead: of responses, what a 2xx or 3xx says counts. */
+function showsTheWay({ contact, method, status, cseqMethod }: SipMessage): boolean {
+  if (contact === '') return false;
+  return status === 0 ? TARGETING.has(method) : status >= 200 && status < 400 && TARGETING.has(cseqMethod);
 }
 
 function cutOff(missing: number): SipError {
