@@ -32,6 +32,7 @@ export interface ServerOptions {
   readonly handlerOf: (name: RequestName) => Handler | undefined;
   /** Told of mistakes of ours. */
   readonly complain: (text: string) => void;
+  /** Root may have some more. */
   readonly maxClients?: number;
   /** ms without a request after which a client is sent away. */
   readonly idleAfter?: number;
@@ -42,6 +43,8 @@ export interface ServerOptions {
 }
 
 const MAX_CLIENTS = 32;
+/** Clients beside those that root may have all the same: a program of the group that stays must not keep root out. */
+const FOR_ROOT = 4;
 const IDLE_AFTER = 30_000;
 const SILENT_AFTER = 1000;
 const READ_WITHIN = 10_000;
@@ -87,7 +90,8 @@ export function startControlServer(options: ServerOptions): ControlServer {
     if (peer !== null && !options.mayConnect(peer)) {
       return new RequestError('forbidden', `user ${peer.uid} may not use the control socket`);
     }
-    if (clients.size < maxClients || makeRoom()) return null;
+    const most = peer?.uid === 0 ? maxClients + FOR_ROOT : maxClients;
+    if (clients.size < most || makeRoom()) return null;
     return new RequestError('busy', `there are ${maxClients} clients already`);
   }
 

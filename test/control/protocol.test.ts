@@ -239,6 +239,29 @@ describe('control protocol: hostile clients', () => {
     for (const client of admitted) client.socket.destroy();
   });
 
+  it('has room for root beside as many others as there may be', async () => {
+    let uid = 1001;
+    const { path } = await start(
+      { status: echo },
+      { maxClients: 2, peerOf: () => ({ uid, gid: 1001 }), mayConnect: () => true },
+    );
+    const asking = await Promise.all([dial(path), dial(path)]);
+    for (const client of asking) {
+      client.say('{"request":"status"}\n');
+      for (let lines = 0; lines < 2; lines++) await client.next();
+    }
+    const answer = async () => {
+      const client = await dial(path);
+      client.say('{"request":"status"}\n');
+      client.end();
+      return (await client.rest()).at(-1)!['ok'];
+    };
+    assert.equal(await answer(), false);
+    uid = 0;
+    assert.equal(await answer(), true);
+    for (const client of asking) client.socket.destroy();
+  });
+
   it('lets those who ask nothing keep nobody away', async () => {
     const { path, clients } = await start({ status: echo }, { maxClients: 3, silentAfter: 0 });
     const asking = await dial(path);

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -247,6 +248,15 @@ describe('a damaged journal', () => {
     for (const bytes of [Buffer.alloc(4096), Buffer.from('#!/bin/sh\n'), Buffer.alloc(100, 0xff)]) {
       assert.deepEqual(damaged(bytes).texts, []);
     }
+  });
+
+  it('starts beside a file of any size', () => {
+    const path = newPath();
+    open(path);
+    truncateSync(path, 2 ** 41);
+    const { records, complaints } = open(path);
+    assert.deepEqual(records, []);
+    assert.ok(complaints.length <= 1, complaints.join());
   });
 
   it('can be written to again', () => {

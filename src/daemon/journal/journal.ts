@@ -76,6 +76,8 @@ const FILE_HEAD = MAGIC.length + 2 * SYNC;
 const FRAME_HEAD = SYNC + 9;
 const CHECKED_FROM = SYNC + 8;
 const LARGEST_FRAME = 4 * 1024 * 1024;
+/** Bytes of a file that are read: more than all calls that there may be, twice. */
+const LARGEST_FILE = 1024 * 1024 * 1024;
 const KEY_LENGTH = 16;
 /** The payload of a call: its key, when it ended (f64 ms, NaN while it has not), the record. */
 const CALL_HEAD = KEY_LENGTH + 8;
@@ -207,18 +209,19 @@ function voidBecause(head: Head, writer: Writer): string | null {
 }
 
 function readJournal(descriptor: number): JournalReading {
-  const file = readWhole(descriptor);
+  const begin = readUpTo(descriptor, FILE_HEAD);
   const nothing = { head: null, complete: false, calls: new Map<string, ReadEntry>() };
-  if (file.length === 0) return { ...nothing, damage: null };
+  if (begin.length === 0) return { ...nothing, damage: null };
   const syncs = [
-    file.subarray(MAGIC.length, MAGIC.length + SYNC),
-    file.subarray(FILE_HEAD - SYNC, FILE_HEAD),
+    begin.subarray(MAGIC.length, MAGIC.length + SYNC),
+    begin.subarray(FILE_HEAD - SYNC, FILE_HEAD),
   ];
   const [one, other] = syncs as [Buffer, Buffer];
-  const isOurs = file.subarray(0, MAGIC.length).equals(MAGIC);
-  if (file.length < FILE_HEAD || (!isOurs && (!one.equals(other) || one.equals(NO_SYNC)))) {
+  const isOurs = begin.subarray(0, MAGIC.length).equals(MAGIC);
+  if (begin.length < FILE_HEAD || (!isOurs && (!one.equals(other) || one.equals(NO_SYNC)))) {
     return { ...nothing, damage: 'offset 0: expected PINHOLED, found something else' };
   }
+  const file = readUpTo(descriptor, LARGEST_FILE);
   const sync = one.equals(other) || file.indexOf(one, FILE_HEAD) >= 0 ? one : other;
   const wrong = isOurs ? (one.equals(other) ? null : MAGIC.length) : 0;
   return readFrames(file, sync, wrong);
@@ -294,8 +297,9 @@ function readHead(payload: Buffer): Head | null {
   }
 }
 
-function readWhole(descriptor: number): Buffer {
-  const file = Buffer.alloc(fstatSync(descriptor).size);
+/** What a file begins with, `most` bytes of it at most. */
+function readUpTo(descriptor: number, most: number): Buffer {
+  const file = Buffer.alloc(Math.min(fstatSync(descriptor).size, most));
   let length = 0;
   for (let count = -1; count !== 0 && length < file.length; length += count) {
     count = readSync(descriptor, file, length, file.length - length, length);
