@@ -61,10 +61,12 @@ export const signatures = {
   kldload: { result: 'int', args: ['cstring'], only: 'freebsd' },
   kldfind: { result: 'int', args: ['cstring'], only: 'freebsd' },
   modfind: { result: 'int', args: ['cstring'], only: 'freebsd' },
+  rtprio_thread: { result: 'int', args: ['int', 'int', 'bytes'], only: 'freebsd' },
   getpeereid: { result: 'int', args: ['int', 'bytes', 'bytes'], only: 'freebsd' },
 
   prctl: { result: 'int', args: ['int', 'ulong', 'ulong', 'ulong', 'ulong'], fixed: 1, only: 'linux' },
   unshare: { result: 'int', args: ['int'], only: 'linux' },
+  sched_setscheduler: { result: 'int', args: ['int', 'int', 'bytes'], only: 'linux' },
   capget: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
   capset: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
 } as const satisfies Record<string, Signature>;

@@ -701,6 +701,14 @@ export const schema = {
       'File for the process id of the supervisor.',
       'restart',
     ),
+    priority: setting(
+      choice('high', 'normal', 'realtime'),
+      'high',
+      'How the thread that carries packets is scheduled, where the system allows it; the log and `status` say so. `high`: nice ' +
+        '-10, on FreeBSD of the whole process. `realtime`: SCHED_FIFO, on FreeBSD rtprio; a flood of SIP then ' +
+        'takes a core for itself.',
+      'restart',
+    ),
     onStop: setting(
       choice('keep', 'drop'),
       'keep',

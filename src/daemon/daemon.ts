@@ -15,6 +15,7 @@ import { openGroup } from './peers/service.ts';
 import { type DaemonPlatform, explainOpening, type PlatformModule } from './platform/platform.ts';
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
+import { favour } from './process/priority.ts';
 import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
 import { readSecret } from './process/secret.ts';
 import { statusSignals } from './process/signals.ts';
@@ -152,13 +153,15 @@ async function openAndDrop(
 ): Promise<{ readonly thread: DataThread; readonly description: readonly string[] }> {
   const root = libc.geteuid() === 0 ? settings.daemon.chroot : null;
   const opensAsRoot = platform.dataPathOpener === 'root';
+  const favoured = favour(libc, settings.daemon.priority);
   if (user !== null && !opensAsRoot) becomeUser(libc, user, root !== null);
   const thread = start();
+  favoured.restore();
   const { description } = await reports.next('opened').catch(explainOpening);
   if (root !== null) changeRoot(libc, root);
   if (user !== null && opensAsRoot) becomeUser(libc, user, false);
   confineThread(libc);
-  return { thread, description };
+  return { thread, description: [...description, favoured.text] };
 }
 
 function openCalls(

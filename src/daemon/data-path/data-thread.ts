@@ -9,6 +9,7 @@ import { followed } from '../platform/observing.ts';
 import type { PlatformModule } from '../platform/platform.ts';
 import type { HandedDown } from '../process/handed-down.ts';
 import { createHeartbeat } from '../process/heartbeat.ts';
+import { favourThread } from '../process/priority.ts';
 import { confineThread } from '../process/privileges.ts';
 import { createRecorder } from '../recording.ts';
 import { identify, memberId } from '../scribe.ts';
@@ -54,6 +55,7 @@ async function runThread(data: ThreadData): Promise<void> {
   };
   try {
     const libc = await loadLibc();
+    favourThread(libc, data.settings.daemon.priority);
     const identity = identify();
     let settings = data.settings;
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
