@@ -68,6 +68,18 @@ export const rules: readonly SettingsRule[] = [
         : null,
   },
   {
+    keys: ['intercept', 'strict', 'fail', 'on-firewall-error', 'hold-encrypted', 'platform'],
+    breach: (settings) => {
+      const what = settings.intercept === 'bpf' ? heldBy(settings) : null;
+      return what === null ? null : `bpf only looks on: expected no ${what}, for which packets have to wait`;
+    },
+  },
+  {
+    keys: ['intercept', 'platform'],
+    breach: ({ intercept, platform }) =>
+      intercept === 'bpf' && platform === 'freebsd' ? 'expected inline: bpf is there on Linux only' : null,
+  },
+  {
     keys: ['control.mode', 'control.group'],
     breach: ({ control }) =>
       (control.mode & 0o060) !== 0 && control.group === null
@@ -75,6 +87,14 @@ export const rules: readonly SettingsRule[] = [
         : null,
   },
 ];
+
+/** A setting by which packets are held or dropped. */
+function heldBy({ strict, fail, onFirewallError, holdEncrypted }: Settings): string | null {
+  if (strict) return 'strict';
+  if (fail === 'open') return 'fail: open';
+  if (onFirewallError === 'drop') return 'on-firewall-error: drop';
+  return holdEncrypted === null ? null : 'hold-encrypted';
+}
 
 /** What is known of the machine that a configuration is for. */
 export interface ConfiguredMachine {
@@ -163,6 +183,9 @@ export function cautions(settings: Settings): string[] {
   const everywhere = settings.inside.filter((network) => network.prefix === 0);
   for (const { text } of everywhere) {
     found.push(`inside: ${text} is everybody: outside hosts may have pinholes opened towards themselves`);
+  }
+  if (settings.intercept === 'bpf') {
+    found.push('intercept: bpf: nothing waits for its pinholes, and media that comes first is lost');
   }
   if (settings.mode === 'observe') found.push('mode: observe: not one pinhole is opened');
   const wide = settings.inside.filter(isWide);

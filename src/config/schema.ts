@@ -288,6 +288,14 @@ export const schema = {
       'call ends for want of it.',
     'restart',
   ),
+  intercept: setting(
+    choice('inline', 'bpf'),
+    'inline',
+    '`inline`: a packet waits until its pinholes are open. `bpf`: copies of what passes by are read, and nothing waits, ' +
+      'so that media can come before its pinhole: for trying out, and to compare. Linux only (a packet socket), and not with ' +
+      '`strict`, `fail: open`, `on-firewall-error: drop` or `hold-encrypted`, which hold packets.',
+    'restart',
+  ),
   fail: setting(
     choice('closed', 'open'),
     'closed',

@@ -71,13 +71,17 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
 
   const { recording: size } = settings.daemon;
   const recording = size === null ? null : recordingMemory(size);
+  const down = options.supervised ? handedDown() : NOTHING_HANDED_DOWN;
+  // The right to open a packet socket is not among those that are kept.
+  const isBoundHere = settings.intercept === 'bpf' && down.intake === null;
+  const given = isBoundHere ? { ...down, intake: platform.bindIntake?.(settings) ?? null } : down;
   const reports = createReports();
   const start = () =>
     startDataThread({
       settings,
       platformModule: options.platformModule,
       heartbeat: options.supervised ? HEARTBEAT_DESCRIPTOR : null,
-      handedDown: options.supervised ? handedDown() : NOTHING_HANDED_DOWN,
+      handedDown: given,
       hepKey,
       recording,
       mayBeRoot: name === 'root',

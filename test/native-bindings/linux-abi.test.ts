@@ -6,6 +6,7 @@ import * as constants from '../../native-bindings/linux/constants.ts';
 import * as netlink from '../../native-bindings/linux/netlink.ts';
 import * as nflog from '../../native-bindings/linux/nflog.ts';
 import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
+import * as packets from '../../native-bindings/linux/packet-socket.ts';
 import * as privileges from '../../native-bindings/linux/privileges.ts';
 import * as routes from '../../native-bindings/linux/routes.ts';
 import { messageLayouts } from '../../native-bindings/message-batch.ts';
@@ -21,6 +22,8 @@ const headers = [
   'sys/prctl.h',
   'netinet/in.h',
   'net/if_arp.h',
+  'linux/filter.h',
+  'linux/if_packet.h',
   'linux/netlink.h',
   'linux/rtnetlink.h',
   'linux/capability.h',
@@ -55,6 +58,9 @@ const structs = [
   messageLayouts.linux.msghdr,
   messageLayouts.linux.iovec,
   ...inetLayouts.linux.structs,
+  packets.sockaddrLl,
+  packets.sockFilter,
+  packets.sockFprog,
 ];
 
 describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () => {

@@ -6,6 +6,7 @@ import { openNftables } from '../../firewall/nftables.ts';
 import { readLinuxIngress } from '../../intercept/ingress/linux.ts';
 import { openNflog } from '../../intercept/nflog.ts';
 import { bindNfqueue, openLosses, openNfqueue } from '../../intercept/nfqueue.ts';
+import { bindPassive, openPassive } from '../../intercept/passive/packet-socket.ts';
 import type { ControlEnds, DaemonPlatform, DataPathEnds } from './platform.ts';
 
 /** Packets from NFQUEUE, pinholes in nftables. */
@@ -13,15 +14,14 @@ export async function openLinux(): Promise<DaemonPlatform> {
   const libc = await loadLibc();
 
   async function openDataPath(settings: () => Settings, intake: number | null): Promise<DataPathEnds> {
-    const { queue, queueLength: length, table, mark } = settings().linux;
+    const { table, mark } = settings().linux;
     const firewall = openNftables(libc, { table, mark });
-    const interceptor = openNfqueue(libc, queueOptions(settings()), intake);
-    const { bufferSize } = interceptor;
+    const { interceptor, description } = openInterceptor(libc, settings(), intake);
     return {
       interceptor,
       firewall,
       description: [
-        `NFQUEUE ${queue}: ${length} packets, socket buffer ${bufferSize >> 10} KiB`,
+        description,
         `nftables: table inet ${table}, mark 0x${mark.toString(16)}, ${
           firewall.owned
             ? 'which nobody else can change'
@@ -37,7 +37,10 @@ export async function openLinux(): Promise<DaemonPlatform> {
   return {
     name: 'linux',
     dataPathOpener: 'network-administrator',
-    bindIntake: (settings) => bindNfqueue(libc, queueOptions(settings)),
+    bindIntake: (settings) =>
+      settings.intercept === 'bpf'
+        ? bindPassive(libc, passiveOptions(settings))
+        : bindNfqueue(libc, queueOptions(settings)),
     openDataPath,
     openControl: async (settings) => {
       if (settings().mode !== 'observe') countDirections();
@@ -46,6 +49,21 @@ export async function openLinux(): Promise<DaemonPlatform> {
     // A queue rule with the flag `bypass` lets packets pass whenever nobody has the queue: the kernel does it.
     openFailOpen: async () => ({ install() {}, remove() {}, close() {} }),
   };
+}
+
+function openInterceptor(libc: Libc, settings: Settings, intake: number | null) {
+  if (settings.intercept === 'bpf') {
+    const interceptor = openPassive(libc, passiveOptions(settings), intake);
+    return { interceptor, description: 'packet socket: packets pass by, and nothing waits for its pinholes' };
+  }
+  const { queue, queueLength: length } = settings.linux;
+  const interceptor = openNfqueue(libc, queueOptions(settings), intake);
+  const buffer = interceptor.bufferSize >> 10;
+  return { interceptor, description: `NFQUEUE ${queue}: ${length} packets, socket buffer ${buffer} KiB` };
+}
+
+function passiveOptions({ sipPorts: ports, insideInterfaces: interfaces }: Settings) {
+  return { ports, interfaces };
 }
 
 /** net.netfilter.nf_conntrack_acct. It is of a network namespace, takes CAP_NET_ADMIN and holds for flows that begin then. */

@@ -1,10 +1,13 @@
 import type { Settings } from '../../config/schema.ts';
 import { observing } from './observing.ts';
-import { type DaemonPlatform, platformName } from './platform.ts';
+import { type DaemonPlatform, platformName, StartError } from './platform.ts';
 
 /** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
 export async function openPlatform(settings: Settings): Promise<DaemonPlatform> {
   const name = platformName(settings);
+  if (settings.intercept === 'bpf' && name !== 'linux') {
+    throw new StartError('intercept: bpf is there on Linux only');
+  }
   const platform = await (name === 'linux'
     ? (await import('./linux.ts')).openLinux()
     : (await import('./freebsd.ts')).openFreebsd());
