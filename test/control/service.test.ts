@@ -322,7 +322,7 @@ describe('what the daemon answers', () => {
     ];
     assert.equal(file, null);
     const loaded = loadConfig(JSON.stringify(settings), 'settings');
-    assert.deepEqual(loaded, { settings: run.settings });
+    assert.deepEqual(loaded, { ok: true, settings: run.settings });
   });
 
   it('unavailable, when the data path does not answer', async () => {
