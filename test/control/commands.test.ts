@@ -124,8 +124,8 @@ describe('commands', () => {
     await establish(daemon, 'two@pbx', 4002);
     await daemon.send(alice, bob, sip('BYE', { callId: 'two@pbx', to: 'b', cseq: 2 }));
     await daemon.send(bob, alice, sip('200 BYE', { callId: 'two@pbx', to: 'b', cseq: 2 }));
-    // The history is told within a quarter of a second.
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    // The history is told a little later.
+    while (!/end +bye after/.test((await daemon.run('explain', 'two@pbx')).stdout));
   });
   after(() => daemon.stop());
 

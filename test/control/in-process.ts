@@ -36,6 +36,8 @@ export interface InProcess {
   /** Packets that are waiting whenever the data path looks. */
   load: number;
   readonly said: string[];
+  /** How many are told what happens. */
+  readonly listeners: number;
   readonly media: Map<string, Traffic & { readonly sent?: number }>;
   settings: Settings;
   readonly now: number;
@@ -183,6 +185,9 @@ export function startInProcess(changes: Partial<Settings> = {}): InProcess {
     turns,
     load: 0,
     said,
+    get listeners() {
+      return listeners.size;
+    },
     media,
     get settings() {
       return settings;

@@ -26,7 +26,7 @@ import { MOST_PER_SLICE } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import { sdp, sip } from '../scene.ts';
 import { alice, bob, type InProcess, startInProcess } from './in-process.ts';
-import { serve } from './socket.ts';
+import { serve, until } from './socket.ts';
 
 /** Rings, is answered and talks: bob's port `port` is open then. */
 function establish(run: InProcess, callId: string, port = 4000): void {
@@ -264,11 +264,12 @@ describe('what the daemon answers', () => {
 
   it('watch: what happens from now on', async () => {
     const run = startInProcess();
-    setTimeout(() => {
-      establish(run, 'one');
-      run.wait(1000);
-    }, 50);
-    const [first] = await ask<WatchResult>(run, { request: 'watch' }, 1);
+    const answer = ask<WatchResult>(run, { request: 'watch' }, 1);
+    // The history is the other one.
+    await until(() => run.listeners === 2);
+    establish(run, 'one');
+    run.wait(1000);
+    const [first] = await answer;
     assert.equal(first!.lost, 0);
     assert.deepEqual(
       first!.events.map(({ type, what, reason }) => what ?? `${String(type)} ${String(reason)}`),
