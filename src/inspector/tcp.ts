@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { PacketView } from '../packet/ip.ts';
 import { createStreamTable, type TcpStream } from '../packet/stream.ts';
-import { isSipError, type SipError, type SipMessage } from '../sip/message.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../sip/message.ts';
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer } from '../sip/stream.ts';
@@ -74,6 +74,12 @@ const NO_CHANGES: readonly DirectionChange[] = [];
 /** ms in which a direction is not noted as in use again. */
 const NOTED = 60_000;
 
+/** Why a stream of SIP is read no more, where it is not one message that is malformed. */
+const WHY_STOPPED: Readonly<Partial<Record<SipErrorReason, string>>> = {
+  'not-sip': 'what follows a message is no SIP',
+  'bad-content-length': 'a message has no Content-Length that tells where the next begins',
+};
+
 /** What is kept of one direction of a TCP connection. */
 interface Signalling extends Unfinished {
   /** When it was noted as in use; -Infinity while no SIP was read on it. */
@@ -133,7 +139,12 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     unfinished.makeRoom(user);
     tellSkipped(user);
     const { stopped } = user.framer;
-    if (stopped !== null && !stream.ignored) streams.ignore(stream);
+    if (stopped !== null && !stream.ignored) {
+      const hadMessages = user.notedAt !== Number.NEGATIVE_INFINITY || items.some((one) => !isSipError(one));
+      const isSip = stopped !== 'not-sip' || hadMessages;
+      if (isSip && !user.isTold) note(user, WHY_STOPPED[stopped] ?? 'a message in it cannot be read');
+      streams.ignore(stream);
+    }
     follow(stream, user, items, now);
     return finish(items, taken, stopped !== null && packet.payload.length > 0);
   }
@@ -219,8 +230,9 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     for (const direction of known.expire(now)) pending.push({ what: 'closed', direction });
   }
 
-  function note({ name }: Unfinished, why: string): void {
-    lost.push({ reason: 'stream-unusable', detail: `${name}: ${why}` });
+  function note(stream: Unfinished, why: string): void {
+    stream.isTold = true;
+    lost.push({ reason: 'stream-unusable', detail: `${stream.name}: ${why}` });
   }
 
   /** Once a message was found again, how much was passed over. */

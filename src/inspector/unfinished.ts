@@ -11,10 +11,12 @@ export interface Unfinished {
   /** What of its framer's memory is in the sum. */
   counted: number;
   readonly inQueue: Link<Unfinished>;
+  /** That something of it was lost was told. */
+  isTold: boolean;
 }
 
 export function newUnfinished(name: string, framer: SipFramer): Unfinished {
-  return { name, framer, lastAt: Number.POSITIVE_INFINITY, counted: 0, inQueue: newLink() };
+  return { name, framer, lastAt: Number.POSITIVE_INFINITY, counted: 0, inQueue: newLink(), isTold: false };
 }
 
 interface UnfinishedBounds {

@@ -191,6 +191,22 @@ describe('a stream out of step', () => {
     }
   });
 
+  it('is told once where what follows a message cannot be read, and not where nothing of it was SIP', () => {
+    for (const [first, reasons] of [
+      ['', ['stream-unusable']],
+      ['hello\r\n', []],
+    ] as const) {
+      const wire = createWire();
+      wire.handshake(pbx, stranger);
+      if (first !== '') wire.send(pbx, stranger, first);
+      assert.equal(wire.opens(pbx, stranger), first === '');
+      wire.send(pbx, stranger, 'hello, are you there?\r\n');
+      assert.equal(wire.opens(pbx, stranger), false);
+      wire.send(pbx, stranger, 'hello\r\n');
+      assert.deepEqual(wire.reasons(), reasons);
+    }
+  });
+
   it('that did not begin with SIP is not read, be the peer known by name', () => {
     const wire = createWire(NAMED);
     wire.handshake(pbx, trunk);

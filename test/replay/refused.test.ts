@@ -248,6 +248,31 @@ describe('what the capture lacks', () => {
     assert.match(advice, /tcpdump -s 0/);
   });
 
+  it('the beginning of a stream, or SIP between its messages', () => {
+    const segment = (seq: number, payload: string) =>
+      tcpPacket(host(alice.address, 40123), bob, { seq, payload, flags: 0x18 });
+    const offer = sip('INVITE', OFFER);
+    const options = sip('OPTIONS', { callId: 'other' });
+    const syn = tcpPacket(host(alice.address, 40123), bob, { seq: 99, flags: 2 });
+    for (const [before, why] of [
+      [['hello, are you there?'], /frame 3 \(INVITE\), but its TCP stream could not be followed to there/],
+      [
+        [options, 'hello, are you there?'],
+        /frame 4 \(INVITE\), but that was refused \(stream-unusable\): TCP .*: what follows a message is no SIP/,
+      ],
+    ] as const) {
+      const one = film().packet(0, syn);
+      let seq = 100;
+      for (const [index, text] of [...before, offer].entries()) {
+        one.packet(0.1 * (index + 1), segment(seq, text));
+        seq += text.length;
+      }
+      const { reason, text } = blockOf(one.talk(1, bobMedia, aliceMedia, 2), bobMedia, aliceMedia);
+      assert.equal(reason, 'refused');
+      assert.match(text, why);
+    }
+  });
+
   it('fragments', () => {
     const first = udpPacket(bob, alice, sip('200 INVITE', ANSWER)).subarray(0, 20 + 64);
     first.writeUInt16BE(first.length, 2);

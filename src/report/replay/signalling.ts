@@ -5,9 +5,10 @@ import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
 import { isSession, type SdpError, type Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
-import { isKeepalive } from '../../sip/recognise.ts';
+import { isKeepalive, looksLikeSip } from '../../sip/recognise.ts';
 import { type Rough, readRoughly } from './named.ts';
 import { createNamingAttributes, type NamingAttribute } from './signalling/attributes.ts';
+import { addTo, MOST_REMEMBERED } from './signalling/bounds.ts';
 import { createMessageDirections, type OneSided } from './signalling/directions.ts';
 import { createHiddenSignalling, type Hidden, streamKind } from './signalling/hidden.ts';
 import { createSeenTransactions, type LooseResponse, type SeenRequest } from './signalling/transactions.ts';
@@ -63,6 +64,11 @@ export interface SignallingLog {
   oneSided(): readonly OneSided[];
 }
 
+const STREAM_REFUSALS: ReadonlySet<string> = new Set([
+  'stream-unusable',
+  'older-connection',
+  'stream-evicted',
+]);
 /** The methods whose messages may carry an offer or an answer. */
 const CARRIERS = new Set(['INVITE', 'ACK', 'PRACK', 'UPDATE']);
 
@@ -77,6 +83,9 @@ export function createSignallingLog(): SignallingLog {
   const transactions = createSeenTransactions();
   const directions = createMessageDirections();
   const hidden = createHiddenSignalling();
+  /** Streams of SIP that were given up, by their direction, and messages that came on them and were not read. */
+  const lostStreams = new Map<string, Refusal>();
+  const unfollowed = new Map<string, UnreadDescription[]>();
   let last: UnreadDescription | null = null;
   let lastMessage: { message: SipMessage; packet: PacketView; at: number } | null = null;
 
@@ -125,6 +134,7 @@ export function createSignallingLog(): SignallingLog {
     if (protocol === 'tcp') {
       const how = streamKind(payload);
       if (how !== null) hidden.add(source, destination, how, place);
+      else if (looksLikeSip(payload)) noteUnfollowed(packet, place, at);
       return;
     }
     if (!isSipPort(sourcePort) && !isSipPort(destinationPort)) return;
@@ -132,6 +142,31 @@ export function createSignallingLog(): SignallingLog {
     const isCompressed = (payload[0]! & 0xf8) === 0xf8 && (rough === null || rough.before === 0);
     if (isCompressed) hidden.add(source, destination, 'sigcomp', place);
     else if (rough !== null) noteUnrecognised(rough, packet, place, at);
+  }
+
+  /** A message, or its beginning, that came on a stream and was not read there. Those that are read later are announced. */
+  function noteUnfollowed(packet: PacketView, place: FramePlace, at: number): void {
+    const { source, sourcePort, destination, destinationPort } = packet;
+    const { summary, callId, named } = readRoughly(packet.payload);
+    const key = `${source} ${sourcePort} > ${destination} ${destinationPort}`;
+    const one: UnreadDescription = {
+      ...{ source, destination, place, at, summary, callId, named },
+      refusal: lostStreams.get(key) ?? null,
+      why: 'its TCP stream could not be followed to there: what came before it was no SIP, or is not in the capture',
+      advice: '',
+    };
+    unread.add(one);
+    if (one.refusal === null && unfollowed.size < MOST_REMEMBERED) addTo(unfollowed, key, one);
+  }
+
+  /** `TCP a 1 > b 2: why`. */
+  function noteLostStream(refusal: Refusal): void {
+    const { detail } = refusal;
+    const end = detail.indexOf(': ');
+    const key = detail.slice('TCP '.length, end < 0 ? detail.length : end);
+    if (lostStreams.size < MOST_REMEMBERED) lostStreams.set(key, refusal);
+    for (const one of unfollowed.get(key) ?? []) one.refusal = refusal;
+    unfollowed.delete(key);
   }
 
   /** SIP's version stands in it, yet it does not begin like SIP. */
@@ -160,7 +195,8 @@ export function createSignallingLog(): SignallingLog {
   }
 
   function refused(refusal: Refusal, place: FramePlace): void {
-    if (last !== null && last.place === place) last.refusal ??= refusal;
+    if (STREAM_REFUSALS.has(refusal.reason)) noteLostStream(refusal);
+    else if (last !== null && last.place === place) last.refusal ??= refusal;
     if (refusal.reason !== 'response-without-request' || lastMessage === null) return;
     const { message: read, packet, at } = lastMessage;
     transactions.loose(read, packet, place, at);
