@@ -234,6 +234,21 @@ describe('what the capture lacks', () => {
     );
   });
 
+  it('nothing, where the call was never answered', () => {
+    const { text } = blockOf(
+      film()
+        .say(0, alice, bob, 'INVITE', OFFER)
+        .say(0.5, bob, alice, '486 INVITE', { to: 'b' })
+        .talk(1, aliceMedia, bobMedia, 2),
+      aliceMedia,
+      bobMedia,
+    );
+    assert.match(
+      text,
+      /announced nothing in the call of frame 1 \(INVITE\), which ended without an answer\.$/,
+    );
+  });
+
   it('the end of a packet', () => {
     const whole = udpPacket(bob, alice, sip('200 INVITE', ANSWER));
     const { text, advice } = blockOf(

@@ -98,6 +98,8 @@ export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, kno
   );
 }
 
+const BEFORE_ANSWER = 'Media before the answer goes where nobody listens yet.';
+
 /** Who sends to it had called its host, or had been called by it, and the other half of that is not here. */
 function explainUnanswered(
   { source, destination }: UdpFlow,
@@ -108,13 +110,19 @@ function explainUnanswered(
   const record = theirs === null || theirs.legId === null ? null : call(theirs.legId);
   if (theirs === null || record === null || record.answeredAt !== null) return null;
   if (!record.parties.includes(destination)) return null;
+  if (record.endReason === 'cancelled' || record.endReason === 'failed') {
+    return never(
+      `${destination} announced nothing in the call of ${frame(theirs.place)} (${theirs.summary}), which ended without an answer.`,
+      BEFORE_ANSWER,
+    );
+  }
   const later = signalling.requests(record.callId).find(({ isInDialog }) => isInDialog);
   const goesOn =
     later === undefined ? '' : `, though the call goes on in ${frame(later.place)} (${later.method})`;
   return never(
     `The call of ${frame(theirs.place)} (${theirs.summary}) has no answer of ${destination} in the capture${goesOn}: what it announced is not known.`,
     later === undefined
-      ? 'Media before the answer goes where nobody listens yet.'
+      ? BEFORE_ANSWER
       : 'The capture has lost the answer, or a filter did: of a message in fragments `port 5060` lets only the first through.',
   );
 }
