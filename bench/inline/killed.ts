@@ -31,7 +31,8 @@ interface Loss {
 
 async function round(isSupervised: boolean, name: string, port: number): Promise<Loss> {
   const flags = isSupervised ? [] : ['--no-supervisor'];
-  const daemon = await startDaemon(topology, { flags, module: '../dist/src/main.js' });
+  const changes = 'timers: { offer: 3m }';
+  const daemon = await startDaemon(topology, { changes, flags, module: '../dist/src/main.js' });
   const { client, server } = topology.actors;
   await Promise.all([
     client.run([connect(name, { address: phone, port }, { address: addressOf('server'), port: 5060 })]),

@@ -471,7 +471,8 @@ export const schema = {
       offer: setting(
         duration('8s', '3m'),
         '32s',
-        'An offer that gets no response at all is forgotten after this time.',
+        'An offer that gets no response at all is forgotten after this time. Answered later, and acknowledged, an ' +
+          'INVITE of a host inside has its media all the same.',
       ),
       ringing: setting(
         duration('30s', '10m'),
