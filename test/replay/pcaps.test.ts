@@ -159,7 +159,7 @@ const EXPECTED: Readonly<Record<string, Expected>> = {
   'attack-invite-slipstream': {
     pinholes: [],
     refusals: ['response-without-request'],
-    blocked: ['stranger:49170 > workstation:1194 never-announced'],
+    blocked: ['stranger:49170 > workstation:1194 refused'],
   },
 };
 
