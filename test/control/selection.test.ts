@@ -115,6 +115,20 @@ describe('a line of watch', () => {
       watchLine({ type: 'call', what: 'started', call: named, reason: null, at: 0 }).endsWith(' started'),
       true,
     );
+    const called = { ...named, from: '"Al" <sip:al@a.example>;tag=1', to: '<sip:+4930@b.example>' };
+    assert.match(
+      watchLine({ type: 'call', what: 'started', call: called, reason: null, at: 0 }),
+      /^1970-01-01 00:00:00\.000 aa al > \+4930 \(192\.0\.2\.1 > 10\.0\.0\.5\) x\\x1b/,
+    );
+    const causes = [{ reason: 'nat', text: 'It is private\x07.', advice: 'Do.' }];
+    assert.match(
+      watchLine({ type: 'audio', call: named, missing: ['callee'], causes, at: 0 }),
+      / no audio for the callee\. It is private\\x07\.$/,
+    );
+    assert.match(
+      watchLine({ type: 'audio', call: named, missing: [], causes: [], at: 0 }),
+      / audio is missed no more$/,
+    );
     assert.equal(watchLine({ type: 'note', text: 'so\x07' }), 'so\\x07');
   });
 });

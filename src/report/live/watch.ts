@@ -1,4 +1,5 @@
 import { portsText, transportText } from '../../call/description.ts';
+import { partyName } from '../../control/party.ts';
 import { printable } from '../../printable.ts';
 import { dateText } from '../time.ts';
 
@@ -20,8 +21,19 @@ export function watchLine(event: Event): string {
 
 function callOf({ call }: Event): string {
   if (typeof call !== 'object' || call === null) return '-';
-  const { hash, callId, parties } = call as { hash?: string; callId?: string; parties?: readonly string[] };
-  return `${hash} ${parties?.join(' > ')} ${printable(callId ?? '', 64)}`;
+  const { hash, callId, parties, from, to } = call as Partial<
+    Record<'hash' | 'callId' | 'from' | 'to', string>
+  > & {
+    readonly parties?: readonly string[];
+  };
+  const ends = parties?.join(' > ');
+  const isNamed = from !== undefined && to !== undefined;
+  const who = isNamed ? `${nameOf(from)} > ${nameOf(to)} (${ends})` : ends;
+  return `${hash} ${who} ${printable(callId ?? '', 64)}`;
+}
+
+function nameOf(header: string): string {
+  return printable(partyName(header), 24);
 }
 
 function audioOf({ missing, causes }: Event): string {
