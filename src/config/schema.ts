@@ -774,7 +774,11 @@ export const schema = {
       'hashed',
       'Whether a Call-ID is written as it is or as a hash; it often holds a host name or a number.',
     ),
-    rate: setting(integer(1, 100_000), 50, 'Lines a second; past it, a line tells how many were left out.'),
+    rate: setting(
+      integer(1, 100_000),
+      50,
+      'Lines a second, refusals in the first three quarters of them; past it, a line tells how many were left out.',
+    ),
   }),
 };
 

@@ -95,6 +95,14 @@ describe('log', () => {
     ]);
   });
 
+  it('has room for what opens and closes beside any number of refusals', () => {
+    const { log, written } = setUp({ rate: 4 }, false);
+    for (let i = 0; i < 100; i++) log.traffic('warn', `refused ${i}`, { event: 'refused' });
+    log.traffic('info', 'opened', { event: 'opened' });
+    log.traffic('info', 'closed', { event: 'closed' });
+    assert.deepEqual(written, ['warn: refused 0', 'warn: refused 1', 'warn: refused 2', 'opened']);
+  });
+
   it('takes a new level, format and rate, and opens its destination anew', () => {
     const { log, written, settings, counts } = setUp({}, false);
     log.traffic('debug', 'unseen');

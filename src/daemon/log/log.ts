@@ -15,6 +15,9 @@ export interface Log {
   close(): void;
 }
 
+/** Whoever has refusals told by the thousand does not keep what opens and closes from being told. */
+const REFUSED_SHARE = 0.75;
+
 /** A logger over `sink`; `clock` in ms. The destination stays; level, format and rate may change. */
 export function createLog(settings: LogSettings, sink: LogSink, clock: () => number): Log {
   let { format } = settings;
@@ -40,7 +43,7 @@ export function createLog(settings: LogSettings, sink: LogSink, clock: () => num
       if (!own.isLevelEnabled(severity)) return;
       const leftOut = limiter.leftOut();
       if (leftOut > 0) own.warn(`${leftOut} lines were left out: more than log.rate (${rate} a second)`);
-      if (limiter.admit()) own[severity](fields, text);
+      if (limiter.admit(fields['event'] === 'refused' ? REFUSED_SHARE : 1)) own[severity](fields, text);
     },
     reload(next) {
       own.level = next.level;
@@ -85,8 +88,8 @@ export function oneLine(text: string): string {
 }
 
 export interface Limiter {
-  /** Whether one more may pass in this second. */
-  admit(): boolean;
+  /** Whether one more may pass in this second, by which not more than this share of all have passed. */
+  admit(share?: number): boolean;
   /** How many did not pass in an earlier second and were not told of yet. */
   leftOut(): number;
 }
@@ -105,9 +108,9 @@ export function createLimiter(rate: () => number, clock: () => number): Limiter 
   }
 
   return {
-    admit() {
+    admit(share = 1) {
       turn();
-      if (passed >= rate()) {
+      if (passed >= Math.ceil(rate() * share)) {
         refused++;
         return false;
       }
