@@ -150,6 +150,12 @@ describe('what a host mirrors by HEP', () => {
       {},
       [phone, provider, sip('INVITE', { body: sdp(phone.address, [10_000]) })],
     ],
+    [
+      'is what another inside host sends to it',
+      'hep-not-spoken-for',
+      {},
+      [phone, pbx, sip('INVITE', { body: sdp(phone.address, [10_000]) })],
+    ],
     ['is to another inside host', 'hep-not-spoken-for', {}, [provider, phone, sip('OPTIONS')]],
     ['is between two strangers', 'hep-not-spoken-for', {}, [provider, host('203.0.113.7'), sip('OPTIONS')]],
   ];

@@ -4,12 +4,14 @@ import fc from 'fast-check';
 import { createInspector } from '../../src/inspector.ts';
 import { frame } from '../packet/websocket-frames.ts';
 import { tcpPacket } from '../packets.ts';
-import { type Host, host, networks, sdp, settingsWith, sip } from '../scene.ts';
+import { type Host, host, networks, peer, sdp, settingsWith, sip } from '../scene.ts';
 
 const pbx = host('192.168.1.10', 8088);
 const desk = host('192.168.1.20', 40_000);
 const browser = host('203.0.113.5', 40_000);
 const foreign = host('203.0.113.66', 8088);
+/** A peer with a name. */
+const trunk = host('198.51.100.1', 8088);
 const MASK = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 
 const asking = (protocol = 'sip') =>
@@ -19,7 +21,13 @@ const granting = (protocol = 'sip') =>
 
 /** One connection, cut as the places say. */
 function createConnection(client: Host, server: Host, places: readonly number[] = []) {
-  const settings = settingsWith({ inside: networks('192.168.0.0/16'), mediaHosts: [] });
+  const settings = settingsWith({
+    inside: networks('192.168.0.0/16'),
+    peers: [
+      peer('itsp', { networks: networks('198.51.100.0/24') }),
+      peer(null, { networks: networks('0.0.0.0/0') }),
+    ],
+  });
   const inspector = createInspector(() => settings);
   let now = 1000;
   const next = new Map<Host, number>([
@@ -89,10 +97,10 @@ describe('SIP over WebSocket (RFC 7118)', () => {
   it('is not read on the word of a page: not to a server outside, not before the server has agreed, not for another protocol', () => {
     const attempts: readonly (readonly [Host, Host, string, string | null])[] = [
       [desk, foreign, asking(), granting()],
-      [desk, pbx, asking(), null],
-      [desk, pbx, asking(), 'HTTP/1.1 400 Bad Request\r\n\r\n'],
-      [desk, pbx, asking('chat'), granting('chat')],
-      [desk, pbx, asking(), granting('chat')],
+      [desk, trunk, asking(), null],
+      [desk, trunk, asking(), 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+      [desk, trunk, asking('chat'), granting('chat')],
+      [desk, trunk, asking(), granting('chat')],
     ];
     for (const [client, server, question, answer] of attempts) {
       const { send, open } = createConnection(client, server);
@@ -101,9 +109,14 @@ describe('SIP over WebSocket (RFC 7118)', () => {
       send(client, frame(invite(client), { mask: MASK }));
       assert.deepEqual(open(), [], `${question}${answer}`);
     }
-    const { send, open } = createConnection(desk, pbx);
+    const agreed = createConnection(desk, trunk);
+    agreed.send(desk, asking());
+    agreed.send(trunk, granting());
+    agreed.send(desk, frame(invite(desk), { mask: MASK }));
+    assert.deepEqual(agreed.open(), ['192.168.1.20 10000'], 'once it has agreed');
+    const { send, open } = createConnection(desk, trunk);
     send(desk, asking());
-    send(pbx, granting());
+    send(trunk, granting());
     send(desk, invite(desk));
     assert.deepEqual(open(), [], 'SIP that is in no frame');
   });
