@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { ControlClient } from '../control/client.ts';
 import type { RecordingResult } from '../control/protocol.ts';
 import { spellLines } from '../report/audio.ts';
-import { blockedLines } from '../report/live/blocked.ts';
+import { blockedLines, withBlocked } from '../report/live/blocked.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
 import { plural } from '../report/live/words.ts';
 import { writeNewFile } from '../report/pcap/file.ts';
@@ -104,7 +104,7 @@ async function pageOf(legs: readonly ExplainResult[]): Promise<string> {
   ]);
   const now = Date.now();
   return callHtml(
-    legs.map((leg) => livePicture(readExplained(leg), now)),
+    legs.map((leg) => withBlocked(livePicture(readExplained(leg), now), leg.blocked ?? [])),
     now,
   );
 }

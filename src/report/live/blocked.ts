@@ -7,6 +7,7 @@ import type { CallReport } from '../../history/call-report.ts';
 import type { InspectorSettings } from '../../inspector.ts';
 import { type Frame, makeFrame } from '../../intercept/capture/frame.ts';
 import { printable } from '../../printable.ts';
+import type { CallPicture } from '../page/model.ts';
 import { datagramPacket } from '../pcap/packets.ts';
 import type { Block, FlowReport } from '../replay/model.ts';
 import { createReplay } from '../replay/replay.ts';
@@ -152,6 +153,22 @@ function lineFor(flow: BlockedFlow, frames: readonly Frame[], settings: Inspecto
   return null;
 }
 
+/** The picture of a call with what was dropped near it among its causes. */
+export function withBlocked(picture: CallPicture, blocked: readonly BlockedResult[]): CallPicture {
+  const causes = blocked.map((one) => ({
+    text: `${transportText(one.src, one.srcPort)} sends to ${transportText(one.dst, one.dstPort)}, and your ruleset drops it. ${one.text}`,
+    advice: `${one.advice} ${wayText(one)}`.trim(),
+  }));
+  const { verdict } = picture;
+  return causes.length === 0
+    ? picture
+    : { ...picture, verdict: { ...verdict, causes: [...verdict.causes, ...causes] } };
+}
+
+function wayText({ line }: BlockedResult): string {
+  return line === null ? 'No single setting lets it pass.' : `Would pass with: ${line}`;
+}
+
 /** `pinholed blocked` for people; `now` in seconds since the epoch. */
 export function blockedText(all: readonly BlockedResult[], now: number, style: Style): string {
   if (all.length === 0) return 'Nothing was dropped near a call.\n';
@@ -168,11 +185,10 @@ export function blockedLines(one: BlockedResult, now: number, style: Style): str
   const ends = `${transportText(one.src, one.srcPort)} > ${transportText(one.dst, one.dstPort)}`;
   const who = `${printable(partyName(one.from), 24)} > ${printable(partyName(one.to), 24)}`;
   const ago = ageText(Math.max(0, now - one.lastAt));
-  const way = one.line === null ? 'No single setting lets it pass.' : `Would pass with: ${one.line}`;
   return [
     style.strong(`${ends}, ${plural(one.packets, 'packet')} logged, the last ${ago} ago`),
     `  call ${one.call} ${who}, ${one.reason}`,
     `  ${printable(`${one.text} ${one.advice}`.trim(), 1024)}`,
-    `  ${way}`,
+    `  ${wayText(one)}`,
   ];
 }
