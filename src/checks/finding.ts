@@ -81,3 +81,6 @@ export const unknown = (check: CheckName, text: string, advice: string): Finding
   text,
   advice,
 });
+
+/** What is to be loaded, as advice names it. */
+export const PASTE = 'the lines that "pinholed rules" prints';

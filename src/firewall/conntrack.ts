@@ -22,8 +22,7 @@ export function deleteFlows(
   closed: readonly Opening[],
   isOpen: (flow: Flow) => boolean,
 ): number {
-  const sourcePorts = new Uint8Array(0x10000);
-  for (const { ports } of closed) sourcePorts.fill(1, ports[0], ports[1] + 1);
+  const sourcePorts = portsOf(closed);
   const index = createOpeningIndex(closed);
   const wasOpen = (flow: Flow): boolean => index.find(flow) !== null;
   const found: { entry: ConntrackEntry; flows: Flow[] }[] = [];
@@ -40,8 +39,7 @@ export function deleteFlows(
  * many. Walks the whole table. Throws SystemError.
  */
 export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Opening[]): number {
-  const sourcePorts = new Uint8Array(0x10000);
-  for (const { ports } of opened) sourcePorts.fill(1, ports[0], ports[1] + 1);
+  const sourcePorts = portsOf(opened);
   const inner = createOpeningIndex(opened);
   const outer = createOpeningIndex(
     opened.map((opening) => ({ ...opening, host: opening.address, address: arrivesAt(opening) })),
@@ -72,8 +70,7 @@ export function packetsSent(
 ): ReadonlyMap<string, number> {
   const sent = new Map<string, number>();
   if (openings.length === 0) return sent;
-  const sourcePorts = new Uint8Array(0x10000);
-  for (const { ports } of openings) sourcePorts.fill(1, ports[0], ports[1] + 1);
+  const sourcePorts = portsOf(openings);
   const index = createOpeningIndex(openings);
   const uncounted = new Set<string>();
   forEachEntry(socket, { sourcePorts }, (entry) => {
@@ -128,4 +125,11 @@ function flowFrom(protocol: 'udp' | 'tcp', from: FlowTuple, back: FlowTuple): Fl
 
 function format(bytes: Buffer): Address {
   return bytes.length === 4 ? formatIPv4(bytes, 0) : formatIPv6(bytes, 0);
+}
+
+/** Ports that they lead to, for `forEachEntry`: 1 at the index of each. */
+function portsOf(openings: readonly Opening[]): Uint8Array {
+  const marked = new Uint8Array(0x10000);
+  for (const { ports } of openings) marked.fill(1, ports[0], ports[1] + 1);
+  return marked;
 }

@@ -142,7 +142,7 @@ function push(stream: FramedStream, segment: Buffer): readonly (SipMessage | Sip
     if (answer === null) break;
     if (answer.message !== null) {
       answers.push(answer.message);
-      if (!('error' in answer.message)) taken.push(rest.subarray(0, answer.length));
+      if (!isSipError(answer.message)) taken.push(rest.subarray(0, answer.length));
     }
     rest = answer.length === rest.length ? EMPTY : rest.subarray(answer.length);
     if (stream.isLost) rest = find(stream, rest);

@@ -1,9 +1,9 @@
 /** Whether rules hand SIP to the daemon's queue, each packet once. */
-import { caution, type Finding, fault, ok } from '../finding.ts';
+import { caution, type Finding, fault, ok, PASTE } from '../finding.ts';
 import type { Family } from '../forwarding.ts';
 import { type Ports, type Probe, type Protocol, probeOf } from '../probe.ts';
 import type { ProbeOutcome, RuleVerdict } from './rule.ts';
-import { HOOKS, type NetfilterRuleset, nameOf, PACKET_PATHS, PASTE, type PacketPath } from './ruleset.ts';
+import { HOOKS, type NetfilterRuleset, nameOf, PACKET_PATHS, type PacketPath } from './ruleset.ts';
 
 interface QueueCheckOptions {
   /** Number of the daemon's queue. */

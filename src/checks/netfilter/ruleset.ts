@@ -19,8 +19,6 @@ export const PACKET_PATHS: Readonly<Record<PacketPath, string>> = {
   output: 'what this machine sends',
 };
 
-export const PASTE = 'the lines that "pinholed rules" prints';
-
 export interface NetfilterRuleset {
   /** Base chains that filter at a hook, first to last. */
   filters(hook: Hook): readonly Chain[];

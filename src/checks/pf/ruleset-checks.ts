@@ -4,7 +4,7 @@ import { familyOf } from '../../address/address.ts';
 import { type Ingress, insideInterfaces } from '../../address/ingress.ts';
 import { parseNetwork } from '../../address/network.ts';
 import type { Settings } from '../../config/schema.ts';
-import { caution, type Finding, fault, ok, unknown } from '../finding.ts';
+import { caution, type Finding, fault, ok, PASTE, unknown } from '../finding.ts';
 import type { Family } from '../forwarding.ts';
 import { insideNetworks, uplinksOf } from '../interfaces.ts';
 import { isOf, type Mapping, mediaText, unknownForward } from '../nat.ts';
@@ -25,8 +25,6 @@ interface RulesetCheckOptions
   /** Families that the machine forwards. */
   readonly forwarded: readonly Family[];
 }
-
-const PASTE = 'the lines that "pinholed rules" prints';
 
 /** What is known of the interfaces; a name that is not known is null. */
 interface Sides {

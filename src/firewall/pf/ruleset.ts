@@ -17,10 +17,20 @@ const DEPTH = 8;
 
 /** Rules of one anchor, in order; none where there is no such anchor. `ruleset` is PF_PASS, PF_SCRUB and so on. */
 export function readRules(pf: Pf, path: string, ruleset?: number): PfRuleReadBack[] {
+  return readEach(pf, path, ruleset, (ticket, nr) => pf.rule(path, ticket, nr, ruleset));
+}
+
+/** What `read` makes of each rule of a ruleset, in order; none where there is no such anchor. */
+function readEach<T>(
+  pf: Pf,
+  path: string,
+  ruleset: number | undefined,
+  read: (ticket: number, nr: number) => T,
+): T[] {
   try {
     return persist(() => {
       const { count, ticket } = pf.rules(path, ruleset);
-      return Array.from({ length: count }, (_, nr) => pf.rule(path, ticket, nr, ruleset));
+      return Array.from({ length: count }, (_, nr) => read(ticket, nr));
     });
   } catch (error) {
     if (isInvalid(error)) return [];
@@ -40,15 +50,7 @@ export function readPinholeRule(
 
 /** Every rule of a ruleset as a pinhole's, null for one that is none. No rules where there is no such anchor. */
 export function readPinholeRules(pf: Pf, path: string, action: number): (PinholeRule | null)[] {
-  try {
-    return persist(() => {
-      const { count, ticket } = pf.rules(path, action);
-      return Array.from({ length: count }, (_, nr) => readPinholeRule(pf, { path, action, ticket, nr }));
-    });
-  } catch (error) {
-    if (isInvalid(error)) return [];
-    throw error;
-  }
+  return readEach(pf, path, action, (ticket, nr) => readPinholeRule(pf, { path, action, ticket, nr }));
 }
 
 /** What `read` returns; nothing where the rules go on changing under the reader. */

@@ -48,6 +48,10 @@ export function killStatesOf(
 ): number {
   if (closed.length === 0) return 0;
   const selectors = states === null ? selectorsOf(closed) : handlesOf(states, closed, isOpen);
+  return killEach(pf, selectors);
+}
+
+function killEach(pf: Pf, selectors: Iterable<StateSelector>): number {
   let killed = 0;
   for (const selector of selectors) killed += pf.killStates(selector);
   return killed;
@@ -76,9 +80,7 @@ export function killUntranslated(pf: Pf, states: Buffer | null, opened: readonly
   );
   if (translated.length === 0) return 0;
   const selectors = states === null ? selectorsOf(translated) : untranslatedOf(states, translated);
-  let killed = 0;
-  for (const selector of selectors) killed += pf.killStates(selector);
-  return killed;
+  return killEach(pf, selectors);
 }
 
 function* untranslatedOf(

@@ -3,7 +3,7 @@ import { REFUSALS, type Refusal } from '../../call/refusal.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
-import { isSession, type SdpError, type Session } from '../../sdp/session.ts';
+import { isSdpError, isSession, type SdpError, type Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive, looksLikeSip } from '../../sip/recognise.ts';
 import { type Rough, readRoughly } from './named.ts';
@@ -225,7 +225,7 @@ export function createSignallingLog(): SignallingLog {
 
 /** What is wrong with a description that is there, in words that go on from "it" or "but". */
 function whyUnusable(problem: SdpError | Refusal): { readonly why: string; readonly advice: string } {
-  if ('error' in problem) return { why: `its SDP cannot be used (${problem.detail})`, advice: '' };
+  if (isSdpError(problem)) return { why: `its SDP cannot be used (${problem.detail})`, advice: '' };
   const { means, advice } = REFUSALS[problem.reason];
   const what = problem.detail === problem.reason ? means.replace(/\.$/, '') : problem.detail;
   return { why: `its body cannot be used (${problem.reason}): ${what}`, advice };
