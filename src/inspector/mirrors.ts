@@ -1,19 +1,8 @@
 import type { Address } from '../address/address.ts';
-import { type Network, networkSet } from '../address/network.ts';
+import { networkSet } from '../address/network.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
-import { derived } from './settings.ts';
-
-/** Who may mirror what. */
-export interface MirrorSettings {
-  /** Hosts that send copies. Each speaks for itself. */
-  readonly from: readonly Network[];
-  /** Hosts that they speak for beside themselves. */
-  readonly speaksFor: readonly Network[];
-  /** ms that a copy may be older or younger than our clock. */
-  readonly maxAge: number;
-  readonly messagesPerSecond: number;
-}
+import { derived, type MirrorSettings } from './settings.ts';
 
 /** Whether what a host mirrors is taken. */
 export interface MirrorGate {

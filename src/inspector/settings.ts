@@ -1,9 +1,20 @@
+import type { Network } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
 import type { CallCaps, CallTimers } from '../call/context.ts';
 import type { StreamSettings } from '../call/streams.ts';
 import type { AdmissionCaps } from '../policy/admission.ts';
 import type { PolicySettings } from '../policy/policy.ts';
-import type { MirrorSettings } from './mirrors.ts';
+
+/** Who may mirror what. */
+export interface MirrorSettings {
+  /** Hosts that send copies. Each speaks for itself. */
+  readonly from: readonly Network[];
+  /** Hosts that they speak for beside themselves. */
+  readonly speaksFor: readonly Network[];
+  /** ms that a copy may be older or younger than our clock. */
+  readonly maxAge: number;
+  readonly messagesPerSecond: number;
+}
 
 /** Everything the inspector is told; all of it can change while it runs. */
 export interface InspectorSettings extends PolicySettings, StreamSettings {

@@ -2,12 +2,8 @@ import type { Buffer } from 'node:buffer';
 import { type Address, type Family, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import type { Mirrored } from '../../packet/mirrored.ts';
 import { CHUNK, CHUNK_HEAD, FAMILY, HEAD, isHep3, KIND, PROTOCOL } from './chunks.ts';
+import { type HepFault, packetOf } from './copy.ts';
 import { decodeOldHep } from './legacy.ts';
-
-/** What is wrong with a copy, for people: a phrase. Hostile bytes are the ordinary case here. */
-export interface HepFault {
-  readonly fault: string;
-}
 
 /** More chunks than any sender writes. */
 const MOST_CHUNKS = 64;
@@ -109,20 +105,5 @@ function finish(draft: Draft): Mirrored | HepFault {
     isSip: kind === KIND.sip,
     seenAt: seconds === null ? null : seconds * 1000 + microseconds / 1000,
     key: draft.key,
-  };
-}
-
-/** A message as if it had come in a datagram of its own. */
-export function packetOf(
-  from: Pick<Mirrored['packet'], 'source' | 'sourcePort' | 'destination' | 'destinationPort' | 'payload'>,
-): Mirrored['packet'] {
-  return {
-    ...from,
-    family: from.source.includes(':') ? 6 : 4,
-    protocol: 'udp',
-    protocolNumber: PROTOCOL.udp,
-    missing: 0,
-    fragment: null,
-    tcp: null,
   };
 }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { HEAD, isHep3 } from './chunks.ts';
-import type { HepFault } from './decode.ts';
+import type { HepFault } from './copy.ts';
 
 /** Messages of HEP version 3 out of a stream of bytes. */
 export interface HepFramer {

@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { formatIPv4, formatIPv6 } from '../../address/address.ts';
 import type { Mirrored } from '../../packet/mirrored.ts';
 import { FAMILY, PROTOCOL } from './chunks.ts';
-import { type HepFault, packetOf } from './decode.ts';
+import { type HepFault, packetOf } from './copy.ts';
 
 /**
  * HEP versions 1 and 2, which end with their datagram and carry no key ("HEP/EEP: Extensible Encapsulation Protocol").
