@@ -23,7 +23,7 @@ const skip =
   (process.env['PINHOLED_VM_SHELL'] !== undefined && 'needs a machine of its own, with one more interface');
 
 const userRule = (id: string, fields: string) =>
-  `<rule uuid="5111111${id}-1111-4111-8111-111111111111"><enabled>1</enabled><sequence>1${id}</sequence><action>pass</action>` +
+  `<rule uuid="5111111${id}-1111-4111-8111-111111111111"><enabled>1</enabled><sequence>2</sequence><action>pass</action>` +
   '<quick>1</quick><direction>in</direction><ipprotocol>inet</ipprotocol><protocol>UDP</protocol>' +
   `${fields}</rule>`;
 
