@@ -65,7 +65,7 @@ export interface InetName {
   readonly port: number;
 }
 
-export function encodeInetName(system: OperatingSystem, { address, port }: InetName): Buffer {
+function encodeInetName(system: OperatingSystem, { address, port }: InetName): Buffer {
   const isIPv4 = address.length === 4;
   if (system === 'linux') {
     const { AF_INET, AF_INET6 } = NUMBERS.linux;
@@ -80,7 +80,7 @@ export function encodeInetName(system: OperatingSystem, { address, port }: InetN
 }
 
 /** What accept(2) and recvfrom(2) write; null for any other family. The address is a window on `name`. */
-export function decodeInetName(system: OperatingSystem, name: Buffer): InetName | null {
+function decodeInetName(system: OperatingSystem, name: Buffer): InetName | null {
   const { AF_INET, AF_INET6 } = NUMBERS[system];
   const family = system === 'linux' ? name.readUInt16LE(0) : name[1];
   if (family === AF_INET) return { address: name.subarray(4, 8), port: name.readUInt16BE(2) };
@@ -88,7 +88,7 @@ export function decodeInetName(system: OperatingSystem, name: Buffer): InetName 
 }
 
 /** Bytes, and who sent them. Both are windows that last until the next call. */
-export interface Received {
+interface Received {
   readonly bytes: Buffer;
   readonly from: InetName;
 }

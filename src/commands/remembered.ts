@@ -7,7 +7,7 @@ import { parseMoment } from '../report/time.ts';
 import { gather } from './ask.ts';
 
 /** Calls that a daemon remembers, and the settings that it has. */
-export interface Remembered {
+interface Remembered {
   readonly calls: readonly CallReport[];
   readonly settings: Settings;
   /** The file that it reads; null: there is none. */

@@ -14,8 +14,7 @@ import { type LineOptions, logLines, noteLines } from './log/lines.ts';
 import type { Log } from './log/log.ts';
 import { statusLine } from './log/status-line.ts';
 import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.ts';
-import type { Group } from './peers/group.ts';
-import type { GroupService } from './peers/service.ts';
+import type { Exchange, GroupService } from './peers/service.ts';
 import type { ControlEnds, DaemonPlatform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
 import { onSignals } from './process/signals.ts';
@@ -93,13 +92,6 @@ export interface RunningDaemon {
   say(level: 'error' | 'warn' | 'info', text: string): void;
   reload(): void;
   stop(): void;
-}
-
-/** What the data path writes down of calls, and what it is told of them. */
-export interface Exchange {
-  readonly send: DataThread['send'];
-  /** Calls the methods with what comes from now on. */
-  listen(listener: Pick<Group, 'entries' | 'seen' | 'report'>): void;
 }
 
 /** Least ms between two looks at the filter's counters, and how many times their cost. */

@@ -5,7 +5,7 @@ import type { PacketView } from '../packet/ip.ts';
 import { createNews } from './news.ts';
 
 /** What is said of signalling that goes, or will go, where it cannot be read. */
-export interface EncryptedFinding {
+interface EncryptedFinding {
   readonly refusal: Refusal;
   /** False where the same was said within the last minute. */
   readonly isNews: boolean;

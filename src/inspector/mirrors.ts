@@ -5,7 +5,7 @@ import type { Mirrored } from '../packet/mirrored.ts';
 import { derived, type MirrorSettings } from './settings.ts';
 
 /** Whether what a host mirrors is taken. */
-export interface MirrorGate {
+interface MirrorGate {
   isSender(address: Address): boolean;
   /** Before a copy is read; null: it may be. */
   admit(sender: Address, now: number): Refusal | null;

@@ -7,7 +7,7 @@ import type { Opener } from './opening.ts';
 import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
 
-export interface SharingDeps {
+interface SharingDeps {
   readonly tracker: Pick<Tracker, 'share' | 'keep'>;
   readonly opener: Pick<Opener, 'share'>;
   readonly refusals: Pick<Refusals, 'forget'>;

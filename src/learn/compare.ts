@@ -4,7 +4,7 @@ import type { FlowReport, ReplayReport } from '../report/replay/model.ts';
 import { placeOf, type SeenCall, type SeenStream, seenCall } from './seen.ts';
 
 /** What came of one call: of all its legs, which proxies make of it. */
-export interface Outcome {
+interface Outcome {
   /** Its first leg. */
   readonly report: CallReport;
   /** What its media needed and had a pinhole for, by `placeOf`. */

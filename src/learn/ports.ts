@@ -4,7 +4,7 @@ import type { PortRange } from '../address/ports.ts';
 const GAP = 1000;
 
 /** A range of which the first and the last port were used. */
-export interface UsedRange {
+interface UsedRange {
   readonly range: PortRange;
   /** How many ports of it were used. */
   readonly used: number;

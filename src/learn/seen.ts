@@ -36,7 +36,7 @@ export interface SeenCall {
 export type Meaning = 'nat' | 'media-host' | null;
 
 /** Refusals that a configuration decides, with nothing else against what was refused as far as it was looked at. */
-export const SETTLED_BY_CONFIGURATION: ReadonlySet<Refusal['reason']> = new Set([
+const SETTLED_BY_CONFIGURATION: ReadonlySet<Refusal['reason']> = new Set([
   'foreign-address',
   'port-out-of-range',
   'peer-not-allowed',

@@ -24,7 +24,7 @@ export interface Around {
 }
 
 /** The static rule that would let the same media in. */
-export interface Replaced {
+interface Replaced {
   readonly hosts: readonly Address[];
   readonly ports: readonly string[];
   /** Ports of all hosts that it has open, always and to everybody. */
@@ -34,7 +34,7 @@ export interface Replaced {
   readonly portTime: number;
 }
 
-export interface Shut {
+interface Shut {
   readonly reason: string;
   /** Calls, or flows of media. */
   readonly count: number;

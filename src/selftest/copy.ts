@@ -5,7 +5,7 @@ import { SelftestError } from './error.ts';
 import type { Interface, Plan } from './plan.ts';
 
 /** Namespaces with the interfaces, addresses and rules of this machine in one, and a host in each of the others. */
-export interface Copy {
+interface Copy {
   /** What was copied, for people. */
   readonly description: string;
   /** The words that run a program there. */
@@ -13,7 +13,7 @@ export interface Copy {
   remove(): void;
 }
 
-export type Where = 'firewall' | 'inside' | 'outside';
+type Where = 'firewall' | 'inside' | 'outside';
 
 const WHERE: readonly Where[] = ['firewall', 'inside', 'outside'];
 /** The devices of the hosts. */
@@ -148,7 +148,7 @@ function restored(
 }
 
 /** A table of nftables as nft(8) lists it. */
-export interface ListedTable {
+interface ListedTable {
   /** `inet filter` */
   readonly name: string;
   readonly text: string;

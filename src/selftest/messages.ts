@@ -1,7 +1,7 @@
 import { type Address, familyOf, type TransportAddress } from '../address/address.ts';
 
 /** One call's messages (RFC 3261), without what no rule and no inspector asks for. */
-export interface Messages {
+interface Messages {
   invite(body: string): string;
   ok(body: string): string;
   ack(): string;

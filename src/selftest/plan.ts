@@ -39,7 +39,7 @@ export interface Choice {
 }
 
 /** The interface by which packets for an address leave this machine; null where none does. */
-export type RouteTo = (address: Address) => string | null;
+type RouteTo = (address: Address) => string | null;
 
 /** Addresses that filters for forged sources do not drop; not one packet leaves the copy. */
 const PEERS: Readonly<Record<Family, readonly [Address, Address]>> = {

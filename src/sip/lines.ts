@@ -1,6 +1,6 @@
 /** The parts of a message as text (latin1), for who writes it anew: all of it comes back when they are put together. */
 
-export interface Field {
+interface Field {
   /** In small letters. */
   readonly name: string;
   /** Up to the value: name, colon, white space. */
@@ -70,7 +70,7 @@ function firstOf(lines: readonly string[], names: ReadonlySet<string>): string {
 }
 
 /** Makes another text of a body; `type` is in small letters, without parameters, and '' where the body is encoded. */
-export type BodyWriter = (type: string, body: string) => string;
+type BodyWriter = (type: string, body: string) => string;
 
 /** The body of a message with these header lines, each of its parts (RFC 2046 5.1), however deep, as `write` makes it. */
 export function mapBody(headers: readonly string[], body: string, write: BodyWriter): string {

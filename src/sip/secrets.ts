@@ -3,7 +3,7 @@ import { bodyStart, fieldOf, isBlank, lineEnd, linesOf, mapBody } from './lines.
 import { withoutPasswords } from './told.ts';
 
 /** What stands in the place of a secret. */
-export const REMOVED = 'removed';
+const REMOVED = 'removed';
 
 /** Header fields whose value proves who somebody is (RFC 3261 20.7, 20.28, RFC 3310, RFC 8760). */
 const CREDENTIALS = new Set([

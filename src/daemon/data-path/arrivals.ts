@@ -5,8 +5,7 @@ import { type CopiesDeps, createCopies } from './copies.ts';
 import type { DataPathDeps } from './deps.ts';
 import { createHolding } from './holding.ts';
 
-export interface ArrivalsDeps
-  extends Pick<CopiesDeps, 'inspector' | 'settings' | 'clock' | 'done' | 'unexpected'> {
+interface ArrivalsDeps extends Pick<CopiesDeps, 'inspector' | 'settings' | 'clock' | 'done' | 'unexpected'> {
   readonly interceptor: DataPathDeps['ends']['interceptor'];
   readonly copies: DataPathDeps['copies'];
 }

@@ -3,7 +3,7 @@ import type { Address } from '../../address/address.ts';
 import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
 import { type PacketView, readPacket } from '../../packet/ip.ts';
 
-export interface HoldingDeps {
+interface HoldingDeps {
   readonly interceptor: Pick<Interceptor, 'succession'>;
   /** ms that a packet waits at most; null: none waits. */
   readonly longest: () => number | null;

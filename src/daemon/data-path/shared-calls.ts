@@ -4,7 +4,7 @@ import type { Inspection, Inspector } from '../../inspector.ts';
 import type { DataPathReport, Order } from '../messages.ts';
 import type { Cause, Outbox } from './outbox.ts';
 
-export interface SharedCallsDeps {
+interface SharedCallsDeps {
   readonly inspector: Inspector;
   readonly outbox: Pick<Outbox, 'shared'>;
   readonly scribe: Scribe;

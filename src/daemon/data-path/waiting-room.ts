@@ -25,7 +25,7 @@ export interface WaitingRoom {
   readonly isOpen: boolean;
 }
 
-export interface WaitingRoomDeps {
+interface WaitingRoomDeps {
   readonly interceptor: Pick<Interceptor, 'release' | 'succession'>;
   readonly counters: DataPathCounters;
   /** Longest wait in ms. */

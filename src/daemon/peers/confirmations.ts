@@ -1,5 +1,5 @@
 /** Which messages wait for other firewalls, and what other firewalls wait for here. */
-export interface Confirmations {
+interface Confirmations {
   /** A message, or whoever asks, waits under this name until so many others have confirmed it. */
   await(wait: string, needed: number, settle: () => void): void;
   /** `machine` has confirmed these. */

@@ -8,7 +8,7 @@ import { createVersions } from './versions.ts';
 import { createWriting } from './writing.ts';
 
 /** The daemon as a group of firewalls uses it. */
-export interface GroupDeps {
+interface GroupDeps {
   readonly store: Store;
   readonly self: Member;
   /** Sends an order to the data path. */
@@ -27,7 +27,7 @@ export interface GroupDeps {
 }
 
 /** How the group stands, for people. Times are in ms of the clock; null where there is none yet. */
-export interface GroupStatus {
+interface GroupStatus {
   readonly state: 'joining' | 'joined' | 'away';
   /** Since when it stands so. */
   readonly since: number;

@@ -3,17 +3,33 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { hostname } from 'node:os';
 import type { Settings } from '../../config/schema.ts';
 import { RECORD_VERSION } from '../../inspector/record.ts';
-import type { Answers, CallEntry } from '../messages.ts';
+import type { Answers, CallEntry, Order, Question } from '../messages.ts';
 import { StartError } from '../platform/platform.ts';
 import { readSecret } from '../process/secret.ts';
 import { memberId } from '../scribe.ts';
-import type { RunningDaemon } from '../serve.ts';
 import { createGroup, type Group } from './group.ts';
 import { createRedisStore, type RedisOptions } from './redis.ts';
 
+/** What the data path writes down of calls, and what it is told of them. */
+export interface Exchange {
+  readonly send: (order: Order) => void;
+  /** Calls the methods with what comes from now on. */
+  listen(listener: Pick<Group, 'entries' | 'seen' | 'report'>): void;
+}
+
+/** The daemon as far as its calls are shared. */
+interface SharingDaemon {
+  readonly exchange: Exchange;
+  readonly settings: () => Settings;
+  /** ms of the clock that every time of the data path is of. */
+  readonly clock: () => number;
+  say(level: 'warn' | 'info', text: string): void;
+  ask(question: Extract<Question, { type: 'records' }>): Promise<Answers['records']>;
+}
+
 /** What shares the calls of a daemon with those of others, and says how that stands. */
 export interface GroupService extends Pick<Group, 'status' | 'handOver'> {
-  start(daemon: RunningDaemon): void;
+  start(daemon: SharingDaemon): void;
   close(): Promise<void>;
 }
 
@@ -78,7 +94,7 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
   };
 }
 
-async function* allRecords(daemon: RunningDaemon): AsyncIterable<readonly CallEntry[]> {
+async function* allRecords(daemon: SharingDaemon): AsyncIterable<readonly CallEntry[]> {
   let cursor: number | null = null;
   do {
     const slice: Answers['records'] = await daemon.ask({ type: 'records', cursor, limit: SLICE });

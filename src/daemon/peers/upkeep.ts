@@ -4,7 +4,7 @@ import type { Member, Store } from './store.ts';
 import type { Versions } from './versions.ts';
 
 /** What a member of a group does by the clock. Times are in ms. */
-export interface Upkeep {
+interface Upkeep {
   /** Media was seen here. */
   seen(seen: readonly SeenMedia[]): void;
   /** Does what is due at `now` while the store is there. */

@@ -4,7 +4,7 @@ import { compareStamps, nextStamp, rivalStamp, type Stamp } from './stamp.ts';
 import type { Stored } from './store.ts';
 
 /** Something to be written into the store. */
-export type Unsent = Stored & { readonly wait: string };
+type Unsent = Stored & { readonly wait: string };
 
 /** Which version of each call is known here, what of it the store has yet to hear, and what the data path has. */
 export interface Versions {

@@ -9,7 +9,7 @@ const NICE = -10;
 const ADVICE = 'CAP_SYS_NICE is missing, or LimitNICE=-10 in the unit';
 
 /** How the thread that carries packets was favoured, for the log and `status`. */
-export interface Favour {
+interface Favour {
   readonly text: string;
   /** The calling thread is as it was; the threads that it started meanwhile stay favoured. */
   restore(): void;

@@ -36,7 +36,7 @@ export interface HepListener {
   close(): void;
 }
 
-export interface HepListenerOptions {
+interface HepListenerOptions {
   readonly at: TransportAddress;
   readonly transports: readonly ('udp' | 'tcp')[];
   /** Whether a host may connect; what others send in datagrams is handed over all the same, to be refused by name. */

@@ -11,7 +11,7 @@ import { pollfd } from '../../../native-bindings/poll.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../interceptor.ts';
 import { MOST_RANGES, sipFilter } from './filter.ts';
 
-export interface PassiveOptions {
+interface PassiveOptions {
   readonly ports: readonly (readonly [first: number, last: number])[];
   /** Interfaces of inside hosts: then what passes there, either way, and nothing else. None: what comes in by any. */
   readonly interfaces: readonly string[];
