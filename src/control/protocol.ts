@@ -133,6 +133,8 @@ export interface StatusResult {
   readonly mode: {
     /** Nothing is opened: `mode: observe`. */
     readonly observes: boolean;
+    /** Copies of packets are read, and none waits: `intercept: bpf`. */
+    readonly passive: boolean;
     readonly fail: 'closed' | 'open';
     readonly onFirewallError: 'pass' | 'drop';
     readonly strict: boolean;

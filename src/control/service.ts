@@ -321,9 +321,10 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoa
 }
 
 function modeOf(settings: Settings, supervised: boolean): StatusResult['mode'] {
-  const { mode, fail, onFirewallError, strict, daemon } = settings;
+  const { mode, intercept, fail, onFirewallError, strict, daemon } = settings;
   return {
     observes: mode === 'observe',
+    passive: intercept === 'bpf',
     fail,
     onFirewallError,
     strict,

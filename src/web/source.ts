@@ -3,6 +3,7 @@ import { setImmediate as nextTurn, setTimeout as rest } from 'node:timers/promis
 import type { Settings } from '../config/schema.ts';
 import type { AlarmBoard } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
+import { PASSIVE } from '../control/mode.ts';
 import { refusedOf } from '../control/numbers.ts';
 import { RequestError } from '../control/protocol.ts';
 import { createEpoch, seconds } from '../control/units.ts';
@@ -199,10 +200,13 @@ function withoutRepeats(rows: readonly CallRow[]): CallRow[] {
   return [...new Map(rows.map((row) => [row.hash, row])).values()];
 }
 
-function modeOf({ fail, strict }: Settings, supervised: boolean): string {
-  return [`fail: ${fail}`, ...(strict ? ['strict'] : []), ...(supervised ? [] : ['no supervisor'])].join(
-    ', ',
-  );
+function modeOf({ mode, intercept, fail, strict }: Settings, supervised: boolean): string {
+  const words = [`fail: ${fail}`];
+  if (mode === 'observe') words.unshift('observes, opens nothing');
+  if (intercept === 'bpf') words.unshift(PASSIVE);
+  if (strict) words.push('strict');
+  if (!supervised) words.push('no supervisor');
+  return words.join(', ');
 }
 
 /** In µs. What is slower than the slowest bucket was as slow as the slowest. */

@@ -137,7 +137,9 @@ describe('commands', () => {
     const json = JSON.parse((await daemon.run('status', '--json')).stdout) as StatusResult;
     assert.deepEqual([json.calls, json.callsStarted, json.bytesModified], [1, 2, 0]);
     assert.equal(json.pid, daemon.child.pid);
-    assert.deepEqual(json.description, ['made of files']);
+    const [platform, priority, ...more] = json.description;
+    assert.deepEqual([platform, more], ['made of files', []]);
+    assert.match(priority!, /^packet thread: /);
   });
 
   it('calls, one of them in full', async () => {

@@ -83,6 +83,7 @@ describe('what the daemon answers', () => {
     assert.deepEqual(mode, {
       ...{
         observes: false,
+        passive: false,
         fail: 'closed',
         onFirewallError: 'pass',
         strict: false,

@@ -273,6 +273,7 @@ const status: StatusResult = {
   uptime: 93_784,
   mode: {
     observes: false,
+    passive: false,
     fail: 'open',
     onFirewallError: 'drop',
     strict: true,
@@ -359,6 +360,15 @@ describe('pinholed status', () => {
       text,
       /^ALARM {2}3 packets were lost\n {2}at {3}2026-07-01 10:41:00 UTC, since 2026-07-01 10:40:00 UTC \(packets-lost\)\n {2}do {3}Look at the load\.$/m,
     );
+  });
+
+  it('of a daemon that only looks on says what that means', () => {
+    const passive = { ...status, mode: { ...status.mode, passive: true } };
+    assert.match(
+      statusText(passive, '0.1.0', plain),
+      /^mode +reads copies of packets, so that media may come/m,
+    );
+    assert.doesNotMatch(statusText(status, '0.1.0', plain), /copies/);
   });
 
   it('says when the client is of another version, and that all is well', () => {
