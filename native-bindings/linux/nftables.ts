@@ -416,7 +416,8 @@ export function hasElement(socket: NetlinkSocket, table: string, set: string, ke
 
 /**
  * Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when anything in
- * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing, or there twice.
+ * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing. One that the kernel lists twice,
+ * as it does while it makes the table of a set larger, is there once.
  */
 export function readElements(
   socket: NetlinkSocket,
@@ -434,15 +435,15 @@ export function readElements(
   );
   writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
   writer.text(NFTA_SET_ELEM_LIST_SET, set);
-  const found: SetElementReadBack[] = [];
+  const found = new Map<string, SetElementReadBack>();
   try {
     socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
-      eachElement(message, (_, element) => found.push(element)),
+      eachElement(message, (_, element) => found.set(element.key.join(), element)),
     );
   } catch (error) {
     if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
   }
-  return found;
+  return [...found.values()];
 }
 
 /** Visits the elements in one message of the kernel, with the name of their set. */
