@@ -76,19 +76,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   });
   const { basisOf, catchUp } = outbox;
   const answer = createAnswers({
-    ...{
-      mirror: deps.mirror,
-      ends,
-      arrivals,
-      inspector,
-      filter,
-      passage,
-      counters,
-      settings,
-      scribe,
-      basisOf,
-      end,
-    },
+    ...{ ends, arrivals, mirror: deps.mirror, inspector, filter, passage },
+    ...{ counters, settings, scribe, basisOf, end },
   });
   const takeShared = createSharedCalls({ inspector, outbox, scribe, post, done });
   const says = { answer, takeShared, catchUp, done, stop, unexpected };

@@ -1,7 +1,8 @@
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
 import { type PacketView, readPacket } from '../../packet/ip.ts';
+import { keptPacket } from './kept-packet.ts';
 
 interface HoldingDeps {
   readonly interceptor: Pick<Interceptor, 'succession'>;
@@ -69,8 +70,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
   }
 
   function hold(packet: HeldPacket, view: PacketView, pair: string | null, until: number): void {
-    const { wayOf, takeOver } = interceptor.succession!;
-    const kept = takeOver(Buffer.from(packet.bytes), Uint8Array.from(wayOf(packet)));
+    const kept = keptPacket(interceptor, packet);
     waiting.push({ packet: kept, flow: flowOf(view), pair, until, hasCopy: false });
     counts.heldEncrypted++;
   }

@@ -19,7 +19,7 @@ interface PassageDeps {
   >;
   readonly filter: Pick<FilterKeeper, 'confirm' | 'doubt'>;
   readonly outbox: Pick<Outbox, 'say'>;
-  readonly waitingRoom: Pick<WaitingRoom, 'take'>;
+  readonly waitingRoom: Pick<WaitingRoom, 'isFor' | 'take'>;
   readonly counters: DataPathCounters;
   readonly beat: (now: number) => void;
   /** Tells of an error where there should be none. */
@@ -85,20 +85,19 @@ export function createPassage(own: PassageDeps) {
     fidelity.after(packet.bytes);
     const open = inspection === null || filter.confirm(inspection);
     const verdict = open ? (inspection?.verdict ?? 'release') : verdictOnError();
-    let isTold = false;
-    const tell = () => {
-      if (!isTold && inspection !== null) afterwards(inspection, receivedAt, 'packet');
-      isTold = true;
-    };
-    if (verdict === 'drop') {
+    const waits = verdict === 'release' && inspection !== null && waitingRoom.isFor(inspection);
+    if (waits) {
+      afterwards(inspection, receivedAt, 'packet');
+      waitingRoom.take(packet, inspection, receivedAt);
+    } else if (verdict === 'drop') {
       interceptor.drop(packet);
       counters.dropped++;
-    } else if (inspection === null || !waitingRoom.take(packet, inspection, receivedAt, tell)) {
+    } else {
       interceptor.release(packet);
       counters.released++;
     }
     atHand?.released();
-    tell();
+    if (!waits && inspection !== null) afterwards(inspection, receivedAt, 'packet');
     beat(inspectedAt);
   }
 

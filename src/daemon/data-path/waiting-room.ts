@@ -1,18 +1,17 @@
-import { Buffer } from 'node:buffer';
 import type { Inspection } from '../../inspector.ts';
 import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
 import type { DataPathCounters, DataPathReport } from '../messages.ts';
+import { keptPacket } from './kept-packet.ts';
 
 /**
  * Where packets wait until other firewalls have the pinholes that they need (`peers-store.confirm: peers`). Others pass
  * meanwhile; within a Call-ID nothing overtakes. What is not confirmed in time goes on all the same, and is counted.
  */
 export interface WaitingRoom {
-  /**
-   * Takes the packet in, if it has to wait: true, and it is released from here. `tell` has what the packet led to taken
-   * down, before others are asked about it.
-   */
-  take(packet: HeldPacket, inspection: Inspection, now: number, tell: () => void): boolean;
+  /** Whether a packet that led to this has to wait. */
+  isFor(inspection: Inspection): boolean;
+  /** Takes it in: it is released from here. What it led to is to be taken down before, since others are asked about it. */
+  take(packet: HeldPacket, inspection: Inspection, now: number): void;
   /** So many other firewalls have to confirm from now on. With none, nobody waits any longer. */
   expect(count: number): void;
   /** These are confirmed. */
@@ -53,38 +52,35 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
   let last = 0;
   let others = 0;
 
-  function take(packet: HeldPacket, { change, events }: Inspection, now: number, tell: () => void): boolean {
-    if (others === 0) return false;
-    const callIds = events.flatMap((one) => (one.type === 'message' ? [one.message.callId] : NONE));
-    const opens = change !== null && change.open.length > 0;
-    if (!opens && !isBehind(callIds)) return false;
+  function isFor({ change, events }: Inspection): boolean {
+    return others > 0 && (opens(change) || isBehind(callIdsOf(events)));
+  }
+
+  function take(packet: HeldPacket, { change, events }: Inspection, now: number): void {
     if (waits.size >= MOST) {
       counters.overdue++;
-      return false;
+      letGo(packet);
+      return;
     }
     last++;
     counters.waited++;
-    const kept = keep(packet);
-    waits.set(last, { packet: kept, callIds, until: now + timeout(), isConfirmed: !opens });
-    if (!opens) return true;
+    const isConfirmed = !opens(change);
+    const kept = keptPacket(interceptor, packet);
+    waits.set(last, { packet: kept, callIds: callIdsOf(events), until: now + timeout(), isConfirmed });
+    if (isConfirmed) return;
     const calls = new Set(events.flatMap((one) => (one.type === 'call' ? [one.leg.legId] : NONE)));
-    tell();
     send();
     post({ type: 'waiting', wait: last, calls: [...calls] });
-    return true;
+  }
+
+  function letGo(packet: HeldPacket): void {
+    interceptor.release(packet);
+    counters.released++;
   }
 
   function isBehind(callIds: readonly string[]): boolean {
     for (const wait of waits.values()) if (wait.callIds.some((one) => callIds.includes(one))) return true;
     return false;
-  }
-
-  /** The interceptor's memory is its own again at the next receive. */
-  function keep(packet: HeldPacket): HeldPacket {
-    const { succession } = interceptor;
-    const bytes = Buffer.from(packet.bytes);
-    if (succession === undefined) return { ...packet, bytes };
-    return succession.takeOver(bytes, Buffer.from(succession.wayOf(packet)));
   }
 
   /** Releases those that nothing holds up any more: each Call-ID in its order. */
@@ -96,8 +92,7 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
         continue;
       }
       waits.delete(number);
-      interceptor.release(packet);
-      counters.released++;
+      letGo(packet);
     }
   }
 
@@ -107,6 +102,7 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
   }
 
   return {
+    isFor,
     take,
     expect(count) {
       others = count;
@@ -134,4 +130,12 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
       return others > 0;
     },
   };
+}
+
+function opens(change: Inspection['change']): boolean {
+  return change !== null && change.open.length > 0;
+}
+
+function callIdsOf(events: Inspection['events']): readonly string[] {
+  return events.flatMap((one) => (one.type === 'message' ? [one.message.callId] : NONE));
 }
