@@ -5,7 +5,8 @@ import { followed } from '../../daemon/platform/observing.ts';
 import type { RecordedMessage } from '../../daemon/recording.ts';
 import type { RunningDaemon } from '../../daemon/serve.ts';
 import type { History } from '../../history/history.ts';
-import { type BlockedResult, explainBlocked } from '../../report/live/blocked.ts';
+import type { BlockedResult } from '../../report/live/blocked.ts';
+import { explainBlocked } from '../../report/live/why-blocked.ts';
 
 /** Flows that are explained in one answer: each is a replay of a call, and some more of what would let it pass. */
 const MOST_EXPLAINED = 50;
