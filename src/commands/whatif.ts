@@ -4,6 +4,7 @@ import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { replayed } from '../learn/captures.ts';
 import { compare, outcomesIn } from '../learn/compare.ts';
 import { comparisonJson, comparisonText } from '../learn/differences.ts';
+import { mappingsWith } from '../policy/external.ts';
 import type { ReplayReport } from '../report/replay/model.ts';
 import { jsonText, print } from './ask.ts';
 import { reading } from './captures.ts';
@@ -68,19 +69,10 @@ function unread({ damage, notes }: ReplayReport): string[] {
 function atHome(settings: Settings): Settings {
   const { nat } = settings;
   if (nat.every(({ external }) => 'address' in external)) return settings;
-  return { ...settings, nat: withAddresses(nat, readInterfaceAddresses()) };
-}
-
-function withAddresses(
-  nat: Settings['nat'],
-  known: ReturnType<typeof readInterfaceAddresses>,
-): Settings['nat'] {
-  return nat.flatMap((mapping) => {
-    const { external } = mapping;
-    if ('address' in external) return [mapping];
-    const addresses = known.get(external.interface) ?? [];
-    if (addresses.length === 0)
+  const known = Object.fromEntries(readInterfaceAddresses());
+  for (const { external } of nat) {
+    if ('interface' in external && (known[external.interface] ?? []).length === 0)
       console.error(`pinholed: interface ${external.interface} has no address here: its mapping is left out`);
-    return addresses.map((address) => ({ ...mapping, external: { address } }));
-  });
+  }
+  return { ...settings, nat: mappingsWith(nat, known) };
 }

@@ -88,6 +88,18 @@ export function createExternals(
   };
 }
 
+/**
+ * The mappings as they are while interfaces have these addresses, for who is told of no others later, as a replay is. None of
+ * an interface without an address.
+ */
+export function mappingsWith(mappings: readonly NatMapping[], addresses: InterfaceAddresses): NatMapping[] {
+  return mappings.flatMap((mapping) => {
+    const { external } = mapping;
+    if ('address' in external) return [mapping];
+    return (addresses[external.interface] ?? []).map((address) => ({ ...mapping, external: { address } }));
+  });
+}
+
 function presentOf(
   { external, hosts, translation, arrivesAt }: NatMapping,
   known: InterfaceAddresses,

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { keepHistory } from '../../src/commands/run/services.ts';
 import { defaults } from '../../src/config/load.ts';
 import type { BlockedFlow } from '../../src/control/blocked.ts';
+import type { InterfaceAddresses } from '../../src/policy/external.ts';
 import { blockedText, withBlocked } from '../../src/report/live/blocked.ts';
 import { explainBlocked } from '../../src/report/live/why-blocked.ts';
 import type { CallPicture } from '../../src/report/page/model.ts';
@@ -47,7 +48,7 @@ describe('media that the ruleset dropped near a call', () => {
 
   it('comes from where no description names: with the line that would let it pass', () => {
     const { flow, report, messages } = dropped(stranger, { ...phone, port: 4000 }, offer);
-    const one = explainBlocked(flow, report, messages, settings, 1_700_000_000_000);
+    const one = explainBlocked(flow, report, messages, settings, {}, 1_700_000_000_000);
     assert.equal(one.reason, 'wrong-source');
     assert.match(one.text, /^It came from 203\.0\.113\.21, which no SDP in the capture names/);
     assert.equal(one.line, 'media-source: any');
@@ -64,7 +65,7 @@ describe('media that the ruleset dropped near a call', () => {
 
   it('goes to where nothing was announced: no setting lets it pass', () => {
     const { flow, report, messages } = dropped({ ...provider, port: 6000 }, { ...phone, port: 4444 }, offer);
-    const one = explainBlocked(flow, report, messages, settings, 0);
+    const one = explainBlocked(flow, report, messages, settings, {}, 0);
     assert.deepEqual([one.reason, one.line], ['other-port', null]);
   });
 
@@ -75,13 +76,29 @@ describe('media that the ruleset dropped near a call', () => {
       relay,
       sdp(relay.address, [4000]),
     );
-    const one = explainBlocked(flow, report, messages, settings, 0);
+    const one = explainBlocked(flow, report, messages, settings, {}, 0);
     assert.deepEqual([one.reason, one.line], ['refused', 'media-hosts: [10.0.0.9]']);
+  });
+
+  it('is explained with the address that an interface has, where that stands for the host', () => {
+    const { flow, report, messages } = dropped(
+      stranger,
+      { ...phone, port: 4000 },
+      sdp('203.0.113.9', [4000]),
+    );
+    const external = { interface: 'wan0' };
+    const nat = [{ external, hosts: networks('10.0.0.5/32'), translation: null, arrivesAt: null }];
+    const told = (addresses: InterfaceAddresses) => {
+      const one = explainBlocked(flow, report, messages, { ...settings, nat }, addresses, 0);
+      return [one.reason, one.line];
+    };
+    assert.deepEqual(told({ wan0: ['203.0.113.9'] }), ['wrong-source', 'media-source: any']);
+    assert.notEqual(told({})[0], 'wrong-source');
   });
 
   it('is not explained without the messages of the call', () => {
     const { flow, report } = dropped(stranger, { ...phone, port: 4000 }, offer);
-    const one = explainBlocked(flow, report, [], settings, 0);
+    const one = explainBlocked(flow, report, [], settings, {}, 0);
     assert.deepEqual([one.reason, one.line], ['unknown', null]);
   });
 });

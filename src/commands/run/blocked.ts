@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { BlockedFlow, BlockedMedia } from '../../control/blocked.ts';
 import { RequestError } from '../../control/protocol.ts';
+import { readInterfaceAddresses } from '../../daemon/interface-addresses.ts';
 import { followed } from '../../daemon/platform/observing.ts';
 import type { RecordedMessage } from '../../daemon/recording.ts';
 import type { RunningDaemon } from '../../daemon/serve.ts';
@@ -36,11 +37,12 @@ export async function blockedNow(
     return report === null ? [] : [{ flow, report }];
   });
   const messages = await messagesOf(new Set(named.map(({ report }) => report.callId)), daemon);
+  const addresses = Object.fromEntries(readInterfaceAddresses());
   const results: BlockedResult[] = [];
   for (const { flow, report } of named) {
-    results.push(
-      explainBlocked(flow, report, messages.get(report.callId) ?? [], followed(daemon.settings()), epoch),
-    );
+    const settings = followed(daemon.settings());
+    const own = messages.get(report.callId) ?? [];
+    results.push(explainBlocked(flow, report, own, settings, addresses, epoch));
     await nextTurn();
   }
   return results;

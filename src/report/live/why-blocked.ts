@@ -5,6 +5,7 @@ import type { RecordedMessage } from '../../daemon/recording.ts';
 import type { CallReport } from '../../history/call-report.ts';
 import type { InspectorSettings } from '../../inspector.ts';
 import { type Frame, makeFrame } from '../../intercept/capture/frame.ts';
+import { type InterfaceAddresses, mappingsWith } from '../../policy/external.ts';
 import { datagramPacket } from '../pcap/packets.ts';
 import type { Block, FlowReport } from '../replay/model.ts';
 import { createReplay } from '../replay/replay.ts';
@@ -15,15 +16,18 @@ const FILE = 'recording';
 
 /**
  * Why this was dropped: a replay of the call's messages and of the packets, and of the same with one setting after the other
- * changed. A frame in the text is one of `explain --pcap`. `epoch`: that of the daemon's clock, in ms.
+ * changed. A frame in the text is one of `explain --pcap`. `addresses`: those that interfaces have. `epoch`: that of the
+ * daemon's clock, in ms.
  */
 export function explainBlocked(
   flow: BlockedFlow,
   call: Pick<CallReport, 'legId' | 'callId' | 'from' | 'to'>,
   messages: readonly RecordedMessage[],
-  settings: InspectorSettings,
+  running: InspectorSettings,
+  addresses: InterfaceAddresses,
   epoch: number,
 ): BlockedResult {
+  const settings = { ...running, nat: mappingsWith(running.nat, addresses) };
   const { source: src, sourcePort: srcPort, destination: dst, destinationPort: dstPort, packets } = flow;
   const common = {
     ...{ src, srcPort, dst, dstPort, packets },
