@@ -216,9 +216,23 @@ describe('redacted words', () => {
           sources: ['81.2.69.160', '2a02:8109::7'],
           media: 'audio',
           ports: [4000, 4001],
+          external: '81.2.69.161',
         },
       ],
-      refusals: [{ reason: 'foreign-address', detail: 'audio at 192.168.7.21 of 192.168.7.20', why: '' }],
+      refusals: [
+        {
+          reason: 'foreign-address',
+          detail: 'audio at 192.168.7.21 of 192.168.7.20',
+          transport: {
+            owner: '192.168.7.20',
+            address: '192.168.7.21',
+            peer: '81.2.69.160',
+            ports: [4000, 4001],
+          },
+          why: '',
+        },
+        { reason: 'answer-rate-limit', detail: 'of 81.2.69.160', transport: null, why: '' },
+      ],
       messages: [
         { src: '192.168.7.20', dst: '81.2.69.160', summary: 'INVITE', sdp: 'audio 192.168.7.20:4000' },
         { src: '81.2.69.160', dst: '192.168.7.20', summary: '486 Alice is busy', sdp: null },

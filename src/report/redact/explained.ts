@@ -23,10 +23,15 @@ export function redactExplained(leg: ExplainResult, tokens: Tokens): ExplainResu
     pinholes: leg.pinholes.map((pinhole) => ({
       ...pinhole,
       address: tokens.address(pinhole.address),
+      external: pinhole.external === null ? null : tokens.address(pinhole.external),
       sources: pinhole.sources.map((source) => (source === 'any' ? source : tokens.address(source))),
       media: MEDIA.has(pinhole.media) ? pinhole.media : tokens.word('media', pinhole.media),
     })),
-    refusals: leg.refusals.map((one) => ({ ...one, detail: text(one.detail), why: text(one.why) })),
+    refusals: leg.refusals.map((one) => ({
+      ...one,
+      ...{ detail: text(one.detail), why: text(one.why) },
+      transport: one.transport === null ? null : redactTransport(one.transport, tokens),
+    })),
     messages: leg.messages.map((one) => ({
       ...one,
       src: tokens.address(one.src),
@@ -39,6 +44,17 @@ export function redactExplained(leg: ExplainResult, tokens: Tokens): ExplainResu
       ...spell,
       causes: spell.causes.map((cause) => ({ ...cause, text: text(cause.text), advice: text(cause.advice) })),
     })),
+  };
+}
+
+type RefusedTransport = NonNullable<ExplainResult['refusals'][number]['transport']>;
+
+function redactTransport(one: RefusedTransport, tokens: Tokens): RefusedTransport {
+  const { owner, address, peer } = one;
+  return {
+    ...one,
+    ...{ owner: tokens.address(owner), peer: tokens.address(peer) },
+    address: address === null ? null : tokens.address(address),
   };
 }
 
