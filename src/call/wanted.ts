@@ -16,6 +16,9 @@ export type MediaKind =
 /** Which party of a call: 0 sent its first request, 1 is the other. */
 export type Side = 0 | 1;
 
+/** What the parties are called, by side. */
+export const PARTIES = ['caller', 'callee'] as const;
+
 /** One transport that a call needs to be reachable now. Policy makes a pinhole or a refusal of it. */
 export interface Wanted {
   /** `side:m-line`: what takes the place of what when a stream moves. */
@@ -38,6 +41,11 @@ export interface Wanted {
   readonly candidate: boolean;
   /** Whether the other party has answered; before that the sources are a guess. */
   readonly agreed: boolean;
+}
+
+/** Which party the stream of a slot leads to. */
+export function ownerOf(slot: Wanted['slot']): Side {
+  return slot.startsWith('0') ? 0 : 1;
 }
 
 /** How pinholes that are no longer wanted leave. */

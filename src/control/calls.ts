@@ -1,10 +1,10 @@
+import { PARTIES } from '../call/wanted.ts';
 import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { NOTHING_PASSED, type Passed, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
-import { PARTIES } from './party.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 

@@ -1,6 +1,3 @@
-/** What the parties of a call are called: the first sent the first INVITE. */
-export const PARTIES = ['caller', 'callee'] as const;
-
 const LONGEST = 1024;
 
 /**

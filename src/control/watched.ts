@@ -1,6 +1,6 @@
+import { PARTIES } from '../call/wanted.ts';
 import type { Note } from '../daemon/messages.ts';
 import type { CallName, Happening, Occasion } from '../inspector/happening.ts';
-import { PARTIES } from './party.ts';
 
 /** What happened as `watch` tells it, in JSON: docs/control.md. Times are in seconds since the epoch. */
 export type WatchedEvent = Readonly<Record<string, unknown>>;

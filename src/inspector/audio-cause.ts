@@ -4,7 +4,7 @@ import { type Call, otherSide } from '../call/call.ts';
 import { portsText, transportText } from '../call/description.ts';
 import { isUsual, REFUSALS, type RefusalReason } from '../call/refusal.ts';
 import { isEnabled } from '../call/transport.ts';
-import type { Side } from '../call/wanted.ts';
+import { ownerOf, PARTIES, type Side } from '../call/wanted.ts';
 import type { Held } from '../pinhole/table.ts';
 
 /** Why a party probably gets no audio, in words, as a replay says why media was blocked. */
@@ -16,7 +16,6 @@ export interface AudioCause {
   readonly advice: string;
 }
 
-const NAMES = ['caller', 'callee'] as const;
 const MOST_REFUSED = 3;
 
 /**
@@ -61,7 +60,7 @@ function behindNat(call: Call, to: Side, sender: Address): AudioCause[] {
   return [
     {
       reason: 'nat',
-      text: `The ${NAMES[to]} (${call.parties[to]}) announced the private address ${transportText(address, port)} to ${sender}: from outside its own network nobody reaches it.`,
+      text: `The ${PARTIES[to]} (${call.parties[to]}) announced the private address ${transportText(address, port)} to ${sender}: from outside its own network nobody reaches it.`,
       advice: `Let it announce the address it is reached at (external address, NAT or STUN setting), and see nat if that is an address of this firewall.`,
     },
   ];
@@ -73,13 +72,13 @@ function refusedCause(reason: RefusalReason): AudioCause {
 }
 
 function nothingSeen(call: Call, to: Side, from: Side, held: readonly Held[]): AudioCause {
-  const own = held.find(({ slot, pinhole }) => isOf(slot, to) && pinhole.media === 'audio')?.pinhole;
+  const own = held.find(({ slot, pinhole }) => ownerOf(slot) === to && pinhole.media === 'audio')?.pinhole;
   const [receiver, sender] = [call.parties[to], call.parties[from]];
   if (own !== undefined) {
     const sources = own.sources === 'any' ? 'everybody' : own.sources.join(', ');
     return {
       reason: 'nothing-came',
-      text: `The pinhole to the ${NAMES[to]}, ${transportText(own.address, portsText(own.ports))}, is open for ${sources}, and nothing comes: the ${NAMES[from]} (${sender}) sends none, sends it from another address, or it is lost before it comes here.`,
+      text: `The pinhole to the ${PARTIES[to]}, ${transportText(own.address, portsText(own.ports))}, is open for ${sources}, and nothing comes: the ${PARTIES[from]} (${sender}) sends none, sends it from another address, or it is lost before it comes here.`,
       advice: `Look with tcpdump whether packets for port ${own.ports[0]} arrive, and from where: if from another address that is the peer's, let the peer announce it, or set media-source: any.`,
     };
   }
@@ -87,11 +86,7 @@ function nothingSeen(call: Call, to: Side, from: Side, held: readonly Held[]): A
   const where = announced === null ? receiver : transportText(announced.address, announced.port);
   return {
     reason: 'nothing-sent',
-    text: `The ${NAMES[from]} (${sender}) sends nothing to where the ${NAMES[to]} awaits it, ${where}: it is muted, sends elsewhere, or a rule of yours stops it before it passes.`,
+    text: `The ${PARTIES[from]} (${sender}) sends nothing to where the ${PARTIES[to]} awaits it, ${where}: it is muted, sends elsewhere, or a rule of yours stops it before it passes.`,
     advice: `Look with tcpdump whether it sends; if your ruleset lets inside hosts send only what is allowed, set outbound: true.`,
   };
-}
-
-function isOf(slot: string, side: Side): boolean {
-  return slot.startsWith('0') === (side === 0);
 }

@@ -1,7 +1,7 @@
 import { type Call, otherSide } from '../call/call.ts';
 import type { RefusalReason } from '../call/refusal.ts';
 import { isEnabled } from '../call/transport.ts';
-import type { Side } from '../call/wanted.ts';
+import { ownerOf, type Side } from '../call/wanted.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { Direction, Stream } from '../sdp/session.ts';
@@ -175,7 +175,7 @@ function carriesAudio({ media, kind }: Pinhole): boolean {
 function ownersOf(all: readonly Held[]): readonly [boolean, boolean] {
   const owners: [boolean, boolean] = [false, false];
   for (const { pinhole, slot, agreed, reason } of all) {
-    if (agreed && reason === null && carriesAudio(pinhole)) owners[slot.startsWith('0') ? 0 : 1] = true;
+    if (agreed && reason === null && carriesAudio(pinhole)) owners[ownerOf(slot)] = true;
   }
   return owners;
 }
@@ -212,6 +212,6 @@ function receives(direction: Direction): boolean {
 
 /** What was counted in a pinhole of this slot, on its way to where it leads or back from there. */
 export function towards(slot: string, way: 'came' | 'sent' | 'untold'): Side {
-  const owner = slot.startsWith('0') ? 0 : 1;
+  const owner = ownerOf(slot);
   return way === 'sent' ? otherSide(owner) : owner;
 }

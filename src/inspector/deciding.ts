@@ -2,7 +2,7 @@ import { type Call, otherSide } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
 import { type Arrival, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
-import type { Departure } from '../call/wanted.ts';
+import { type Departure, ownerOf } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -211,7 +211,7 @@ export function createDecider(
     for (const { legId, slot } of holdings) {
       const call = byLegId.get(legId);
       if (call === undefined) continue;
-      const owner = slot.startsWith('0') ? 0 : 1;
+      const owner = ownerOf(slot);
       const own = opener.held(legId).find(({ pinhole }) => pinhole.id === pinholeId);
       if (own !== undefined) audio.seen(call, own.pinhole, towards(slot, way), now);
       if (way === 'sent') {

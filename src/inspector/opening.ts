@@ -2,7 +2,7 @@ import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
 import { isRefusal, type Refusal } from '../call/refusal.ts';
 import { type StreamSettings, wantedStreams } from '../call/streams.ts';
-import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
+import { type CloseReason, type Departure, ownerOf, type Wanted } from '../call/wanted.ts';
 import { type Claims, createClaims, type TakenPort } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import {
@@ -137,7 +137,7 @@ export function createOpener(
   function permitted(work: Work, call: Call, held: readonly Held[]): readonly Held[] {
     const { review } = policy();
     return held.slice(0, settings().caps.pinholesPerCall).filter(({ pinhole, slot }) => {
-      const side = slot.startsWith('0') ? 0 : 1;
+      const side = ownerOf(slot);
       const refused =
         review(pinhole, call.parties[side], call.parties[otherSide(side)]) ?? anySource(pinhole);
       if (refused !== null) refusals.tell(work, call, refused, work.now);

@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Refusal } from '../call/refusal.ts';
+import { ownerOf } from '../call/wanted.ts';
 import type { CallReport, PinholeReport, RefusalReport } from '../history/call-report.ts';
 
 /** A transport that a host inside was to be reached at in one call. */
@@ -82,7 +83,7 @@ function streamOf(report: CallReport, pinhole: PinholeReport): SeenStream[] {
   const { direction, agreed, onTrial, packets, closeReason, slot } = pinhole;
   const isAgreed = report.answeredAt !== null && agreed && !onTrial && !UNUSED.has(closeReason ?? '');
   if (direction !== 'in' || !(packets > 0 || isAgreed)) return [];
-  const side = slot.startsWith('0') ? 0 : 1;
+  const side = ownerOf(slot);
   const { address, ports, protocol, media, sources, external, openedAt, closedAt } = pinhole;
   return [
     {

@@ -1,8 +1,7 @@
+import { PARTIES } from '../call/wanted.ts';
 import type { CallReport, SpellWithoutAudio } from '../history/call-report.ts';
 import { printable } from '../printable.ts';
 import { dateText, spanText } from './time.ts';
-
-const NAMES = ['caller', 'callee'] as const;
 
 /** The time without audio that lasts, or in which the call ended; null where there is none. */
 export function withoutAudio({
@@ -16,7 +15,7 @@ export function withoutAudio({
 export function audioHeadline({ missing }: Pick<SpellWithoutAudio, 'missing'>): string {
   const [deaf] = missing;
   if (missing.length > 1 || deaf === undefined) return 'No audio, in either direction.';
-  return `One-way audio: the ${NAMES[deaf]} cannot hear the ${NAMES[1 - deaf]}.`;
+  return `One-way audio: the ${PARTIES[deaf]} cannot hear the ${PARTIES[1 - deaf]}.`;
 }
 
 /** Every time in which audio was missed, with why: two lines and more for each. Times of the report are ms since the epoch. */
@@ -25,7 +24,7 @@ export function spellLines({ withoutAudio: spells, endedAt }: CallReport): strin
     const { missing, since, until, causes } = spell;
     const end = until ?? endedAt;
     const how = end === null ? 'and still' : `for ${spanText(end - since)}`;
-    const who = missing.map((side) => NAMES[side]).join(' and the ');
+    const who = missing.map((side) => PARTIES[side]).join(' and the ');
     return [
       `  No audio for the ${who} from ${dateText(since)} UTC on, ${how}`,
       ...causes.map(({ text, advice }) => `    ${printable(`${text} ${advice}`.trim(), 1024)}`),

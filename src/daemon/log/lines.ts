@@ -1,4 +1,5 @@
 import type { RefusalReason } from '../../call/refusal.ts';
+import { PARTIES } from '../../call/wanted.ts';
 import type { Traffic } from '../../firewall/firewall.ts';
 import type { AudioHappening, CallName, Happening, PinholeHappening } from '../../inspector/happening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
@@ -136,8 +137,6 @@ function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions
     bytes: counts.reduce((sum, { bytes }) => sum + bytes, 0),
   };
 }
-
-const PARTIES = ['caller', 'callee'] as const;
 
 function audioLine(event: AudioHappening, options: LineOptions): LogLine {
   const { call, missing, since, at, causes } = event;

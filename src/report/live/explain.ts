@@ -1,7 +1,7 @@
 import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
 import type { CloseReason, MediaKind } from '../../call/wanted.ts';
-import { PARTIES } from '../../control/party.ts';
+import { PARTIES } from '../../call/wanted.ts';
 import type {
   CallReport,
   FramePlace,

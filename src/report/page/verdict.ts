@@ -1,3 +1,4 @@
+import { PARTIES } from '../../call/wanted.ts';
 import type { CallVerdict, Level, PageCall, PageFlow, ShownCause } from './model.ts';
 import { number, plural } from './text.ts';
 
@@ -9,7 +10,6 @@ interface Way {
   readonly blocked: number;
 }
 
-const NAMES = ['caller', 'callee'] as const;
 const MAX_CAUSES = 3;
 /** The share of lost packets that nobody hears. */
 const HARDLY = 0.01;
@@ -91,13 +91,13 @@ function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
     if (isEmpty(other)) {
       return [
         'blocked',
-        `No ${media} for the ${NAMES[deaf]}: ${amount} to ${to} ${were(ways[deaf].blocked)} blocked.`,
+        `No ${media} for the ${PARTIES[deaf]}: ${amount} to ${to} ${were(ways[deaf].blocked)} blocked.`,
       ];
     }
     const loss =
       media === 'audio'
-        ? `the ${NAMES[deaf]} cannot hear the ${NAMES[1 - deaf]!}`
-        : `none reaches the ${NAMES[deaf]}`;
+        ? `the ${PARTIES[deaf]} cannot hear the ${PARTIES[1 - deaf]!}`
+        : `none reaches the ${PARTIES[deaf]}`;
     return [
       'blocked',
       `One-way ${media}: ${loss}. ${capital(amount)} to ${to} ${were(ways[deaf].blocked)} blocked.`,
@@ -113,14 +113,14 @@ function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
   const silent = ([0, 1] as const).find((side) => ways[side].watched && isEmpty(ways[side]));
   if (silent === undefined) {
     const seen = ([0, 1] as const).filter((side) => ways[side].watched);
-    const where = seen.length === 2 ? 'in both directions' : `to the ${NAMES[seen[0]!]}`;
+    const where = seen.length === 2 ? 'in both directions' : `to the ${PARTIES[seen[0]!]}`;
     return ['passed', `${capital(media)} passed ${where}.`];
   }
   if (call.answeredAt === null)
     return ['passed', `Not answered. ${capital(media)} before the answer passed.`];
   return [
     'silent',
-    `${capital(media)} passed to the ${NAMES[1 - silent]!}; nothing was sent to the ${NAMES[silent]}.`,
+    `${capital(media)} passed to the ${PARTIES[1 - silent]!}; nothing was sent to the ${PARTIES[silent]}.`,
   ];
 }
 
