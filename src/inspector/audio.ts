@@ -1,4 +1,4 @@
-import { type Call, otherSide } from '../call/call.ts';
+import type { Call } from '../call/call.ts';
 import type { RefusalReason } from '../call/refusal.ts';
 import { isEnabled } from '../call/transport.ts';
 import { ownerOf, type Side } from '../call/wanted.ts';
@@ -74,11 +74,11 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
       return;
     }
     const [own, other] = ownersOf(held(call.legId));
-    const isSeen = [own || other, own || other];
+    const isSeen = own || other;
     const one = known ?? begin(call);
     one.bySent = [!own, !other];
     for (const side of SIDES) {
-      if (!awaited[side] || !isSeen[side]) one.since[side] = null;
+      if (!awaited[side] || !isSeen) one.since[side] = null;
       else one.since[side] ??= now;
     }
     arm(call, one);
@@ -208,10 +208,4 @@ function sends(direction: Direction): boolean {
 
 function receives(direction: Direction): boolean {
   return direction === 'sendrecv' || direction === 'recvonly';
-}
-
-/** What was counted in a pinhole of this slot, on its way to where it leads or back from there. */
-export function towards(slot: string, way: 'came' | 'sent' | 'untold'): Side {
-  const owner = ownerOf(slot);
-  return way === 'sent' ? otherSide(owner) : owner;
 }

@@ -7,7 +7,7 @@ import type { PacketView } from '../packet/ip.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { SipMessage, Transport } from '../sip/message.ts';
-import { createAudioWatch, type MissingAudio, towards } from './audio.ts';
+import { createAudioWatch, type MissingAudio } from './audio.ts';
 import { bodiesOf } from './bodies.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { MessageHappening, PacketEnds } from './happening.ts';
@@ -208,17 +208,17 @@ export function createDecider(
   function traffic(pinholeId: string, now: number, way: MediaWay): void {
     const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
     audio.tells(way !== 'untold');
-    for (const { legId, slot } of holdings) {
+    for (const { legId, slot, pinhole } of holdings) {
       const call = byLegId.get(legId);
       if (call === undefined) continue;
       const owner = ownerOf(slot);
-      const own = opener.held(legId).find(({ pinhole }) => pinhole.id === pinholeId);
-      if (own !== undefined) audio.seen(call, own.pinhole, towards(slot, way), now);
+      const other = otherSide(owner);
+      audio.seen(call, pinhole, way === 'sent' ? other : owner, now);
       if (way === 'sent') {
         tracker.sent(call, owner, now);
         continue;
       }
-      tracker.media(call, way === 'untold' ? null : otherSide(owner), now);
+      tracker.media(call, way === 'untold' ? null : other, now);
       const due = opener.deadline(call);
       if (due <= now) deadlines.arm(call, due);
     }

@@ -54,6 +54,7 @@ export interface TableResult {
 interface Holding {
   readonly legId: string;
   readonly slot: string;
+  readonly pinhole: Pinhole;
 }
 
 export interface PinholeTable {
@@ -257,7 +258,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     for (const legId of rule.holders) {
       const held = holders.get(legId)!;
       const one = find(held, id)!;
-      holdings.push({ legId, slot: one.slot });
+      holdings.push({ legId, slot: one.slot, pinhole: rule.pinhole });
       const first = one.trafficAt === null;
       one.trafficAt = now;
       if (one.reason === 'unused-candidate') {
@@ -273,10 +274,10 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function holdings(id: string): readonly Holding[] {
-    return (rules.get(id)?.holders ?? []).map((legId) => ({
-      legId,
-      slot: find(holders.get(legId)!, id)!.slot,
-    }));
+    const rule = rules.get(id);
+    if (rule === undefined) return [];
+    const { pinhole } = rule;
+    return rule.holders.map((legId) => ({ legId, slot: find(holders.get(legId)!, id)!.slot, pinhole }));
   }
 
   function adopt(legId: string, held: readonly Held[]): void {
