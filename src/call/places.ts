@@ -110,6 +110,11 @@ export function createPlaces(context: Context, admission: Admission, legs: Legs)
     waiting.delete(call);
   }
 
+  /** Whether a call from elsewhere is one that `wait` was for. */
+  function isWaiting({ state, parties }: Call): boolean {
+    return state === 'calling' && !admission.isInside(parties[0]);
+  }
+
   return {
     wait(call, bytes, now) {
       const party = admission.party(call.parties[0]);
@@ -122,14 +127,14 @@ export function createPlaces(context: Context, admission: Admission, legs: Legs)
     enter,
     setAside,
     share(call) {
-      if (call.state !== 'calling' || admission.isInside(call.parties[0])) return take(call) === null;
+      if (!isWaiting(call)) return take(call) === null;
       const party = admission.party(call.parties[0]);
       if (waiting.surplus(party, 0) !== undefined) return false;
       waiting.add(call, party, 0);
       return true;
     },
     adopt(call) {
-      if (call.state === 'calling' && !admission.isInside(call.parties[0])) {
+      if (isWaiting(call)) {
         waiting.add(call, admission.party(call.parties[0]), 0);
         return;
       }

@@ -12,13 +12,9 @@ export function takeBack(legs: Legs, places: Places, call: Call): boolean {
 
 /** Takes the call up as it is elsewhere, as one that is new here; false when there is no room for it. */
 export function takeNew(legs: Legs, places: Places, call: Call): boolean {
-  if (legs.of(call.callId).length >= MAX_LEGS) return false;
-  if (call.state !== 'ended' && !places.share(call)) return false;
-  if (legs.adopt(call, false)) {
-    legs.settle(call);
-    return true;
-  }
-  places.leave(call);
+  if (legs.of(call.callId).length >= MAX_LEGS || !legs.adopt(call, false)) return false;
+  if (call.state === 'ended' || places.share(call)) return true;
+  legs.forget(call);
   return false;
 }
 
