@@ -4,7 +4,7 @@ import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
 import type { Refusal } from './refusal.ts';
-import { isEnabled, type Trickled } from './transport.ts';
+import { isEnabled, isHeldByAddress, type Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
 /** A session description with the host that sent it. */
@@ -271,17 +271,17 @@ export function otherSide(side: Side): Side {
 }
 
 /**
- * Hold by 0.0.0.0 (RFC 3264 8.4) says that nothing is to be sent, not that the transport is gone: such a
- * stream keeps the address and ports it had, inactive. With candidates it is no hold: they are the address
- * (RFC 8840 4.1).
+ * Hold by address says that nothing is to be sent, not that the transport is gone: such a stream keeps the address
+ * and ports it had, inactive.
  */
 export function carryHold(next: Description, previous: Description | undefined): Description {
   if (previous === undefined) return next;
   const streams = next.session.streams.map((stream, index) => {
     const before = previous.session.streams[index];
-    const held =
-      stream.connection.kind === 'unspecified' && isEnabled(stream) && stream.candidates.length === 0;
-    return held && before?.connection.kind === 'address' && isEnabled(before)
+    return isEnabled(stream) &&
+      isHeldByAddress(stream) &&
+      before?.connection.kind === 'address' &&
+      isEnabled(before)
       ? { ...before, direction: 'inactive' as const }
       : stream;
   });

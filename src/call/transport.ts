@@ -24,6 +24,11 @@ export function isEnabled(stream: Stream): boolean {
   return stream.port !== 0 || stream.bundleOnly;
 }
 
+/** Hold by 0.0.0.0 (RFC 3264 8.4). With candidates it is none: they are the address (RFC 8840 4.1). */
+export function isHeldByAddress({ connection, candidates }: Stream): boolean {
+  return connection.kind === 'unspecified' && candidates.length === 0;
+}
+
 /** The last port of an m= line: of as many pairs as it has, and of them as may be opened. */
 export function lastPort({ port, portCount }: Pick<Stream, 'port' | 'portCount'>): number {
   return Math.min(65535, port + 2 * Math.min(portCount, MAX_PORT_PAIRS) - 1);

@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts';
 import type { RefusalReason } from '../call/refusal.ts';
-import { isEnabled } from '../call/transport.ts';
+import { isEnabled, isHeldByAddress } from '../call/transport.ts';
 import { ownerOf, type Side } from '../call/wanted.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
@@ -196,10 +196,8 @@ function awaitedAudio(call: Call): readonly [boolean, boolean] {
   return awaited;
 }
 
-/** 0.0.0.0 is the old way of hold (RFC 3264 8.4), but for who has candidates. */
 function isAudio(stream: Stream): boolean {
-  const isHeld = stream.connection.kind === 'unspecified' && stream.candidates.length === 0;
-  return stream.media === 'audio' && isEnabled(stream) && !isHeld;
+  return stream.media === 'audio' && isEnabled(stream) && !isHeldByAddress(stream);
 }
 
 function sends(direction: Direction): boolean {
