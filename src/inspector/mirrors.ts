@@ -2,6 +2,7 @@ import type { Address } from '../address/address.ts';
 import { networkSet } from '../address/network.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
+import { createRateLimit } from '../policy/rate-limit.ts';
 import { derived, type MirrorSettings } from './settings.ts';
 
 /** Whether what a host mirrors is taken. */
@@ -16,8 +17,8 @@ interface MirrorGate {
   examine(sender: Address, copy: Mirrored, wall: number): Refusal | { readonly as: Mirrored['packet'] };
 }
 
-/** Copies that may come at once, in ms of what may come in a second. */
-const BURST = 1000;
+/** Hosts whose rate is remembered. */
+const MOST_SENDERS = 1024;
 
 /**
  * A copy opens what the message itself would have opened, had it crossed the firewall: it is taken from hosts that are
@@ -32,24 +33,15 @@ export function createMirrorGate(
     isSender: networkSet(from),
     isSpokenFor: networkSet(speaksFor),
   }));
-  const buckets = new Map<Address, { credit: number; at: number }>();
+  const isWithin = createRateLimit(MOST_SENDERS);
 
   function admit(sender: Address, now: number): Refusal | null {
     if (!sets().isSender(sender)) {
       return { reason: 'hep-unknown-sender', detail: `${sender} is not in hep.from` };
     }
     const { messagesPerSecond: rate } = settings();
-    const bucket = buckets.get(sender) ?? { credit: rate, at: now };
-    const most = (rate * BURST) / 1000;
-    bucket.credit = Math.min(most, bucket.credit + ((now - bucket.at) * rate) / 1000);
-    bucket.at = now;
-    buckets.set(sender, bucket);
-    if (buckets.size > MOST_BUCKETS) buckets.delete(buckets.keys().next().value!);
-    if (bucket.credit < 1) {
-      return { reason: 'hep-rate-limit', detail: `${sender} mirrors more than ${rate} messages a second` };
-    }
-    bucket.credit--;
-    return null;
+    if (isWithin(sender, rate, now)) return null;
+    return { reason: 'hep-rate-limit', detail: `${sender} mirrors more than ${rate} messages a second` };
   }
 
   function examine(sender: Address, copy: Mirrored, wall: number): ReturnType<MirrorGate['examine']> {
@@ -77,8 +69,6 @@ export function createMirrorGate(
 
   return { isSender: (address) => sets().isSender(address), admit, examine };
 }
-
-const MOST_BUCKETS = 1024;
 
 /** Takes as long for every key of that length. */
 function isSameKey(key: Uint8Array, found: Uint8Array | null): boolean {

@@ -1,9 +1,9 @@
 import { type Address, addressBytes, familyOf } from '../address/address.ts';
 import type { Admission, Party } from '../call/context.ts';
-import { createFifo } from '../call/fifo.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { NamedPeer } from './peers.ts';
 import type { Policy } from './policy.ts';
+import { createRateLimit } from './rate-limit.ts';
 
 export interface AdmissionCaps {
   readonly calls: number;
@@ -14,7 +14,7 @@ export interface AdmissionCaps {
   readonly offersPerSecond: number;
 }
 
-/** Hosts whose offer rate is remembered; past it the one idle longest is forgotten. */
+/** Hosts whose offer rate is remembered. */
 const MAX_BUCKETS = 8192;
 /** Bounds below this are too small to be shared. */
 const LEAST_SHARED = 100;
@@ -34,8 +34,7 @@ export function createAdmission(
   /** Calls of an outside party with an inside host. */
   const callsBetween = new Map<string, number>();
   const callsOfPeer = new Map<string, number>();
-  const buckets = new Map<string, { tokens: number; at: number }>();
-  const latest = createFifo<string>();
+  const isWithin = createRateLimit(MAX_BUCKETS);
 
   function hostsOf(source: Address, destination: Address): Address[] {
     const { isInside } = policy();
@@ -152,28 +151,10 @@ export function createAdmission(
     return { reason: 'answer-rate-limit', detail };
   }
 
-  function isWithin(bounded: string, rate: number, now: number, weight = 1): boolean {
-    const bucket = buckets.get(bounded) ?? { tokens: rate, at: now };
-    const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
-    latest.delete(bounded);
-    if (latest.size >= MAX_BUCKETS) forgetBucket();
-    latest.add(bounded);
-    const price = Math.min(weight, rate);
-    const granted = tokens >= price;
-    buckets.set(bounded, { tokens: granted ? tokens - price : tokens, at: now });
-    return granted;
-  }
-
   function isSamePeer(one: Address, other: Address): boolean {
     const { peerOf } = policy();
     const peer = peerOf(one);
     return peer !== null && peer.name === peerOf(other)?.name;
-  }
-
-  function forgetBucket(): void {
-    const idle = latest.first()!;
-    latest.delete(idle);
-    buckets.delete(idle);
   }
 
   return {
