@@ -152,6 +152,10 @@ export function pair<T>(shape: Shape<T>): Shape<[T, T]> {
   };
 }
 
+export function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** A shape for each field; one without is no program. What is read has these fields and no others. */
 type Fields<T> = { readonly [Key in keyof T]-?: Shape<T[Key]> };
 
@@ -168,13 +172,13 @@ export function object<T extends object>(fields: Fields<T>): Shape<T> {
       return written;
     },
     read(value, at, moment) {
-      if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+      if (!isFields(value)) {
         throw new ShapeError(`expected an object at ${at}`);
       }
       const read: Record<string, unknown> = {};
       for (const [key, shape] of entries) {
         if (!Object.hasOwn(value, key)) throw new ShapeError(`expected ${at}.${key}`);
-        read[key] = shape.read((value as Record<string, unknown>)[key], `${at}.${key}`, moment);
+        read[key] = shape.read(value[key], `${at}.${key}`, moment);
       }
       for (const key of Object.keys(value)) {
         if (!Object.hasOwn(fields, key)) throw new ShapeError(`expected no ${at}.${key.slice(0, 32)}`);

@@ -5,6 +5,7 @@ import {
   flag,
   hexadecimal,
   integer,
+  isFields,
   list,
   nameOf,
   object,
@@ -180,8 +181,4 @@ function withoutUnread(dialog: unknown): unknown {
   if (!isFields(dialog)) return dialog;
   const { unread: _, ...rest } = dialog;
   return rest;
-}
-
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
