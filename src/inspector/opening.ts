@@ -103,7 +103,7 @@ export function createOpener(
       const taken = table.taken(pinhole) ?? claimed?.taken(pinhole) ?? null;
       if (taken !== null) {
         queue.wait(call, taken.place);
-        refusals.tell(work, call, portTakenPort(taken), at, one);
+        refusals.tell(work, call, portTaken(taken), at, one);
       } else if (entries.length < most) {
         entries.push({ pinhole, wanted: one });
         if (pinhole.translation !== null) {
@@ -128,7 +128,7 @@ export function createOpener(
       const taken = table.taken(pinhole);
       if (taken === null) return true;
       queue.wait(call, taken.place);
-      refusals.tell(work, call, portTakenPort(taken), work.now);
+      refusals.tell(work, call, portTaken(taken), work.now);
       return false;
     });
     take(work, call, table.become(call.legId, kept, reason, work.now));
@@ -180,7 +180,7 @@ export function createOpener(
   };
 }
 
-function portTakenPort({ place, host }: TakenPort): Refusal {
+function portTaken({ place, host }: TakenPort): Refusal {
   return { reason: 'port-taken', detail: `${place} is ${host}'s` };
 }
 

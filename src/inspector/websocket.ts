@@ -6,7 +6,7 @@ import {
   opensWebSocket,
   type WebSocketReader,
 } from '../packet/websocket.ts';
-import type { SipError, SipErrorReason, SipMessage } from '../sip/message.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import type { SipFramer } from '../sip/stream.ts';
 import { type ConnectionDirection, directionKey, reverseOf } from './connections.ts';
@@ -73,7 +73,7 @@ function createWebSocketFramer(
       const whole = Buffer.from(message);
       const read = readSip(whole, { ...limits(), stream: false });
       answers.push(read);
-      if (!('error' in read)) taken.push(whole);
+      if (!isSipError(read)) taken.push(whole);
     });
     if (fault !== null) stopped = 'not-sip';
     return answers;
