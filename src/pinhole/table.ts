@@ -217,17 +217,23 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
 
   /** As it is, with the rule that there is already. */
   function add(work: Work, one: Held): void {
-    const known = rules.get(one.pinhole.id);
-    if (known === undefined) {
-      rules.set(one.pinhole.id, { pinhole: one.pinhole, holders: [work.legId] });
-      claims.add(one.pinhole);
-      work.opened.push(one.pinhole);
-    } else {
-      known.holders.push(work.legId);
-    }
-    const own = known === undefined ? one : { ...one, pinhole: known.pinhole };
+    const isNew = hold(work.legId, one.pinhole);
+    if (isNew) work.opened.push(one.pinhole);
+    const own = isNew ? one : { ...one, pinhole: rules.get(one.pinhole.id)!.pinhole };
     work.held.push(own);
     work.events.push(eventOf('opened', own, own.until, own.reason, work.now));
+  }
+
+  /** Notes that the leg holds it; true where nobody did. */
+  function hold(legId: string, pinhole: Pinhole): boolean {
+    const rule = rules.get(pinhole.id);
+    if (rule !== undefined) {
+      rule.holders.push(legId);
+      return false;
+    }
+    rules.set(pinhole.id, { pinhole, holders: [legId] });
+    claims.add(pinhole);
+    return true;
   }
 
   function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
@@ -283,15 +289,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   function adopt(legId: string, held: readonly Held[]): void {
     if (held.length === 0) return;
     holders.set(legId, [...held]);
-    for (const { pinhole } of held) {
-      const rule = rules.get(pinhole.id);
-      if (rule === undefined) {
-        rules.set(pinhole.id, { pinhole, holders: [legId] });
-        claims.add(pinhole);
-      } else {
-        rule.holders.push(legId);
-      }
-    }
+    for (const { pinhole } of held) hold(legId, pinhole);
   }
 
   function become(legId: string, target: readonly Held[], reason: CloseReason, now: number): TableResult {
