@@ -7,6 +7,7 @@ import type { MissingAudio } from './inspector/audio.ts';
 import type { ConnectionDirection } from './inspector/connections.ts';
 import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
+import type { Notice } from './inspector/news.ts';
 import { createReader, type PacketReading } from './inspector/reading.ts';
 import type { CallRecord } from './inspector/record.ts';
 import { createRefusals } from './inspector/refusals.ts';
@@ -132,14 +133,17 @@ export function createInspector(
       } else if (one.what === 'malformed') {
         work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
         refusals.tell(work, null, { reason: reasonOf(one.error), detail: one.error.detail }, now);
-      } else if (one.isNews) {
-        refusals.tell(work, null, one.refusal, now);
       } else {
-        refusals.count(one.refusal.reason);
+        say(work, one);
       }
     }
     decider.conclude(work);
     return inspectionOf(work, packet, verdict, messages);
+  }
+
+  function say(work: Work, { refusal, isNews }: Notice): void {
+    if (isNews) refusals.tell(work, null, refusal, work.now);
+    else refusals.count(refusal.reason);
   }
 
   /** What no packet asked for. */
@@ -154,11 +158,7 @@ export function createInspector(
     inspect: (bytes, now, entered) => decide(reader.read(bytes, now, entered), now),
     inspectPacket: (packet, now) => decide(reader.readWhole(packet, now), now),
     inspectCopy: (copy, transport, now) => decide(reader.readCopy(copy, transport), now),
-    refuse: (refusal, isNews, now) =>
-      doing(now, (work) => {
-        if (isNews) refusals.tell(work, null, refusal, now);
-        else refusals.count(refusal.reason);
-      }),
+    refuse: (refusal, isNews, now) => doing(now, (work) => say(work, { refusal, isNews })),
     tick: (now) => doing(now, decider.tick),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),

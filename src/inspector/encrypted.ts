@@ -1,15 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
-import type { Refusal } from '../call/refusal.ts';
 import type { PacketView } from '../packet/ip.ts';
-import { createNews } from './news.ts';
-
-/** What is said of signalling that goes, or will go, where it cannot be read. */
-interface EncryptedFinding {
-  readonly refusal: Refusal;
-  /** False where the same was said within the last minute. */
-  readonly isNews: boolean;
-}
+import { createNews, type Notice } from './news.ts';
 
 /** A handshake record of TLS and the first message of either side in it (RFC 8446 4 and 5.1). */
 const HANDSHAKE = 0x16;
@@ -37,7 +29,7 @@ export function createEncryptedWatch(
 ) {
   const isNews = createNews();
 
-  function tell({ source, destination }: PacketView, how: string, now: number): EncryptedFinding | null {
+  function tell({ source, destination }: PacketView, how: string, now: number): Notice | null {
     if (!isWatched() || isMirrored(source) || isMirrored(destination)) return null;
     const other = isInside(source) ? destination : source;
     const detail = `signalling with ${other} ${how}: ${ADVICE}`;
@@ -46,11 +38,11 @@ export function createEncryptedWatch(
 
   return {
     /** A TCP segment with which TLS begins; null for any other. */
-    segment(packet: PacketView, now: number): EncryptedFinding | null {
+    segment(packet: PacketView, now: number): Notice | null {
       return beginsTls(packet.payload) ? tell(packet, 'is encrypted (TLS)', now) : null;
     },
     /** A message in clear, by which what follows of its dialog goes over TLS; null for any other. */
-    message(packet: PacketView, bytes: Buffer, now: number): EncryptedFinding | null {
+    message(packet: PacketView, bytes: Buffer, now: number): Notice | null {
       return isWatched() && movesToTls(bytes)
         ? tell(packet, 'goes on encrypted, as Contact or Record-Route asks', now)
         : null;

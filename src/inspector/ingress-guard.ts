@@ -1,15 +1,7 @@
 import type { Address } from '../address/address.ts';
 import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
-import type { Refusal } from '../call/refusal.ts';
 import type { PacketView } from '../packet/ip.ts';
-import { createNews } from './news.ts';
-
-/** What to say of a packet that is not read for where it came in. */
-interface IngressRefusal {
-  readonly refusal: Refusal;
-  /** False where the same was said within the last minute. */
-  readonly isNews: boolean;
-}
+import { createNews, type Notice } from './news.ts';
 
 /** The addresses of a packet. */
 type Ends = Pick<PacketView, 'source' | 'destination'>;
@@ -21,7 +13,7 @@ interface IngressGuard {
   /** Why the packet is not to be read, by name; null when it may be. Undefined: where it came in is not known. */
   fault(ends: Ends, entered: Entered | undefined): IngressFault | null;
   /** What to say of a packet with such a fault. */
-  refuse(fault: IngressFault, ends: Ends, entered: Entered | undefined, now: number): IngressRefusal;
+  refuse(fault: IngressFault, ends: Ends, entered: Entered | undefined, now: number): Notice;
 }
 
 /**
@@ -55,12 +47,7 @@ export function createIngressGuard(isInside: (address: Address) => boolean): Ing
     return `from ${source}, which cannot have come in through ${name}`;
   }
 
-  function refuse(
-    reason: IngressFault,
-    ends: Ends,
-    entered: Entered | undefined,
-    now: number,
-  ): IngressRefusal {
+  function refuse(reason: IngressFault, ends: Ends, entered: Entered | undefined, now: number): Notice {
     const detail = detailOf(reason, ends, entered);
     return { refusal: { reason, detail }, isNews: isNews(detail, now) };
   }

@@ -1,3 +1,12 @@
+import type { Refusal } from '../call/refusal.ts';
+
+/** What was refused that is of no call. */
+export interface Notice {
+  readonly refusal: Refusal;
+  /** False where the same was said within the last minute. */
+  readonly isNews: boolean;
+}
+
 /** ms between two tellings of the same: who causes it can cause it as often as they like. */
 const SAY_AGAIN = 60_000;
 const MOST_SAID = 1024;

@@ -2,7 +2,6 @@ import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
 import type { Entered, Ingress } from '../address/ingress.ts';
 import { networkSet } from '../address/network.ts';
-import type { Refusal } from '../call/refusal.ts';
 import { createFragmentReassembler } from '../packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
@@ -13,6 +12,7 @@ import type { ConnectionDirection } from './connections.ts';
 import { createEncryptedWatch } from './encrypted.ts';
 import { createIngressGuard, type IngressFault } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
+import type { Notice } from './news.ts';
 import { derived, type InspectorSettings } from './settings.ts';
 import { count, countMethod, countResponse, type ReadingStats } from './stats.ts';
 import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
@@ -27,8 +27,7 @@ type Found =
       readonly bytes: Buffer;
     }
   | { readonly what: 'malformed'; readonly error: SipError }
-  /** It may not be read; `isNews` is false when the same was said of its sender a moment ago. */
-  | { readonly what: 'refused'; readonly refusal: Refusal; readonly isNews: boolean };
+  | ({ readonly what: 'refused' } & Notice);
 
 /** One packet, read. */
 export interface PacketReading {
