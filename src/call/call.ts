@@ -112,6 +112,18 @@ export type EndReason =
   | 'over-limit'
   | 'administrator';
 
+const BY_TIME: ReadonlySet<EndReason | null> = new Set<EndReason>([
+  'no-response',
+  'ringing-timeout',
+  'session-expired',
+  'max-duration',
+]);
+
+/** Whether a call that is over for this reason is so because nothing was seen of it for too long. */
+export function isByTime(reason: EndReason | null): boolean {
+  return BY_TIME.has(reason);
+}
+
 /**
  * One call leg: a Call-ID with the caller's tag between two signalling addresses. The same Call-ID between
  * other addresses (the far side of a proxy) is another leg and never touches this one. Times are in ms.

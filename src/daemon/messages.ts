@@ -76,6 +76,8 @@ export interface Answers {
 export interface CallEntry extends JournalEntry {
   /** Other firewalls are to hear of it: what happened to it happened here. */
   readonly isNews: boolean;
+  /** It is over because nothing was seen of it for too long; what others have seen of it counts more. */
+  readonly isTimedOut: boolean;
   /** Ticket of the last order that told how it is elsewhere, and that was taken up before; 0: none. */
   readonly basis: number;
 }

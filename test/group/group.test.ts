@@ -150,6 +150,43 @@ describe('firewalls that share their calls', () => {
     }
   });
 
+  it('do not end a call that one has given up and another has seen answered', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    one.send(phone, trunk, invite());
+    one.send(trunk, phone, sip('180 INVITE', { to: 'b' }));
+    await settle();
+    shelf.away = true;
+    await settle();
+    two.send(trunk, phone, ok());
+    two.send(phone, trunk, sip('ACK', { to: 'b' }));
+    await pass(defaults().timers.ringing + 10_000);
+    assert.deepEqual(one.calls(), ['ended'], 'it has seen nothing of the answer');
+    shelf.away = false;
+    await pass(RETRY);
+    for (const member of members) {
+      assert.deepEqual(member.calls(), ['confirmed'], member.machine);
+      assert.deepEqual(member.open(), PORTS, member.machine);
+    }
+    hangUp(one);
+    await settle();
+    for (const member of members) assert.deepEqual(member.open(), []);
+  });
+
+  it('agree on the end of a call that nobody answered', async () => {
+    const { members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    one.send(phone, trunk, invite());
+    one.send(trunk, phone, sip('180 INVITE', { to: 'b' }));
+    await pass(defaults().timers.ringing + 10_000);
+    assert.deepEqual([one.calls(), two.calls()], [['ended'], ['ended']]);
+    assert.deepEqual([one.open(), two.open()], [[], []]);
+    const { own, others } = two.group.status();
+    assert.equal(own + others, 0, 'and keep none of it in the store');
+  });
+
   it('take no call for silent whose media another of them sees', async () => {
     const { members, settle, pass } = setUp();
     await settle();

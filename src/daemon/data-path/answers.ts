@@ -1,4 +1,4 @@
-import type { Call } from '../../call/call.ts';
+import { type Call, isByTime } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/expiry.ts';
 import type { Settings } from '../../config/schema.ts';
 import { legOf } from '../../inspector/happening.ts';
@@ -91,7 +91,8 @@ export function createAnswers(deps: AnswersDeps) {
 
   function entry(call: Call): CallEntry {
     const record = { call, held: inspector.held(call.legId) };
-    return { ...callEntry(record, scribe), isNews: true, basis: basisOf(call.legId) };
+    const isTimedOut = isByTime(call.endReason);
+    return { ...callEntry(record, scribe), isNews: true, isTimedOut, basis: basisOf(call.legId) };
   }
 
   function endCall(legId: string): boolean {

@@ -1,3 +1,4 @@
+import { isByTime } from '../../call/call.ts';
 import type { Leg } from '../../inspector/happening.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
@@ -56,7 +57,7 @@ export function createUnwritten(
 
   function direction({ direction, what }: DirectionChange): void {
     const written = directionEntry({ direction, closed: what === 'closed' }, scribe);
-    const record = { ...written, isNews: true, basis: 0 };
+    const record = { ...written, isNews: true, isTimedOut: false, basis: 0 };
     const { key, endedAt } = record;
     // The journal needs not know of what came and went meanwhile.
     if (endedAt !== null && directions.has(key) && !writtenDirections.has(key)) directions.delete(key);
@@ -86,9 +87,10 @@ export function createUnwritten(
   }
 
   /** A call that the inspector has forgotten has ended, and there is nothing of it to take up. */
-  function entryOf(legId: string): JournalEntry {
+  function entryOf(legId: string): JournalEntry & Pick<CallEntry, 'isTimedOut'> {
     const record = inspector.dump(legId);
-    return record === null ? goneEntry(legId, scribe) : callEntry(record, scribe);
+    if (record === null) return { ...goneEntry(legId, scribe), isTimedOut: false };
+    return { ...callEntry(record, scribe), isTimedOut: isByTime(record.call.endReason) };
   }
 
   return {

@@ -5,8 +5,12 @@
 export interface Stamp {
   /** How many times the call has begun anew after an end. */
   readonly generation: number;
+  /** Somebody has seen it end. */
   readonly ended: boolean;
-  /** One more than that of the version that this one was made from. */
+  /**
+   * Later than that of the version that this one was made from: odd where something was seen. Even, half a step, where the
+   * call is over because nothing was seen for too long: what another firewall has seen meanwhile is later than that.
+   */
   readonly version: number;
   /** Who wrote it, eight hexadecimal digits. */
   readonly machine: string;
@@ -22,19 +26,33 @@ export function compareStamps(one: Stamp, other: Stamp): number {
   );
 }
 
+/** How a version leaves a call. `timed-out`: over, though nobody has seen an end. */
+export type Standing = 'under-way' | 'ended' | 'timed-out';
+
+/** Whether the call is over by this version. */
+export function isOver({ ended, version }: Stamp): boolean {
+  return ended || version % 2 === 0;
+}
+
 /** The version that `machine` makes of one that it knows; of none: the first. */
-export function nextStamp(known: Stamp | null, ended: boolean, machine: string): Stamp {
-  if (known === null) return { generation: 0, ended, version: 1, machine };
-  const isNewAttempt = known.ended && !ended;
+export function nextStamp(known: Stamp | null, standing: Standing, machine: string): Stamp {
+  const half = Number(standing === 'timed-out');
+  if (known === null) return { generation: 0, ended: standing === 'ended', version: 1 - half, machine };
+  const isNewAttempt = known.ended && standing === 'under-way';
   return {
     generation: known.generation + Number(isNewAttempt),
-    ended,
-    version: known.version + 1,
+    ended: standing === 'ended' || (known.ended && !isNewAttempt),
+    version: known.version + 1 + ((known.version + half) % 2),
     machine,
   };
 }
 
 /** What `machine` made beside `other` without knowing of it. */
-export function rivalStamp(other: Stamp, ended: boolean, machine: string): Stamp {
-  return { generation: other.generation, ended, version: other.version, machine };
+export function rivalStamp(other: Stamp, standing: Standing, machine: string): Stamp {
+  const { generation, version } = other;
+  const isOdd = version % 2 === 1;
+  if (standing === 'timed-out') {
+    return { generation, ended: false, version: isOdd ? version - 1 : version, machine };
+  }
+  return { generation, ended: standing === 'ended', version: isOdd ? version : version + 1, machine };
 }

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { CallEntry, SharedRecord } from '../messages.ts';
-import { compareStamps, nextStamp, rivalStamp, type Stamp } from './stamp.ts';
+import { compareStamps, isOver, nextStamp, rivalStamp, type Stamp, type Standing } from './stamp.ts';
 import type { Stored } from './store.ts';
 
 /** Something to be written into the store. */
@@ -58,7 +58,7 @@ export function createVersions(machine: string, most: () => number, clock: () =>
 
   function note(name: string, stamp: Stamp, ticket: number): void {
     known.delete(name);
-    known.set(name, { stamp, ticket, endedAt: stamp.ended ? clock() : null });
+    known.set(name, { stamp, ticket, endedAt: isOver(stamp) ? clock() : null });
   }
 
   function send(name: string, stamp: Stamp, text: string): void {
@@ -75,16 +75,17 @@ export function createVersions(machine: string, most: () => number, clock: () =>
 
   function local(entries: readonly CallEntry[]): readonly SharedRecord[] {
     const back: SharedRecord[] = [];
-    for (const { key, endedAt, bytes, isNews, basis } of entries) {
+    for (const entry of entries) {
+      const { key, endedAt, bytes, isNews, basis } = entry;
       const there = known.get(key) ?? null;
       if (!isNews && there !== null) continue;
-      const ended = endedAt !== null;
       // Nobody else has heard of it, and nobody needs to.
-      if (there === null && ended && bytes.length === 0) continue;
+      if (there === null && endedAt !== null && bytes.length === 0) continue;
       const isRival = there !== null && basis < there.ticket;
+      const standing = standingOf(entry);
       const stamp = isRival
-        ? rivalStamp(there.stamp, ended, machine)
-        : nextStamp(there?.stamp ?? null, ended, machine);
+        ? rivalStamp(there.stamp, standing, machine)
+        : nextStamp(there?.stamp ?? null, standing, machine);
       if (there !== null && compareStamps(stamp, there.stamp) <= 0) continue;
       if (isRival) {
         tickets++;
@@ -162,4 +163,9 @@ export function createVersions(machine: string, most: () => number, clock: () =>
       return overflowed;
     },
   };
+}
+
+function standingOf({ endedAt, isTimedOut }: CallEntry): Standing {
+  if (endedAt === null) return 'under-way';
+  return isTimedOut ? 'timed-out' : 'ended';
 }
