@@ -46,7 +46,7 @@ export const reload = command(
           jsonText({ ...comparisonJson(comparison, changes), notTried: other.map(({ key }) => key) }),
         );
       else {
-        await print(comparisonText(comparison, changes, 'would have'));
+        await print(comparisonText(comparison, changes));
         if (other.length > 0) {
           const keys = other.map(({ key }) => key).join(', ');
           await print(

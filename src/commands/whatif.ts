@@ -54,7 +54,7 @@ export const whatif = command(
     const changes = settingChanges(now.settings, next.settings);
     const comparison = compare(outcomesIn(found.before), outcomesIn(found.after));
     if (args.json) await print(jsonText(comparisonJson(comparison, changes)));
-    else await print(comparisonText(comparison, changes, 'would have'));
+    else await print(comparisonText(comparison, changes));
     for (const line of unread(found.after)) console.error(`pinholed: ${line}`);
     if (comparison.losing.length > 0) return STATUS.losing;
     return found.after.damage.length > 0 ? STATUS.damaged : STATUS.none;

@@ -1,3 +1,4 @@
+import { portsText, transportText } from '../call/description.ts';
 import { REFUSALS, type Refusal } from '../call/refusal.ts';
 import type { CallReport, RefusalReport } from '../history/call-report.ts';
 import type { FlowReport, ReplayReport } from '../report/replay/model.ts';
@@ -153,9 +154,8 @@ export function refusalText({ reason, detail }: Refusal): string {
   return `${reason} (${detail})${advice === '' ? '' : `: ${advice}`}`;
 }
 
-function textOf({ announced, ports: [first, last], protocol }: SeenStream): string {
-  const host = announced.includes(':') ? `[${announced}]` : announced;
-  return `${host}:${first}${last === first ? '' : `-${last}`}${protocol === 'tcp' ? ' over TCP' : ''}`;
+function textOf({ announced, ports, protocol }: SeenStream): string {
+  return `${transportText(announced, portsText(ports))}${protocol === 'tcp' ? ' over TCP' : ''}`;
 }
 
 function otherSources(was: Outcome, is: Outcome): string[] {

@@ -8,18 +8,13 @@ const MOST_LINES = 6;
 const MOST_CALLS = 20;
 
 /** What another configuration would have done to calls: the worst first. */
-export function comparisonText(
-  comparison: Comparison,
-  changes: readonly SettingChange[],
-  tense: 'would' | 'would have',
-): string {
+export function comparisonText(comparison: Comparison, changes: readonly SettingChange[]): string {
   const { calls, losing, gaining, otherwise } = comparison;
-  const verb = (would: string, done: string) => (tense === 'would' ? `would ${would}` : `would have ${done}`);
   const same = calls - losing.length - gaining.length - otherwise.length;
   const parts = [
-    ...group(losing, calls, `${verb('lose', 'lost')} audio`),
-    ...group(gaining, calls, `${verb('have', 'had')} audio that was refused`),
-    ...group(otherwise, calls, `${verb('be', 'been')} let in from other addresses`),
+    ...group(losing, calls, 'would have lost audio'),
+    ...group(gaining, calls, 'would have had audio that was refused'),
+    ...group(otherwise, calls, 'would have been let in from other addresses'),
   ];
   const last = [`${same} of ${calls} calls as before.`];
   if (calls > 0 && comparison.opened === 0) {
