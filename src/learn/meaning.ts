@@ -1,13 +1,11 @@
 import { type Address, familyOf } from '../address/address.ts';
-import { networkSet, parseNetwork } from '../address/network.ts';
+import { networkSet } from '../address/network.ts';
+import { PRIVATE_NETWORKS } from '../address/private.ts';
 import type { CallReport } from '../history/call-report.ts';
 import type { FlowReport } from '../report/replay/model.ts';
 import type { Meaning } from './seen.ts';
 
-/** RFC 1918, RFC 4193. */
-const isPrivate = networkSet(
-  ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map((text) => parseNetwork(text)!),
-);
+const isPrivate = networkSet(PRIVATE_NETWORKS);
 
 /** Media that was seen; none where only signalling was. */
 type Media = readonly Pick<FlowReport, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>[];

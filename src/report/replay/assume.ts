@@ -1,13 +1,9 @@
-import { type Network, networkSet, parseNetwork } from '../../address/network.ts';
+import { type Network, networkSet } from '../../address/network.ts';
+import { PRIVATE_NETWORKS } from '../../address/private.ts';
 import type { Frame } from '../../intercept/capture.ts';
 import { findPacket } from '../../packet/link.ts';
 import { createPacketReader } from '../../packet/reader.ts';
 import { looksLikeSip } from '../../sip/recognise.ts';
-
-/** Networks that nobody reaches from outside (RFC 1918, RFC 4193). */
-const PRIVATE: readonly Network[] = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'].map(
-  (text) => parseNetwork(text)!,
-);
 
 const MOST_FRAMES = 50_000;
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -17,7 +13,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
  * have public ones, the private side. Null where no SIP goes between the two. Looks at the first 50,000 frames at most.
  */
 export function assumeInside(frames: Iterable<Frame>): readonly Network[] | null {
-  const isPrivate = networkSet(PRIVATE);
+  const isPrivate = networkSet(PRIVATE_NETWORKS);
   const reader = createPacketReader({ maxBytes: MAX_BYTES });
   let looked = 0;
   for (const { linkType, bytes, time } of frames) {
@@ -27,7 +23,7 @@ export function assumeInside(frames: Iterable<Frame>): readonly Network[] | null
     const packet = reader.read(found, time);
     if (packet === null || typeof packet === 'string') continue;
     if (isPrivate(packet.source) === isPrivate(packet.destination)) continue;
-    if (looksLikeSip(packet.payload)) return PRIVATE;
+    if (looksLikeSip(packet.payload)) return PRIVATE_NETWORKS;
   }
   return null;
 }
