@@ -23,8 +23,6 @@ export interface BlockedFlow {
 export interface BlockedMedia {
   /** Those seen last first. */
   flows(): BlockedFlow[];
-  /** Of this leg. */
-  of(legId: string): BlockedFlow[];
   close(): void;
 }
 
@@ -108,7 +106,6 @@ export function keepBlocked(
 
   return {
     flows: () => [...flows.values()].reverse(),
-    of: (legId) => [...flows.values()].filter(({ legIds }) => legIds.includes(legId)),
     close() {
       if (timer !== null) clearInterval(timer);
     },

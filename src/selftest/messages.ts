@@ -21,7 +21,7 @@ export function messagesOf(name: string, from: TransportAddress, to: TransportAd
       `From: ${uri('pinholed-selftest', from)};tag=${name}a`,
       `To: ${uri('pinholed-selftest', to)}${tag}`,
       `Call-ID: ${name}@pinholed.invalid`,
-      `CSeq: ${cseq} ${method === 'ACK' ? 'ACK' : method}`,
+      `CSeq: ${cseq} ${method}`,
       `Contact: ${uri('pinholed-selftest', start.startsWith('SIP') ? to : from)}`,
       ...(body === '' ? [] : ['Content-Type: application/sdp']),
       `Content-Length: ${Buffer.byteLength(body)}`,

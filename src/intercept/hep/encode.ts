@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { type Address, addressBytes, familyOf, type TransportAddress } from '../../address/address.ts';
+import { addressBytes, familyOf, type TransportAddress } from '../../address/address.ts';
 import { CHUNK, CHUNK_HEAD, FAMILY, HEAD, type KIND, LONGEST, MAGIC, PROTOCOL } from './chunks.ts';
 
 /** What is to be mirrored. */
@@ -26,8 +26,8 @@ export function encodeHep(one: ToMirror): Buffer | null {
   const chunks: Buffer[] = [
     chunk(CHUNK.family, uint(FAMILY[isIPv4 ? 4 : 6], 1)),
     chunk(CHUNK.protocol, uint(PROTOCOL[transport], 1)),
-    chunk(isIPv4 ? CHUNK.sourceIPv4 : CHUNK.sourceIPv6, bytesOf(source.address)),
-    chunk(isIPv4 ? CHUNK.destinationIPv4 : CHUNK.destinationIPv6, bytesOf(destination.address)),
+    chunk(isIPv4 ? CHUNK.sourceIPv4 : CHUNK.sourceIPv6, addressBytes(source.address)),
+    chunk(isIPv4 ? CHUNK.destinationIPv4 : CHUNK.destinationIPv6, addressBytes(destination.address)),
     chunk(CHUNK.sourcePort, uint(source.port, 2)),
     chunk(CHUNK.destinationPort, uint(destination.port, 2)),
     chunk(CHUNK.seconds, uint(seconds, 4)),
@@ -59,8 +59,4 @@ function uint(value: number, size: number): Buffer {
   const bytes = Buffer.alloc(size);
   bytes.writeUIntBE(value, 0, size);
   return bytes;
-}
-
-function bytesOf(address: Address): Uint8Array {
-  return addressBytes(address);
 }
