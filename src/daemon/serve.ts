@@ -204,6 +204,7 @@ export async function serve(serving: Serving): Promise<number> {
     interfaces.look();
     serving.externals.look();
     for (const service of services) service.reload?.(next);
+    serving.group?.reload();
     for (const { key, from, to, reload: when } of changes) {
       const effect = when === 'restart' ? ' takes effect at a restart only' : '';
       log.own.info(`configuration: ${key}: ${from} to ${to}${effect}`);

@@ -26,6 +26,8 @@ export interface Member {
   /** States of its calls, sorted. */
   calls(): string[];
   readonly log: string[];
+  /** Its settings are read again. */
+  reload(changes: Partial<Settings>): void;
   /** Media passes here. */
   media(): void;
   end(): Promise<void>;
@@ -156,6 +158,11 @@ export function createFirewalls(shelf: Shelf): Firewalls {
           .map(({ address, ports }) => `${address} ${ports.join('-')}`)
           .sort(),
       calls: () => [...inspector.calls()].map(({ state }) => state).sort(),
+      reload(changes) {
+        orders.push({ type: 'settings', settings: { ...settings, ...changes } });
+        settings = { ...settings, ...changes };
+        group.reload();
+      },
       media() {
         for (const { id } of firewall.list()) inspector.traffic(id, now);
         group.seen(firewall.list().map(({ id }) => [id, 'came'] as const));

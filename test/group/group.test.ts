@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
+import type { Told } from '../../src/daemon/peers/store.ts';
+import { createUpkeep } from '../../src/daemon/peers/upkeep.ts';
 import { host, networks, sdp, sip } from '../scene.ts';
 import { createFirewalls, type Member, MOST } from './firewalls.ts';
 import { createShelf } from './memory-store.ts';
@@ -244,6 +246,20 @@ describe('firewalls that share their calls', () => {
     assert.equal(members[0]!.group.status().refused, 5 * MOST);
   });
 
+  it('keep nothing of the media that passes while the store is away', async () => {
+    const told: string[][] = [];
+    const store = {
+      tell: async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []),
+    };
+    const versions = { underWay: () => [], tidy: () => {} };
+    const upkeep = createUpkeep({ ...store, touch: async () => {} }, versions, '0000000a', () => {});
+    upkeep.seen([['before', 'came']]);
+    upkeep.alone(0);
+    upkeep.seen([['after', 'came']]);
+    await upkeep.turn(1, []);
+    assert.deepEqual(told, [['cafter']]);
+  });
+
   it('hand over: everybody else has everything', async () => {
     const { members, settle } = setUp();
     await settle();
@@ -275,6 +291,21 @@ describe('a message that waits for other firewalls', () => {
     await settle();
     assert.deepEqual(one.open(), PORTS);
     assert.deepEqual(two.released, ['SIP/2.0 200 Reason']);
+  });
+
+  it('waits from the reload on that says so, and no more after the next', async () => {
+    const { members, settle } = setUp();
+    await settle();
+    const one = members[0]!;
+    one.reload({ peersStore });
+    await settle();
+    one.send(phone, trunk, invite());
+    assert.deepEqual(one.released, []);
+    one.reload({ peersStore: { ...peersStore, confirm: 'none' } });
+    one.send(phone, trunk, sip('OPTIONS', { callId: 'other', from: 'z' }));
+    await settle();
+    one.send(trunk, phone, ok());
+    assert.equal(one.released.length, 3);
   });
 
   it('waits no longer than it may, and not at all without the store or without others', async () => {

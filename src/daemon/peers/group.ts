@@ -55,6 +55,8 @@ export interface Group {
   seen(seen: readonly SeenMedia[]): void;
   report(report: Extract<DataPathReport, { type: 'shared' | 'waiting' }>): void;
   status(): GroupStatus;
+  /** The settings are others from now on. */
+  reload(): void;
   /** Resolves once every other member has all that is known here: true; false if not within `ms`. */
   handOver(ms: number): Promise<boolean>;
   /** Runs until `close`. */
@@ -302,6 +304,7 @@ export function createGroup(deps: GroupDeps): Group {
     seen: upkeep.seen,
     report,
     status,
+    reload: expectConfirmers,
     handOver,
     run,
     async close() {

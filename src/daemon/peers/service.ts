@@ -30,6 +30,8 @@ interface SharingDaemon {
 /** What shares the calls of a daemon with those of others, and says how that stands. */
 export interface GroupService extends Pick<Group, 'status' | 'handOver'> {
   start(daemon: SharingDaemon): void;
+  /** The settings are others from now on. */
+  reload(): void;
   close(): Promise<void>;
 }
 
@@ -87,6 +89,7 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
       daemon.exchange.listen(group);
       running = group.run();
     },
+    reload: () => group?.reload(),
     async close() {
       await group?.close();
       await running;

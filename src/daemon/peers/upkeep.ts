@@ -63,6 +63,7 @@ export function createUpkeep(
       await touch(others);
     },
     alone(now) {
+      media.clear();
       if (now < keepAt) return;
       keepAt = now + KEEP_EVERY;
       const names = [...versions.underWay()].map(([name]) => name);
