@@ -26,6 +26,8 @@ export interface Member {
   /** States of its calls, sorted. */
   calls(): string[];
   readonly log: string[];
+  /** Waits of which the data path was told that they are over. */
+  readonly confirmed: readonly number[];
   /** Its settings are read again. */
   reload(changes: Partial<Settings>): void;
   /** Media passes here. */
@@ -57,6 +59,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     const reports: DataPathReport[] = [];
     const released: string[] = [];
     const log: string[] = [];
+    const confirmed: number[] = [];
     const asked = new Map<number, (answer: unknown) => void>();
     let arriving: HeldPacket[] = [];
     let questions = 0;
@@ -100,7 +103,10 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     const group = createGroup({
       store,
       self: { machine, name: `fw${number}`, records: 1 },
-      send: (order) => orders.push(order),
+      send(order) {
+        orders.push(order);
+        if (order.type === 'confirmed') confirmed.push(...order.waits);
+      },
       records: () => all(),
       clock,
       say: (_, text) => log.push(text),
@@ -148,6 +154,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
       machine,
       released,
       log,
+      confirmed,
       send(from, to, text) {
         arriving.push({ bytes: udpPacket(from, to, text), handle: 0, entered: null });
         turn();

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { defaults } from '../../src/config/schema.ts';
+import type { CallEntry } from '../../src/daemon/messages.ts';
 import type { Told } from '../../src/daemon/peers/store.ts';
 import { createUpkeep } from '../../src/daemon/peers/upkeep.ts';
 import { host, networks, sdp, sip } from '../scene.ts';
@@ -35,6 +36,10 @@ function establish(there: Member, back = there): void {
   there.send(phone, trunk, invite());
   back.send(trunk, phone, ok());
   there.send(phone, trunk, sip('ACK', { to: 'b' }));
+}
+
+function entryOf(key: string): CallEntry {
+  return { key, endedAt: null, bytes: Buffer.from('{}'), isNews: true, isTimedOut: false, basis: 0 };
 }
 
 function hangUp(member: Member): void {
@@ -131,6 +136,18 @@ describe('firewalls that share their calls', () => {
     hangUp(members[1]!);
     await settle();
     for (const member of members) assert.deepEqual(member.open(), []);
+  });
+
+  it('notice that the store was emptied without having been away', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    establish(members[0]!);
+    await settle();
+    shelf.flush();
+    await pass(RETRY);
+    assert.equal(shelf.calls.size, 1);
+    assert.match(members[0]!.log.join('\n'), /it was emptied/);
+    for (const member of members) assert.deepEqual(member.open(), PORTS);
   });
 
   it('agree on the end when each half saw another one', async () => {
@@ -306,6 +323,31 @@ describe('a message that waits for other firewalls', () => {
     await settle();
     one.send(trunk, phone, ok());
     assert.equal(one.released.length, 3);
+  });
+
+  it('waits also where what it led to is on its way to the store already', async () => {
+    const { shelf, members, settle } = setUp(2, { peersStore });
+    await settle();
+    const [one, two] = members as [Member, Member];
+    const write = one.store.write;
+    let arrive = () => {};
+    one.store.write = async (records) => {
+      await new Promise<void>((resolve) => {
+        arrive = resolve;
+      });
+      await write(records);
+    };
+    one.group.entries([entryOf('0123456789abcdef')]);
+    await settle();
+    one.group.report({ type: 'waiting', wait: 7, calls: ['0123456789abcdef'] });
+    await settle();
+    assert.deepEqual(one.confirmed, [], 'not before the other has it');
+    one.store.write = write;
+    arrive();
+    await settle();
+    assert.deepEqual(one.confirmed, [7]);
+    assert.equal(shelf.calls.size, 1);
+    assert.equal(two.group.status().others, 1);
   });
 
   it('waits no longer than it may, and not at all without the store or without others', async () => {

@@ -67,6 +67,8 @@ export interface Group {
 /** Records in one order to the data path: packets wait for it no longer than for a large message. */
 const AT_A_TIME = 16;
 const GREET_EVERY = 2_000;
+/** ms that a stop waits for the store at most. */
+const LEAVE_WITHIN = 1_000;
 const RETRY_FIRST = 200;
 const RETRY_LAST = 5_000;
 /** Refused records that the log tells of in one order. */
@@ -218,12 +220,19 @@ export function createGroup(deps: GroupDeps): Group {
     const settle = () => send({ type: 'confirmed', waits: [number] });
     const needed = others().length;
     const wait = `${self.machine}:${number}`;
-    if (state !== 'joined' || needed === 0 || !versions.mark(calls, wait)) {
+    if (state !== 'joined' || needed === 0) {
       settle();
       return;
     }
     confirmations.await(wait, needed, settle);
-    setImmediate(flush);
+    if (versions.mark(calls, wait)) setImmediate(flush);
+    else askFor(wait).catch(fell);
+  }
+
+  /** For what is on its way to the store already: whether everybody has what was written before. */
+  async function askFor(wait: string): Promise<void> {
+    await write();
+    await store.tell({ what: 'asked', machine: self.machine, wait });
   }
 
   /** What is due by the clock, between two looks for news. */
@@ -232,6 +241,7 @@ export function createGroup(deps: GroupDeps): Group {
     if (now >= greetAt) {
       greetAt = now + GREET_EVERY;
       meet(await store.greet(self));
+      if ((await store.epoch()) !== epoch) throw new Error('it was emptied, or is another store');
     }
     await upkeep.turn(now, others());
     await confirm();
@@ -270,7 +280,6 @@ export function createGroup(deps: GroupDeps): Group {
 
   async function handOver(ms: number): Promise<boolean> {
     if (state !== 'joined') return false;
-    await write();
     const needed = others().length;
     if (needed === 0) return false;
     handOvers++;
@@ -278,7 +287,7 @@ export function createGroup(deps: GroupDeps): Group {
     const all = new Promise<boolean>((resolve) => {
       confirmations.await(wait, needed, () => resolve(true));
     });
-    await store.tell({ what: 'asked', machine: self.machine, wait });
+    await askFor(wait);
     return await Promise.race([all, pause(ms).then(() => false)]);
   }
 
@@ -286,17 +295,11 @@ export function createGroup(deps: GroupDeps): Group {
     const standing = { state, since, why, members, self, contact };
     return {
       ...standing,
-      ...owners(),
+      ...ownersOf(versions.underWay(), self.machine),
       waiting: versions.waiting,
       lag: lag.last,
       refused: refused + versions.overflowed,
     };
-  }
-
-  function owners(): Pick<GroupStatus, 'own' | 'others'> {
-    const all = [...versions.underWay()];
-    const own = all.filter(([, machine]) => machine === self.machine).length;
-    return { own, others: all.length - own };
   }
 
   return {
@@ -310,13 +313,26 @@ export function createGroup(deps: GroupDeps): Group {
     async close() {
       closed = true;
       if (state === 'joined') {
-        await write()
-          .then(() => store.leave(self))
-          .catch(() => {});
+        const left = write().then(() => store.leave(self));
+        await Promise.race([left.catch(() => {}), pause(LEAVE_WITHIN)]);
       }
       store.close();
     },
   };
+}
+
+/** Calls that this firewall, and others, wrote last. */
+function ownersOf(
+  calls: Iterable<readonly [name: string, machine: string]>,
+  self: string,
+): Pick<GroupStatus, 'own' | 'others'> {
+  let own = 0;
+  let others = 0;
+  for (const [, machine] of calls) {
+    if (machine === self) own++;
+    else others++;
+  }
+  return { own, others };
 }
 
 /** Those of `list` that `than` has not. */

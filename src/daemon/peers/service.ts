@@ -66,7 +66,6 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
     records: RECORD_VERSION,
   };
   let group: Group | null = null;
-  let running: Promise<void> = Promise.resolve();
   const begun = () => {
     if (group === null) throw new Error('the daemon is starting');
     return group;
@@ -87,12 +86,11 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
         pause: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       });
       daemon.exchange.listen(group);
-      running = group.run();
+      group.run();
     },
     reload: () => group?.reload(),
     async close() {
       await group?.close();
-      await running;
     },
   };
 }
