@@ -6,12 +6,22 @@ import { type Program, temporaryDirectory, watch } from './programs.ts';
 
 const CONTROL = '127.0.0.1:2223';
 
-const CONFIG = (address: string) => `#!KAMAILIO
+/** Of kamailio.cfg(5), where it is not plain SIP over UDP. */
+export interface ProxyOptions {
+  /** Lines of its core: what it listens on beside UDP. */
+  readonly core?: readonly string[];
+  /** Lines that load further modules and set their parameters. */
+  readonly modules?: readonly string[];
+  /** MB that its processes share, and that each has of its own. */
+  readonly memory?: { readonly shared: number; readonly own: number };
+}
+
+const CONFIG = (address: string, core: readonly string[], modules: readonly string[]) => `#!KAMAILIO
 debug=1
 log_stderror=yes
 children=2
-disable_tcp=yes
 auto_aliases=no
+${core.join('\n')}
 listen=udp:${address}:5060
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -22,6 +32,7 @@ loadmodule "textops.so"
 loadmodule "siputils.so"
 loadmodule "rtpengine.so"
 modparam("rtpengine", "rtpengine_sock", "udp:${CONTROL}")
+${modules.join('\n')}
 
 request_route {
   if (!mf_process_maxfwd_header("10")) exit;
@@ -44,7 +55,10 @@ onreply_route[answered] {
 `;
 
 /** Starts both on the server. */
-export async function startProxy(topology: Topology): Promise<readonly Program[]> {
+export async function startProxy(
+  topology: Topology,
+  { core = ['disable_tcp=yes'], modules = [], memory = { shared: 32, own: 8 } }: ProxyOptions = {},
+): Promise<readonly Program[]> {
   const directory = temporaryDirectory();
   const rtpengine = watch(
     topology.spawn(
@@ -55,10 +69,11 @@ export async function startProxy(topology: Topology): Promise<readonly Program[]
   );
   await rtpengine.said(/Startup complete/);
   const config = join(directory, 'kamailio.cfg');
-  writeFileSync(config, CONFIG(addressOf('server')));
+  writeFileSync(config, CONFIG(addressOf('server'), core, modules));
   const kamailio = watch(
     topology.spawn(
-      ...(['server', 'kamailio', '-f', config, '-DD', '-E', '-m', '32', '-M', '8'] as const),
+      ...(['server', 'kamailio', '-f', config, '-DD', '-E'] as const),
+      ...['-m', `${memory.shared}`, '-M', `${memory.own}`],
       ...['-Y', directory, '-w', directory, '-P', join(directory, 'kamailio.pid')],
     ),
   );
