@@ -12,7 +12,7 @@ import {
   type PhoneOptions,
   startPhone,
 } from './baresip.ts';
-import { assertWhole, type Capture, DRAINING, exchange, startCapture, without } from './programs.ts';
+import { assertWhole, type Capture, DRAINING, exchange, startCapture, talk, without } from './programs.ts';
 
 const client = addressOf('client');
 const server = addressOf('server');
@@ -43,15 +43,7 @@ describe('baresip through the firewall', { skip: without('baresip', 'tcpdump') }
     return started;
   }
 
-  /** Waits until `packets` more have arrived at each end of the call. */
-  async function talk(packets: number): Promise<void> {
-    const counts = () => {
-      const { out, back } = exchange(client, captures[0].read(), captures[1].read());
-      return [out.media.received, back.media.received];
-    };
-    const before = counts();
-    await eventually(counts, (now) => now.every((count, way) => count >= before[way]! + packets));
-  }
+  const exchanges = () => [exchange(client, captures[0].read(), captures[1].read())];
 
   /** Waits until exactly those elements are there that the last descriptions of both ask for. */
   async function opensOnly(a: string, b: string): Promise<void> {
@@ -81,7 +73,7 @@ describe('baresip through the firewall', { skip: without('baresip', 'tcpdump') }
       const [alice, bob] = await Promise.all([phone('client', options), phone('server', options)]);
       alice.type(`/dial ${bob.uri}\n`);
       await Promise.all([alice.said(/Call established/), bob.said(/Call established/)]);
-      await talk(60);
+      await talk(exchanges, 60);
       assert.equal(announcedBy(captures[0].read(), client).length, streams);
       await opensOnly(client, server);
       for (const command of ['/hold', '/resume']) {
@@ -92,7 +84,7 @@ describe('baresip through the firewall', { skip: without('baresip', 'tcpdump') }
           (now) => now > before,
         );
       }
-      await talk(60);
+      await talk(exchanges, 60);
       await opensOnly(client, server);
       alice.type('/hangup\n');
       await alice.said(/terminated \(duration/);
@@ -108,7 +100,7 @@ describe('baresip through the firewall', { skip: without('baresip', 'tcpdump') }
     const [alice, bob, carol] = await Promise.all([phone('client'), phone('server'), phone('gateway')]);
     bob.type(`/dial ${alice.uri}\n`);
     await Promise.all([alice.said(/Call established/), bob.said(/Call established/)]);
-    await talk(40);
+    await talk(exchanges, 40);
     bob.type(`/transfer ${carol.uri}\n`);
     await carol.said(/Call established/);
     await eventually(

@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import type { Daemon } from '../../lab/daemon.ts';
 import { type Datagram, readDatagrams } from '../../lab/demo/capture.ts';
 import { compareWay, type Way } from '../../lab/demo/result.ts';
+import { eventually } from '../../lab/kernel.ts';
 import type { HostName, Topology } from '../../lab/topology.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
@@ -169,6 +170,13 @@ export function exchange(
     out: compareWay(atHost.filter(from), atOther.filter(from)),
     back: compareWay(atOther.filter(to), atHost.filter(to)),
   };
+}
+
+/** Waits until `packets` more of media have arrived in each direction of each exchange. */
+export async function talk(exchanges: () => readonly Exchange[], packets: number): Promise<void> {
+  const counts = () => exchanges().flatMap(({ out, back }) => [out.media.received, back.media.received]);
+  const before = counts();
+  await eventually(counts, (now) => now.every((count, way) => count >= before[way]! + packets));
 }
 
 /** Nothing was lost on the way, the first media packets least of all, and no byte of SIP was changed. */

@@ -12,7 +12,7 @@ import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
 import { addressOf, createTopology, relayAddress, type Topology } from '../../lab/topology.ts';
 import { announcedBy, answers, elementsBetween, type PhoneOptions, startPhone } from './baresip.ts';
-import { assertWhole, DRAINING, exchange, type Program, startCapture, without } from './programs.ts';
+import { assertWhole, DRAINING, exchange, type Program, startCapture, talk, without } from './programs.ts';
 import { startProxy } from './proxy.ts';
 
 const client = addressOf('client');
@@ -63,15 +63,10 @@ describe('phones through kamailio and rtpengine', {
       ]);
       phones = [alice, carol];
 
-      const talk = async (packets: number) => {
-        const counts = () =>
-          [
-            exchange(client, atClient.read(), atServer.read()),
-            exchange(gateway, atGateway.read(), atServer.read()),
-          ].flatMap(({ out, back }) => [out.media.received, back.media.received]);
-        const start = counts();
-        await eventually(counts, (now) => now.every((count, n) => count >= start[n]! + packets));
-      };
+      const exchanges = () => [
+        exchange(client, atClient.read(), atServer.read()),
+        exchange(gateway, atGateway.read(), atServer.read()),
+      ];
       const opensOnly = () =>
         eventually(
           () => ({
@@ -86,7 +81,7 @@ describe('phones through kamailio and rtpengine', {
 
       alice.type(`/dial ${carol.uri}\n`);
       await Promise.all([alice.said(/Call established/), carol.said(/Call established/)]);
-      await talk(60);
+      await talk(exchanges, 60);
       const relayed = announcedBy(atClient.read(), proxy);
       assert.equal(relayed.length, streams);
       for (const { addresses } of relayed) assert.deepEqual(addresses, [relayAddress()]);
@@ -99,7 +94,7 @@ describe('phones through kamailio and rtpengine', {
           (now) => now > before,
         );
       }
-      await talk(60);
+      await talk(exchanges, 60);
       await opensOnly();
       alice.type('/hangup\n');
       await carol.said(/terminated \(duration/);
