@@ -1,11 +1,20 @@
 /** Calls whose two ends are behind the same external address, and an external address that changes under calls. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { arrival, assertMedia, call, hangUp, type Party, party } from './behind.ts';
+import { arrival, assertMedia, call, hangUp, party } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { type Guest, withoutGuest } from './guest.ts';
 import { type Lab, open, openLab, shut } from './lab.ts';
-import { EXTERNAL, OTHER_PBX, OTHER_TRUNK, PBX, TRUNK, translating } from './natted.ts';
+import {
+  assertClosed,
+  EXTERNAL,
+  OTHER_PBX,
+  OTHER_TRUNK,
+  PBX,
+  TRUNK,
+  translating,
+  translationsOf,
+} from './natted.ts';
 import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
 /** What the interface outside has after `EXTERNAL`. */
@@ -36,23 +45,12 @@ describe('an external address on FreeBSD', { skip: withoutGuest }, () => {
   const otherTrunk = () => party(lab.outside, OTHER_TRUNK);
   const pbx = (external: string) => party(lab.inside, PBX, external);
   const otherPbx = (external: string) => party(lab.inside, OTHER_PBX, external);
-  const rulesOf = (...parties: Party[]) => lab.rulesAt(...parties.map(({ media }) => media.port));
-  const translationsOf = async (...parties: Party[]) =>
-    (await rulesOf(...parties)).filter((line) => /^(rdr|binat)/.test(line));
 
   async function serve(external: string): Promise<void> {
     await daemon?.stop();
     const own = `(${guest.interfaces.outside}:0)`;
     const rules = { nat: translating(guest, own), last: egress(guest, own) };
     daemon = await startDaemon(guest, config(external), ruleset(guest, rules));
-  }
-
-  async function assertClosed(...parties: Party[]): Promise<void> {
-    const states = () => lab.mediaStates(...parties);
-    await eventually(async () => (await states()).length === 0, 30_000).catch(async () =>
-      assert.deepEqual(await states(), []),
-    );
-    assert.deepEqual(await rulesOf(...parties), []);
   }
 
   for (const named of ['as an address', 'by its interface']) {
@@ -69,7 +67,7 @@ describe('an external address on FreeBSD', { skip: withoutGuest }, () => {
       assert.equal(await arrival(out, one), null);
       await hangUp(outgoing);
       await hangUp(incoming);
-      await assertClosed(one, other);
+      await assertClosed(lab, one, other);
       assert.equal(await arrival(one, other), null);
       await Promise.all([one, other, back, out].map(shut));
     });
@@ -82,13 +80,13 @@ describe('an external address on FreeBSD', { skip: withoutGuest }, () => {
     await Promise.all([before, caller].map(open));
     await call(caller, before, { caller: 'at once', callee: 'after the ACK' });
     await assertMedia(caller, before);
-    assert.ok((await translationsOf(before)).every((line) => line.includes(EXTERNAL)));
+    assert.ok((await translationsOf(lab, before)).every((line) => line.includes(EXTERNAL)));
     // As dhclient-script(8) does it: the address goes, then there is another.
     await guest.run(`ifconfig ${outside} inet ${EXTERNAL} -alias`);
     await guest.run(`ifconfig ${outside} inet ${NEXT}/24`);
     try {
       await daemon.said(/the external address of \S+ is .*198\.51\.100\.3/);
-      await eventually(async () => (await translationsOf(before)).length === 0);
+      await eventually(async () => (await translationsOf(lab, before)).length === 0);
       await eventually(async () => (await lab.mediaStates(before)).length === 0);
       await guest.run('pfctl -q -F states');
       const [now, others] = [pbx(NEXT), trunk()];
@@ -96,12 +94,12 @@ describe('an external address on FreeBSD', { skip: withoutGuest }, () => {
       await Promise.all([now, others].map(open));
       const dialog = await call(others, now, { caller: 'at once', callee: 'after the ACK' });
       await assertMedia(others, now);
-      const translations = await translationsOf(now);
+      const translations = await translationsOf(lab, now);
       assert.equal(translations.length, 2);
       assert.ok(translations.every((line) => line.includes(NEXT)));
       assert.ok(!(await guest.run("pfctl -q -a 'pinholed/*' -s nat")).includes(`${EXTERNAL} `));
       await hangUp(dialog);
-      await assertClosed(now, others);
+      await assertClosed(lab, now, others);
       await Promise.all([now, others].map(shut));
     } finally {
       await guest.run(`ifconfig ${outside} inet ${NEXT} -alias; ifconfig ${outside} inet ${EXTERNAL}/24`);

@@ -17,7 +17,17 @@ import {
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { type Guest, withoutGuest } from './guest.ts';
 import { type Lab, LONG, open, openLab, pauseFor, shut } from './lab.ts';
-import { EXTERNAL, OTHER_PBX, OTHER_TRUNK, PBX, TRUNK, translating } from './natted.ts';
+import {
+  assertClosed,
+  EXTERNAL,
+  OTHER_PBX,
+  OTHER_TRUNK,
+  PBX,
+  rulesOf,
+  TRUNK,
+  translating,
+  translationsOf,
+} from './natted.ts';
 import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
 /** Another address of the firewall outside, of a gateway that is not the PBX. */
@@ -57,17 +67,6 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
     daemon = await startDaemon(guest, settings, text);
   }
 
-  const rulesOf = (...parties: Party[]) => lab.rulesAt(...parties.map(({ media }) => media.port));
-
-  /** Neither a rule nor a translation nor a state is left. The daemon has 100 ms; the machine is emulated. */
-  async function assertClosed(...parties: Party[]): Promise<void> {
-    const states = () => lab.mediaStates(...parties);
-    await eventually(async () => (await states()).length === 0, 30_000).catch(async () =>
-      assert.deepEqual(await states(), []),
-    );
-    assert.deepEqual(await rulesOf(...parties), []);
-  }
-
   /** A call in which the outer party's media is the first, from before any packet of the PBX. */
   const up = (caller: Party, callee: Party) =>
     caller.actor === lab.outside
@@ -102,7 +101,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
   async function end(dialog: Dialog, ...more: Party[]): Promise<void> {
     const { caller, callee } = dialog;
     await hangUp(dialog);
-    await assertClosed(caller, callee, ...more);
+    await assertClosed(lab, caller, callee, ...more);
     const [inner, outer] = caller.actor === lab.inside ? [caller, callee] : [callee, caller];
     assert.equal(await arrival(outer, inner), null);
     await Promise.all([caller, callee].map(shut));
@@ -120,14 +119,14 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           const dialog = await up(caller, callee);
           assert.equal((await lab.diverted()) - diverted, 3, 'INVITE, 200 and ACK, each once');
           await assertMedia(caller, callee);
-          assert.equal((await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)).length, 2);
+          assert.equal((await translationsOf(lab, inner)).length, 2);
           await end(dialog);
         });
 
         it(`${name} over TCP`, async () => {
           const [caller, callee] = pair();
           await callOverTcp(caller, callee, () => assertMedia(caller, callee));
-          await assertClosed(caller, callee);
+          await assertClosed(lab, caller, callee);
           await Promise.all(
             [caller, callee].map(({ actor, mediaSocket }) => actor.run([close(mediaSocket)])),
           );
@@ -148,7 +147,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           await assertSeen(inner, outer);
           await assertMedia(caller, callee);
           await hangUp(dialog);
-          await assertClosed(caller, callee);
+          await assertClosed(lab, caller, callee);
           assert.equal(await arrival(outer, inner), null);
           await Promise.all([caller, callee].map(shut));
         });
@@ -163,7 +162,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
             await now.actor.run([udp(now.mediaSocket, now.media)]);
             const again = await offerAgain(dialog, method, now);
             await assertMedia(now, callee);
-            await eventually(async () => (await rulesOf(caller)).length === 0, 90_000);
+            await eventually(async () => (await rulesOf(lab, caller)).length === 0, 90_000);
             // The outside party may send from any port: its old flow is let through still.
             if (inner === caller) {
               const old = `:${caller.media.port}`;
@@ -227,9 +226,9 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
         const dialog = await up(trunk, pbx);
-        const rules = await rulesOf(pbx);
+        const rules = await rulesOf(lab, pbx);
         await guest.run(`pfctl -q -f ${guest.files}/pf.conf && pfctl -q -F states`);
-        assert.deepEqual(await rulesOf(pbx), rules);
+        assert.deepEqual(await rulesOf(lab, pbx), rules);
         await assertMedia(trunk, pbx);
         await end(dialog);
       });
@@ -238,12 +237,12 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
         const dialog = await up(trunk, pbx);
-        const rules = (await rulesOf(pbx)).sort();
+        const rules = (await rulesOf(lab, pbx)).sort();
         await guest.run(
           'for a in $(pfctl -q -a pinholed -s Anchors); do pfctl -q -a $a -F nat; done; pfctl -q -F states',
         );
-        await eventually(async () => (await rulesOf(pbx)).length === rules.length);
-        assert.deepEqual((await rulesOf(pbx)).sort(), rules);
+        await eventually(async () => (await rulesOf(lab, pbx)).length === rules.length);
+        assert.deepEqual((await rulesOf(lab, pbx)).sort(), rules);
         await assertMedia(trunk, pbx);
         await end(dialog);
       });
@@ -252,14 +251,14 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         const [trunk, pbx] = [outside(), behind()];
         await Promise.all([open(trunk), open(pbx)]);
         const dialog = await up(trunk, pbx);
-        const rules = (await rulesOf(pbx)).sort();
+        const rules = (await rulesOf(lab, pbx)).sort();
         await pauseFor(1500);
         const { dataPath, supervisor } = await daemon.pids();
         await guest.run(`kill -9 ${supervisor} ${dataPath}`);
         await assertMedia(trunk, pbx);
         await daemon.start();
         await daemon.said(/with [1-9]\d* pinholes taken up/);
-        assert.deepEqual((await rulesOf(pbx)).sort(), rules);
+        assert.deepEqual((await rulesOf(lab, pbx)).sort(), rules);
         await guest.run('pfctl -q -F states');
         await assertMedia(trunk, pbx);
         await end(dialog);
@@ -302,7 +301,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           gateway,
         );
         await assertMedia(gateway, outer);
-        await eventually(async () => !(await rulesOf(inner)).some((line) => line.includes(PBX)), 90_000);
+        await eventually(async () => !(await rulesOf(lab, inner)).some((line) => line.includes(PBX)), 90_000);
         await assertMedia(gateway, outer);
         await gateway.actor.run([close(inner.mediaSocket)]);
         await end(again);
@@ -348,10 +347,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
           await Promise.all([open(caller), open(callee)]);
           const dialog = await up(caller, callee);
           await assertMedia(caller, callee);
-          assert.deepEqual(
-            (await rulesOf(inner)).filter((line) => /^(rdr|binat)/.test(line)),
-            [],
-          );
+          assert.deepEqual(await translationsOf(lab, inner), []);
           await end(dialog);
         });
       }

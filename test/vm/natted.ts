@@ -1,5 +1,9 @@
-/** Two PBXs behind the FreeBSD machine's own address, and a ruleset that translates. */
+/** Two PBXs behind the FreeBSD machine's own address, a ruleset that translates, and what pf has for calls through it. */
+import assert from 'node:assert/strict';
+import type { Party } from './behind.ts';
+import { eventually } from './daemon.ts';
 import { ADDRESSES, type Guest } from './guest.ts';
+import type { Lab } from './lab.ts';
 
 /** The firewall's own address outside, which the PBXs behind it announce. */
 export const EXTERNAL = '198.51.100.1';
@@ -25,4 +29,23 @@ export function translating(
     `rdr on ${device} inet proto { tcp udp } from ${OTHER_TRUNK} to ${external} port 5060 -> ${OTHER_PBX}`,
     `rdr on ${device} inet proto { tcp udp } to ${external} port 5060 -> ${PBX}`,
   ];
+}
+
+/** Rules and translations for the media of these parties, as pfctl prints them. */
+export function rulesOf(lab: Lab, ...parties: Party[]): Promise<string[]> {
+  return lab.rulesAt(...parties.map(({ media }) => media.port));
+}
+
+/** The translations alone. */
+export async function translationsOf(lab: Lab, ...parties: Party[]): Promise<string[]> {
+  return (await rulesOf(lab, ...parties)).filter((line) => /^(rdr|binat)/.test(line));
+}
+
+/** Neither a rule nor a translation nor a state is left. The daemon has 100 ms; the machine is emulated. */
+export async function assertClosed(lab: Lab, ...parties: Party[]): Promise<void> {
+  const states = () => lab.mediaStates(...parties);
+  await eventually(async () => (await states()).length === 0, 30_000).catch(async () =>
+    assert.deepEqual(await states(), []),
+  );
+  assert.deepEqual(await rulesOf(lab, ...parties), []);
 }
