@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { execute, removeNamespace, within } from '../../lab/namespaces.ts';
 import { tablesIn } from '../../src/selftest/copy.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
@@ -54,23 +55,16 @@ const SITE = `inside: [192.168.10.0/24]\nmedia-ports: [10000-20000]\n${USER}`;
 describe('pinholed selftest', { skip: withoutRoot }, () => {
   const machine = `pinholed-st-${process.pid}`;
   let directory: string;
-  const inMachine = (...words: readonly string[]) => ['netns', 'exec', machine, ...words];
-  const ip = (...words: readonly string[]) => {
-    const { status, stderr } = spawnSync('ip', words, { encoding: 'utf8' });
-    assert.equal(status, 0, `ip ${words.join(' ')}: ${stderr}`);
-  };
   const nft = (rules: string) => {
-    const { status, stderr } = spawnSync('ip', inMachine('nft', '-f', '-'), {
-      input: rules,
-      encoding: 'utf8',
-    });
-    assert.equal(status, 0, stderr);
+    const file = join(directory, 'rules.nft');
+    writeFileSync(file, rules);
+    execute(...within(machine, 'nft', '-f', file));
   };
-  const ruleset = () => spawnSync('ip', inMachine('nft', 'list', 'ruleset'), { encoding: 'utf8' }).stdout;
+  const ruleset = () => execute(...within(machine, 'nft', 'list', 'ruleset'));
   const queue = (action: '-A' | '-D') => {
     for (const side of ['--dport', '--sport']) {
       const rule = ['-p', 'udp', side, '5060', '-j', 'NFQUEUE', '--queue-num', '0'];
-      ip(...inMachine('iptables-legacy', '-t', 'mangle', action, 'FORWARD', ...rule));
+      execute(...within(machine, 'iptables-legacy', '-t', 'mangle', action, 'FORWARD', ...rule));
     }
   };
 
@@ -78,7 +72,8 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     const file = join(directory, 'pinholed.yaml');
     writeFileSync(file, config);
     const words = ['--import', 'tsx', program, 'selftest', '--json', '--config', file, ...more];
-    const child = spawn('ip', inMachine(process.execPath, ...words));
+    const [tool = '', ...args] = within(machine, process.execPath, ...words);
+    const child = spawn(tool, args);
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk) => {
       stdout += chunk;
@@ -95,25 +90,25 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
 
   before(() => {
     directory = mkdtempSync(join(tmpdir(), 'pinholed-selftest-'));
-    ip('netns', 'add', machine);
+    execute('ip', 'netns', 'add', machine);
     for (const [name, address] of [
       ['lan0', '192.168.10.1/24'],
       ['wan0', '198.51.100.2/24'],
     ] as const) {
       const peer = ['peer', 'name', `${name}-end`, 'netns', machine];
-      ip('link', 'add', 'name', name, 'netns', machine, 'type', 'veth', ...peer);
-      ip('-n', machine, 'link', 'set', `${name}-end`, 'up');
-      ip('-n', machine, 'address', 'add', address, 'dev', name);
-      ip('-n', machine, 'link', 'set', name, 'up');
+      execute('ip', 'link', 'add', 'name', name, 'netns', machine, 'type', 'veth', ...peer);
+      execute('ip', '-n', machine, 'link', 'set', `${name}-end`, 'up');
+      execute('ip', '-n', machine, 'address', 'add', address, 'dev', name);
+      execute('ip', '-n', machine, 'link', 'set', name, 'up');
     }
-    ip('-n', machine, 'link', 'set', 'lo', 'up');
-    ip('-n', machine, 'route', 'add', 'default', 'via', '198.51.100.1');
-    ip(...inMachine('sysctl', '-qw', 'net.ipv4.ip_forward=1'));
+    execute('ip', '-n', machine, 'link', 'set', 'lo', 'up');
+    execute('ip', '-n', machine, 'route', 'add', 'default', 'via', '198.51.100.1');
+    execute(...within(machine, 'sysctl', '-qw', 'net.ipv4.ip_forward=1'));
     queue('-A');
   });
 
   after(() => {
-    ip('netns', 'delete', machine);
+    removeNamespace(machine);
     rmSync(directory, { recursive: true, force: true });
   });
 
