@@ -13,11 +13,10 @@ import { createPacketReader } from '../../src/packet/reader.ts';
 import { createStreamTable } from '../../src/packet/stream.ts';
 import { extension, fragmentHeader, ipv4, ipv6, tcp, udp } from '../packet/build.ts';
 import { withoutShared } from '../shared.ts';
+import { withoutTshark } from '../tshark.ts';
 import { listedCaptures, pcap } from './captures.ts';
 
-const withoutTshark =
-  withoutShared ||
-  (spawnSync('tshark', ['--version']).status === 0 ? false : 'needs tshark (Debian package tshark)');
+const skip = withoutShared || withoutTshark;
 
 /**
  * Mutated on purpose: tshark also shows the ports of packets whose lengths no host would accept, and takes an IP
@@ -107,14 +106,14 @@ function assertSame(path: string, frames: number, exactly: boolean): void {
   }
 }
 
-describe('every frame is what tshark says it is', { skip: withoutTshark }, () => {
+describe('every frame is what tshark says it is', { skip }, () => {
   for (const { path, frames } of withoutShared ? [] : listedCaptures()) {
     const name = basename(path);
     test(name, () => assertSame(path, frames, !DAMAGED.includes(name)));
   }
 });
 
-describe('packets in layers that no public capture has are what tshark says', { skip: withoutTshark }, () => {
+describe('packets in layers that no public capture has are what tshark says', { skip }, () => {
   const inner = ipv4(udp('INVITE'), { source: '10.0.0.1', destination: '10.0.0.2' });
   const inner6 = ipv6(tcp('INVITE', { seq: 0xffff_fff0 }), { next: 6 });
   const macs = '020000000002020000000001';
@@ -224,7 +223,7 @@ function followed(path: string, stream: string): Map<string, string> {
 }
 
 /** nokia__10_tcp_volte is left out: it gives both ends one address and port, which tshark takes for one direction. */
-describe('TCP streams are what tshark makes of them', { skip: withoutTshark }, () => {
+describe('TCP streams are what tshark makes of them', { skip }, () => {
   const names = ['sip-body-large', 'sip-tcp-method', 'sip-tcp-pattern', 'Over-TCP', '11_tcp', '50_sip'];
   for (const { path } of withoutShared ? [] : listedCaptures()) {
     if (!names.some((name) => path.includes(name))) continue;

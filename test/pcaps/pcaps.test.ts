@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { withoutTshark } from '../tshark.ts';
 
 const directory = fileURLToPath(new URL('../../pcaps/', import.meta.url));
-const tsharkMissing = spawnSync('tshark', ['--version']).status === 0 ? false : 'needs tshark';
 
 /** What tshark says of one frame; lists are in the frame's order. */
 type Frame = {
@@ -446,7 +446,7 @@ describe('captures of our own', () => {
     for (const name of listed.keys()) assert.ok(statSync(`${directory}${name}.pcap`).size < 200_000, name);
   });
 
-  describe('are what they claim to be', { skip: tsharkMissing, concurrency: 2 }, () => {
+  describe('are what they claim to be', { skip: withoutTshark, concurrency: 2 }, () => {
     for (const [name, claim] of Object.entries(claims)) {
       it(name, async () => {
         const frames = await framesOf(name);

@@ -7,8 +7,9 @@ import { codecOf, readCodecs } from '../../src/report/replay/codecs.ts';
 import { createRtpMeter, type RtpStream } from '../../src/report/replay/rtp.ts';
 import { replayFiles } from '../captures/replayed.ts';
 import { sharedDir, withoutShared } from '../shared.ts';
+import { withoutTshark } from '../tshark.ts';
 import { rtp } from './film.ts';
-import { hasTshark, streamKey, tsharkStreams } from './tshark-rtp.ts';
+import { streamKey, tsharkStreams } from './tshark-rtp.ts';
 
 const own = fileURLToPath(new URL('../../pcaps/', import.meta.url));
 const PUBLIC = [
@@ -18,7 +19,6 @@ const PUBLIC = [
   'goffinet__voip-extension.pcap',
   'ntop__FAX-Call-t38-CA-TDM-SIP-FB-1.pcap',
 ];
-const skip = hasTshark ? false : 'tshark is not here';
 
 function streamsOf(file: string): ReadonlyMap<string, RtpStream> {
   return new Map(
@@ -57,7 +57,7 @@ function compare(file: string): number {
   return theirs.length;
 }
 
-describe('loss and jitter as tshark has them', { skip }, () => {
+describe('loss and jitter as tshark has them', { skip: withoutTshark }, () => {
   it('in the captures of this repository', () => {
     const files = readdirSync(own).filter((name) => name.endsWith('.pcap'));
     assert.ok(files.reduce((sum, name) => sum + compare(join(own, name)), 0) > 60);

@@ -10,9 +10,6 @@ export interface TsharkStream {
   readonly jitterMax: number;
 }
 
-/** Whether tshark is here at all. */
-export const hasTshark = spawnSync('tshark', ['--version']).status === 0;
-
 /** `source port destination port ssrc`, addresses and numbers as tshark writes them, the SSRC in decimal. */
 export function streamKey(
   source: string,
