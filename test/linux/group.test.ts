@@ -111,7 +111,7 @@ describe('two daemons that share their calls by a store', { skip: withoutRoot ||
   it('hold what opens back until the other has it, where the answer comes past the other', async () => {
     await start(0, ', confirm: peers, confirm-timeout: 1s');
     const two = await start(1, ', confirm: peers, confirm-timeout: 1s');
-    await daemons[0]!.said(/fw2 is there|joined with fw2/g);
+    await daemons[0]!.said(/fw2 is there|joined, with fw2/g);
     const call = createDialog(stage);
     active(0);
     await stage.play(call.asks('INVITE', { body: call.offer([4000]) }));

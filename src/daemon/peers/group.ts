@@ -168,7 +168,7 @@ export function createGroup(deps: GroupDeps): Group {
     await write();
     const names = others().map(({ name }) => name);
     const company = names.length === 0 ? 'nobody else is there' : `with ${names.join(', ')}`;
-    say(was === 'away' ? 'warn' : 'info', `peers-store: joined ${company}, ${there.size} calls found`);
+    say(was === 'away' ? 'warn' : 'info', `peers-store: joined, ${company}, ${there.size} calls found`);
   }
 
   async function follow(): Promise<void> {
