@@ -1,16 +1,19 @@
 import { ownCopy } from '../own-copy.ts';
 import { isSdpError, isSession } from '../sdp/session.ts';
-import { type Announcements, announce, announceCandidates } from './announced.ts';
+import { type Announcements, announce, announceCandidates, mergeAnnounced } from './announced.ts';
+import type { Call } from './call.ts';
 import type { Admission } from './context.ts';
 import type { Legs } from './legs.ts';
 import type { Incoming } from './outcome.ts';
 
 /** Takes down what is announced in each Call-ID. */
-interface Announcing {
+export interface Announcing {
   /** What of this description others may name after it. Before the INVITE that comes here the Call-ID has no leg. */
   takeDown(incoming: Incoming): void;
   /** The list for a new leg: that of the other legs, or of what was named before. */
   claim(callId: string): Announcements;
+  /** What was named here before this leg was heard of comes before what it brings. */
+  precede(call: Call): void;
 }
 
 /** Call-IDs without a leg whose announcements are kept; the oldest goes for a new one. */
@@ -45,6 +48,13 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
       const list = legs.of(callId)[0]?.announced ?? withoutLeg.get(callId) ?? [];
       withoutLeg.delete(callId);
       return list;
+    },
+    precede(call) {
+      const list = withoutLeg.get(call.callId);
+      if (list === undefined) return;
+      withoutLeg.delete(call.callId);
+      mergeAnnounced(list, call.announced);
+      call.announced = list;
     },
   };
 }

@@ -1,3 +1,4 @@
+import { mergeAnnounced } from './announced.ts';
 import { type Call, legCount, legIdOf } from './call.ts';
 import { createFifo } from './fifo.ts';
 
@@ -5,7 +6,7 @@ import { createFifo } from './fifo.ts';
 export interface Legs {
   /** In the order in which they came. */
   of(callId: string): readonly Call[];
-  /** The name of the next leg of this Call-ID. */
+  /** The name of the next leg of this Call-ID: none that a leg has which was taken up. */
   nextLegId(callId: string): string;
   add(call: Call): void;
   /**
@@ -47,12 +48,22 @@ export function createLegs(first = 1): Legs {
 
   return {
     of: (callId) => byCallId.get(callId) ?? NO_CALLS,
-    nextLegId: (callId) => legIdOf(callId, nextCount++),
+    nextLegId(callId) {
+      const legs = byCallId.get(callId) ?? NO_CALLS;
+      for (;;) {
+        const legId = legIdOf(callId, nextCount++);
+        if (legs.every((leg) => leg.legId !== legId)) return legId;
+      }
+    },
     add,
     adopt(call, own) {
       const legs = byCallId.get(call.callId);
       if (legs?.some((leg) => leg.legId === call.legId)) return false;
-      call.announced = legs?.[0]?.announced ?? call.announced;
+      const list = legs?.[0]?.announced;
+      if (list !== undefined) {
+        mergeAnnounced(list, call.announced);
+        call.announced = list;
+      }
       add(call);
       if (own) nextCount = later(nextCount, legCount(call.legId) + 1);
       settle(call);

@@ -1,4 +1,5 @@
 import { mergeAnnounced } from './announced.ts';
+import type { Announcing } from './announcing.ts';
 import type { Call } from './call.ts';
 import { type Legs, MAX_LEGS } from './legs.ts';
 import type { Places } from './places.ts';
@@ -11,11 +12,14 @@ export function takeBack(legs: Legs, places: Places, call: Call): boolean {
 }
 
 /** Takes the call up as it is elsewhere, as one that is new here; false when there is no room for it. */
-export function takeNew(legs: Legs, places: Places, call: Call): boolean {
+export function takeNew(legs: Legs, places: Places, { precede }: Announcing, call: Call): boolean {
   if (legs.of(call.callId).length >= MAX_LEGS || !legs.adopt(call, false)) return false;
-  if (call.state === 'ended' || places.share(call)) return true;
-  legs.forget(call);
-  return false;
+  if (call.state !== 'ended' && !places.share(call)) {
+    legs.forget(call);
+    return false;
+  }
+  precede(call);
+  return true;
 }
 
 /**

@@ -273,7 +273,7 @@ export function createTracker(
 
   function share(theirs: Call, known: Call | null, now: number): boolean {
     theirs.hardDeadline = Math.min(theirs.hardDeadline, hardDeadline(now));
-    return known === null ? takeNew(legs, places, theirs) : makeLike(legs, places, known, theirs);
+    return known === null ? takeNew(legs, places, announcing, theirs) : makeLike(legs, places, known, theirs);
   }
 
   function surplus(): Call | null {

@@ -34,7 +34,7 @@ export interface RecordedMessage {
   readonly sourcePort: number;
   readonly destination: Address;
   readonly destinationPort: number;
-  /** Hashes of the legs that it was taken for; empty for an ACK after a failure, say. */
+  /** Ids of the legs that it was taken for; empty for an ACK after a failure, say. */
   readonly legs: readonly string[];
   readonly callId: string;
   /** The message, headers and body, with all that is secret in it; null once it was overwritten. */

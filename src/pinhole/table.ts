@@ -267,10 +267,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       holdings.push({ legId, slot: one.slot, pinhole: rule.pinhole });
       const first = one.trafficAt === null;
       one.trafficAt = now;
-      if (one.reason === 'unused-candidate') {
-        one.until = Number.POSITIVE_INFINITY;
-        one.reason = null;
-      }
+      if (one.reason === 'unused-candidate') pass(one);
       if (!first || one.until !== Number.POSITIVE_INFINITY) continue;
       for (const old of held) {
         if (old.slot === one.slot && old.reason === 'moved') old.until = now;
@@ -297,6 +294,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     const work = newWork(legId, [...before], now);
     for (const theirs of target) {
       const own = find(work.held, theirs.pinhole.id);
+      if (theirs.trafficAt !== null) retired.get(legId)?.delete(theirs.pinhole.id);
       if (own === undefined) {
         if (!retired.get(legId)?.has(theirs.pinhole.id)) add(work, { ...theirs });
         continue;
@@ -305,6 +303,8 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       own.agreed = theirs.agreed;
       own.until = theirs.until;
       own.reason = theirs.reason;
+      own.trafficAt = latest(own.trafficAt, theirs.trafficAt);
+      if (own.reason === 'unused-candidate' && own.trafficAt !== null) pass(own);
       if (own.agreed !== agreed || own.reason !== was) tellChanged(work, own);
     }
     for (const one of before) {
@@ -339,6 +339,17 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
       return rules.size;
     },
   };
+}
+
+/** A candidate on trial has had its media. */
+function pass(one: Held): void {
+  one.until = Number.POSITIVE_INFINITY;
+  one.reason = null;
+}
+
+function latest(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.max(one, other);
 }
 
 function newWork(legId: string, held: Held[], now: number): Work {

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { defaults } from '../../src/config/schema.ts';
+import { type CallRecord, createInspector, type Inspector } from '../../src/inspector.ts';
+import { udpPacket } from '../packets.ts';
+import { type Host, host, networks, sdp, settingsWith, sip } from '../scene.ts';
+
+const phone = host('192.0.2.10');
+const proxy = host('192.0.2.5');
+const trunk = host('198.51.100.20');
+const settings = settingsWith({ inside: networks('192.0.2.0/24') });
+
+/** A firewall that counts its legs from `firstCount`, at a time that the caller tells. */
+function firewall(firstCount: number) {
+  const inspector = createInspector(() => settings, null, null, firstCount);
+  return {
+    inspector,
+    send: (from: Host, to: Host, text: string, now = 1000) =>
+      inspector.inspect(udpPacket(from, to, text), now, null),
+  };
+}
+
+/** As it would be read from what is written of it now. */
+function copyOf(inspector: Inspector, legId: string): CallRecord {
+  return structuredClone(inspector.dump(legId)!);
+}
+
+function legIds(inspector: Inspector): string[] {
+  return [...inspector.calls()].map(({ legId }) => legId);
+}
+
+describe('a call that is taken up from another firewall', () => {
+  it('has what was announced for any leg of its Call-ID, whichever is heard of first', () => {
+    const [one, two] = [firewall(0x1000), firewall(0x2000)];
+    one.send(trunk, proxy, sip('INVITE', { branch: 'z9hG4bK1' }));
+    const first = copyOf(one.inspector, legIds(one.inspector)[0]!);
+    const body = sdp('192.0.2.66', [4000]);
+    one.send(proxy, phone, sip('INVITE', { branch: 'z9hG4bK2', body }));
+    const second = copyOf(one.inspector, legIds(one.inspector)[1]!);
+    const named = [...second.call.announced];
+    assert.deepEqual([first.call.announced.length, named.length], [0, 1]);
+    two.inspector.share([first], 1000);
+    two.inspector.share([second], 1000);
+    for (const legId of legIds(two.inspector)) {
+      assert.deepEqual(two.inspector.call(legId)!.announced, named);
+    }
+  });
+
+  it('comes after what was named here in its Call-ID before', () => {
+    const [one, two] = [firewall(0x1000), firewall(0x2000)];
+    two.send(trunk, proxy, sip('UPDATE', { to: 'b', body: sdp('192.0.2.66', [4000]) }));
+    one.send(proxy, phone, sip('INVITE', { body: sdp('192.0.2.66', [4000]) }));
+    const [legId] = legIds(one.inspector);
+    two.inspector.share([copyOf(one.inspector, legId!)], 1000);
+    const named = two.inspector.call(legId!)!.announced;
+    assert.deepEqual(
+      named.map(({ address, outside }) => [address, outside]),
+      [['192.0.2.66', true]],
+      'a stranger named it first',
+    );
+  });
+
+  it('gives its name to no other leg of its Call-ID', () => {
+    const [one, again] = [firewall(0x1000), firewall(0x1000)];
+    one.send(trunk, phone, sip('INVITE', { branch: 'z9hG4bK1' }));
+    const [legId] = legIds(one.inspector);
+    again.inspector.share([copyOf(one.inspector, legId!)], 1000);
+    again.send(proxy, phone, sip('INVITE', { branch: 'z9hG4bK2', from: 'x' }));
+    assert.equal(new Set(legIds(again.inspector)).size, 2);
+  });
+
+  it('keeps a candidate that had its media here, or there', () => {
+    const [one, two] = [firewall(0x1000), firewall(0x2000)];
+    const candidate = (port: number) => `candidate:1 1 UDP 1 192.0.2.10 ${port} typ host`;
+    const offer = sdp(phone.address, [{ port: 4000, attributes: [candidate(4000), candidate(4010)] }]);
+    const answer = sdp(trunk.address, [
+      { port: 6000, attributes: ['candidate:1 1 UDP 1 198.51.100.20 6000 typ host'] },
+    ]);
+    one.send(phone, trunk, sip('INVITE', { body: offer }));
+    one.send(trunk, phone, sip('200 INVITE', { to: 'b', body: answer }));
+    one.send(phone, trunk, sip('ACK', { to: 'b' }));
+    const [legId] = legIds(one.inspector) as [string];
+    const before = copyOf(one.inspector, legId);
+    const onTrial = before.held.filter(({ reason }) => reason === 'unused-candidate');
+    assert.ok(onTrial.length > 0);
+    two.inspector.share([before], 1000);
+    for (const { pinhole } of onTrial) two.inspector.traffic(pinhole.id, 2000);
+    two.inspector.share([copyOf(one.inspector, legId)], 3000);
+    two.inspector.tick(3000 + 2 * defaults().timers.iceUnused);
+    const open = () => [...two.inspector.pinholes()].map(({ id }) => id);
+    for (const { pinhole } of onTrial) assert.ok(open().includes(pinhole.id));
+  });
+});
