@@ -120,7 +120,7 @@ function legText(leg: ExplainResult): string {
   const notes = [
     ...(audio.length === 0 ? [] : ['\n', ...audio]),
     ...(blocked.length === 0 ? [] : ['\n  Dropped by the ruleset near it\n', ...blocked]),
-    `\n  leg ${leg.hash}; #n counts the packets that the daemon received\n`,
+    `\n  leg ${leg.legId}; #n counts the packets that the daemon received\n`,
   ];
   if (leg.adopted) notes.push('  taken up from the journal: what came before that start is not known\n');
   if (leg.pinholesOmitted > 0) notes.push(`  and ${leg.pinholesOmitted} later pinholes\n`);

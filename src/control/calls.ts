@@ -124,13 +124,13 @@ export function createCallWriter(passed: PassedSource, now: number, epoch: numbe
   const date = (at: number) => seconds(epoch + at);
 
   /** With what it has passed for this leg, or for all. */
-  function pinhole(held: Held, calls: readonly string[], legId?: string): PinholeResult {
+  function pinhole(held: Held, legIds: readonly string[], legId?: string): PinholeResult {
     const { pinhole: one, openedAt, agreed, until, reason } = held;
     const { protocol, address, ports, sources, sourcePort, media, kind } = one;
     const { packets, bytes, sent } = trafficOf(one.id, legId) ?? NOTHING_PASSED;
     const closing = reason === null ? null : { reason, in: seconds(Math.max(0, until - now)) };
     return {
-      ...{ calls, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
+      ...{ legIds, protocol, address, ports, sources: sources === 'any' ? ['any'] : sources, sourcePort },
       ...{ media, kind: kind ?? protocol, openedAt: date(openedAt), agreed, closing, packets, bytes, sent },
     };
   }
@@ -140,7 +140,7 @@ export function createCallWriter(passed: PassedSource, now: number, epoch: numbe
     const { legId, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [legId], legId));
     return {
-      ...{ call: legId, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
+      ...{ legId, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
       answeredAt: answeredAt === null ? null : date(answeredAt),
       endedAt: endedAt === null ? null : date(endedAt),
       age: seconds((endedAt ?? now) - startedAt),
@@ -162,16 +162,16 @@ export function createCallWriter(passed: PassedSource, now: number, epoch: numbe
 /** Every pinhole once, with all the legs that hold it. */
 export function uniquePinholes(
   calls: readonly CallSummary[],
-): { readonly held: Held; readonly calls: readonly string[] }[] {
-  const byId = new Map<string, { held: Held; readonly calls: string[] }>();
+): { readonly held: Held; readonly legIds: readonly string[] }[] {
+  const byId = new Map<string, { held: Held; readonly legIds: string[] }>();
   for (const { leg, pinholes } of calls) {
     for (const held of pinholes) {
       const known = byId.get(held.pinhole.id);
       if (known === undefined) {
-        byId.set(held.pinhole.id, { held, calls: [leg.legId] });
+        byId.set(held.pinhole.id, { held, legIds: [leg.legId] });
         continue;
       }
-      known.calls.push(leg.legId);
+      known.legIds.push(leg.legId);
       if (held.until > known.held.until) known.held = { ...held, openedAt: known.held.openedAt };
     }
   }

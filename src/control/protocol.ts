@@ -263,7 +263,7 @@ export interface HistogramResult {
 
 export interface CallResult {
   /** Name of the leg, 16 hexadecimal digits. */
-  readonly call: string;
+  readonly legId: string;
   readonly callId: string;
   readonly from: string;
   readonly to: string;
@@ -295,7 +295,7 @@ export interface CallResult {
 
 export interface PinholeResult {
   /** Legs that hold it. */
-  readonly calls: readonly string[];
+  readonly legIds: readonly string[];
   readonly protocol: 'udp' | 'tcp';
   readonly address: string;
   readonly ports: readonly [first: number, last: number];
@@ -409,7 +409,7 @@ export interface RecordingResult {
     readonly dst: string;
     readonly dstPort: number;
     /** Legs that it was taken for. */
-    readonly legs: readonly string[];
+    readonly legIds: readonly string[];
     readonly callId: string;
     /** The message without credentials and keys, in base64. */
     readonly bytes: string;

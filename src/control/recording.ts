@@ -46,7 +46,7 @@ export async function* recordedMessages(
     const { at, transport, source, sourcePort, destination, destinationPort, legs, callId } = message;
     part.push({
       ...{ at: seconds(epoch + at), transport, src: source, srcPort: sourcePort },
-      ...{ dst: destination, dstPort: destinationPort, legs, callId },
+      ...{ dst: destination, dstPort: destinationPort, legIds: legs, callId },
       bytes: withoutSecrets(bytes).toString('base64'),
     });
     if (part.length < PER_LINE) continue;
@@ -63,14 +63,14 @@ export async function* recordedMessages(
 }
 
 function wantedBy(name: string, history: Pick<History, 'find' | 'get'>): Wanted {
-  const hashes = history.find(name);
-  const reports = hashes.flatMap((hash) => history.get(hash)?.report ?? []);
+  const legIds = history.find(name);
+  const reports = legIds.flatMap((legId) => history.get(legId)?.report ?? []);
   if (reports.length > 1 && reports.some(({ callId }) => callId !== name)) {
     throw new RequestError('ambiguous-call', `${reports.length} calls have names that begin with ${name}`);
   }
   if (reports.length === 0) return { legs: new Set([name]), callIds: new Set(), names: new Set([name]) };
   const callIds = new Set(reports.map(({ callId }) => callId));
-  return { legs: new Set(hashes), callIds, names: new Set(callIds.has(name) ? [name] : []) };
+  return { legs: new Set(legIds), callIds, names: new Set(callIds.has(name) ? [name] : []) };
 }
 
 async function* chosen(

@@ -94,7 +94,7 @@ export function createHandlers(
     const list = uniquePinholes(await calls.all());
     const write = writer();
     for (const part of parts(list)) {
-      yield { pinholes: part.map(({ held, calls: holders }) => write.pinhole(held, holders)) };
+      yield { pinholes: part.map(({ held, legIds }) => write.pinhole(held, legIds)) };
     }
   }
 

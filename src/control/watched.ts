@@ -53,5 +53,5 @@ function watched(happening: Happening, date: (at: number) => number): WatchedEve
 }
 
 function written({ legId, callId, parties, from, to }: CallName): object {
-  return { hash: legId, callId, parties, from, to };
+  return { legId, callId, parties, from, to };
 }

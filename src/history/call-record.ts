@@ -16,7 +16,7 @@ export function callRecord(
   const reasons = report.refusals.map(({ reason }) => reason);
   return {
     type: 'call',
-    call: legId,
+    legId,
     ...(withCallId && { callId }),
     from,
     to,

@@ -47,7 +47,7 @@ interface Answer {
 
 /**
  * The live page's HTTP server. It reads only: GET and HEAD of `/`, `/live.json` (with a `Selection`) and
- * `/call.json?hash=HASH`. A request must name this very server in Host, so that a page of another site cannot reach it by pointing a name
+ * `/call.json?legId=LEG`. A request must name this very server in Host, so that a page of another site cannot reach it by pointing a name
  * of its own here (DNS rebinding), and must not come from another site's page. Rejects when it cannot listen.
  */
 export async function createWebServer(options: WebOptions): Promise<WebServer> {
@@ -126,7 +126,7 @@ async function answerTo({ url = '' }: IncomingMessage, page: string, options: We
   const query = mark < 0 ? '' : url.slice(mark + 1);
   if (path === '/live.json') return json(await options.snapshot(readSelection(query)));
   if (path === '/call.json') {
-    const legId = new URLSearchParams(query).get('hash') ?? '';
+    const legId = new URLSearchParams(query).get('legId') ?? '';
     const call = /^[0-9a-f]{1,32}$/.test(legId) ? await options.call(legId) : null;
     return call === null ? plain(404, 'No such call, or no longer.') : json(call);
   }

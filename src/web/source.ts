@@ -197,7 +197,7 @@ export function createLiveSource(
 
 /** A call that ended while the rows were made is there twice: the later row is the true one. */
 function withoutRepeats(rows: readonly CallRow[]): CallRow[] {
-  return [...new Map(rows.map((row) => [row.hash, row])).values()];
+  return [...new Map(rows.map((row) => [row.legId, row])).values()];
 }
 
 function modeOf({ mode, intercept, fail, strict }: Settings, supervised: boolean): string {

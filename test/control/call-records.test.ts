@@ -59,6 +59,7 @@ describe('call records', () => {
     );
     assert.ok(Math.abs((seconds as number) - 60.3) < 0.1);
     assert.equal(record!['startedAt'], new Date(began + 1).toISOString());
+    assert.equal(record!['legId'], [...run.inspector.calls()][0]!.legId);
     assert.equal('callId' in record!, false, 'hashed, as log.call-id says');
     const [pinhole, ...more] = record!['pinholes'] as Json[];
     assert.ok(more.every(({ closedAt }) => closedAt !== null));

@@ -82,7 +82,7 @@ describe('the control socket of a daemon at work on Linux', { skip: withoutRoot 
     assert.notEqual(status.pid, pid);
     assert.deepEqual(status.adopted, { calls: 1, pinholes: 2 });
     const { calls } = await askOnce<CallsResult>({ request: 'calls' });
-    const name = calls[0]!.call;
+    const name = calls[0]!.legId;
     const explained = await askOnce<ExplainResult>({ request: 'explain', call: name });
     assert.equal(explained.adopted, true);
     assert.deepEqual(

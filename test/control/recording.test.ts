@@ -49,8 +49,8 @@ describe('the recording of a call', () => {
     call(process, 'two@pbx');
     send(bob, alice, sip('OPTIONS', { callId: 'beside@pbx' }));
     process.wait(1000);
-    const [hash] = history.find('one@pbx');
-    for (const name of ['one@pbx', hash!, hash!.slice(0, 12)]) {
+    const [legId] = history.find('one@pbx');
+    for (const name of ['one@pbx', legId!, legId!.slice(0, 12)]) {
       const messages = await recorded(name);
       assert.deepEqual(
         messages.map(({ callId }) => callId),

@@ -196,7 +196,7 @@ describe('redacted words', () => {
   it('are those of an explained call', () => {
     const leg = {
       ...{
-        hash: 'deadbeef00000000',
+        legId: 'deadbeef00000000',
         callId: 'deadbeef@pbx.acme.example',
         fromTag: 'deadbeef',
         toTags: ['b0b'],

@@ -94,7 +94,7 @@ describe('who calls', () => {
 });
 
 describe('a line of watch', () => {
-  const named = { hash: 'aa', callId: 'x\x1b[2J@pbx', parties: ['192.0.2.1', '10.0.0.5'] };
+  const named = { legId: 'aa', callId: 'x\x1b[2J@pbx', parties: ['192.0.2.1', '10.0.0.5'] };
   it('names the call, what happened and why, and nothing in it moves the cursor', () => {
     const pinhole = {
       protocol: 'udp',

@@ -162,7 +162,7 @@ describe('what the daemon answers', () => {
     establish(run, 'one');
     establish(run, 'two', 4002);
     const [one, two] = await calls(run);
-    for (const name of ['two', two!.call, two!.call.slice(0, 5)]) {
+    for (const name of ['two', two!.legId, two!.legId.slice(0, 5)]) {
       assert.deepEqual(
         (await calls(run, name)).map(({ callId }) => callId),
         ['two'],
@@ -174,7 +174,7 @@ describe('what the daemon answers', () => {
       return (error as ControlError).code;
     };
     assert.equal(await code('three'), 'unknown-call');
-    assert.equal(await code(one!.call.slice(0, 3)), 'unknown-call', 'three digits are too few');
+    assert.equal(await code(one!.legId.slice(0, 3)), 'unknown-call', 'three digits are too few');
     assert.equal(await code(''), 'bad-request');
   });
 
@@ -186,7 +186,7 @@ describe('what the daemon answers', () => {
     const parts = await ask<PinholesResult>(run, { request: 'pinholes' });
     const list = parts.flatMap(({ pinholes }) => pinholes);
     assert.deepEqual(
-      list.map(({ ports, calls: holders }) => [ports[0], holders.length]),
+      list.map(({ ports, legIds }) => [ports[0], legIds.length]),
       [
         [4000, 2],
         [4002, 1],
@@ -199,9 +199,9 @@ describe('what the daemon answers', () => {
     establish(run, 'one');
     const [result] = await ask<CloseResult>(run, { request: 'close', call: 'one' });
     const [call] = await calls(run);
-    assert.deepEqual(result, { closed: [call!.call] });
+    assert.deepEqual(result, { closed: [call!.legId] });
     assert.deepEqual([call!.state, call!.endReason, call!.pinholes], ['ended', 'administrator', []]);
-    assert.deepEqual(run.said, [`info control: user 7 closed leg ${call!.call}`]);
+    assert.deepEqual(run.said, [`info control: user 7 closed leg ${call!.legId}`]);
     assert.deepEqual(await ask<CloseResult>(run, { request: 'close', call: 'one' }), [{ closed: [] }]);
     await assert.rejects(ask(run, { request: 'close', call: 'two' }), { code: 'unknown-call' });
   });
@@ -280,6 +280,25 @@ describe('what the daemon answers', () => {
     assert.ok(first!.events.every(({ at }) => Math.abs((at as number) - now) < 60));
   });
 
+  it('names a leg `legId` in whatever it answers', async () => {
+    const run = startInProcess();
+    const told = ask<WatchResult>(run, { request: 'watch' }, 1);
+    await until(() => run.listeners === 2);
+    establish(run, 'one');
+    run.wait(1000);
+    const { legId } = [...run.inspector.calls()][0]!;
+    const [{ events }] = (await told) as [WatchResult];
+    const eventLegs = events.map(({ call }) => (call as { readonly legId: string }).legId);
+    assert.deepEqual([...new Set(eventLegs)], [legId]);
+    const [{ pinholes }] = (await ask<PinholesResult>(run, { request: 'pinholes' })) as [PinholesResult];
+    const [{ refused }] = (await ask(run, { request: 'refused' })) as [{ refused: { legId: string }[] }];
+    const [explained] = await ask<{ legId: string }>(run, { request: 'explain', call: legId });
+    assert.deepEqual(
+      [(await calls(run))[0]!.legId, pinholes[0]!.legIds[0], refused[0]!.legId, explained!.legId],
+      [legId, legId, legId, legId],
+    );
+  });
+
   it('verify: what the packet filter holds, beside what was committed', async () => {
     const run = startInProcess();
     establish(run, 'one');
@@ -346,7 +365,7 @@ describe('ten thousand calls', () => {
     run.load = 1;
     run.turns.length = 0;
     const list = await calls(run);
-    assert.equal(new Set(list.map(({ call }) => call)).size, 10_000);
+    assert.equal(new Set(list.map(({ legId }) => legId)).size, 10_000);
     // Between the release of one packet and of the next, the data path looked at one slice of calls at most.
     assert.ok(run.turns.length >= 10_000 / MOST_PER_SLICE);
     assert.ok(run.turns.every(({ released }) => released === 1));

@@ -23,7 +23,7 @@ import { terminalStyle } from '../../src/report/style.ts';
 const plain = terminalStyle({}, {});
 
 const hole: PinholeResult = {
-  calls: ['00000000000000aa', '00000000000000bb'],
+  legIds: ['00000000000000aa', '00000000000000bb'],
   protocol: 'udp',
   address: '10.0.0.5',
   ports: [4000, 4001],
@@ -40,7 +40,7 @@ const hole: PinholeResult = {
 };
 
 const call: CallResult = {
-  call: '00000000000000aa',
+  legId: '00000000000000aa',
   callId: 'abc@pbx.example',
   from: '"Al" <sip:al@example.com>;tag=1',
   to: '<sip:bo@example.com>',
@@ -154,7 +154,7 @@ describe('pinholed calls', () => {
   it('has a row for each call', () => {
     const ended: CallResult = {
       ...call,
-      ...{ call: '00000000000000bb', state: 'ended', endReason: 'bye', endedAt: 1_795_425_800, age: 100 },
+      ...{ legId: '00000000000000bb', state: 'ended', endReason: 'bye', endedAt: 1_795_425_800, age: 100 },
       ...{ idle: 42, packets: 7, pinholes: [], nextTimer: null, callId: 'x\x1b[31m y' },
     };
     assert.deepEqual(cells(callsText([call, ended], plain)), [
@@ -228,7 +228,7 @@ describe('pinholed pinholes', () => {
   it('has a row for each', () => {
     const six: PinholeResult = {
       ...hole,
-      ...{ calls: ['cc'], address: '2001:db8::5', ports: [5000, 5000], sources: ['any'], sourcePort: 7000 },
+      ...{ legIds: ['cc'], address: '2001:db8::5', ports: [5000, 5000], sources: ['any'], sourcePort: 7000 },
       ...{
         agreed: false,
         closing: { reason: 'moved', in: 12.3 },
@@ -250,7 +250,7 @@ describe('pinholed pinholes', () => {
       CALLS: '00000000000000aa 00000000000000bb',
     });
     assert.equal(rows[1]!['STAGE'], 'offered');
-    const busy = cells(pinholesText([{ ...hole, calls: ['a', 'b', 'c', 'd', 'e'] }], 1_795_425_765, plain));
+    const busy = cells(pinholesText([{ ...hole, legIds: ['a', 'b', 'c', 'd', 'e'] }], 1_795_425_765, plain));
     assert.equal(busy[0]!['CALLS'], 'a b c and 2 more');
     const { TO, FROM, OPEN, STAGE } = rows[2]!;
     assert.deepEqual(

@@ -190,6 +190,7 @@ describe('lines about calls', () => {
   it('name the Call-ID only when told to, with control characters escaped', () => {
     const [hashed] = logLines([opened(4000)], options);
     assert.doesNotMatch(JSON.stringify(hashed), /secret/);
+    assert.equal(hashed!.fields['legId'], '00000000000000aa');
     const [plain] = logLines([opened(4000)], { ...options, callId: 'plain' });
     assert.match(plain!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example\): opened/);
   });

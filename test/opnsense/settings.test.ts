@@ -351,7 +351,7 @@ describe('OPNsense: external addresses read from the user’s rules', { skip: wi
 
 describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
   const call = {
-    call: '00112233445566ff',
+    legId: '00112233445566ff',
     from: '"Front \\\\ Desk" <sip:a@example.com>;tag=1',
     to: '<sip:b@example.com>',
     parties: ['192.168.1.10:5060', '192.0.2.1:5060'],
@@ -367,7 +367,7 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
   it('says who, in what state, since when and what is open', () => {
     assert.deepEqual(rows([call]), [
       {
-        call: '00112233445566ff',
+        legId: '00112233445566ff',
         from: 'Front \\\\ Desk, sip:a@example.com',
         to: 'sip:b@example.com',
         parties: '192.168.1.10:5060 - 192.0.2.1:5060',
@@ -388,7 +388,7 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
         refused: [{ ...refused, from: text, advice: text }],
       });
       assert.equal(row!['reason'], 'foreign-address');
-      assert.equal(row!['call'], call.call);
+      assert.equal(row!['legId'], call.legId);
       assert.match(row!['at']!, /^\d{4}-\d\d-\d\d /);
       assert.doesNotMatch(row!['advice']!, /[\x00-\x1f\x7f\u202e\u2066]/);
     }
@@ -396,12 +396,12 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
 
   it('hostile names are text without what steers a terminal; a strange answer is no error', () => {
     for (const text of hostile) {
-      const [row] = rows([{ ...call, call: text, from: text, to: text, endReason: text }]);
-      assert.equal(row!['call'], '');
+      const [row] = rows([{ ...call, legId: text, from: text, to: text, endReason: text }]);
+      assert.equal(row!['legId'], '');
       assert.doesNotMatch(String(row!['from']), /[\x00-\x1f\x7f\u202e\u2066]/);
     }
     assert.deepEqual(
-      rows([{ call: ['a'] }]).map((row) => row['call']),
+      rows([{ legId: ['a'] }]).map((row) => row['legId']),
       [''],
     );
     assert.deepEqual(rows([null, 7, 'x']), []);

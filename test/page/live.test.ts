@@ -53,7 +53,7 @@ function daemon() {
         refused: {},
       };
     },
-    call: (hash: string) => pictures.find((one) => one.call.hash === hash) ?? null,
+    call: (legId: string) => pictures.find((one) => one.call.legId === legId) ?? null,
     failed: (error: unknown) => void state.failures.push(error),
   };
 }
@@ -118,7 +118,7 @@ test('forty that connect and say nothing, or half a request, keep nobody away', 
 });
 
 test('every answer has the headers that keep other sites out', async () => {
-  for (const path of ['/', '/live.json', '/call.json?hash=0', '/nothing']) {
+  for (const path of ['/', '/live.json', '/call.json?legId=0', '/nothing']) {
     const { headers } = await ask(path);
     const policy = String(headers['content-security-policy']);
     assert.match(policy, /^default-src 'none'; script-src 'sha256-[^;]+; style-src 'sha256-[^;]+;/);
@@ -180,12 +180,12 @@ test('it only reads', async () => {
 });
 
 test('one call by its name, nothing for other names', async () => {
-  const { hash } = pictures[0]!.call;
-  const { status, body } = await ask(`/call.json?hash=${hash}`);
+  const { legId } = pictures[0]!.call;
+  const { status, body } = await ask(`/call.json?legId=${legId}`);
   assert.equal(status, 200);
   assert.deepEqual(JSON.parse(body), pictures[0]);
   for (const wrong of ['', 'ffff', '../../etc/passwd', '%00', 'a'.repeat(5000)]) {
-    assert.equal((await ask(`/call.json?hash=${wrong}`)).status, 404, wrong);
+    assert.equal((await ask(`/call.json?legId=${wrong}`)).status, 404, wrong);
   }
   assert.equal((await ask('/live.json/../etc')).status, 404);
 });

@@ -180,7 +180,7 @@ for (const source of skip ? ['/'] : sources) {
 
     it('a name that is none leads nowhere', async () => {
       for (const call of ['0123456789abcdef', '..%2f', '%60id%60', '']) {
-        const { page, close } = await opened(`/status_pinholed_call.php?call=${call}`);
+        const { page, close } = await opened(`/status_pinholed_call.php?legId=${call}`);
         assert.match((await page.locator('.alert').first().textContent()) ?? '', /no such call/);
         await close();
       }

@@ -32,7 +32,7 @@ async function php(what: string, words: string): Promise<string> {
 function answerOf(request: string, text: string): unknown {
   const call = {
     ...{
-      call: '0123456789abcdef',
+      legId: '0123456789abcdef',
       callId: text,
       from: text,
       to: `"${text}" <sip:${text}>`,
@@ -45,8 +45,8 @@ function answerOf(request: string, text: string): unknown {
   const alarms = [{ name: text, text, advice: text }];
   const results: Readonly<Record<string, unknown>> = {
     status: { version: text, calls: 1, pinholes: 1, startedAt: 1_800_000_000, mode: {}, alarms },
-    calls: { calls: [call, { ...call, call: text }] },
-    refused: { refused: [refused, { ...refused, call: text }] },
+    calls: { calls: [call, { ...call, legId: text }] },
+    refused: { refused: [refused, { ...refused, legId: text }] },
     close: { closed: [text] },
   };
   return results[request];
@@ -95,7 +95,7 @@ describe('pfSense package: what the daemon says, on a page', { skip }, () => {
         );
         const links = await page.locator('a').evaluateAll((all) => all.map((a) => a.getAttribute('href')));
         for (const link of links)
-          assert.match(link ?? '', /^\/status_pinholed_call\.php\?call=[0-9a-f]{16}$/);
+          assert.match(link ?? '', /^\/status_pinholed_call\.php\?legId=[0-9a-f]{16}$/);
         const shown = (await page.locator('body').textContent()) ?? '';
         assert.doesNotMatch(shown, /[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/);
       }

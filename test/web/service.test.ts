@@ -71,7 +71,7 @@ test('a call of the daemon, as data', async () => {
     return live.rows[0]?.endedAt !== null;
   });
   assert.equal(live.rows[0]!.outcome, 'bye');
-  const { call } = await get<CallPicture>(`http://${address}/call.json?hash=${row.hash}`);
+  const { call } = await get<CallPicture>(`http://${address}/call.json?legId=${row.legId}`);
   assert.deepEqual(
     call.messages.map(({ summary, src, dst }) => [summary, src, dst]),
     [
@@ -87,7 +87,7 @@ test('a call of the daemon, as data', async () => {
     [[bob.address, [4000, 4001], [alice.address], 'bye']],
   );
   assert.ok(call.pinholes[0]!.openedAt >= call.startedAt && call.pinholes[0]!.closedAt! <= call.endedAt! + 1);
-  assert.equal((await fetch(`http://${address}/call.json?hash=0123456789abcdef`)).status, 404);
+  assert.equal((await fetch(`http://${address}/call.json?legId=0123456789abcdef`)).status, 404);
 });
 
 test('a call of the daemon, in a browser', { skip: withoutChromium }, async () => {

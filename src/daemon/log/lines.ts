@@ -196,7 +196,7 @@ function nameOf({ legId, callId }: CallName, options: LineOptions): string {
 }
 
 function fieldsOf({ legId, callId }: CallName, options: LineOptions): Record<string, unknown> {
-  return options.callId === 'plain' ? { call: legId, callId } : { call: legId };
+  return options.callId === 'plain' ? { legId, callId } : { legId };
 }
 
 /** `audio udp 192.0.2.10:49170-49171`, `[2001:db8::1]:49170` for IPv6. */

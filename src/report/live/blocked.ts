@@ -16,7 +16,7 @@ export interface BlockedResult {
   /** That were logged. */
   readonly packets: number;
   /** Name of the leg, 16 hexadecimal digits. */
-  readonly call: string;
+  readonly legId: string;
   readonly callId: string;
   readonly from: string;
   readonly to: string;
@@ -62,7 +62,7 @@ export function blockedLines(one: BlockedResult, now: number, style: Style): str
   const ago = ageText(Math.max(0, now - one.lastAt));
   return [
     style.strong(`${ends}, ${plural(one.packets, 'packet')} logged, the last ${ago} ago`),
-    `  call ${one.call} ${who}, ${one.reason}`,
+    `  call ${one.legId} ${who}, ${one.reason}`,
     `  ${printable(`${one.text} ${one.advice}`.trim(), 1024)}`,
     `  ${wayText(one)}`,
   ];

@@ -28,7 +28,7 @@ const LONGEST_NAME = 24;
 export function callCells(call: CallResult): string[] {
   const { state, endReason, age, idle, pinholes, packets, parties } = call;
   return [
-    call.call,
+    call.legId,
     endReason === null ? `${state}${missingAudio(call)}` : `${state} (${endReason})`,
     ageText(age),
     ageText(idle),
@@ -91,9 +91,13 @@ function callInFull(call: CallResult, style: Style): string {
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];
   const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
-  return [`${style.strong(call.call)}`, ...listLines(pairs, '  '), ...audioLines(call), ...pinholes, ''].join(
-    '\n',
-  );
+  return [
+    `${style.strong(call.legId)}`,
+    ...listLines(pairs, '  '),
+    ...audioLines(call),
+    ...pinholes,
+    '',
+  ].join('\n');
 }
 
 /** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */

@@ -68,10 +68,9 @@ export function atEpoch(report: CallReport, epoch: number): CallReport {
 }
 
 /** The way back: what was answered, as the text of a replay is made from it. */
-export function readExplained({ hash, ...result }: ExplainResult): CallReport {
+export function readExplained(result: ExplainResult): CallReport {
   return {
     ...result,
-    legId: hash,
     state: result.state as CallState,
     endReason: result.endReason as EndReason | null,
     endStatus: result.endStatus ?? 0,

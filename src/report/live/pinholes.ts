@@ -31,15 +31,15 @@ export function pinholesText(pinholes: readonly PinholeResult[], now: number, st
     countText(pinhole.packets),
     bytesText(pinhole.bytes),
     stageText(pinhole),
-    callsText(pinhole.calls),
+    callsText(pinhole.legIds),
   ]);
   return `${tableLines(COLUMNS, rows, style.strong).join('\n')}\n`;
 }
 
 /** Hosts that announce the same port in many calls have one pinhole for all of them. */
-function callsText(calls: readonly string[]): string {
-  const more = calls.length - MOST_CALLS;
-  return [...calls.slice(0, MOST_CALLS), ...(more > 0 ? [`and ${countText(more)} more`] : [])].join(' ');
+function callsText(legIds: readonly string[]): string {
+  const more = legIds.length - MOST_CALLS;
+  return [...legIds.slice(0, MOST_CALLS), ...(more > 0 ? [`and ${countText(more)} more`] : [])].join(' ');
 }
 
 function stageText({ agreed, closing }: PinholeResult): string {

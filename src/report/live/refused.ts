@@ -9,7 +9,7 @@ import { ageText } from './words.ts';
 export interface RefusedResult {
   readonly at: number;
   /** Name of the leg, 16 hexadecimal digits. */
-  readonly call: string;
+  readonly legId: string;
   readonly callId: string;
   readonly from: string;
   readonly to: string;
@@ -27,12 +27,12 @@ export interface RefusedResult {
 export function refusedIn(calls: Iterable<RememberedCall>, limit: number, epoch: number): RefusedResult[] {
   const found: RefusedResult[] = [];
   for (const { report } of calls) {
-    const { legId: call, callId, from, to, parties } = report;
+    const { legId, callId, from, to, parties } = report;
     for (const { at, reason, detail, why } of report.refusals) {
       if (isUsual(reason)) continue;
       const { means, advice } = REFUSALS[reason];
       found.push({
-        ...{ at: (epoch + at) / 1000, call, callId, from, to, parties, reason, detail, advice },
+        ...{ at: (epoch + at) / 1000, legId, callId, from, to, parties, reason, detail, advice },
         why: why === '' ? means : why,
       });
     }
@@ -51,9 +51,9 @@ const COLUMNS: readonly Column[] = [
 /** `pinholed refused` for people; `now` in seconds since the epoch. */
 export function refusedText(refused: readonly RefusedResult[], now: number, style: Style): string {
   if (refused.length === 0) return 'Nothing was refused in the calls that are remembered.\n';
-  const rows = refused.map(({ at, call, parties, reason, detail }) => [
+  const rows = refused.map(({ at, legId, parties, reason, detail }) => [
     ageText(Math.max(0, now - at)),
-    call,
+    legId,
     parties.join(' -> '),
     reason,
     printable(detail, 80),

@@ -21,15 +21,15 @@ export function watchLine(event: Event): string {
 
 function callOf({ call }: Event): string {
   if (typeof call !== 'object' || call === null) return '-';
-  const { hash, callId, parties, from, to } = call as Partial<
-    Record<'hash' | 'callId' | 'from' | 'to', string>
+  const { legId, callId, parties, from, to } = call as Partial<
+    Record<'legId' | 'callId' | 'from' | 'to', string>
   > & {
     readonly parties?: readonly string[];
   };
   const ends = parties?.join(' > ');
   const isNamed = from !== undefined && to !== undefined;
   const who = isNamed ? `${nameOf(from)} > ${nameOf(to)} (${ends})` : ends;
-  return `${hash} ${who} ${printable(callId ?? '', 64)}`;
+  return `${legId} ${who} ${printable(callId ?? '', 64)}`;
 }
 
 function nameOf(header: string): string {

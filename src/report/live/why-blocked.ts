@@ -33,7 +33,7 @@ export function explainBlocked(
     ...{ src, srcPort, dst, dstPort, packets },
     firstAt: (epoch + flow.firstAt) / 1000,
     lastAt: (epoch + flow.lastAt) / 1000,
-    ...{ call: call.legId, callId: call.callId, from: call.from, to: call.to },
+    ...{ legId: call.legId, callId: call.callId, from: call.from, to: call.to },
   };
   const frames = framesOf(flow, messages, epoch);
   if (frames.length === flow.samples.length) {

@@ -33,7 +33,7 @@ export function* replayHtml({ page, pictures }: ReplayPictures): Generator<strin
   const title = page.files.map((file) => readable(file.slice(file.lastIndexOf('/') + 1), 60)).join(', ');
   yield head(`${title} – pinholed`, policyElement());
   yield data('page', page);
-  for (const picture of pictures()) yield data(`call-${picture.call.hash}`, picture);
+  for (const picture of pictures()) yield data(`call-${picture.call.legId}`, picture);
   yield foot();
 }
 
@@ -41,7 +41,7 @@ export function* replayHtml({ page, pictures }: ReplayPictures): Generator<strin
 export function callHtml(legs: readonly CallPicture[], at: number): string {
   const page: Page = { kind: 'call', version: VERSION, at: at / 1000, legs: legs.map(rowOf) };
   const title = readable(legs[0]?.call.callId ?? '', 60);
-  const pictures = legs.map((picture) => data(`call-${picture.call.hash}`, picture));
+  const pictures = legs.map((picture) => data(`call-${picture.call.legId}`, picture));
   return [head(`${title} – pinholed`, policyElement()), data('page', page), ...pictures, foot()].join('');
 }
 

@@ -15,7 +15,7 @@ export interface CallPicture {
 }
 
 export interface PageCall {
-  readonly hash: string;
+  readonly legId: string;
   readonly callId: string;
   readonly parties: readonly [string, string];
   /** Ports of the first message, which tell the parties apart where both are one host. */
@@ -148,7 +148,7 @@ export interface ShownCause {
 
 /** One line of the list of calls. */
 export interface CallRow {
-  readonly hash: string;
+  readonly legId: string;
   readonly callId: string;
   /** Names of the caller and of the called one, from From and To. */
   readonly names: readonly [string, string];

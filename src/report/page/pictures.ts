@@ -116,10 +116,10 @@ function byWeight(flows: readonly FlowReport[]): FlowReport[] {
 
 /** The line of a call in the list. */
 export function rowOf({ call, media, verdict }: CallPicture): CallRow {
-  const { hash, callId, from, to, parties, state, startedAt, answeredAt, endedAt, endReason, endStatus } =
+  const { legId, callId, from, to, parties, state, startedAt, answeredAt, endedAt, endReason, endStatus } =
     call;
   return {
-    ...{ hash, callId, from, to, parties, state, startedAt, answeredAt, endedAt },
+    ...{ legId, callId, from, to, parties, state, startedAt, answeredAt, endedAt },
     names: [partyName(from), partyName(to)],
     outcome: endedAt === null ? state : `${endReason}${endStatus === null ? '' : ` ${endStatus}`}`,
     level: verdict.level,

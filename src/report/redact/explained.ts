@@ -14,7 +14,7 @@ export function redactExplained(leg: ExplainResult, tokens: Tokens): ExplainResu
   const to = redactParties(leg.to, tokens);
   return {
     ...leg,
-    hash: tokens.word('leg', leg.hash),
+    legId: tokens.word('leg', leg.legId),
     callId: tokens.word('call', leg.callId),
     fromTag: tokens.word('tag', leg.fromTag),
     toTags: leg.toTags.map((tag) => tokens.word('tag', tag)),
@@ -59,11 +59,11 @@ function redactTransport(one: RefusedTransport, tokens: Tokens): RefusedTranspor
 }
 
 function redactBlocked(one: BlockedResult, tokens: Tokens): BlockedResult {
-  const { src, dst, call, callId, from, to, text, advice, line } = one;
+  const { src, dst, legId, callId, from, to, text, advice, line } = one;
   return {
     ...one,
     ...{ src: tokens.address(src), dst: tokens.address(dst) },
-    ...{ call: tokens.word('leg', call), callId: tokens.word('call', callId) },
+    ...{ legId: tokens.word('leg', legId), callId: tokens.word('call', callId) },
     ...{ from: redactParties(from, tokens), to: redactParties(to, tokens) },
     ...{ text: redactText(text, tokens), advice: redactText(advice, tokens) },
     line: line === null ? null : redactText(line.replaceAll('[', '[ ').replaceAll(']', ' ]'), tokens),

@@ -82,7 +82,7 @@ export function placeJson(many: boolean): At {
 /** One member of `calls`. `at` writes a place down; `many`: there are several files. */
 export function callJson(call: CallReport, at: At, many: boolean) {
   return {
-    hash: call.legId,
+    legId: call.legId,
     callId: call.callId,
     fromTag: call.fromTag,
     toTags: call.toTags,
@@ -179,7 +179,7 @@ export function flowJson(flow: FlowReport, at: At, many: boolean) {
       jitterMean: milliseconds(stream.jitterMean),
     })),
     callId: flow.callId,
-    leg: flow.legId,
+    legId: flow.legId,
     side: flow.side,
     density: {
       from: seconds(flow.density.from),

@@ -8,7 +8,7 @@ import { date, span } from './words.ts';
 
 /** The page of one call: each of its legs is open from the start. */
 export function showCall(page: CallPage, root: HTMLElement): void {
-  const list = createCallList(async (hash) => pictureIn(document, hash));
+  const list = createCallList(async (legId) => pictureIn(document, legId));
   const [first] = page.legs;
   root.classList.toggle('single', page.legs.length <= 1);
   root.append(
@@ -32,7 +32,7 @@ export function showCall(page: CallPage, root: HTMLElement): void {
     list.element,
   );
   list.update(page.legs);
-  for (const { hash } of page.legs) list.open(hash);
+  for (const { legId } of page.legs) list.open(legId);
   scrollTo(0, 0);
 }
 

@@ -22,7 +22,7 @@ interface CallList {
   /** Shows these calls from now on; those that are open stay open. `more`: where there are calls beside these. */
   update(rows: readonly CallRow[], more?: More): void;
   /** Opens a call and scrolls to it. */
-  open(hash: string): void;
+  open(legId: string): void;
 }
 
 /** What a list knows that was given only a part of all calls. */
@@ -66,7 +66,7 @@ const BATCH = 150;
  * what is wanted whenever that changes.
  */
 export function createCallList(
-  load: (hash: string) => Promise<CallPicture>,
+  load: (legId: string) => Promise<CallPicture>,
   selected: (selection: RowSelection) => void = () => {},
 ): CallList {
   const entries = new Map<string, ListedCall>();
@@ -116,7 +116,7 @@ export function createCallList(
   addEventListener('beforeprint', () => grow(shown.length));
 
   function entryOf(row: CallRow): ListedCall {
-    const known = entries.get(row.hash);
+    const known = entries.get(row.legId);
     if (known !== undefined) {
       if (JSON.stringify(known.row) !== JSON.stringify(row)) {
         known.row = row;
@@ -134,7 +134,7 @@ export function createCallList(
       panel: null,
     };
     button.addEventListener('click', () => void toggle(entry));
-    entries.set(row.hash, entry);
+    entries.set(row.legId, entry);
     return entry;
   }
 
@@ -147,11 +147,11 @@ export function createCallList(
   function update(rows: readonly CallRow[], beside?: More): void {
     all = rows;
     more = beside ?? null;
-    const here = new Set(rows.map(({ hash }) => hash));
-    for (const [hash, { panel }] of entries) {
-      if (here.has(hash)) continue;
+    const here = new Set(rows.map(({ legId }) => legId));
+    for (const [legId, { panel }] of entries) {
+      if (here.has(legId)) continue;
       panel?.close();
-      entries.delete(hash);
+      entries.delete(legId);
     }
     arrange(false);
     for (const entry of entries.values()) if (entry.panel !== null) void refresh(entry);
@@ -228,9 +228,9 @@ export function createCallList(
     }
     button.setAttribute('aria-expanded', 'true');
     try {
-      const picture = await load(row.hash);
+      const picture = await load(row.legId);
       entry.panel ??= createPanel(picture);
-      entry.panel.element.id = `picture-${row.hash}`;
+      entry.panel.element.id = `picture-${row.legId}`;
       button.setAttribute('aria-controls', entry.panel.element.id);
       item.append(entry.panel.element);
       entry.panel.update(picture);
@@ -242,14 +242,14 @@ export function createCallList(
 
   async function refresh(entry: ListedCall): Promise<void> {
     try {
-      entry.panel?.update(await load(entry.row.hash));
+      entry.panel?.update(await load(entry.row.legId));
     } catch {
       // The call is over and forgotten: what was shown last stays.
     }
   }
 
-  function open(hash: string): void {
-    const entry = entries.get(hash);
+  function open(legId: string): void {
+    const entry = entries.get(legId);
     if (entry === undefined) return;
     const index = shown.indexOf(entry);
     if (index >= made) grow(index + BATCH);

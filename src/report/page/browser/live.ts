@@ -20,7 +20,7 @@ const TYPING = 300;
 export function showLive(root: HTMLElement): void {
   const head = el('header', { class: 'top' });
   const list = createCallList(
-    (hash) => ask<CallPicture>(`/call.json?hash=${encodeURIComponent(hash)}`),
+    (legId) => ask<CallPicture>(`/call.json?legId=${encodeURIComponent(legId)}`),
     seek,
   );
   root.append(head, list.element);

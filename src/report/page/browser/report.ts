@@ -7,20 +7,20 @@ import { date, span } from './words.ts';
 
 /** The page of a replay: everything is in the document already, pictures are parsed when they are opened. */
 export function showReport(page: ReplayPage, root: HTMLElement): void {
-  const list = createCallList(async (hash) => pictureIn(document, hash));
+  const list = createCallList(async (legId) => pictureIn(document, legId));
   root.classList.toggle('single', page.calls.length <= 1);
   root.append(header(page), list.element, ...loose(page.loose));
   list.update(page.calls);
   const [only] = page.calls;
-  if (page.calls.length === 1) list.open(only!.hash);
+  if (page.calls.length === 1) list.open(only!.legId);
   if (page.calls.length === 1) scrollTo(0, 0);
-  const named = /^#call=([0-9a-f]+)$/.exec(location.hash)?.[1];
+  const named = /^#legId=([0-9a-f]+)$/.exec(location.hash)?.[1];
   if (named !== undefined) list.open(named);
 }
 
 /** The picture of a call that the document carries. Throws when it does not. */
-export function pictureIn(from: Document, hash: string): CallPicture {
-  const holder = from.getElementById(`call-${hash}`);
+export function pictureIn(from: Document, legId: string): CallPicture {
+  const holder = from.getElementById(`call-${legId}`);
   if (holder === null) throw new Error('it is not in this file');
   return JSON.parse(holder.textContent ?? '') as CallPicture;
 }

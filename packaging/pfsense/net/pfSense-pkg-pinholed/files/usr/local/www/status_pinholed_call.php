@@ -10,7 +10,7 @@ require_once("guiconfig.inc");
 require_once("/usr/local/pkg/pinholed.inc");
 require_once("/usr/local/pkg/pinholed/status.inc");
 
-$page = pinholed_call_page($_GET['call'] ?? null);
+$page = pinholed_call_page($_GET['legId'] ?? null);
 if ($page === null) {
 	$pgtitle = [gettext("Status"), gettext("SIP Pinholes"), gettext("Call")];
 	$pglinks = ["", "/status_pinholed.php", "@self"];

@@ -20,9 +20,9 @@ class CallTable
     {
         return array_values(array_map(function ($call) {
             $end = self::text($call['endReason'] ?? '');
-            $name = $call['call'] ?? '';
+            $legId = $call['legId'] ?? '';
             return [
-                'call' => is_string($name) && preg_match('/^[0-9a-f]{16}$/D', $name) ? $name : '',
+                'legId' => is_string($legId) && preg_match('/^[0-9a-f]{16}$/D', $legId) ? $legId : '',
                 'from' => self::party($call['from'] ?? ''),
                 'to' => self::party($call['to'] ?? ''),
                 'parties' => implode(' - ', array_map([self::class, 'text'], self::listed($call['parties'] ?? []))),
@@ -42,9 +42,9 @@ class CallTable
     public static function refused(array $refused)
     {
         return array_values(array_map(function ($one) {
-            $call = $one['call'] ?? '';
+            $legId = $one['legId'] ?? '';
             return [
-                'call' => is_string($call) && preg_match('/^[0-9a-f]{16}$/D', $call) ? $call : '',
+                'legId' => is_string($legId) && preg_match('/^[0-9a-f]{16}$/D', $legId) ? $legId : '',
                 'at' => date('Y-m-d H:i:s', (int)($one['at'] ?? 0)),
                 'from' => self::party($one['from'] ?? ''),
                 'to' => self::party($one['to'] ?? ''),

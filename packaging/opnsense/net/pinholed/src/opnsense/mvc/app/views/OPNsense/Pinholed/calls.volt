@@ -8,7 +8,7 @@
         /* A page of its own, drawn by the daemon: it may do nothing here, and loads nothing. */
         $('.pinholed-ladder').click(function(event) {
             event.preventDefault();
-            ajaxGet('/api/pinholed/calls/explain/' + $(this).data('call'), {}, function(answer) {
+            ajaxGet('/api/pinholed/calls/explain/' + $(this).data('leg-id'), {}, function(answer) {
                 const $page = $('<iframe sandbox="allow-scripts" style="border: 0; width: 100%; height: 75vh"/>');
                 BootstrapDialog.show({
                     title: "{{ lang._('What happened in this call') }}",
@@ -19,7 +19,7 @@
         });
         $('.pinholed-close').click(function() {
             const $button = $(this).prop('disabled', true);
-            ajaxCall('/api/pinholed/calls/close/' + $button.data('call'), {}, function() {
+            ajaxCall('/api/pinholed/calls/close/' + $button.data('leg-id'), {}, function() {
                 window.location.reload();
             });
         });
@@ -56,9 +56,9 @@
                         {% endfor %}
                     </td>
                     <td style="white-space: nowrap">
-                        <button type="button" class="btn btn-default btn-xs pinholed-ladder" data-call="{{ call['call'] | e }}" title="{{ lang._('What happened') }}"><i class="fa fa-list-alt fa-fw"></i></button>
+                        <button type="button" class="btn btn-default btn-xs pinholed-ladder" data-leg-id="{{ call['legId'] | e }}" title="{{ lang._('What happened') }}"><i class="fa fa-list-alt fa-fw"></i></button>
                         {% if not call['ended'] %}
-                        <button type="button" class="btn btn-default btn-xs pinholed-close" data-call="{{ call['call'] | e }}" title="{{ lang._('Close its pinholes') }}"><i class="fa fa-times fa-fw"></i></button>
+                        <button type="button" class="btn btn-default btn-xs pinholed-close" data-leg-id="{{ call['legId'] | e }}" title="{{ lang._('Close its pinholes') }}"><i class="fa fa-times fa-fw"></i></button>
                         {% endif %}
                     </td>
                 </tr>
@@ -86,7 +86,7 @@
                 {% for one in refused %}
                 <tr>
                     <td style="min-width: 13em">
-                        <a href="#" class="pinholed-ladder" data-call="{{ one['call'] | e }}">{{ one['reason'] | e }}</a>
+                        <a href="#" class="pinholed-ladder" data-leg-id="{{ one['legId'] | e }}">{{ one['reason'] | e }}</a>
                         <div><small>{{ one['at'] | e }}</small></div>
                     </td>
                     <td style="min-width: 11em; word-break: break-word">{{ one['from'] | e }}</td>

@@ -24,26 +24,26 @@ class CallsController extends ApiControllerBase
         return json_decode((new Backend())->configdRun('pinholed status_json'), true) ?? [];
     }
 
-    public function explainAction($call)
+    public function explainAction($legId)
     {
-        return $this->named($call, function ($call) {
-            return ['page' => (new Backend())->configdpRun('pinholed explain', [$call])];
+        return $this->named($legId, function ($legId) {
+            return ['page' => (new Backend())->configdpRun('pinholed explain', [$legId])];
         });
     }
 
-    public function closeAction($call)
+    public function closeAction($legId)
     {
         if (!$this->request->isPost()) {
             return ['status' => 'failed'];
         }
-        return $this->named($call, function ($call) {
-            return ['status' => 'ok', 'text' => trim((new Backend())->configdpRun('pinholed close', [$call]))];
+        return $this->named($legId, function ($legId) {
+            return ['status' => 'ok', 'text' => trim((new Backend())->configdpRun('pinholed close', [$legId]))];
         });
     }
 
     /** A leg is named by 16 digits; a Call-ID, which strangers choose, goes to no command line. */
-    private function named($call, $answer)
+    private function named($legId, $answer)
     {
-        return preg_match('/^[0-9a-f]{16}$/D', (string)$call) ? $answer($call) : ['status' => 'failed'];
+        return preg_match('/^[0-9a-f]{16}$/D', (string)$legId) ? $answer($legId) : ['status' => 'failed'];
     }
 }
