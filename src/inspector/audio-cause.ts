@@ -5,6 +5,7 @@ import { portsText, transportText } from '../call/description.ts';
 import { isUsual, REFUSALS, type RefusalReason } from '../call/refusal.ts';
 import { isEnabled } from '../call/transport.ts';
 import { ownerOf, PARTIES, type Side } from '../call/wanted.ts';
+import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 
 /** Why a party probably gets no audio, in words, as a replay says why media was blocked. */
@@ -71,8 +72,18 @@ function refusedCause(reason: RefusalReason): AudioCause {
   return { reason: 'refused', text: `Something of this call was refused (${reason}). ${means}`, advice };
 }
 
+/** Whether what is counted in it may be audio. What RTP and RTCP share is counted together. */
+export function carriesAudio({ media, kind }: Pinhole): boolean {
+  return media === 'audio' && kind !== 'rtcp';
+}
+
+/** A pinhole through which audio is awaited: agreed on, and not on its way to being closed. */
+export function awaitsAudio({ pinhole, agreed, reason }: Held): boolean {
+  return agreed && reason === null && carriesAudio(pinhole);
+}
+
 function nothingSeen(call: Call, to: Side, from: Side, held: readonly Held[]): AudioCause {
-  const own = held.find(({ slot, pinhole }) => ownerOf(slot) === to && pinhole.media === 'audio')?.pinhole;
+  const own = held.find((one) => ownerOf(one.slot) === to && awaitsAudio(one))?.pinhole;
   const [receiver, sender] = [call.parties[to], call.parties[from]];
   if (own !== undefined) {
     const sources = own.sources === 'any' ? 'everybody' : own.sources.join(', ');

@@ -5,7 +5,7 @@ import { ownerOf, type Side } from '../call/wanted.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { Direction, Stream } from '../sdp/session.ts';
-import { type AudioCause, causesOf } from './audio-cause.ts';
+import { type AudioCause, awaitsAudio, carriesAudio, causesOf } from './audio-cause.ts';
 import { createDeadlines } from './deadlines.ts';
 import { nameOf } from './happening.ts';
 import { introduce, type Work } from './inspection.ts';
@@ -166,16 +166,11 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
   };
 }
 
-/** Whether what is counted in it may be audio. What RTP and RTCP share is counted together. */
-function carriesAudio({ media, kind }: Pinhole): boolean {
-  return media === 'audio' && kind !== 'rtcp';
-}
-
 /** Towards which parties there is a pinhole for audio. */
 function ownersOf(all: readonly Held[]): readonly [boolean, boolean] {
   const owners: [boolean, boolean] = [false, false];
-  for (const { pinhole, slot, agreed, reason } of all) {
-    if (agreed && reason === null && carriesAudio(pinhole)) owners[ownerOf(slot)] = true;
+  for (const one of all) {
+    if (awaitsAudio(one)) owners[ownerOf(one.slot)] = true;
   }
   return owners;
 }

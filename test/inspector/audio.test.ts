@@ -198,6 +198,20 @@ describe('audio that a call misses', () => {
     assert.match(seen!.text, /192\.168\.1\.20:4000-4001, is open for 198\.51\.100\.20, and nothing comes/);
   });
 
+  it('names in its cause the pinhole for audio, not one for RTCP, nor one that is closing', () => {
+    const rtcpElsewhere = (port: number) => ({ port, attributes: ['rtcp:4999'] });
+    const scene = callUp(inside, { offer: rtcpElsewhere(4000) });
+    const again = { to: 'b', cseq: 2, branch: 'again' };
+    scene.send(caller, callee, sip('INVITE', { ...again, body: sdp(caller.address, [rtcpElsewhere(4010)]) }));
+    scene.send(callee, caller, sip('200 INVITE', { ...again, body: sdp(callee.address, [6000]) }));
+    scene.send(caller, callee, sip('ACK', { ...again, branch: 'again-ack' }));
+    goOn(scene, 20_000, sends(scene));
+    const [seen] = audio(scene)[0]!.causes;
+    assert.equal(seen!.reason, 'nothing-came');
+    assert.match(seen!.text, /The pinhole to the caller, 192\.0\.2\.10:4010, is open for/);
+    assert.match(seen!.advice, /whether packets for port 4010 arrive/);
+  });
+
   it('tells of both parties where both are inside', () => {
     const scene = callUp({ timers: { noAudio: AFTER } });
     goOn(scene, 20_000);
