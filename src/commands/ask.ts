@@ -4,7 +4,7 @@ import { type ControlClient, ControlError, connectControl } from '../control/cli
 import { printableJson } from '../printable.ts';
 import { terminalStyle } from '../report/style.ts';
 import { writeAll } from '../report/write.ts';
-import { configOption } from './configured.ts';
+import { configOption, jsonOption } from './configured.ts';
 
 /** What every command that asks the daemon takes. */
 interface AskArguments {
@@ -25,7 +25,7 @@ export function askOptions<T>(argv: Argv<T>): Argv<T & AskArguments> {
       requiresArg: true,
       describe: 'Path of the control socket, in place of control.socket of the configuration',
     })
-    .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+    .option('json', jsonOption)
     .epilogue('Exit status: 0 well, 1 failed, 3 the daemon is not running.') as unknown as Argv<
     T & AskArguments
   >;

@@ -1,5 +1,5 @@
 import { type Network, parseNetwork } from '../address/network.ts';
-import { CaptureError, mergeCaptures, openCapture } from '../intercept/capture.ts';
+import { CaptureError, openCaptures } from '../intercept/capture.ts';
 import { assumeInside } from '../report/replay/assume.ts';
 
 /** `--inside`, for yargs' `coerce`. Throws what is to be said of a text that is no network. */
@@ -11,12 +11,19 @@ export function networkOf(text: string): Network {
   );
 }
 
+/** `--tunnels`, of every command that reads captures. */
+export const tunnelsOption = {
+  type: 'boolean',
+  default: false,
+  describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
+} as const;
+
 /** What the files show of who is inside; null where that is not to be seen, or a file can be read only once. */
 export function insideOf(files: readonly string[]): readonly Network[] | null {
   if (files.includes('-')) return null;
-  const readers = files.map(openCapture);
-  const inside = assumeInside(mergeCaptures(readers));
-  for (const reader of readers) reader.close();
+  const captures = openCaptures(files);
+  const inside = assumeInside(captures);
+  captures.close();
   return inside;
 }
 

@@ -18,6 +18,13 @@ export const configOption = {
   },
 } as const;
 
+/** The `--json` option of what is written for people else. */
+export const jsonOption = {
+  type: 'boolean',
+  default: false,
+  describe: 'The same as one JSON object',
+} as const;
+
 /**
  * The settings from the file of `--config` (null: there is none, these are the defaults), or null after every
  * problem was written to stderr. With `machine`, what the file names there has to be.

@@ -17,7 +17,7 @@ import { readLinuxIngress } from '../intercept/ingress/linux.ts';
 import { doctorText, reportOf } from '../report/live/doctor.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
-import { configOption } from './configured.ts';
+import { configOption, jsonOption } from './configured.ts';
 import { thisMachine } from './machine.ts';
 
 /** Exit statuses of `pinholed doctor`. */
@@ -28,7 +28,7 @@ export const doctor = command(
   (argv) =>
     argv
       .option('config', configOption)
-      .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+      .option('json', jsonOption)
       .epilogue(
         'Exit status: 0 no fault (there may be cautions), 1 faults, 2 no fault found, but something could not be ' +
           'looked at. docs/doctor.md lists every check.',

@@ -1,7 +1,7 @@
 import { learnFromCaptures, learnFromHistory, type Proposal } from '../learn/proposal.ts';
 import { type Around, aroundOf, proposalText } from '../learn/words.ts';
 import { askOptions, jsonText, print, withDaemon } from './ask.ts';
-import { insideOf, networkOf, reading } from './captures.ts';
+import { insideOf, networkOf, reading, tunnelsOption } from './captures.ts';
 import { command } from './command.ts';
 import { remembered, sinceOf } from './remembered.ts';
 
@@ -32,11 +32,7 @@ export const learn = command(
           'A network whose hosts may be learned, repeatable; without it the private side, where private and public addresses signal with each other',
         coerce: (texts: readonly string[]) => texts.map(networkOf),
       })
-      .option('tunnels', {
-        type: 'boolean',
-        default: false,
-        describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
-      })
+      .option('tunnels', tunnelsOption)
       .example('pinholed learn week.pcap > /etc/pinholed.yaml', 'what the calls of a week need')
       .example(
         'pinholed learn --since 7d',

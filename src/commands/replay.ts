@@ -4,13 +4,7 @@ import type { PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import { followed } from '../daemon/platform/observing.ts';
 import type { InspectorSettings } from '../inspector.ts';
-import {
-  CaptureError,
-  type CaptureReader,
-  type Frame,
-  mergeCaptures,
-  openCapture,
-} from '../intercept/capture.ts';
+import { CaptureError, type Captures, type Frame, openCaptures } from '../intercept/capture.ts';
 import { createProgress } from '../report/progress.ts';
 import { replayJson } from '../report/replay/json.ts';
 import type { ReplayReport, Window } from '../report/replay/model.ts';
@@ -19,7 +13,7 @@ import { replayText } from '../report/replay/text.ts';
 import { terminalStyle } from '../report/style.ts';
 import { type Moment, parseMoment } from '../report/time.ts';
 import { writeAll } from '../report/write.ts';
-import { insideOf, networkOf } from './captures.ts';
+import { insideOf, networkOf, tunnelsOption } from './captures.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { follow } from './replay/follow.ts';
@@ -60,11 +54,7 @@ export const replay = command(
           'Look for SIP on these ports only, such as 5060,5080-5090; without it everywhere, by content',
         coerce: portsOf,
       })
-      .option('tunnels', {
-        type: 'boolean',
-        default: false,
-        describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
-      })
+      .option('tunnels', tunnelsOption)
       .option('from', {
         type: 'string',
         requiresArg: true,
@@ -109,12 +99,12 @@ export const replay = command(
     const found = args.config === undefined ? defaults() : configured(args.config)?.settings;
     if (found === undefined) return 1;
     const files = filesOf(args.file, process.argv);
-    const readers = openAll(files);
-    if (readers === null) return 1;
+    const captures = opened(files);
+    if (captures === null) return 1;
     if (args.follow === true) {
       const inside = args.inside ?? found.inside;
       const settings = replaySettings(followed({ ...found, mode: 'observe' }), inside, args.nat ?? []);
-      return follow(readers, {
+      return follow(captures, {
         settings,
         tunnels: args.tunnels,
         json: args.json,
@@ -125,7 +115,7 @@ export const replay = command(
     const assumed = args.inside === undefined ? insideOf(files) : null;
     const inside = args.inside ?? assumed ?? 'any';
     const settings = replaySettings(hasOwnCaps ? found : withoutCallCaps(found), inside, args.nat ?? []);
-    const report = run(readers, files, settings, {
+    const report = run(captures, files, settings, {
       assumed: assumed !== null,
       tunnels: args.tunnels,
       sipPorts: args.sipPorts ?? null,
@@ -182,13 +172,13 @@ interface Limits {
 }
 
 function run(
-  readers: readonly CaptureReader[],
+  captures: Captures,
   files: readonly string[],
   settings: InspectorSettings,
   { tunnels, sipPorts, from, to, assumed }: Limits,
 ): ReplayReport {
   const progress = createProgress(process.stderr, files);
-  const frames = mergeCaptures(readers);
+  const frames = captures[Symbol.iterator]();
   const first = frames.next();
   const window = windowOf(first.done ? null : first.value, from, to);
   const { frame, finish } = createReplay({ files, settings, tunnels, sipPorts, window, assumed });
@@ -197,11 +187,11 @@ function run(
     if (window.to !== null && next.value.time > window.to) break;
     frame(next.value);
     count++;
-    if ((count & 4095) === 0) progress.update(count, bytesRead(readers));
+    if ((count & 4095) === 0) progress.update(count, captures.offset);
   }
   progress.clear();
-  for (const reader of readers) reader.close();
-  return finish(readers.flatMap(({ damage }) => (damage === null ? [] : [damage])));
+  captures.close();
+  return finish(captures.damage);
 }
 
 function windowOf(first: Frame | null, from: Moment | null, to: Moment | null): Window {
@@ -212,29 +202,20 @@ function windowOf(first: Frame | null, from: Moment | null, to: Moment | null): 
   return { from: resolve(from), to: resolve(to) };
 }
 
-function bytesRead(readers: readonly CaptureReader[]): number {
-  return readers.reduce((sum, { offset }) => sum + offset, 0);
-}
-
 /** yargs loses a positional `-`: it is last here, wherever it stood. */
 function filesOf(named: readonly string[], words: readonly string[]): readonly string[] {
   return words.includes('-') ? [...named, '-'] : named;
 }
 
 /** Null after what is wrong with a file was written to stderr. */
-function openAll(files: readonly string[]): readonly CaptureReader[] | null {
-  const readers: CaptureReader[] = [];
-  for (const file of files) {
-    try {
-      readers.push(openCapture(file));
-    } catch (error) {
-      if (!(error instanceof CaptureError)) throw error;
-      console.error(`pinholed: ${error.message}`);
-      for (const reader of readers) reader.close();
-      return null;
-    }
+function opened(files: readonly string[]): Captures | null {
+  try {
+    return openCaptures(files);
+  } catch (error) {
+    if (!(error instanceof CaptureError)) throw error;
+    console.error(`pinholed: ${error.message}`);
+    return null;
   }
-  return readers;
 }
 
 /** False after what is wrong with the file was written to stderr. */

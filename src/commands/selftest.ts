@@ -5,7 +5,7 @@ import type { Step } from '../selftest/call.ts';
 import { SelftestError } from '../selftest/error.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
-import { configOption, configured } from './configured.ts';
+import { configOption, configured, jsonOption } from './configured.ts';
 import { thisMachine } from './machine.ts';
 
 /** Exit statuses of `pinholed selftest`. */
@@ -29,7 +29,7 @@ export const selftest = command(
         describe: 'The address outside that is called; without it the first of `peers`, or any',
         coerce: (text: string) => addressOf('--peer', text),
       })
-      .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+      .option('json', jsonOption)
       .option('as-host', { type: 'boolean', default: false, hidden: true })
       .example('pinholed selftest --config new.yaml', 'before the daemon is started with it')
       .epilogue(

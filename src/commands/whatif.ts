@@ -7,9 +7,9 @@ import { comparisonJson, comparisonText } from '../learn/differences.ts';
 import { mappingsWith } from '../policy/external.ts';
 import type { ReplayReport } from '../report/replay/model.ts';
 import { jsonText, print } from './ask.ts';
-import { reading } from './captures.ts';
+import { reading, tunnelsOption } from './captures.ts';
 import { command } from './command.ts';
-import { configOption, configured } from './configured.ts';
+import { configOption, configured, jsonOption } from './configured.ts';
 
 /** Exit statuses of `pinholed whatif`. */
 const STATUS = { none: 0, unusable: 1, losing: 2, damaged: 3 } as const;
@@ -31,12 +31,8 @@ export const whatif = command(
         describe: `The one to compare it with. ${configOption.describe}`,
         coerce: undefined,
       })
-      .option('tunnels', {
-        type: 'boolean',
-        default: false,
-        describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
-      })
-      .option('json', { type: 'boolean', default: false, describe: 'The same as one JSON object' })
+      .option('tunnels', tunnelsOption)
+      .option('json', jsonOption)
       .example('pinholed whatif --config new.yaml week.pcap', 'beside the configuration in its usual place')
       .epilogue(
         'Exit status: 0 no call would have lost audio, 1 bad usage, configuration or file, 2 some would have, 3 none, but a ' +

@@ -1,6 +1,7 @@
 import type { Network } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
+import { PRIVATE_RANGES } from '../address/private.ts';
 import { DENIED_PORTS } from './denied-ports.ts';
 import {
   anchorPath,
@@ -133,7 +134,7 @@ const portRanges = (least: number) =>
 export const schema = {
   inside: list(
     networks(1),
-    ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'],
+    PRIVATE_RANGES,
     'The networks whose hosts may have pinholes opened towards themselves; what any other host announces opens ' +
       'nothing. Add the public addresses of your own hosts, which for IPv6 is usually your prefix. ' +
       '`100.64.0.0/10` is left out on purpose: behind carrier-grade NAT it is the outside.',

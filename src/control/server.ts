@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import type { Server, Socket } from 'node:net';
+import { isFields } from '../shape.ts';
 import { VERSION } from '../version.ts';
 import { LineTooLong, readLines } from './line-reader.ts';
 import type { SocketPeer } from './peer.ts';
@@ -227,10 +228,8 @@ function parseRequest(line: string): Request {
   } catch {
     throw new RequestError('bad-request', 'expected one JSON object in a line');
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new RequestError('bad-request', 'expected a JSON object');
-  }
-  const { request, protocol } = value as Record<string, unknown>;
+  if (!isFields(value)) throw new RequestError('bad-request', 'expected a JSON object');
+  const { request, protocol } = value;
   if (protocol !== undefined && protocol !== PROTOCOL) {
     throw new RequestError(
       'protocol',
@@ -238,7 +237,7 @@ function parseRequest(line: string): Request {
     );
   }
   if (typeof request !== 'string') throw new RequestError('bad-request', 'expected a field "request"');
-  return value as Request;
+  return value as unknown as Request;
 }
 
 function unknownRequest(name: string): RequestError {

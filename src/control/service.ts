@@ -17,7 +17,7 @@ import {
   type PassedSource,
   uniquePinholes,
 } from './calls.ts';
-import { groupOf } from './group.ts';
+import { groupOf, otherNames } from './group.ts';
 import { exposureOf, histogramOf, quantilesOf, refusedOf } from './numbers.ts';
 import type { SocketPeer } from './peer.ts';
 import {
@@ -211,8 +211,9 @@ export function createHandlers(
     }
     daemon.say('warn', `control: ${by(peer)} asks for a handover`);
     const isHandedOver = await group.handOver(HANDOVER_WITHIN);
-    const { members, self, state, own, others } = group.status();
-    const names = members.filter(({ machine }) => machine !== self.machine).map(({ name }) => name);
+    const status = group.status();
+    const { state, own, others } = status;
+    const names = otherNames(status);
     const why =
       state !== 'joined'
         ? 'the store is away'

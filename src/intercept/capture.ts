@@ -100,6 +100,39 @@ export function* mergeCaptures(readers: readonly CaptureReader[]): Generator<Fra
   }
 }
 
+/** Several capture files as one, read once. */
+export interface Captures extends Iterable<Frame> {
+  /** Bytes read so far, of the decompressed data of all. */
+  readonly offset: number;
+  /** Why files could not be read to their end, of those where that happened. */
+  readonly damage: readonly CaptureError[];
+  close(): void;
+}
+
+/** Opens all of them, or none: `openCapture` for each, `mergeCaptures` for their frames. Throws CaptureError. */
+export function openCaptures(files: readonly string[]): Captures {
+  const readers: CaptureReader[] = [];
+  const close = () => {
+    for (const reader of readers) reader.close();
+  };
+  try {
+    for (const file of files) readers.push(openCapture(file));
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    [Symbol.iterator]: () => mergeCaptures(readers),
+    get offset() {
+      return readers.reduce((sum, { offset }) => sum + offset, 0);
+    },
+    get damage() {
+      return readers.flatMap(({ damage }) => (damage === null ? [] : [damage]));
+    },
+    close,
+  };
+}
+
 function isBefore(a: Frame, b: Frame): boolean {
   return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds < b.nanoseconds);
 }

@@ -1,5 +1,5 @@
 import type { InspectorSettings } from '../inspector.ts';
-import { mergeCaptures, openCapture } from '../intercept/capture.ts';
+import { openCaptures } from '../intercept/capture.ts';
 import type { ReplayReport } from '../report/replay/model.ts';
 import { createReplay } from '../report/replay/replay.ts';
 
@@ -9,15 +9,15 @@ export function replayed(
   settings: InspectorSettings,
   tunnels: boolean,
 ): ReplayReport {
-  const readers = files.map(openCapture);
+  const captures = openCaptures(files);
   try {
     const { frame, finish } = createReplay({
       ...{ files, tunnels, sipPorts: null, window: { from: null, to: null } },
       settings: { ...settings, trustMidstream: true },
     });
-    for (const one of mergeCaptures(readers)) frame(one);
-    return finish(readers.flatMap(({ damage }) => (damage === null ? [] : [damage])));
+    for (const one of captures) frame(one);
+    return finish(captures.damage);
   } finally {
-    for (const reader of readers) reader.close();
+    captures.close();
   }
 }

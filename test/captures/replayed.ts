@@ -1,6 +1,6 @@
 import { defaults } from '../../src/config/load.ts';
 import type { InspectorSettings } from '../../src/inspector.ts';
-import { mergeCaptures, openCapture } from '../../src/intercept/capture.ts';
+import { openCaptures } from '../../src/intercept/capture.ts';
 import type { ReplayReport } from '../../src/report/replay/model.ts';
 import { createReplay, type ReplayOptions } from '../../src/report/replay/replay.ts';
 
@@ -12,7 +12,7 @@ export function replayFiles(
   settings: Settings = {},
   options: Partial<Omit<ReplayOptions, 'files' | 'settings'>> = {},
 ): ReplayReport {
-  const readers = files.map(openCapture);
+  const captures = openCaptures(files);
   const { frame, finish } = createReplay({
     files,
     settings: { ...defaults(), inside: 'any', trustMidstream: true, ...settings },
@@ -21,6 +21,6 @@ export function replayFiles(
     window: { from: null, to: null },
     ...options,
   });
-  for (const one of mergeCaptures(readers)) frame(one);
-  return finish(readers.flatMap(({ damage }) => (damage === null ? [] : [damage])));
+  for (const one of captures) frame(one);
+  return finish(captures.damage);
 }

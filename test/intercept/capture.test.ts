@@ -1,18 +1,33 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { CaptureError, type CaptureReader, mergeCaptures, openCapture } from '../../src/intercept/capture.ts';
+import {
+  CaptureError,
+  type CaptureReader,
+  mergeCaptures,
+  openCapture,
+  openCaptures,
+} from '../../src/intercept/capture.ts';
 import { withoutShared } from '../shared.ts';
 import { block, enhanced, interfaceBlock, listedCaptures, pcap, section, writer } from './captures.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'capture-'));
 after(() => rmSync(directory, { recursive: true }));
 let written = 0;
+const onlyLinux = process.platform === 'linux' ? false : 'open files are read from /proc';
 
 function file(bytes: Buffer): string {
   const path = join(directory, `${written++}.cap`);
@@ -392,6 +407,31 @@ describe('mergeCaptures', () => {
     );
     assert.ok(readers[0]!.damage);
     assert.equal(readers[1]!.damage, null);
+  });
+
+  test('openCaptures: one of several files that is none leaves none of them open', {
+    skip: onlyLinux,
+  }, () => {
+    const good = file(pcap([at(1, 0, 'a1')]));
+    const isOpen = () =>
+      readdirSync('/proc/self/fd').filter((fd) => pathOf(fd) === realpathSync(good)).length;
+    const pathOf = (fd: string) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return null;
+      }
+    };
+    assert.throws(() => openCaptures([good, join(directory, 'missing.pcap')]), CaptureError);
+    assert.equal(isOpen(), 0);
+    const captures = openCaptures([good]);
+    assert.equal(isOpen(), 1);
+    assert.deepEqual(
+      [...captures].map(({ bytes }) => `${bytes}`),
+      ['a1'],
+    );
+    captures.close();
+    assert.equal(isOpen(), 0);
   });
 });
 

@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { type CaptureReader, mergeCaptures } from '../../intercept/capture.ts';
+import type { Captures } from '../../intercept/capture.ts';
 import { printableJson } from '../../printable.ts';
 import { createFollow, type FollowOptions } from '../../report/replay/follow.ts';
 
@@ -12,15 +12,15 @@ const PAUSE = 5;
  * the read, so that there is nothing else that could run meanwhile; an interrupt ends it. Exit status 0, or 2 where the
  * capture was damaged.
  */
-export function follow(readers: readonly CaptureReader[], options: FollowOptions): number {
+export function follow(captures: Captures, options: FollowOptions): number {
   const frame = createFollow(options);
   let isRead = true;
-  for (const one of mergeCaptures(readers)) {
+  for (const one of captures) {
     for (const line of frame(one)) isRead &&= write(`${options.json ? printableJson(line) : line}\n`);
     if (!isRead) break;
   }
-  for (const reader of readers) reader.close();
-  const damage = readers.flatMap((reader) => (reader.damage === null ? [] : [reader.damage]));
+  captures.close();
+  const { damage } = captures;
   for (const { message } of damage) console.error(`pinholed: ${message}`);
   return damage.length > 0 ? 2 : 0;
 }

@@ -27,7 +27,7 @@ interface GroupDeps {
 }
 
 /** How the group stands, for people. Times are in ms of the clock; null where there is none yet. */
-interface GroupStatus {
+export interface GroupStatus {
   readonly state: 'joining' | 'joined' | 'away';
   /** Since when it stands so. */
   readonly since: number;
