@@ -1,10 +1,10 @@
 import { Buffer } from 'node:buffer';
 import type { ControlClient } from '../control/client.ts';
 import type { RecordingResult } from '../control/protocol.ts';
+import { plural } from '../counted.ts';
 import { spellLines } from '../report/audio.ts';
 import { blockedLines, withBlocked } from '../report/live/blocked.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
-import { plural } from '../report/live/words.ts';
 import { writeNewFile } from '../report/pcap/file.ts';
 import { type CapturedMessage, captureOf } from '../report/pcap/write.ts';
 import { redactExplained } from '../report/redact/explained.ts';

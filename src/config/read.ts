@@ -11,6 +11,7 @@ import {
   type Leaf,
   type SchemaNode,
   type Settings,
+  settingNames,
 } from './schema.ts';
 import { type FaultReport, offsetOf } from './yaml.ts';
 
@@ -242,19 +243,10 @@ function found(node: Node | null): string {
 function unknownKey(text: string, path: string, names: readonly string[]): string {
   const near = nearest(text, names);
   if (near !== null) return `unknown key, did you mean ${near}?`;
-  const elsewhere = allKeys('', entries).find(
-    (key) => key.endsWith(`.${text}`) || (path !== '' && key === text),
-  );
+  const elsewhere = settingNames().find((key) => key.endsWith(`.${text}`) || (path !== '' && key === text));
   return elsewhere === undefined
     ? `unknown key, expected one of ${names.join(', ')}`
     : `unknown key here, did you mean ${elsewhere}?`;
-}
-
-function allKeys(path: string, nodes: Entries): string[] {
-  return Object.entries(nodes).flatMap(([name, node]) => {
-    const key = join(path, kebab(name));
-    return node.node === 'section' ? allKeys(key, node.entries) : [key];
-  });
 }
 
 function join(path: string, name: string): string {

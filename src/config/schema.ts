@@ -799,6 +799,15 @@ export function kebab(key: string): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** Every setting by its name in a file: `inside`, `timers.no-audio`. */
+export function settingNames(nodes: Entries = entries): string[] {
+  return Object.entries(nodes).flatMap(([key, node]) =>
+    node.node === 'section'
+      ? settingNames(node.entries).map((name) => `${kebab(key)}.${name}`)
+      : [kebab(key)],
+  );
+}
+
 /** The settings of a daemon without a configuration file. A fresh object on every call. */
 export function defaults(system = process.platform): Settings {
   return initialValues(entries, system) as unknown as Settings;

@@ -2,9 +2,11 @@ import { PARTIES } from '../call/wanted.ts';
 import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
+import { legsNamed } from '../history/named.ts';
 import { NOTHING_PASSED, type Passed, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
+import { ofOneCall, unknownCall } from './named.ts';
 import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -30,7 +32,6 @@ interface CallReader {
 }
 
 const FRESH = 500;
-const LEAST_DIGITS = 4;
 
 /** Reads the calls of the data path, once for all who ask at the same time. */
 export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): CallReader {
@@ -55,21 +56,10 @@ export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): 
   }
 
   async function named(name: string): Promise<readonly CallSummary[]> {
-    const calls = await all();
-    const exact = calls.filter(({ leg }) => leg.callId === name || leg.legId === name);
-    if (exact.length > 0) return exact;
-    const similar =
-      name.length < LEAST_DIGITS
-        ? []
-        : calls.filter(({ leg }) => leg.legId.startsWith(name) || leg.callId.startsWith(name));
-    if (new Set(similar.map(({ leg }) => leg.callId)).size > 1) {
-      throw new RequestError(
-        'ambiguous-call',
-        `${similar.length} calls have names or Call-IDs that begin with ${name.slice(0, 256)}`,
-      );
-    }
-    if (similar.length === 0) throw unknownCall(name);
-    return similar;
+    const byLeg = new Map((await all()).map((call) => [call.leg, call]));
+    const found = ofOneCall(legsNamed(byLeg.keys(), name), name);
+    if (found.length === 0) throw unknownCall(name);
+    return found.map((leg) => byLeg.get(leg)!);
   }
 
   return {
@@ -93,13 +83,6 @@ async function whole<T>(take: (cursor: number | null) => Promise<Slice<T> | null
     cursor = slice.cursor;
   } while (cursor !== null);
   return items;
-}
-
-/** The error for a name that belongs to no call. */
-export function unknownCall(name: string): RequestError {
-  const isShort = name.length < LEAST_DIGITS && /^[0-9a-f]+$/.test(name);
-  const hint = isShort ? ` (of the name of a leg, give ${LEAST_DIGITS} digits at least)` : '';
-  return new RequestError('unknown-call', `there is no call ${JSON.stringify(name.slice(0, 256))}${hint}`);
 }
 
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */

@@ -3,7 +3,7 @@ import type { RecordedMessage, Recording } from '../daemon/recording.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
 import { withoutSecrets } from '../sip/secrets.ts';
-import { unknownCall } from './calls.ts';
+import { ofOneCall, unknownCall } from './named.ts';
 import { type RecordingResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -64,10 +64,8 @@ export async function* recordedMessages(
 
 function wantedBy(name: string, history: Pick<History, 'find' | 'get'>): Wanted {
   const legIds = history.find(name);
-  const reports = legIds.flatMap((legId) => history.get(legId)?.report ?? []);
-  if (reports.length > 1 && reports.some(({ callId }) => callId !== name)) {
-    throw new RequestError('ambiguous-call', `${reports.length} calls have names that begin with ${name}`);
-  }
+  const found = legIds.flatMap((legId) => history.get(legId)?.report ?? []);
+  const reports = ofOneCall(found, name);
   if (reports.length === 0) return { legs: new Set([name]), callIds: new Set(), names: new Set([name]) };
   const callIds = new Set(reports.map(({ callId }) => callId));
   return { legs: new Set(legIds), callIds, names: new Set(callIds.has(name) ? [name] : []) };

@@ -8,6 +8,7 @@ import {
 } from '../inspector/happening.ts';
 import type { Held } from '../pinhole/table.ts';
 import type { CallReport, FramePlace } from './call-report.ts';
+import { legsNamed } from './named.ts';
 import { NOTHING_PASSED, type Passed, together } from './passed.ts';
 import { createPinholeTraces, type PinholeTrace } from './pinholes.ts';
 import { type CallTrace, createCallTraces } from './traces.ts';
@@ -37,7 +38,7 @@ export interface History {
   adopt(call: { readonly leg: Leg; readonly pinholes: readonly Held[] }): void;
   /** By the leg's id. */
   get(legId: string): RememberedCall | null;
-  /** Ids of the legs with this Call-ID, or whose id begins so; oldest first. */
+  /** Ids of the legs of this name, as `legsNamed` finds them; oldest first. */
   find(name: string): string[];
   /** Those that started last first. */
   underWay(): Iterable<RememberedCall>;
@@ -52,8 +53,6 @@ const MAX_MESSAGES = 200;
 const MAX_PINHOLES = 256;
 /** Lines of all ladders together. */
 const MAX_LINES = 200_000;
-/** Fewer digits of an id name no call. */
-const LEAST_DIGITS = 4;
 
 interface Remembered {
   adopted: boolean;
@@ -190,12 +189,7 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   function find(name: string): string[] {
-    const isPrefix = name.length >= LEAST_DIGITS && /^[0-9a-f]{1,16}$/.test(name);
-    const found: string[] = [];
-    for (const { legId, callId } of calls.all()) {
-      if (callId === name || (isPrefix && legId.startsWith(name))) found.push(legId);
-    }
-    return found;
+    return legsNamed(calls.all(), name).map(({ legId }) => legId);
   }
 
   function* remembered(legIds: readonly string[]): Iterable<RememberedCall> {

@@ -18,6 +18,17 @@ export function directionKey({
   return `${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }
 
+/** The same for both directions of a connection. */
+export function connectionKey({
+  source,
+  sourcePort,
+  destination,
+  destinationPort,
+}: ConnectionDirection): string {
+  const [one, other] = [`${source} ${sourcePort}`, `${destination} ${destinationPort}`];
+  return one < other ? `${one} - ${other}` : `${other} - ${one}`;
+}
+
 export function reverseOf({
   source,
   sourcePort,

@@ -5,7 +5,13 @@ import { isSipError, type SipError, type SipErrorReason, type SipMessage } from 
 import type { SipLimits } from '../sip/read.ts';
 import { looksLikeSip } from '../sip/recognise.ts';
 import { createSipFramer } from '../sip/stream.ts';
-import { type ConnectionDirection, createKnownDirections, directionKey, reverseOf } from './connections.ts';
+import {
+  type ConnectionDirection,
+  connectionKey,
+  createKnownDirections,
+  directionKey,
+  reverseOf,
+} from './connections.ts';
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 import { createChosenFramer, createWebSockets } from './websocket.ts';
 
@@ -109,7 +115,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     },
   });
   const known = createKnownDirections(() => bounds().maxConnections * 2);
-  /** Connections older than this reader that begin like SIP, by the key of the direction that was seen first. */
+  /** Connections older than this reader that begin like SIP, by `connectionKey`. */
   const older = new Set<string>();
   const webSockets = createWebSockets({ limits, most: () => bounds().maxConnections, isInside, isNamedPeer });
   const unfinished = createUnfinishedList(bounds, note);
@@ -168,19 +174,17 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   function admit(stream: TcpStream<Signalling>, first: Buffer): boolean {
     if (!stream.midstream) {
       if (known.delete(stream)) pending.push({ what: 'closed', direction: stream });
-      older.delete(directionKey(stream));
+      if (older.size > 0) older.delete(connectionKey(stream));
       return true;
     }
     if (!stream.ignored && (trustMidstream() || mayBeReadOn(stream))) return true;
     if (!stream.ignored) streams.ignore(stream);
-    if (stream.closed) {
-      older.delete(directionKey(stream));
-      older.delete(directionKey(reverseOf(stream)));
-      return false;
-    }
-    if (older.has(directionKey(stream)) || older.has(directionKey(reverseOf(stream)))) return false;
-    if (!looksLikeSip(first)) return false;
-    if (older.size < bounds().maxConnections) older.add(directionKey(stream));
+    const isOlderSip = !stream.closed && looksLikeSip(first);
+    if (older.size === 0 && !isOlderSip) return false;
+    const key = connectionKey(stream);
+    if (stream.closed) older.delete(key);
+    if (!isOlderSip || older.has(key)) return false;
+    if (older.size < bounds().maxConnections) older.add(key);
     lost.push({ reason: 'older-connection', detail: `TCP ${directionKey(stream)}` });
     return false;
   }

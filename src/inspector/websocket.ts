@@ -21,6 +21,7 @@ interface WebSocketAgreement {
 /** The head of a handshake, in bytes. */
 const LONGEST_HEAD = 8192;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
+const EMPTY = Buffer.alloc(0);
 const NOTHING: readonly (SipMessage | SipError)[] = [];
 
 /**
@@ -32,29 +33,34 @@ function createWebSocketFramer(
   limits: () => SipLimits,
   agreement: WebSocketAgreement,
 ): SipFramer {
-  let head: Buffer | null = Buffer.alloc(0);
+  let head: Buffer | null = EMPTY;
+  let headLength = 0;
   let reader: WebSocketReader | null = null;
   let stopped: SipErrorReason | null = null;
   let taken: Buffer[] = [];
 
   /** What follows the handshake; null while it is not whole, or when nothing more is read. */
   function afterHandshake(bytes: Buffer): Buffer | null {
-    const before = head!.length;
-    const all = Buffer.concat([head!, bytes]);
-    const end = all.indexOf(END_OF_HEAD, Math.max(0, before - 3));
-    if (end < 0 && all.length <= LONGEST_HEAD) {
-      head = all;
-      return null;
+    const before = headLength;
+    headLength = Math.min(LONGEST_HEAD, before + bytes.length);
+    if (headLength > head!.length) {
+      const larger = Buffer.alloc(Math.min(LONGEST_HEAD, Math.max(2 * head!.length, headLength)));
+      head!.copy(larger, 0, 0, before);
+      head = larger;
     }
+    bytes.copy(head!, before);
+    const all = head!.subarray(0, headLength);
+    const end = all.indexOf(END_OF_HEAD, Math.max(0, before - 3));
+    if (end < 0 && before + bytes.length <= LONGEST_HEAD) return null;
     head = null;
     const length = end + END_OF_HEAD.length;
-    if (end < 0 || length > LONGEST_HEAD || !opensWebSocket(all.subarray(0, length), which, 'sip')) {
+    if (end < 0 || !opensWebSocket(all.subarray(0, length), which, 'sip')) {
       stopped = 'not-sip';
       return null;
     }
     if (which === 'response') agreement.grant();
     reader = createWebSocketReader(which === 'request', limits().maxBytes);
-    return all.subarray(length);
+    return bytes.subarray(length - before);
   }
 
   function push(bytes: Buffer): readonly (SipMessage | SipError)[] {

@@ -2,6 +2,7 @@ import { type Address, addressBytes, type Family, familyOf } from '../address/ad
 import { networkOf } from '../address/network.ts';
 import type { Line } from '../config/annotated.ts';
 import { defaults } from '../config/schema.ts';
+import { plural } from '../counted.ts';
 import { printable } from '../printable.ts';
 import { dateText } from '../report/time.ts';
 import { rangesOf, signallingPorts, without } from './ports.ts';
@@ -74,7 +75,7 @@ function natLines(needs: readonly Need[]): Line[] {
 function mediaHostLine(host: Address, needs: readonly Need[]): Line {
   const by = [...new Set(needs.map(({ stream }) => stream.owner))].sort();
   const packets = needs.reduce((sum, { stream }) => sum + stream.packets, 0);
-  const came = packets === 0 ? '' : `; ${packets} packets came there`;
+  const came = packets === 0 ? '' : `; ${plural(packets, 'packet')} came there`;
   return {
     key: 'media-hosts',
     value: host,
@@ -195,11 +196,6 @@ function sortable(key: string): string {
 
 function count(needs: readonly Need[]): string {
   return plural(callsIn(needs.map(({ call }) => call)), 'call');
-}
-
-/** `1 call`, `12 calls`. */
-export function plural(number: number, noun: string, nouns = `${noun}s`): string {
-  return `${number} ${number === 1 ? noun : nouns}`;
 }
 
 /** `first in a84b4c76e66710@pc33 (2026-07-01 12:00:00)`. */

@@ -1,11 +1,11 @@
 import type { Address } from '../address/address.ts';
 import { networkSet } from '../address/network.ts';
 import { annotated } from '../config/annotated.ts';
+import { plural } from '../counted.ts';
 import type { CallReport } from '../history/call-report.ts';
 import { printable } from '../printable.ts';
 import { dateText, spanText } from '../report/time.ts';
 import { refusalText } from './compare.ts';
-import { plural } from './learn.ts';
 import type { Proposal } from './proposal.ts';
 import { callsIn, type SeenStream } from './seen.ts';
 

@@ -70,6 +70,22 @@ describe('the recording of a call', () => {
     assert.equal((await recorded('one@pbx')).length, 5);
   });
 
+  it('is found by how a name begins, where that is one call alone', async () => {
+    const { process, recorded } = started();
+    call(process, 'alpha-one@pbx');
+    call(process, 'alpha-two@pbx');
+    process.wait(1000);
+    assert.deepEqual(
+      new Set((await recorded('alpha-o')).map(({ callId }) => callId)),
+      new Set(['alpha-one@pbx']),
+    );
+    await assert.rejects(recorded('alpha-'), {
+      code: 'ambiguous-call',
+      message: /^2 calls have names or Call-IDs/,
+    });
+    await assert.rejects(recorded('alp'), { code: 'unknown-call' });
+  });
+
   it('is refused where nothing is recorded, and of calls that are not there', async () => {
     const { recorded } = started();
     await assert.rejects(recorded('none@pbx'), { code: 'unknown-call', message: /daemon\.recording/ });

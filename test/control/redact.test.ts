@@ -188,7 +188,15 @@ describe('redacted words', () => {
       'The pinhole to 10.0.0.1:4000-4001 is open for 198.51.100.1, [2001:db8::1]:5060: raise timers.offer.',
     );
     assert.equal(
-      redactText('refused: pbx.acme.example ("Alice")', tokens),
+      redactText(
+        'see hep.max-age and peers-store.confirm, not log.acme.example or caps.acme.example',
+        tokens,
+      ),
+      'see hep.max-age and peers-store.confirm, not host1.invalid or host2.invalid',
+      'a setting is known by its whole name',
+    );
+    assert.equal(
+      redactText('refused: pbx.acme.example ("Alice")', createTokens()),
       'refused: host1.invalid ("text1")',
     );
   });

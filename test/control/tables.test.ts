@@ -9,6 +9,7 @@ import type {
   StatusResult,
   TopResult,
 } from '../../src/control/protocol.ts';
+import { countText } from '../../src/counted.ts';
 import { callsInFull, callsText } from '../../src/report/live/calls.ts';
 import { exposureText } from '../../src/report/live/exposure.ts';
 import { pinholesText } from '../../src/report/live/pinholes.ts';
@@ -17,7 +18,7 @@ import { statsText } from '../../src/report/live/stats.ts';
 import { statusText } from '../../src/report/live/status.ts';
 import { listLines, tableLines } from '../../src/report/live/table.ts';
 import { topLines } from '../../src/report/live/top.ts';
-import { ageText, bytesText, countText, largeText, shortSpanText } from '../../src/report/live/words.ts';
+import { ageText, bytesText, largeText, shortSpanText } from '../../src/report/live/words.ts';
 import { terminalStyle } from '../../src/report/style.ts';
 
 const plain = terminalStyle({}, {});

@@ -8,6 +8,7 @@ export interface Room {
 /** Leaves that every room may use. */
 export const LEAVES: readonly string[] = [
   'src/address',
+  'src/counted.ts',
   'src/own-copy.ts',
   'src/printable.ts',
   'src/reason.ts',
@@ -26,6 +27,7 @@ const ENDS = ['native-bindings', 'src/intercept', 'src/firewall', 'src/checks', 
 export const ROOMS: readonly Room[] = [
   { path: 'native-bindings', imports: [], packages: ['koffi'] },
   { path: 'src/address', imports: [] },
+  { path: 'src/counted.ts', imports: [] },
   { path: 'src/own-copy.ts', imports: [] },
   { path: 'src/printable.ts', imports: [] },
   { path: 'src/reason.ts', imports: [] },

@@ -3,10 +3,11 @@ import type { Settings } from '../../config/schema.ts';
 import { type AlarmBoard, createAlarmBoard } from '../../control/alarms.ts';
 import { type BlockedMedia, keepBlocked } from '../../control/blocked.ts';
 import { type CallRecords, keepCallRecords } from '../../control/call-records.ts';
-import { askDataPath, createCallReader, unknownCall } from '../../control/calls.ts';
+import { askDataPath, createCallReader } from '../../control/calls.ts';
 import { listenUnix } from '../../control/listen.ts';
 import { metricsText } from '../../control/metrics.ts';
 import { openMetrics } from '../../control/metrics-http.ts';
+import { ofOneCall, unknownCall } from '../../control/named.ts';
 import { mayConnect, peerOf, renewed } from '../../control/peer.ts';
 import {
   type MetricsResult,
@@ -24,7 +25,7 @@ import { openLogFile } from '../../daemon/log/sink.ts';
 import { StartError } from '../../daemon/platform/platform.ts';
 import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
-import { createHistory, type History } from '../../history/history.ts';
+import { createHistory, type History, type RememberedCall } from '../../history/history.ts';
 import type { BlockedResult } from '../../report/live/blocked.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
 import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
@@ -184,11 +185,7 @@ async function* explainNamed(
   blockedOf: (legId: string) => Promise<BlockedResult[]>,
 ): AsyncGenerator<ExplainResult> {
   const name = callOf(request);
-  const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
-  const isPrefix = found.length > 1 && found.some(({ report }) => report.callId !== name);
-  if (isPrefix) {
-    throw new RequestError('ambiguous-call', `${found.length} calls have names that begin with ${name}`);
-  }
+  const found = rememberedLegs(name, history);
   if (found.length === 0) throw forgottenCall(name, caps.history);
   for (const call of found) {
     yield { ...explainCall(call, epoch), blocked: await blockedOf(call.report.legId) };
@@ -213,9 +210,19 @@ async function* remembered(request: Request, history: History, epoch: number): A
 function legsOf(request: Request, history: History): ReadonlySet<string> | null {
   if (!('call' in request) || request.call === undefined) return null;
   const name = callOf(request);
-  const found = history.find(name);
+  const found = rememberedLegs(name, history);
   if (found.length === 0) throw unknownCall(name);
-  return new Set(found);
+  return new Set(found.map(({ report }) => report.legId));
+}
+
+/** The legs of the one call that has this name, or whose name begins so; none where there is none. Throws RequestError. */
+function rememberedLegs(name: string, history: History): readonly RememberedCall[] {
+  const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
+  ofOneCall(
+    found.map(({ report }) => report),
+    name,
+  );
+  return found;
 }
 
 function callOf(request: Request): string {

@@ -1,9 +1,10 @@
 import { transportText } from '../../call/description.ts';
 import { partyName } from '../../control/party.ts';
+import { plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import type { CallPicture } from '../page/model.ts';
 import type { Style } from '../style.ts';
-import { ageText, plural } from './words.ts';
+import { ageText } from './words.ts';
 
 /** Media that the ruleset dropped near a call, and why no pinhole let it in. Times are seconds since the epoch. */
 export interface BlockedResult {

@@ -1,11 +1,12 @@
 import { portsText, transportText } from '../../call/description.ts';
 import { partyName } from '../../control/party.ts';
 import type { CallResult, PinholeResult } from '../../control/protocol.ts';
+import { countText, plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
 import { dateText } from '../time.ts';
 import { type Column, listLines, tableLines } from './table.ts';
-import { ageText, bytesText, countText, plural } from './words.ts';
+import { ageText, bytesText } from './words.ts';
 
 /** Columns of a list of calls. */
 export const CALL_COLUMNS: readonly Column[] = [

@@ -1,7 +1,8 @@
 import type { ExposureResult } from '../../control/protocol.ts';
+import { countText } from '../../counted.ts';
 import { type Style, wrapText } from '../style.ts';
 import { tableLines } from './table.ts';
-import { ageText, countText, largeText } from './words.ts';
+import { ageText, largeText } from './words.ts';
 
 /** `pinholed exposure` for people: both numbers, their ratio and how they come about. */
 export function exposureText(exposure: ExposureResult, style: Style): string {

@@ -1,9 +1,10 @@
 import type { PinholeResult } from '../../control/protocol.ts';
+import { countText } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
 import { sourcesText, targetText } from './calls.ts';
 import { type Column, tableLines } from './table.ts';
-import { ageText, bytesText, countText } from './words.ts';
+import { ageText, bytesText } from './words.ts';
 
 const COLUMNS: readonly Column[] = [
   { head: 'PROTO' },

@@ -1,9 +1,10 @@
 import type { HistogramResult, StatsResult } from '../../control/protocol.ts';
+import { countText } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
 import { dateText } from '../time.ts';
 import { listLines, tableLines } from './table.ts';
-import { countText, shortSpanText } from './words.ts';
+import { shortSpanText } from './words.ts';
 
 /** `pinholed stats` for people: what is 0 is left out, except where that is the news. */
 export function statsText(stats: StatsResult, style: Style): string {

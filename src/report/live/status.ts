@@ -1,9 +1,10 @@
 import { modeText } from '../../control/mode.ts';
 import type { Alarm, GroupResult, Quantiles, StatusResult } from '../../control/protocol.ts';
+import { countText, plural } from '../../counted.ts';
 import { type Style, wrapText } from '../style.ts';
 import { dateText } from '../time.ts';
 import { listLines } from './table.ts';
-import { ageText, bytesText, countText, plural, shortSpanText } from './words.ts';
+import { ageText, bytesText, shortSpanText } from './words.ts';
 
 /** `pinholed status` for people. */
 export function statusText(status: StatusResult, client: string, style: Style): string {

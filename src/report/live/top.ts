@@ -1,7 +1,8 @@
 import type { TopOrder, TopResult } from '../../control/protocol.ts';
+import { countText, plural } from '../../counted.ts';
 import { CALL_COLUMNS, callCells } from './calls.ts';
 import { tableLines } from './table.ts';
-import { ageText, countText, plural } from './words.ts';
+import { ageText } from './words.ts';
 
 interface TopView {
   readonly sort: TopOrder;

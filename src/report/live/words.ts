@@ -1,3 +1,5 @@
+import { countText } from '../../counted.ts';
+
 /** A span of seconds in at most six columns: `0.4s`, `42s`, `3m12s`, `1h02m`, `2d03h`. */
 export function ageText(seconds: number): string {
   if (seconds < 10) return `${seconds.toFixed(1)}s`;
@@ -22,12 +24,6 @@ function figures(value: number): string {
   return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toPrecision(3);
 }
 
-/** `1,234,567`. */
-export function countText(count: number): string {
-  const [whole, ...rest] = String(count).split('.');
-  return [whole!.replace(/(?<=\d)(?=(?:\d{3})+$)/g, ','), ...rest].join('.');
-}
-
 /** `4.29e+9` where the figure is too long for anyone to read, else with commas. */
 export function largeText(count: number): string {
   return count >= 1e12 ? count.toExponential(2) : countText(Math.round(count));
@@ -43,8 +39,4 @@ export function bytesText(bytes: number): string {
     unit++;
   }
   return `${unit === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
-}
-
-export function plural(count: number, what: string): string {
-  return `${countText(count)} ${what}${count === 1 ? '' : 's'}`;
 }

@@ -1,4 +1,5 @@
 import { isUsual } from '../../call/refusal.ts';
+import { countText, plural } from '../../counted.ts';
 import type { CallReport } from '../../history/call-report.ts';
 import { VERSION } from '../../version.ts';
 import { audioHeadline, withoutAudio } from '../audio.ts';
@@ -16,7 +17,7 @@ import type {
   ReplayPage,
 } from './model.ts';
 import { stripsOf } from './strip.ts';
-import { number, partyName, plural, readable, transport } from './text.ts';
+import { partyName, readable, transport } from './text.ts';
 import { distinctCauses, verdictOf } from './verdict.ts';
 
 /** A call's flows that are drawn and listed; the rest is counted. */
@@ -140,7 +141,7 @@ function notesOf(report: ReplayReport): string[] {
   }
   const unread = [...report.unreadable].filter(([reason]) => reason !== 'link-not-ip');
   if (unread.length > 0) {
-    const reasons = unread.map(([reason, count]) => `${number(count)} ${reason}`).join(', ');
+    const reasons = unread.map(([reason, count]) => `${countText(count)} ${reason}`).join(', ');
     notes.push(`Frames that could not be read: ${reasons}.`);
   }
   return notes;
@@ -186,7 +187,7 @@ function strayMessages({ strays }: ReplayReport): LooseGroup[] {
 
 function looseRefusals({ refusals }: ReplayReport): LooseGroup[] {
   return refusals.slice(0, MAX_GROUPS).map(({ reason, detail, count, why }) => ({
-    title: `Refused: ${reason}${count === 1 ? '' : `, ${number(count)} times`}`,
+    title: `Refused: ${reason}${count === 1 ? '' : `, ${countText(count)} times`}`,
     ...{ flows: 0, passed: 0, blocked: 0, examples: [detail] },
     causes: why === '' ? [] : [{ text: why, advice: '' }],
   }));

@@ -66,16 +66,6 @@ function quoted(text: string): string {
   return name.trim();
 }
 
-/** `1 packet`, `1,250 packets`. */
-export function plural(count: number, what: string): string {
-  return `${number(count)} ${what}${count === 1 ? '' : 's'}`;
-}
-
-/** `1,250`. */
-export function number(value: number): string {
-  return String(value).replace(/\B(?=(?:[0-9]{3})+$)/g, ',');
-}
-
 /** `192.0.2.10:49170`, `[2001:db8::1]:49170`. */
 export function transport(address: string, port: number | string): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -1,6 +1,6 @@
 import { PARTIES } from '../../call/wanted.ts';
+import { countText, plural } from '../../counted.ts';
 import type { CallVerdict, Level, PageCall, PageFlow, ShownCause } from './model.ts';
-import { number, plural } from './text.ts';
 
 interface Way {
   /** Whether packets of this direction would have been seen. */
@@ -149,7 +149,7 @@ function partly(ways: readonly [Way, Way], blocked: number, media: string): stri
     return `${capital(media)} passed; ${plural(blocked, 'packet')} from ${from} ${were(blocked)} kept out.`;
   }
   const total = flows.reduce((sum, flow) => sum + flow.packets, 0);
-  return `${capital(media)} passed, but ${number(blocked)} of ${plural(total, 'packet')} ${were(blocked)} blocked.`;
+  return `${capital(media)} passed, but ${countText(blocked)} of ${plural(total, 'packet')} ${were(blocked)} blocked.`;
 }
 
 function mediaName({ pinholes }: PageCall, ways: readonly [Way, Way]): string {

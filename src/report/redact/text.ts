@@ -1,21 +1,11 @@
 import { parseAddress } from '../../address/address.ts';
+import { settingNames } from '../../config/schema.ts';
 import { isDigits, type Tokens } from './tokens.ts';
 
 /** What words end at; none of them is part of an address, a host name or a user. */
 const ENDS = ' \t\r\n,;"<>()=?&\'';
 /** `timers.no-audio` is no host. */
-const SETTINGS = new Set([
-  'timers',
-  'caps',
-  'freebsd',
-  'linux',
-  'daemon',
-  'control',
-  'log',
-  'hep',
-  'blocked',
-  'docs',
-]);
+const SETTINGS = new Set(settingNames());
 
 /** Words for people without addresses, names of hosts, users and what was met before; texts in quotes are gone, too. */
 export function redactText(text: string, tokens: Tokens): string {
@@ -77,6 +67,6 @@ function redactBare(word: string, tokens: Tokens): string {
 /** Labels with dots between them, the last with a letter, and no setting of ours. */
 function isHostName(word: string): boolean {
   const labels = word.split('.');
-  if (labels.length < 2 || word.length > 255 || SETTINGS.has(labels[0]!)) return false;
+  if (labels.length < 2 || word.length > 255 || SETTINGS.has(word)) return false;
   return labels.every((label) => /^[a-z0-9_-]{1,63}$/i.test(label)) && /[a-z]/i.test(labels.at(-1)!);
 }

@@ -1,3 +1,4 @@
+import { countText, plural } from '../../counted.ts';
 import type { CallReport } from '../../history/call-report.ts';
 import { printable } from '../../printable.ts';
 import { audioHeadline, withoutAudio } from '../audio.ts';
@@ -8,7 +9,7 @@ import type { Style } from '../style.ts';
 import type { FlowReport, ReplayReport } from './model.ts';
 import { createBesideWriter } from './text/beside.ts';
 import { type CallParts, createCallWriter } from './text/call.ts';
-import { createPaper, type Paper, plural } from './text/paper.ts';
+import { createPaper, type Paper } from './text/paper.ts';
 import { createRefusalWriter } from './text/refusals.ts';
 import { summary } from './text/summary.ts';
 import { type WholeCall, wholeCalls } from './whole.ts';
@@ -47,7 +48,8 @@ export function* replayText(
   const words = wordsOf(filter);
   const chosen = judged.filter(({ text }) => words.every((word) => text().includes(word)));
   yield* summary(paper, report, whole.calls.length);
-  if (words.length > 0) yield paper.row('filter', `${chosen.length} of ${plural(judged.length, 'call')}`);
+  if (words.length > 0)
+    yield paper.row('filter', `${countText(chosen.length)} of ${plural(judged.length, 'call')}`);
   const isFew = full || parts === 'calls' || chosen.length <= MAX_IN_FULL;
   const shown = isFew ? chosen : inTrouble(chosen, report).slice(0, MAX_IN_FULL);
   if (parts !== 'refused') {

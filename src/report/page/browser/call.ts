@@ -1,5 +1,5 @@
+import { countText } from '../../../counted.ts';
 import type { CallPage } from '../model.ts';
-import { number } from '../text.ts';
 import { el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
@@ -24,9 +24,9 @@ export function showCall(page: CallPage, root: HTMLElement): void {
       ),
       el('p', { class: 'source' }, `As it was at ${date(page.at)} UTC${ageOf(page)}`),
       stats([
-        ['Legs', number(page.legs.length), ''],
-        ['Pinholes', number(page.legs.reduce((sum, { pinholes }) => sum + pinholes, 0)), 'pinhole'],
-        ['Refusals', number(page.legs.reduce((sum, { refusals }) => sum + refusals, 0)), 'refused'],
+        ['Legs', countText(page.legs.length), ''],
+        ['Pinholes', countText(page.legs.reduce((sum, { pinholes }) => sum + pinholes, 0)), 'pinhole'],
+        ['Refusals', countText(page.legs.reduce((sum, { refusals }) => sum + refusals, 0)), 'refused'],
       ]),
     ),
     list.element,

@@ -1,3 +1,4 @@
+import { countText, plural } from '../../../counted.ts';
 import type { CallPicture, CallRow } from '../model.ts';
 import {
   EVERYTHING,
@@ -11,7 +12,7 @@ import {
   wordsOf,
   writeSelection,
 } from '../selection.ts';
-import { number, plural, readable } from '../text.ts';
+import { readable } from '../text.ts';
 import { type Child, el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createPanel, type Panel } from './panel.ts';
@@ -177,9 +178,9 @@ export function createCallList(
     if (!isAnswered) return `Looking through ${plural(calls, 'call')} …`;
     if (omitted === 0) return countOf(shown.length, calls);
     if (isEverything(selection)) {
-      return `The newest ${number(shown.length)} of ${plural(calls, 'call')}; search, filters and order go through all of them`;
+      return `The newest ${countText(shown.length)} of ${plural(calls, 'call')}; search, filters and order go through all of them`;
     }
-    return `The first ${number(shown.length)} of ${plural(shown.length + omitted, 'call')} found, among ${number(calls)}`;
+    return `The first ${countText(shown.length)} of ${plural(shown.length + omitted, 'call')} found, among ${countText(calls)}`;
   }
 
   /** The filters; how many calls each lets through is known only where all calls are here. */
@@ -195,7 +196,7 @@ export function createCallList(
       'button',
       { type: 'button', class: 'chip', 'aria-pressed': String(name === selection.filter) },
       FILTER_NAMES[name],
-      holding === null ? null : el('b', {}, number(holding)),
+      holding === null ? null : el('b', {}, countText(holding)),
     );
     button.addEventListener('click', () => {
       select({ filter: name });
@@ -261,7 +262,7 @@ export function createCallList(
 }
 
 function countOf(shown: number, all: number): string {
-  return shown === all ? plural(all, 'call') : `${number(shown)} of ${plural(all, 'call')}`;
+  return shown === all ? plural(all, 'call') : `${countText(shown)} of ${plural(all, 'call')}`;
 }
 
 function rowCells(row: CallRow): Child[] {

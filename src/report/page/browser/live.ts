@@ -1,6 +1,7 @@
+import { countText, plural } from '../../../counted.ts';
 import type { CallPicture, LiveSnapshot, ShownLatency } from '../model.ts';
 import { EVERYTHING, type RowSelection, writeSelection } from '../selection.ts';
-import { number, plural, readable } from '../text.ts';
+import { readable } from '../text.ts';
 import { el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
@@ -119,7 +120,7 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
 
 function figures(history: readonly LiveSnapshot[], now: LiveSnapshot): HTMLElement {
   const gauge = (name: string, pick: (one: LiveSnapshot) => number) =>
-    figure(name, number(pick(now)), history.map(pick));
+    figure(name, countText(pick(now)), history.map(pick));
   const rate = (name: string, pick: (one: LiveSnapshot) => number) => {
     const rates = ratesOf(history, pick);
     return figure(name, perSecond(rates.at(-1) ?? 0), rates);
@@ -154,7 +155,7 @@ function ratesOf(history: readonly LiveSnapshot[], pick: (one: LiveSnapshot) => 
 }
 
 function perSecond(rate: number): string {
-  return rate === 0 ? '0' : rate < 10 ? rate.toFixed(1) : number(Math.round(rate));
+  return rate === 0 ? '0' : rate < 10 ? rate.toFixed(1) : countText(Math.round(rate));
 }
 
 function latency(name: string, quantiles: ShownLatency | null, curve: readonly number[]): HTMLElement {

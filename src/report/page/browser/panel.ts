@@ -1,6 +1,7 @@
+import { plural } from '../../../counted.ts';
 import { codecsText } from '../../replay/rtp-text.ts';
 import type { CallPicture, PageFlow, PageRtp } from '../model.ts';
-import { plural, readable, transport } from '../text.ts';
+import { readable, transport } from '../text.ts';
 import { type Child, el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { MAX_ARROWS } from './ladder.ts';

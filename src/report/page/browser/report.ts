@@ -1,5 +1,6 @@
+import { countText, plural } from '../../../counted.ts';
 import type { CallPicture, CallRow, LooseGroup, ReplayPage } from '../model.ts';
-import { number, plural, readable } from '../text.ts';
+import { readable } from '../text.ts';
 import { type Child, el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
@@ -42,12 +43,12 @@ function header(page: ReplayPage): HTMLElement {
       ` · ${[...time, ...counts, ...inside].join(' · ')}`,
     ),
     stats([
-      ['Calls', number(calls.length), ''],
-      ['Pinholes', number(page.pinholes), 'pinhole'],
-      ['Media flows', number(page.flows), ''],
-      ['Packets passed', number(page.passed), 'passed'],
-      ['Packets blocked', number(page.blocked), 'blocked'],
-      ['Refusals', number(page.refusals), 'refused'],
+      ['Calls', countText(calls.length), ''],
+      ['Pinholes', countText(page.pinholes), 'pinhole'],
+      ['Media flows', countText(page.flows), ''],
+      ['Packets passed', countText(page.passed), 'passed'],
+      ['Packets blocked', countText(page.blocked), 'blocked'],
+      ['Refusals', countText(page.refusals), 'refused'],
     ]),
     ...page.notes.map((note) => el('p', { class: 'note' }, note)),
   );
@@ -88,11 +89,11 @@ function summaryOf(calls: readonly CallRow[]): string {
   const count = (level: CallRow['level']) => calls.filter((call) => call.level === level).length;
   const of = `of ${plural(calls.length, 'call')}`;
   const blocked = count('blocked');
-  if (blocked > 0) return `Media was blocked one way or both ways in ${number(blocked)} ${of}.`;
+  if (blocked > 0) return `Media was blocked one way or both ways in ${countText(blocked)} ${of}.`;
   const partly = count('partly');
-  if (partly > 0) return `Some packets were blocked in ${number(partly)} ${of}.`;
+  if (partly > 0) return `Some packets were blocked in ${countText(partly)} ${of}.`;
   const silent = count('silent');
-  if (silent > 0) return `Nothing was blocked; in ${number(silent)} ${of} one side sent nothing.`;
+  if (silent > 0) return `Nothing was blocked; in ${countText(silent)} ${of} one side sent nothing.`;
   const lost = calls.some(({ blocked: some }) => some > 0);
   return lost
     ? 'No call lost more than a few packets.'
@@ -114,7 +115,7 @@ function loose(groups: readonly LooseGroup[]): Child[] {
           group.flows === 0 ? null : el('p', {}, `${plural(group.flows, 'flow')}: `, ...outcome(group)),
           ...group.examples.map((example) => el('p', { class: 'example' }, readable(example, 300))),
           group.flows > group.examples.length
-            ? el('p', { class: 'example' }, `and ${number(group.flows - group.examples.length)} more`)
+            ? el('p', { class: 'example' }, `and ${countText(group.flows - group.examples.length)} more`)
             : null,
           ...group.causes.map(({ text, advice }) => el('p', {}, text, advice === '' ? '' : ` ${advice}`)),
         ),

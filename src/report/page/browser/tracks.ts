@@ -1,6 +1,7 @@
+import { countText, plural } from '../../../counted.ts';
 import { codecsText, rtpText } from '../../replay/rtp-text.ts';
 import type { CallPicture, PageFlow, PagePinhole } from '../model.ts';
-import { number, plural, readable, transport } from '../text.ts';
+import { readable, transport } from '../text.ts';
 import { svg, textWidth } from './dom.ts';
 import { edgeOf, mark, nameRow, placeOf, type Run, type Sheet, titleRow } from './sheet.ts';
 import { BLOCKED, frame, kindsOf, offset, span } from './words.ts';
@@ -195,11 +196,12 @@ function flowName(flow: PageFlow): Run[][] {
   const codecs = [...new Set(flow.rtp.map(codecsText))].join(', ');
   const what = codecs === '' ? kindsOf(flow) : `${kindsOf(flow)} ${readable(codecs, 40)}`;
   const counts: Run[] = [{ text: `${what} `, font: 'small', tone: 'quiet' }];
-  if (flow.passed > 0) counts.push({ text: `✓ ${number(flow.passed)} passed `, font: 'small', tone: 'good' });
+  if (flow.passed > 0)
+    counts.push({ text: `✓ ${countText(flow.passed)} passed `, font: 'small', tone: 'good' });
   if (flow.blocked > 0)
-    counts.push({ text: `✕ ${number(flow.blocked)} blocked `, font: 'small', tone: 'bad' });
+    counts.push({ text: `✕ ${countText(flow.blocked)} blocked `, font: 'small', tone: 'bad' });
   const lost = flow.rtp.reduce((sum, stream) => sum + Math.max(0, stream.lost), 0);
-  if (lost > 0) counts.push({ text: `${number(lost)} lost`, font: 'small', tone: 'quiet' });
+  if (lost > 0) counts.push({ text: `${countText(lost)} lost`, font: 'small', tone: 'quiet' });
   const from: Run[] = [{ text: transport(flow.src, flow.srcPort), font: 'mono' }];
   from.push({ text: ` → :${flow.dstPort}`, font: 'mono', tone: 'quiet' });
   return [from, counts];
@@ -256,6 +258,6 @@ function bucketWords({ density }: PageFlow, time: number, start: number): string
 function drawRest(sheet: Sheet, flows: readonly PageFlow[]): void {
   const passed = flows.reduce((sum, flow) => sum + flow.passed, 0);
   const blocked = flows.reduce((sum, flow) => sum + flow.blocked, 0);
-  const text = `and ${plural(flows.length, 'more flow')}: ${number(passed)} passed, ${number(blocked)} blocked`;
+  const text = `and ${plural(flows.length, 'more flow')}: ${countText(passed)} passed, ${countText(blocked)} blocked`;
   titleRow(sheet, 22, [{ text, font: 'small', tone: 'quiet' }]);
 }

@@ -1,10 +1,11 @@
 import { isUsual } from '../../../call/refusal.ts';
+import { countText, plural } from '../../../counted.ts';
 import type { CallReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import type { FlowReport, LooseRefusal } from '../model.ts';
 import type { CallWriter } from './call.ts';
 import { flowLines, flowText, kindsOf } from './flows.ts';
-import { INDENT, type Paper, plural } from './paper.ts';
+import { INDENT, type Paper } from './paper.ts';
 import type { RefusalWriter } from './refusals.ts';
 
 const MAX_LISTED = 50;
@@ -62,7 +63,7 @@ export function createBesideWriter(paper: Paper, refusals: RefusalWriter, calls:
       yield '\n';
       for (const flow of group.slice(0, MAX_OF_GROUP)) {
         yield `${INDENT}${bad(flowText(flow))}\n`;
-        yield `${INDENT}${INDENT}${kindsOf(flow)}: ${flow.blocked} of ${plural(flow.packets, 'packet')} blocked\n`;
+        yield `${INDENT}${INDENT}${kindsOf(flow)}: ${countText(flow.blocked)} of ${plural(flow.packets, 'packet')} blocked\n`;
       }
       yield more(group.length - MAX_OF_GROUP, 'between these hosts');
       const { blocks } = group[0]!;
@@ -79,7 +80,9 @@ export function createBesideWriter(paper: Paper, refusals: RefusalWriter, calls:
   }
 
   function more(count: number, what: string): string {
-    return count <= 0 ? '' : `${INDENT}${quiet(`and ${count} more ${what}; --json has all of them`)}\n`;
+    return count <= 0
+      ? ''
+      : `${INDENT}${quiet(`and ${countText(count)} more ${what}; --json has all of them`)}\n`;
   }
 
   return { orphans, strays, refusedByCall, looseRefusals, blocked };

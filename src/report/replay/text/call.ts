@@ -1,5 +1,6 @@
 import { portsText, transportText } from '../../../call/description.ts';
 import { isUsual } from '../../../call/refusal.ts';
+import { countText, plural } from '../../../counted.ts';
 import type { CallReport, MessageLine, PinholeReport } from '../../../history/call-report.ts';
 import { printable } from '../../../printable.ts';
 import { columnsOf } from '../../style.ts';
@@ -7,7 +8,7 @@ import { dateText, spanText } from '../../time.ts';
 import { hopsOf, hostOf } from '../hosts.ts';
 import type { FlowReport } from '../model.ts';
 import { flowLines } from './flows.ts';
-import { INDENT, type Paper, plural } from './paper.ts';
+import { INDENT, type Paper } from './paper.ts';
 import type { RefusalWriter } from './refusals.ts';
 
 /** How is said what has not come to an end. */
@@ -138,7 +139,8 @@ export function createCallWriter(
       const ends = [letter(Math.min(from, to)), letter(Math.max(from, to))] as const;
       yield* ladderLine(one, line, `${ends[0]} ${from <= to ? '-->' : '<--'} ${ends[1]}`);
     }
-    if (one.messagesOmitted > 0) yield `${INDENT}${quiet(`and ${one.messagesOmitted} more messages`)}\n`;
+    if (one.messagesOmitted > 0)
+      yield `${INDENT}${quiet(`and ${countText(one.messagesOmitted)} more messages`)}\n`;
   }
 
   function* ladderLine({ startedAt }: CallReport, line: MessageLine, arrow: string): Generator<string> {

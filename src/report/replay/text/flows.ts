@@ -1,4 +1,5 @@
 import { transportText } from '../../../call/description.ts';
+import { countText } from '../../../counted.ts';
 import type { FlowReport } from '../model.ts';
 import { rtpText } from '../rtp-text.ts';
 import type { Paper } from './paper.ts';
@@ -17,9 +18,9 @@ export function* flowLines({ style, hanging }: Paper, flow: FlowReport, start: n
   const { good, bad, quiet } = style;
   const { passed, blocked, outbound, copies, firstAt, lastAt, packets, rtp } = flow;
   const words: string[] = [];
-  if (passed > 0) words.push(good(`${passed} passed`));
+  if (passed > 0) words.push(good(`${countText(passed)} passed`));
   if (outbound > 0) words.push(quiet(`(${outbound} outbound)`));
-  if (blocked > 0) words.push(bad(`${blocked} BLOCKED`));
+  if (blocked > 0) words.push(bad(`${countText(blocked)} BLOCKED`));
   if (copies > 0) words.push(quiet(`(${copies} seen twice)`));
   const when = packets === 0 ? '' : quiet(`, ${timeText(firstAt, start)} to ${timeText(lastAt, start)}`);
   yield `    ${flowText(flow)}\n`;

@@ -33,7 +33,3 @@ export function createPaper({ files }: Pick<ReplayReport, 'files'>, style: Style
     row: (name, value) => `${INDENT}${name.padEnd(8)}${value}\n`,
   };
 }
-
-export function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
-}

@@ -1,4 +1,5 @@
 import { REFUSALS } from '../../../call/refusal.ts';
+import { countText } from '../../../counted.ts';
 import type { RefusalReport } from '../../../history/call-report.ts';
 import type { LooseRefusal } from '../model.ts';
 import { INDENT, type Paper } from './paper.ts';
@@ -25,7 +26,7 @@ export function createRefusalWriter({ style, frameOf, hanging }: Paper): Refusal
   ): Generator<string> {
     for (const one of refusals) {
       const { reason, detail, place, why } = one;
-      const times = countOf(one) === 1 ? '' : ` (${countOf(one)} times)`;
+      const times = countOf(one) === 1 ? '' : ` (${countText(countOf(one))} times)`;
       yield* hanging('    ', `${caution(reason)} ${quiet(frameOf(place))}${times} ${detail}`, 4);
       if (why !== '') yield* hanging('', why, 8);
     }

@@ -1,7 +1,8 @@
+import { countText, plural } from '../../../counted.ts';
 import { printable } from '../../../printable.ts';
 import { dateText, spanText } from '../../time.ts';
 import type { ReplayReport } from '../model.ts';
-import { type Paper, plural } from './paper.ts';
+import type { Paper } from './paper.ts';
 
 /** The whole in a few lines: what was read, what was found, what to know about it. `calls` counts whole calls. */
 export function* summary(
@@ -18,20 +19,20 @@ export function* summary(
   }
   const span = firstAt === null ? '' : `, ${spanText((lastAt ?? firstAt) - firstAt)}`;
   const start = firstAt === null ? '' : ` from ${dateText(firstAt)} UTC`;
-  yield row('frames', `${frames}${span}${start}`);
-  if (truncated > 0) yield row('', caution(`${truncated} frames were cut by the snap length`));
+  yield row('frames', `${countText(frames)}${span}${start}`);
+  if (truncated > 0) yield row('', caution(`${countText(truncated)} frames were cut by the snap length`));
   for (const [reason, count] of unreadable) {
-    if (reason !== 'link-not-ip') yield row('', quiet(`${count} not readable: ${reason}`));
+    if (reason !== 'link-not-ip') yield row('', quiet(`${countText(count)} not readable: ${reason}`));
   }
-  const transports = [`${sip.byTransport.udp} UDP`, `${sip.byTransport.tcp} TCP`];
-  const malformed = sip.malformed === 0 ? '' : `, ${caution(`${sip.malformed} malformed`)}`;
+  const transports = [`${countText(sip.byTransport.udp)} UDP`, `${countText(sip.byTransport.tcp)} TCP`];
+  const malformed = sip.malformed === 0 ? '' : `, ${caution(`${countText(sip.malformed)} malformed`)}`;
   yield row('SIP', `${plural(sip.messages, 'message')} (${transports.join(', ')})${malformed}`);
   const pinholes = report.calls.reduce((sum, call) => sum + call.pinholes.length, 0);
   const legs = calls === report.calls.length ? '' : ` in ${plural(report.calls.length, 'leg')}`;
-  yield row('calls', `${calls}${legs}, with ${plural(pinholes, 'pinhole')}`);
+  yield row('calls', `${countText(calls)}${legs}, with ${plural(pinholes, 'pinhole')}`);
   const blocked = media.reduce((sum, flow) => sum + flow.blocked, 0);
   const passed = media.reduce((sum, flow) => sum + flow.passed, 0);
-  const outcome = blocked === 0 ? 'none blocked' : bad(`${blocked} blocked`);
+  const outcome = blocked === 0 ? 'none blocked' : bad(`${countText(blocked)} blocked`);
   yield row('media', `${plural(media.length, 'flow')}, ${plural(passed, 'packet')} passed, ${outcome}`);
   if (inside !== 'any') {
     yield* hanging('  inside', inside.join(', '), 10);
