@@ -28,6 +28,7 @@ export const signatures = {
   setsockopt: { result: 'int', args: ['int', 'int', 'int', 'bytes', 'uint'] },
   getsockopt: { result: 'int', args: ['int', 'int', 'int', 'bytes', 'bytes'] },
   poll: { result: 'int', args: ['bytes', 'ulong', 'int'] },
+  read: { result: 'ssize', args: ['int', 'bytes', 'size'] },
   recv: { result: 'ssize', args: ['int', 'bytes', 'size', 'int'] },
   recvfrom: { result: 'ssize', args: ['int', 'bytes', 'size', 'int', 'bytes', 'bytes'] },
   recvmsg: { result: 'ssize', args: ['int', 'bytes', 'int'] },

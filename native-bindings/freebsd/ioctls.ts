@@ -9,9 +9,26 @@ import {
   pfiocTrans,
 } from './pfioc.ts';
 
+const IOC_OUT = 0x40000000;
+const IOC_IN = 0x80000000;
+
 /** _IOWR(group, number, type) of sys/ioccom.h, with the type's size in bytes. */
 export function iowr(group: string, number: number, size: number): number {
-  return (0xc0000000 + ((size & 0x1fff) << 16) + (group.charCodeAt(0) << 8) + number) >>> 0;
+  return request(IOC_IN + IOC_OUT, group, number, size);
+}
+
+/** _IOR(group, number, type). */
+export function ior(group: string, number: number, size: number): number {
+  return request(IOC_OUT, group, number, size);
+}
+
+/** _IOW(group, number, type). */
+export function iow(group: string, number: number, size: number): number {
+  return request(IOC_IN, group, number, size);
+}
+
+function request(way: number, group: string, number: number, size: number): number {
+  return (way + ((size & 0x1fff) << 16) + (group.charCodeAt(0) << 8) + number) >>> 0;
 }
 
 /** pf(4)'s requests, by their C names: the size of the struct is part of the number. */

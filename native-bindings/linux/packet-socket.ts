@@ -1,6 +1,7 @@
 /** packet(7): copies of IP packets as they pass, for who holds up none of them. */
 import type { Libc } from '../engine.ts';
-import { at, be16, bytes, i32, struct, u8, u16, u32, u64 } from '../struct.ts';
+import { encodeProgram, type FilterInstruction } from '../filter-program.ts';
+import { at, be16, bytes, i32, struct, u8, u16, u64 } from '../struct.ts';
 import { MSG_DONTWAIT, SO_RCVBUFFORCE, SOCK_CLOEXEC, SOL_SOCKET } from './constants.ts';
 
 const AF_PACKET = 17;
@@ -23,21 +24,8 @@ export const sockaddrLl = struct('sockaddr_ll', 20, {
 /** `sll_pkttype` of what this host sends: what it forwards is seen a second time so. */
 export const PACKET_OUTGOING = 4;
 
-/** struct sock_filter and sock_fprog (linux/filter.h). */
-export const sockFilter = struct('sock_filter', 8, {
-  code: at(0, u16),
-  jt: at(2, u8),
-  jf: at(3, u8),
-  k: at(4, u32),
-});
+/** struct sock_fprog (linux/filter.h). */
 export const sockFprog = struct('sock_fprog', 16, { len: at(0, u16), filter: at(8, u64) });
-
-export interface FilterInstruction {
-  readonly code: number;
-  readonly whenTrue: number;
-  readonly whenFalse: number;
-  readonly operand: number;
-}
 
 /**
  * Opens a packet socket for what the program takes, from the network header on, of every interface. Needs CAP_NET_RAW, then
@@ -47,10 +35,7 @@ export function openPacketSocket(libc: Libc, program: readonly FilterInstruction
   // For no protocol at first: nothing comes before the filter is there.
   const fd = libc.check('socket', libc.socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0), 'AF_PACKET');
   try {
-    const code = Buffer.alloc(program.length * sockFilter.size);
-    for (const [index, { code: op, whenTrue, whenFalse, operand }] of program.entries()) {
-      sockFilter.encode({ code: op, jt: whenTrue, jf: whenFalse, k: operand }, code, index * sockFilter.size);
-    }
+    const code = encodeProgram(program);
     const argument = sockFprog.encode({ len: program.length, filter: libc.address(code) });
     libc.check(
       'setsockopt',

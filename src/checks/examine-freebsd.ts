@@ -28,7 +28,10 @@ export async function examineFreebsd(settings: Settings | null, options: Examine
     libc.geteuid() === 0
       ? ok('rights', 'root')
       : unknown('rights', 'not run as root: what needs it says so below', 'run it as root');
-  const kernel = checkKernel(libc, { anyRelease: settings?.freebsd.anyRelease ?? false });
+  const kernel = checkKernel(libc, {
+    anyRelease: settings?.freebsd.anyRelease ?? false,
+    isPassive: settings?.intercept === 'bpf',
+  });
   return [
     rights,
     ...kernel,

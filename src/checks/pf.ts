@@ -38,15 +38,18 @@ interface CheckOptions {
   readonly anyRelease: boolean;
   /** The daemon loads the divert rules itself. */
   readonly failOpen: boolean;
+  /** Nothing is diverted: copies are read. */
+  readonly isPassive: boolean;
 }
 
 /** What the checks of pf have to know. */
-export function checkOptions({ freebsd, fail, nat }: Settings): CheckOptions {
+export function checkOptions({ freebsd, fail, nat, intercept }: Settings): CheckOptions {
   const { anchor, rdrAnchor, binatAnchor, shards, divertPort, anyRelease } = freebsd;
   const translates = nat.some(({ translation }) => translation !== 'ruleset');
   return {
     ...{ anchor, rdrAnchor, binatAnchor, translates, shards, divertPort, anyRelease },
     failOpen: fail === 'open',
+    isPassive: intercept === 'bpf',
   };
 }
 
@@ -87,8 +90,11 @@ export function forgetsRoutes(libc: Libc): boolean {
 }
 
 /** The kernel itself: release and ipdivert. Needs no rights. */
-export function checkKernel(libc: Libc, { anyRelease }: Pick<CheckOptions, 'anyRelease'>): Finding[] {
-  return [checkRelease(libc, anyRelease), checkModule(libc)];
+export function checkKernel(
+  libc: Libc,
+  { anyRelease, isPassive }: Pick<CheckOptions, 'anyRelease' | 'isPassive'>,
+): Finding[] {
+  return [checkRelease(libc, anyRelease), ...(isPassive ? [] : [checkModule(libc)])];
 }
 
 function checkRelease(libc: Libc, anyRelease: boolean): Finding {
@@ -170,7 +176,7 @@ export function checkPf(pf: Pf, options: CheckOptions, forgetful: boolean): Find
     ...checkTranslationAnchors(pf, options),
     checkReassembly(pf, status.reass),
     checkLimit(pf, options),
-    checkDivert(options, rules),
+    options.isPassive ? checkUndiverted(options, rules) : checkDivert(options, rules),
     ...(forgetful ? checkRouted(options, rules) : []),
   ];
 }
@@ -290,6 +296,18 @@ function checkDivert({ anchor, divertPort, failOpen }: CheckOptions, rules: read
         'divert-rule',
         `${text}, none of them ${missing.join(', nor ')}: such SIP passes unread`,
         `compare pf.conf with ${DIVERT_LINES}`,
+      );
+}
+
+/** Where nobody takes what a rule diverts, the kernel drops it. */
+function checkUndiverted({ divertPort }: CheckOptions, rules: readonly RuleInPlace[]): Finding {
+  const diverting = rules.filter(({ rule }) => rule.divertPort === divertPort);
+  return diverting.length === 0
+    ? ok('divert-rule', `no rule diverts to port ${divertPort}: SIP is read by bpf as it passes`)
+    : fault(
+        'divert-rule',
+        `${diverting.length} rules divert to port ${divertPort}, where nobody takes it with intercept: bpf: SIP is lost`,
+        'take divert-to out of them, or set intercept: inline',
       );
 }
 

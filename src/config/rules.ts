@@ -23,7 +23,7 @@ export const rules: readonly SettingsRule[] = [
   },
   {
     keys: ['fail', 'inside-interfaces', 'freebsd.inside-interfaces', 'platform'],
-    breach: (settings) => (settings.platform === 'freebsd' ? missingInterfaces(settings, 'freebsd') : null),
+    breach: (settings) => (settings.platform === 'freebsd' ? missingFailOpen(settings, 'freebsd') : null),
   },
   {
     keys: ['sip-ports', 'denied-ports', 'media-ports'],
@@ -75,9 +75,8 @@ export const rules: readonly SettingsRule[] = [
     },
   },
   {
-    keys: ['intercept', 'platform'],
-    breach: ({ intercept, platform }) =>
-      intercept === 'bpf' && platform === 'freebsd' ? 'expected inline: bpf is there on Linux only' : null,
+    keys: ['intercept', 'inside-interfaces', 'freebsd.inside-interfaces', 'platform'],
+    breach: (settings) => (settings.platform === 'freebsd' ? missingPassive(settings, 'freebsd') : null),
   },
   {
     keys: ['control.mode', 'control.group'],
@@ -150,14 +149,29 @@ function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): nu
   return null;
 }
 
+type PlatformName = 'freebsd' | 'linux';
+
+function missingFailOpen(settings: Settings, platform: PlatformName): string | null {
+  return platform === 'freebsd' && settings.fail === 'open' && divertInterfaces(settings).length === 0
+    ? 'open needs inside-interfaces: the daemon loads the divert rules itself and has to know where'
+    : null;
+}
+
+function missingPassive(settings: Settings, platform: PlatformName): string | null {
+  return platform === 'freebsd' && settings.intercept === 'bpf' && divertInterfaces(settings).length === 0
+    ? 'bpf needs inside-interfaces: bpf(4) reads one interface, and it has to be known which'
+    : null;
+}
+
 /**
  * Why these settings cannot run on this platform, or null. `platform: auto` is resolved only at the start, so
  * the daemon asks this, too.
  */
-export function missingInterfaces(settings: Settings, platform: 'freebsd' | 'linux'): string | null {
-  return platform === 'freebsd' && settings.fail === 'open' && divertInterfaces(settings).length === 0
-    ? 'open needs inside-interfaces: the daemon loads the divert rules itself and has to know where'
-    : null;
+export function missingInterfaces(settings: Settings, platform: PlatformName): string | null {
+  const failOpen = missingFailOpen(settings, platform);
+  if (failOpen !== null) return `fail: ${failOpen}`;
+  const passive = missingPassive(settings, platform);
+  return passive === null ? null : `intercept: ${passive}`;
 }
 
 /** Where the divert rules stand on FreeBSD; empty where the settings do not say. */

@@ -293,8 +293,9 @@ export const schema = {
     choice('inline', 'bpf'),
     'inline',
     '`inline`: a packet waits until its pinholes are open. `bpf`: copies of what passes by are read, and nothing waits, ' +
-      'so that media can come before its pinhole: for trying out, and to compare. Linux only (a packet socket), and not with ' +
-      '`strict`, `fail: open`, `on-firewall-error: drop` or `hold-encrypted`, which hold packets.',
+      'so that media can come before its pinhole: for trying out, and to compare. By bpf(4) on FreeBSD, where it takes ' +
+      '`inside-interfaces`, and by a packet socket on Linux; not with `strict`, `fail: open`, `on-firewall-error: drop` or ' +
+      '`hold-encrypted`, which hold packets. SIP that comes in is read before your ruleset has looked at it.',
     'restart',
   ),
   fail: setting(
@@ -675,24 +676,25 @@ export const schema = {
   }),
   blocked: section(
     'Media that your ruleset drops near a call, as a rule that logs it tells: who sends from where, and what would let it pass. ' +
-      '`pinholed blocked` and `explain` show it. Linux only so far (NFLOG); `pinholed rules` has the line.',
+      '`pinholed blocked` and `explain` show it. By pflog(4) on FreeBSD, by NFLOG on Linux; `pinholed rules` has the line.',
     {
-      watch: setting(
-        flag,
-        false,
-        'Whether it is looked at. On FreeBSD the daemon does not start with it.',
+      watch: setting(flag, false, 'Whether it is looked at.', 'restart'),
+      interface: setting(
+        name('an interface name', 15),
+        'pflog0',
+        'FreeBSD: the interface of pflog(4) that has what rules with `log` drop.',
         'restart',
       ),
       group: setting(
         integer(0, 65_535, 'an NFLOG group'),
         5060,
-        'The group of the rule that logs what is dropped.',
+        'Linux: the group of the rule that logs what is dropped.',
         'restart',
       ),
       rate: setting(
         integer(1, 1000),
         20,
-        'Packets a second, all together, that the rule logs and the daemon looks at.',
+        'Packets a second, all together, that the daemon looks at; on Linux also the rate of the rule that logs.',
       ),
     },
   ),

@@ -124,7 +124,7 @@ export function createDivertInterceptor(
 
   return {
     socket,
-    descriptor: socket.fd,
+    descriptors: [socket.fd],
     receive(timeout) {
       const packets = take(BATCH);
       if (packets.length > 0 || timeout === 0) return packets;

@@ -19,7 +19,7 @@ export interface Interceptor {
    */
   receive(timeout: number): readonly HeldPacket[];
   /** Can be read when a packet waits: for who waits for something else as well; absent where there is nothing to wait for. */
-  readonly descriptor?: number;
+  readonly descriptors?: readonly number[];
   /** Puts the packet back, byte for byte. Errors of the network (no route, no buffer) are counted, not thrown. */
   release(packet: HeldPacket): void;
   drop(packet: HeldPacket): void;

@@ -121,7 +121,7 @@ export function openNfqueue(
 
   return {
     receive,
-    descriptor: queue.fd,
+    descriptors: [queue.fd],
     release: (packet) => verdict(packet, NF_ACCEPT),
     drop: (packet) => verdict(packet, NF_DROP),
     succession: {

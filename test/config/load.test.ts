@@ -346,6 +346,16 @@ describe('a configuration that is wrong is told where and what was expected', ()
       'f.yaml:2:7: fail: open needs inside-interfaces: the daemon loads the divert rules itself and has to know where',
     ],
     [
+      'packets to be looked at on no interface',
+      'platform: freebsd\nintercept: bpf',
+      'f.yaml:2:12: intercept: bpf needs inside-interfaces: bpf(4) reads one interface, and it has to be known which',
+    ],
+    [
+      'packets that only pass by to be held',
+      'platform: freebsd\ninside-interfaces: [em1]\nintercept: bpf\non-firewall-error: drop',
+      'f.yaml:3:12: intercept: bpf only looks on: expected no on-firewall-error: drop, for which packets have to wait',
+    ],
+    [
       'signalling ports that media may open',
       'sip-ports: [5060, 5070-5080]\ndenied-ports: [5060, 5070-5072, 5074-5090]',
       'f.yaml:1:12: sip-ports: expected denied-ports to hold 5073, which is in sip-ports and in media-ports: through a pinhole there, signalling would pass unread',

@@ -21,6 +21,22 @@ describe('the lines for pf.conf(5)', () => {
     });
   }
 
+  it('divert nothing where packets only pass by, and let SIP pass there', () => {
+    const lines = linesFor('intercept: bpf\ninside-interfaces: [em1]');
+    assert.ok(!lines.some((line) => /^(pass|anchor).*divert/.test(line)));
+    assert.ok(lines.includes('pass quick on $inside proto { tcp udp } to port 5060'));
+  });
+
+  it('log what is dropped of media where that is looked at', () => {
+    const logs = (text: string) => linesFor(text).filter((line) => line.startsWith('# block log'));
+    const media = 'media-ports: [10000-19999]\n';
+    assert.deepEqual(logs(media), []);
+    assert.deepEqual(logs(`${media}blocked: {watch: true}`), ['# block log proto udp to port 10000:19999']);
+    assert.deepEqual(logs(`${media}blocked: {watch: true, interface: pflog1}`), [
+      '# block log (to pflog1) proto udp to port 10000:19999',
+    ]);
+  });
+
   it('have none for tags where there are none', () => {
     assert.ok(!linesFor('tcp-media: true').some((line) => line.includes('tagged')));
   });

@@ -39,7 +39,7 @@ describe('the HEP listener', () => {
     const until = performance.now() + 5000;
     while (!wanted(all)) {
       assert.ok(performance.now() < until, JSON.stringify(all));
-      listener.wait(-1, 1);
+      listener.wait([-1], 1);
       all.push(...listener.receive());
       await new Promise((resolve) => setImmediate(resolve));
     }
@@ -101,7 +101,7 @@ describe('the HEP listener', () => {
     const all: HepArrival[] = [];
     const until = performance.now() + 5000;
     while (all.length < 500 && performance.now() < until) {
-      listener.wait(-1, 1);
+      listener.wait([-1], 1);
       const some = listener.receive();
       assert.ok(some.length <= 64 + 65_536 / KAMAILIO.version3.length, `${some.length} at a time`);
       all.push(...some);

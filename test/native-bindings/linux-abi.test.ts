@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { linuxErrno } from '../../native-bindings/errno.ts';
+import { filterInstruction } from '../../native-bindings/filter-program.ts';
 import { inetLayouts } from '../../native-bindings/inet-socket.ts';
 import * as constants from '../../native-bindings/linux/constants.ts';
 import * as netlink from '../../native-bindings/linux/netlink.ts';
@@ -59,7 +60,7 @@ const structs = [
   messageLayouts.linux.iovec,
   ...inetLayouts.linux.structs,
   packets.sockaddrLl,
-  packets.sockFilter,
+  filterInstruction,
   packets.sockFprog,
 ];
 

@@ -52,6 +52,7 @@ export async function startDaemon(
     );
     await said(/taken up/);
     // With `fail: open` the rules follow the first heartbeat.
+    if (/^intercept: bpf$/m.test(config)) return;
     await eventually(async () => (await run('sockstat | grep -c "div4.*8668" || true')).trim() !== '0');
   }
 

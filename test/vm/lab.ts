@@ -57,6 +57,8 @@ export interface Lab {
   mediaStates(...agents: Agent[]): Promise<string[]>;
   /** Packets that the kernel has handed to divert sockets since it was started. */
   diverted(): Promise<number>;
+  /** Waits until a pinhole leads to this agent's media. */
+  isOpen(agent: Agent): Promise<void>;
   /** Waits until neither a rule nor a state is left for these agents' media. */
   isClosed(...agents: Agent[]): Promise<void>;
   close(): Promise<void>;
@@ -119,6 +121,9 @@ export async function openLab(options: GuestOptions = {}): Promise<Lab> {
     return Number(await guest.run("netstat -s -p divert | awk '/successfully diverted/{print $1}'"));
   }
 
+  const isOpen = ({ media }: Agent) =>
+    eventually(async () => (await pinholes()).some((rule) => rule.includes(` ${media.port}`)));
+
   async function isClosed(...ofAgents: Agent[]): Promise<void> {
     await eventually(async () => (await mediaStates(...ofAgents)).length === 0, 30_000);
     const left = (await pinholes()).filter((rule) =>
@@ -136,6 +141,7 @@ export async function openLab(options: GuestOptions = {}): Promise<Lab> {
     pinholes,
     mediaStates,
     diverted,
+    isOpen,
     isClosed,
     async close() {
       outside.close();
@@ -177,6 +183,31 @@ export async function setUp(caller: Agent, callee: Agent, headers: readonly stri
     ]),
   ]);
   await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
+  return { callId, cseq: 1 };
+}
+
+/** As `setUp`, and nobody sends media. */
+export async function setUpSilently(
+  caller: Agent,
+  callee: Agent,
+  headers: readonly string[] = [],
+): Promise<Dialog> {
+  const callId = `call-${++calls}-${process.pid}@example.com`;
+  const invite = sip('INVITE', { callId, headers, body: describeMedia(caller.media) });
+  const ok = sip('200 INVITE', { callId, headers, to: 'b', body: describeMedia(callee.media) });
+  const ack = sip('ACK', { callId, to: 'b' });
+  await Promise.all([
+    callee.actor.run([
+      expect(callee.sipSocket, invite, PATIENCE),
+      send(callee.sipSocket, caller.sip, ok),
+      expect(callee.sipSocket, ack, PATIENCE),
+    ]),
+    caller.actor.run([
+      send(caller.sipSocket, callee.sip, invite),
+      expect(caller.sipSocket, ok, PATIENCE),
+      send(caller.sipSocket, callee.sip, ack),
+    ]),
+  ]);
   return { callId, cseq: 1 };
 }
 

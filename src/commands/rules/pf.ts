@@ -18,16 +18,21 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
   const inside = named.length > 0 ? named : ['em1'];
   const sip = `${family()}proto { tcp udp } to port ${ports(sipPorts)}`;
   const divert =
-    fail === 'open'
+    settings.intercept === 'bpf'
       ? [
-          '# SIP from and to the inside hosts goes through the daemon, which loads the rules for it here while it runs.',
-          `anchor "${anchor}/divert"`,
+          '# SIP is read as it passes the inside interfaces ("intercept: bpf"), and nothing is diverted. It has to pass there:',
+          `pass quick on $inside ${sip}`,
         ]
-      : [
-          '# SIP from and to the inside hosts goes through the daemon: each packet once, in both directions.',
-          `pass in quick on $inside ${sip} divert-to ${divertPort}`,
-          `pass out quick on $inside ${sip} divert-to ${divertPort}`,
-        ];
+      : fail === 'open'
+        ? [
+            '# SIP from and to the inside hosts goes through the daemon, which loads the rules for it here while it runs.',
+            `anchor "${anchor}/divert"`,
+          ]
+        : [
+            '# SIP from and to the inside hosts goes through the daemon: each packet once, in both directions.',
+            `pass in quick on $inside ${sip} divert-to ${divertPort}`,
+            `pass out quick on $inside ${sip} divert-to ${divertPort}`,
+          ];
   const media = tcpMedia ? '{ tcp udp }' : 'udp';
   const tagged =
     tag === null
@@ -64,6 +69,7 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
     ...tagged,
     ...outboundMedia(settings),
     ...severalWays(settings, sip),
+    ...blockedMedia(settings),
     '# What claims an inside address comes in from inside alone:',
     '# antispoof quick for $inside',
     '',
@@ -126,6 +132,17 @@ function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
     '# Media that inside hosts send is yours to let out, where your rules drop it: without it they hear and are not',
     '# heard. Or set "outbound: true", and each call opens the way to what its other party announced.',
     `# pass in quick on $inside proto ${tcpMedia ? '{ tcp udp }' : 'udp'} from { ${networks} } to port 1024:65535`,
+  ];
+}
+
+/** What tells the daemon of media that is dropped. */
+function blockedMedia({ blocked, mediaPorts }: Settings): string[] {
+  if (!blocked.watch) return [];
+  const log = blocked.interface === 'pflog0' ? 'log' : `log (to ${blocked.interface})`;
+  return [
+    '# What your rules drop of media is told to the daemon ("blocked.watch") where the rule logs it, such as your last block:',
+    `# block ${log} proto udp to port ${ports(mediaPorts)}`,
+    `# (sysrc pflog_enable=YES && service pflog start, or kldload pflog && ifconfig ${blocked.interface} create up)`,
   ];
 }
 

@@ -24,10 +24,10 @@ export function createArrivals({ interceptor, copies: mirrored, ...deps }: Arriv
 
   /** Waits for at most `timeout` ms for packets; copies end the wait as well. */
   function wait(timeout: number): readonly HeldPacket[] {
-    if (copies === null || interceptor.descriptor === undefined) return interceptor.receive(timeout);
+    if (copies === null || interceptor.descriptors === undefined) return interceptor.receive(timeout);
     const packets = interceptor.receive(0);
     if (packets.length > 0 || timeout === 0) return packets;
-    copies.wait(interceptor.descriptor, timeout);
+    copies.wait(interceptor.descriptors, timeout);
     return interceptor.receive(0);
   }
 

@@ -16,6 +16,8 @@ import { createReloadGate, type ReloadGate } from '../../firewall/pf/reload-gate
 import { openPfFirewall, type PfOptions } from '../../firewall/pf.ts';
 import { openDivertInterceptor } from '../../intercept/divert.ts';
 import { readFreebsdIngress } from '../../intercept/ingress/freebsd.ts';
+import { openBpfPassive } from '../../intercept/passive/bpf.ts';
+import { openPflog } from '../../intercept/pflog.ts';
 import {
   type ControlEnds,
   type DaemonPlatform,
@@ -24,16 +26,19 @@ import {
   StartError,
 } from './platform.ts';
 
-/** Packets from divert(4), pinholes in pf. Everything is opened as root and needs no right afterwards. */
-export async function openFreebsd(): Promise<DaemonPlatform> {
+/** Packets from divert(4) or bpf(4), pinholes in pf. Everything is opened as root and needs no right afterwards. */
+export async function openFreebsd({ intercept }: Pick<Settings, 'intercept'>): Promise<DaemonPlatform> {
   const libc = await loadLibc();
   return {
     name: 'freebsd',
     dataPathOpener: 'root',
-    bindIntake(settings) {
-      loadIpdivert(libc);
-      return bindDivert(libc, settings.freebsd.divertPort);
-    },
+    // Of bpf there is a descriptor for each way of each interface, and what waits in them has passed already.
+    ...(intercept === 'inline' && {
+      bindIntake(settings: Settings) {
+        loadIpdivert(libc);
+        return bindDivert(libc, settings.freebsd.divertPort);
+      },
+    }),
     openDataPath: async (settings, intake) => openDataPath(libc, settings, intake),
     openControl: async (settings) => openControl(libc, settings),
     openFailOpen: async (settings) => openFailOpen(libc, settings),
@@ -41,26 +46,44 @@ export async function openFreebsd(): Promise<DaemonPlatform> {
 }
 
 function openDataPath(libc: Libc, settings: () => Settings, intake: number | null): DataPathEnds {
-  loadIpdivert(libc);
-  const { freebsd } = settings();
-  refuse(checkKernel(libc, freebsd));
+  const { freebsd, intercept } = settings();
+  if (intercept === 'inline') loadIpdivert(libc);
+  const options = checkOptions(settings());
+  refuse(checkKernel(libc, options));
   const pf = openDevPf(libc);
-  const findings = checkPf(pf, checkOptions(settings()), forgetsRoutes(libc));
+  const findings = checkPf(pf, options, forgetsRoutes(libc));
   const lock = openReloadLock(libc, freebsd.reloadLock);
   const firewall = openFirewall(pf, { ...pfOptions(settings), ...gateOf(lock) }, findings);
-  const interceptor = openDivertInterceptor(libc, { port: freebsd.divertPort, bound: intake });
+  const { interceptor, description } = openInterceptor(libc, settings(), intake);
   return {
     interceptor,
     firewall,
     description: [
-      `divert port ${freebsd.divertPort}: socket buffer ${interceptor.socket.receiveBuffer >> 10} KiB, ` +
-        (interceptor.socket.reportsLoss
-          ? 'packets lost for want of room are counted'
-          : 'loss is not reported'),
+      description,
       `pf anchor ${freebsd.anchor}`,
       ...(lock === null ? [] : [`no rule is added while ${lock.path} is locked`]),
       ...findings.flatMap(complaint),
     ],
+  };
+}
+
+function openInterceptor(libc: Libc, settings: Settings, intake: number | null) {
+  if (settings.intercept === 'bpf') {
+    const interfaces = divertInterfaces(settings);
+    const interceptor = openBpfPassive(libc, { ports: settings.sipPorts, interfaces });
+    const where = interfaces.join(', ');
+    return {
+      interceptor,
+      description: `bpf on ${where}: packets pass by, and nothing waits for its pinholes`,
+    };
+  }
+  const { divertPort: port } = settings.freebsd;
+  const interceptor = openDivertInterceptor(libc, { port, bound: intake });
+  const { receiveBuffer, reportsLoss } = interceptor.socket;
+  const loss = reportsLoss ? 'packets lost for want of room are counted' : 'loss is not reported';
+  return {
+    interceptor,
+    description: `divert port ${port}: socket buffer ${receiveBuffer >> 10} KiB, ${loss}`,
   };
 }
 
@@ -75,15 +98,18 @@ function openFirewall(pf: Pf, options: PfOptions, findings: readonly Finding[]):
 }
 
 function openControl(libc: Libc, settings: () => Settings): ControlEnds {
-  if (settings().blocked.watch) {
-    throw new StartError('blocked.watch: pflog(4) is not read yet, only NFLOG on Linux: set it to false');
-  }
+  const { watch, interface: pflog } = settings().blocked;
+  const blocked = watch ? openPflog(libc, pflog, settings().mediaPorts) : null;
   const firewall = openPfControl(openDevPf(libc), pfOptions(settings));
   return {
     firewall,
+    blocked,
     ingress: () => readFreebsdIngress(libc, settings()),
     counters: () => ({}),
-    close: firewall.close,
+    close() {
+      blocked?.close();
+      firewall.close();
+    },
   };
 }
 
@@ -98,9 +124,6 @@ function pfOptions(settings: () => Settings): PfOptions {
 function openFailOpen(libc: Libc, settings: Settings): FailOpen {
   const { anchor, divertPort: port } = settings.freebsd;
   const interfaces = divertInterfaces(settings);
-  if (interfaces.length === 0) {
-    throw new StartError('fail: open needs inside-interfaces: where the divert rules are to stand');
-  }
   const { sipPorts } = settings;
   const { gate } = gateOf(openReloadLock(libc, settings.freebsd.reloadLock));
   const options = { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) };

@@ -1,3 +1,4 @@
+import { missingInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
 import { observing } from './observing.ts';
 import { type DaemonPlatform, platformName, StartError } from './platform.ts';
@@ -5,11 +6,10 @@ import { type DaemonPlatform, platformName, StartError } from './platform.ts';
 /** The platform that the settings ask for, with only its own code loaded. Throws StartError. */
 export async function openPlatform(settings: Settings): Promise<DaemonPlatform> {
   const name = platformName(settings);
-  if (settings.intercept === 'bpf' && name !== 'linux') {
-    throw new StartError('intercept: bpf is there on Linux only');
-  }
+  const missing = missingInterfaces(settings, name);
+  if (missing !== null) throw new StartError(missing);
   const platform = await (name === 'linux'
     ? (await import('./linux.ts')).openLinux()
-    : (await import('./freebsd.ts')).openFreebsd());
+    : (await import('./freebsd.ts')).openFreebsd(settings));
   return settings.mode === 'observe' ? observing(platform) : platform;
 }

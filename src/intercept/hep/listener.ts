@@ -29,8 +29,8 @@ export interface HepArrival {
 
 /** Takes what hosts mirror, on the thread that takes packets: neither has to wait for the other. */
 export interface HepListener {
-  /** Waits at most `timeout` ms until something has come here, or `beside` can be read. */
-  wait(beside: number, timeout: number): void;
+  /** Waits at most `timeout` ms until something has come here, or one of `beside` can be read. */
+  wait(beside: readonly number[], timeout: number): void;
   /** What has come, without waiting: at most `MOST_AT_ONCE`, the rest stays for the next time. */
   receive(): readonly HepArrival[];
   close(): void;
@@ -73,8 +73,8 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
   let arrivals: HepArrival[] = [];
   let polled: Buffer | null = null;
 
-  function descriptors(beside: number): Buffer {
-    const fds = [beside, datagrams?.fd, listener?.fd, ...[...connections].map(({ socket }) => socket.fd)];
+  function descriptors(beside: readonly number[]): Buffer {
+    const fds = [...beside, datagrams?.fd, listener?.fd, ...[...connections].map(({ socket }) => socket.fd)];
     const open = fds.filter((fd) => fd !== undefined);
     const bytes = Buffer.alloc(open.length * pollfd.size);
     for (const [index, fd] of open.entries()) {

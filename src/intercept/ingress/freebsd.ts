@@ -7,6 +7,11 @@ import { createRouteCollector, type InsideSettings } from './collect.ts';
 /** Characters of an interface's name that divert(4) has room for. */
 const NAME_ROOM = 7;
 
+/** What a packet says of the interface that it came in through. */
+export function enteredThrough(name: string): string {
+  return name.slice(0, NAME_ROOM);
+}
+
 /** Interfaces and routes as ioctl(2) and sysctl(3) tell them. Throws SystemError. */
 export function readFreebsdIngress(libc: Libc, settings: InsideSettings): Ingress {
   const names = interfaceNames(libc);
@@ -35,7 +40,7 @@ function interfaceNames(libc: Libc): string[] {
 function meantBy(names: readonly string[]): Map<string, string[]> {
   const meant = new Map<string, string[]>();
   for (const name of names) {
-    const short = name.slice(0, NAME_ROOM);
+    const short = enteredThrough(name);
     const found = meant.get(short);
     if (found === undefined) meant.set(short, [name]);
     else found.push(name);

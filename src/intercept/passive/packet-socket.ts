@@ -66,7 +66,7 @@ export function openPassive(libc: Libc, options: PassiveOptions, bound: number |
   }
 
   return {
-    descriptor: fd,
+    descriptors: [fd],
     receive(timeout) {
       const packets = take();
       if (packets.length > 0 || timeout === 0) return packets;
