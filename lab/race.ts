@@ -20,8 +20,11 @@ export interface RaceOptions {
   readonly relay?: boolean;
   /** What the caller is seen as by the callee, where there is NAT between. */
   readonly external?: Address;
+  /** Addresses of the caller and the callee; those of the topology where they are left out. */
+  readonly hosts?: Readonly<Record<'client' | 'server', Address>>;
 }
 
+const HOSTS = { client: addressOf('client'), server: addressOf('server') } as const;
 /** Packets that each side sends as soon as it may. */
 const PACKETS = 2;
 const FIRST_PORT = 10_000;
@@ -33,13 +36,13 @@ const CHUNK = 250;
  * the caller as soon as the answer is there. Neither side waits for anything else, unless told to.
  */
 export async function race(
-  { actors }: Topology,
+  { actors }: { readonly actors: Pick<Topology['actors'], 'client' | 'server'> },
   calls: number,
-  { delay = 0, relay = false, external }: RaceOptions = {},
+  { delay = 0, relay = false, external, hosts = HOSTS }: RaceOptions = {},
 ): Promise<RaceResult> {
   const later = delay === 0 ? [] : [pause(delay)];
-  const client = { address: addressOf('client'), port: 5060 };
-  const server = { address: addressOf('server'), port: 5060 };
+  const client = { address: hosts.client, port: 5060 };
+  const server = { address: hosts.server, port: 5060 };
   const seen = { ...client, address: external ?? client.address };
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
   const media = { caller: client.address, callee: relay ? relayAddress() : server.address };

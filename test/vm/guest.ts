@@ -51,6 +51,9 @@ export const withoutGuest: string | false =
       ? 'needs root: it makes network namespaces'
       : false;
 
+/** A directory with what goes along, for measurements. */
+const LUGGAGE = process.env['PINHOLED_VM_LUGGAGE'];
+
 /** Of the machine's interfaces, where it is booted here. */
 export const MACS = {
   outside: '02:00:5e:00:00:01',
@@ -142,10 +145,11 @@ async function boot(image: string, second: boolean): Promise<Machine> {
   execFileSync('tar', [
     '-cf',
     luggage,
-    '--transform=s/.*/pinholed/',
+    '--transform=s/^pinholed-amd64$/pinholed/',
     '-C',
     join(EXECUTABLE, '..'),
     basename(EXECUTABLE),
+    ...(LUGGAGE === undefined ? [] : ['-C', LUGGAGE, '.']),
   ]);
   for (const side of SIDES) command('ip', 'netns', 'add', namespaces[side]);
   for (const { tap } of cards) command('ip', 'tuntap', 'add', tap, 'mode', 'tap');

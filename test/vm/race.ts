@@ -1,0 +1,115 @@
+/**
+ * The race between media and its pinhole through the FreeBSD machine, by both designs: `node --import tsx test/vm/race.ts
+ * [CALLS]`, with a machine as docs/freebsd-vm.md says; and, where PINHOLED_VM_PROBE says how probe.ts is run in the machine,
+ * how long bpf, an ioctl and pfctl take there.
+ */
+import { pathToFileURL } from 'node:url';
+import { type Actor, startActor } from '../../lab/actors.ts';
+import { type RaceResult, race } from '../../lab/race.ts';
+import { close, pause, send, udp } from '../../lab/steps.ts';
+import { loadRuleset, startDaemon } from './daemon.ts';
+import { ADDRESSES, type Guest, openGuest, withoutGuest } from './guest.ts';
+import type { Probed } from './probe.ts';
+import { ruleset, UNCAPPED } from './ruleset.ts';
+
+const HOSTS = { client: ADDRESSES.outside[4], server: ADDRESSES.inside[4] } as const;
+
+/** What an outside party announces is opened as well, so that both directions need a pinhole. */
+const CONFIG = `
+inside: [192.0.2.0/24]
+outbound: true
+${UNCAPPED}`;
+
+export type Design = 'divert' | 'bpf';
+
+/** The daemon in the machine, with the rules that it works with. */
+export function startDesign(guest: Guest, design: Design) {
+  const rules = ruleset(guest);
+  if (design === 'divert') return startDaemon(guest, CONFIG, rules);
+  const passive = `${CONFIG}intercept: bpf\ninside-interfaces: [${guest.interfaces.inside}]\n`;
+  return startDaemon(guest, passive, rules.replaceAll(' divert-to 8668', ''));
+}
+
+/** Calls from outside to inside: see lab/race.ts. */
+export function raceThrough(actors: Actors, calls: number, delay: number): Promise<RaceResult> {
+  return race({ actors }, calls, { delay, hosts: HOSTS });
+}
+
+export interface Actors {
+  readonly client: Actor;
+  readonly server: Actor;
+}
+
+export async function startActors({ namespaces }: Guest): Promise<Actors> {
+  const [client, server] = await Promise.all([startActor(namespaces.outside), startActor(namespaces.inside)]);
+  return { client, server };
+}
+
+/** Before any call is counted: until then the compiler of the JavaScript is at work. */
+const WARM = 100;
+const ROWS: readonly (readonly [Design, delays: readonly number[]])[] = [
+  ['divert', [0]],
+  ['bpf', [0, 20, 100]],
+];
+
+async function races(guest: Guest, actors: Actors, calls: number): Promise<void> {
+  console.log('| | sent | lost | first of a flow | calls hurt |');
+  console.log('|---|--:|--:|--:|--:|');
+  for (const [design, delays] of ROWS) {
+    const daemon = await startDesign(guest, design);
+    await raceThrough(actors, WARM, 0);
+    for (const delay of delays) {
+      const { sent, lost, firstLost, callsHurt } = await raceThrough(actors, calls, delay);
+      console.log(`| ${design}, media ${delay} ms later | ${sent} | ${lost} | ${firstLost} | ${callsHurt} |`);
+    }
+    await daemon.stop();
+  }
+}
+
+/** SIP passes all the time, one packet every 20 ms, for as long as it is measured. */
+async function probe(guest: Guest, { client }: Actors): Promise<void> {
+  const program = process.env['PINHOLED_VM_PROBE'];
+  if (program === undefined) {
+    console.log('PINHOLED_VM_PROBE is not set: how probe.ts is run in the machine');
+    return;
+  }
+  await loadRuleset(guest, ruleset(guest).replaceAll(' divert-to 8668', ''));
+  const sip = (port: number) => ({ address: HOSTS.client, port });
+  await client.run([udp('sip', sip(5060))]);
+  let goesOn = true;
+  const traffic = (async () => {
+    while (goesOn) {
+      const to = { address: HOSTS.server, port: 5060 };
+      await client.run(Array.from({ length: 25 }, () => [send('sip', to, '\r\n\r\n'), pause(20)]).flat());
+    }
+    await client.run([close('sip')]);
+  })();
+  try {
+    const answer = await guest.run(`${program} ${guest.interfaces.outside} 300 200`);
+    const { delivery, ...rest } = JSON.parse(answer.trim().split('\n').at(-1)!) as Probed;
+    console.log('| ms | median | p99 | longest |');
+    console.log('|---|--:|--:|--:|');
+    for (const [name, { median, p99, longest }] of Object.entries({ ...delivery, ...rest })) {
+      console.log(`| ${name} | ${[median, p99, longest].map((ms) => ms.toFixed(2)).join(' | ')} |`);
+    }
+  } finally {
+    goesOn = false;
+    await traffic;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  if (withoutGuest !== false) {
+    console.error(withoutGuest);
+    process.exit(1);
+  }
+  const guest = await openGuest();
+  try {
+    const actors = await startActors(guest);
+    await probe(guest, actors);
+    await races(guest, actors, Number(process.argv[2] ?? 2000));
+  } finally {
+    await guest.close();
+  }
+  process.exit(0);
+}
