@@ -17,7 +17,15 @@ import type { Pinhole } from '../pinhole/pinhole.ts';
 import { guarded, persist } from './attempt.ts';
 import { deleteFlows } from './conntrack.ts';
 import { type Firewall, type LastCounts, NOT_COUNTED, type Traffic } from './firewall.ts';
-import { type Contents, countOf, READS, readContents, recordOf, sumOf } from './nftables/contents.ts';
+import {
+  type Contents,
+  countOf,
+  READS,
+  readContents,
+  recordKeys,
+  recordOf,
+  sumOf,
+} from './nftables/contents.ts';
 import type { Element } from './nftables/element.ts';
 import { elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
 import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
@@ -39,7 +47,15 @@ export interface NftablesFirewall extends Firewall {
 /** The line of text that tells of a pinhole. */
 interface Line {
   readonly number: number;
-  readonly parts: readonly SetElement[];
+  /** Elements that it takes. */
+  readonly parts: number;
+}
+
+interface NewRecord {
+  /** Of the pinhole. */
+  readonly id: string;
+  readonly number: number;
+  readonly elements: readonly SetElement[];
 }
 
 /**
@@ -60,7 +76,7 @@ const MOST_TOLD = 256;
 export function openNftables(libc: Libc, { table, mark }: NftablesOptions): NftablesFirewall {
   const socket = guarded(() => openNetlink(libc));
   const batch = nftBatch(socket);
-  const shares = createShares(allElementsOf, ({ name }) => name);
+  const shares = createShares(allElementsOf, ({ name }) => name, { isFixed: true });
   /** By pinhole id. One that nobody asked for has none. */
   const lines = new Map<string, Line>();
   /** Records and elements of maps that belong to no pinhole, by set, to be removed with the next commit. */
@@ -92,7 +108,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
 
   function commit(change: Change): LastCounts {
     const { added, removed, done } = shares.plan(change);
-    const opened = change.open.map((pinhole): [id: string, line: Line] => [pinhole.id, newLine(pinhole)]);
+    const opened = change.open.map(newRecord);
     const translates = !translating && added.some(({ data }) => data !== undefined);
     if (translates) addTranslation(batch, table);
     for (const [set, elements] of rubbish) batch.deleteElements(table, set, elements);
@@ -104,23 +120,28 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     batch.deleteElements(
       table,
       RECORDS,
-      change.close.flatMap(({ id }) => lines.get(id)?.parts ?? []),
+      change.close.flatMap(({ id }) => recordKeysOf(id)),
     );
     for (const [set, elements] of bySet(added)) batch.addElements(table, set, elements);
-    for (const [, { parts }] of opened) batch.addElements(table, RECORDS, parts);
+    for (const { elements } of opened) batch.addElements(table, RECORDS, elements);
     guarded(() => batch.commit((set, element) => left.set(...departed(set, element))));
     rubbish = new Map();
     translating ||= translates;
     done();
     for (const { id } of change.close) forget(id);
-    for (const [id, line] of opened) remember(id, line);
+    for (const { id, number, elements } of opened) remember(id, { number, parts: elements.length });
     return left.size === 0 ? NOT_COUNTED : lastCounts(change.close, left);
   }
 
-  function newLine(pinhole: Pinhole): Line {
+  function newRecord(pinhole: Pinhole): NewRecord {
     do lastNumber = (lastNumber + 1) >>> 0;
     while (numbers.has(lastNumber));
-    return { number: lastNumber, parts: recordOf(pinhole, lastNumber) };
+    return { id: pinhole.id, number: lastNumber, elements: recordOf(pinhole, lastNumber) };
+  }
+
+  function recordKeysOf(id: string): readonly SetElement[] {
+    const line = lines.get(id);
+    return line === undefined ? [] : recordKeys(line.number, line.parts);
   }
 
   function remember(id: string, line: Line): void {
@@ -156,7 +177,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
         orphans.push(...parts);
         continue;
       }
-      remember(pinhole.id, { number, parts });
+      remember(pinhole.id, { number, parts: parts.length });
       whole.push({ pinhole, atoms });
     }
     const spoken = new Set(whole.flatMap(({ atoms }) => atoms.map(({ name }) => name)));

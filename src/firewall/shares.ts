@@ -31,14 +31,36 @@ interface Shares<Atom> {
   isHeld(name: string): boolean;
 }
 
+interface SharesOptions {
+  /** A pinhole's atoms are the same whenever they are asked for: they are worked out again rather than kept. */
+  readonly isFixed: boolean;
+}
+
 /** `nameOf`: equal atoms have equal names. */
 export function createShares<Atom>(
   atomsOf: (pinhole: Pinhole) => readonly Atom[],
   nameOf: (atom: Atom) => string,
+  { isFixed }: SharesOptions = { isFixed: false },
 ): Shares<Atom> {
-  const open = new Map<string, PinholeAtoms<Atom>>();
+  const open = new Map<string, Pinhole>();
+  /** By id of an open pinhole, where its atoms may be others by now. */
+  const kept = new Map<string, readonly Atom[]>();
   /** By name of an atom, how many open pinholes have it. */
   const holders = new Map<string, number>();
+
+  function remember({ pinhole, atoms }: PinholeAtoms<Atom>): void {
+    open.set(pinhole.id, pinhole);
+    if (!isFixed) kept.set(pinhole.id, atoms);
+  }
+
+  function heldBy(pinhole: Pinhole): readonly Atom[] {
+    return kept.get(pinhole.id) ?? atomsOf(pinhole);
+  }
+
+  function closedAtoms(id: string): readonly Atom[] {
+    const pinhole = open.get(id);
+    return pinhole === undefined ? [] : heldBy(pinhole);
+  }
 
   function plan({ open: opening, close: closing }: Change): Plan<Atom> {
     const opened: PinholeAtoms<Atom>[] = [];
@@ -55,7 +77,7 @@ export function createShares<Atom>(
       opened.push({ pinhole, atoms });
       for (const atom of atoms) touch(atom, 1);
     }
-    for (const { id } of closing) for (const atom of open.get(id)?.atoms ?? []) touch(atom, -1);
+    for (const { id } of closing) for (const atom of closedAtoms(id)) touch(atom, -1);
     const added: Atom[] = [];
     const removed: Atom[] = [];
     for (const [name, { atom, change }] of touched) {
@@ -67,11 +89,16 @@ export function createShares<Atom>(
       added,
       removed,
       done() {
-        for (const { id } of closing) open.delete(id);
-        for (const one of opened) open.set(one.pinhole.id, one);
+        for (const { id } of closing) forget(id);
+        for (const one of opened) remember(one);
         for (const [name, { change }] of touched) count(name, change);
       },
     };
+  }
+
+  function forget(id: string): void {
+    open.delete(id);
+    kept.delete(id);
   }
 
   function count(name: string, change: number): void {
@@ -85,14 +112,15 @@ export function createShares<Atom>(
     adopt(holdings) {
       const all = [...holdings];
       open.clear();
+      kept.clear();
       holders.clear();
       for (const one of all) {
         if (open.has(one.pinhole.id)) continue;
-        open.set(one.pinhole.id, one);
+        remember(one);
         for (const atom of one.atoms) count(nameOf(atom), 1);
       }
     },
-    holdings: () => [...open.values()],
+    holdings: () => Array.from(open.values(), (pinhole) => ({ pinhole, atoms: heldBy(pinhole) })),
     isHeld: (name) => holders.has(name),
   };
 }

@@ -117,14 +117,32 @@ export function createPinholeTraces(): PinholeTraces {
   };
 }
 
+/** Written out: V8 keeps a description of its own, of half a kilobyte, for each object of so many spread ones. */
 function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
-  const { id, protocol, sources, sourcePort, address, ports, kind, media, direction, translation } =
-    event.pinhole;
+  const { pinhole } = event;
   return {
-    ...{ id, protocol, sources, sourcePort, address, ports, kind: kind ?? protocol, media },
-    ...{ legId: event.call.legId, slot: event.slot, agreed: event.agreed, opened: place, openedAt: event.at },
-    ...{ direction, external: translation?.external ?? null, onTrial: isOnTrial(event) },
-    ...{ closed: null, closedAt: null, closeReason: null, packets: 0, sent: null, leaving: leavingOf(event) },
+    id: pinhole.id,
+    protocol: pinhole.protocol,
+    sources: pinhole.sources,
+    sourcePort: pinhole.sourcePort,
+    address: pinhole.address,
+    ports: pinhole.ports,
+    kind: pinhole.kind ?? pinhole.protocol,
+    media: pinhole.media,
+    legId: event.call.legId,
+    slot: event.slot,
+    agreed: event.agreed,
+    opened: place,
+    openedAt: event.at,
+    direction: pinhole.direction,
+    external: pinhole.translation?.external ?? null,
+    onTrial: isOnTrial(event),
+    closed: null,
+    closedAt: null,
+    closeReason: null,
+    packets: 0,
+    sent: null,
+    leaving: leavingOf(event),
   };
 }
 

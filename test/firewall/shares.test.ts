@@ -78,6 +78,26 @@ describe('shares of pinholes in what a packet filter holds', () => {
     assert.deepEqual(shares.plan({ open: [], close: [pinhole('a')] }).removed, ['a1']);
   });
 
+  it('works atoms that never change out again, of the pinhole that was opened', () => {
+    const shares = createShares(
+      ({ label }) => [...label],
+      (atom) => atom,
+      { isFixed: true },
+    );
+    shares.plan({ open: [pinhole('ab'), pinhole('bc')], close: [] }).done();
+    assert.deepEqual(
+      shares.holdings().map(({ atoms }) => atoms),
+      [
+        ['a', 'b'],
+        ['b', 'c'],
+      ],
+    );
+    const { removed, done } = shares.plan({ open: [], close: [{ ...pinhole('ab'), label: 'xyz' }] });
+    assert.deepEqual(removed, ['a']);
+    done();
+    assert.deepEqual(['a', 'b', 'c'].map(shares.isHeld), [false, true, true]);
+  });
+
   it('goes on from a listing', () => {
     const shares = newShares();
     shares.plan({ open: [pinhole('ab')], close: [] }).done();

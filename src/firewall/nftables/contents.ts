@@ -45,12 +45,21 @@ export function recordOf(pinhole: Pinhole, number: number): SetElement[] {
   const text = formatRecord(pinhole);
   const parts: SetElement[] = [];
   for (let at = 0; at < text.length; at += PART) {
-    const key = Buffer.alloc(8);
-    key.writeUInt32LE(number);
-    key.writeUInt32LE(parts.length, 4);
-    parts.push({ key, comment: text.slice(at, at + PART) });
+    parts.push({ key: recordKey(number, parts.length), comment: text.slice(at, at + PART) });
   }
   return parts;
+}
+
+/** The elements of a record with so many parts, as much as it takes to remove them. */
+export function recordKeys(number: number, parts: number): SetElement[] {
+  return Array.from({ length: parts }, (_, part) => ({ key: recordKey(number, part) }));
+}
+
+function recordKey(number: number, part: number): Buffer {
+  const key = Buffer.allocUnsafe(8);
+  key.writeUInt32LE(number);
+  key.writeUInt32LE(part, 4);
+  return key;
 }
 
 /** Everything. Throws SystemError: EINTR when anybody changed anything in nf_tables meanwhile. */

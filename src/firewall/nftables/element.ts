@@ -28,7 +28,7 @@ export interface Element {
   /** The fields in the order protocol, source, source port, destination, port, each padded to four bytes. */
   readonly key: Buffer;
   /** In a map. */
-  readonly data?: Buffer;
+  readonly data?: Uint8Array;
   /** Equal elements have equal names. */
   readonly name: string;
 }
@@ -49,4 +49,9 @@ export function bytesOf(address: Address): Uint8Array {
   if (cache.size >= MOST_CACHED) cache.clear();
   cache.set(address, bytes);
   return bytes;
+}
+
+/** From Node's pool: thousands of keys with memory of their own each would be as many allocations of the system's. */
+export function zeros(bytes: number): Buffer {
+  return Buffer.allocUnsafe(bytes).fill(0);
 }

@@ -1,8 +1,9 @@
 /** Pinholes as elements of sets: what the kernel compares packets with, and how it is read back. */
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import { ownCopy } from '../../own-copy.ts';
 import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import { bytesOf, type Element, protocolNumbers, type SetName, SMALL } from './element.ts';
+import { bytesOf, type Element, protocolNumbers, type SetName, SMALL, zeros } from './element.ts';
 
 export interface SetShape {
   readonly name: SetName;
@@ -34,7 +35,7 @@ export function elementOf({
 }: ElementMatch): Element {
   const to = bytesOf(destination);
   const sourceSize = source === null ? 0 : to.length;
-  const key = Buffer.alloc(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
+  const key = zeros(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
   key[0] = protocolNumbers[protocol];
   let at = SMALL;
   if (source !== null) key.set(bytesOf(source), at);
@@ -46,7 +47,7 @@ export function elementOf({
   key.set(to, at);
   key.writeUInt16BE(destinationPort, at + to.length);
   const set = setOf(to.length === 4 ? 4 : 6, source !== null, sourcePort !== null);
-  return { set, key, name: `${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}` };
+  return { set, key, name: ownCopy(`${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`) };
 }
 
 function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {

@@ -1,7 +1,8 @@
 /** The translation of pinholes as elements of maps, looked up by the first packet of a connection in either direction. */
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import { ownCopy } from '../../own-copy.ts';
 import type { Opening } from '../../pinhole/opening.ts';
-import { bytesOf, type Element, type MapName, protocolNumbers, SMALL } from './element.ts';
+import { bytesOf, type Element, type MapName, protocolNumbers, SMALL, zeros } from './element.ts';
 
 export interface MapShape {
   readonly name: MapName;
@@ -61,7 +62,7 @@ export function translationsOf({
 function elementOf({ kind, protocol, party, from, port, to }: Translated): Element {
   const own = bytesOf(from);
   const other = party === null ? new Uint8Array(0) : bytesOf(party);
-  const key = Buffer.alloc(SMALL + other.length + own.length + SMALL);
+  const key = zeros(SMALL + other.length + own.length + SMALL);
   key[0] = protocolNumbers[protocol];
   const ownAt = kind === 'dnat' ? SMALL + other.length : SMALL;
   const portAt = ownAt + own.length;
@@ -72,8 +73,8 @@ function elementOf({ kind, protocol, party, from, port, to }: Translated): Eleme
   return {
     set,
     key,
-    data: Buffer.from(bytesOf(to)),
-    name: nameOf({ kind, protocol, party, from, port, to }),
+    data: bytesOf(to),
+    name: ownCopy(nameOf({ kind, protocol, party, from, port, to })),
   };
 }
 
