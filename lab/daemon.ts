@@ -57,7 +57,7 @@ export interface DaemonOptions {
 
 /** Starts pinholed with the tests' configuration. */
 export async function startDaemon(
-  topology: Topology,
+  topology: Pick<Topology, 'start'>,
   {
     changes = '',
     flags = ['--no-supervisor'],

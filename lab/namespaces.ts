@@ -73,6 +73,20 @@ export function link({ host, firewall, device, number, nets }: Link): void {
   }
 }
 
+/** What ends a test that takes too long, or that somebody interrupts. */
+const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+
+/** Has `remove` called when the process ends, by a signal as well. What is returned takes that back. */
+export function atExit(remove: () => void): () => void {
+  const interrupted = () => process.exit(1);
+  process.once('exit', remove);
+  for (const signal of SIGNALS) process.once(signal, interrupted);
+  return () => {
+    process.off('exit', remove);
+    for (const signal of SIGNALS) process.off(signal, interrupted);
+  };
+}
+
 /** Resolves when the child is gone. */
 export function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();

@@ -30,6 +30,7 @@ const PACKETS = 2;
 const FIRST_PORT = 10_000;
 /** Calls in one list of steps. */
 const CHUNK = 250;
+let runs = 0;
 
 /**
  * `calls` calls one after the other, never the same ports twice. The callee sends media right behind its answer,
@@ -40,6 +41,7 @@ export async function race(
   calls: number,
   { delay = 0, relay = false, external, hosts = HOSTS }: RaceOptions = {},
 ): Promise<RaceResult> {
+  runs++;
   const later = delay === 0 ? [] : [pause(delay)];
   const client = { address: hosts.client, port: 5060 };
   const server = { address: hosts.server, port: 5060 };
@@ -52,7 +54,7 @@ export async function race(
     const callee: Step[] = [];
     for (let call = first; call < Math.min(calls, first + CHUNK); call++) {
       const port = FIRST_PORT + 2 * call;
-      const callId = `race-${call}@example.com`;
+      const callId = `race-${runs}-${call}@example.com`;
       const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
         sip(start, { callId, ...rest });
       const invite = message('INVITE', { body: sdp(seen.address, [port]) });

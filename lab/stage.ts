@@ -57,6 +57,11 @@ export interface Stage {
   kernel(): KernelState;
 }
 
+/** Where events are played: a topology, or as much of one as the events need. */
+export interface Theatre extends Pick<Topology, 'firewall'> {
+  readonly actors: Readonly<Partial<Topology['actors']>>;
+}
+
 /** How a message is cut into segments. */
 export type Split = (text: string) => readonly string[];
 
@@ -71,16 +76,17 @@ export interface StageOptions {
 
 const SIP_PORT = 5060;
 /** Sockets stay open in the actors: each is opened once for each topology. */
-const opened = new WeakMap<Topology, Set<string>>();
+const opened = new WeakMap<Theatre, Set<string>>();
 let fences = 0;
 let packets = 0;
 let connections = 0;
 
 export async function createStage(
-  topology: Topology,
+  topology: Theatre,
   { family, split, external, behind = ['client'] }: StageOptions,
 ): Promise<Stage> {
-  const { actors } = topology;
+  const hosts = HOSTS.filter((host) => topology.actors[host] !== undefined);
+  const actors = topology.actors as Topology['actors'];
   const at = (host: HostName): TransportAddress => ({ address: addressOf(host, family), port: SIP_PORT });
   /** Where others send to. */
   const seen = (host: HostName, address: Address): Address =>
@@ -140,8 +146,8 @@ export async function createStage(
   }
 
   async function perform(events: readonly Event[]): Promise<void> {
-    const steps = Object.fromEntries(HOSTS.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
-    const first = Object.fromEntries(HOSTS.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
+    const steps = Object.fromEntries(hosts.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
+    const first = Object.fromEntries(hosts.map((host) => [host, [] as Step[]])) as Record<HostName, Step[]>;
     const due = new Map<string, string[]>();
     const fenced = new Set<string>();
     const open = (host: HostName, socket: string, own: TransportAddress) =>
@@ -169,7 +175,7 @@ export async function createStage(
         steps[event.to].push(expect(sipSocket, event.text));
       } else if (event.type === 'raw') {
         steps[event.from].push(raw(event.packet));
-        for (const to of HOSTS) if (to !== event.from) fenced.add(`${event.from} ${to}`);
+        for (const to of hosts) if (to !== event.from) fenced.add(`${event.from} ${to}`);
       } else {
         const { from, source, to, destination, passes } = event;
         const text = `media ${++packets}`;
@@ -195,10 +201,10 @@ export async function createStage(
       steps[from].push(send(sipSocket, seenAt(to), fence));
       steps[to].push(expect(sipSocket, fence));
     }
-    await Promise.all(HOSTS.map((host) => actors[host].run(first[host])));
-    const arrivals = await Promise.all(HOSTS.map((host) => actors[host].run(steps[host])));
-    const rest = await Promise.all(HOSTS.map((host) => actors[host].run(takeMedia(host))));
-    for (const [index, host] of HOSTS.entries()) {
+    await Promise.all(hosts.map((host) => actors[host].run(first[host])));
+    const arrivals = await Promise.all(hosts.map((host) => actors[host].run(steps[host])));
+    const rest = await Promise.all(hosts.map((host) => actors[host].run(takeMedia(host))));
+    for (const [index, host] of hosts.entries()) {
       const all: Arrival[] = [...arrivals[index]!, ...rest[index]!];
       for (const socket of mediaSockets(host)) {
         assert.deepEqual(

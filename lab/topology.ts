@@ -11,7 +11,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Address } from '../src/address/address.ts';
 import { type Actor, startActor } from './actors.ts';
-import { ended, execute, link, removeNamespace, within } from './namespaces.ts';
+import { atExit, ended, execute, link, removeNamespace, within } from './namespaces.ts';
 
 export const HOSTS = ['client', 'server', 'gateway', 'stranger'] as const;
 export type HostName = (typeof HOSTS)[number];
@@ -47,8 +47,6 @@ export interface TopologyOptions {
 }
 
 let count = 0;
-/** What ends a test that takes too long, or that somebody interrupts. */
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Makes the namespaces and an actor in each. They go when `close` is called, and when the process ends. */
 export async function createTopology({ rules = queueRules }: TopologyOptions = {}): Promise<Topology> {
@@ -59,9 +57,7 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
     for (const child of children) child.kill('SIGKILL');
     for (const host of [...HOSTS, 'firewall'] as const) removeNamespace(namespaceOf(host));
   };
-  const interrupted = () => process.exit(1);
-  process.once('exit', remove);
-  for (const signal of SIGNALS) process.once(signal, interrupted);
+  const kept = atExit(remove);
   const firewall = (program: string, ...args: readonly string[]) =>
     execute(...within(namespaceOf('firewall'), program, ...args));
   const start = (host: HostName | 'firewall', ...words: readonly string[]) => {
@@ -86,8 +82,7 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
       namespaceOf,
       spawn: start,
       async close() {
-        process.off('exit', remove);
-        for (const signal of SIGNALS) process.off(signal, interrupted);
+        kept();
         remove();
         await Promise.all(children.map(ended));
       },

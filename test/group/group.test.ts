@@ -310,6 +310,28 @@ describe('a message that waits for other firewalls', () => {
     assert.deepEqual(two.released, ['SIP/2.0 200 Reason']);
   });
 
+  it('waits as a request, too, that the answer to it finds its call wherever it comes', async () => {
+    const { members, settle } = setUp(2, { peersStore });
+    await settle();
+    const [one, two] = members as [Member, Member];
+    one.send(phone, trunk, sip('INVITE'));
+    assert.deepEqual(one.released, [], 'it opens nothing: its offer comes with the answer');
+    await settle();
+    two.send(trunk, phone, ok());
+    await settle();
+    assert.deepEqual([one.open(), two.open()], [[PORTS[1]], [PORTS[1]]]);
+    one.send(phone, trunk, sip('ACK', { to: 'b', body: sdp(phone.address, [4000]) }));
+    await settle();
+    assert.deepEqual(two.open(), PORTS);
+    one.send(phone, trunk, sip('BYE', { to: 'b', cseq: 2 }));
+    assert.equal(one.released.length, 2);
+    await settle();
+    assert.equal(one.released.length, 3);
+    two.send(trunk, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
+    await settle();
+    assert.deepEqual([one.open(), two.open()], [[], []]);
+  });
+
   it('waits from the reload on that says so, and no more after the next', async () => {
     const { members, settle } = setUp();
     await settle();

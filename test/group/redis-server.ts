@@ -25,6 +25,8 @@ export const withoutStore =
 export interface ServerOptions {
   readonly password?: string;
   readonly tls?: boolean;
+  /** What it listens on; loopback by itself. With any other it needs a password. */
+  readonly address?: string;
   /** Starts a program where the server is to run. */
   readonly run?: (program: string, ...args: readonly string[]) => ChildProcess;
 }
@@ -33,12 +35,13 @@ export interface ServerOptions {
 export async function startServer({
   password,
   tls = false,
+  address = '127.0.0.1',
   run = spawned,
 }: ServerOptions = {}): Promise<Server> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-store-'));
   const port = await freePort();
   const ca = join(directory, 'ca.pem');
-  const words = ['--bind', '127.0.0.1', '--save', '', '--dir', directory];
+  const words = ['--bind', address, '--save', '', '--dir', directory];
   if (password !== undefined) words.push('--requirepass', password);
   if (tls) {
     certify(directory);

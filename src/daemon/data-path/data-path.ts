@@ -65,7 +65,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const waitingRoom = createWaitingRoom({
     ...{ interceptor, counters, post },
     timeout: () => settings().peersStore.confirmTimeout,
-    send: outbox.catchUp,
+    send: outbox.empty,
   });
   const passage = createPassage({
     ...{ deps, filter, outbox, waitingRoom, counters, beat, unexpected, afterwards },

@@ -4,8 +4,9 @@ import type { DataPathCounters, DataPathReport } from '../messages.ts';
 import { keptPacket } from './kept-packet.ts';
 
 /**
- * Where packets wait until other firewalls have the pinholes that they need (`peers-store.confirm: peers`). Others pass
- * meanwhile; within a Call-ID nothing overtakes. What is not confirmed in time goes on all the same, and is counted.
+ * Where packets wait until other firewalls have what they need of them (`peers-store.confirm: peers`): the pinholes that a
+ * message opens, and of a request that its answer may come past them. Others pass meanwhile; within a Call-ID nothing
+ * overtakes. What is not confirmed in time goes on all the same, and is counted.
  */
 export interface WaitingRoom {
   /** Whether a packet that led to this has to wait. */
@@ -52,11 +53,12 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
   let last = 0;
   let others = 0;
 
-  function isFor({ change, events }: Inspection): boolean {
-    return others > 0 && (opens(change) || isBehind(callIdsOf(events)));
+  function isFor(inspection: Inspection): boolean {
+    return others > 0 && (isForOthers(inspection) || isBehind(callIdsOf(inspection.events)));
   }
 
-  function take(packet: HeldPacket, { change, events }: Inspection, now: number): void {
+  function take(packet: HeldPacket, inspection: Inspection, now: number): void {
+    const { events } = inspection;
     if (waits.size >= MOST) {
       counters.overdue++;
       letGo(packet);
@@ -64,7 +66,7 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
     }
     last++;
     counters.waited++;
-    const isConfirmed = !opens(change);
+    const isConfirmed = !isForOthers(inspection);
     const kept = keptPacket(interceptor, packet);
     waits.set(last, { packet: kept, callIds: callIdsOf(events), until: now + timeout(), isConfirmed });
     if (isConfirmed) return;
@@ -132,8 +134,22 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
   };
 }
 
-function opens(change: Inspection['change']): boolean {
-  return change !== null && change.open.length > 0;
+/**
+ * Requests whose answers open or close: a firewall that has not heard of the request takes its answer for a stranger's (of
+ * a BYE: what the call had stays open for `timers.after-bye`).
+ */
+const ANSWERED: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE', 'CANCEL']);
+
+/** Whether others have to know of it before it goes on. */
+function isForOthers({ change, events }: Inspection): boolean {
+  if (change !== null && change.open.length > 0) return true;
+  return events.some(
+    (one) =>
+      one.type === 'message' &&
+      one.message.status === 0 &&
+      one.legIds.length > 0 &&
+      ANSWERED.has(one.message.method),
+  );
 }
 
 function callIdsOf(events: Inspection['events']): readonly string[] {
