@@ -35,12 +35,12 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/status.ts')).status,
       },
       {
-        usage: 'calls',
+        usage: 'calls [call]',
         about: 'The calls there are: state, parties, age, idle time, next timer',
         load: async () => (await import('./commands/calls.ts')).calls,
       },
       {
-        usage: 'pinholes',
+        usage: 'pinholes [call]',
         about: 'The pinholes that are open: from where, to where, for how long',
         load: async () => (await import('./commands/pinholes.ts')).pinholes,
       },
@@ -70,7 +70,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
         load: async () => (await import('./commands/refused.ts')).refused,
       },
       {
-        usage: 'blocked',
+        usage: 'blocked [call]',
         about: 'Media that the ruleset dropped near calls, and what would let it pass (blocked.watch)',
         load: async () => (await import('./commands/blocked.ts')).blocked,
       },

@@ -106,6 +106,11 @@ export function print(text: string): Promise<void> {
   return writeAll(process.stdout, [text]);
 }
 
+/** Columns of the terminal; without one a table may be as wide as it is. */
+export function screenColumns(): number {
+  return process.stdout.isTTY ? process.stdout.columns || 80 : Number.POSITIVE_INFINITY;
+}
+
 /** The style of standard output. */
 export function style() {
   return terminalStyle(process.stdout, process.env);

@@ -5,11 +5,12 @@ import { command } from './command.ts';
 /** `pinholed blocked`: media that the ruleset dropped near calls, and what would let it pass. */
 export const blocked = command(
   (argv) =>
-    askOptions(argv).option('call', {
-      type: 'string',
-      requiresArg: true,
-      describe: 'Of one call only: its Call-ID, or its name of 16 digits or the first of them',
-    }),
+    askOptions(argv)
+      .positional('call', {
+        type: 'string',
+        describe: 'Of one call only: its Call-ID or its name of 16 digits, or how one of them begins',
+      })
+      .example('pinholed blocked', 'who sends to a call and does not get through, and what would let it'),
   (args) =>
     withDaemon(args, async (client) => {
       const request = { request: 'blocked' as const, ...(args.call !== undefined && { call: args.call }) };

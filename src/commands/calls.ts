@@ -1,53 +1,41 @@
-import { CALL_STATES, type CallResult, type CallsResult, TOP_ORDERS } from '../control/protocol.ts';
+import type { CallResult, CallsResult } from '../control/protocol.ts';
 import { callsInFull, callsText } from '../report/live/calls.ts';
-import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
+import { askOptions, gather, jsonText, print, STATUS, screenColumns, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
+import { selecting, selectingOptions } from './selecting.ts';
 
 /** `pinholed calls`: every call there is, also one that ended a moment ago. */
 export const calls = command(
   (argv) =>
-    askOptions(argv)
+    selectingOptions(askOptions(argv))
+      .positional('call', {
+        type: 'string',
+        describe: 'One call only: its Call-ID or its name of 16 digits, or how one of them begins',
+      })
       .option('verbose', {
         alias: 'v',
         type: 'boolean',
         default: false,
         describe: 'All there is to say of each',
       })
-      .option('call', {
-        type: 'string',
-        requiresArg: true,
-        describe: 'One call only: its Call-ID or its name of 16 digits, or how one of them begins',
-      })
-      .option('match', {
-        type: 'string',
-        requiresArg: true,
-        describe: 'Those with this text in Call-ID, From, To or an address',
-      })
-      .option('state', { choices: CALL_STATES, requiresArg: true, describe: 'Those in this state' })
-      .option('silent', {
-        type: 'number',
-        requiresArg: true,
-        describe: 'Answered ones without media for so many seconds',
-      })
-      .option('sort', { choices: TOP_ORDERS, requiresArg: true, describe: 'What comes first' })
-      .option('reverse', { alias: 'r', type: 'boolean', default: false, describe: 'The last first' })
-      .option('limit', { type: 'number', requiresArg: true, describe: 'At most so many' }),
+      .option('limit', { alias: 'n', type: 'number', requiresArg: true, describe: 'At most so many' })
+      .example('pinholed calls --silent 30s', 'calls that are up and have had no media for 30 s')
+      .example('pinholed calls -m 203.0.113.7 -v', 'all there is to say of calls with that host')
+      .example('pinholed calls --sort packets -n 10', 'the ten with the most media'),
   (args) =>
     withDaemon(args, async (client) => {
-      const { call, match, state, silent, sort, reverse, limit } = args;
+      const { call, limit } = args;
       const request = {
         request: 'calls' as const,
-        reverse,
+        ...selecting(args),
         ...(call !== undefined && { call }),
-        ...(match !== undefined && { match }),
-        ...(state !== undefined && { state }),
-        ...(silent !== undefined && { silent }),
-        ...(sort !== undefined && { sort }),
         ...(limit !== undefined && { limit }),
       };
       const list = await gather<CallsResult, CallResult>(client, request, (part) => part.calls);
       if (args.json) await print(jsonText({ calls: list }));
-      else await print(args.verbose ? callsInFull(list, style()) : callsText(list, style()));
+      else {
+        await print(args.verbose ? callsInFull(list, style()) : callsText(list, style(), screenColumns()));
+      }
       return STATUS.ok;
     }),
 );

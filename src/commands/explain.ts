@@ -2,15 +2,14 @@ import { Buffer } from 'node:buffer';
 import type { ControlClient } from '../control/client.ts';
 import type { RecordingResult } from '../control/protocol.ts';
 import { plural } from '../counted.ts';
-import { spellLines } from '../report/audio.ts';
-import { blockedLines, withBlocked } from '../report/live/blocked.ts';
+import { withBlocked } from '../report/live/blocked.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
+import { explainText } from '../report/live/explain-text.ts';
 import { writeNewFile } from '../report/pcap/file.ts';
 import { type CapturedMessage, captureOf } from '../report/pcap/write.ts';
 import { redactExplained } from '../report/redact/explained.ts';
 import { redactMessage } from '../report/redact/message.ts';
 import { createTokens, type Tokens } from '../report/redact/tokens.ts';
-import { callText } from '../report/replay/text.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
 
@@ -52,7 +51,12 @@ export const explain = command(
         tokens === null ? part : redactExplained(part, tokens),
       ]);
       if (args.json) await print(jsonText({ calls: legs }));
-      else await print(args.html ? await pageOf(legs) : legs.map(legText).join(''));
+      else
+        await print(
+          args.html
+            ? await pageOf(legs)
+            : legs.map((leg) => explainText(leg, Date.now() / 1000, style())).join(''),
+        );
       return STATUS.ok;
     }),
 );
@@ -107,22 +111,4 @@ async function pageOf(legs: readonly ExplainResult[]): Promise<string> {
     legs.map((leg) => withBlocked(livePicture(readExplained(leg), now), leg.blocked ?? [])),
     now,
   );
-}
-
-function legText(leg: ExplainResult): string {
-  const report = readExplained(leg);
-  const text = [...callText(report, style())].join('');
-  const audio = spellLines(report).map((line) => `${line}\n`);
-  const blocked = (leg.blocked ?? []).flatMap((one) => [
-    '\n',
-    ...blockedLines(one, Date.now() / 1000, style()).map((line) => `  ${line}\n`),
-  ]);
-  const notes = [
-    ...(audio.length === 0 ? [] : ['\n', ...audio]),
-    ...(blocked.length === 0 ? [] : ['\n  Dropped by the ruleset near it\n', ...blocked]),
-    `\n  leg ${leg.legId}; #n counts the packets that the daemon received\n`,
-  ];
-  if (leg.adopted) notes.push('  taken up from the journal: what came before that start is not known\n');
-  if (leg.pinholesOmitted > 0) notes.push(`  and ${leg.pinholesOmitted} later pinholes\n`);
-  return text + notes.join('');
 }

@@ -1,37 +1,46 @@
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
-import { TOP_ORDERS, type TopOrder, type TopResult } from '../control/protocol.ts';
+import { type CallResult, TOP_ORDERS, type TopOrder, type TopResult } from '../control/protocol.ts';
 import { printableJson } from '../printable.ts';
+import type { ExplainResult } from '../report/live/explain.ts';
+import { explainText } from '../report/live/explain-text.ts';
 import { openScreen, type Screen } from '../report/live/screen.ts';
-import { TOP_HEAD, topLines } from '../report/live/top.ts';
-import { askOptions, explainFailure, print, STATUS, socketPath, style } from './ask.ts';
+import { mostAbove, openedLines, scrolledTo, TOP_HEAD, topLines } from '../report/live/top.ts';
+import {
+  askOptions,
+  explainFailure,
+  gather,
+  print,
+  STATUS,
+  screenColumns,
+  socketPath,
+  style,
+} from './ask.ts';
 import { command } from './command.ts';
+import { selecting, selectingOptions } from './selecting.ts';
+import { type Look, press } from './top/keys.ts';
 
-const ORDER_OF_KEY: Readonly<Record<string, TopOrder>> = { a: 'age', i: 'idle', p: 'packets' };
-const QUIT: ReadonlySet<string> = new Set(['q', 'Q']);
-const SCROLL: Readonly<Record<string, number>> = {
-  ...{ j: 1, down: 1, k: -1, up: -1 },
-  ...{ ' ': 1, 'page down': 1, b: -1, 'page up': -1 },
-};
-const PAGES: ReadonlySet<string> = new Set([' ', 'b', 'page down', 'page up']);
-const LONGEST_FILTER = 64;
-/** Calls asked for: more than fit on a screen are not looked at. */
-const MOST_CALLS = 200;
+/** Calls asked for, as many as may be; a filter finds the others. */
+const MOST_CALLS = 500;
+
+type Chosen = ReturnType<typeof selecting> & { readonly sort: TopOrder };
 
 /** `pinholed top`: the calls there are, again and again; once where there is no terminal. */
 export const top = command(
   (argv) =>
-    askOptions(argv)
+    selectingOptions(askOptions(argv))
       .option('sort', { choices: TOP_ORDERS, default: 'age' as const, describe: 'What comes first' })
       .option('interval', { type: 'number', default: 1, describe: 'Seconds between two pictures, 0.5 to 60' })
-      .option('once', { type: 'boolean', default: false, describe: 'One picture, and no keys' }),
+      .option('once', { type: 'boolean', default: false, describe: 'One picture, and no keys' })
+      .example('pinholed top', 'h shows the keys: sort, filter, scroll, open a call')
+      .example('pinholed top --once --sort packets', 'one picture, for a script'),
   async (args) => {
     const path = socketPath(args);
     if (path === null) return STATUS.failed;
-    const { sort, interval } = args;
+    const chosen = { ...selecting(args), sort: args.sort };
     const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
     try {
-      if (args.json || args.once || !isTerminal) await showOnce(path, sort, args.json);
-      else await live(path, sort, interval);
+      if (args.json || args.once || !isTerminal) await showOnce(path, chosen, args.json);
+      else await live(path, chosen, args.interval);
       return STATUS.ok;
     } catch (error) {
       return explainFailure(error);
@@ -39,19 +48,14 @@ export const top = command(
   },
 );
 
-async function showOnce(path: string, sort: TopOrder, json: boolean): Promise<void> {
+async function showOnce(path: string, chosen: Chosen, json: boolean): Promise<void> {
   const client = await connectControl(path);
   try {
-    for await (const result of client.ask<TopResult>({ request: 'top', sort, limit: MOST_CALLS })) {
+    for await (const result of client.ask<TopResult>({ request: 'top', ...chosen, limit: MOST_CALLS })) {
       const { strong, bad } = style();
-      const view = {
-        sort,
-        columns: Number.POSITIVE_INFINITY,
-        rows: result.top.length + 5,
-        strong,
-        bad,
-        keys: false,
-      };
+      const { sort, reverse = false, match = '' } = chosen;
+      const rows = result.top.length + TOP_HEAD;
+      const view = { sort, reverse, match, columns: screenColumns(), rows, strong, bad, keys: false };
       await print(
         json ? `${printableJson(JSON.stringify(result))}\n` : `${topLines(result, view).join('\n')}\n`,
       );
@@ -62,82 +66,52 @@ async function showOnce(path: string, sort: TopOrder, json: boolean): Promise<vo
   }
 }
 
-/** What a person sees and asks for. */
-interface Look {
-  sort: TopOrder;
-  reverse: boolean;
-  match: string;
-  typing: boolean;
-  above: number;
-  help: boolean;
-}
+const REVERSED = (text: string) => `\x1b[7m${text}\x1b[27m`;
 
-type Effect = 'quit' | 'ask' | 'draw' | 'none';
-
-/** What a key does to the look; `room` is how many calls fit, `calls` how many there are. */
-export function press(look: Look, key: string, room: number, calls: number): Effect {
-  if (key === '\x03') return 'quit';
-  if (look.typing) return type(look, key);
-  const order = ORDER_OF_KEY[key];
-  const scroll = SCROLL[key];
-  if (QUIT.has(key)) return 'quit';
-  if (order !== undefined) {
-    if (order === look.sort) return 'none';
-    look.sort = order;
-    return 'ask';
+/** What `explain` says of a call, asked on a connection of its own; what cannot be had is said in its place. */
+async function explained(path: string, call: string): Promise<string> {
+  let client: ControlClient | null = null;
+  try {
+    client = await connectControl(path);
+    const legs = await gather<ExplainResult, ExplainResult>(client, { request: 'explain', call }, (leg) => [
+      leg,
+    ]);
+    return legs.map((leg) => explainText(leg, Date.now() / 1000, style())).join('');
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    return error.message;
+  } finally {
+    client?.close();
   }
-  if (scroll !== undefined) {
-    const last = Math.max(0, calls - room);
-    look.above = Math.min(
-      last,
-      Math.max(0, look.above + scroll * (PAGES.has(key) ? Math.max(1, room - 1) : 1)),
-    );
-    return 'draw';
-  }
-  if (key === 'r') {
-    look.reverse = !look.reverse;
-    return 'ask';
-  }
-  if (key === '/') look.typing = true;
-  else if (key === 'h' || key === '?') look.help = !look.help;
-  else if (key === 'escape' && look.match !== '') return filter(look, '');
-  else return 'none';
-  return 'draw';
-}
-
-function type(look: Look, key: string): Effect {
-  if (key === '\r' || key === '\n') {
-    look.typing = false;
-    return 'draw';
-  }
-  if (key === 'escape') {
-    look.typing = false;
-    return filter(look, '');
-  }
-  if (key === '\x7f' || key === '\b') return filter(look, look.match.slice(0, -1));
-  if (key.length > 1 || key < ' ' || look.match.length >= LONGEST_FILTER) return 'none';
-  return filter(look, look.match + key);
-}
-
-function filter(look: Look, match: string): Effect {
-  look.match = match;
-  look.above = 0;
-  return 'ask';
 }
 
 /** Draws until somebody quits. What needs other calls asks anew. */
-async function live(path: string, first: TopOrder, interval: number): Promise<void> {
-  const look: Look = { sort: first, reverse: false, match: '', typing: false, above: 0, help: false };
+async function live(path: string, chosen: Chosen, interval: number): Promise<void> {
+  const { sort, reverse = false, match = '', ...others } = chosen;
+  const look: Look = {
+    ...{ sort, reverse, match, typing: false, above: 0, selected: 0, help: false, opened: null },
+  };
   let quit = false;
   let stale = false;
   let latest: TopResult | null = null;
+  let selected: CallResult | null = null;
+  let text = '';
   let client: ControlClient = await connectControl(path);
   const { strong, bad } = style();
   const screen: Screen = openScreen({
     input: process.stdin,
     output: process.stdout,
     onKey(key) {
-      const effect = press(look, key, Math.max(1, screen.rows - TOP_HEAD), latest?.top.length ?? 0);
+      const { columns, rows } = screen;
+      const before = look.opened;
+      const room = before === null ? Math.max(1, rows - TOP_HEAD) : Math.max(1, rows - 1);
+      const most = mostAbove(text, { columns, rows });
+      const effect = press(look, key, { room, calls: latest?.top ?? [], most });
+      if (look.opened !== before) {
+        text = '';
+        void refresh();
+      }
+      selected = latest?.top[look.selected] ?? null;
       if (effect === 'quit') stop();
       else if (effect !== 'none') draw();
       if (effect !== 'ask') return;
@@ -155,18 +129,45 @@ async function live(path: string, first: TopOrder, interval: number): Promise<vo
 
   function draw(): void {
     const { columns, rows } = screen;
-    if (latest !== null) screen.draw(topLines(latest, { ...look, columns, rows, strong, bad, keys: true }));
+    if (look.opened !== null) {
+      look.opened.above = Math.min(look.opened.above, mostAbove(text, { columns, rows }));
+      screen.draw(openedLines(text, { columns, rows, above: look.opened.above }));
+    } else if (latest !== null) {
+      look.above = scrolledTo(look.selected, look.above, rows - TOP_HEAD, latest.top.length);
+      const view = { ...look, columns, rows, strong, bad, keys: true, mark: REVERSED };
+      screen.draw(topLines(latest, view));
+    }
+  }
+
+  /** Asks for the call that is open, whichever that is when the answer comes. */
+  async function refresh(): Promise<void> {
+    const wanted = look.opened?.legId;
+    if (wanted === undefined) return;
+    const answer = await explained(path, wanted);
+    if (look.opened?.legId !== wanted) return;
+    text = answer;
+    draw();
+  }
+
+  /** The selection stays on its call, wherever that is in the list now. */
+  function take(result: TopResult): void {
+    latest = result;
+    const name = selected?.legId;
+    const at = result.top.findIndex(({ legId }) => legId === name);
+    look.selected = at >= 0 ? at : Math.max(0, Math.min(look.selected, result.top.length - 1));
+    selected = result.top[look.selected] ?? null;
   }
 
   try {
     while (!quit) {
       stale = false;
-      const { sort, reverse, match } = look;
+      const request = { request: 'top', ...others, interval, limit: MOST_CALLS } as const;
+      const now = { sort: look.sort, reverse: look.reverse, ...(look.match !== '' && { match: look.match }) };
       try {
-        const request = { request: 'top', sort, reverse, interval, limit: MOST_CALLS } as const;
-        for await (const result of client.ask<TopResult>(match === '' ? request : { ...request, match })) {
-          latest = result;
+        for await (const result of client.ask<TopResult>({ ...request, ...now })) {
+          take(result);
           draw();
+          await refresh();
           if (quit || stale) break;
         }
       } catch (error) {

@@ -7,7 +7,7 @@ import { NOTHING_PASSED, type Passed, together } from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import { ofOneCall, unknownCall } from './named.ts';
-import { type CallResult, type PinholeResult, RequestError } from './protocol.ts';
+import { type CallResult, type ListedPinhole, type PinholeResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
 /** Answers what the data path is asked. Throws RequestError when it does not answer in time. */
@@ -32,6 +32,8 @@ interface CallReader {
 }
 
 const FRESH = 500;
+/** Calls by name beside a pinhole; all of them are in `legIds`. */
+const MOST_HOLDERS = 16;
 
 /** Reads the calls of the data path, once for all who ask at the same time. */
 export function createCallReader(daemon: Pick<RunningDaemon, 'ask' | 'clock'>): CallReader {
@@ -139,22 +141,36 @@ export function createCallWriter(passed: PassedSource, now: number, epoch: numbe
     };
   }
 
-  return { call, pinhole, date };
+  /** With those who use it. */
+  function listed(held: Held, holders: readonly CallSummary[]): ListedPinhole {
+    const legs = holders.map(({ leg }) => leg);
+    return {
+      ...pinhole(
+        held,
+        legs.map(({ legId }) => legId),
+      ),
+      holders: legs
+        .slice(0, MOST_HOLDERS)
+        .map(({ legId, callId, from, to, parties }) => ({ legId, callId, from, to, parties })),
+    };
+  }
+
+  return { call, pinhole, listed, date };
 }
 
-/** Every pinhole once, with all the legs that hold it. */
+/** Every pinhole once, with all the calls that hold it. */
 export function uniquePinholes(
   calls: readonly CallSummary[],
-): { readonly held: Held; readonly legIds: readonly string[] }[] {
-  const byId = new Map<string, { held: Held; readonly legIds: string[] }>();
-  for (const { leg, pinholes } of calls) {
-    for (const held of pinholes) {
+): { readonly held: Held; readonly holders: readonly CallSummary[] }[] {
+  const byId = new Map<string, { held: Held; readonly holders: CallSummary[] }>();
+  for (const call of calls) {
+    for (const held of call.pinholes) {
       const known = byId.get(held.pinhole.id);
       if (known === undefined) {
-        byId.set(held.pinhole.id, { held, legIds: [leg.legId] });
+        byId.set(held.pinhole.id, { held, holders: [call] });
         continue;
       }
-      known.legIds.push(leg.legId);
+      known.holders.push(call);
       if (held.until > known.held.until) known.held = { ...held, openedAt: known.held.openedAt };
     }
   }

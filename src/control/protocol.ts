@@ -31,7 +31,6 @@ export type Request = {
       readonly request:
         | 'status'
         | 'stats'
-        | 'pinholes'
         | 'verify'
         | 'settings'
         | 'flush'
@@ -40,6 +39,8 @@ export type Request = {
         | 'watch';
     }
   | ({ readonly request: 'calls'; readonly call?: string } & Selecting)
+  /** Those that a call holds which is named, or chosen; of all calls where it is not given. */
+  | { readonly request: 'pinholes'; readonly call?: string; readonly match?: string }
   | ({
       readonly request: 'top';
       /** Seconds between two pictures, 0.5 to 60. */
@@ -315,6 +316,11 @@ export interface PinholeResult {
   readonly sent: number | null;
 }
 
+/** A pinhole with who uses it: 16 of its calls at most, while `legIds` names the legs of all. */
+export interface ListedPinhole extends PinholeResult {
+  readonly holders: readonly Pick<CallResult, 'legId' | 'callId' | 'from' | 'to' | 'parties'>[];
+}
+
 /** One line of the answer to `calls`. */
 export interface CallsResult {
   readonly calls: readonly CallResult[];
@@ -322,7 +328,7 @@ export interface CallsResult {
 
 /** One line of the answer to `pinholes`. */
 export interface PinholesResult {
-  readonly pinholes: readonly PinholeResult[];
+  readonly pinholes: readonly ListedPinhole[];
 }
 
 /** What the packet filter holds, read from the kernel and compared with what was committed. */

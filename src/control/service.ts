@@ -90,11 +90,17 @@ export function createHandlers(
     for (const part of parts(wanted)) yield { calls: part.map(write.call) };
   }
 
-  async function* listPinholes(): AsyncGenerator<PinholesResult> {
-    const list = uniquePinholes(await calls.all());
+  async function* listPinholes(request: Request): AsyncGenerator<PinholesResult> {
+    const name = 'call' in request ? textOf(request.call, 'call') : null;
+    const selection = selectionOf(request, { sort: null, limit: Number.MAX_SAFE_INTEGER });
+    const all = await calls.all();
+    const wanted = new Set(
+      select(name === null ? all : await calls.named(name), selection, passed, daemon.clock()),
+    );
+    const list = uniquePinholes(all).filter(({ holders }) => holders.some((one) => wanted.has(one)));
     const write = writer();
     for (const part of parts(list)) {
-      yield { pinholes: part.map(({ held, legIds }) => write.pinhole(held, legIds)) };
+      yield { pinholes: part.map(({ held, holders }) => write.listed(held, holders)) };
     }
   }
 

@@ -57,6 +57,14 @@ export function wrapText(text: string, width: number): string[] {
   return lines;
 }
 
+/** Lines of at most `width` columns, what is broken off indented two columns more than the line that it is of. */
+export function foldLine(line: string, width: number): string[] {
+  if (columnsOf(line) <= width) return [line];
+  const indent = /^ */.exec(line)![0].slice(0, Math.max(0, width - 10));
+  const [first = '', ...rest] = wrapText(line.trimStart(), Math.max(1, width - indent.length - 2));
+  return [indent + first, ...rest.map((one) => `${indent}  ${one}`)];
+}
+
 function pieces(word: string, width: number): string[] {
   if (columnsOf(word) <= width || word.includes('\x1b')) return [word];
   return Array.from({ length: Math.ceil(word.length / width) }, (_, i) =>

@@ -448,6 +448,16 @@ describe('pinholed top in a terminal', { skip: withoutTmux }, () => {
     await until(() => /sorted by age/.test(shown()) && order().join() === 'alpha,beta,gamma');
   });
 
+  it('opens the call that is selected on Enter, and comes back', async () => {
+    tmux('send-keys', '-t', 'main', 'j');
+    tmux('send-keys', '-t', 'main', 'Enter');
+    await until(() => /^Call beta@pbx$/m.test(shown()) && /INVITE/.test(shown()));
+    assert.match(lines().at(-1)!, /^j, k, Space, b scroll; Esc or q back to the calls/);
+    tmux('send-keys', '-t', 'main', 'Escape');
+    tmux('send-keys', '-t', 'main', 'k');
+    await until(() => order().join() === 'alpha,beta,gamma');
+  });
+
   it('shows what is new by itself', async () => {
     await establish(daemon, 'delta@pbx', 4006);
     await until(() => order().join() === 'alpha,beta,gamma,delta');

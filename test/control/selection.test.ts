@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { press } from '../../src/commands/top.ts';
+import { secondsOf } from '../../src/commands/selecting.ts';
+import { press } from '../../src/commands/top/keys.ts';
 import { partyName } from '../../src/control/party.ts';
 import { type Request, RequestError } from '../../src/control/protocol.ts';
 import { select, selectionOf } from '../../src/control/selection.ts';
@@ -135,43 +136,85 @@ describe('a line of watch', () => {
 
 describe('a key of top', () => {
   const look = () => ({
-    ...{ sort: 'age' as const, reverse: false, match: '', typing: false, above: 0, help: false },
+    ...{ sort: 'age' as const, reverse: false, match: '', typing: false, above: 0, selected: 0, help: false },
+    opened: null as { legId: string; above: number } | null,
   });
+  const calls = Array.from({ length: 25 }, (_, index) => ({ legId: `call-${index}` }));
+  const room = { room: 10, calls, most: 7 };
 
-  it('scrolls no further than there are calls', () => {
+  it('selects a call, no further than there are some, and scrolls as far as that takes', () => {
     const one = look();
-    for (const [key, above] of [
+    for (const [key, selected, above] of [
       ...([
-        ['k', 0],
-        ['j', 1],
-        ['down', 2],
-        ['page down', 11],
-        [' ', 15],
-        ['b', 6],
-        ['up', 5],
+        ['k', 0, 0],
+        ['j', 1, 0],
+        ['down', 2, 0],
+        ['page down', 11, 3],
+        [' ', 20, 12],
+        [' ', 24, 15],
+        ['b', 15, 15],
+        ['up', 14, 14],
+        ['G', 24, 15],
+        ['home', 0, 0],
       ] as const),
     ]) {
-      assert.equal(press(one, key, 10, 25), 'draw');
-      assert.equal(one.above, above, key);
+      assert.equal(press(one, key, room), 'draw');
+      assert.deepEqual([one.selected, one.above], [selected, above], key);
     }
+    assert.equal(press(one, 'j', { ...room, calls: [] }), 'draw');
+    assert.equal(one.selected, 0);
+  });
+
+  it('opens the call that is selected, scrolls in it, and comes back from it', () => {
+    const one = look();
+    for (const key of ['j', 'j', '\r']) assert.equal(press(one, key, room), 'draw');
+    assert.deepEqual(one.opened, { legId: 'call-2', above: 0 });
+    for (const [key, above] of [
+      ['k', 0],
+      ['j', 1],
+      [' ', 7],
+      ['g', 0],
+    ] as const) {
+      assert.equal(press(one, key, room), 'draw');
+      assert.equal(one.opened?.above, above, key);
+    }
+    assert.equal(press(one, 'p', room), 'none', 'the list that it would sort is not seen');
+    assert.equal(press(one, 'q', room), 'draw');
+    assert.deepEqual([one.opened, one.selected], [null, 2]);
+    assert.equal(press(one, '\r', { ...room, calls: [] }), 'none');
+    press(one, '\r', room);
+    assert.equal(press(one, '\x03', room), 'quit');
   });
 
   it('types a filter, in which q is a letter', () => {
     const one = look();
-    assert.equal(press(one, '/', 10, 25), 'draw');
-    for (const key of ['q', 'x', '\x7f', 'up']) press(one, key, 10, 25);
+    assert.equal(press(one, '/', room), 'draw');
+    for (const key of ['q', 'x', '\x7f', 'up']) press(one, key, room);
     assert.deepEqual([one.match, one.typing], ['q', true]);
-    assert.equal(press(one, '\r', 10, 25), 'draw');
-    assert.equal(press(one, 'escape', 10, 25), 'ask');
+    assert.equal(press(one, '\r', room), 'draw');
+    assert.equal(press(one, 'escape', room), 'ask');
     assert.equal(one.match, '');
-    assert.equal(press(one, 'q', 10, 25), 'quit');
+    assert.equal(press(one, 'q', room), 'quit');
   });
 
   it('sorts anew only when that changes something', () => {
     const one = look();
-    assert.equal(press(one, 'a', 10, 25), 'none');
-    assert.equal(press(one, 'p', 10, 25), 'ask');
-    assert.equal(press(one, 'r', 10, 25), 'ask');
+    assert.equal(press(one, 'a', room), 'none');
+    assert.equal(press(one, 'p', room), 'ask');
+    assert.equal(press(one, 'r', room), 'ask');
     assert.deepEqual([one.sort, one.reverse], ['packets', true]);
+  });
+});
+
+describe('a time on the command line', () => {
+  it('is seconds, with a unit or without', () => {
+    const read = secondsOf('silent');
+    assert.deepEqual(['5', '0.5', '30s', '2m', '1h', '1d'].map(read), [5, 0.5, 30, 120, 3600, 86_400]);
+    for (const wrong of ['', '5x', '-1', 's', '1m30s', '1e3', '5 s']) {
+      assert.throws(
+        () => read(wrong),
+        /^Error: --silent: expected seconds, or a time such as 30s or 2m, found/,
+      );
+    }
   });
 });

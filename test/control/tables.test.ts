@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import type {
   CallResult,
   ExposureResult,
+  ListedPinhole,
   PinholeResult,
   StatsResult,
   StatusResult,
@@ -17,7 +18,7 @@ import { keysOf } from '../../src/report/live/screen.ts';
 import { statsText } from '../../src/report/live/stats.ts';
 import { statusText } from '../../src/report/live/status.ts';
 import { listLines, tableLines } from '../../src/report/live/table.ts';
-import { topLines } from '../../src/report/live/top.ts';
+import { mostAbove, openedLines, scrolledTo, topLines } from '../../src/report/live/top.ts';
 import { ageText, bytesText, largeText, shortSpanText } from '../../src/report/live/words.ts';
 import { terminalStyle } from '../../src/report/style.ts';
 
@@ -226,9 +227,12 @@ describe('pinholed calls', () => {
 });
 
 describe('pinholed pinholes', () => {
+  const { callId, from, to, parties } = call;
+  const listed: ListedPinhole = { ...hole, holders: [{ legId: call.legId, callId, from, to, parties }] };
+
   it('has a row for each', () => {
-    const six: PinholeResult = {
-      ...hole,
+    const six: ListedPinhole = {
+      ...listed,
       ...{ legIds: ['cc'], address: '2001:db8::5', ports: [5000, 5000], sources: ['any'], sourcePort: 7000 },
       ...{
         agreed: false,
@@ -238,7 +242,7 @@ describe('pinholed pinholes', () => {
         bytes: 0,
       },
     };
-    const rows = cells(pinholesText([hole, { ...hole, agreed: false }, six], 1_795_425_765, plain));
+    const rows = cells(pinholesText([listed, { ...listed, agreed: false }, six], 1_795_425_765, plain));
     assert.deepEqual(rows[0], {
       PROTO: 'udp',
       TO: '10.0.0.5:4000-4001',
@@ -248,11 +252,15 @@ describe('pinholed pinholes', () => {
       PACKETS: '1,500',
       BYTES: '252 KiB',
       STAGE: 'agreed',
+      WHO: 'al > bo, 1 more',
       CALLS: '00000000000000aa 00000000000000bb',
     });
     assert.equal(rows[1]!['STAGE'], 'offered');
-    const busy = cells(pinholesText([{ ...hole, legIds: ['a', 'b', 'c', 'd', 'e'] }], 1_795_425_765, plain));
+    const busy = cells(
+      pinholesText([{ ...listed, legIds: ['a', 'b', 'c', 'd', 'e'] }], 1_795_425_765, plain),
+    );
     assert.equal(busy[0]!['CALLS'], 'a b c and 2 more');
+    assert.equal(rows[2]!['WHO'], 'al > bo');
     const { TO, FROM, OPEN, STAGE } = rows[2]!;
     assert.deepEqual(
       { TO, FROM, OPEN, STAGE },
@@ -260,6 +268,74 @@ describe('pinholed pinholes', () => {
         ...{ TO: '[2001:db8::5]:5000', FROM: 'any port 7000', OPEN: '5.0s', STAGE: 'moved in 12s' },
       },
     );
+  });
+});
+
+describe('a list on a narrow terminal', () => {
+  const missing = { to: ['callee' as const], since: call.startedAt, causes: [] };
+  const long = {
+    ...call,
+    ...{ legId: '00000000000000bb', from: '<tel:+493012345678>', to: '"x" <sip:+12125550123@example.com>' },
+    noAudio: missing,
+  };
+
+  it('of calls tells who calls whom and who hears nothing in 80 columns', () => {
+    const [heads, ...rows] = callsText([call, long], plain, 80).trimEnd().split('\n');
+    assert.deepEqual(heads!.split(/ {2,}/), ['CALL', 'STATE', 'AGE', 'PACKETS', 'HEARS NOTHING', 'WHO']);
+    assert.deepEqual(
+      rows.map((row) => row.split(/ {2,}/)),
+      [
+        ['00000000000000a', 'confirmed', '1h02m', '1,500', '-', 'al > bo'],
+        ['00000000000000b', 'confirmed', '1h02m', '1,500', 'callee', '+4930123~ > +1212555~'],
+      ],
+    );
+    for (const columns of [20, 40, 60, 80, 120, 200]) {
+      const lines = callsText([call, long], plain, columns).trimEnd().split('\n');
+      assert.ok(lines.every((line) => line.length <= columns));
+    }
+  });
+
+  it('of pinholes says who uses them as long as there is room, then where they lead', () => {
+    const { callId, from, to, parties } = call;
+    const listed = { ...hole, holders: [{ legId: call.legId, callId, from, to, parties }] };
+    const heads = (columns: number) =>
+      pinholesText([listed], 1_795_425_765, plain, columns).split('\n')[0]!.split(/ {2,}/);
+    assert.deepEqual(heads(80), ['TO', 'FROM', 'OPEN', 'PACKETS', 'WHO']);
+    assert.deepEqual(heads(40), [
+      'PROTO',
+      'TO',
+      'FROM',
+      'MEDIA',
+      'OPEN',
+      'PACKETS',
+      'BYTES',
+      'STAGE',
+      'WHO',
+      'CALLS',
+    ]);
+  });
+});
+
+describe('a call that was opened in top', () => {
+  const text = `\nCall abc\n  from  al\n    ${'word '.repeat(30)}end\n`;
+
+  it('fills the screen, its long lines folded under themselves', () => {
+    const lines = openedLines(text, { columns: 40, rows: 8, above: 0 });
+    assert.equal(lines.length, 8);
+    assert.ok(lines.every((line) => line.length <= 40));
+    assert.deepEqual(lines.slice(0, 2), ['Call abc', '  from  al']);
+    assert.match(lines[2]!, /^ {4}word/);
+    assert.match(lines[3]!, /^ {6}word/);
+  });
+
+  it('scrolls to its last line and no further', () => {
+    const size = { columns: 40, rows: 5 };
+    const most = mostAbove(text, size);
+    const last = openedLines(text, { ...size, above: most });
+    assert.match(last[3]!, / end$/);
+    assert.doesNotMatch(last[4]!, /more line/);
+    assert.match(openedLines(text, { ...size, above: most - 1 })[4]!, /^1 more line; j, k/);
+    assert.equal(mostAbove('short', size), 0);
   });
 });
 
@@ -518,6 +594,33 @@ describe('pinholed top', () => {
         assert.ok(lines.every((line) => line.length <= columns));
       }),
     );
+  });
+
+  it('scrolls so that the selected call is among the shown', () => {
+    for (const [selected, above, scrolled] of [
+      [0, 0, 0],
+      [5, 0, 0],
+      [6, 0, 1],
+      [3, 9, 3],
+      [39, 0, 33],
+      [38, 0, 33],
+      [32, 33, 32],
+    ] as const) {
+      assert.equal(scrolledTo(selected, above, 7, 40), scrolled, `${selected} from ${above}`);
+    }
+    assert.equal(scrolledTo(6, 0, 7, 7), 0);
+    assert.equal(scrolledTo(4, 0, 1, 9), 4);
+  });
+
+  it('marks the call that Enter opens, and never puts a count in its place', () => {
+    const mark = (text: string) => `[${text.trim()}]`;
+    const marked = (selected: number, above: number) =>
+      topLines(result, { ...view, columns: 300, selected, above, mark }).flatMap((line) =>
+        line.startsWith('[') ? [line.slice(-8, -1)] : [],
+      );
+    assert.deepEqual(marked(0, 0), ['call-0'.padStart(7)]);
+    assert.deepEqual(marked(5, 0), ['call-5'.padStart(7)]);
+    assert.deepEqual(marked(39, 33), ['call-39']);
   });
 
   it('shows the worst alarm', () => {

@@ -3,7 +3,7 @@ import { partyName } from '../../control/party.ts';
 import { plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import type { CallPicture } from '../page/model.ts';
-import type { Style } from '../style.ts';
+import { foldLine, type Style } from '../style.ts';
 import { ageText } from './words.ts';
 
 /** Media that the ruleset dropped near a call, and why no pinhole let it in. Times are seconds since the epoch. */
@@ -51,6 +51,7 @@ export function blockedText(all: readonly BlockedResult[], now: number, style: S
   return all
     .map((one) =>
       blockedLines(one, now, style)
+        .flatMap((line) => foldLine(line, style.width))
         .map((line) => `${line}\n`)
         .join(''),
     )

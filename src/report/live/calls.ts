@@ -1,52 +1,12 @@
 import { portsText, transportText } from '../../call/description.ts';
-import { partyName } from '../../control/party.ts';
 import type { CallResult, PinholeResult } from '../../control/protocol.ts';
-import { countText, plural } from '../../counted.ts';
+import { plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
-import type { Style } from '../style.ts';
+import { foldLine, type Style } from '../style.ts';
 import { dateText } from '../time.ts';
-import { type Column, listLines, tableLines } from './table.ts';
+import { callTable } from './call-table.ts';
+import { listLines } from './table.ts';
 import { ageText, bytesText } from './words.ts';
-
-/** Columns of a list of calls. */
-export const CALL_COLUMNS: readonly Column[] = [
-  { head: 'CALL' },
-  { head: 'STATE' },
-  { head: 'AGE', right: true },
-  { head: 'IDLE', right: true },
-  { head: 'PINHOLES', right: true },
-  { head: 'PACKETS', right: true },
-  { head: 'NEXT TIMER' },
-  { head: 'WHO' },
-  { head: 'PARTIES' },
-  { head: 'CALL-ID' },
-];
-
-const LONGEST_CALL_ID = 48;
-const LONGEST_NAME = 24;
-
-/** The cells of one call under `CALL_COLUMNS`. */
-export function callCells(call: CallResult): string[] {
-  const { state, endReason, age, idle, pinholes, packets, parties } = call;
-  return [
-    call.legId,
-    endReason === null ? `${state}${missingAudio(call)}` : `${state} (${endReason})`,
-    ageText(age),
-    ageText(idle),
-    String(pinholes.length),
-    countText(packets),
-    timerText(call),
-    whoText(call),
-    `${parties[0]} > ${parties[1]}`,
-    printable(call.callId, LONGEST_CALL_ID),
-  ];
-}
-
-/** `, no audio`, `, one-way (caller hears nothing)`; empty where nothing is missed. */
-function missingAudio({ noAudio }: Pick<CallResult, 'noAudio'>): string {
-  if (!noAudio) return '';
-  return noAudio.to.length > 1 ? ', no audio' : `, one-way (${noAudio.to[0]} hears nothing)`;
-}
 
 /** Why audio is missed, and what can be done. */
 function audioLines({ noAudio, startedAt, age }: CallResult): string[] {
@@ -56,19 +16,15 @@ function audioLines({ noAudio, startedAt, age }: CallResult): string[] {
   return [head, ...noAudio.causes.map(({ text, advice }) => `    ${printable(`${text} ${advice}`, 1024)}`)];
 }
 
-/** `alice > bob`. */
-function whoText({ from, to }: Pick<CallResult, 'from' | 'to'>): string {
-  return `${printable(partyName(from), LONGEST_NAME)} > ${printable(partyName(to), LONGEST_NAME)}`;
-}
-
-function timerText({ nextTimer }: CallResult): string {
-  return nextTimer === null ? '-' : `${nextTimer.name} ${ageText(nextTimer.in)}`;
-}
-
-/** `pinholed calls` for people. */
-export function callsText(calls: readonly CallResult[], style: Style): string {
+/** `pinholed calls` for people, in `columns` columns as far as that can be. */
+export function callsText(
+  calls: readonly CallResult[],
+  style: Style,
+  columns = Number.POSITIVE_INFINITY,
+): string {
   if (calls.length === 0) return 'No calls.\n';
-  return `${tableLines(CALL_COLUMNS, calls.map(callCells), style.strong).join('\n')}\n`;
+  const [heads = '', ...rows] = callTable(calls, columns);
+  return `${[style.strong(heads), ...rows].join('\n')}\n`;
 }
 
 /** `pinholed calls -v`: each call with all that there is to say about it. */
@@ -92,13 +48,8 @@ function callInFull(call: CallResult, style: Style): string {
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];
   const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
-  return [
-    `${style.strong(call.legId)}`,
-    ...listLines(pairs, '  '),
-    ...audioLines(call),
-    ...pinholes,
-    '',
-  ].join('\n');
+  const why = audioLines(call).flatMap((line) => foldLine(line, style.width));
+  return [`${style.strong(call.legId)}`, ...listLines(pairs, '  '), ...why, ...pinholes, ''].join('\n');
 }
 
 /** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */

@@ -73,6 +73,12 @@ const SPECIAL: Readonly<Record<string, string>> = {
   '\x1bOB': 'down',
   '\x1b[5~': 'page up',
   '\x1b[6~': 'page down',
+  '\x1b[D': 'left',
+  '\x1bOD': 'left',
+  '\x1b[H': 'home',
+  '\x1bOH': 'home',
+  '\x1b[F': 'end',
+  '\x1bOF': 'end',
   '\x1b': 'escape',
 };
 
