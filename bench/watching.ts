@@ -99,7 +99,9 @@ for (let round = 0; round < ROUNDS; round++) {
     await timed(request, () => answerTo(request));
   }
   await timed('metrics', async () => {
-    return (await metricsText({ status: await daemon.ask({ type: 'status' }), daemon, board })).length;
+    return (
+      await metricsText({ status: await daemon.ask({ type: 'status' }), daemon, board, exemplars: null })
+    ).length;
   });
   await timed('explain', async () => {
     const [legId] = history.find(`watched-${CALLS - 1}@example.com`);

@@ -777,6 +777,12 @@ export const schema = {
       'hashed',
       'Whether a Call-ID is written as it is or as a hash; it often holds a host name or a number.',
     ),
+    parties: setting(
+      choice('hidden', 'plain'),
+      'hidden',
+      'Whether lines about a call, and exemplars of metrics, say who calls whom. Where a bound is used up the log says it anyway, ' +
+        'and call records always do.',
+    ),
     rate: setting(
       integer(1, 100_000),
       50,

@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
+import { nameOf } from '../daemon/log/lines.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
 import { type PacketView, readPacket } from '../packet/ip.ts';
@@ -36,7 +37,7 @@ const AFTER_END = 60_000;
 /** Looks at what is dropped all the time: of `blocked.rate` packets a second, and only at what comes near a call. */
 export function keepBlocked(
   daemon: RunningDaemon,
-  history: Pick<History, 'underWay' | 'ended'>,
+  history: Pick<History, 'get' | 'underWay' | 'ended'>,
 ): BlockedMedia {
   /** By ends, in the order in which they were seen last. */
   const flows = new Map<string, BlockedFlow>();
@@ -79,9 +80,11 @@ export function keepBlocked(
   }
 
   function tell({ source, sourcePort, destination, destinationPort, legIds }: BlockedFlow): void {
+    const near = history.get(legIds[0]!);
+    const call = near === null ? `call ${legIds[0]}` : nameOf(near.report, daemon.settings().log);
     daemon.say(
       'warn',
-      `media near call ${legIds[0]} is dropped by the ruleset: ${source} port ${sourcePort} to ${destination} port ${destinationPort}; pinholed blocked says why`,
+      `media near ${call} is dropped by the ruleset: ${source} port ${sourcePort} to ${destination} port ${destinationPort}; pinholed blocked says why`,
     );
   }
 

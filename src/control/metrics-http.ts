@@ -3,6 +3,7 @@ import type { TransportAddress } from '../address/address.ts';
 import { formatTransportAddress } from '../config/kinds.ts';
 import { StartError } from '../daemon/platform/platform.ts';
 import { keepRoom, namesThisMachine } from './http-clients.ts';
+import { CONTENT_TYPES, type MetricsFormat } from './metrics.ts';
 
 interface MetricsServer {
   /** Where it listens: the port is the one that was given, or any where that was 0. */
@@ -11,8 +12,8 @@ interface MetricsServer {
 }
 
 const PATH = '/metrics';
-const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 const MAX_CONNECTIONS = 16;
+const LONGEST_ACCEPT = 1000;
 /** ms within which a request must have been sent. */
 const REQUEST_WITHIN = 5000;
 /** ms in which one answer serves for all who ask. */
@@ -24,30 +25,31 @@ const FRESH = 1000;
  */
 export async function openMetricsServer(
   { address, port }: TransportAddress,
-  text: () => Promise<string>,
+  text: (format: MetricsFormat) => Promise<string>,
   names: () => readonly string[] = () => [],
 ): Promise<MetricsServer> {
   const server = createServer({ requestTimeout: REQUEST_WITHIN, headersTimeout: REQUEST_WITHIN });
   keepRoom(server, MAX_CONNECTIONS);
-  let kept: Promise<string> | null = null;
+  const kept = new Map<MetricsFormat, Promise<string>>();
 
-  function current(): Promise<string> {
-    if (kept === null) {
-      kept = text();
-      setTimeout(() => {
-        kept = null;
-      }, FRESH).unref();
-    }
-    return kept;
+  function current(format: MetricsFormat): Promise<string> {
+    const known = kept.get(format);
+    if (known !== undefined) return known;
+    const made = text(format);
+    kept.set(format, made);
+    setTimeout(() => kept.delete(format), FRESH).unref();
+    return made;
   }
 
   server.on('request', async (request, response) => {
     const { method, url = '' } = request;
+    const format = formatFor(request.headers.accept);
     const answer = (status: number, body: string) => {
       response.writeHead(status, {
-        'content-type': status === 200 ? CONTENT_TYPE : 'text/plain; charset=utf-8',
+        'content-type': status === 200 ? CONTENT_TYPES[format] : 'text/plain; charset=utf-8',
         'content-length': Buffer.byteLength(body),
         'x-content-type-options': 'nosniff',
+        vary: 'accept',
       });
       response.end(method === 'HEAD' ? undefined : body);
     };
@@ -60,7 +62,7 @@ export async function openMetricsServer(
     if (method !== 'GET' && method !== 'HEAD') return answer(405, 'expected GET\n');
     if (url.split('?', 1)[0] !== PATH) return answer(404, `the metrics are at ${PATH}\n`);
     try {
-      answer(200, await current());
+      answer(200, await current(format));
     } catch {
       answer(503, 'the data path did not answer in time\n');
     }
@@ -83,6 +85,16 @@ export async function openMetricsServer(
   };
 }
 
+/** OpenMetrics for who asks for it, as Prometheus does where it wants exemplars (RFC 9110 12.5.1); else the older format. */
+export function formatFor(accept = ''): MetricsFormat {
+  for (const range of accept.slice(0, LONGEST_ACCEPT).split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((one) => one.trim().toLowerCase());
+    const isRefused = parameters.some((one) => /^q=0(\.0{0,3})?$/.test(one));
+    if (type === 'application/openmetrics-text' && !isRefused) return 'openmetrics';
+  }
+  return 'prometheus';
+}
+
 /** The metrics over HTTP where the settings say, or nowhere. */
 interface Metrics {
   /** Goes where the settings say now. Where that cannot be had it stays where it is. */
@@ -93,7 +105,7 @@ interface Metrics {
 /** Binds the address; null is none. Throws StartError. `complain` is told of a later one that is not to be had. */
 export async function openMetrics(
   listen: TransportAddress | null,
-  text: () => Promise<string>,
+  text: (format: MetricsFormat) => Promise<string>,
   complain: (text: string) => void,
   names: () => readonly string[] = () => [],
 ): Promise<Metrics> {

@@ -1,11 +1,12 @@
-import { type Metric, Registry } from 'prom-client';
-import { REFUSALS } from '../call/refusal.ts';
+import { type Metric, Registry, type RegistryContentType } from 'prom-client';
+import { REFUSALS, type RefusalReason } from '../call/refusal.ts';
 import { BUCKET_BOUNDS, type Distribution } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { PACKET_ERRORS } from '../packet/ip.ts';
 import { VERSION } from '../version.ts';
 import type { AlarmBoard } from './alarms.ts';
+import type { Counted, Exemplar, Exemplars } from './exemplars.ts';
 import { runtimeName } from './service.ts';
 
 /** Everything that a metric can be made of, at one moment. */
@@ -13,6 +14,8 @@ interface Measured {
   readonly status: DataPathStatus;
   readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic' | 'group'>;
   readonly board: AlarmBoard;
+  /** Null: none are told. */
+  readonly exemplars: Exemplars | null;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -22,6 +25,7 @@ interface Sample {
   readonly labels?: Labels;
   /** Where it is not the metric's own: `_bucket`, `_sum`, `_count`. */
   readonly metricName?: string;
+  readonly exemplar?: Exemplar | undefined;
 }
 
 interface Definition {
@@ -38,8 +42,15 @@ const counters = (
   samples: (measured: Measured) => readonly Sample[],
 ): Definition => ({ name, type: 'counter', help, samples });
 
-const counter = (name: string, help: string, value: (measured: Measured) => number): Definition =>
-  counters(name, help, (measured) => [{ value: value(measured) }]);
+const counter = (
+  name: string,
+  help: string,
+  value: (measured: Measured) => number,
+  counted?: Counted,
+): Definition =>
+  counters(name, help, (measured) => [
+    { value: value(measured), exemplar: counted && measured.exemplars?.of(counted) },
+  ]);
 
 const gauge = (name: string, help: string, value: (measured: Measured) => number): Definition => ({
   ...{ name, type: 'gauge', help },
@@ -77,6 +88,8 @@ function fromZero(all: object, counted: Readonly<Record<string, number>>): Recor
   return Object.fromEntries(Object.keys(all).map((reason) => [reason, counted[reason] ?? 0]));
 }
 
+const REFUSAL_REASONS = Object.keys(REFUSALS) as RefusalReason[];
+
 /** Every metric there is. */
 export const METRICS: readonly Definition[] = [
   {
@@ -102,6 +115,7 @@ export const METRICS: readonly Definition[] = [
     'pinholed_calls_started_total',
     'Calls that were begun.',
     ({ status }) => status.inspector.callsStarted,
+    'started',
   ),
   gauge(
     'pinholed_calls_without_audio',
@@ -109,9 +123,10 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.withoutAudio,
   ),
   counter(
-    'pinholed_calls_without_audio_total',
+    'pinholed_audio_missed_total',
     'Times that audio was missed in a call that was up: see timers.no-audio.',
     ({ status }) => status.inspector.callsWithoutAudio,
+    'no-audio',
   ),
   gauge('pinholed_pinholes', 'Pinholes that should be open.', ({ status }) => status.pinholes),
   gauge(
@@ -226,8 +241,15 @@ export const METRICS: readonly Definition[] = [
     'Packets that hold no SIP.',
     ({ status }) => status.inspector.notSip,
   ),
-  counters('pinholed_refusals_total', 'What got no pinhole, by reason: see docs/refusals.md.', ({ status }) =>
-    byLabel('reason', fromZero(REFUSALS, status.inspector.refusals)),
+  counters(
+    'pinholed_refusals_total',
+    'What got no pinhole, by reason: see docs/refusals.md.',
+    ({ status, exemplars }) =>
+      REFUSAL_REASONS.map((reason) => ({
+        labels: { reason },
+        value: status.inspector.refusals[reason] ?? 0,
+        exemplar: exemplars?.of(reason),
+      })),
   ),
   counter(
     'pinholed_firewall_commits_total',
@@ -301,10 +323,21 @@ export const METRICS: readonly Definition[] = [
   ),
 ];
 
-/** Prometheus' text format of everything measured at this moment. */
-export async function metricsText(measured: Measured): Promise<string> {
-  const registry = new Registry();
-  for (const { name, type, help, samples } of METRICS) {
+/** Prometheus' text format 0.0.4, or OpenMetrics 1.0, which alone has exemplars. */
+export type MetricsFormat = 'prometheus' | 'openmetrics';
+
+export const CONTENT_TYPES: Readonly<Record<MetricsFormat, RegistryContentType>> = {
+  prometheus: Registry.PROMETHEUS_CONTENT_TYPE,
+  openmetrics: Registry.OPENMETRICS_CONTENT_TYPE,
+};
+
+/** Everything measured at this moment. */
+export async function metricsText(measured: Measured, format: MetricsFormat = 'prometheus'): Promise<string> {
+  const registry = new Registry<RegistryContentType>();
+  registry.setContentType(CONTENT_TYPES[format]);
+  for (const { name: own, type, help, samples } of METRICS) {
+    // OpenMetrics names the family of a counter without what its samples end in.
+    const name = format === 'openmetrics' && type === 'counter' ? own.replace(/_total$/, '') : own;
     const values = samples(measured).map((sample) => ({ labels: {}, ...sample }));
     const metric = { name, get: async () => ({ name, type, help, values, aggregator: 'sum' }) };
     registry.registerMetric(metric as unknown as Metric);

@@ -24,6 +24,7 @@ export function openHepLog({ hep: { send: to } }: Settings, key: Uint8Array | nu
     const ahead = Date.now() - daemon.clock();
     const wording = {
       callId: 'plain',
+      parties: 'hidden',
       observes: daemon.settings().mode === 'observe',
       trafficOf: daemon.trafficOf,
     } as const;

@@ -148,6 +148,7 @@ export async function serve(serving: Serving): Promise<number> {
     const { log: logging, mode } = settings();
     const wording: LineOptions = {
       callId: logging.callId,
+      parties: logging.parties,
       observes: mode === 'observe',
       trafficOf: watch.last,
     };

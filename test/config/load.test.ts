@@ -187,7 +187,7 @@ describe('a configuration that is wrong is told where and what was expected', ()
     [
       'a key of every object',
       'log: {constructor: 1}',
-      'f.yaml:1:7: log.constructor: unknown key, expected one of level, format, destination, calls, call-id, rate',
+      'f.yaml:1:7: log.constructor: unknown key, expected one of level, format, destination, calls, call-id, parties, rate',
     ],
     [
       'a key twice',

@@ -6,8 +6,9 @@ import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
 import { REFUSALS } from '../../src/call/refusal.ts';
 import { createAlarmBoard } from '../../src/control/alarms.ts';
-import { METRICS, metricsText } from '../../src/control/metrics.ts';
-import { openMetrics, openMetricsServer } from '../../src/control/metrics-http.ts';
+import { keepExemplars } from '../../src/control/exemplars.ts';
+import { METRICS, type MetricsFormat, metricsText } from '../../src/control/metrics.ts';
+import { formatFor, openMetrics, openMetricsServer } from '../../src/control/metrics-http.ts';
 import { sdp, sip } from '../scene.ts';
 import { alice, bob, startInProcess } from './in-process.ts';
 
@@ -65,6 +66,7 @@ async function measured(): Promise<Map<string, Family>> {
       status: await run.daemon.ask({ type: 'status' }),
       daemon: run.daemon,
       board: createAlarmBoard(),
+      exemplars: null,
     }),
   );
 }
@@ -89,6 +91,38 @@ describe('metrics', () => {
     // Opened 4 and 2 ms before the last packet and with it; then 5 s.
     const open = 2 * (5.004 + 5.002 + 5);
     assert.ok(Math.abs(value(families, 'pinholed_open_port_seconds_total') - open) < 1e-9);
+  });
+
+  it('name in OpenMetrics the call that was counted last, as far as the log may have its names', async () => {
+    const run = startInProcess();
+    const exemplars = keepExemplars(run.daemon, () => 0);
+    const callId = `${'c'.repeat(200)}@pbx`;
+    run.send(alice, bob, sip('INVITE', { callId, body: sdp(alice.address, [6000]) }));
+    const text = async (format: MetricsFormat) =>
+      metricsText(
+        {
+          status: await run.daemon.ask({ type: 'status' }),
+          daemon: run.daemon,
+          board: createAlarmBoard(),
+          exemplars,
+        },
+        format,
+      );
+    const STARTED = /^pinholed_calls_started_total 1 # \{([^}]*)\} 1 [0-9.]+$/m;
+    const labels = async () => STARTED.exec(await text('openmetrics'))?.[1] ?? '';
+    assert.match(await labels(), /^leg_id="[0-9a-f]{16}"$/);
+    const { log } = run.settings;
+    run.settings = { ...run.settings, log: { ...log, parties: 'plain', callId: 'plain' } };
+    assert.match(await labels(), /^leg_id="[0-9a-f]{16}",caller="alice",callee="bob",call_id="c+\.\.\."$/);
+    assert.ok((await labels()).replace(/[=",]/g, '').length <= 128, 'OpenMetrics 1.0, 4.6.1');
+    const open = await text('openmetrics');
+    assert.match(open, /^# TYPE pinholed_calls_started counter$/m);
+    assert.match(open, /^pinholed_refusals_total\{reason="not-inside"\} 1 # \{leg_id=/m);
+    assert.match(open, /^pinholed_refusals_total\{reason="port-taken"\} 0$/m);
+    assert.ok(open.endsWith('\n# EOF\n'));
+    assert.doesNotMatch(await text('prometheus'), /leg_id|EOF/);
+    exemplars.close();
+    assert.equal(run.listeners, 0);
   });
 
   it('have every reason of a refusal, also those at 0', async () => {
@@ -127,6 +161,10 @@ describe('metrics', () => {
   it('have names by the conventions: base units, _total for counters alone, help', async () => {
     const families = await measured();
     assert.deepEqual([...families.keys()].sort(), METRICS.map(({ name }) => name).sort());
+    const openMetrics = METRICS.map(({ name, type }) =>
+      type === 'counter' ? name.replace(/_total$/, '') : name,
+    );
+    assert.equal(new Set(openMetrics).size, METRICS.length, 'families of OpenMetrics');
     for (const [name, { type, help }] of families) {
       assert.match(name, /^(pinholed|process)_[a-z_]+$/);
       assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
@@ -216,9 +254,14 @@ describe('metrics over HTTP', () => {
     readonly body: string;
   }
 
-  function get(port: number, path: string, method = 'GET'): Promise<Answer> {
+  function get(
+    port: number,
+    path: string,
+    method = 'GET',
+    headers: Record<string, string> = {},
+  ): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const asking = request({ host: '127.0.0.1', port, path, method, agent: false }, (response) => {
+      const asking = request({ host: '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
         let body = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
@@ -248,6 +291,35 @@ describe('metrics over HTTP', () => {
       assert.equal((await get(server.port, '/')).status, 404);
       assert.equal((await get(server.port, '/metrics/../x')).status, 404);
       assert.equal((await get(server.port, '/metrics', 'POST')).status, 405);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('are in the format that is asked for', async () => {
+    for (const [accept, format] of [
+      [undefined, 'prometheus'],
+      ['*/*', 'prometheus'],
+      ['text/plain;version=0.0.4', 'prometheus'],
+      ['application/openmetrics-text;q=0, text/plain', 'prometheus'],
+      ['application/openmetrics-text', 'openmetrics'],
+      // What Prometheus 2.53 sends.
+      [
+        'application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2',
+        'openmetrics',
+      ],
+    ] as const) {
+      assert.equal(formatFor(accept), format, accept);
+    }
+    const server = await openMetricsServer(listen, async (format) => format);
+    try {
+      const headers = { accept: 'application/openmetrics-text' };
+      const { type, body } = await get(server.port, '/metrics', 'GET', headers);
+      assert.deepEqual(
+        [type, body],
+        ['application/openmetrics-text; version=1.0.0; charset=utf-8', 'openmetrics'],
+      );
+      assert.equal((await get(server.port, '/metrics')).body, 'prometheus', 'each kept on its own');
     } finally {
       server.close();
     }

@@ -51,7 +51,12 @@ async function everything(
 ): Promise<string> {
   const { daemon, history } = run;
   const happenings = occasions.flatMap((one) => one.happenings);
-  const lines = logLines(happenings, { callId: 'plain', observes: false, trafficOf: daemon.trafficOf });
+  const lines = logLines(happenings, {
+    callId: 'plain',
+    parties: 'plain',
+    observes: false,
+    trafficOf: daemon.trafficOf,
+  });
   const summaries = await createCallReader(daemon).all();
   const write = createCallWriter({ ...daemon, passedBefore: history.passedBefore }, 0, 0);
   const remembered = summaries.flatMap(({ leg }) => history.get(leg.legId) ?? []);
@@ -64,7 +69,7 @@ async function everything(
     remembered.map((call) => explainCall(call, 0)),
     remembered.map(({ report }) => livePicture(report, 0)),
     status,
-    await metricsText({ status, daemon, board: createAlarmBoard() }),
+    await metricsText({ status, daemon, board: createAlarmBoard(), exemplars: null }),
     run.said,
   ]);
 }

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { secondsOf } from '../../src/commands/selecting.ts';
 import { press } from '../../src/commands/top/keys.ts';
-import { partyName } from '../../src/control/party.ts';
 import { type Request, RequestError } from '../../src/control/protocol.ts';
 import { select, selectionOf } from '../../src/control/selection.ts';
 import type { CallSummary } from '../../src/daemon/messages.ts';
+import { partyName } from '../../src/inspector/party.ts';
 import { watchLine } from '../../src/report/live/watch.ts';
 
 const ALL = { sort: null, limit: 1000 } as const;

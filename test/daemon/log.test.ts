@@ -143,6 +143,7 @@ describe('lines about calls', () => {
   });
   const options = {
     callId: 'hashed',
+    parties: 'hidden',
     observes: false,
     trafficOf: () => ({ packets: 1500, bytes: 258_000 }),
   } as const;
@@ -193,6 +194,20 @@ describe('lines about calls', () => {
     assert.equal(hashed!.fields['legId'], '00000000000000aa');
     const [plain] = logLines([opened(4000)], { ...options, callId: 'plain' });
     assert.match(plain!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example\): opened/);
+  });
+
+  it('say who calls whom only when told to, in words and in fields', () => {
+    const [hidden] = logLines([opened(4000)], { ...options, callId: 'plain' });
+    assert.doesNotMatch(JSON.stringify(hidden), /alice|bob/);
+    const named = { ...options, parties: 'plain' } as const;
+    for (const [line] of [[opened(4000)], [closed(4000)]].map((one) => logLines(one, named))) {
+      assert.match(line!.text, /^call 00000000000000aa \(alice > bob\): (opened|closed)/);
+      assert.deepEqual([line!.fields['caller'], line!.fields['callee']], ['192.0.2.1', '10.0.0.5']);
+      assert.equal(line!.fields['to'], 'sip:bob@example.com');
+      assert.doesNotMatch(JSON.stringify(line), /secret/);
+    }
+    const [both] = logLines([opened(4000)], { ...named, callId: 'plain' });
+    assert.match(both!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example, alice > bob\): opened/);
   });
 
   it('give a refusal the weight it has', () => {

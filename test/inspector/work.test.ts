@@ -41,7 +41,12 @@ function decide(bytes: Buffer): void {
     trafficOf: () => undefined,
   });
   history.take([{ packet: 1, at: 1000, deadline: false, happenings: events }]);
-  for (const { text } of logLines(events, { callId: 'plain', trafficOf: () => undefined, observes: false }))
+  for (const { text } of logLines(events, {
+    callId: 'plain',
+    parties: 'plain',
+    trafficOf: () => undefined,
+    observes: false,
+  }))
     oneLine(text);
   inspector.tick(1_000_000);
 }

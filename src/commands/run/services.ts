@@ -4,8 +4,9 @@ import { type AlarmBoard, createAlarmBoard } from '../../control/alarms.ts';
 import { type BlockedMedia, keepBlocked } from '../../control/blocked.ts';
 import { type CallRecords, keepCallRecords } from '../../control/call-records.ts';
 import { askDataPath, createCallReader } from '../../control/calls.ts';
+import { type Exemplars, keepExemplars } from '../../control/exemplars.ts';
 import { listenUnix } from '../../control/listen.ts';
-import { metricsText } from '../../control/metrics.ts';
+import { type MetricsFormat, metricsText } from '../../control/metrics.ts';
 import { openMetrics } from '../../control/metrics-http.ts';
 import { ofOneCall, unknownCall } from '../../control/named.ts';
 import { mayConnect, peerOf, renewed } from '../../control/peer.ts';
@@ -73,14 +74,13 @@ export async function openControl(settings: Settings, user: User | null): Promis
   let records: CallRecords | null = null;
   let blocked: BlockedMedia | null = null;
 
-  async function measure(): Promise<string> {
+  let exemplars: Exemplars | null = null;
+
+  async function measure(format: MetricsFormat): Promise<string> {
     if (running === null || alarms === null) throw new RequestError('unavailable', 'the daemon is starting');
     const { board } = alarms;
-    return await metricsText({
-      status: await askDataPath(running)({ type: 'status' }),
-      daemon: running,
-      board,
-    });
+    const status = await askDataPath(running)({ type: 'status' });
+    return await metricsText({ status, daemon: running, board, exemplars }, format);
   }
 
   return {
@@ -91,6 +91,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
       const history = keepHistory(daemon);
       const epoch = createEpoch(daemon.clock);
       blocked = keepBlocked(daemon, history);
+      exemplars = keepExemplars(daemon, epoch);
       const kept = blocked;
       const blockedOf = async (legId: string) =>
         daemon.blocked === null ? [] : await blockedNow(new Set([legId]), kept, daemon, history, epoch());
@@ -103,7 +104,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
         history: (request) => remembered(request, history, epoch()),
         recording: (request) => recordedMessages(callOf(request), daemon, history, epoch()),
         refused: async (request) => ({ refused: refusedLately(request, history, epoch()) }),
-        metrics: async (): Promise<MetricsResult> => ({ text: await measure() }),
+        metrics: async (): Promise<MetricsResult> => ({ text: await measure('prometheus') }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
       web.start(daemon, history, board);
@@ -118,6 +119,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
     close() {
       alarms?.close();
       blocked?.close();
+      exemplars?.close();
       records?.close();
       web.close();
       control.close();

@@ -2,6 +2,7 @@ import type { RefusalReason } from '../../call/refusal.ts';
 import { PARTIES } from '../../call/wanted.ts';
 import type { Traffic } from '../../firewall/firewall.ts';
 import type { AudioHappening, CallName, Happening, PinholeHappening } from '../../inspector/happening.ts';
+import { partyName } from '../../inspector/party.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import { printable } from '../../printable.ts';
 import type { Note } from '../messages.ts';
@@ -16,6 +17,8 @@ export interface LogLine {
 
 export interface LineOptions {
   readonly callId: 'hashed' | 'plain';
+  /** Whether a line says who calls whom. */
+  readonly parties: 'hidden' | 'plain';
   /** `mode: observe`: pinholes would be opened, and are not. */
   readonly observes: boolean;
   /** What a pinhole has passed for a call, as of the last count. */
@@ -191,12 +194,28 @@ function partiesOf({ from, to, parties: [caller, callee] }: CallName) {
   return { text, fields: { from, to, caller, callee } };
 }
 
-function nameOf({ legId, callId }: CallName, options: LineOptions): string {
-  return options.callId === 'plain' ? `call ${legId} (${printable(callId, 128)})` : `call ${legId}`;
+type Naming = Pick<LineOptions, 'callId' | 'parties'>;
+
+/** `call 00000000000000aa`, `call 00000000000000aa (abc@pbx.example, alice > bob)`: as much as may be said. */
+export function nameOf({ legId, callId, from, to }: CallName, options: Naming): string {
+  const known = [
+    ...(options.callId === 'plain' ? [printable(callId, 128)] : []),
+    ...(options.parties === 'plain' ? [`${whoOf(from)} > ${whoOf(to)}`] : []),
+  ];
+  return known.length === 0 ? `call ${legId}` : `call ${legId} (${known.join(', ')})`;
 }
 
-function fieldsOf({ legId, callId }: CallName, options: LineOptions): Record<string, unknown> {
-  return options.callId === 'plain' ? { legId, callId } : { legId };
+function whoOf(header: string): string {
+  return printable(partyName(header), 64);
+}
+
+function fieldsOf(call: CallName, options: Naming): Record<string, unknown> {
+  const { legId, callId } = call;
+  return {
+    legId,
+    ...(options.callId === 'plain' && { callId }),
+    ...(options.parties === 'plain' && partiesOf(call).fields),
+  };
 }
 
 /** `audio udp 192.0.2.10:49170-49171`, `[2001:db8::1]:49170` for IPv6. */

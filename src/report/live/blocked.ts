@@ -1,6 +1,6 @@
 import { transportText } from '../../call/description.ts';
-import { partyName } from '../../control/party.ts';
 import { plural } from '../../counted.ts';
+import { partyName } from '../../inspector/party.ts';
 import { printable } from '../../printable.ts';
 import type { CallPicture } from '../page/model.ts';
 import { foldLine, type Style } from '../style.ts';

@@ -1,6 +1,6 @@
-import { partyName } from '../../control/party.ts';
 import type { CallResult } from '../../control/protocol.ts';
 import { countText } from '../../counted.ts';
+import { partyName } from '../../inspector/party.ts';
 import { printable } from '../../printable.ts';
 import { type Column, fittedTable, tableLines } from './table.ts';
 import { ageText } from './words.ts';

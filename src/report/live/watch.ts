@@ -1,5 +1,5 @@
 import { portsText, transportText } from '../../call/description.ts';
-import { partyName } from '../../control/party.ts';
+import { partyName } from '../../inspector/party.ts';
 import { printable } from '../../printable.ts';
 import { dateText } from '../time.ts';
 
