@@ -75,6 +75,8 @@ export interface Inspector {
   directionChanges(): readonly DirectionChange[];
   /** Takes up directions of TCP connections from a journal: they are read on wherever they are. */
   remember(directions: Iterable<ConnectionDirection>, now: number): void;
+  /** These have ended, as another firewall says. */
+  forget(directions: Iterable<ConnectionDirection>): void;
   /** The interfaces that lead to inside hosts are these; null, as at first: not known. */
   learn(ingress: Ingress | null): void;
   /**
@@ -185,6 +187,7 @@ export function createInspector(
     keep: decider.sharing.keep,
     directionChanges: reader.directionChanges,
     remember: reader.remember,
+    forget: reader.forget,
     learn: reader.learn,
     renumber: (found, now) => {
       addresses = found;

@@ -13,6 +13,7 @@ import type { Fidelity } from './data-path/fidelity.ts';
 import type { Distribution } from './data-path/histogram.ts';
 import type { Slice } from './data-path/slices.ts';
 import type { JournalEntry, JournalRecord } from './journal/journal.ts';
+import type { Stamp } from './peers/stamp.ts';
 import type { SeenMedia } from './traffic.ts';
 
 /** What the two threads tell each other: plain data that structured cloning keeps whole. */
@@ -37,6 +38,8 @@ export type Order =
   | { readonly type: 'traffic'; readonly seen: readonly SeenMedia[]; readonly complete: boolean }
   /** What other firewalls that share their calls with this one say of them, in order; `ticket` counts such orders. */
   | { readonly type: 'shared'; readonly ticket: number; readonly records: readonly SharedRecord[] }
+  /** The other firewalls have not heard, or not any more, how these calls and connections are. */
+  | { readonly type: 'tell'; readonly keys: readonly string[] }
   /** These calls go on, by their names, as other firewalls say. */
   | { readonly type: 'keep'; readonly calls: readonly string[] }
   /** As many other firewalls have to have the pinholes of a message before it goes on; 0: it waits for none. */
@@ -72,21 +75,19 @@ export interface Answers {
   readonly end: boolean;
 }
 
-/** How a call or a connection is, with what firewalls that share their calls go by. */
+/** How a call or a connection is, with which of its versions that is; null where no other firewall is to hear of it. */
 export interface CallEntry extends JournalEntry {
-  /** Other firewalls are to hear of it: what happened to it happened here. */
-  readonly isNews: boolean;
-  /** It is over because nothing was seen of it for too long; what others have seen of it counts more. */
-  readonly isTimedOut: boolean;
-  /** Ticket of the last order that told how it is elsewhere, and that was taken up before; 0: none. */
-  readonly basis: number;
+  readonly stamp: Stamp | null;
 }
 
 /** How a call or a connection is at another firewall, under the name that it has everywhere. */
 export interface SharedRecord {
   readonly key: string;
+  readonly stamp: Stamp;
   /** Empty: it is over, and nobody knows more. */
   readonly bytes: Uint8Array;
+  /** ms since it was written down, by the clock of the store. */
+  readonly age: number;
 }
 
 export interface CallSummary {

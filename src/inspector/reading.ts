@@ -50,6 +50,8 @@ interface PacketReader {
   learn(ingress: Ingress | null): void;
   readonly directionChanges: TcpReader['changes'];
   remember(directions: Iterable<ConnectionDirection>, now: number): void;
+  /** They have ended, as another firewall says. */
+  forget(directions: Iterable<ConnectionDirection>): void;
 }
 
 /** What reading has to know of the hosts that packets come from. */
@@ -217,6 +219,7 @@ export function createReader(
     learn: guard.learn,
     directionChanges: tcp.changes,
     remember: tcp.remember,
+    forget: tcp.forget,
   };
 }
 

@@ -97,20 +97,23 @@ function written<T>(shape: Shape<T>, record: T, { machine, boot, now, wall }: Sc
 
 /**
  * Reads a record of any machine and boot. Its times are now those of the reader's clock, with what has passed since it
- * was written. Never throws, whatever the bytes.
+ * was written. `age`: ms that have passed at most, where somebody else's clock tells; a wall clock that is wrong here or
+ * there ends no call before its time. Never throws, whatever the bytes.
  */
-export function readRecord(bytes: Uint8Array, scribe: Scribe): Recorded {
+export function readRecord(
+  bytes: Uint8Array,
+  scribe: Scribe,
+  age: number = Number.POSITIVE_INFINITY,
+): Recorded {
   try {
-    return read(
-      JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8')),
-      scribe,
-    );
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+    return read(JSON.parse(text), scribe, age);
   } catch (error) {
     return { what: 'refused', why: error instanceof ShapeError ? error.message : 'it is no record' };
   }
 }
 
-function read(value: unknown, scribe: Scribe): Recorded {
+function read(value: unknown, scribe: Scribe, age: number): Recorded {
   if (typeof value !== 'object' || value === null || !Object.hasOwn(value, 'pinholed')) {
     throw new ShapeError('it is no record');
   }
@@ -122,7 +125,8 @@ function read(value: unknown, scribe: Scribe): Recorded {
     const found = JSON.stringify(pinholed).slice(0, 20);
     throw new ShapeError(`it is of version ${found}, and only 1 and ${RECORD_VERSION} are read here`);
   }
-  const moment = scribe.now() - sinceThen(head.read({ machine, boot, up, at }, 'record', 0), scribe);
+  const since = sinceThen(head.read({ machine, boot, up, at }, 'record', 0), scribe);
+  const moment = scribe.now() - Math.min(since, age);
   if (Object.hasOwn(rest, 'direction')) {
     return { what: 'direction', machine, record: directionRecord.read(rest, 'record', moment) };
   }

@@ -33,9 +33,12 @@ interface Loss {
   readonly detail: string;
 }
 
-/** SIP was read on this direction of a connection for the first time, or its end has come. */
+/**
+ * SIP was read on this direction of a connection for the first time, or its end has come; `unused`: it makes room, or
+ * nothing was seen of it for so long that its numbers may be another's.
+ */
 export interface DirectionChange {
-  readonly what: 'opened' | 'closed';
+  readonly what: 'opened' | 'closed' | 'unused';
   readonly direction: ConnectionDirection;
 }
 
@@ -44,6 +47,8 @@ export interface TcpReader {
   push(packet: PacketView, now: number): SegmentReading;
   /** Takes up directions of a journal: they are read on wherever they are. */
   remember(directions: Iterable<ConnectionDirection>, now: number): void;
+  /** They have ended, as another firewall says. */
+  forget(directions: Iterable<ConnectionDirection>): void;
   /** What a journal should know since the last call. */
   changes(): readonly DirectionChange[];
   /** Directions that SIP was read on. */
@@ -231,7 +236,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     if (now - user.notedAt < NOTED || webSockets.has(stream)) return;
     user.notedAt = now;
     if (known.add(stream, now)) pending.push({ what: 'opened', direction: stream });
-    for (const direction of known.expire(now)) pending.push({ what: 'closed', direction });
+    for (const direction of known.expire(now)) pending.push({ what: 'unused', direction });
   }
 
   function note(stream: Unfinished, why: string): void {
@@ -251,6 +256,9 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     push,
     remember(directions, now) {
       for (const direction of directions) known.add(direction, now);
+    },
+    forget(directions) {
+      for (const direction of directions) known.delete(direction);
     },
     changes() {
       if (pending.length === 0) return NO_CHANGES;

@@ -166,6 +166,7 @@ export function createInspectorDouble() {
     },
     directionChanges: () => [],
     remember: () => {},
+    forget: () => {},
     learn: (ingress) => {
       learned.push(ingress);
     },

@@ -79,6 +79,24 @@ describe('journal', () => {
     assert.deepEqual(open(path).texts, ['call 1 again', 'call 2', 'call 3']);
   });
 
+  it('gives back the mark that stands beside a record, through its own copies too', () => {
+    const path = newPath();
+    open(path).journal.append([{ ...entry(1), mark: '0.1.3.0000000a' }, entry(2)]);
+    for (let times = 0; times < 2; times++) {
+      const { records, texts, complaints, journal } = open(path);
+      assert.deepEqual(complaints, []);
+      assert.deepEqual(texts, ['call 1', 'call 2']);
+      assert.deepEqual(
+        records.map(({ key, mark }) => [key, mark]),
+        [
+          [keyOf(1), '0.1.3.0000000a'],
+          [keyOf(2), undefined],
+        ],
+      );
+      journal.close();
+    }
+  });
+
   it('needs no close: what was appended is there after a kill', () => {
     const path = newPath();
     open(path).journal.append([entry(1)]);

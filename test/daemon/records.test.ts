@@ -76,7 +76,12 @@ describe('records of a journal', () => {
     ];
     assert.deepEqual(
       readRecords(journal, () => [], scribe),
-      { calls: [], directions: [], refused: '2 records are not taken up; the first: it is no record' },
+      {
+        calls: [],
+        directions: [],
+        stamps: new Map(),
+        refused: '2 records are not taken up; the first: it is no record',
+      },
     );
   });
 });

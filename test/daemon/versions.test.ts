@@ -38,7 +38,7 @@ function open(version: number, encoding = 'json') {
   return { records, complaints };
 }
 
-function read(records: readonly JournalRecord[]) {
+function read(records: readonly Pick<JournalRecord, 'bytes' | 'doubtful'>[]) {
   return readRecords(records, () => assert.fail('nothing is doubtful'), scribe);
 }
 

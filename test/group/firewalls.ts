@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { defaults, type Settings } from '../../src/config/schema.ts';
 import { createDataPath } from '../../src/daemon/data-path/data-path.ts';
+import { readRecords } from '../../src/daemon/data-path/records.ts';
+import type { JournalEntry } from '../../src/daemon/journal/journal.ts';
 import type { Answers, CallEntry, DataPathReport, Order } from '../../src/daemon/messages.ts';
 import { createGroup, type Group } from '../../src/daemon/peers/group.ts';
+import { endsOf } from '../../src/daemon/peers/service.ts';
 import type { Store } from '../../src/daemon/peers/store.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
-import { createInspector } from '../../src/inspector.ts';
+import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
 import { settingsWith } from '../daemon/doubles.ts';
 import { udpPacket } from '../packets.ts';
@@ -32,17 +35,46 @@ export interface Member {
   reload(changes: Partial<Settings>): void;
   /** Media passes here. */
   media(): void;
+  /** One turn of its data path. Whether it had something to do. */
+  turn(): boolean;
+  /** Its control thread takes what the data path has told. */
+  deliver(): void;
+  readonly inspector: Inspector;
+  /** What its control thread has written down. */
+  readonly journal: Journal;
+  /** Errors that there should be none of. */
+  faults(): number;
+  /** ms by which its wall clock is set forward. */
+  setWall(ms: number): void;
   end(): Promise<void>;
+  /** It is gone with all that it has not written down. */
+  kill(): Promise<void>;
+}
+
+/** What is in a journal, by the names of calls. */
+export type Journal = Map<string, JournalEntry>;
+
+export interface MemberOptions {
+  /** The journal that it is started with. */
+  readonly journal?: Journal;
+  /** Reports that its control thread has not taken, as its data path is told. */
+  readonly backlog?: () => number;
+  /** Its data path and its control thread do something only when they are told to, and in `settle`. */
+  readonly manual?: boolean;
 }
 
 export interface Firewalls {
-  member(number: number, changes?: Partial<Settings>): Member;
+  member(number: number, changes?: Partial<Settings>, options?: MemberOptions): Member;
   /** Until nothing is on its way any more: every member has had so many turns in which nothing came. */
   settle(): Promise<void>;
   /** ms pass for all. */
   pass(ms: number): Promise<void>;
+  /** ms pass in which nobody does anything. */
+  skip(ms: number): void;
 }
 
+/** ms since 1970 at which the clock of all was 0. */
+const EPOCH = 1.7e12;
 /** Changes that may wait. */
 export const MOST = 1000;
 /** Turns of the event loop in which nothing happens before things count as settled. */
@@ -52,8 +84,13 @@ export function createFirewalls(shelf: Shelf): Firewalls {
   const members: { turn(): boolean }[] = [];
   let now = 1_000_000;
   const clock = () => now;
+  shelf.clock = clock;
 
-  function member(number: number, changes: Partial<Settings> = {}): Member {
+  function member(
+    number: number,
+    changes: Partial<Settings> = {},
+    { journal: old = new Map(), manual = false, backlog = () => 0 }: MemberOptions = {},
+  ): Member {
     const machine = String(number).padStart(8, '0');
     const orders: Order[] = [];
     const reports: DataPathReport[] = [];
@@ -63,6 +100,10 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     const asked = new Map<number, (answer: unknown) => void>();
     let arriving: HeldPacket[] = [];
     let questions = 0;
+    let wallAhead = 0;
+    const journal: Journal = new Map(old);
+    const wall = () => EPOCH + now + wallAhead;
+    const identity = { machine, boot: `boot of ${number}` };
     let settings = settingsWith({
       inside: networks('0.0.0.0/0'),
       timers: { ...defaults().timers, drain: 0 },
@@ -92,17 +133,22 @@ export function createFirewalls(shelf: Shelf): Firewalls {
         settings = next;
       },
       clock,
-      identity: { machine, boot: `boot of ${number}` },
+      wall,
+      identity,
+      member: machine,
+      backlog,
       pause: () => {},
       beat: () => {},
       nextOrder: () => orders.shift() ?? null,
       post: (report) => reports.push(report),
     });
-    path.start({});
+    const records = [...journal.values()].map((entry) => ({ ...entry, doubtful: false }));
+    path.start(readRecords(records, () => firewall.list(), { ...identity, now: clock, wall }));
     const store = shelf.connect();
     const group = createGroup({
       store,
       self: { machine, name: `fw${number}`, records: 1 },
+      ends: endsOf(journal.values()),
       send(order) {
         orders.push(order);
         if (order.type === 'confirmed') confirmed.push(...order.waits);
@@ -126,27 +172,51 @@ export function createFirewalls(shelf: Shelf): Firewalls {
         const id = questions;
         orders.push({ type: 'ask', id, question: { type: 'records', cursor, limit: 25 } });
         const answered = new Promise<unknown>((resolve) => asked.set(id, resolve));
-        const slice = (await answered) as NonNullable<Answers['records']>;
+        const slice = (await answered) as Answers['records'];
+        if (slice === null) throw new Error('it is over');
         yield slice.items;
         cursor = slice.cursor;
       } while (cursor !== null);
     }
 
-    /** Whether anything happened. */
     function turn(): boolean {
-      const isBusy = arriving.length + orders.length + reports.length > 0;
+      const isBusy = arriving.length + orders.length > 0;
       path.turn();
+      return isBusy;
+    }
+
+    function deliver(): void {
       for (const report of reports.splice(0)) {
         if (report.type === 'batch') {
           firewall.retire({ closed: report.closed });
+          for (const record of report.records) journal.set(record.key, record);
           group.entries(report.records);
         } else if (report.type === 'shared' || report.type === 'waiting') group.report(report);
-        else if (report.type === 'answer') asked.get(report.id)?.(report.answer);
+        else if (report.type === 'answer') {
+          asked.get(report.id)?.(report.answer);
+          asked.delete(report.id);
+        }
       }
-      return isBusy;
     }
-    const own = { turn };
+
+    const own = {
+      turn() {
+        const isBusy = reports.length > 0;
+        const isBusyToo = turn();
+        deliver();
+        return isBusy || isBusyToo;
+      },
+    };
     members.push(own);
+    if (!manual) own.turn();
+
+    async function leave(): Promise<void> {
+      members.splice(members.indexOf(own), 1);
+      isOver = true;
+      for (const answer of asked.values()) answer(null);
+      await group.close();
+      await running;
+    }
 
     return {
       group,
@@ -157,7 +227,8 @@ export function createFirewalls(shelf: Shelf): Firewalls {
       confirmed,
       send(from, to, text) {
         arriving.push({ bytes: udpPacket(from, to, text), handle: 0, entered: null });
-        turn();
+        if (manual) turn();
+        else own.turn();
       },
       open: () =>
         firewall
@@ -174,11 +245,18 @@ export function createFirewalls(shelf: Shelf): Firewalls {
         for (const { id } of firewall.list()) inspector.traffic(id, now);
         group.seen(firewall.list().map(({ id }) => [id, 'came'] as const));
       },
-      async end() {
-        members.splice(members.indexOf(own), 1);
-        isOver = true;
-        await group.close();
-        await running;
+      turn,
+      deliver,
+      inspector,
+      journal,
+      faults: () => path.counters.exceptions,
+      setWall(ms) {
+        wallAhead = ms;
+      },
+      end: leave,
+      async kill() {
+        shelf.cut.add(store);
+        await leave();
       },
     };
   }
@@ -200,6 +278,9 @@ export function createFirewalls(shelf: Shelf): Firewalls {
         now += step;
         await settle();
       }
+    },
+    skip(ms) {
+      now += ms;
     },
   };
 }

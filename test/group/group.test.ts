@@ -39,7 +39,8 @@ function establish(there: Member, back = there): void {
 }
 
 function entryOf(key: string): CallEntry {
-  return { key, endedAt: null, bytes: Buffer.from('{}'), isNews: true, isTimedOut: false, basis: 0 };
+  const stamp = { generation: 0, phase: 0, version: 1, machine: '00000001' } as const;
+  return { key, endedAt: null, bytes: Buffer.from('{}'), stamp };
 }
 
 function hangUp(member: Member): void {
@@ -169,6 +170,99 @@ describe('firewalls that share their calls', () => {
     }
   });
 
+  it('believe a journal more than an older record of the store', async () => {
+    const { shelf, member, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    shelf.away = true;
+    await settle();
+    one.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
+    one.send(trunk, phone, ok({ cseq: 2 }));
+    await settle();
+    ended.splice(ended.indexOf(one), 1);
+    await one.kill();
+    shelf.away = false;
+    await pass(RETRY);
+    const again = member(1, {}, { journal: one.journal });
+    ended.push(again);
+    await pass(RETRY);
+    for (const { machine, open } of [again, two]) {
+      assert.ok(open().includes('192.0.2.10 4400-4401'), machine);
+    }
+  });
+
+  it('know what was over before a start, though the store has it as it was', async () => {
+    const { shelf, member, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    shelf.away = true;
+    await settle();
+    hangUp(one);
+    await pass(defaults().timers.retransmissionMemory + 1000);
+    ended.splice(ended.indexOf(one), 1);
+    await one.kill();
+    const again = member(1, {}, { journal: one.journal });
+    ended.push(again);
+    assert.deepEqual(again.open(), []);
+    shelf.away = false;
+    await pass(RETRY);
+    assert.deepEqual([again.open(), two.open()], [[], []]);
+  });
+
+  it('lose nothing by a store that comes back as it was before', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    one.send(phone, trunk, invite({ callId: 'other', from: 'x', body: sdp(phone.address, [4800]) }));
+    await settle();
+    const restore = shelf.snapshot();
+    hangUp(two);
+    one.send(trunk, phone, ok({ callId: 'other', from: 'x' }));
+    await settle();
+    const stamps = () => [...shelf.calls.values()].map(({ stamp }) => stamp);
+    const before = stamps();
+    restore();
+    assert.notDeepEqual(stamps(), before);
+    await pass(RETRY);
+    assert.deepEqual(stamps(), before);
+    for (const member of members) assert.deepEqual(member.calls(), ['confirmed', 'ended']);
+    assert.deepEqual(one.open(), two.open());
+  });
+
+  it('agree on an end of which the store, emptied since, knows nothing', async () => {
+    const { shelf, members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    shelf.cut.add(two.store);
+    hangUp(one);
+    await pass(defaults().timers.retransmissionMemory + 1000);
+    shelf.flush();
+    shelf.cut.clear();
+    await pass(RETRY);
+    assert.deepEqual([one.open(), two.open()], [[], []]);
+    assert.deepEqual(
+      [...shelf.calls.values()].map(({ stamp }) => stamp.phase),
+      [2],
+    );
+  });
+
+  it('do not end a call because a wall clock is wrong', async () => {
+    const { members, settle } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    two.setWall(24 * 3_600_000);
+    establish(one);
+    await settle();
+    assert.deepEqual([one.calls(), two.calls()], [['confirmed'], ['confirmed']]);
+  });
+
   it('do not end a call that one has given up and another has seen answered', async () => {
     const { shelf, members, settle, pass } = setUp();
     await settle();
@@ -236,7 +330,7 @@ describe('firewalls that share their calls', () => {
   it('refuse what is no record by name, and go on', async () => {
     const { shelf, members, settle } = setUp(1);
     await settle();
-    const stamp = { generation: 0, ended: false, version: 1, machine: '0000000f' };
+    const stamp = { generation: 0, phase: 0, version: 1, machine: '0000000f' } as const;
     const forger = shelf.connect();
     await forger.write([
       { name: 'aaaaaaaaaaaaaaaa', stamp, text: '{"pinholed":1,"machine":"0000000f"}', wait: '' },
@@ -255,7 +349,7 @@ describe('firewalls that share their calls', () => {
   it('know no more calls than there can be, whatever is in the store', async () => {
     const { shelf, members, settle } = setUp(1);
     await settle();
-    const stamp = { generation: 0, ended: false, version: 1, machine: '0000000f' };
+    const stamp = { generation: 0, phase: 0, version: 1, machine: '0000000f' } as const;
     const names = Array.from({ length: 5 * MOST }, (_, index) => index.toString(16).padStart(16, '0'));
     await shelf.connect().write(names.map((name) => ({ name, stamp, text: 'x', wait: '' })));
     await settle();
@@ -370,6 +464,17 @@ describe('a message that waits for other firewalls', () => {
     assert.deepEqual(one.confirmed, [7]);
     assert.equal(shelf.calls.size, 1);
     assert.equal(two.group.status().others, 1);
+  });
+
+  it('is told of before others wait for it, however much else there is to tell', async () => {
+    const { member, members, settle } = setUp(1);
+    const busy = member(2, { peersStore }, { backlog: () => 100 });
+    ended.push(busy);
+    await settle();
+    busy.send(phone, trunk, invite());
+    await settle();
+    assert.deepEqual(members[0]!.open(), PORTS.slice(0, 1));
+    assert.deepEqual(busy.released, ['INVITE sip:bob@example.com SIP/2.0']);
   });
 
   it('waits no longer than it may, and not at all without the store or without others', async () => {

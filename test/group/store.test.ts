@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { createRedisStore } from '../../src/daemon/peers/redis.ts';
 import type { Stamp } from '../../src/daemon/peers/stamp.ts';
-import type { News, Store } from '../../src/daemon/peers/store.ts';
+import type { News, Store, Version } from '../../src/daemon/peers/store.ts';
 import { createShelf } from './memory-store.ts';
 import { type Server, startServer, withoutStore } from './redis-server.ts';
 
 const NO_TLS = { ca: null, certificate: null, key: null, serverName: null };
 
 function stamp(version: number, rest: Partial<Stamp> = {}): Stamp {
-  return { generation: 0, ended: false, version, machine: '0000000a', ...rest };
+  return { generation: 0, phase: 0, version, machine: '0000000a', ...rest };
 }
 
 const one = (version: Stamp, text: string, wait = '') => ({
@@ -40,20 +40,24 @@ function contract(connect: () => Store): void {
     assert.equal(await text(), 'ten', 'by number, not by digits');
     await store.write([one(stamp(10), 'ten of another')]);
     assert.equal(await text(), 'ten of another', 'of two that are equal the one of the greater machine');
-    await store.write([one(stamp(3, { ended: true }), 'over')]);
+    await store.write([one(stamp(5, { phase: 1 }), 'answered')]);
+    assert.equal(await text(), 'answered', 'whatever came of it where nobody saw the answer');
+    await store.write([one(stamp(3, { phase: 2 }), 'over')]);
     await store.write([one(stamp(20), 'late')]);
     assert.equal(await text(), 'over', 'an end stays');
     await store.write([one(stamp(4, { generation: 1 }), 'once more')]);
     assert.equal(await text(), 'once more');
     const [found] = await store.read(['00112233aabbccdd', 'ffffffffffffffff']);
+    assert.ok(found!.age >= 0 && found!.age < 60_000);
     assert.deepEqual(found, {
+      age: found!.age,
       name: '00112233aabbccdd',
       stamp: stamp(4, { generation: 1 }),
       text: 'once more',
     });
-    const names: string[] = [];
-    for await (const some of store.names()) names.push(...some);
-    assert.deepEqual(names, ['00112233aabbccdd']);
+    const versions: Version[] = [];
+    for await (const some of store.versions()) versions.push(...some);
+    assert.deepEqual(versions, [{ name: '00112233aabbccdd', stamp: stamp(4, { generation: 1 }) }]);
     store.close();
   });
 

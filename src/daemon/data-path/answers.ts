@@ -1,11 +1,9 @@
-import { type Call, isByTime } from '../../call/call.ts';
+import type { Call } from '../../call/call.ts';
 import { type NextTimer, nextTimer } from '../../call/expiry.ts';
 import type { Settings } from '../../config/schema.ts';
 import { legOf } from '../../inspector/happening.ts';
-import type { Scribe } from '../../inspector/record.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Held } from '../../pinhole/table.ts';
-import { callEntry } from '../journal/records.ts';
 import {
   type Answers,
   type CallEntry,
@@ -31,17 +29,17 @@ interface AnswersDeps {
   readonly passage: Pick<Passage, 'times' | 'fidelity'>;
   readonly counters: Readonly<DataPathCounters>;
   readonly settings: () => Settings;
-  /** Writes down how calls are; its clock never runs backwards. */
-  readonly scribe: Scribe;
-  /** Ticket of the last order that told how a call is elsewhere. */
-  readonly basisOf: (legId: string) => number;
+  /** ms of a clock that never runs backwards. */
+  readonly clock: () => number;
+  /** How a call is, written down. */
+  readonly entryOf: (legId: string) => CallEntry;
   /** Ends a call on the administrator's word. */
   readonly end: (call: Call) => void;
 }
 
 /** Answers what the control thread asks, from what the inspector knows. */
 export function createAnswers(deps: AnswersDeps) {
-  const { ends, arrivals, mirror, inspector, filter, passage, counters, settings, scribe, basisOf, end } =
+  const { ends, arrivals, mirror, inspector, filter, passage, counters, settings, clock, entryOf, end } =
     deps;
   const calls = createSlices(() => inspector.calls());
   const pinholes = createSlices(() => filter.all());
@@ -64,7 +62,7 @@ export function createAnswers(deps: AnswersDeps) {
       inspection: passage.times.read(),
       commit: filter.times.read(),
       fidelity: passage.fidelity(),
-      exposure: filter.exposure.read(scribe.now()),
+      exposure: filter.exposure.read(clock()),
       calls: underWay,
       withoutAudio: inspector.withoutAudio,
       pinholes: open,
@@ -89,12 +87,6 @@ export function createAnswers(deps: AnswersDeps) {
     };
   }
 
-  function entry(call: Call): CallEntry {
-    const record = { call, held: inspector.held(call.legId) };
-    const isTimedOut = isByTime(call.endReason);
-    return { ...callEntry(record, scribe), isNews: true, isTimedOut, basis: basisOf(call.legId) };
-  }
-
   function endCall(legId: string): boolean {
     const call = inspector.call(legId);
     if (call === null || call.state === 'ended') return false;
@@ -109,7 +101,9 @@ export function createAnswers(deps: AnswersDeps) {
     if (question.type === 'pinholes') return pinholes.take(question.cursor, limit);
     if (question.type === 'records') {
       const slice = records.take(question.cursor, limit);
-      return slice === null ? null : { items: slice.items.map(entry), cursor: slice.cursor };
+      return slice === null
+        ? null
+        : { items: slice.items.map(({ legId }) => entryOf(legId)), cursor: slice.cursor };
     }
     const slice = calls.take(question.cursor, limit);
     return slice === null ? null : { items: slice.items.map(summary), cursor: slice.cursor };

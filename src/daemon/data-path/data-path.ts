@@ -52,9 +52,9 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   let inherited = deps.inheritance?.unread ?? [];
   const beat = paced(deps.beat);
   const known = createKnownCalls(() => settings().caps.calls + settings().caps.history);
-  const scribe = { ...deps.identity, now: clock, wall: Date.now };
+  const scribe = { ...deps.identity, now: clock, wall: deps.wall ?? Date.now };
   const outbox = createOutbox({
-    ...{ inspector, post, counters, known, scribe, backlog: deps.backlog },
+    ...{ inspector, post, counters, known, scribe, backlog: deps.backlog, member: deps.member ?? null },
     most: () => settings().caps.backlog,
   });
   let stopped = false;
@@ -65,7 +65,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const waitingRoom = createWaitingRoom({
     ...{ interceptor, counters, post },
     timeout: () => settings().peersStore.confirmTimeout,
-    send: outbox.empty,
+    send: outbox.sendCalls,
   });
   const passage = createPassage({
     ...{ deps, filter, outbox, waitingRoom, counters, beat, unexpected, afterwards },
@@ -74,13 +74,12 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   const arrivals = createArrivals({
     ...{ interceptor, inspector, settings, clock, done: asked, unexpected, copies: deps.copies },
   });
-  const { basisOf, catchUp } = outbox;
   const answer = createAnswers({
     ...{ ends, arrivals, mirror: deps.mirror, inspector, filter, passage },
-    ...{ counters, settings, scribe, basisOf, end },
+    ...{ counters, settings, clock, entryOf: outbox.versions.entryOf, end },
   });
   const takeShared = createSharedCalls({ inspector, outbox, scribe, post, done });
-  const says = { answer, takeShared, catchUp, done, stop, unexpected };
+  const says = { answer, takeShared, outbox, done, stop, unexpected };
   const orders = createOrders({ ...says, ...{ deps, inspector, filter, passage, waitingRoom } });
 
   function turn(): boolean {
@@ -158,13 +157,14 @@ export function createDataPath(deps: DataPathDeps): DataPath {
   }
 
   function start(
-    { calls: records = [], directions = [], refused = null }: Partial<Records>,
+    { calls: records = [], directions = [], stamps = new Map(), refused = null }: Partial<Records>,
     found: Ingress | null = null,
     addresses: InterfaceAddresses = {},
   ): void {
     passage.passCulprit();
     passage.learn(found);
     if (refused !== null) outbox.say('warn', `journal: ${refused}`);
+    outbox.versions.remember(stamps);
     inspector.remember(directions, clock());
     filter.takeLeftovers(records);
     const calls = records.filter(takeUp).length;

@@ -58,6 +58,7 @@ async function runThread(data: ThreadData): Promise<void> {
     favourThread(libc, data.settings.daemon.priority);
     const identity = identify();
     let settings = data.settings;
+    const member = memberOf(settings, identity);
     const { openPlatform } = (await import(data.platformModule)) as PlatformModule;
     const platform = await openPlatform(settings);
     const ends = await platform.openDataPath(() => settings, data.handedDown.intake);
@@ -84,7 +85,7 @@ async function runThread(data: ThreadData): Promise<void> {
         () => followed(settings),
         null,
         mirror?.take,
-        firstCount(settings, identity),
+        member === null ? 1 : Number.parseInt(member, 16),
       ),
       ...(mirror !== null && { mirror }),
       settings: () => settings,
@@ -94,6 +95,7 @@ async function runThread(data: ThreadData): Promise<void> {
       recorder: data.recording === null ? null : createRecorder(data.recording),
       clock,
       identity,
+      member,
       pause,
       beat: () => {
         if (!supervised || heartbeat?.beat() !== false) return;
@@ -126,9 +128,9 @@ async function runThread(data: ThreadData): Promise<void> {
   }
 }
 
-/** Firewalls that share their calls count legs from places far apart. */
-function firstCount({ peersStore }: Settings, identity: Pick<Scribe, 'machine'>): number {
-  return peersStore.url === null ? 1 : Number.parseInt(memberId(identity, peersStore.name), 16);
+/** Who this is among firewalls that share their calls, and from where it counts its legs; null where it shares none. */
+function memberOf({ peersStore }: Settings, identity: Pick<Scribe, 'machine'>): string | null {
+  return peersStore.url === null ? null : memberId(identity, peersStore.name);
 }
 
 function waitForStart(nextOrder: () => Order | null): Extract<Order, { type: 'start' }> {

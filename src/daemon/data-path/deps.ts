@@ -16,8 +16,12 @@ export interface DataPathDeps {
   readonly changeSettings: (settings: Settings) => void;
   /** ms of a clock that never runs backwards. */
   readonly clock: () => number;
+  /** ms since the epoch, for the records of the journal: the system's unless given. */
+  readonly wall?: () => number;
   /** Who writes the records of the journal. */
   readonly identity: Pick<Scribe, 'machine' | 'boot'>;
+  /** Who this firewall is among those that it shares its calls with; null, as where nothing is given: it shares none. */
+  readonly member?: string | null;
   /** Sleeps, blocking the thread. */
   readonly pause: (ms: number) => void;
   /** Tells the supervisor that the loop is alive. */

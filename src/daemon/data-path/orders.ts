@@ -12,7 +12,7 @@ interface OrdersDeps {
   readonly filter: Pick<FilterKeeper, 'traffic' | 'repairSoon'>;
   readonly passage: Pick<Passage, 'learn'>;
   readonly waitingRoom: Pick<WaitingRoom, 'expect' | 'confirm'>;
-  readonly catchUp: Outbox['catchUp'];
+  readonly outbox: Pick<Outbox, 'catchUp' | 'tell'>;
   readonly answer: (question: Question) => Answers[keyof Answers];
   readonly takeShared: (order: Extract<Order, { type: 'shared' }>) => void;
   /** What comes after something that no packet asked for. */
@@ -23,7 +23,7 @@ interface OrdersDeps {
 
 /** Does what the control thread says, between packets. */
 export function createOrders(own: OrdersDeps) {
-  const { deps, inspector, filter, passage, waitingRoom, catchUp, answer, takeShared, done, stop } = own;
+  const { deps, inspector, filter, passage, waitingRoom, outbox, answer, takeShared, done, stop } = own;
   const { clock, changeSettings, post } = deps;
   /** ms of the clock. */
   let askedAt = Number.NEGATIVE_INFINITY;
@@ -44,7 +44,7 @@ export function createOrders(own: OrdersDeps) {
 
   function reply({ id, question }: Extract<Order, { type: 'ask' }>): void {
     askedAt = clock();
-    catchUp();
+    outbox.catchUp();
     post({ type: 'answer', id, answer: answer(question) });
   }
 
@@ -66,6 +66,9 @@ export function createOrders(own: OrdersDeps) {
         return;
       case 'shared':
         takeShared(order);
+        return;
+      case 'tell':
+        outbox.tell(order.keys);
         return;
       case 'keep':
         inspector.keep(order.calls, clock());

@@ -1,12 +1,12 @@
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
 import type { CallHappening, Happening, Occasion } from '../../inspector/happening.ts';
-import type { Scribe } from '../../inspector/record.ts';
+import type { DirectionRecord, Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { DataPathCounters, DataPathReport, Note } from '../messages.ts';
 import type { KnownCalls } from './known-calls.ts';
-import { createUnwritten } from './unwritten.ts';
+import { createUnwritten, type Unwritten } from './unwritten.ts';
 
 /** What the data path has to tell the control thread, gathered so that no packet waits for it. */
 export interface Outbox {
@@ -15,10 +15,12 @@ export interface Outbox {
    * themselves, and are told of a call's end alone; of what came from one of them (`elsewhere`) of nothing.
    */
   note(happenings: readonly Happening[], at: number, cause: Cause): void;
-  /** How these calls are elsewhere was taken up from the order with this ticket. */
-  shared(legIds: Iterable<string>, ticket: number): void;
-  /** The last such ticket of a call; 0: none. */
-  basisOf(legId: string): number;
+  /** Versions of calls and connections, as other firewalls and the journal are told of them. */
+  readonly versions: Pick<Unwritten, 'remember' | 'takes' | 'entryOf'>;
+  /** How these directions are was taken up from another firewall. */
+  sharedDirections(directions: readonly DirectionRecord[]): void;
+  /** Other firewalls have not heard how these are. */
+  tell(keys: readonly string[]): void;
   /** For the journal: directions of TCP connections that SIP is read on. */
   follow(changes: readonly DirectionChange[]): void;
   /** States of these pinholes are to be killed. */
@@ -36,6 +38,8 @@ export interface Outbox {
   flush(now: number, idle: boolean): boolean;
   /** Sends what is to be sent soon, before an answer that it belongs to. */
   catchUp(): void;
+  /** Sends how these calls are, whatever else there is to send. */
+  sendCalls(legIds: Iterable<string>): void;
   /** Sends everything. */
   empty(): void;
 }
@@ -61,7 +65,9 @@ const MOST_EVENTS = 4096;
 const MOST_BACKLOG = 64;
 
 interface OutboxDeps {
-  readonly inspector: Pick<Inspector, 'dump'>;
+  readonly inspector: Pick<Inspector, 'dump' | 'call'>;
+  /** Who this firewall is among those that it shares its calls with; null where it shares none. */
+  readonly member: string | null;
   /** Writes the records of the journal; its clock is that of everything here. */
   readonly scribe: Scribe;
   /** Hands a report over. */
@@ -81,7 +87,7 @@ interface OutboxDeps {
 export function createOutbox(deps: OutboxDeps): Outbox {
   const { inspector, scribe, post, counters, known, most, backlog = () => 0 } = deps;
   const { now: clock } = scribe;
-  const unwritten = createUnwritten(inspector, scribe, counters, most);
+  const unwritten = createUnwritten(inspector, scribe, counters, most, deps.member);
   const closedPinholes = new Map<string, Pinhole>();
   let counts = new Map<string, Traffic>();
   let notes: Note[] = [];
@@ -167,10 +173,15 @@ export function createOutbox(deps: OutboxDeps): Outbox {
 
   return {
     note,
-    shared(legIds, ticket) {
-      for (const legId of legIds) unwritten.shared(legId, ticket);
+    versions: unwritten,
+    sharedDirections(directions) {
+      for (const { direction, closed } of directions) unwritten.sharedDirection(direction, closed);
+      within(TOLD);
     },
-    basisOf: unwritten.basisOf,
+    tell(keys) {
+      unwritten.tell(keys);
+      soon();
+    },
     follow(changes) {
       if (changes.length === 0) return;
       for (const change of changes) unwritten.direction(change);
@@ -191,6 +202,11 @@ export function createOutbox(deps: OutboxDeps): Outbox {
     flush,
     catchUp() {
       if (quietAt !== Number.POSITIVE_INFINITY && backlog() <= MOST_BACKLOG) send();
+    },
+    sendCalls(legIds) {
+      const records = unwritten.takeThese(legIds);
+      if (records.length === 0) return;
+      post({ type: 'batch', records, closed: [], counts: new Map(), occasions: [], notes: [] });
     },
     empty() {
       while (dueAt !== Number.POSITIVE_INFINITY) send();

@@ -2,12 +2,15 @@ import type { ConnectionDirection } from '../../inspector/connections.ts';
 import { type CallRecord, type Recorded, readRecord, type Scribe } from '../../inspector/record.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { JournalRecord } from '../journal/journal.ts';
+import { readStamp, type Stamp } from '../peers/stamp.ts';
 
 /** What is in a journal, read. */
 export interface Records {
   readonly calls: readonly CallRecord[];
   /** Directions of TCP connections that SIP was read on. */
   readonly directions: readonly ConnectionDirection[];
+  /** The versions of those that were shared, and of those that are over, by their names. */
+  readonly stamps: ReadonlyMap<string, Stamp>;
   /** Records that are not taken up: how many, and why the first of them; null when all are. */
   readonly refused: string | null;
 }
@@ -18,15 +21,18 @@ export interface Records {
  * that may have ended, and is left out.
  */
 export function readRecords(
-  journal: readonly JournalRecord[],
+  journal: readonly (Pick<JournalRecord, 'bytes' | 'doubtful'> & Partial<JournalRecord>)[],
   list: () => readonly Pinhole[],
   scribe: Scribe,
 ): Records {
   const open = journal.some(({ doubtful }) => doubtful) ? new Set(list().map(({ id }) => id)) : null;
   const calls: CallRecord[] = [];
   const directions: ConnectionDirection[] = [];
+  const stamps = new Map<string, Stamp>();
   const refused: Extract<Recorded, { what: 'refused' }>[] = [];
-  for (const { bytes, doubtful } of journal) {
+  for (const { bytes, doubtful, key, mark } of journal) {
+    const stamp = mark === undefined ? null : readStamp(mark);
+    if (key !== undefined && stamp !== null) stamps.set(key, stamp);
     if (bytes.length === 0) continue;
     const read = readRecord(bytes, scribe);
     if (read.what === 'refused') {
@@ -44,6 +50,7 @@ export function readRecords(
   return {
     calls,
     directions,
+    stamps,
     refused:
       first === undefined ? null : `${refused.length} records are not taken up; the first: ${first.why}`,
   };

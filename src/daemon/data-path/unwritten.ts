@@ -1,49 +1,78 @@
-import { isByTime } from '../../call/call.ts';
+import { type Call, isByTime } from '../../call/call.ts';
+import type { ConnectionDirection } from '../../inspector/connections.ts';
 import type { Leg } from '../../inspector/happening.ts';
 import type { Scribe } from '../../inspector/record.ts';
 import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { JournalEntry } from '../journal/journal.ts';
-import { callEntry, directionEntry, goneEntry } from '../journal/records.ts';
+import { callEntry, directionEntry, directionName, goneEntry } from '../journal/records.ts';
 import type { CallEntry, DataPathCounters } from '../messages.ts';
+import { type Stamp, type Standing, writeStamp } from '../peers/stamp.ts';
+import { createStamps } from './stamps.ts';
 
-/** What the journal has still to be told: of each call and each direction of a connection how it is, once. */
-interface Unwritten {
-  /** The call is not as it was written; `isNews`: nor as other firewalls have it. */
+/** What the journal, and other firewalls, have still to be told: of each call and each direction of a connection how it is, once. */
+export interface Unwritten {
+  /** The call is not as it was written; `isNews`: something happened to it here that others have not seen. */
   call(leg: Leg, isNews: boolean): void;
-  /** How this call is elsewhere was taken up from the order with this ticket. */
-  shared(legId: string, ticket: number): void;
-  /** The last such ticket; 0: none. */
-  basisOf(legId: string): number;
   direction(change: DirectionChange): void;
+  /** Versions of what a journal had. */
+  remember(stamps: ReadonlyMap<string, Stamp>): void;
+  /**
+   * Whether what another firewall says is the later version, and to be taken up. Where it is not, the other is to hear of
+   * what is here.
+   */
+  takes(key: string, theirs: Stamp): boolean;
+  /** How this direction is was taken up from another firewall. */
+  sharedDirection(direction: ConnectionDirection, closed: boolean): void;
+  /** Other firewalls have not heard how these are. */
+  tell(keys: readonly string[]): void;
   /** Up to `limit` entries, written out as things are now. */
   take(limit: number): CallEntry[];
+  /** Those of these calls that there are. */
+  takeThese(legIds: Iterable<string>): CallEntry[];
+  /** A call as it is now, with its version. */
+  entryOf(legId: string): CallEntry;
   readonly size: number;
 }
 
-/** `most` bounds the calls that began and ended since the last entry: past it the oldest is left out and counted. */
+/**
+ * `most` bounds the calls that began and ended since the last entry: past it the oldest is left out and counted. `member`:
+ * who this firewall is among those that it shares its calls with; null where it shares none.
+ */
 export function createUnwritten(
-  inspector: Pick<Inspector, 'dump'>,
+  inspector: Pick<Inspector, 'dump' | 'call'>,
   scribe: Scribe,
   counters: DataPathCounters,
   most: () => number,
+  member: string | null,
 ): Unwritten {
   /** Ids of legs. */
   const changed = new Set<string>();
   /** Those that are over, and that the journal has never had. */
   const unknown = new Set<string>();
-  /** Changed ones that other firewalls are to hear of, and the last tickets that told of them. */
-  const news = new Set<string>();
-  const tickets = new Map<string, number>();
   /** Calls that the journal has as under way. */
   const written = new Set<string>();
-  /** Records of directions of TCP connections, the last of each, and those that the journal has. */
-  const directions = new Map<string, CallEntry>();
-  const writtenDirections = new Set<string>();
+  /** Directions of TCP connections, as they are last, and those that the journal has. */
+  const directions = new Map<string, { readonly direction: ConnectionDirection; readonly closed: boolean }>();
+  const openDirections = new Map<string, ConnectionDirection>();
+  const stamps = createStamps(member, standingOf, (key) => openDirections.has(key) || isKnown(key));
+
+  function isKnown(legId: string): boolean {
+    return changed.has(legId) || inspector.call(legId) !== null;
+  }
+
+  /** Of a call that the inspector has forgotten nobody knows more than that it is over. */
+  function standingOf(key: string): Standing {
+    const direction = directions.get(key);
+    if (direction !== undefined) return direction.closed ? 'ended' : 'begun';
+    if (openDirections.has(key)) return 'begun';
+    const call = inspector.call(key);
+    return call === null ? 'ended' : standingOfCall(call);
+  }
 
   function call({ legId, state }: Leg, isNews: boolean): void {
     changed.add(legId);
-    if (isNews) news.add(legId);
+    if (isNews) stamps.happened(legId);
     unknown.delete(legId);
     if (state !== 'ended' || written.has(legId)) return;
     unknown.add(legId);
@@ -51,56 +80,96 @@ export function createUnwritten(
     const oldest = unknown.values().next().value!;
     unknown.delete(oldest);
     changed.delete(oldest);
-    news.delete(oldest);
+    stamps.forget(oldest);
     counters.eventsLost++;
   }
 
   function direction({ direction, what }: DirectionChange): void {
-    const written = directionEntry({ direction, closed: what === 'closed' }, scribe);
-    const record = { ...written, isNews: true, isTimedOut: false, basis: 0 };
-    const { key, endedAt } = record;
+    const key = directionName(direction);
+    const closed = what !== 'opened';
     // The journal needs not know of what came and went meanwhile.
-    if (endedAt !== null && directions.has(key) && !writtenDirections.has(key)) directions.delete(key);
-    else directions.set(key, record);
-    if (endedAt !== null) writtenDirections.delete(key);
+    if (closed && directions.has(key) && !openDirections.has(key) && !stamps.isShared(key)) {
+      directions.delete(key);
+      stamps.forget(key);
+      return;
+    }
+    if (what !== 'unused') stamps.happened(key);
+    directions.set(key, { direction, closed });
   }
 
   function take(limit: number): CallEntry[] {
     const records: CallEntry[] = [];
-    for (const [key, record] of directions) {
+    for (const key of directions.keys()) {
       if (records.length >= limit) return records;
-      directions.delete(key);
-      if (record.endedAt === null) writtenDirections.add(key);
-      records.push(record);
+      records.push(takeDirection(key));
     }
     for (const legId of changed) {
       if (records.length >= limit) return records;
-      changed.delete(legId);
-      unknown.delete(legId);
-      const entry = { ...entryOf(legId), isNews: news.delete(legId), basis: tickets.get(legId) ?? 0 };
-      if (entry.endedAt !== null) tickets.delete(legId);
-      if (entry.endedAt === null) written.add(legId);
-      else written.delete(legId);
-      records.push(entry);
+      records.push(takeCall(legId));
     }
     return records;
   }
 
+  function takeDirection(key: string): CallEntry {
+    const one = directions.get(key)!;
+    const entry = withStamp(directionEntry(one, scribe));
+    directions.delete(key);
+    if (one.closed) openDirections.delete(key);
+    else openDirections.set(key, one.direction);
+    return entry;
+  }
+
+  function takeCall(legId: string): CallEntry {
+    changed.delete(legId);
+    unknown.delete(legId);
+    const entry = entryOf(legId);
+    if (entry.endedAt === null) written.add(legId);
+    else written.delete(legId);
+    return entry;
+  }
+
   /** A call that the inspector has forgotten has ended, and there is nothing of it to take up. */
-  function entryOf(legId: string): JournalEntry & Pick<CallEntry, 'isTimedOut'> {
+  function entryOf(legId: string): CallEntry {
     const record = inspector.dump(legId);
-    if (record === null) return { ...goneEntry(legId, scribe), isTimedOut: false };
-    return { ...callEntry(record, scribe), isTimedOut: isByTime(record.call.endReason) };
+    return withStamp(record === null ? goneEntry(legId, scribe) : callEntry(record, scribe));
+  }
+
+  function withStamp(entry: JournalEntry): CallEntry {
+    const stamp = stamps.of(entry.key);
+    return stamp === null ? { ...entry, stamp } : { ...entry, stamp, mark: writeStamp(stamp) };
+  }
+
+  function tellOne(key: string): void {
+    const direction = openDirections.get(key);
+    if (direction !== undefined) directions.set(key, directions.get(key) ?? { direction, closed: false });
+    else if (inspector.call(key) !== null) changed.add(key);
   }
 
   return {
     call,
-    shared: (legId, ticket) => tickets.set(legId, ticket),
-    basisOf: (legId) => tickets.get(legId) ?? 0,
     direction,
+    remember: stamps.remember,
+    takes(key, theirs) {
+      const order = stamps.compare(key, theirs);
+      if (order < 0) tellOne(key);
+      return order > 0;
+    },
+    sharedDirection(direction, closed) {
+      directions.set(directionName(direction), { direction, closed });
+    },
+    tell(keys) {
+      for (const key of keys) tellOne(key);
+    },
     take,
+    takeThese: (legIds) => [...legIds].flatMap((legId) => (isKnown(legId) ? [takeCall(legId)] : [])),
+    entryOf,
     get size() {
       return changed.size + directions.size;
     },
   };
+}
+
+function standingOfCall({ state, endReason, answeredAt }: Call): Standing {
+  if (state !== 'ended') return answeredAt === null ? 'begun' : 'answered';
+  return isByTime(endReason) ? 'timed-out' : 'ended';
 }

@@ -31,8 +31,8 @@ interface WaitingRoomDeps {
   /** Longest wait in ms. */
   readonly timeout: () => number;
   readonly post: (report: DataPathReport) => void;
-  /** Sends what was taken down, before others are waited for. */
-  readonly send: () => void;
+  /** Sends how these calls are, before others are waited for. */
+  readonly send: (legIds: ReadonlySet<string>) => void;
 }
 
 /** Packets that wait at a time; past it they go on unconfirmed. */
@@ -71,7 +71,7 @@ export function createWaitingRoom(deps: WaitingRoomDeps): WaitingRoom {
     waits.set(last, { packet: kept, callIds: callIdsOf(events), until: now + timeout(), isConfirmed });
     if (isConfirmed) return;
     const calls = new Set(events.flatMap((one) => (one.type === 'call' ? [one.leg.legId] : NONE)));
-    send();
+    send(calls);
     post({ type: 'waiting', wait: last, calls: [...calls] });
   }
 

@@ -29,6 +29,8 @@ export interface JournalEntry {
   readonly key: string;
   readonly endedAt: number | null;
   readonly bytes: Uint8Array;
+  /** What stands beside the record: at most 255 characters of ASCII. */
+  readonly mark?: string;
 }
 
 interface OpenedJournal {
@@ -37,9 +39,7 @@ interface OpenedJournal {
   readonly records: readonly JournalRecord[];
 }
 
-export interface JournalRecord {
-  /** The call, serialized. */
-  readonly bytes: Uint8Array;
+export interface JournalRecord extends JournalEntry {
   /** Something behind it could not be read: there may have been a later version, in which pinholes were closed. */
   readonly doubtful: boolean;
 }
@@ -82,7 +82,8 @@ const KEY_LENGTH = 16;
 /** The payload of a call: its key, when it ended (f64 ms, NaN while it has not), the record. */
 const CALL_HEAD = KEY_LENGTH + 8;
 const NO_SYNC = Buffer.alloc(SYNC);
-const KIND = { head: 1, call: 2, complete: 3 } as const;
+/** `marked` is a call with a mark: the length of that (u8) and it between the head and the record. */
+const KIND = { head: 1, call: 2, complete: 3, marked: 4 } as const;
 /** Bytes that a file may have before it is worth copying. */
 const COMPACT_FROM = 4 * 1024 * 1024;
 /** ms that an ended call is kept, for retransmissions that come late. */
@@ -144,7 +145,7 @@ export function openJournal(
   const valid = readings.filter((reading) => reading.head !== null);
   valid.sort((a, b) => Number(b.complete) - Number(a.complete) || b.head!.generation - a.head!.generation);
   const reading = valid[0];
-  let entries: readonly ReadEntry[] = [];
+  let entries: readonly JournalRecord[] = [];
   if (reading !== undefined) {
     const fault = voidBecause(reading.head!, writer);
     if (fault !== null) complain(`journal ${path}: nothing is taken up: ${fault}`);
@@ -161,15 +162,10 @@ export function openJournal(
   const active = reading !== undefined && readings.indexOf(reading) === 1 ? 1 : 0;
   const generation = reading?.head?.generation ?? 0;
   const journal = createWriter(path, descriptors, active, generation, entries, writer, complain);
-  return { journal, records: entries.map(({ bytes, doubtful }) => ({ bytes, doubtful })) };
+  return { journal, records: entries };
 }
 
-/** An entry as it was read. */
-interface ReadEntry extends JournalEntry {
-  readonly doubtful: boolean;
-}
-
-function worthKeeping(entries: readonly ReadEntry[], writer: Writer): ReadEntry[] {
+function worthKeeping(entries: readonly JournalRecord[], writer: Writer): JournalRecord[] {
   const kept = entries.filter((entry) => isWorthKeeping(entry, writer.now()));
   const ended = kept.flatMap(({ endedAt }) => endedAt ?? []).sort((one, other) => other - one);
   const earliest = ended.length <= writer.mostEnded() ? Number.NEGATIVE_INFINITY : ended[writer.mostEnded()]!;
@@ -192,7 +188,7 @@ interface JournalReading {
   /** Null: not a journal at all. */
   readonly head: Head | null;
   readonly complete: boolean;
-  readonly calls: ReadonlyMap<string, ReadEntry>;
+  readonly calls: ReadonlyMap<string, JournalRecord>;
   /** Where the file cannot be read first, why, and how many such places there are; null when all of it can. */
   readonly damage: string | null;
 }
@@ -210,7 +206,7 @@ function voidBecause(head: Head, writer: Writer): string | null {
 
 function readJournal(descriptor: number): JournalReading {
   const begin = readUpTo(descriptor, FILE_HEAD);
-  const nothing = { head: null, complete: false, calls: new Map<string, ReadEntry>() };
+  const nothing = { head: null, complete: false, calls: new Map<string, JournalRecord>() };
   if (begin.length === 0) return { ...nothing, damage: null };
   const syncs = [
     begin.subarray(MAGIC.length, MAGIC.length + SYNC),
@@ -249,15 +245,15 @@ function readFrames(file: Buffer, sync: Buffer, wrong: number | null): JournalRe
     const { kind, payload } = frame;
     if (kind === KIND.head) {
       head ??= readHead(payload);
-    } else if (kind === KIND.call && payload.length >= CALL_HEAD) {
-      const entry = readEntry(payload);
-      found.set(entry.key, { offset, entry });
+    } else if (kind === KIND.call || kind === KIND.marked) {
+      const entry = readEntry(payload, kind === KIND.marked);
+      if (entry !== null) found.set(entry.key, { offset, entry });
     } else if (kind === KIND.complete) {
       complete = true;
     }
     offset += FRAME_HEAD + payload.length;
   }
-  const calls = new Map<string, ReadEntry>();
+  const calls = new Map<string, JournalRecord>();
   for (const [key, one] of found) calls.set(key, { ...one.entry, doubtful: one.offset < lastWrong });
   if (head === null) first ??= `offset ${FILE_HEAD}: expected a head`;
   const damage = places > 1 ? `${first}, and ${places - 1} more places cannot be read` : first;
@@ -327,19 +323,27 @@ function sealed(bytes: Buffer, sync: Buffer): Buffer {
   return bytes;
 }
 
-function callFrame({ key, endedAt, bytes }: JournalEntry): Buffer {
+function callFrame({ key, endedAt, bytes, mark = '' }: JournalEntry): Buffer {
   const head = Buffer.alloc(CALL_HEAD);
   head.write(key, 'latin1');
   head.writeDoubleLE(endedAt ?? Number.NaN, KEY_LENGTH);
-  return frame(KIND.call, head, bytes);
+  if (mark === '') return frame(KIND.call, head, bytes);
+  const beside = Buffer.from(`\0${mark}`, 'latin1');
+  beside[0] = mark.length;
+  return frame(KIND.marked, head, beside, bytes);
 }
 
-function readEntry(payload: Buffer): JournalEntry {
+/** Null where the payload is too short. */
+function readEntry(payload: Buffer, isMarked: boolean): JournalEntry | null {
+  if (payload.length < CALL_HEAD + Number(isMarked)) return null;
   const endedAt = payload.readDoubleLE(KEY_LENGTH);
+  const from = CALL_HEAD + (isMarked ? 1 + payload[CALL_HEAD]! : 0);
+  if (payload.length < from) return null;
   return {
     key: payload.toString('latin1', 0, KEY_LENGTH),
     endedAt: Number.isNaN(endedAt) ? null : endedAt,
-    bytes: payload.subarray(CALL_HEAD),
+    bytes: payload.subarray(from),
+    ...(isMarked && { mark: payload.toString('latin1', CALL_HEAD + 1, from) }),
   };
 }
 

@@ -23,14 +23,14 @@ export function goneEntry(key: string, { now }: Scribe): JournalEntry {
 /** A direction of a TCP connection as a record of its own; one that has ended is not taken up again. */
 export function directionEntry(record: DirectionRecord, scribe: Scribe): JournalEntry {
   return {
-    key: nameOf(record.direction),
+    key: directionName(record.direction),
     endedAt: record.closed ? scribe.now() : null,
     bytes: writeDirection(record, scribe),
   };
 }
 
 /** Sixteen characters, of which no call's name has the first; the rest tells 2^60 directions apart (FNV-1a, twice). */
-function nameOf(direction: ConnectionDirection): string {
+export function directionName(direction: ConnectionDirection): string {
   const key = directionKey(direction);
   const halves = [hash(key, 0x811c9dc5), hash(key, 0x01000193)].map((half) =>
     half.toString(16).padStart(8, '0'),

@@ -2,8 +2,9 @@ import type { CallEntry, DataPathReport, Order } from '../messages.ts';
 import type { SeenMedia } from '../traffic.ts';
 import { createConfirmations } from './confirmations.ts';
 import { createLagWatch } from './lag.ts';
-import type { Member, News, Store } from './store.ts';
-import { createUpkeep, seenMedia, slices } from './upkeep.ts';
+import type { Member, News, Store, Version } from './store.ts';
+import { createTaking } from './taking.ts';
+import { createUpkeep, seenMedia } from './upkeep.ts';
 import { createVersions } from './versions.ts';
 import { createWriting } from './writing.ts';
 
@@ -11,6 +12,8 @@ import { createWriting } from './writing.ts';
 interface GroupDeps {
   readonly store: Store;
   readonly self: Member;
+  /** What the journal has of calls that are over. */
+  readonly ends: readonly Version[];
   /** Sends an order to the data path. */
   readonly send: (order: Order) => void;
   /** All calls as they are, some at a time. */
@@ -64,8 +67,6 @@ export interface Group {
   close(): Promise<void>;
 }
 
-/** Records in one order to the data path: packets wait for it no longer than for a large message. */
-const AT_A_TIME = 16;
 const GREET_EVERY = 2_000;
 /** ms that a stop waits for the store at most. */
 const LEAVE_WITHIN = 1_000;
@@ -80,8 +81,10 @@ const MOST_TOLD = 3;
  * anything: a call ends when somebody has seen its end.
  */
 export function createGroup(deps: GroupDeps): Group {
-  const { store, self, send, records, clock, say, most, confirms, pause } = deps;
-  const versions = createVersions(self.machine, most, clock);
+  const { store, self, ends, send, records, clock, say, most, confirms, pause } = deps;
+  const versions = createVersions(most, clock);
+  versions.remember(ends);
+  const taking = createTaking(store, versions, self.machine, send);
   const upkeep = createUpkeep(store, versions, self.machine, send);
   const confirmations = createConfirmations();
   const lag = createLagWatch();
@@ -95,6 +98,8 @@ export function createGroup(deps: GroupDeps): Group {
   let refused = 0;
   let handOvers = 0;
   let closed = false;
+  /** What was here at the start is known. */
+  let isComplete = false;
   /** Id of the last news that was taken up, and the store that it is of. */
   let last: string | null = null;
   let epoch: string | null = null;
@@ -115,17 +120,8 @@ export function createGroup(deps: GroupDeps): Group {
     send({ type: 'confirmers', count: state === 'joined' && confirms() ? others().length : 0 });
   }
 
-  function takeUp(stored: Parameters<typeof versions.remote>[0]): void {
-    for (const some of slices(stored, AT_A_TIME)) {
-      const shared = versions.remote(some);
-      if (shared.length > 0) send({ type: 'shared', ticket: versions.ticket(), records: shared });
-    }
-  }
-
   function entries(list: readonly CallEntry[]): void {
-    for (const back of versions.local(list)) {
-      send({ type: 'shared', ticket: versions.ticket(), records: [back] });
-    }
+    versions.local(list);
     if (versions.waiting > 0) setImmediate(flush);
   }
 
@@ -146,29 +142,22 @@ export function createGroup(deps: GroupDeps): Group {
     contact = clock();
     const found = await store.epoch();
     const isResumed = found === epoch && last !== null && (await store.hasNewsAfter(last));
-    if (found !== epoch) versions.forgetStore();
     const before = isResumed ? last! : await store.lastNews();
-    const there = new Set<string>();
-    if (!isResumed) {
-      for await (const names of store.names()) {
-        const stored = await store.read(names);
-        for (const { name } of stored) there.add(name);
-        takeUp(stored);
-      }
-    }
+    const there = await taking.all();
     last = before;
     epoch = found;
     members = await store.greet(self);
     const was = state;
     turn('joined');
     expectConfirmers();
-    if (!isResumed) {
-      for await (const own of records()) entries(own.filter(({ key }) => !there.has(key)));
-    }
+    if (!isComplete) for await (const own of records()) entries(own);
+    isComplete = true;
+    taking.askBehind();
+    upkeep.keep();
     await write();
     const names = others().map(({ name }) => name);
     const company = names.length === 0 ? 'nobody else is there' : `with ${names.join(', ')}`;
-    say(was === 'away' ? 'warn' : 'info', `peers-store: joined, ${company}, ${there.size} calls found`);
+    say(was === 'away' ? 'warn' : 'info', `peers-store: joined, ${company}, ${there} calls found`);
   }
 
   async function follow(): Promise<void> {
@@ -180,10 +169,7 @@ export function createGroup(deps: GroupDeps): Group {
   }
 
   async function hear(news: readonly News[]): Promise<void> {
-    const wanted = new Set<string>();
-    for (const one of news)
-      if (one.what === 'written' && versions.isNew(one.name, one.stamp)) wanted.add(one.name);
-    if (wanted.size > 0) takeUp(await store.read([...wanted]));
+    await taking.written(news.flatMap((one) => (one.what === 'written' ? [one] : [])));
     const seen: SeenMedia[] = [];
     for (const one of news) {
       if (one.what === 'written') {

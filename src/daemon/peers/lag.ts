@@ -1,8 +1,8 @@
-import type { Stored } from './store.ts';
+import type { Version } from './store.ts';
 
 /** Measures how long what is written takes to come back as news. */
 export interface LagWatch {
-  wrote(records: readonly Stored[], now: number): void;
+  wrote(records: readonly Version[], now: number): void;
   came(name: string, version: number, now: number): void;
   /** ms of the last that came back; null before the first. */
   readonly last: number | null;

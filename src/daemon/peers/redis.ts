@@ -1,5 +1,6 @@
 import { createClient } from '@redis/client';
-import type { Member, News, Store, Stored, Told } from './store.ts';
+import { isMachine, isOver, stampOf } from './stamp.ts';
+import type { Member, News, Store, Stored, Told, Version } from './store.ts';
 
 /** Where the store is, and what it takes to be let in. */
 export interface RedisOptions {
@@ -33,8 +34,8 @@ const ANSWER_WITHIN = 5000;
 const LARGEST = 1024 * 1024;
 
 /**
- * Writes one version if it is later than the one there, as `compareStamps` has it: KEYS call, names, news; ARGV name,
- * generation, ended, version, machine, text, ms to keep, wait, news to keep.
+ * Writes one version, with the time by the store, if it is later than the one there, as `compareStamps` has it: KEYS call,
+ * names, news; ARGV name, generation, phase, version, machine, text, ms to keep, wait, news to keep.
  */
 const WRITE = `
 local there = redis.call('HMGET', KEYS[1], 'g', 'e', 'v', 'm')
@@ -50,7 +51,9 @@ if there[1] then
   if order == 0 and ARGV[5] > there[4] then order = 1 end
   if order <= 0 then return 0 end
 end
-redis.call('HSET', KEYS[1], 'g', ARGV[2], 'e', ARGV[3], 'v', ARGV[4], 'm', ARGV[5], 't', ARGV[6])
+local time = redis.call('TIME')
+local now = time[1] .. string.format('%03d', math.floor(tonumber(time[2]) / 1000))
+redis.call('HSET', KEYS[1], 'g', ARGV[2], 'e', ARGV[3], 'v', ARGV[4], 'm', ARGV[5], 't', ARGV[6], 'a', now)
 redis.call('PEXPIRE', KEYS[1], ARGV[7])
 redis.call('SADD', KEYS[2], ARGV[1])
 redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], '*', 'k', 'w', 'n', ARGV[1], 'g', ARGV[2], 'e', ARGV[3],
@@ -103,6 +106,20 @@ export function createRedisStore({ url, password, tls, prefix }: RedisOptions): 
     return within(writer.sendCommand(words) as Promise<Reply>);
   }
 
+  /** The versions of those that are there; the names of the others are no names any more. */
+  async function versionsOf(names: readonly string[]): Promise<Version[]> {
+    const replies = await Promise.all(names.map((name) => ask('HMGET', callKey(name), 'g', 'e', 'v', 'm')));
+    const gone: string[] = [];
+    const found = replies.flatMap((reply, at): Version[] => {
+      const [generation, phase, version, machine] = listOf(reply);
+      if (generation === null) gone.push(names[at]!);
+      const stamp = stampOf(generation, phase, version, machine);
+      return stamp === null ? [] : [{ name: names[at]!, stamp }];
+    });
+    if (gone.length > 0) await ask('SREM', key('names'), ...gone);
+    return found;
+  }
+
   return {
     async connect() {
       for (const client of [writer, reader]) if (client.isOpen) client.destroy();
@@ -123,37 +140,36 @@ export function createRedisStore({ url, password, tls, prefix }: RedisOptions): 
       const [last] = newsOf(await ask('XREVRANGE', key('news'), id, id, 'COUNT', '1'), idOf);
       return last === id;
     },
-    async *names() {
+    async *versions() {
       let cursor = '0';
       do {
         const reply = await ask('SSCAN', key('names'), cursor, 'COUNT', String(NAMES_AT_A_TIME));
         const [next, names] = listOf(reply);
         cursor = String(next);
-        yield listOf(names).filter(isName);
+        yield await versionsOf(listOf(names).filter(isName));
       } while (cursor !== '0');
     },
     async read(names) {
-      const replies = await Promise.all(
-        names.map((name) => ask('HMGET', callKey(name), 'g', 'e', 'v', 'm', 't')),
-      );
-      const gone: string[] = [];
-      const found = replies.flatMap((reply, at): Stored[] => {
-        const [generation, ended, version, machine, text] = listOf(reply);
-        if (typeof text !== 'string') gone.push(names[at]!);
-        const stamp = stampOf(generation, ended, version, machine);
+      const [time, ...replies] = await Promise.all([
+        ask('TIME'),
+        ...names.map((name) => ask('HMGET', callKey(name), 'g', 'e', 'v', 'm', 't', 'a')),
+      ]);
+      const [seconds, micros] = listOf(time).map(Number);
+      const now = seconds! * 1000 + micros! / 1000;
+      return replies.flatMap((reply, at): Stored[] => {
+        const [generation, phase, version, machine, text, writtenAt] = listOf(reply);
+        const stamp = stampOf(generation, phase, version, machine);
         if (stamp === null || typeof text !== 'string' || text.length > LARGEST) return [];
-        return [{ name: names[at]!, stamp, text }];
+        return [{ name: names[at]!, stamp, text, age: ageOf(now, Number(writtenAt)) }];
       });
-      if (gone.length > 0) await ask('SREM', key('names'), ...gone);
-      return found;
     },
     async write(records) {
       await Promise.all(
         records.map(({ name, stamp, text, wait }) => {
-          const { generation, ended, version, machine } = stamp;
+          const { generation, phase, version, machine } = stamp;
           const keys = [callKey(name), key('names'), key('news')];
-          const numbers = [generation, Number(ended), version].map(String);
-          const kept = String(ended ? ENDED_KEPT : KEPT);
+          const numbers = [generation, phase, version].map(String);
+          const kept = String(isOver(stamp) ? ENDED_KEPT : KEPT);
           return ask(
             'EVAL',
             WRITE,
@@ -223,19 +239,9 @@ function isName(value: Reply): value is string {
   return typeof value === 'string' && /^[0-9a-ft][0-9a-f]{15}$/.test(value);
 }
 
-function isMachine(value: Reply | undefined): value is string {
-  return typeof value === 'string' && /^[0-9a-f]{8}$/.test(value);
-}
-
-function stampOf(
-  generation: Reply | undefined,
-  ended: Reply | undefined,
-  version: Reply | undefined,
-  machine: Reply | undefined,
-): Stored['stamp'] | null {
-  const numbers = [generation, ended, version].map(Number);
-  if (!numbers.every((one) => Number.isSafeInteger(one) && one >= 0) || !isMachine(machine)) return null;
-  return { generation: numbers[0]!, ended: numbers[1] === 1, version: numbers[2]!, machine };
+/** ms; a record that does not say when it was written is taken for new. */
+function ageOf(now: number, writtenAt: number): number {
+  return writtenAt > 0 && now > writtenAt ? now - writtenAt : 0;
 }
 
 function newsOf<T>(reply: Reply, read: (id: string, fields: ReadonlyMap<string, string>) => T | null): T[] {

@@ -3,12 +3,15 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs
 import { hostname } from 'node:os';
 import type { Settings } from '../../config/schema.ts';
 import { RECORD_VERSION } from '../../inspector/record.ts';
+import type { JournalRecord } from '../journal/journal.ts';
 import type { Answers, CallEntry, Order, Question } from '../messages.ts';
 import { StartError } from '../platform/platform.ts';
 import { readSecret } from '../process/secret.ts';
 import { memberId } from '../scribe.ts';
 import { createGroup, type Group } from './group.ts';
 import { createRedisStore, type RedisOptions } from './redis.ts';
+import { isOver, readStamp } from './stamp.ts';
+import type { Version } from './store.ts';
 
 /** What the data path writes down of calls, and what it is told of them. */
 export interface Exchange {
@@ -41,9 +44,13 @@ const LARGEST_FILE = 256 * 1024;
 
 /**
  * Reads the password and the certificates, as root; null where nothing is shared. Throws StartError, with the setting at
- * fault. `machine`: as in the records of this firewall.
+ * fault. `machine`: as in the records of this firewall; `journal`: what it has.
  */
-export function openGroup(settings: Settings, machine: string): GroupService | null {
+export function openGroup(
+  settings: Settings,
+  machine: string,
+  journal: readonly JournalRecord[],
+): GroupService | null {
   const { url, passwordFile, group: groupName, tls, name } = settings.peersStore;
   if (url === null) return null;
   const store: RedisOptions = {
@@ -65,6 +72,7 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
     name: (name ?? hostname()).slice(0, 32),
     records: RECORD_VERSION,
   };
+  const ends = endsOf(journal);
   let group: Group | null = null;
   const begun = () => {
     if (group === null) throw new Error('the daemon is starting');
@@ -77,6 +85,7 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
       group = createGroup({
         store: createRedisStore(store),
         self,
+        ends,
         send: daemon.exchange.send,
         records: () => allRecords(daemon),
         clock: daemon.clock,
@@ -93,6 +102,16 @@ export function openGroup(settings: Settings, machine: string): GroupService | n
       await group?.close();
     },
   };
+}
+
+/** The versions of calls that a journal has as over. */
+export function endsOf(journal: Iterable<Pick<JournalRecord, 'key' | 'endedAt' | 'mark'>>): Version[] {
+  const ends: Version[] = [];
+  for (const { key, endedAt, mark } of journal) {
+    const stamp = endedAt === null || mark === undefined ? null : readStamp(mark);
+    if (stamp !== null && isOver(stamp)) ends.push({ name: key, stamp });
+  }
+  return ends;
 }
 
 async function* allRecords(daemon: SharingDaemon): AsyncIterable<readonly CallEntry[]> {

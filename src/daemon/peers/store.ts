@@ -1,12 +1,23 @@
 import type { Stamp } from './stamp.ts';
 
-/** One version of a call, or of a connection, as all firewalls of a group have it. */
-export interface Stored {
+/** Which version of a call, or of a connection. */
+export interface Version {
   /** Sixteen characters: `key` of a journal entry. */
   readonly name: string;
   readonly stamp: Stamp;
+}
+
+/** One version of a call, or of a connection, as all firewalls of a group have it. */
+export interface Stored extends Version {
   /** A record, as text; empty where it is over and nobody knows more. */
   readonly text: string;
+  /** ms since it was written, by the clock of the store. */
+  readonly age: number;
+}
+
+/** A version to be written. `wait`: messages wait, under these names, until everybody has its pinholes. */
+export interface Unsent extends Omit<Stored, 'age'> {
+  readonly wait: string;
 }
 
 /** What members of a group tell each other, in the order in which it was written. */
@@ -51,12 +62,12 @@ export interface Store {
   lastNews(): Promise<string>;
   /** Whether all news after this one are still there. */
   hasNewsAfter(id: string): Promise<boolean>;
-  /** The names of all calls, some at a time. */
-  names(): AsyncIterable<readonly string[]>;
+  /** Which versions there are, some at a time. */
+  versions(): AsyncIterable<readonly Version[]>;
   /** The present versions of these, those that are gone left out. */
   read(names: readonly string[]): Promise<readonly Stored[]>;
   /** Writes those that are later than what is there, and their news. */
-  write(records: readonly (Stored & { readonly wait: string })[]): Promise<void>;
+  write(records: readonly Unsent[]): Promise<void>;
   tell(news: Told): Promise<void>;
   /** News after `id`: waits for some ms when there are none. */
   follow(id: string): Promise<readonly News[]>;

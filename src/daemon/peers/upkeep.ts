@@ -9,14 +9,16 @@ interface Upkeep {
   seen(seen: readonly SeenMedia[]): void;
   /** Does what is due at `now` while the store is there. */
   turn(now: number, others: readonly Member[]): Promise<void>;
-  /** Nobody can say that media flows elsewhere: no call is taken for silent. */
+  /** Media may have flowed elsewhere without a word of it: no call is taken for silent. */
+  keep(): void;
+  /** Nobody can say that media flows elsewhere: `keep`, now and then. */
   alone(now: number): void;
 }
 
 const MEDIA_EVERY = 10_000;
 const PINHOLES_AT_A_TIME = 256;
 const TOUCH_EVERY = 120_000;
-const NAMES_AT_A_TIME = 200;
+export const NAMES_AT_A_TIME = 200;
 const KEEP_EVERY = 20_000;
 const WAYS = { came: 'c', sent: 's', untold: 'u' } as const;
 const LONGEST_ID = 256;
@@ -47,7 +49,13 @@ export function createUpkeep(
     for (const names of slices(own, NAMES_AT_A_TIME)) await store.touch(names);
   }
 
+  function keep(): void {
+    const names = [...versions.underWay()].map(([name]) => name);
+    for (const calls of slices(names, NAMES_AT_A_TIME)) send({ type: 'keep', calls });
+  }
+
   return {
+    keep,
     seen(list) {
       for (const [id, way] of list) media.set(id, WAYS[way]);
     },
@@ -66,8 +74,7 @@ export function createUpkeep(
       media.clear();
       if (now < keepAt) return;
       keepAt = now + KEEP_EVERY;
-      const names = [...versions.underWay()].map(([name]) => name);
-      for (const calls of slices(names, NAMES_AT_A_TIME)) send({ type: 'keep', calls });
+      keep();
     },
   };
 }

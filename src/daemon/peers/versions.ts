@@ -1,22 +1,28 @@
 import { Buffer } from 'node:buffer';
 import type { CallEntry, SharedRecord } from '../messages.ts';
-import { compareStamps, isOver, nextStamp, rivalStamp, type Stamp, type Standing } from './stamp.ts';
-import type { Stored } from './store.ts';
+import { compareStamps, isOver, type Stamp } from './stamp.ts';
+import type { Stored, Unsent, Version } from './store.ts';
 
-/** Something to be written into the store. */
-type Unsent = Stored & { readonly wait: string };
-
-/** Which version of each call is known here, what of it the store has yet to hear, and what the data path has. */
+/** Which version of each call is known here, and what of it the store has yet to hear. */
 export interface Versions {
-  /**
-   * How calls are here. What another firewall has said meanwhile and is the later one wins; where the data path has
-   * taken that up and it is not, what was written here is to be told to it again: `back`.
-   */
-  local(entries: readonly CallEntry[]): readonly SharedRecord[];
-  /** Versions from the store: those that are later than what is known here, for the data path. */
+  /** How calls are here: what is later than the store is known to have waits for it. */
+  local(entries: readonly CallEntry[]): void;
+  /** What the store has now: those that are later than what is known here, for the data path. */
   remote(stored: readonly Stored[]): readonly SharedRecord[];
-  /** Whether this version is later than what is known here. */
-  isNew(name: string, stamp: Stamp): boolean;
+  /** The store has this version now. */
+  has(version: Version): void;
+  /** Those of these versions, in the store, that are later than what is known here. Where they are earlier, it is to hear. */
+  later(versions: readonly Version[]): readonly string[];
+  /** The store has these alone: of all others it is to hear. */
+  isAll(names: ReadonlySet<string>): void;
+  /** Takes the names of calls under way of which the store is to hear: how they are now is to be asked. */
+  behind(): readonly string[];
+  /** Something is in the store, or on its way to it, that is not the version known here. */
+  isOther(version: Version): boolean;
+  /** It is later than the one known here. */
+  isLater(version: Version): boolean;
+  /** What was known to be over before the start. */
+  remember(versions: readonly Version[]): void;
   /** The next order to the data path has this ticket. */
   ticket(): number;
   /** Takes up to `limit` that the store has not heard of. */
@@ -25,8 +31,6 @@ export interface Versions {
   putBack(unsent: readonly Unsent[]): void;
   /** A message waits for what was last written of these calls: it goes with the last of them that is sent. */
   mark(names: readonly string[], wait: string): boolean;
-  /** The store has none of this. */
-  forgetStore(): void;
   /** The names of calls under way, and who wrote the last version of each. */
   underWay(): Iterable<readonly [name: string, machine: string]>;
   /** Forgets calls that have been over for long, at `now` in ms. */
@@ -38,10 +42,8 @@ export interface Versions {
 
 interface Known {
   readonly stamp: Stamp;
-  /** The last order that told the data path of it; 0: none. */
-  readonly ticket: number;
   /** ms of the caller's clock at which it was seen to be over. */
-  endedAt: number | null;
+  readonly endedAt: number | null;
 }
 
 /** ms that what is over is known, so that nothing late brings it back: longer than the store keeps it. */
@@ -50,63 +52,93 @@ const REMEMBERED = 10 * 60_000;
 const KNOWN_FACTOR = 4;
 
 /** `most` bounds what waits for a store that is away; past it only the versions of calls that are over go first. */
-export function createVersions(machine: string, most: () => number, clock: () => number): Versions {
+export function createVersions(most: () => number, clock: () => number): Versions {
   const known = new Map<string, Known>();
   const waiting = new Map<string, Unsent>();
+  /** Calls of which the store has an earlier version, or none. */
+  const behind = new Set<string>();
+  /** Those of them that are under way, until somebody asks how they are. */
+  let asked = new Set<string>();
   let tickets = 0;
   let overflowed = 0;
 
-  function note(name: string, stamp: Stamp, ticket: number): void {
+  /** Above 0: later than the one known here. */
+  function orderOf({ name, stamp }: Version): number {
+    const there = known.get(name);
+    return there === undefined ? 1 : compareStamps(stamp, there.stamp);
+  }
+
+  function note(name: string, stamp: Stamp): void {
     known.delete(name);
-    known.set(name, { stamp, ticket, endedAt: isOver(stamp) ? clock() : null });
+    known.set(name, { stamp, endedAt: isOver(stamp) ? clock() : null });
   }
 
   function send(name: string, stamp: Stamp, text: string): void {
     const wait = waiting.get(name)?.wait ?? '';
+    behind.delete(name);
+    asked.delete(name);
     waiting.delete(name);
     waiting.set(name, { name, stamp, text, wait });
     if (waiting.size <= most()) return;
     for (const [oldest, { stamp: old }] of waiting) {
-      if (!old.ended) continue;
+      if (!isOver(old)) continue;
       waiting.delete(oldest);
       return;
     }
   }
 
-  function local(entries: readonly CallEntry[]): readonly SharedRecord[] {
-    const back: SharedRecord[] = [];
-    for (const entry of entries) {
-      const { key, endedAt, bytes, isNews, basis } = entry;
-      const there = known.get(key) ?? null;
-      if (!isNews && there !== null) continue;
+  function local(entries: readonly CallEntry[]): void {
+    for (const { key, endedAt, bytes, stamp } of entries) {
+      if (stamp === null) continue;
       // Nobody else has heard of it, and nobody needs to.
-      if (there === null && endedAt !== null && bytes.length === 0) continue;
-      const isRival = there !== null && basis < there.ticket;
-      const standing = standingOf(entry);
-      const stamp = isRival
-        ? rivalStamp(there.stamp, standing, machine)
-        : nextStamp(there?.stamp ?? null, standing, machine);
-      if (there !== null && compareStamps(stamp, there.stamp) <= 0) continue;
-      if (isRival) {
-        tickets++;
-        back.push({ key, bytes });
-      }
-      note(key, stamp, isRival ? tickets : (there?.ticket ?? 0));
+      if (!known.has(key) && endedAt !== null && bytes.length === 0) continue;
+      const order = orderOf({ name: key, stamp });
+      if (order < 0 || (order === 0 && !behind.has(key))) continue;
+      if (order > 0) note(key, stamp);
       send(key, stamp, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
     }
-    return back;
   }
 
   function remote(stored: readonly Stored[]): readonly SharedRecord[] {
-    const later = stored.filter(({ name, stamp }) => isNew(name, stamp) && hasRoom(name));
-    if (later.length === 0) return [];
+    const newer = new Set(later(stored));
+    const taken = stored.filter(({ name }) => newer.has(name) && hasRoom(name));
+    if (taken.length === 0) return [];
     tickets++;
-    return later.map(({ name, stamp, text }) => {
-      note(name, stamp, tickets);
-      const unsent = waiting.get(name);
-      if (unsent !== undefined && compareStamps(unsent.stamp, stamp) < 0) waiting.delete(name);
-      return { key: name, bytes: Buffer.from(text, 'utf8') };
+    return taken.map(({ name, stamp, text, age }) => {
+      note(name, stamp);
+      has({ name, stamp });
+      return { key: name, stamp, bytes: Buffer.from(text, 'utf8'), age };
     });
+  }
+
+  function has({ name, stamp }: Version): void {
+    const unsent = waiting.get(name);
+    if (unsent !== undefined && unsent.wait === '' && compareStamps(unsent.stamp, stamp) <= 0) {
+      waiting.delete(name);
+    }
+    if (orderOf({ name, stamp }) < 0) return;
+    behind.delete(name);
+    asked.delete(name);
+  }
+
+  function later(versions: readonly Version[]): readonly string[] {
+    return versions.flatMap((version) => {
+      const order = orderOf(version);
+      if (order < 0) fallBehind(version.name, known.get(version.name)!);
+      else if (order === 0) has(version);
+      return order > 0 ? [version.name] : [];
+    });
+  }
+
+  /** Of what is over the store needs to know no more than that. */
+  function fallBehind(name: string, { stamp, endedAt }: Known): void {
+    if (waiting.has(name)) return;
+    if (endedAt !== null) {
+      send(name, stamp, '');
+      return;
+    }
+    behind.add(name);
+    asked.add(name);
   }
 
   /** A store that was filled by somebody else does not fill memory. */
@@ -116,15 +148,24 @@ export function createVersions(machine: string, most: () => number, clock: () =>
     return fits;
   }
 
-  function isNew(name: string, stamp: Stamp): boolean {
-    const there = known.get(name);
-    return there === undefined || compareStamps(stamp, there.stamp) > 0;
-  }
-
   return {
     local,
     remote,
-    isNew,
+    has,
+    later,
+    isAll(names) {
+      for (const [name, one] of known) if (!names.has(name)) fallBehind(name, one);
+    },
+    behind() {
+      const names = [...asked];
+      asked = new Set();
+      return names;
+    },
+    isOther: (version) => orderOf(version) !== 0,
+    isLater: (version) => orderOf(version) > 0,
+    remember(versions) {
+      for (const { name, stamp } of versions) note(name, stamp);
+    },
     ticket: () => tickets,
     unsent(limit) {
       const taken: Unsent[] = [];
@@ -136,17 +177,17 @@ export function createVersions(machine: string, most: () => number, clock: () =>
       return taken;
     },
     putBack(unsent) {
-      for (const one of unsent) if (!waiting.has(one.name)) waiting.set(one.name, one);
+      for (const one of unsent) {
+        const later = waiting.get(one.name);
+        waiting.set(one.name, later === undefined ? one : { ...later, wait: joined(one.wait, later.wait) });
+      }
     },
     mark(names, wait) {
       let last: Unsent | null = null;
       for (const one of waiting.values()) if (names.includes(one.name)) last = one;
       if (last === null) return false;
-      waiting.set(last.name, { ...last, wait: last.wait === '' ? wait : `${last.wait},${wait}` });
+      waiting.set(last.name, { ...last, wait: joined(last.wait, wait) });
       return true;
-    },
-    forgetStore() {
-      for (const [name, { endedAt }] of known) if (endedAt !== null) known.delete(name);
     },
     *underWay() {
       for (const [name, { stamp, endedAt }] of known) if (endedAt === null) yield [name, stamp.machine];
@@ -165,7 +206,6 @@ export function createVersions(machine: string, most: () => number, clock: () =>
   };
 }
 
-function standingOf({ endedAt, isTimedOut }: CallEntry): Standing {
-  if (endedAt === null) return 'under-way';
-  return isTimedOut ? 'timed-out' : 'ended';
+function joined(...waits: readonly string[]): string {
+  return waits.filter((one) => one !== '').join(',');
 }
