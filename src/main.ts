@@ -240,7 +240,8 @@ async function main(words: readonly string[]): Promise<void> {
       throw error ?? usageError(message);
     })
     .wrap(Math.min(100, process.stdout.columns || 100));
-  for (const entry of ENTRIES) {
+  const named = ENTRIES.filter((entry) => nameOf(entry) === name);
+  for (const entry of named.length > 0 ? named : ENTRIES) {
     cli.command({
       command: entry.usage,
       describe: false,

@@ -114,6 +114,7 @@ describe('docs/inline-linux.md, followed in its order', { skip: withoutMachine()
       execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
     node('--import', 'tsx', 'scripts/freeze-page.ts', join(folder, 'dist/src/report/page/assets.js'));
+    node('--import', 'tsx', 'scripts/freeze-packages.ts', join(folder, 'dist/src'));
     node(
       '--import',
       'tsx',

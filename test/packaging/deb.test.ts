@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -28,6 +28,7 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
       execFileSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
     node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', dist);
     node('--import', 'tsx', 'scripts/freeze-page.ts', join(dist, 'src/report/page/assets.js'));
+    node('--import', 'tsx', 'scripts/freeze-packages.ts', join(dist, 'src'));
     node('--import', 'tsx', 'scripts/packaging/build-deb.ts', folder, dist);
     process.umask(umask);
     const [deb] = readdirSync(folder).filter((name) => name.endsWith('.deb'));
@@ -47,6 +48,29 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
     const { status, stdout } = run('replay', '--html', 'report.html', join(root, 'pcaps', capture!));
     assert.equal(status, 0, stdout);
     assert.ok(statSync(join(folder, 'report.html')).size > 0);
+  });
+
+  it('reads packages that every command needs from one module each, which says whose they are', () => {
+    const moved = ['yargs', 'yaml'].map((name) => [
+      installed(`usr/lib/pinholed/node_modules/${name}`),
+      join(folder, name),
+    ]);
+    for (const [here, away] of moved) renameSync(here!, away!);
+    try {
+      const config = join(folder, 'one.yaml');
+      writeFileSync(config, 'inside: 192.0.2.0/24\nsip-ports: [5060\n');
+      const told = run('check', '--config', config);
+      assert.deepEqual([told.status, told.stdout], [1, '']);
+      assert.match(told.stderr, /one\.yaml:\d+/);
+    } finally {
+      for (const [here, away] of moved) renameSync(away!, here!);
+    }
+    const licences = ['yargs', 'yaml'].map(
+      (name) =>
+        readFileSync(installed(`usr/lib/pinholed/dist/src/packages/${name}.js`), 'utf8').split('*/', 1)[0]!,
+    );
+    assert.match(licences[0]!, /^yargs-parser\n[\s\S]*^yargs\n/m);
+    assert.match(licences[1]!, /^yaml\n\nCopyright Eemeli Aro/m);
   });
 
   it('can be read and run by every user, whatever the umask of who made it', () => {
