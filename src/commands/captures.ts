@@ -1,5 +1,8 @@
+import type { Address } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
+import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { CaptureError, openCaptures } from '../intercept/capture.ts';
+import { mappingsWith, type NatMapping } from '../policy/external.ts';
 import { assumeInside } from '../report/replay/assume.ts';
 
 /** `--inside`, for yargs' `coerce`. Throws what is to be said of a text that is no network. */
@@ -17,6 +20,25 @@ export const tunnelsOption = {
   default: false,
   describe: 'Look into GRE, IP-in-IP, GTP-U, VXLAN, Geneve, L2TP and ESP without encryption',
 } as const;
+
+/**
+ * With the addresses that interfaces of this machine have: a capture does not tell them. Of one that has none `tell` gets a
+ * line for people.
+ */
+export function atHome<S extends { readonly nat: readonly NatMapping[] }>(
+  settings: S,
+  tell: (line: string) => void = (line) => console.error(`pinholed: ${line}`),
+  addresses: () => ReadonlyMap<string, readonly Address[]> = readInterfaceAddresses,
+): S {
+  const { nat } = settings;
+  if (nat.every(({ external }) => 'address' in external)) return settings;
+  const known = Object.fromEntries(addresses());
+  for (const { external } of nat) {
+    if ('interface' in external && (known[external.interface] ?? []).length === 0)
+      tell(`interface ${external.interface} has no address here: its mapping is left out`);
+  }
+  return { ...settings, nat: mappingsWith(nat, known) };
+}
 
 /** What the files show of who is inside; null where that is not to be seen, or a file can be read only once. */
 export function insideOf(files: readonly string[]): readonly Network[] | null {

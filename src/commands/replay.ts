@@ -13,7 +13,7 @@ import { replayText } from '../report/replay/text.ts';
 import { terminalStyle } from '../report/style.ts';
 import { type Moment, parseMoment } from '../report/time.ts';
 import { writeAll } from '../report/write.ts';
-import { insideOf, networkOf, tunnelsOption } from './captures.ts';
+import { atHome, insideOf, networkOf, tunnelsOption } from './captures.ts';
 import { command } from './command.ts';
 import { configOption, configured } from './configured.ts';
 import { follow } from './replay/follow.ts';
@@ -96,8 +96,11 @@ export const replay = command(
           'With --inside, packets that leave the inside are not blocked here; states of your own rules are not known.',
       ),
   async (args) => {
-    const found = args.config === undefined ? defaults() : configured(args.config)?.settings;
-    if (found === undefined) return 1;
+    const given = args.config === undefined ? defaults() : configured(args.config)?.settings;
+    if (given === undefined) return 1;
+    const found = atHome(given, (line) => {
+      if (args.nat === undefined) console.error(`pinholed: ${line}; --nat EXTERNAL=HOST says what it was`);
+    });
     const files = filesOf(args.file, process.argv);
     const captures = opened(files);
     if (captures === null) return 1;

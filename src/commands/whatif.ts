@@ -1,13 +1,10 @@
-import type { Settings } from '../config/load.ts';
 import { settingChanges } from '../config/reload.ts';
-import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { replayed } from '../learn/captures.ts';
 import { compare, outcomesIn } from '../learn/compare.ts';
 import { comparisonJson, comparisonText } from '../learn/differences.ts';
-import { mappingsWith } from '../policy/external.ts';
 import type { ReplayReport } from '../report/replay/model.ts';
 import { jsonText, print } from './ask.ts';
-import { reading, tunnelsOption } from './captures.ts';
+import { atHome, reading, tunnelsOption } from './captures.ts';
 import { command } from './command.ts';
 import { configOption, configured, jsonOption } from './configured.ts';
 
@@ -59,16 +56,4 @@ export const whatif = command(
 
 function unread({ damage, notes }: ReplayReport): string[] {
   return [...damage.map(({ message }) => message), ...notes];
-}
-
-/** With the addresses that interfaces of this machine have: a capture does not tell them. */
-function atHome(settings: Settings): Settings {
-  const { nat } = settings;
-  if (nat.every(({ external }) => 'address' in external)) return settings;
-  const known = Object.fromEntries(readInterfaceAddresses());
-  for (const { external } of nat) {
-    if ('interface' in external && (known[external.interface] ?? []).length === 0)
-      console.error(`pinholed: interface ${external.interface} has no address here: its mapping is left out`);
-  }
-  return { ...settings, nat: mappingsWith(nat, known) };
 }

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { parseNetwork } from '../../src/address/network.ts';
+import { atHome } from '../../src/commands/captures.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const basic = join(root, 'pcaps/basic-call.pcap');
@@ -87,6 +89,40 @@ describe('pinholed replay', () => {
     assert.equal(refused['foreign-address'], 1);
     assert.equal(media[0].blocked, 15);
     assert.match(media[0].blocks[0].advice, /nat: \[\{external: 198\.51\.100\.1, hosts: \[10\.0\.0\.5\]\}\]/);
+  });
+
+  it('says of an interface that a configuration names, and that is not here, how its address is given', () => {
+    const config = join(scratch, 'nat.yaml');
+    writeFileSync(config, 'nat: [{external: "interface:nosuch0", hosts: [10.0.0.5]}]');
+    const { status, stderr } = run('--config', config, basic);
+    assert.equal(status, 0);
+    assert.equal(
+      stderr,
+      'pinholed: interface nosuch0 has no address here: its mapping is left out; --nat EXTERNAL=HOST says what it was\n',
+    );
+    assert.equal(run('--config', config, '--nat', '198.51.100.1=10.0.0.5', basic).stderr, '');
+  });
+
+  it('takes the address that an interface has here for the one it had', () => {
+    const told: string[] = [];
+    const hosts = [parseNetwork('10.0.0.5/32')!];
+    const mapping = { hosts, translation: null, arrivesAt: null };
+    const external = { interface: 'em0' };
+    const { nat } = atHome(
+      {
+        nat: [
+          { ...mapping, external },
+          { ...mapping, external: { interface: 'em1' } },
+        ],
+      },
+      (line) => void told.push(line),
+      () => new Map([['em0', ['198.51.100.1', '2001:db8::1']]]),
+    );
+    assert.deepEqual(
+      nat.map((one) => one.external),
+      [{ address: '198.51.100.1' }, { address: '2001:db8::1' }],
+    );
+    assert.deepEqual(told, ['interface em1 has no address here: its mapping is left out']);
   });
 
   it('says who was assumed to be inside', { skip: without }, () => {
