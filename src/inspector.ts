@@ -5,13 +5,15 @@ import type { Call } from './call/call.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
 import type { MissingAudio } from './inspector/audio.ts';
 import type { ConnectionDirection } from './inspector/connections.ts';
-import { createDecider, endsOf, type MediaWay, type MessageTap } from './inspector/deciding.ts';
+import { createDecider, endsOf, type MessageTap } from './inspector/deciding.ts';
 import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
+import type { MediaWay } from './inspector/media-seen.ts';
 import type { Notice } from './inspector/news.ts';
 import { createReader, type PacketReading } from './inspector/reading.ts';
 import type { CallRecord } from './inspector/record.ts';
 import { createRefusals } from './inspector/refusals.ts';
 import type { InspectorSettings } from './inspector/settings.ts';
+import { createStaticPeers } from './inspector/static-peers.ts';
 import { type InspectorStats, newStats } from './inspector/stats.ts';
 import type { DirectionChange } from './inspector/tcp.ts';
 import type { PacketView } from './packet/ip.ts';
@@ -23,8 +25,9 @@ import { createPolicy, type Policy } from './policy/policy.ts';
 import type { SipError, SipMessage, Transport } from './sip/message.ts';
 
 export type { MissingAudio } from './inspector/audio.ts';
-export type { MediaWay, MessageTap } from './inspector/deciding.ts';
+export type { MessageTap } from './inspector/deciding.ts';
 export type { Inspection } from './inspector/inspection.ts';
+export type { MediaWay } from './inspector/media-seen.ts';
 export type { CallRecord } from './inspector/record.ts';
 export type { InspectorSettings } from './inspector/settings.ts';
 export type { InspectorStats } from './inspector/stats.ts';
@@ -119,9 +122,10 @@ export function createInspector(
   const stats = newStats();
   const isInside = (address: Address) => policy.isInside(address);
   const isNamedPeer = (address: Address) => policy.peerOf(address) !== null;
-  const reader = createReader(settings, { isInside, isNamedPeer }, stats);
+  const staticPeers = createStaticPeers(settings, isInside);
+  const reader = createReader(settings, { isInside, isNamedPeer, staticPeers }, stats);
   const refusals = createRefusals(stats.refusals);
-  const decider = createDecider(settings, () => policy, refusals, stats, onMessage, firstCount);
+  const decider = createDecider(settings, () => policy, staticPeers, refusals, stats, onMessage, firstCount);
 
   function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
@@ -132,6 +136,9 @@ export function createInspector(
         messages.push(one.bytes);
         onRead?.(one.message, one.bytes, one.transport, packet);
         decider.message(work, one.message, one.transport, packet);
+        decider.standings.message(work, one.message, one.bytes, packet);
+      } else if (one.what === 'segment') {
+        decider.standings.segment(work, one.pair, packet);
       } else if (one.what === 'malformed') {
         work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
         refusals.tell(work, null, { reason: reasonOf(one.error), detail: one.error.detail }, now);

@@ -17,6 +17,8 @@ const SOURCES: Readonly<Record<keyof Settings['timers'], string>> = {
     'No RFC. Without it packets of one party alone would hold a port of the other open until timers.max-call.',
   noAudio:
     'No RFC. Twice the longest time between two RTCP packets of two parties (RFC 3550 6.2), so that silence suppression is not taken for a fault.',
+  staticIdle:
+    'RFC 3261 10.2.1.1: registrations are renewed within the hour, and RFC 5626 4.4.1 has a keepalive every two minutes on a connection.',
   sessionGrace:
     'RFC 4028 10: the BYE is sent up to 32 s before the session expires; this is the same to the other side.',
   sessionFloor: 'RFC 4028 5: no Min-SE, and so no Session-Expires, below 90 s.',

@@ -4,6 +4,7 @@ import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
 import type { Refusal } from './refusal.ts';
+import type { Standing } from './standing.ts';
 import { isEnabled, isHeldByAddress, type Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
@@ -110,6 +111,10 @@ export type EndReason =
   | 'session-expired'
   | 'max-duration'
   | 'over-limit'
+  | 'connection-closed'
+  | 'static-idle'
+  | 'registration-expired'
+  | 'unlisted'
   | 'administrator';
 
 const BY_TIME: ReadonlySet<EndReason | null> = new Set<EndReason>([
@@ -183,6 +188,8 @@ export interface Call {
   held: boolean;
   /** Media, or the party inside, has been silent for too long: the rules are gone, the call is not. */
   idle: boolean;
+  /** What it stands on in place of SIP; null for a call that was read. */
+  readonly standing: Standing | null;
 }
 
 /**
@@ -211,6 +218,7 @@ export function newCall(
   { source, destination, now }: Pick<Stray, 'source' | 'destination'> & { readonly now: number },
   announced: Announcements,
   hardDeadline: number,
+  standing: Standing | null = null,
 ): Call {
   return {
     legId,
@@ -246,7 +254,28 @@ export function newCall(
     untoldAt: Number.NEGATIVE_INFINITY,
     held: false,
     idle: false,
+    standing,
   };
+}
+
+/** A call that stands on no SIP, from a peer of the entry with this name to a host inside. It has no age to end at. */
+export function newStandingCall(
+  legId: string,
+  name: string,
+  parties: Call['parties'],
+  standing: Standing,
+  now: number,
+): Call {
+  const [source, destination] = [
+    { address: parties[0], port: 0 },
+    { address: parties[1], port: 0 },
+  ];
+  const called = `static-media ${name}`;
+  const said = { callId: `${called} ${parties[0]}`, fromTag: '', from: called, to: parties[1], cseq: 0 };
+  const call = newCall(legId, said, { source, destination, now }, [], Number.POSITIVE_INFINITY, standing);
+  call.state = 'confirmed';
+  call.answeredAt = now;
+  return call;
 }
 
 /** The same leg is tried once more, or its Call-ID used for another call. */

@@ -11,6 +11,7 @@ export interface CallTimers {
   readonly mediaIdle: number;
   readonly holdIdle: number;
   readonly oneWay: number;
+  readonly staticIdle: number;
   readonly sessionGrace: number;
   readonly sessionFloor: number;
   /** 0: no limit. */

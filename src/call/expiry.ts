@@ -4,6 +4,7 @@ import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
 import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
+import { standsUntil } from './standing.ts';
 import { heldRefusal } from './strays.ts';
 import { dropDialogs, strayRefusal } from './transactions.ts';
 import type { CloseReason } from './wanted.ts';
@@ -24,12 +25,16 @@ export const CLOSE_REASONS: Readonly<Record<EndReason, CloseReason>> = {
   'session-expired': 'session-expired',
   'max-duration': 'max-duration',
   'over-limit': 'over-limit',
+  'connection-closed': 'connection-closed',
+  'static-idle': 'static-idle',
+  'registration-expired': 'registration-expired',
+  unlisted: 'unlisted',
   administrator: 'administrator',
 };
 
 /** What happens in a call when nothing else does. */
 interface Timer {
-  readonly name: (call: Call) => NextTimer['name'];
+  readonly name: (call: Call, settings: CallTimers) => NextTimer['name'];
   /** In ms; Infinity when it does not run. */
   readonly at: (settings: CallTimers, call: Call) => number;
   readonly onExpiry: (context: Context, call: Call, now: number) => Outcome;
@@ -63,6 +68,11 @@ const TIMERS: readonly Timer[] = [
       return first;
     },
     onExpiry: expireDialogs,
+  },
+  {
+    name: whatStood,
+    at: standingDeadline,
+    onExpiry: (context, call, now) => endCall(context, call, whatStood(call, context.timers()), now),
   },
   {
     name: (call) => (call.held ? 'hold-idle' : 'media-idle'),
@@ -127,7 +137,7 @@ export function nextTimer(settings: CallTimers, call: Call): NextTimer | null {
   if (call.state === 'ended') return { name: 'forgotten', at: forgottenAt(settings, call) };
   const next = earliest(settings, call);
   const timer = TIMERS.find(({ at }) => at(settings, call) === next);
-  return timer === undefined || next === NEVER ? null : { name: timer.name(call), at: next };
+  return timer === undefined || next === NEVER ? null : { name: timer.name(call, settings), at: next };
 }
 
 /** When something is due in this call, in ms; Infinity never. For an ended call, when it may be forgotten. */
@@ -264,6 +274,24 @@ function oneWayUntil({ oneWay, maxCall }: CallTimers, { ownAt, untoldAt }: Call)
   return Math.max(ownAt + oneWay, Math.min(untoldAt + oneWay, most));
 }
 
+/** When a standing call has nothing more to stand on; Infinity for any other. Talk under way outlasts a silent connection. */
+function standingDeadline(settings: CallTimers, call: Call): number {
+  if (call.standing === null) return NEVER;
+  const { connected, registered } = standsUntil(call.standing, settings.staticIdle);
+  const spoken = call.standing.connections.length > 0 ? talkingUntil(settings, call) : connected;
+  return Math.max(connected, registered, spoken);
+}
+
+/** What is there last. */
+function whatStood({ standing }: Call, { staticIdle }: CallTimers): 'static-idle' | 'registration-expired' {
+  if (standing === null) return 'static-idle';
+  const { connected, registered } = standsUntil(standing, staticIdle);
+  return registered > connected ? 'registration-expired' : 'static-idle';
+}
+
+/** Ends of which both parties know. */
+const KNOWN_TO_BOTH: ReadonlySet<EndReason> = new Set(['bye', 'failed', 'cancelled', 'connection-closed']);
+
 /** Ends a call. Media under way may drain after an end that both parties know of. With `isWaitedFor` it may be answered yet. */
 export function endCall(
   context: Context,
@@ -286,7 +314,7 @@ export function endCall(
   const refusals = call.strays.map(heldRefusal);
   call.strays = [];
   context.leave(call);
-  const known = reason === 'bye' || reason === 'failed' || reason === 'cancelled';
+  const known = KNOWN_TO_BOTH.has(reason);
   return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0), refusals);
 }
 

@@ -8,7 +8,7 @@ export interface Legs {
   of(callId: string): readonly Call[];
   /** The name of the next leg of this Call-ID: none that a leg has which was taken up. */
   nextLegId(callId: string): string;
-  add(call: Call): void;
+  add(call: Call): Call;
   /**
    * `add` for one that has its name already; false when a leg of that name is there. One that was counted here (`own`)
    * has its count no more to give.
@@ -36,10 +36,11 @@ export function createLegs(first = 1): Legs {
   const ended = createFifo<Call>();
   let nextCount = first;
 
-  function add(call: Call): void {
+  function add(call: Call): Call {
     const legs = byCallId.get(call.callId);
     if (legs === undefined) byCallId.set(call.callId, [call]);
     else legs.push(call);
+    return call;
   }
 
   function settle(call: Call): void {

@@ -1,4 +1,4 @@
-import { address, ports, transportAddress } from '../address/shape.ts';
+import { address, port, ports, transportAddress } from '../address/shape.ts';
 import { candidate, session, sessionOrError } from '../sdp/shape.ts';
 import {
   either,
@@ -33,6 +33,7 @@ import {
   unflatten,
 } from './flat.ts';
 import { REFUSALS, type Refusal } from './refusal.ts';
+import { type HeldConnection, type HeldRegistration, MOST_HELD_UP, type Standing } from './standing.ts';
 import type { Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
@@ -60,6 +61,10 @@ const END_REASONS: Readonly<Record<EndReason, true>> = {
   'session-expired': true,
   'max-duration': true,
   'over-limit': true,
+  'connection-closed': true,
+  'static-idle': true,
+  'registration-expired': true,
+  unlisted: true,
   administrator: true,
 };
 
@@ -114,6 +119,21 @@ const stray = object<Stray>({
   at: past,
 });
 
+const standing = object<Standing>({
+  entry: WORD,
+  connections: list(
+    object<HeldConnection>({
+      peerPort: port,
+      host: address,
+      hostPort: port,
+      seenAt: past,
+      awaits: orNull(CSEQ),
+    }),
+    MOST_HELD_UP,
+  ),
+  registrations: list(object<HeldRegistration>({ callId: WORD, until: time }), MOST_HELD_UP),
+});
+
 const flatCall = object<FlatCall>({
   legId: hexadecimal(16),
   callId: WORD,
@@ -150,6 +170,7 @@ const flatCall = object<FlatCall>({
   earlyOver: flag,
   held: flag,
   idle: flag,
+  standing: orNull(standing),
 });
 
 /** A call, with all that its messages have said. */
@@ -175,6 +196,11 @@ export function fromVersion1(call: unknown): unknown {
   if (!isFields(call)) return call;
   const { hash, dialogs, ...rest } = call;
   return { ...rest, legId: hash, dialogs: Array.isArray(dialogs) ? dialogs.map(withoutUnread) : dialogs };
+}
+
+/** A call of version 2 as version 3 has it: no call stood on anything but SIP. */
+export function fromVersion2(call: unknown): unknown {
+  return isFields(call) ? { standing: null, ...call } : call;
 }
 
 function withoutUnread(dialog: unknown): unknown {

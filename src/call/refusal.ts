@@ -216,6 +216,11 @@ export const REFUSALS = {
     advice:
       'Have the PBX or proxy mirror it by HEP: docs/encrypted.md. Otherwise its calls get no pinholes here, and need rules of your own.',
   },
+  'static-ports-limit': {
+    means:
+      'So many ports of `static-media` are open that those for one more peer would be past caps.static-ports.',
+    advice: 'Narrow the ports of the entry to what the PBX uses for this peer, or raise caps.static-ports.',
+  },
   'hep-unknown-sender': {
     means: 'A copy of a message (HEP) came from a host that is not in `hep.from`.',
     advice:

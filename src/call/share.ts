@@ -7,14 +7,14 @@ import type { Places } from './places.ts';
 /** Takes up a call that was known here before; false when a leg of its name is there already. */
 export function takeBack(legs: Legs, places: Places, call: Call): boolean {
   if (!legs.adopt(call, true)) return false;
-  if (call.state !== 'ended') places.adopt(call);
+  if (takesPlace(call)) places.adopt(call);
   return true;
 }
 
 /** Takes the call up as it is elsewhere, as one that is new here; false when there is no room for it. */
 export function takeNew(legs: Legs, places: Places, { precede }: Announcing, call: Call): boolean {
   if (legs.of(call.callId).length >= MAX_LEGS || !legs.adopt(call, false)) return false;
-  if (call.state !== 'ended' && !places.share(call)) {
+  if (takesPlace(call) && !places.share(call)) {
     legs.forget(call);
     return false;
   }
@@ -39,9 +39,14 @@ export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): 
     ownAt: Math.max(ownAt, theirs.ownAt),
     untoldAt: Math.max(untoldAt, theirs.untoldAt),
   });
-  if (call.state !== 'ended') places.adopt(call);
+  if (takesPlace(call)) places.adopt(call);
   legs.settle(call);
   return true;
+}
+
+/** One that stands on no SIP has bounds of its own. */
+function takesPlace({ state, standing }: Call): boolean {
+  return state !== 'ended' && standing === null;
 }
 
 /** The call is known to go on, media being where it is not seen. */

@@ -40,7 +40,7 @@ interface Unusable {
   readonly detail: string;
 }
 
-interface WantedStreams {
+export interface WantedStreams {
   readonly wanted: readonly Wanted[];
   /** Slots that an answer left without a transport of their own, and how. */
   readonly idleSlots: ReadonlyMap<string, 'stream-disabled' | 'bundled'>;

@@ -1,6 +1,15 @@
+import type { Address } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { createAnnouncing } from './announcing.ts';
-import { type Call, type EndReason, newCall, otherSide, startAnew, type Transaction } from './call.ts';
+import {
+  type Call,
+  type EndReason,
+  newCall,
+  newStandingCall,
+  otherSide,
+  startAnew,
+  type Transaction,
+} from './call.ts';
 import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall } from './expiry.ts';
@@ -20,6 +29,7 @@ import {
 } from './requests.ts';
 import { keepRinging, onResponse } from './responses.ts';
 import { keepUp, makeLike, takeBack, takeNew } from './share.ts';
+import type { Standing } from './standing.ts';
 import { acknowledge, answeredByStray, holdStray, takeAccepted } from './strays.ts';
 import { addAddress, answeredTransaction, isRetransmission } from './transactions.ts';
 import type { Side } from './wanted.ts';
@@ -38,6 +48,8 @@ export interface Tracker {
   /** This side sends media; whether any of it arrives is not known. */
   sent(call: Call, from: Side, now: number): void;
   end(call: Call, reason: EndReason, now: number): Outcome;
+  /** Begins a call that nobody can read, from a peer of `static-media` to a host inside. It takes no place of the others. */
+  stand(name: string, parties: readonly [Address, Address], standing: Standing, now: number): Call;
   /** Takes up a call from a journal at `now`; false when a leg of its name is there already. */
   adopt(call: Call, now: number): boolean;
   /**
@@ -129,7 +141,8 @@ export function createTracker(
   function takeInvite(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
     const own = all.filter(
-      ({ fromTag, parties }) =>
+      ({ fromTag, parties, standing }) =>
+        standing === null &&
         fromTag === message.fromTag &&
         parties[0] === arrival.source.address &&
         parties[1] === arrival.destination.address,
@@ -177,7 +190,6 @@ export function createTracker(
   }
 
   const hardDeadline = (now: number) => latestEnd(timers(), now);
-
   function inDialog(all: readonly Call[], incoming: Incoming, handler: Handler): readonly Outcome[] {
     if (all.length === 0) return NONE;
     const { message, arrival } = incoming;
@@ -254,11 +266,6 @@ export function createTracker(
     return unchanged(call);
   }
 
-  function settled(call: Call, outcome: Outcome): Outcome {
-    legs.settle(call);
-    return outcome;
-  }
-
   function expire(call: Call, now: number): Outcome | null {
     if (call.state !== 'ended') return settled(call, expireCall(context, call, now));
     if (now < deadlineOf(context, call)) return unchanged(call);
@@ -266,13 +273,8 @@ export function createTracker(
     return null;
   }
 
-  function adopt(call: Call, now: number): boolean {
-    call.hardDeadline = Math.min(call.hardDeadline, hardDeadline(now));
-    return takeBack(legs, places, call);
-  }
-
   function share(theirs: Call, known: Call | null, now: number): boolean {
-    theirs.hardDeadline = Math.min(theirs.hardDeadline, hardDeadline(now));
+    boundAge(timers(), theirs, now);
     return known === null ? takeNew(legs, places, announcing, theirs) : makeLike(legs, places, known, theirs);
   }
 
@@ -286,6 +288,11 @@ export function createTracker(
     if (admission.isInside(call.parties[from])) call.ownAt = now;
   }
 
+  function settled(call: Call, outcome: Outcome): Outcome {
+    legs.settle(call);
+    return outcome;
+  }
+
   return {
     handle,
     expire,
@@ -297,8 +304,10 @@ export function createTracker(
       else sent(call, from, now);
     },
     sent,
+    stand: (name, parties, standing, now) =>
+      legs.add(newStandingCall(legs.nextLegId(name), name, parties, standing, now)),
     end: (call, reason, now) => settled(call, endCall(context, call, reason, now)),
-    adopt,
+    adopt: (call, now) => takeBack(legs, places, boundAge(timers(), call, now)),
     share,
     keep: keepUp,
     surplus,
@@ -321,6 +330,11 @@ function isOld(call: Call, message: SipMessage): boolean {
 function mayTryAgain(call: Call, { cseq }: SipMessage): boolean {
   if (call.state === 'ended') return true;
   return (call.state === 'calling' || call.state === 'ringing') && cseq > call.inviteCseq;
+}
+
+function boundAge(timers: Pick<CallTimers, 'maxCall'>, call: Call, now: number): Call {
+  if (call.standing === null) call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
+  return call;
 }
 
 function latestEnd({ maxCall }: Pick<CallTimers, 'maxCall'>, now: number): number {

@@ -62,7 +62,7 @@ export interface Departure {
 /**
  * Why a pinhole was closed. Closed list, shown to people as it is. `answered`: the answer made another of it, with
  * the sources that are known now; `replaced`: another that lets the same through took its place; `external-changed`:
- * the external address that was announced is gone.
+ * the external address that was announced is gone; `unlisted`: `static-media` lists it no more.
  */
 export type CloseReason =
   | 'bye'
@@ -89,4 +89,8 @@ export type CloseReason =
   | 'unused-candidate'
   | 'new-attempt'
   | 'external-changed'
+  | 'connection-closed'
+  | 'static-idle'
+  | 'registration-expired'
+  | 'unlisted'
   | 'administrator';

@@ -1,8 +1,9 @@
 import { type Network, networkHas } from '../address/network.ts';
-import type { PortRange } from '../address/ports.ts';
+import { isWithin, type PortRange } from '../address/ports.ts';
 import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
+import { staticMediaFaults } from './static-media.ts';
 
 /** A condition over several settings. */
 interface SettingsRule {
@@ -108,14 +109,12 @@ interface PlacedFault {
 }
 
 /** What is wrong with single items beside other settings, and beside the machine where one is given. */
-export function placedFaults(
-  { nat, uplinks, inside }: Settings,
-  machine: ConfiguredMachine | null,
-): PlacedFault[] {
-  const faults = natFaults(nat, inside).map(({ index, at, expected }) => ({
-    key: `nat[${index}].${at}`,
-    message: `expected ${expected}`,
-  }));
+export function placedFaults(settings: Settings, machine: ConfiguredMachine | null): PlacedFault[] {
+  const { nat, uplinks, inside } = settings;
+  const faults = [
+    ...natFaults(nat, inside).map(({ index, at, expected }) => ({ key: `nat[${index}].${at}`, expected })),
+    ...staticMediaFaults(settings),
+  ].map(({ key, expected }) => ({ key, message: `expected ${expected}` }));
   if (machine === null) return faults;
   const named = [
     ...nat.map(({ external }, index) => ({
@@ -129,13 +128,6 @@ export function placedFaults(
     faults.push({ key, message: `expected an interface of this machine, found ${name}` });
   }
   return faults;
-}
-
-/** Whether every port of the range is in one of the others, which do not overlap. */
-function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {
-  let covered = 0;
-  for (const [from, to] of ranges) covered += Math.max(0, Math.min(last, to) - Math.max(first, from) + 1);
-  return covered === last - first + 1;
 }
 
 function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): number | null {

@@ -1,5 +1,5 @@
 /** Keys with the times at which something is due for them; a binary heap in which one item a key counts. */
-interface Deadlines<Key> {
+export interface Deadlines<Key> {
   /** Makes `key` due at `at` at the latest. An earlier time set before stays; Infinity sets none. */
   arm(key: Key, at: number): void;
   /** Forgets `key`. */

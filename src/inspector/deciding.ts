@@ -1,8 +1,8 @@
-import { type Call, otherSide } from '../call/call.ts';
+import type { Call } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
 import { type Arrival, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
-import { type Departure, ownerOf } from '../call/wanted.ts';
+import type { Departure } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';
@@ -12,18 +12,15 @@ import { bodiesOf } from './bodies.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { MessageHappening, PacketEnds } from './happening.ts';
 import { introduce, tellCall, type Work } from './inspection.ts';
+import { createMediaSeen, type MediaWay } from './media-seen.ts';
 import { createOpener, type Opener } from './opening.ts';
 import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import { createSharing, type Sharing } from './sharing.ts';
+import { createStandings, type Standings } from './standings.ts';
+import type { StaticPeers } from './static-peers.ts';
 import type { DecidingStats } from './stats.ts';
-
-/**
- * `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in; `untold`: it came,
- * as far as is known, and whether that host has sent as well is not.
- */
-export type MediaWay = 'came' | 'sent' | 'untold';
 
 /** Makes changes of messages and of time that passes. What happens, and what is to change, goes into the work at hand. */
 interface Decider {
@@ -35,6 +32,7 @@ interface Decider {
   /** Takes up calls from a journal, with those of their pinholes that the settings let be. */
   adopt(work: Work, records: readonly CallRecord[]): void;
   readonly sharing: Sharing;
+  readonly standings: Pick<Standings, 'segment' | 'message'>;
   /** The external addresses have changed: what was opened for one that is gone closes, what was refused opens. */
   renumber(work: Work): void;
   /** Who is inside, or of which peer, has changed. */
@@ -75,6 +73,7 @@ const RENUMBERED: Departure = { reason: 'external-changed', ...AT_ONCE };
 export function createDecider(
   settings: () => InspectorSettings,
   policy: () => Policy,
+  staticPeers: StaticPeers,
   refusals: Refusals,
   stats: DecidingStats,
   onMessage: MessageTap | null,
@@ -91,7 +90,7 @@ export function createDecider(
     admission,
     firstCount,
   );
-  const opener = createOpener(settings, policy, refusals);
+  const opener = createOpener(settings, policy, staticPeers, refusals);
   const deadlines = createDeadlines<Call>();
   const audio = createAudioWatch({
     after: () => settings().timers.noAudio,
@@ -105,6 +104,18 @@ export function createDecider(
   /** Those that have not ended. */
   const underWay = new Set<Call>();
   const sdpCaps = derived(settings, ({ caps: { streams, candidates } }) => ({ streams, candidates }));
+
+  const standings = createStandings({
+    ...{ peers: staticPeers, tracker, refusals },
+    mostPorts: () => settings().caps.staticPorts,
+    idle: () => settings().timers.staticIdle,
+    begin(work, call) {
+      begin(work, call);
+      decideAgain(work, call, STAYING);
+    },
+    end: (work, call, reason) => apply(work, tracker.end(call, reason, work.now), work.now),
+    update: decideAgain,
+  });
 
   function message(work: Work, read: SipMessage, transport: Transport, packet: PacketView): void {
     const bodies = bodiesOf(read, sdpCaps());
@@ -164,6 +175,7 @@ export function createDecider(
   }
 
   function tick(work: Work): void {
+    if (standings.isDoubted) standings.review(work);
     for (let due = deadlines.pop(work.now); due !== null; due = deadlines.pop(work.now)) {
       expire(work, due.key, due.at);
     }
@@ -192,6 +204,7 @@ export function createDecider(
 
   function renumber(work: Work): void {
     const { isPresent } = policy();
+    for (const call of standings.all()) decideAgain(work, call, RENUMBERED);
     for (const call of underWay) {
       const isLost = opener.held(call.legId).some(({ pinhole }) => !isPresent(pinhole));
       if (isLost || refusals.had(call, 'foreign-address')) decideAgain(work, call, RENUMBERED);
@@ -205,30 +218,12 @@ export function createDecider(
     }
   }
 
-  function traffic(pinholeId: string, now: number, way: MediaWay): void {
-    const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
-    audio.tells(way !== 'untold');
-    for (const { legId, slot, pinhole } of holdings) {
-      const call = byLegId.get(legId);
-      if (call === undefined) continue;
-      const owner = ownerOf(slot);
-      const other = otherSide(owner);
-      audio.seen(call, pinhole, way === 'sent' ? other : owner, now);
-      if (way === 'sent') {
-        tracker.sent(call, owner, now);
-        continue;
-      }
-      tracker.media(call, way === 'untold' ? null : other, now);
-      const due = opener.deadline(call);
-      if (due <= now) deadlines.arm(call, due);
-    }
-  }
-
   function adopt(work: Work, records: readonly CallRecord[]): void {
     for (const { call, held } of records) {
       if (!tracker.adopt(call, work.now)) continue;
       byLegId.set(call.legId, call);
       opener.adopt(work, call, held);
+      standings.take(call);
       audio.update(call, work.now);
       schedule(call);
     }
@@ -239,12 +234,16 @@ export function createDecider(
     tick,
     end: (work, call) => apply(work, tracker.end(call, 'administrator', work.now), work.now),
     adopt,
-    sharing: createSharing({ tracker, opener, refusals, audio, byLegId, schedule }),
+    sharing: createSharing({ tracker, opener, refusals, audio, standings, byLegId, schedule }),
+    standings,
     renumber,
-    recount: tracker.recount,
+    recount() {
+      tracker.recount();
+      standings.doubt();
+    },
     conclude,
-    nextDeadline: deadlines.next,
-    traffic,
+    nextDeadline: () => (standings.isDoubted ? Number.NEGATIVE_INFINITY : deadlines.next()),
+    traffic: createMediaSeen({ opener, audio, tracker, byLegId, deadlines }),
     counted: audio.counted,
     missingAudio: audio.of,
     get missingIn() {

@@ -5,7 +5,12 @@ import { createNews, type Notice } from './news.ts';
 
 /** A handshake record of TLS and the first message of either side in it (RFC 8446 4 and 5.1). */
 const HANDSHAKE = 0x16;
+const APPLICATION_DATA = 0x17;
 const MAJOR_VERSION = 3;
+/** 3.1 is TLS 1.0, 3.3 stands for all from 1.2 on. */
+const LAST_MINOR = 4;
+/** RFC 5246 6.2.3, which has the largest. */
+const LONGEST_RECORD = 2 ** 14 + 2048;
 const CLIENT_HELLO = 1;
 const SERVER_HELLO = 2;
 /** Bytes of a record's head and of the first of its message. */
@@ -19,18 +24,18 @@ const ROUTING = ['contact', 'm', 'record-route'] as const;
 const LF = 0x0a;
 
 /**
- * Sees that signalling is encrypted, so that it is said once and does not simply stay silent. `isMirrored`: what the host
- * sends and receives comes in copies. `isWatched`: false for captures, in which TLS is anything.
+ * Sees that signalling is encrypted, so that it is said once and does not simply stay silent. `isProvidedFor`: what the host
+ * sends and receives comes in copies, or it is a peer of `static-media`. `isWatched`: false for captures, in which TLS is anything.
  */
 export function createEncryptedWatch(
   isInside: (address: Address) => boolean,
-  isMirrored: (address: Address) => boolean,
+  isProvidedFor: (address: Address) => boolean,
   isWatched: () => boolean,
 ) {
   const isNews = createNews();
 
   function tell({ source, destination }: PacketView, how: string, now: number): Notice | null {
-    if (!isWatched() || isMirrored(source) || isMirrored(destination)) return null;
+    if (!isWatched() || isProvidedFor(source) || isProvidedFor(destination)) return null;
     const other = isInside(source) ? destination : source;
     const detail = `signalling with ${other} ${how}: ${ADVICE}`;
     return { refusal: { reason: 'encrypted-signalling', detail }, isNews: isNews(detail, now) };
@@ -50,9 +55,17 @@ export function createEncryptedWatch(
   };
 }
 
-function beginsTls(payload: Buffer): boolean {
+/** A segment that begins with the first message of a handshake, of either side. */
+export function beginsTls(payload: Buffer): boolean {
   if (payload.length < ENOUGH || payload[0] !== HANDSHAKE || payload[1] !== MAJOR_VERSION) return false;
   return payload[5] === CLIENT_HELLO || payload[5] === SERVER_HELLO;
+}
+
+/** A segment that begins with a record of data (RFC 8446 5.1 and 5.2), of no more bytes than there can be in one. */
+export function carriesTls(payload: Buffer): boolean {
+  if (payload.length < ENOUGH || payload[0] !== APPLICATION_DATA || payload[1] !== MAJOR_VERSION)
+    return false;
+  return payload[2]! <= LAST_MINOR && payload.readUInt16BE(3) <= LONGEST_RECORD;
 }
 
 /** Each search looks on where the last ended: work is linear in the bytes. */

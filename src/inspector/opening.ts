@@ -1,7 +1,7 @@
 import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
 import { isRefusal, type Refusal } from '../call/refusal.ts';
-import { type StreamSettings, wantedStreams } from '../call/streams.ts';
+import { type StreamSettings, type WantedStreams, wantedStreams } from '../call/streams.ts';
 import { type CloseReason, type Departure, ownerOf, type Wanted } from '../call/wanted.ts';
 import { type Claims, createClaims, type TakenPort } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
@@ -18,6 +18,8 @@ import { type CallName, nameOf, type PinholeHappening } from './happening.ts';
 import { introduce, type Work } from './inspection.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
+import type { StaticPeers } from './static-peers.ts';
+import { staticWanted } from './static-wanted.ts';
 import { createWaitingList } from './waiting.ts';
 
 /** Which pinholes calls hold. What is opened, closed and refused goes into the work at hand. Times are in ms. */
@@ -54,6 +56,7 @@ const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
 export function createOpener(
   settings: () => InspectorSettings,
   policy: () => Policy,
+  staticPeers: Pick<StaticPeers, 'entriesOf'>,
   refusals: Refusals,
 ): Opener {
   const table = createPinholeTable(() => ({
@@ -75,11 +78,19 @@ export function createOpener(
   }
 
   function update(work: Work, call: Call, departure: Departure, at: number): void {
-    const { wanted, idleSlots, unusable } = wantedStreams(call, settingsWith);
+    const { wanted, idleSlots, unusable } = wantedOf(call);
     for (const refusal of unusable) refusals.tell(work, call, refusal, at);
     queue.leave(call);
     const entries = entriesOf(work, call, wanted, at);
     take(work, call, table.replace(call.legId, entries, idleSlots, departure, at));
+  }
+
+  function wantedOf(call: Call): WantedStreams {
+    if (call.standing === null) return wantedStreams(call, settingsWith);
+    const { entry: name } = call.standing;
+    const entry = staticPeers.entriesOf(call.parties[0]).find((one) => one.name === name);
+    const wanted = entry === undefined ? [] : staticWanted(call, entry, policy().reachedAt);
+    return { wanted, idleSlots: NO_SLOTS, unusable: [] };
   }
 
   /** The pinholes for what is wanted, those that policy, another host's port or the cap refuses left out. */

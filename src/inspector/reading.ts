@@ -14,6 +14,7 @@ import { createIngressGuard, type IngressFault } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import type { Notice } from './news.ts';
 import { derived, type InspectorSettings } from './settings.ts';
+import type { StaticPair, StaticPeers } from './static-peers.ts';
 import { count, countMethod, countResponse, type ReadingStats } from './stats.ts';
 import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
 
@@ -27,6 +28,8 @@ type Found =
       readonly bytes: Buffer;
     }
   | { readonly what: 'malformed'; readonly error: SipError }
+  /** A segment of a connection between a peer of `static-media` and a host inside. */
+  | { readonly what: 'segment'; readonly pair: StaticPair }
   | ({ readonly what: 'refused' } & Notice);
 
 /** One packet, read. */
@@ -59,6 +62,7 @@ interface Acquaintance {
   isInside(address: Address): boolean;
   /** The address is of a peer with a name. */
   isNamedPeer(address: Address): boolean;
+  readonly staticPeers: StaticPeers;
 }
 
 const NOTHING: readonly Found[] = [];
@@ -67,7 +71,7 @@ const UNREAD: PacketReading = { packet: null, found: NOTHING, verdict: 'release'
 /** Reads packets: puts fragments and segments together, tells SIP from what is none, says what strictness asks. */
 export function createReader(
   settings: () => InspectorSettings,
-  { isInside, isNamedPeer }: Acquaintance,
+  { isInside, isNamedPeer, staticPeers }: Acquaintance,
   stats: ReadingStats,
 ): PacketReader {
   const limits = derived(settings, limitsOf);
@@ -80,7 +84,7 @@ export function createReader(
   );
   const encrypted = createEncryptedWatch(
     isInside,
-    (address) => mirrored()(address),
+    (address) => mirrored()(address) || staticPeers.entriesOf(address).length > 0,
     () => settings().trustMidstream !== true,
   );
   const tcp = createTcpReader({
@@ -173,11 +177,13 @@ export function createReader(
     let messages = 0;
     stats.olderConnections = tcp.older;
     const sealed = unread ? encrypted.segment(packet, now) : null;
-    if (items.length === 0 && lost.length === 0 && sealed === null) {
+    const pair = staticPeers.pairOfSegment(packet);
+    if (items.length === 0 && lost.length === 0 && sealed === null && pair === null) {
       return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };
     }
     const found: Found[] = lost.map((refusal) => ({ what: 'refused', refusal, isNews: true }));
     if (sealed !== null) found.push({ what: 'refused', ...sealed });
+    if (pair !== null) found.push({ what: 'segment', pair });
     let isWhole = !unread;
     for (const item of items) {
       if (isSipError(item)) {

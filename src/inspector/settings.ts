@@ -1,5 +1,7 @@
 import type { Network } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
+import type { PortRange } from '../address/ports.ts';
+import type { StaticMedia } from '../address/static-media.ts';
 import type { CallCaps, CallTimers } from '../call/context.ts';
 import type { StreamSettings } from '../call/streams.ts';
 import type { AdmissionCaps } from '../policy/admission.ts';
@@ -22,6 +24,10 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
   readonly strict: boolean;
   /** Hosts whose signalling comes in copies, where it does. */
   readonly hep?: Pick<MirrorSettings, 'from' | 'speaksFor'> & { readonly listen: unknown };
+  /** Peers whose signalling nobody can read, and what is open while they are there; left out: none. */
+  readonly staticMedia?: readonly StaticMedia[];
+  /** Ports on which a connection of theirs counts. */
+  readonly sipPorts?: readonly PortRange[];
   /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
   readonly trustMidstream?: boolean;
   readonly timers: CallTimers & {
@@ -34,6 +40,7 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
     CallCaps &
     StreamSettings['caps'] & {
       readonly pinholesPerCall: number;
+      readonly staticPorts: number;
       readonly streams: number;
       readonly candidates: number;
       readonly headers: number;

@@ -6,12 +6,14 @@ import { tellCall, type Work } from './inspection.ts';
 import type { Opener } from './opening.ts';
 import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
+import type { Standings } from './standings.ts';
 
 interface SharingDeps {
   readonly tracker: Pick<Tracker, 'share' | 'keep'>;
   readonly opener: Pick<Opener, 'share'>;
   readonly refusals: Pick<Refusals, 'forget'>;
   readonly audio: Pick<AudioWatch, 'update'>;
+  readonly standings: Pick<Standings, 'take'>;
   readonly byLegId: Map<string, Call>;
   readonly schedule: (call: Call) => void;
 }
@@ -24,7 +26,8 @@ export interface Sharing {
   keep(legIds: Iterable<string>, now: number): void;
 }
 
-export function createSharing({ tracker, opener, refusals, audio, byLegId, schedule }: SharingDeps): Sharing {
+export function createSharing(deps: SharingDeps): Sharing {
+  const { tracker, opener, refusals, audio, standings, byLegId, schedule } = deps;
   return {
     share(work, records) {
       let refused = 0;
@@ -37,6 +40,7 @@ export function createSharing({ tracker, opener, refusals, audio, byLegId, sched
         }
         const call = known ?? theirs;
         byLegId.set(call.legId, call);
+        standings.take(call);
         const isOver = call.endReason !== null;
         tellCall(work, isOver && !wasOver ? 'ended' : 'changed', call);
         opener.share(work, call, held, call.endReason === null ? 'moved' : CLOSE_REASONS[call.endReason]);

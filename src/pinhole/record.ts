@@ -43,6 +43,10 @@ const CLOSE_REASONS: Readonly<Record<CloseReason, true>> = {
   'unused-candidate': true,
   'new-attempt': true,
   'external-changed': true,
+  'connection-closed': true,
+  'static-idle': true,
+  'registration-expired': true,
+  unlisted: true,
   administrator: true,
 };
 

@@ -30,6 +30,8 @@ interface Externals {
   announcedAs(external: Address, owner: Address): TranslatedHost | null;
   /** What an inside host is seen as from outside: by `announced` where that stands for it; null where nothing does. */
   seenAs(host: Address, announced: readonly Address[]): Translation | null;
+  /** The addresses that a host is reached at from outside, of its own family: itself where nothing stands for it. */
+  reachedAt(host: Address): readonly Address[];
   /** The hosts behind an external address; null where a mapping has networks and they are not known one by one. */
   hostsBehind(external: Address): readonly Address[] | null;
   /** Whether this still is how packets come to `host`. */
@@ -77,6 +79,12 @@ export function createExternals(
       );
       const named = fitting.find(({ translation }) => announced.includes(translation.external));
       return (named ?? fitting[0])?.translation ?? null;
+    },
+    reachedAt(host) {
+      const outer = present.filter(
+        (one) => stands(one, host) && familyOf(one.translation.external) === familyOf(host),
+      );
+      return outer.length === 0 ? [host] : [...new Set(outer.map(({ translation }) => translation.external))];
     },
     hostsBehind(external) {
       const mappings = behind(external);

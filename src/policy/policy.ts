@@ -41,6 +41,8 @@ export interface Policy {
   isOpenable(address: Address): boolean;
   /** The named peer that the address is of, whose addresses are one party; null when there is none. */
   readonly peerOf: Peers['peerOf'];
+  /** The addresses at which an inside host is reached from outside. */
+  reachedAt(host: Address): readonly Address[];
 }
 
 /** Addresses to which no peer can send, or which are no single host (RFC 6890). */
@@ -216,7 +218,8 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
   const isOpenable = (address: Address) =>
     isInside(address) || isMediaHost(address) || externals.isExternal(address);
 
-  return { decide, review, isInside, isOpenable, peerOf, isPresent };
+  const { reachedAt } = externals;
+  return { decide, review, isInside, isOpenable, peerOf, isPresent, reachedAt };
 }
 
 /** Written out: it is done for each stream of each message, and a spread costs ten times as much. */

@@ -184,6 +184,17 @@ const onHold = { port: 20000, attributes: ['inactive'] };
 const multiplexed = { port: 40000, attributes: ['rtcp-mux'] };
 const everybody = { ...BEFORE, earlyMediaSource: 'any' } as const;
 
+const TRUNK = {
+  ...{ name: 'trunk', peers: networks('198.51.100.20'), mediaFrom: null, hosts: [phone.address] },
+  ports: [[41_000, 41_003]],
+} as const;
+const LISTED: InspectorSettings = { ...BEFORE, staticMedia: [TRUNK] };
+
+/** The host inside begins TLS with a peer that nobody can read: a ClientHello as OpenSSL 3 writes it. */
+function connect({ segment }: Actor): void {
+  segment({ ...phone, port: 45_000 }, 1, Buffer.from('160301013401000130030364', 'hex').toString('latin1'));
+}
+
 /** Settings that take a script of their own. */
 const ALONE: Readonly<
   Record<
@@ -207,6 +218,16 @@ const ALONE: Readonly<
       ],
     },
     script: (actor) => ring(actor, sdp('203.0.113.1', [40000])),
+  },
+  staticMedia: { after: { staticMedia: [{ ...TRUNK, ports: [[40_000, 40_001]] }] }, script: connect },
+  'caps.staticPorts': { before: LISTED, after: caps({ staticPorts: 1 }), script: connect },
+  'timers.staticIdle': {
+    before: LISTED,
+    after: timers({ staticIdle: 60_000 }),
+    script(actor) {
+      connect(actor);
+      actor.pass(100);
+    },
   },
   'caps.unanswered': { after: caps({ unanswered: 1 }), script: unanswered },
   'caps.unansweredBytes': { after: caps({ unansweredBytes: 100 }), script: unanswered },

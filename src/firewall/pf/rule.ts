@@ -189,12 +189,22 @@ function encodePass(rule: PinholeRule, style: RuleStyle, { ifBound }: RuleContex
     ...(style.queue !== null && { qname: style.queue }),
     ...(ifBound && { rule_flag: PFRULE_IFBOUND }),
     keep_state: PF_STATE_NORMAL,
-    max_states: style.statesPerRule,
+    max_states: mostStates(ports, style),
     flags: tcp ? TH_SYN : 0,
     flagset: tcp ? TH_SYN | TH_ACK : 0,
     af: familyOf(address) === 4 ? AF_INET : AF_INET6,
     proto: tcp ? IPPROTO_TCP : IPPROTO_UDP,
   };
+}
+
+/** As many ports as a pinhole of a call has at most. */
+const PORTS_OF_A_CALL = 16;
+/** Each port of a wider pinhole is another stream's, with a state on either interface. */
+const STATES_PER_PORT = 2;
+
+function mostStates([first, last]: PinholeRule['ports'], { statesPerRule }: RuleStyle): number {
+  const ports = last - first + 1;
+  return ports <= PORTS_OF_A_CALL ? statesPerRule : Math.max(statesPerRule, STATES_PER_PORT * ports);
 }
 
 /**

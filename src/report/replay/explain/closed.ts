@@ -81,6 +81,19 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
     advice: 'Raise timers.ice-unused if ICE takes that long here.',
   },
   'new-attempt': { text: 'the caller had tried again with another offer', advice: '' },
+  'connection-closed': {
+    text: 'the connection that `static-media` was open for had been closed',
+    advice: 'Its next connection opens it again.',
+  },
+  'static-idle': {
+    text: 'the connection that `static-media` was open for had been silent for timers.static-idle',
+    advice: 'Raise timers.static-idle, or have the PBX send keepalives (RFC 5626).',
+  },
+  'registration-expired': {
+    text: 'the registration that `static-media` was open for had expired, or was taken back',
+    advice: 'Find out why it was not renewed.',
+  },
+  unlisted: { text: '`static-media` did not list it any more', advice: '' },
   administrator: { text: 'it had been closed by hand', advice: '' },
 };
 

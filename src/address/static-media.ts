@@ -1,0 +1,16 @@
+import type { Address } from './address.ts';
+import type { Network } from './network.ts';
+import type { PortRange } from './ports.ts';
+
+/** Peers whose signalling nobody here can read, and the media ports that are open while they are there. */
+export interface StaticMedia {
+  readonly name: string;
+  /** Each address of these that has a connection or a registration with an inside host may send. */
+  readonly peers: readonly Network[];
+  /** Others that may send while one of the peers has; null: none. */
+  readonly mediaFrom: readonly Address[] | null;
+  /** Inside hosts that media goes to. */
+  readonly hosts: readonly Address[];
+  /** UDP ports of each of them. */
+  readonly ports: readonly PortRange[];
+}

@@ -1,0 +1,47 @@
+import type { Address } from '../address/address.ts';
+
+/** A TLS connection of the peer with a host inside. */
+export interface HeldConnection {
+  readonly peerPort: number;
+  readonly host: Address;
+  readonly hostPort: number;
+  /** When the host sent its last segment on it, in ms. */
+  seenAt: number;
+  /** Sequence number that the host awaits from the peer; null before it has told one. */
+  awaits: number | null;
+}
+
+/** A registration of the peer with a host inside, or of such a host with the peer. */
+export interface HeldRegistration {
+  /** Call-ID of its REGISTERs. */
+  readonly callId: string;
+  /** When it expires, in ms. */
+  until: number;
+}
+
+/**
+ * What a call stands on that nobody can read: an address of a peer of `static-media` has a connection or a registration.
+ * Such a call has no dialogs and wants what the entry says; there is one for each entry and address.
+ */
+export interface Standing {
+  /** Name of the entry. */
+  readonly entry: string;
+  connections: HeldConnection[];
+  registrations: HeldRegistration[];
+}
+
+/** Connections of one standing call that are followed, and registrations: of more the oldest is forgotten. */
+export const MOST_HELD_UP = 64;
+
+/** When it ends for silence if nothing more comes: of its connections, and of its registrations. -Infinity: it has none. */
+export function standsUntil(
+  { connections, registrations }: Standing,
+  idle: number,
+): { readonly connected: number; readonly registered: number } {
+  const seenAt = connections.reduce((last, one) => Math.max(last, one.seenAt), Number.NEGATIVE_INFINITY);
+  const registered = registrations.reduce(
+    (last, { until }) => Math.max(last, until),
+    Number.NEGATIVE_INFINITY,
+  );
+  return { connected: seenAt + idle, registered };
+}

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { formatProblem, loadConfig, type Settings } from '../../src/config/load.ts';
+import { printConfig } from '../../src/config/print.ts';
+import { settingChanges } from '../../src/config/reload.ts';
+
+const HEAD = 'inside: [192.168.1.0/24, 2001:db8:1::/64]\nmedia-ports: [10000-20000, 30000]\n';
+const ENTRY =
+  '{name: trunk, peers: [203.0.113.7, 198.51.100.0/28], hosts: [192.168.1.10], ports: [10000-10999, 30000]}';
+
+function load(text: string): Settings {
+  const loaded = loadConfig(`${HEAD}${text}`, 'f.yaml');
+  assert.ok('settings' in loaded, 'problems' in loaded ? loaded.problems.map(formatProblem).join('\n') : '');
+  return loaded.settings;
+}
+
+function problems(text: string): string[] {
+  const loaded = loadConfig(`${HEAD}${text}`, 'f.yaml');
+  assert.ok('problems' in loaded, text);
+  return loaded.problems.map(formatProblem);
+}
+
+const entry = (from: string, to: string) => `static-media:\n  - ${ENTRY.replace(from, to)}\n`;
+
+describe('the static-media setting', () => {
+  it('is read as the manual shows it, and printed so that it loads again', () => {
+    const settings = load(
+      `static-media:\n  - ${ENTRY}\n  - ${ENTRY.replace('trunk', 'other').replace('}', ', media-from: [203.0.113.20]}')}`,
+    );
+    const [trunk, other] = settings.staticMedia;
+    assert.deepEqual(
+      { ...trunk, peers: trunk!.peers.map(({ text }) => text) },
+      {
+        name: 'trunk',
+        peers: ['203.0.113.7/32', '198.51.100.0/28'],
+        mediaFrom: null,
+        hosts: ['192.168.1.10'],
+        ports: [
+          [10_000, 10_999],
+          [30_000, 30_000],
+        ],
+      },
+    );
+    assert.deepEqual(other!.mediaFrom, ['203.0.113.20']);
+    assert.deepEqual(load(printConfig(settings).replace(/^(inside|media-ports):.*\n/gm, '')), settings);
+    assert.deepEqual(load('').staticMedia, []);
+  });
+
+  it('takes effect at a reload', () => {
+    const changes = settingChanges(load(''), load(entry('', '')));
+    assert.deepEqual(
+      changes.map(({ key, reload }) => [key, reload]),
+      [['static-media', 'reload']],
+    );
+  });
+
+  it('says of each fault where it is and what was expected', () => {
+    const cases: readonly (readonly [string, string])[] = [
+      [
+        entry('198.51.100.0/28', '192.168.1.0/30'),
+        'f.yaml:4:40: static-media[0].peers[1]: expected addresses that are not inside (192.168.1.0/24 is), found 192.168.1.0/30',
+      ],
+      [
+        entry('198.51.100.0/28', '0.0.0.0/0'),
+        'f.yaml:4:40: static-media[0].peers[1]: expected addresses that are not inside (192.168.1.0/24 is), found 0.0.0.0/0',
+      ],
+      [
+        entry('[192.168.1.10]', '[192.168.1.10, 203.0.113.9]'),
+        'f.yaml:4:80: static-media[0].hosts[1]: expected a host that is inside, found 203.0.113.9',
+      ],
+      [
+        entry('192.168.1.10', '"2001:db8:1::1"'),
+        'f.yaml:4:66: static-media[0].hosts[0]: expected a host of the address family of its peers, found 2001:db8:1::1',
+      ],
+      [
+        entry('10000-10999', '9000-10999'),
+        'f.yaml:4:89: static-media[0].ports[0]: expected ports inside media-ports (10000-20000, 30000), found 9000-10999',
+      ],
+      [
+        `denied-ports: [5060, 10500-10501]\n${entry('', '')}`,
+        'f.yaml:5:89: static-media[0].ports[0]: expected none of denied-ports, of which it has 10500-10501, found 10000-10999: give the ranges beside it',
+      ],
+      [
+        `peers: [203.0.113.0/24]\n${entry('', '')}`,
+        'f.yaml:5:40: static-media[0].peers[1]: expected addresses that `peers` admits, found 198.51.100.0/28',
+      ],
+      [
+        entry('}', ', media-from: [192.168.1.9]}'),
+        'f.yaml:4:123: static-media[0].media-from[0]: expected an address that is not inside (192.168.1.0/24 is), found 192.168.1.9',
+      ],
+      [
+        entry('name: trunk, ', ''),
+        'f.yaml:4:5: static-media[0].name: expected a name of at most 32 letters, digits, _ or -, not beginning with a digit or -, found nothing',
+      ],
+      [
+        `static-media:\n  - ${ENTRY}\n  - ${ENTRY}`,
+        'f.yaml:5:5: static-media[1]: expected each name once, found a mapping',
+      ],
+      [
+        entry('10000-10999, 30000', '10000-10999, 10500'),
+        'f.yaml:4:102: static-media[0].ports[1]: expected ranges that do not overlap (10000-10999 is listed too), found "10500"',
+      ],
+    ];
+    for (const [text, problem] of cases) assert.deepEqual(problems(text), [problem], text);
+  });
+});
