@@ -24,6 +24,8 @@ export interface BlockedFlow {
 export interface BlockedMedia {
   /** Those seen last first. */
   flows(): BlockedFlow[];
+  /** How many packets were dropped near each leg. */
+  counts(): Map<string, number>;
   close(): void;
 }
 
@@ -109,6 +111,13 @@ export function keepBlocked(
 
   return {
     flows: () => [...flows.values()].reverse(),
+    counts() {
+      const counts = new Map<string, number>();
+      for (const { legIds, packets } of flows.values()) {
+        for (const legId of legIds) counts.set(legId, (counts.get(legId) ?? 0) + packets);
+      }
+      return counts;
+    },
     close() {
       if (timer !== null) clearInterval(timer);
     },

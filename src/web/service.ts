@@ -6,12 +6,12 @@ import { StartError } from '../daemon/platform/platform.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
 import { createWebServer, type WebServer } from './server.ts';
-import { createLiveSource, type LiveSource } from './source.ts';
+import { createLiveSource, type DroppedNear, type LiveSource } from './source.ts';
 
 /** The live page of a daemon: nothing at all while `web` is off. */
 interface LivePageService {
   /** Shows this daemon from now on; what is asked before has no answer. */
-  start(daemon: RunningDaemon, history: History, board: AlarmBoard): void;
+  start(daemon: RunningDaemon, history: History, board: AlarmBoard, dropped: DroppedNear): void;
   /** Goes where `web` says now. Where that cannot be had it stays where it is, and the log says so. */
   reload(settings: Pick<Settings, 'web'>): void;
   close(): void;
@@ -26,6 +26,7 @@ interface Shown {
   readonly daemon: RunningDaemon;
   readonly history: History;
   readonly board: AlarmBoard;
+  readonly dropped: DroppedNear;
 }
 
 /** Binds the address of `web`. Throws StartError when it is not to be had. */
@@ -68,7 +69,9 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
 
   function show(): void {
     source =
-      opened === null || shown === null ? null : createLiveSource(shown.daemon, shown.history, shown.board);
+      opened === null || shown === null
+        ? null
+        : createLiveSource(shown.daemon, shown.history, shown.board, shown.dropped);
     if (source !== null) {
       shown?.daemon.say('info', `web: the live page is at http://${formatTransportAddress(opened!.listen)}/`);
     }
@@ -91,8 +94,8 @@ export async function openLivePage({ web }: Pick<Settings, 'web'>): Promise<Live
   }
 
   return {
-    start(daemon, history, board) {
-      shown = { daemon, history, board };
+    start(daemon, history, board, dropped) {
+      shown = { daemon, history, board, dropped };
       show();
     },
     reload(settings) {

@@ -11,6 +11,7 @@ import { type Distribution, quantile } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History, RememberedCall } from '../history/history.ts';
+import { type BlockedResult, withBlocked } from '../report/live/blocked.ts';
 import { atEpoch } from '../report/live/explain.ts';
 import type { CallPicture, CallRow, LiveSnapshot, ShownAlarm, ShownLatency } from '../report/page/model.ts';
 import { livePicture, rowOf } from '../report/page/pictures.ts';
@@ -33,7 +34,7 @@ export interface LiveSource {
    */
   snapshot(selection?: RowSelection): Promise<LiveSnapshot>;
   /** A call under way, or one that is still remembered. */
-  call(legId: string): CallPicture | null;
+  call(legId: string): Promise<CallPicture | null>;
 }
 
 /** Calls that are listed: the newest under way, and those that ended last. */
@@ -59,6 +60,16 @@ const CRITICAL: ReadonlySet<string> = new Set([
 ]);
 const MEANS = { freebsd: 'divert(4), pf', linux: 'NFQUEUE, nftables' } as const;
 
+/** Media that the ruleset dropped near calls. */
+export interface DroppedNear {
+  /** Packets near each leg. */
+  counts(): ReadonlyMap<string, number>;
+  /** Why, for one leg. */
+  of(legId: string): Promise<readonly BlockedResult[]>;
+}
+
+const NOTHING_DROPPED: DroppedNear = { counts: () => new Map(), of: async () => [] };
+
 /** Lines of the list, and how many more there would be. */
 interface Rows {
   readonly rows: CallRow[];
@@ -73,6 +84,7 @@ export function createLiveSource(
   daemon: Pick<RunningDaemon, 'about' | 'ask' | 'clock' | 'settings' | 'supervised' | 'traffic'>,
   history: Pick<History, 'ended' | 'get' | 'size' | 'underWay'>,
   board: AlarmBoard,
+  dropped: DroppedNear = NOTHING_DROPPED,
 ): LiveSource {
   const ask = askDataPath(daemon);
   const epoch = createEpoch(daemon.clock);
@@ -125,8 +137,10 @@ export function createLiveSource(
   async function* rowsOf(calls: Iterable<RememberedCall>): AsyncGenerator<CallRow> {
     const [zero, now] = [epoch(), Date.now()];
     let made = 0;
+    const counts = dropped.counts();
     for (const { report } of calls) {
-      yield rowOf(livePicture(atEpoch(report, zero), now));
+      const row = rowOf(livePicture(atEpoch(report, zero), now));
+      yield { ...row, blocked: counts.get(report.legId) ?? 0 };
       if (++made % ROWS_AT_A_TIME === 0) await nextTurn();
     }
   }
@@ -151,6 +165,7 @@ export function createLiveSource(
       },
       pinholes: status.pinholes,
       calls: status.calls,
+      withoutAudio: status.withoutAudio,
       rows,
       rowsOmitted: omitted,
       remembered: history.size,
@@ -188,9 +203,11 @@ export function createLiveSource(
 
   return {
     snapshot,
-    call(legId) {
+    async call(legId) {
       const found = history.get(legId);
-      return found === null ? null : livePicture(atEpoch(found.report, epoch()), Date.now());
+      if (found === null) return null;
+      const picture = livePicture(atEpoch(found.report, epoch()), Date.now());
+      return dropped.counts().has(legId) ? withBlocked(picture, await dropped.of(legId)) : picture;
     },
   };
 }

@@ -21,6 +21,7 @@ function daemon() {
     asked: 0,
     shown: pictures.slice(0, 3),
     alarms: [] as LiveSnapshot['alarms'],
+    withoutAudio: 0,
     failing: false,
     /** Calls that are not listed unless somebody looks for them. */
     others: [] as readonly CallPicture[],
@@ -48,6 +49,7 @@ function daemon() {
           media: asked * 200,
         },
         ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), remembered },
+        withoutAudio: state.withoutAudio,
         rowsOmitted: isEverything(selection) ? others.length : 0,
         latency: { inspection: { p50: 14, p99: 40, max: 900 }, commit: { p50: 1200, p99: 4000, max: 9000 } },
         refused: {},
@@ -229,6 +231,87 @@ test('the live page keeps itself up to date', { skip: withoutChromium }, async (
 
   assert.deepEqual(complaints, []);
   assert.ok(requests.every((url) => url.startsWith(`${origin}/`)));
+  await close();
+});
+
+test('the headline is the worst that is true now', { skip: withoutChromium }, async () => {
+  const { state } = source;
+  const { page, close } = await watchedPage(browser);
+  state.alarms = [];
+  state.withoutAudio = 0;
+  await page.goto(`http://127.0.0.1:${server.address.port}/`);
+  const says = (text: string) => page.locator('h1', { hasText: text }).waitFor();
+  await says('Running, no alarms.');
+  state.withoutAudio = 2;
+  await says('Running, with 2 of 3 calls without audio one way or both ways.');
+  state.alarms = [{ severity: 'critical', since: 1_782_900_100, text: 'pf refuses rules', advice: '' }];
+  await says('Running, with 1 alarm, 2 of 3 calls without audio one way or both ways.');
+  state.failing = true;
+  await says('The daemon does not answer.');
+  state.failing = false;
+  state.alarms = [];
+  state.withoutAudio = 0;
+  await says('Running, no alarms.');
+  await close();
+});
+
+test('a call that goes on says for how long, without its row being made anew', {
+  skip: withoutChromium,
+}, async () => {
+  const { state } = source;
+  const first = pictures[0]!;
+  const age = (seconds: number): CallPicture => ({
+    ...first,
+    call: { ...first.call, state: 'confirmed', endedAt: null },
+    until: first.call.startedAt + seconds,
+  });
+  state.shown = [age(65)];
+  const { page, close } = await watchedPage(browser);
+  await page.goto(`http://127.0.0.1:${server.address.port}/`);
+  await page.locator('.when small', { hasText: 'confirmed, 1 min 5 s' }).waitFor();
+  await page
+    .locator('.row b')
+    .first()
+    .evaluate((name) => name.setAttribute('data-kept', ''));
+  state.shown = [age(67)];
+  await page.locator('.when small', { hasText: 'confirmed, 1 min 7 s' }).waitFor();
+  assert.equal(await page.locator('[data-kept]').count(), 1);
+  state.shown = pictures.slice(0, 3);
+  await close();
+});
+
+test('many calls are summed up: why and where there is trouble, each a search', {
+  skip: withoutChromium,
+}, async () => {
+  const { state } = source;
+  const deaf = (picture: CallPicture): CallPicture => ({
+    ...picture,
+    verdict: {
+      level: 'silent',
+      headline: 'No audio, in either direction.',
+      causes: [{ reason: 'nothing-came', text: 'Nothing came.', advice: '' }],
+    },
+  });
+  const parties = ['192.0.2.10', '203.0.113.9'] as const;
+  state.shown = pictures.slice(0, 12).map((picture, index) => {
+    const own = index < 3 ? deaf(picture) : picture;
+    return { ...own, call: { ...own.call, parties: index < 2 ? parties : own.call.parties } };
+  });
+  const { page, complaints, close } = await watchedPage(browser);
+  await page.goto(`http://127.0.0.1:${server.address.port}/`);
+  await page.locator('.summary').waitFor();
+  assert.deepEqual(await page.locator('.summary button').allTextContents(), [
+    'the pinhole is open, and nothing comes3',
+    '192.0.2.103 of 12 calls',
+    '203.0.113.92 of 2 calls',
+    '198.51.100.201 of 10 calls',
+  ]);
+  await page.locator('.summary button', { hasText: '203.0.113.9' }).click();
+  assert.equal(await page.locator('.count').textContent(), '2 of 12 calls');
+  await page.locator('.summary button', { hasText: 'nothing comes' }).click();
+  assert.equal(await page.locator('.count').textContent(), '3 of 12 calls');
+  assert.deepEqual(complaints, []);
+  state.shown = pictures.slice(0, 3);
   await close();
 });
 

@@ -80,6 +80,26 @@ function status(missing = 0): DataPathStatus {
 
 let source: LiveSource;
 
+/** What the ruleset dropped: two packets near `call-9999`. */
+const dropped = {
+  counts: () => new Map([[leg(CALLS - 1, null).legId, 2]]),
+  of: async (legId: string) => [
+    {
+      ...{
+        src: '198.51.100.7',
+        srcPort: 9000,
+        dst: '10.0.0.5',
+        dstPort: 4000,
+        firstAt: 0,
+        lastAt: 1,
+        packets: 2,
+      },
+      ...{ legId, callId: '', from: '', to: '', reason: 'wrong-source', text: 'It came from elsewhere.' },
+      ...{ advice: 'Look.', line: 'media-source: any' },
+    },
+  ],
+};
+
 function withCalls(count = CALLS) {
   const history = createHistory({
     endedCalls: () => ENDED,
@@ -112,6 +132,7 @@ function withCalls(count = CALLS) {
     },
     history,
     createAlarmBoard(),
+    dropped,
   );
   return { history, questions, state };
 }
@@ -127,7 +148,27 @@ test('of ten thousand calls the newest and the last that ended are listed, and t
     live.rows.every(({ startedAt }, index) => startedAt <= (live.rows[index - 1]?.startedAt ?? Infinity)),
   );
   assert.deepEqual(questions, ['status'], 'the data path gives its counters and no calls');
-  assert.equal(source.call(leg(0, null).legId)?.call.callId, 'call-0', 'what is not listed has its picture');
+  assert.equal(
+    (await source.call(leg(0, null).legId))?.call.callId,
+    'call-0',
+    'what is not listed has its picture',
+  );
+});
+
+test('what the ruleset dropped near a call is counted in its row and explained in its picture', async () => {
+  withCalls();
+  const { rows } = await source.snapshot();
+  const marked = rows.filter(({ blocked }) => blocked > 0);
+  assert.deepEqual(
+    marked.map(({ callId, blocked }) => [callId, blocked]),
+    [['call-9999', 2]],
+  );
+  const picture = await source.call(marked[0]!.legId);
+  const [cause] = picture!.verdict.causes;
+  assert.equal(cause!.reason, 'wrong-source');
+  assert.match(cause!.text, /^198\.51\.100\.7:9000 sends to 10\.0\.0\.5:4000, and your ruleset drops it\./);
+  assert.match(cause!.advice, /Would pass with: media-source: any$/);
+  assert.deepEqual((await source.call(rows[0]!.legId))!.verdict.causes, []);
 });
 
 test('others have their turn while rows are made, and one answer serves all', async () => {

@@ -107,7 +107,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
         metrics: async (): Promise<MetricsResult> => ({ text: await measure('prometheus') }),
       };
       handlers = new Map(Object.entries(all) as [RequestName, Handler][]);
-      web.start(daemon, history, board);
+      web.start(daemon, history, board, { counts: kept.counts, of: blockedOf });
       if (recordFile !== null) records = keepCallRecords(daemon, history, recordFile, epoch);
     },
     reload(next) {

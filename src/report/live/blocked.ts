@@ -32,6 +32,7 @@ export interface BlockedResult {
 /** The picture of a call with what was dropped near it among its causes. */
 export function withBlocked(picture: CallPicture, blocked: readonly BlockedResult[]): CallPicture {
   const causes = blocked.map((one) => ({
+    reason: one.reason,
     text: `${transportText(one.src, one.srcPort)} sends to ${transportText(one.dst, one.dstPort)}, and your ruleset drops it. ${one.text}`,
     advice: `${one.advice} ${wayText(one)}`.trim(),
   }));

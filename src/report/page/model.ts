@@ -141,6 +141,8 @@ export interface CallVerdict {
 }
 
 export interface ShownCause {
+  /** Its name, where it has one: `nat`, `wrong-source`. */
+  readonly reason?: string;
   readonly text: string;
   /** '' when there is nothing to do. */
   readonly advice: string;
@@ -163,6 +165,10 @@ export interface CallRow {
   readonly outcome: string;
   readonly level: Level;
   readonly headline: string;
+  /** Name of the first cause of what is wrong; '' where nothing is, or it is not known. */
+  readonly why: string;
+  /** Until when things are known. */
+  readonly until: number;
   readonly pinholes: number;
   readonly passed: number;
   readonly blocked: number;
@@ -246,6 +252,8 @@ export interface LiveSnapshot {
   readonly pinholes: number;
   /** Calls there are now; `rows` may hold fewer. */
   readonly calls: number;
+  /** Those that are up and miss audio in one direction, or in both. */
+  readonly withoutAudio: number;
   /** Calls under way and, for a while, those that ended: those that were asked for, the first of them. */
   readonly rows: readonly CallRow[];
   /** Calls that were asked for and are not in `rows`. */

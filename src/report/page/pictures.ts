@@ -101,7 +101,7 @@ export function livePicture(call: CallReport, now: number): CallPicture {
 function liveVerdict(call: CallReport, own: PageCall, now: number): CallVerdict {
   const spell = withoutAudio(call);
   if (spell !== null) {
-    const causes = spell.causes.map(({ text, advice }) => ({ text, advice }));
+    const causes = spell.causes.map(({ reason, text, advice }) => ({ reason, text, advice }));
     return { level: 'silent', headline: audioHeadline(spell), causes };
   }
   const verdict = verdictOf(own, null);
@@ -116,7 +116,7 @@ function byWeight(flows: readonly FlowReport[]): FlowReport[] {
 }
 
 /** The line of a call in the list. */
-export function rowOf({ call, media, verdict }: CallPicture): CallRow {
+export function rowOf({ call, media, verdict, until }: CallPicture): CallRow {
   const { legId, callId, from, to, parties, state, startedAt, answeredAt, endedAt, endReason, endStatus } =
     call;
   return {
@@ -125,6 +125,8 @@ export function rowOf({ call, media, verdict }: CallPicture): CallRow {
     outcome: endedAt === null ? state : `${endReason}${endStatus === null ? '' : ` ${endStatus}`}`,
     level: verdict.level,
     headline: verdict.headline,
+    why: verdict.causes[0]?.reason ?? '',
+    until,
     pinholes: call.pinholes.length,
     passed: media.reduce((sum, { passed }) => sum + passed, 0),
     blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),

@@ -188,7 +188,7 @@ export function distinctCauses(flows: readonly PageFlow[]): ShownCause[] {
   const causes = new Map<string, ShownCause>();
   for (const { reason, text, advice } of blocks) {
     const key = `${reason} ${advice}`;
-    if (!causes.has(key)) causes.set(key, { text, advice });
+    if (!causes.has(key)) causes.set(key, { reason, text, advice });
   }
   return [...causes.values()];
 }

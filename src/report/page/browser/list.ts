@@ -16,6 +16,7 @@ import { readable } from '../text.ts';
 import { type Child, el, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createPanel, type Panel } from './panel.ts';
+import { summaryOf } from './summary.ts';
 import { clock, LEVELS, span } from './words.ts';
 
 interface CallList {
@@ -95,7 +96,8 @@ export function createCallList(
   const list = el('ol', { class: 'calls' });
   const end = el('div', { class: 'end' });
   const tools = el('div', { class: 'tools' }, search, orders, chips);
-  const element = el('section', { class: 'list', 'aria-label': 'Calls' }, tools, count, list, end);
+  const about = el('div', {});
+  const element = el('section', { class: 'list', 'aria-label': 'Calls' }, about, tools, count, list, end);
 
   search.addEventListener('input', () => {
     select({ search: search.value });
@@ -119,10 +121,14 @@ export function createCallList(
   function entryOf(row: CallRow): ListedCall {
     const known = entries.get(row.legId);
     if (known !== undefined) {
-      if (JSON.stringify(known.row) !== JSON.stringify(row)) {
+      if (written(known.row) !== written(row)) {
         known.row = row;
         known.haystack = haystackOf(row);
         known.button.replaceChildren(...rowCells(row));
+      } else if (row.endedAt === null) {
+        known.row = row;
+        const age = known.button.querySelector('.age');
+        if (age !== null) age.textContent = ageOf(row);
       }
       return known;
     }
@@ -139,6 +145,11 @@ export function createCallList(
     return entry;
   }
 
+  function seekFor(wanted: string): void {
+    search.value = wanted;
+    select({ search: wanted });
+  }
+
   function select(change: Partial<RowSelection>): void {
     selection = { ...selection, ...change };
     arrange(true);
@@ -148,6 +159,8 @@ export function createCallList(
   function update(rows: readonly CallRow[], beside?: More): void {
     all = rows;
     more = beside ?? null;
+    const summary = summaryOf(rows, seekFor);
+    about.replaceChildren(...(summary === null ? [] : [summary]));
     const here = new Set(rows.map(({ legId }) => legId));
     for (const [legId, { panel }] of entries) {
       if (here.has(legId)) continue;
@@ -281,7 +294,12 @@ function rowCells(row: CallRow): Child[] {
       'span',
       { class: 'when' },
       clock(startedAt),
-      el('small', {}, endedAt === null ? row.outcome : span(endedAt - startedAt)),
+      el(
+        'small',
+        {},
+        ...(endedAt === null ? [`${row.outcome}, `] : []),
+        el('span', { class: 'age' }, ageOf(row)),
+      ),
     ),
     el(
       'span',
@@ -291,13 +309,28 @@ function rowCells(row: CallRow): Child[] {
     ),
     /[^.]/.test(row.strips.join(''))
       ? stripOf(row)
-      : el('span', { class: 'strip' }, el('small', {}, plural(row.pinholes, 'pinhole'))),
+      : el('span', { class: 'strip' }, el('small', {}, plural(row.pinholes, 'pinhole'), ...droppedNear(row))),
     svg(
       'svg',
       { class: 'arrowhead', viewBox: '0 0 12 12', 'aria-hidden': 'true' },
       svg('path', { d: 'M3 4.5l3 3 3-3' }),
     ),
   ];
+}
+
+/** How long it lasted, or has lasted so far. */
+function ageOf({ startedAt, endedAt, until }: CallRow): string {
+  return span(Math.max(0, (endedAt ?? until) - startedAt));
+}
+
+/** Of a live call packets are told of, but not drawn: that the ruleset dropped some near it. */
+function droppedNear({ blocked }: CallRow): Child[] {
+  return blocked === 0 ? [] : [el('br', {}), el('b', {}, `${plural(blocked, 'packet')} dropped`)];
+}
+
+/** What a row shows, but for the time that goes on. */
+function written(row: CallRow): string {
+  return JSON.stringify({ ...row, until: 0 });
 }
 
 /** Two thin bands: what came for the caller, above what came for the callee. */

@@ -1,5 +1,5 @@
 import { countText, plural } from '../../../counted.ts';
-import type { CallPicture, LiveSnapshot, ShownLatency } from '../model.ts';
+import type { CallPicture, Level, LiveSnapshot, ShownLatency } from '../model.ts';
 import { EVERYTHING, type RowSelection, writeSelection } from '../selection.ts';
 import { readable } from '../text.ts';
 import { el, svg } from './dom.ts';
@@ -93,9 +93,8 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
           ),
         ];
   if (now === undefined) return [brand, ...lost];
-  const critical = now.alarms.some(({ severity }) => severity === 'critical');
-  const level = now.alarms.length === 0 ? 'passed' : critical ? 'blocked' : 'partly';
-  const state = `Running, ${now.alarms.length === 0 ? 'no alarms' : `with ${plural(now.alarms.length, 'alarm')}`}.`;
+  const [level, state] =
+    failedAt === null ? stateOf(now) : (['blocked', 'The daemon does not answer.'] as const);
   return [
     brand,
     ...lost,
@@ -116,6 +115,19 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
     ),
     figures(history, now),
   ];
+}
+
+/** The worst that is true now, and what else is wrong. */
+function stateOf({ alarms, calls, withoutAudio }: LiveSnapshot): readonly [Level, string] {
+  const parts = [
+    ...(alarms.length === 0 ? [] : [plural(alarms.length, 'alarm')]),
+    ...(withoutAudio === 0
+      ? []
+      : [`${countText(withoutAudio)} of ${plural(calls, 'call')} without audio one way or both ways`]),
+  ];
+  if (parts.length === 0) return ['passed', 'Running, no alarms.'];
+  const isCritical = alarms.some(({ severity }) => severity === 'critical');
+  return [isCritical ? 'blocked' : 'partly', `Running, with ${parts.join(', ')}.`];
 }
 
 function figures(history: readonly LiveSnapshot[], now: LiveSnapshot): HTMLElement {

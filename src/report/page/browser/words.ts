@@ -56,7 +56,7 @@ export function kindsOf({ kinds }: PageFlow): string {
   return names.map(([name]) => KINDS[name] ?? name.toUpperCase()).join(', ');
 }
 
-/** Why packets were blocked, in few words. */
+/** Why packets were blocked or are missed, in few words. */
 export const BLOCKED: Readonly<Record<string, string>> = {
   'same-host': 'a host to itself',
   'wrong-source': 'from a host that may not send here',
@@ -69,6 +69,8 @@ export const BLOCKED: Readonly<Record<string, string>> = {
   'other-port': 'a port that nobody announced',
   'other-address': 'an address that nobody announced',
   'never-announced': 'never announced',
+  'nothing-came': 'the pinhole is open, and nothing comes',
+  'nothing-sent': 'nothing is sent back',
 };
 
 export const LEVELS: Readonly<Record<Level, { readonly name: string; readonly filter: string }>> = {
