@@ -22,6 +22,8 @@ export interface RaceOptions {
   readonly external?: Address;
   /** Addresses of the caller and the callee; those of the topology where they are left out. */
   readonly hosts?: Readonly<Record<'client' | 'server', Address>>;
+  /** Number of the first call: its Call-ID and its ports go by that. */
+  readonly start?: number;
 }
 
 const HOSTS = { client: addressOf('client'), server: addressOf('server') } as const;
@@ -39,7 +41,7 @@ let runs = 0;
 export async function race(
   { actors }: { readonly actors: Pick<Topology['actors'], 'client' | 'server'> },
   calls: number,
-  { delay = 0, relay = false, external, hosts = HOSTS }: RaceOptions = {},
+  { delay = 0, relay = false, external, hosts = HOSTS, start = 0 }: RaceOptions = {},
 ): Promise<RaceResult> {
   runs++;
   const later = delay === 0 ? [] : [pause(delay)];
@@ -49,10 +51,11 @@ export async function race(
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
   const media = { caller: client.address, callee: relay ? relayAddress() : server.address };
   const arrivals: Arrival[] = [];
-  for (let first = 0; first < calls; first += CHUNK) {
+  const end = start + calls;
+  for (let first = start; first < end; first += CHUNK) {
     const caller: Step[] = [];
     const callee: Step[] = [];
-    for (let call = first; call < Math.min(calls, first + CHUNK); call++) {
+    for (let call = first; call < Math.min(end, first + CHUNK); call++) {
       const port = FIRST_PORT + 2 * call;
       const callId = `race-${runs}-${call}@example.com`;
       const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
@@ -96,10 +99,10 @@ export async function race(
     ]);
     arrivals.push(...atCaller, ...atCallee);
   }
-  return judge(arrivals, calls);
+  return judge(arrivals, start, end);
 }
 
-function judge(arrivals: readonly Arrival[], calls: number): RaceResult {
+function judge(arrivals: readonly Arrival[], start: number, end: number): RaceResult {
   const arrived = new Set(
     arrivals
       .filter(({ socket }) => socket === 'media')
@@ -108,7 +111,7 @@ function judge(arrivals: readonly Arrival[], calls: number): RaceResult {
   let lost = 0;
   let firstLost = 0;
   let callsHurt = 0;
-  for (let call = 0; call < calls; call++) {
+  for (let call = start; call < end; call++) {
     let hurt = false;
     for (const side of ['caller', 'callee']) {
       for (let n = 0; n < PACKETS; n++) {
@@ -120,5 +123,5 @@ function judge(arrivals: readonly Arrival[], calls: number): RaceResult {
     }
     if (hurt) callsHurt++;
   }
-  return { sent: calls * 2 * PACKETS, lost, firstLost, callsHurt };
+  return { sent: (end - start) * 2 * PACKETS, lost, firstLost, callsHurt };
 }

@@ -3,6 +3,7 @@ import type { ControlClient } from '../control/client.ts';
 import type { StatusResult } from '../control/protocol.ts';
 import type { RefusedResult } from '../report/live/refused.ts';
 import type { TestHost } from './host.ts';
+import type { Advice } from './machine.ts';
 import { audioAt, messagesOf } from './messages.ts';
 import type { Plan } from './plan.ts';
 
@@ -32,7 +33,6 @@ const STEPS = {
 } as const;
 type StepName = keyof typeof STEPS;
 
-const LET_SIP = 'let SIP pass in each chain that drops: `pinholed rules` has the lines';
 const HAND_OVER = '`pinholed rules` prints the rules that hand it over';
 
 /** Plays a call from the host inside to the one outside, and media both ways, and tells what passed and where it stopped. */
@@ -41,6 +41,7 @@ export async function testCall(
   inside: TestHost,
   outside: TestHost,
   daemon: Pick<ControlClient, 'askOnce'>,
+  advice: Advice,
 ): Promise<Step[]> {
   const steps: Step[] = [];
   const passed = (name: StepName, text: string) => {
@@ -76,10 +77,14 @@ export async function testCall(
     if (got !== null && wasRead) return got;
     if (got !== null) stopped(name, `${what} arrived, but the daemon was not handed it`, HAND_OVER);
     else if (wasRead) {
-      stopped(name, `${what} was read by the daemon and passed on, and a rule after it dropped it`, LET_SIP);
+      stopped(
+        name,
+        `${what} was read by the daemon and passed on, and a rule after it dropped it`,
+        advice.sip,
+      );
     } else {
-      const advice = `${HAND_OVER}; ${LET_SIP}`;
-      stopped(name, `${what} was dropped, or not forwarded, before the daemon was handed it`, advice);
+      const both = `${HAND_OVER}; ${advice.sip}`;
+      stopped(name, `${what} was dropped, or not forwarded, before the daemon was handed it`, both);
     }
     return null;
   }
@@ -109,7 +114,7 @@ export async function testCall(
     const ok = messages.ok(audioAt(peerMedia));
     outside.send(provider, came.from, ok);
     const answered = await inside.gets(ok, WITHIN);
-    if (answered === null) return stopped('answer', '200 OK did not come back', LET_SIP);
+    if (answered === null) return stopped('answer', '200 OK did not come back', advice.sip);
     passed('answer', `from ${peer} to ${host}`);
     const ack = messages.ack();
     inside.send(phone, provider, ack);
@@ -138,7 +143,7 @@ export async function testCall(
       stopped(
         'mediaIn',
         `from ${peer} to ${announced}:${mediaPort}: the pinhole is open, and no rule of yours lets through what matches it`,
-        'accept its mark in each chain that drops: `pinholed rules` has the line',
+        advice.media,
       );
     }
     // Both take one way, and this one was the first.
@@ -177,7 +182,7 @@ export async function testCall(
     const ok = messages.okBye();
     outside.send(provider, over.from, ok);
     if ((await inside.gets(ok, WITHIN)) === null) {
-      stopped('bye', '200 OK to the BYE did not come back', LET_SIP);
+      stopped('bye', '200 OK to the BYE did not come back', advice.sip);
       return;
     }
     passed('bye', 'the call is over');

@@ -77,7 +77,7 @@ export function startHost(command: readonly string[]): TestHost {
 }
 
 /** ms; the program has to start first. */
-const BIND_WITHIN = 20_000;
+const BIND_WITHIN = 60_000;
 
 /** The other end: does what is written to standard input, until that ends. */
 export async function beHost(): Promise<number> {

@@ -39,7 +39,7 @@ export interface Choice {
 }
 
 /** The interface by which packets for an address leave this machine; null where none does. */
-type RouteTo = (address: Address) => string | null;
+export type RouteTo = (address: Address) => string | null;
 
 /** Addresses that filters for forged sources do not drop; not one packet leaves the copy. */
 const PEERS: Readonly<Record<Family, readonly [Address, Address]>> = {
@@ -113,7 +113,7 @@ function firstOf({ text }: Network): Address {
 }
 
 /** The addresses beside it. */
-function neighboursOf(address: Address): Address[] {
+export function neighboursOf(address: Address): Address[] {
   return [1, -1].flatMap((step) => {
     const bytes = Uint8Array.from(addressBytes(address));
     const last = bytes.length - 1;

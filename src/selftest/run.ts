@@ -2,17 +2,16 @@ import { spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Run, runProgram } from '../checks/netfilter/listing.ts';
+import { runProgram } from '../checks/netfilter/listing.ts';
 import { printJson } from '../config/print.ts';
 import type { Settings } from '../config/schema.ts';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
-import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { ownCommand } from '../daemon/process/own-command.ts';
 import { type Step, testCall } from './call.ts';
-import { createCopy } from './copy.ts';
 import { SelftestError } from './error.ts';
 import { startHost } from './host.ts';
-import { type Choice, type Interface, type Plan, planFor } from './plan.ts';
+import type { Machine } from './machine.ts';
+import { type Choice, type Plan, planFor } from './plan.ts';
 
 export interface Selftest {
   readonly plan: Plan;
@@ -30,9 +29,10 @@ export const AS_HOST = ['selftest', '--as-host'] as const;
 
 /** A call through a copy of this machine's rules, with these settings. Throws SelftestError where there can be none. */
 export async function selftest(settings: Settings, choice: Choice): Promise<Selftest> {
-  const interfaces = readInterfaces(runProgram);
-  const plan = planFor(settings, interfaces, (address) => routeTo(runProgram, address), choice);
-  const copy = createCopy(runProgram, plan, interfaces, settings.linux.table);
+  const machine = await thisMachine();
+  const interfaces = machine.interfaces();
+  const plan = planFor(settings, interfaces, machine.routeTo, choice);
+  const copy = machine.copy(plan, interfaces, settings);
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-selftest-'));
   const endings: (() => unknown)[] = [() => rmSync(directory, { recursive: true, force: true }), copy.remove];
   const interrupted = () => {
@@ -49,13 +49,20 @@ export async function selftest(settings: Settings, choice: Choice): Promise<Self
       copy.within('firewall', ...command),
     );
     endings.push(daemon.close);
-    const steps = await testCall(plan, inside, outside, daemon);
+    const steps = await testCall(plan, inside, outside, daemon, machine.advice);
     await daemon.close();
     return { plan, rules: copy.description, steps };
   } finally {
     for (const signal of SIGNALS) process.off(signal, interrupted);
     for (const end of endings.splice(0).reverse()) end();
   }
+}
+
+/** With only its own code loaded. */
+async function thisMachine(): Promise<Machine> {
+  return process.platform === 'freebsd'
+    ? (await import('./freebsd.ts')).freebsdMachine(runProgram)
+    : (await import('./linux.ts')).linuxMachine(runProgram);
 }
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -131,37 +138,4 @@ function alone(settings: Settings, socket: string): Settings {
     daemon: { ...settings.daemon, pidFile: null, journal: null, chroot: null },
     log: { ...settings.log, destination: 'stderr', calls: null, level: 'info', format: 'text' },
   };
-}
-
-interface ListedInterface {
-  readonly ifname: string;
-  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
-}
-
-/** Interfaces that are up and have an address, but for the loopback. */
-function readInterfaces(run: Run): Interface[] {
-  const known = readInterfaceAddresses();
-  const listed = JSON.parse(output(run, ['-j', 'address', 'show'])) as ListedInterface[];
-  return listed.flatMap(({ ifname, addr_info: infos = [] }) => {
-    const addresses = infos.flatMap(({ local, prefixlen }) =>
-      local !== undefined && prefixlen !== undefined && known.get(ifname)?.includes(local) === true
-        ? [{ address: local, prefix: prefixlen }]
-        : [],
-    );
-    return ifname === 'lo' || addresses.length === 0 ? [] : [{ name: ifname, addresses }];
-  });
-}
-
-function routeTo(run: Run, address: string): string | null {
-  const ran = run('ip', ['-j', 'route', 'get', address]);
-  if (ran?.status !== 0) return null;
-  const [route] = JSON.parse(ran.stdout) as { readonly dev?: string; readonly type?: string }[];
-  return route?.type === 'local' ? 'lo' : (route?.dev ?? null);
-}
-
-function output(run: Run, args: readonly string[]): string {
-  const ran = run('ip', args);
-  if (ran === null) throw new SelftestError('ip is not installed: install iproute2');
-  if (ran.status === 0) return ran.stdout;
-  throw new SelftestError(`ip ${args.join(' ')}: ${ran.stderr.trim()}`);
 }

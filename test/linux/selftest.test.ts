@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execute, removeNamespace, within } from '../../lab/namespaces.ts';
-import { tablesIn } from '../../src/selftest/copy.ts';
+import { tablesIn } from '../../src/selftest/linux.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));

@@ -1,30 +1,58 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { familyOf } from '../address/address.ts';
 import type { Ran, Run } from '../checks/netfilter/listing.ts';
+import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
+import { type Copy, DEVICE, type Machine, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
 
-/** Namespaces with the interfaces, addresses and rules of this machine in one, and a host in each of the others. */
-interface Copy {
-  /** What was copied, for people. */
-  readonly description: string;
-  /** The words that run a program there. */
-  within(where: Where, ...command: readonly string[]): readonly string[];
-  remove(): void;
+/** A machine of Linux, copied into network namespaces, by ip(8), nft(8) and sysctl(8). */
+export function linuxMachine(run: Run): Machine {
+  return {
+    interfaces: () => readInterfaces(run),
+    routeTo: (address) => routeTo(run, address),
+    copy: (plan, interfaces, { linux }) => createCopy(run, plan, interfaces, linux.table),
+    advice: {
+      sip: 'let SIP pass in each chain that drops: `pinholed rules` has the lines',
+      media: 'accept its mark in each chain that drops: `pinholed rules` has the line',
+    },
+  };
 }
 
-type Where = 'firewall' | 'inside' | 'outside';
+interface ListedInterface {
+  readonly ifname: string;
+  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
+}
 
-const WHERE: readonly Where[] = ['firewall', 'inside', 'outside'];
-/** The devices of the hosts. */
-const DEVICE = 'pinholed-test';
+function readInterfaces(run: Run): Interface[] {
+  const known = readInterfaceAddresses();
+  const listed = JSON.parse(output(run, ['-j', 'address', 'show'])) as ListedInterface[];
+  return listed.flatMap(({ ifname, addr_info: infos = [] }) => {
+    const addresses = infos.flatMap(({ local, prefixlen }) =>
+      local !== undefined && prefixlen !== undefined && known.get(ifname)?.includes(local) === true
+        ? [{ address: local, prefix: prefixlen }]
+        : [],
+    );
+    return ifname === 'lo' || addresses.length === 0 ? [] : [{ name: ifname, addresses }];
+  });
+}
 
-/**
- * Makes the copy: nothing of this machine is changed, and no packet of the copy can leave it. `ownTable` is the daemon's
- * in nftables (family inet), which has the pinholes of the present calls. Needs ip(8), nft(8), sysctl(8) and root. Throws
- * SelftestError with nothing left.
- */
-export function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownTable: string): Copy {
+function routeTo(run: Run, address: string): string | null {
+  const ran = run('ip', ['-j', 'route', 'get', address]);
+  if (ran?.status !== 0) return null;
+  const [route] = JSON.parse(ran.stdout) as { readonly dev?: string; readonly type?: string }[];
+  return route?.type === 'local' ? 'lo' : (route?.dev ?? null);
+}
+
+function output(run: Run, args: readonly string[]): string {
+  const ran = run('ip', args);
+  if (ran === null) throw new SelftestError('ip is not installed: install iproute2');
+  if (ran.status === 0) return ran.stdout;
+  throw new SelftestError(`ip ${args.join(' ')}: ${ran.stderr.trim()}`);
+}
+
+/** `ownTable` is the daemon's in nftables (family inet). */
+function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownTable: string): Copy {
   const nameOf = (where: Where) => `pinholed-selftest-${process.pid}-${where}`;
   const within = (where: Where, ...command: readonly string[]) => [
     'ip',
