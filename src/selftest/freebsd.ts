@@ -1,13 +1,13 @@
 import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { type Address, addressBytes, familyOf } from '../address/address.ts';
+import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { networkHas, networkOf } from '../address/network.ts';
 import type { Ran, Run } from '../checks/netfilter/listing.ts';
 import type { Settings } from '../config/schema.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
 import { type Copy, DEVICE, type Machine, WHERE, type Where } from './machine.ts';
-import { type Interface, neighboursOf, type Plan } from './plan.ts';
+import type { Interface, Plan } from './plan.ts';
 
 /** A machine of FreeBSD, copied into jails with network stacks of their own, by jail(8), ifconfig(8) and pfctl(8). */
 export function freebsdMachine(run: Run): Machine {
@@ -98,10 +98,13 @@ function createCopy(
     else at(where, 'ifconfig', device, 'inet6', address, 'prefixlen', String(prefix), 'no_dad', 'alias');
   }
 
-  /** Gives a host its addresses: those of the interface's own network as they are, others behind a neighbour. Returns that. */
+  /**
+   * Gives a host its addresses. What is not of the interface's own network is behind one that is: an address of the host,
+   * else another neighbour. Returns that.
+   */
   function settle(where: Where, one: Interface, addresses: readonly Address[]): Address {
     const own = one.addresses.find(({ address }) => familyOf(address) === plan.family);
-    const neighbour = own === undefined ? undefined : freeNeighbour(own, addresses);
+    const neighbour = own === undefined ? undefined : neighbourOf(own, addresses);
     if (own === undefined || neighbour === undefined) {
       throw new SelftestError(
         `${one.name} has no network with room for a neighbour: a copy cannot be made of it`,
@@ -111,6 +114,7 @@ function createCopy(
     const width = plan.family === 4 ? 32 : 128;
     addAddress(where, DEVICE, neighbour, own.prefix);
     for (const address of addresses) {
+      if (address === neighbour) continue;
       addAddress(where, DEVICE, address, width);
       if (networkHas(subnet, address)) continue;
       at('firewall', 'route', '-q', 'add', familyFlag(address), '-host', address, neighbour);
@@ -144,15 +148,20 @@ function createCopy(
 /** What decides whether packets are forwarded at all. */
 const SWITCHES = ['net.inet.ip.forwarding', 'net.inet6.ip6.forwarding'] as const;
 
-/** An address beside this one in its network that is not among `taken`, and neither the first nor the last of it. */
-function freeNeighbour(
+/** One of `wanted` in the network of this address, else one near it that is neither the first nor the last there. */
+function neighbourOf(
   { address, prefix }: { readonly address: Address; readonly prefix: number },
-  taken: readonly Address[],
+  wanted: readonly Address[],
 ): Address | undefined {
-  const subnet = networkOf(addressBytes(address), prefix);
-  return neighboursOf(address).find(
-    (one) => !taken.includes(one) && networkHas(subnet, one) && !isEdge(addressBytes(one), prefix),
-  );
+  const own = addressBytes(address);
+  const subnet = networkOf(own, prefix);
+  const near = [1, -1, 2, -2].flatMap((step) => {
+    const bytes = Uint8Array.from(own);
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1]! + step) & 0xff;
+    if (isEdge(bytes, prefix)) return [];
+    return [bytes.length === 4 ? formatIPv4(bytes, 0) : formatIPv6(bytes, 0)];
+  });
+  return [...wanted, ...near].find((one) => familyOf(one) === familyOf(address) && networkHas(subnet, one));
 }
 
 /** Whether the bits behind the prefix are all 0 or all 1. */

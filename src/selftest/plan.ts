@@ -113,7 +113,7 @@ function firstOf({ text }: Network): Address {
 }
 
 /** The addresses beside it. */
-export function neighboursOf(address: Address): Address[] {
+function neighboursOf(address: Address): Address[] {
   return [1, -1].flatMap((step) => {
     const bytes = Uint8Array.from(addressBytes(address));
     const last = bytes.length - 1;
