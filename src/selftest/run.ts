@@ -20,8 +20,8 @@ export interface Selftest {
   readonly steps: readonly Step[];
 }
 
-/** ms in which the daemon has to serve. */
-const START_WITHIN = 60_000;
+/** ms in which the daemon has to serve: a machine that is emulated, or busy, takes minutes. */
+const START_WITHIN = 300_000;
 const LOOK_EVERY = 100;
 const STOP_WITHIN = 5000;
 /** The words with which this program is a host of the copy. */
