@@ -48,7 +48,7 @@ async function startActors({ namespaces }: Guest): Promise<Actors> {
 }
 
 /** Before any call is counted: until then the compiler of the JavaScript is at work. */
-const WARM = 100;
+const WARM = 50;
 const ROWS: readonly (readonly [Design, delays: readonly number[]])[] = [
   ['divert', [0]],
   ['bpf', [0, 20, 100]],
