@@ -36,10 +36,14 @@ function readInterfaces(): Interface[] {
 
 function routeTo(run: Run, address: Address): string | null {
   const ran = run('route', ['-n', 'get', familyFlag(address), address]);
-  const name = ran?.status === 0 ? /^ *interface: (\S+)$/m.exec(ran.stdout)?.[1] : undefined;
+  const lines = ran?.status === 0 ? linesOf(ran.stdout) : [];
+  const name = lines.find((line) => line.startsWith(INTERFACE))?.slice(INTERFACE.length);
   if (name === undefined) return null;
   return /^lo\d+$/.test(name) ? 'lo' : name;
 }
+
+/** What route(8) says before the name. */
+const INTERFACE = 'interface: ';
 
 function familyFlag(address: Address): string {
   return familyOf(address) === 4 ? '-inet' : '-inet6';
