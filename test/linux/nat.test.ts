@@ -277,6 +277,69 @@ describe('PBXs behind NAT', { skip: withoutRoot }, () => {
     await nothingLeft();
   });
 
+  describe('that call each other by way of the provider, each announcing the same address', () => {
+    /** Two legs, as a provider makes them that sends a call back in and leaves media to the ends. */
+    function forwarded() {
+      const [out, back] = [createDialog(stage), createDialog(stage, 'server', 'gateway')];
+      const [caller, callee] = [4000, 4400].map((port) => sdp(EXTERNAL, [port]));
+      const upToAnswer = [
+        out.asks('INVITE', { body: caller! }),
+        back.asks('INVITE', { body: caller! }),
+        back.answers('200 INVITE', { body: callee! }),
+      ];
+      const answered = [
+        out.answers('200 INVITE', { body: callee! }),
+        out.asks('ACK', { to: 'b' }),
+        back.asks('ACK', { to: 'b' }),
+      ];
+      return { upToAnswer, answered, hangUp: [...out.hangUp(), ...back.hangUp()] };
+    }
+
+    const between = () => [
+      stage.passes('client:4000', 'gateway:4400'),
+      stage.passes('gateway:4400', 'client:4000'),
+    ];
+
+    const mappings: Readonly<Record<string, string>> = {
+      'as an address': `{external: ${EXTERNAL}, hosts: [10.0.1.10, 10.0.3.10]}`,
+      "as an interface's": '{external: interface:server, hosts: [10.0.1.10, 10.0.3.10]}',
+    };
+    for (const [how, nat] of Object.entries(mappings)) {
+      for (const early of ['signalling-peer', 'any']) {
+        it(`hear each other, with the address given ${how}, early media from ${early}`, async () => {
+          await start(nat, `${INSIDE}\nearly-media-source: ${early}`);
+          const { upToAnswer, answered, hangUp } = forwarded();
+          await stage.play(...upToAnswer, ...answered, ...between());
+          // Only now: what came before the answer came while `any` was open to everybody.
+          await stage.play(
+            stage.blocked('stranger:6000', 'client:4000'),
+            stage.blocked('stranger:6000', 'gateway:4400'),
+          );
+          const flows = mediaFlows(topology).join('\n');
+          assert.match(
+            flows,
+            /src=10\.0\.1\.10 dst=10\.0\.2\.200 sport=4000 dport=4400 .*src=10\.0\.3\.10 dst=10\.0\.2\.200 sport=4400 dport=4000/,
+          );
+          await stage.play(...hangUp);
+          await nothingLeft();
+        });
+      }
+    }
+
+    it('are refused by name where it is not known which hosts those are, and nothing passes', async () => {
+      const log = await start(`{external: ${EXTERNAL}, hosts: [10.0.1.0/24, 10.0.3.0/24]}`);
+      const { upToAnswer, answered, hangUp } = forwarded();
+      await stage.play(
+        ...upToAnswer,
+        ...answered,
+        stage.blocked('client:4000', 'gateway:4400'),
+        stage.blocked('gateway:4400', 'client:4000'),
+      );
+      await log.said(/refused \(hairpin\)/g, 2);
+      await stage.play(...hangUp);
+    });
+  });
+
   it('are translated by the ruleset where it says so', async () => {
     await start(`{external: ${EXTERNAL}, hosts: [10.0.1.10], translation: ruleset}`);
     topology.firewall(
