@@ -4,7 +4,7 @@ import type { PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import { followed } from '../daemon/platform/observing.ts';
 import type { InspectorSettings } from '../inspector.ts';
-import { CaptureError, type Captures, type Frame, openCaptures } from '../intercept/capture.ts';
+import { CaptureError, type Captures, type FrameInPlace, openCaptures } from '../intercept/capture.ts';
 import { createProgress } from '../report/progress.ts';
 import { replayJson } from '../report/replay/json.ts';
 import type { ReplayReport, Window } from '../report/replay/model.ts';
@@ -181,14 +181,13 @@ function run(
   { tunnels, sipPorts, from, to, assumed }: Limits,
 ): ReplayReport {
   const progress = createProgress(process.stderr, files);
-  const frames = captures[Symbol.iterator]();
-  const first = frames.next();
-  const window = windowOf(first.done ? null : first.value, from, to);
-  const { frame, finish } = createReplay({ files, settings, tunnels, sipPorts, window, assumed });
+  const first = captures.next();
+  const window = windowOf(first, from, to);
+  const { pass, finish } = createReplay({ files, settings, tunnels, sipPorts, window, assumed });
   let count = 0;
-  for (let next = first; !next.done; next = frames.next()) {
-    if (window.to !== null && next.value.time > window.to) break;
-    frame(next.value);
+  for (let next = first; next !== null; next = captures.next()) {
+    if (window.to !== null && next.time > window.to) break;
+    pass(next);
     count++;
     if ((count & 4095) === 0) progress.update(count, captures.offset);
   }
@@ -197,7 +196,7 @@ function run(
   return finish(captures.damage);
 }
 
-function windowOf(first: Frame | null, from: Moment | null, to: Moment | null): Window {
+function windowOf(first: FrameInPlace | null, from: Moment | null, to: Moment | null): Window {
   const resolve = (moment: Moment | null) => {
     if (moment === null) return null;
     return moment.since === 'epoch' ? moment.ms : (first?.time ?? 0) + moment.ms;

@@ -2,6 +2,7 @@ import type { Address } from '../address/address.ts';
 import type { Change } from '../pinhole/change.ts';
 import { createOpeningIndex, type Flow, lets, type Opening, reverse } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
+import { createPlaceChanges } from '../pinhole/place-changes.ts';
 import { deviationOf } from './deviation.ts';
 import {
   type Firewall,
@@ -16,7 +17,7 @@ import {
   type TwoWayTraffic,
 } from './firewall.ts';
 
-interface Passage {
+export interface Passage {
   readonly passes: boolean;
   /** The pinhole whose rule or state let it through. Null where none would: the egress rule's state did. */
   readonly pinhole: string | null;
@@ -31,6 +32,14 @@ export interface ModelFirewall extends Firewall, FirewallControl {
   ask(flow: Flow, bytes: number, now: number): Passage;
   /** Ids of the pinholes to where this flow comes from, for what comes from where it goes: their host sends. */
   answered(flow: Flow): string[];
+  /** The same two questions about the packets of one flow, where there are many of them. */
+  asked(flow: Flow): AskedFlow;
+}
+
+/** What was found for one packet of a flow serves the next, for as long as nothing changes where it goes or comes from. */
+export interface AskedFlow {
+  ask(bytes: number, now: number): Passage;
+  answered(): readonly string[];
 }
 
 export interface ModelOptions {
@@ -43,6 +52,10 @@ export interface ModelOptions {
 interface State {
   /** Null: the egress rule made it. */
   pinhole: string | null;
+  /** What `ask` answers as long as `pinhole` is this. */
+  passage: Passage;
+  /** It, or another in its place, has to be looked for again. */
+  isStale: boolean;
   /** Both directions, each by every address that the inside host has. */
   readonly flows: readonly Flow[];
   seenAt: number;
@@ -71,6 +84,8 @@ export function createModelFirewall({
   const states = new Map<string, State>();
   /** By either end: a pinhole has one address and few ports. */
   const byEnd = new Map<string, Set<State>>();
+  /** Where pinholes open and close, and states begin. */
+  const places = createPlaceChanges();
 
   function commit(change: Change): LastCounts {
     const added: Pinhole[] = [];
@@ -95,22 +110,29 @@ export function createModelFirewall({
   function insert(pinhole: Pinhole): void {
     const views = viewsOf(pinhole);
     open.set(pinhole.id, { views, packets: 0, bytes: 0 });
-    for (const view of views) index.add(view);
+    for (const view of views) {
+      index.add(view);
+      noteChange(view);
+    }
   }
 
   function remove(id: string): void {
-    for (const view of open.get(id)?.views ?? []) index.remove(view);
+    for (const view of open.get(id)?.views ?? []) {
+      index.remove(view);
+      noteChange(view);
+    }
     open.delete(id);
+  }
+
+  function noteChange({ address, ports }: View): void {
+    for (let port = ports[0]; port <= ports[1]; port++) places.changed(address, port);
   }
 
   function ask(flow: Flow, bytes: number, now: number): Passage {
     const state = states.get(keyOf(flow));
     if (state !== undefined) {
       if (now - state.seenAt <= stateTimeout) {
-        state.seenAt = now;
-        const pinhole = state.pinhole ?? index.find(flow)?.pinhole.id ?? null;
-        count(pinhole, bytes);
-        return { passes: true, pinhole, by: 'state' };
+        return passed(state, flow, bytes, now);
       }
       drop(state);
     }
@@ -118,9 +140,54 @@ export function createModelFirewall({
     if (view === null && !egress(flow)) return BLOCKED;
     const pinhole = view?.pinhole.id ?? null;
     const translated = view ?? index.find(reverse(flow));
-    keep({ pinhole, flows: translated === null ? bothWays(flow) : flowsOf(flow, translated), seenAt: now });
+    const flows = translated === null ? bothWays(flow) : flowsOf(flow, translated);
+    keep({ pinhole, passage: byState(pinhole), isStale: false, flows, seenAt: now });
     count(pinhole, bytes);
     return { passes: true, pinhole, by: 'rule' };
+  }
+
+  /** By a state that is there. */
+  function passed(state: State, flow: Flow, bytes: number, now: number): Passage {
+    state.seenAt = now;
+    const own = state.pinhole !== null;
+    const passage = own ? state.passage : byState(index.find(flow)?.pinhole.id ?? null);
+    count(passage.pinhole, bytes);
+    return passage;
+  }
+
+  function asked(flow: Flow): AskedFlow {
+    const key = keyOf(flow);
+    const goesTo = places.slotOf(flow.destination, flow.destinationPort);
+    const comesFrom = places.slotOf(flow.source, flow.sourcePort);
+    let state: State | null = null;
+    let blockedAs = -1;
+    let answering: readonly string[] = [];
+    let answeringAs = -1;
+
+    function askAgain(bytes: number, now: number): Passage {
+      if (state !== null && !state.isStale && now - state.seenAt <= stateTimeout)
+        return passed(state, flow, bytes, now);
+      if (places.at(goesTo) === blockedAs) return BLOCKED;
+      const passage = ask(flow, bytes, now);
+      state = states.get(key) ?? null;
+      blockedAs = passage.passes ? -1 : places.at(goesTo);
+      return passage;
+    }
+
+    return {
+      ask: askAgain,
+      answered() {
+        if (places.at(comesFrom) !== answeringAs) {
+          answering = answered(flow);
+          answeringAs = places.at(comesFrom);
+        }
+        return answering;
+      },
+    };
+  }
+
+  function answered(flow: Flow): string[] {
+    return index.all(reverse(flow)).map(({ pinhole }) => pinhole.id);
   }
 
   function count(id: string | null, bytes: number): void {
@@ -132,7 +199,10 @@ export function createModelFirewall({
 
   function keep(state: State): void {
     for (const flow of state.flows) {
+      const before = states.get(keyOf(flow));
+      if (before !== undefined) before.isStale = true;
       states.set(keyOf(flow), state);
+      places.changed(flow.destination, flow.destinationPort);
       const end = endOf(flow.destination, flow.destinationPort);
       const others = byEnd.get(end);
       if (others === undefined) byEnd.set(end, new Set([state]));
@@ -141,6 +211,7 @@ export function createModelFirewall({
   }
 
   function drop(state: State): void {
+    state.isStale = true;
     for (const flow of state.flows) {
       if (states.get(keyOf(flow)) === state) states.delete(keyOf(flow));
       const end = endOf(flow.destination, flow.destinationPort);
@@ -158,7 +229,10 @@ export function createModelFirewall({
           if (flow === undefined) continue;
           const still = index.find(flow);
           if (still !== null) {
-            if (state.pinhole === pinhole.id) state.pinhole = still.pinhole.id;
+            if (state.pinhole === pinhole.id) {
+              state.pinhole = still.pinhole.id;
+              state.passage = byState(state.pinhole);
+            }
             continue;
           }
           drop(state);
@@ -183,7 +257,8 @@ export function createModelFirewall({
   }
 
   function clear(): void {
-    open.clear();
+    for (const state of [...states.values()]) drop(state);
+    for (const id of [...open.keys()]) remove(id);
     index.clear();
     states.clear();
     byEnd.clear();
@@ -192,7 +267,8 @@ export function createModelFirewall({
   return {
     commit,
     ask,
-    answered: (flow) => index.all(reverse(flow)).map(({ pinhole }) => pinhole.id),
+    answered,
+    asked,
     list,
     intact: () => true,
     traffic,
@@ -202,6 +278,10 @@ export function createModelFirewall({
     clear,
     close: clear,
   };
+}
+
+function byState(pinhole: string | null): Passage {
+  return { passes: true, pinhole, by: 'state' };
 }
 
 /** The first is the pinhole as it is. */

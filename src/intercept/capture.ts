@@ -1,12 +1,19 @@
-import { CaptureError, type Frame } from './capture/frame.ts';
+import { CaptureError, type Frame, type FrameCursor, type FrameInPlace, frameAt } from './capture/frame.ts';
 import { openInput } from './capture/input.ts';
 import { pcapVariant, readPcap } from './capture/pcap.ts';
 import { isPcapng, readPcapng } from './capture/pcapng.ts';
 
-export { CaptureError, type Frame } from './capture/frame.ts';
+export { CaptureError, type Frame, type FrameInPlace, inPlace } from './capture/frame.ts';
 
-/** A capture file, read from front to back once. Iterating ends at the end of the file or at damage. */
+/**
+ * A capture file, read from front to back once. Iterating ends at the end of the file or at damage, and so does `advance`,
+ * which is the same without anything that is made for each frame.
+ */
 export interface CaptureReader extends Iterable<Frame> {
+  /** Goes on to the next frame; false when there is none. */
+  advance(): boolean;
+  /** The frame that the reader stands at, which is another after `advance`. */
+  readonly present: FrameInPlace;
   readonly file: string;
   readonly format: 'pcap' | 'pcapng';
   /** Why the file could not be read to its end; null while and unless that happened. */
@@ -23,37 +30,38 @@ export interface CaptureReader extends Iterable<Frame> {
  */
 export function openCapture(file: string): CaptureReader {
   const input = openInput(file);
-  let frames: Iterator<Frame, void>;
+  let cursor: FrameCursor;
   let format: CaptureReader['format'];
   try {
-    const magic = input.peek(4);
+    input.has(4);
+    const magic = input.chunk.subarray(input.at, input.at + Math.min(4, input.left));
     const variant = pcapVariant(magic);
     if (variant === null && !isPcapng(magic)) {
       const found = magic.length === 0 ? 'an empty file' : `bytes ${magic.toString('hex')}`;
       throw new CaptureError(file, 0, 'the magic number of a pcap or pcapng file', found);
     }
     format = variant === null ? 'pcapng' : 'pcap';
-    frames = variant === null ? readPcapng(input) : readPcap(input, variant);
+    cursor = variant === null ? readPcapng(input) : readPcap(input, variant);
   } catch (error) {
     input.close();
     throw error;
   }
   let damage: CaptureError | null = null;
+  let isOver = false;
 
-  function next(): IteratorResult<Frame, void> {
+  function advance(): boolean {
+    if (isOver) return false;
     try {
-      const result = frames.next();
-      if (result.done) {
-        damage ??= input.damage;
-        input.close();
-      }
-      return result;
+      if (cursor.advance()) return true;
+      damage = input.damage;
     } catch (error) {
       input.close();
       if (!(error instanceof CaptureError)) throw error;
       damage = input.damage ?? error;
-      return { done: true, value: undefined };
     }
+    isOver = true;
+    input.close();
+    return false;
   }
 
   return {
@@ -66,8 +74,10 @@ export function openCapture(file: string): CaptureReader {
       return input.offset;
     },
     close: input.close,
+    advance,
+    present: cursor,
     [Symbol.iterator]: () => ({
-      next,
+      next: () => (advance() ? { done: false, value: frameAt(cursor) } : { done: true, value: undefined }),
       return() {
         input.close();
         return { done: true, value: undefined };
@@ -81,27 +91,32 @@ export function openCapture(file: string): CaptureReader {
  * order stays as it is. After the last frame each reader's `damage` says whether it was read to its end.
  */
 export function* mergeCaptures(readers: readonly CaptureReader[]): Generator<Frame, void> {
-  const heads: { frame: Frame; rest: Iterator<Frame> }[] = [];
-  for (const reader of readers) {
-    const rest = reader[Symbol.iterator]();
-    const first = rest.next();
-    if (!first.done) heads.push({ frame: first.value, rest });
-  }
-  while (heads.length > 0) {
-    let earliest = 0;
+  const merged = mergedCaptures(readers);
+  for (let one = merged.next(); one !== null; one = merged.next()) yield frameAt(one);
+}
+
+/** `mergeCaptures`, each frame in its place: it lasts until the next one. */
+function mergedCaptures(readers: readonly CaptureReader[]): { next(): FrameInPlace | null } {
+  let heads: CaptureReader[] | null = null;
+  let latest: CaptureReader | null = null;
+
+  function next(): FrameInPlace | null {
+    if (heads === null) heads = readers.filter((reader) => reader.advance());
+    else if (latest !== null && !latest.advance()) heads.splice(heads.indexOf(latest), 1);
+    latest = heads[0] ?? null;
     for (let i = 1; i < heads.length; i++) {
-      if (isBefore(heads[i]!.frame, heads[earliest]!.frame)) earliest = i;
+      if (isBefore(heads[i]!.present, latest!.present)) latest = heads[i]!;
     }
-    const head = heads[earliest]!;
-    yield head.frame;
-    const next = head.rest.next();
-    if (next.done) heads.splice(earliest, 1);
-    else head.frame = next.value;
+    return latest === null ? null : latest.present;
   }
+
+  return { next };
 }
 
 /** Several capture files as one, read once. */
 export interface Captures extends Iterable<Frame> {
+  /** The next frame, in its place: it lasts until the one after. Null after the last. */
+  next(): FrameInPlace | null;
   /** Bytes read so far, of the decompressed data of all. */
   readonly offset: number;
   /** Why files could not be read to their end, of those where that happened. */
@@ -122,6 +137,7 @@ export function openCaptures(files: readonly string[]): Captures {
     throw error;
   }
   return {
+    ...mergedCaptures(readers),
     [Symbol.iterator]: () => mergeCaptures(readers),
     get offset() {
       return readers.reduce((sum, { offset }) => sum + offset, 0);
@@ -133,6 +149,6 @@ export function openCaptures(files: readonly string[]): Captures {
   };
 }
 
-function isBefore(a: Frame, b: Frame): boolean {
+function isBefore(a: FrameInPlace, b: FrameInPlace): boolean {
   return a.seconds < b.seconds || (a.seconds === b.seconds && a.nanoseconds < b.nanoseconds);
 }

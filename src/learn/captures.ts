@@ -11,11 +11,11 @@ export function replayed(
 ): ReplayReport {
   const captures = openCaptures(files);
   try {
-    const { frame, finish } = createReplay({
+    const { pass, finish } = createReplay({
       ...{ files, tunnels, sipPorts: null, window: { from: null, to: null } },
       settings: { ...settings, trustMidstream: true },
     });
-    for (const one of captures) frame(one);
+    for (let one = captures.next(); one !== null; one = captures.next()) pass(one);
     return finish(captures.damage);
   } finally {
     captures.close();

@@ -28,6 +28,11 @@ export function classifyMedia(payload: Buffer): PayloadKind | null {
   return isUdptl(payload) ? 't38' : null;
 }
 
+/** Whether the payload between these offsets is RTP by its content, as `classifyMedia` has it. */
+export function isRtpAt(bytes: Buffer, start: number, end: number): boolean {
+  return isRtpBetween(bytes, start, end) && !isRtcpBetween(bytes, start, end);
+}
+
 interface RtpHeader {
   readonly payloadType: number;
   readonly sequence: number;
@@ -91,16 +96,19 @@ export function createMediaRecognizer(): (payload: Buffer) => PayloadKind | null
 
 /** Version 2, a payload type that RFC 5761 leaves to RTP, contributing sources and extension within the packet. */
 function isRtp(payload: Buffer): boolean {
-  const { length } = payload;
-  if (length < 12 || payload[0]! >> 6 !== 2) return false;
-  const type = payload[1]! & 0x7f;
+  return isRtpBetween(payload, 0, payload.length);
+}
+
+function isRtpBetween(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < 12 || bytes[start]! >> 6 !== 2) return false;
+  const type = bytes[start + 1]! & 0x7f;
   if (type >= 64 && type <= 95) return false;
-  let at = 12 + (payload[0]! & 0x0f) * 4;
-  if ((payload[0]! & 0x10) !== 0) {
-    if (at + 4 > length) return false;
-    at += 4 + payload.readUInt16BE(at + 2) * 4;
+  let at = start + 12 + (bytes[start]! & 0x0f) * 4;
+  if ((bytes[start]! & 0x10) !== 0) {
+    if (at + 4 > end) return false;
+    at += 4 + uint16(bytes, at + 2) * 4;
   }
-  return at <= length;
+  return at <= end;
 }
 
 /**
@@ -108,10 +116,18 @@ function isRtp(payload: Buffer): boolean {
  * payload. Of SRTCP no more than that is in the clear.
  */
 function isRtcp(payload: Buffer): boolean {
-  if (payload.length < 8 || payload[0]! >> 6 !== 2) return false;
-  const type = payload[1]!;
+  return isRtcpBetween(payload, 0, payload.length);
+}
+
+function isRtcpBetween(bytes: Buffer, start: number, end: number): boolean {
+  if (end - start < 8 || bytes[start]! >> 6 !== 2) return false;
+  const type = bytes[start + 1]!;
   const assigned = (type >= 192 && type <= 195) || (type >= 200 && type <= 213);
-  return assigned && (payload.readUInt16BE(2) + 1) * 4 <= payload.length;
+  return assigned && (uint16(bytes, start + 2) + 1) * 4 <= end - start;
+}
+
+function uint16(bytes: Buffer, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!;
 }
 
 /** RFC 8489 section 5: magic cookie, and a length that is a multiple of 4 and fits. */

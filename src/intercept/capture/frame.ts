@@ -1,7 +1,7 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 
-/** One packet record of a capture file. */
-export interface Frame {
+/** A packet record of a capture file, with its bytes where they were read to. */
+export interface FrameInPlace {
   readonly file: string;
   /** 1 for the first packet record of the file, counted as tshark counts. */
   readonly number: number;
@@ -13,13 +13,30 @@ export interface Frame {
   readonly time: number;
   /** LINKTYPE_ value of the interface (https://www.tcpdump.org/linktypes.html). */
   readonly linkType: number;
-  /** From the link-layer header on. Stays valid: no later frame overwrites it. */
+  /** The frame lies in here, from `start` (its link-layer header) to before `end`. */
   readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
   /** Length of the frame on the wire, in bytes. */
   readonly originalLength: number;
+}
+
+/** One packet record of a capture file. */
+export interface Frame extends Omit<FrameInPlace, 'start' | 'end'> {
+  /** From the link-layer header on. Stays valid: no later frame overwrites it. */
+  readonly bytes: Buffer;
   /** The snap length cut the frame. */
   readonly truncated: boolean;
 }
+
+/** Stands at one frame of a file after the other. What it shows of a frame is that frame's until it goes on. */
+export interface FrameCursor extends FrameInPlace {
+  /** Goes on to the next frame; false after the last. Throws CaptureError at damage. */
+  advance(): boolean;
+}
+
+/** What a cursor shows, for the one that moves it. */
+export type FrameDraft = { -readonly [Member in keyof FrameInPlace]: FrameInPlace[Member] };
 
 /** A capture file that cannot be read, or not beyond some offset. */
 export class CaptureError extends Error {
@@ -41,9 +58,38 @@ export class CaptureError extends Error {
 /** Longer records are taken for damage; Wireshark draws the same line. */
 export const MAX_FRAME_BYTES = 262_144;
 
-/**
- * Builds a Frame. `nanoseconds` may be a second or more in a damaged file; it is carried over.
- */
+/** A cursor's frame before the first one. */
+export function newDraft(file: string): FrameDraft {
+  return {
+    ...{ file, number: 0, seconds: 0, nanoseconds: 0, time: 0 },
+    ...{ linkType: 0, bytes: NOTHING, start: 0, end: 0, originalLength: 0 },
+  };
+}
+
+const NOTHING: Buffer = Buffer.alloc(0);
+
+/** `nanoseconds` may be a second or more in a damaged file; it is carried over. */
+export function setTime(draft: FrameDraft, seconds: number, nanoseconds: number): void {
+  const carry = Math.floor(nanoseconds / 1e9);
+  draft.seconds = seconds + carry;
+  draft.nanoseconds = nanoseconds - carry * 1e9;
+  draft.time = draft.seconds * 1000 + draft.nanoseconds / 1e6;
+}
+
+/** The frame that a cursor stands at, for itself. */
+export function frameAt(cursor: FrameInPlace): Frame {
+  const { file, number, seconds, nanoseconds, time, linkType, start, end, originalLength } = cursor;
+  const bytes = Buffer.from(cursor.bytes.subarray(start, end));
+  const truncated = bytes.length < originalLength;
+  return { file, number, seconds, nanoseconds, time, linkType, bytes, originalLength, truncated };
+}
+
+/** A frame for those who take it in its place. */
+export function inPlace(frame: Frame): FrameInPlace {
+  return { ...frame, start: 0, end: frame.bytes.length };
+}
+
+/** Builds a Frame. `nanoseconds` may be a second or more; it is carried over. */
 export function makeFrame(
   file: string,
   number: number,
@@ -53,18 +99,12 @@ export function makeFrame(
   bytes: Buffer,
   originalLength: number,
 ): Frame {
-  const carry = Math.floor(nanoseconds / 1e9);
-  const wholeSeconds = seconds + carry;
-  const rest = nanoseconds - carry * 1e9;
+  const draft = newDraft(file);
+  setTime(draft, seconds, nanoseconds);
+  const truncated = bytes.length < originalLength;
+  const { seconds: whole, nanoseconds: rest, time } = draft;
   return {
-    file,
-    number,
-    seconds: wholeSeconds,
-    nanoseconds: rest,
-    time: wholeSeconds * 1000 + rest / 1e6,
-    linkType,
-    bytes,
-    originalLength,
-    truncated: bytes.length < originalLength,
+    ...{ file, number, seconds: whole, nanoseconds: rest, time },
+    ...{ linkType, bytes, originalLength, truncated },
   };
 }

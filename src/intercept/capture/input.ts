@@ -4,7 +4,8 @@ import { gunzipSync, inflateRawSync, constants as zlib } from 'node:zlib';
 import { fileReason } from '../../reason.ts';
 import { CaptureError } from './frame.ts';
 
-const CHUNK_BYTES = 1 << 20;
+/** As much as stays in a processor's cache while it is looked through. */
+const CHUNK_BYTES = 256 << 10;
 const MAX_INFLATED_BYTES = 2 ** 30;
 /** gzip packs a thousand bytes into one where they are all alike (RFC 1951), as they are in no capture. */
 const MOST_TIMES = 100;
@@ -21,15 +22,20 @@ function mostOf(packed: number): number {
   return Math.min(MAX_INFLATED_BYTES, Math.max(INFLATED_ANYWAY, MOST_TIMES * packed));
 }
 
-/** The bytes of a file from front to back, some at a time. */
+/** The bytes of a file from front to back, some at a time, where they lie. */
 export interface Input {
   readonly file: string;
   /** How many bytes were taken so far. */
   readonly offset: number;
-  /** Up to `length` bytes at the front, without taking them; fewer only at the end of the file. */
-  peek(length: number): Buffer;
-  /** Takes `length` bytes, which must have been peeked at. They are never overwritten. */
-  take(length: number): Buffer;
+  /** What was read and not taken lies in here, from `at` on, until the next `has`. */
+  readonly chunk: Buffer;
+  readonly at: number;
+  /** Reads on until `length` bytes at least are there to take; false at the end of the file. */
+  has(length: number): boolean;
+  /** How many there are to take; all that is left, where `has` was false. */
+  readonly left: number;
+  /** Takes bytes that are there. */
+  take(length: number): void;
   /** What was wrong with the compression of the file; the bytes before that are there. */
   readonly damage: CaptureError | null;
   close(): void;
@@ -42,33 +48,37 @@ export interface Input {
 export function openInput(file: string): Input {
   const descriptor = file === '-' ? 0 : attempt(file, 0, 'a readable file', () => openSync(file, 'r'));
   let chunk: Buffer = Buffer.alloc(0);
+  /** The bytes of `chunk` that were read. */
+  let end = 0;
   let at = 0;
   let before = 0;
   let ended = false;
   let open = true;
   let damage: CaptureError | null = null;
 
-  function peek(length: number): Buffer {
-    while (chunk.length - at < length && !ended) refill(length);
-    return chunk.subarray(at, at + length);
+  function has(length: number): boolean {
+    if (end - at < length && !ended) refill(length);
+    return end - at >= length;
   }
 
-  /** Chunks are not reused: frames are windows on them. */
+  /** What is left moves to the front, and more comes behind it. */
   function refill(length: number): void {
-    const rest = chunk.length - at;
-    const larger = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, length));
-    chunk.copy(larger, 0, at);
+    if (length <= chunk.length) chunk.copyWithin(0, at, end);
+    else {
+      const larger = Buffer.allocUnsafeSlow(Math.max(CHUNK_BYTES, length));
+      chunk.copy(larger, 0, at, end);
+      chunk = larger;
+    }
     before += at;
+    end -= at;
     at = 0;
-    let filled = rest;
-    while (filled < length && !ended) {
-      const got = attempt(file, before + filled, 'more bytes', () =>
-        readSync(descriptor, larger, filled, larger.length - filled, null),
+    while (end < length && !ended) {
+      const got = attempt(file, before + end, 'more bytes', () =>
+        readSync(descriptor, chunk, end, chunk.length - end, null),
       );
       if (got === 0) ended = true;
-      filled += got;
+      end += got;
     }
-    chunk = larger.subarray(0, filled);
   }
 
   function close(): void {
@@ -79,14 +89,14 @@ export function openInput(file: string): Input {
   function inflateAll(): void {
     const parts: Buffer[] = [];
     let total = 0;
-    while (!ended || chunk.length > at) {
-      const part = peek(CHUNK_BYTES);
-      parts.push(part);
-      total += part.length;
-      at += part.length;
+    while (has(CHUNK_BYTES) || end > at) {
+      parts.push(Buffer.from(chunk.subarray(at, end)));
+      total += end - at;
+      at = end;
       if (total > MAX_INFLATED_BYTES) break;
     }
     chunk = inflated(Buffer.concat(parts));
+    end = chunk.length;
     ended = true;
     at = 0;
     before = 0;
@@ -111,8 +121,7 @@ export function openInput(file: string): Input {
   }
 
   try {
-    const magic = peek(2);
-    if (magic[0] === 0x1f && magic[1] === 0x8b) inflateAll();
+    if (has(2) && chunk[at] === 0x1f && chunk[at + 1] === 0x8b) inflateAll();
   } catch (error) {
     close();
     throw error;
@@ -125,11 +134,18 @@ export function openInput(file: string): Input {
     get damage() {
       return damage;
     },
-    peek,
+    get chunk() {
+      return chunk;
+    },
+    get at() {
+      return at;
+    },
+    get left() {
+      return end - at;
+    },
+    has,
     take(length) {
-      const bytes = chunk.subarray(at, at + length);
-      at += bytes.length;
-      return bytes;
+      at += length;
     },
     close,
   };

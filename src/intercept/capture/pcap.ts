@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { CaptureError, type Frame, MAX_FRAME_BYTES, makeFrame } from './frame.ts';
+import { CaptureError, type FrameCursor, MAX_FRAME_BYTES, newDraft, setTime } from './frame.ts';
 import type { Input } from './input.ts';
 
 /**
@@ -37,63 +37,71 @@ function variantOf(magic: number, littleEndian: boolean): Variant | null {
 }
 
 /** Reads the frames of a pcap file. Throws CaptureError at damage. */
-export function* readPcap(input: Input, variant: Variant): Generator<Frame, void> {
+export function readPcap(input: Input, variant: Variant): FrameCursor {
   const { file } = input;
-  const { littleEndian, recordHeader } = variant;
-  const uint32 = (bytes: Buffer, at: number) =>
-    littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+  const { littleEndian, recordHeader, nanoseconds } = variant;
+  const uint32 = littleEndian ? uint32LE : uint32BE;
+  let isBegun = false;
+  let capturedAt = 8;
+  let originalAt = 12;
 
-  const start = input.peek(FILE_HEADER);
-  if (start.length < FILE_HEADER) {
-    throw new CaptureError(file, 0, 'a pcap file header of 24 bytes', `${start.length} bytes`);
-  }
-  // Up to version 2.2 the two lengths of a frame stood in the other order.
-  const minor = littleEndian ? start.readUInt16LE(6) : start.readUInt16BE(6);
-  const capturedAt = minor < 3 ? 12 : 8;
-  const originalAt = minor < 3 ? 8 : 12;
-  // The upper bits say how long a frame check sequence is; IP's own length leaves it out.
-  const linkType = uint32(start, 20) & 0x03ff_ffff;
-  input.take(FILE_HEADER);
-
-  for (let number = 1; ; number++) {
-    const header = input.peek(recordHeader);
-    if (header.length === 0) return;
-    if (header.length < recordHeader) {
-      throw new CaptureError(
-        file,
-        input.offset,
-        `the ${recordHeader} bytes before frame ${number}`,
-        `${header.length} bytes`,
-      );
+  function begin(): void {
+    if (!input.has(FILE_HEADER)) {
+      throw new CaptureError(file, 0, 'a pcap file header of 24 bytes', `${input.left} bytes`);
     }
-    const captured = uint32(header, capturedAt);
+    const start = input.chunk.subarray(input.at, input.at + FILE_HEADER);
+    // Up to version 2.2 the two lengths of a frame stood in the other order.
+    const minor = littleEndian ? start.readUInt16LE(6) : start.readUInt16BE(6);
+    if (minor < 3) [capturedAt, originalAt] = [originalAt, capturedAt];
+    // The upper bits say how long a frame check sequence is; IP's own length leaves it out.
+    cursor.linkType = uint32(start, 20) & 0x03ff_ffff;
+    input.take(FILE_HEADER);
+    isBegun = true;
+  }
+
+  function advance(): boolean {
+    if (!isBegun) begin();
+    if (!input.has(recordHeader)) {
+      if (input.left === 0) return false;
+      const expected = `the ${recordHeader} bytes before frame ${cursor.number + 1}`;
+      throw new CaptureError(file, input.offset, expected, `${input.left} bytes`);
+    }
+    const captured = uint32(input.chunk, input.at + capturedAt);
     if (captured > MAX_FRAME_BYTES) {
       throw new CaptureError(
         file,
         input.offset + capturedAt,
-        `the captured length of frame ${number}, at most ${MAX_FRAME_BYTES}`,
+        `the captured length of frame ${cursor.number + 1}, at most ${MAX_FRAME_BYTES}`,
         String(captured),
       );
     }
-    const record = input.peek(recordHeader + captured);
-    if (record.length < recordHeader + captured) {
-      const found = `${record.length - recordHeader} bytes`;
+    if (!input.has(recordHeader + captured)) {
       throw new CaptureError(
         file,
         input.offset + recordHeader,
-        `the ${captured} bytes of frame ${number}`,
-        found,
+        `the ${captured} bytes of frame ${cursor.number + 1}`,
+        `${input.left - recordHeader} bytes`,
       );
     }
-    input.take(record.length);
-    yield makeFrame(
-      file,
-      number,
-      uint32(record, 0),
-      uint32(record, 4) * (variant.nanoseconds ? 1 : 1000),
-      linkType,
-      record.subarray(recordHeader),
-      uint32(record, originalAt),
-    );
+    const { chunk, at } = input;
+    cursor.number++;
+    setTime(cursor, uint32(chunk, at), uint32(chunk, at + 4) * (nanoseconds ? 1 : 1000));
+    cursor.bytes = chunk;
+    cursor.start = at + recordHeader;
+    cursor.end = cursor.start + captured;
+    cursor.originalLength = uint32(chunk, at + originalAt);
+    input.take(recordHeader + captured);
+    return true;
   }
+
+  const cursor = { ...newDraft(file), advance };
+  return cursor;
+}
+
+function uint32LE(bytes: Buffer, at: number): number {
+  return ((bytes[at + 3]! << 24) | (bytes[at + 2]! << 16) | (bytes[at + 1]! << 8) | bytes[at]!) >>> 0;
+}
+
+function uint32BE(bytes: Buffer, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }

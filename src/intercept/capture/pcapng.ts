@@ -1,5 +1,12 @@
 import type { Buffer } from 'node:buffer';
-import { CaptureError, type Frame, MAX_FRAME_BYTES, makeFrame } from './frame.ts';
+import {
+  CaptureError,
+  type FrameCursor,
+  type FrameDraft,
+  MAX_FRAME_BYTES,
+  newDraft,
+  setTime,
+} from './frame.ts';
 import type { Input } from './input.ts';
 
 /** The section header block's type is the same in both byte orders. */
@@ -25,14 +32,25 @@ interface Interface {
   readonly clock: Clock;
 }
 
-/** Splits a timestamp of `high` and `low` 32-bit halves into seconds and nanoseconds. */
-type Clock = (high: number, low: number) => readonly [seconds: number, nanoseconds: number];
+/** Sets the time that a timestamp of `high` and `low` 32-bit halves stands for. */
+type Clock = (draft: FrameDraft, high: number, low: number) => void;
 
 interface Reading {
-  readonly uint16: (at: number) => number;
-  readonly uint32: (at: number) => number;
-  readonly int64: (at: number) => bigint;
+  readonly uint16: (bytes: Buffer, at: number) => number;
+  readonly uint32: (bytes: Buffer, at: number) => number;
+  readonly int64: (bytes: Buffer, at: number) => bigint;
 }
+
+const LITTLE_ENDIAN: Reading = {
+  uint16: (bytes, at) => bytes.readUInt16LE(at),
+  uint32: (bytes, at) => bytes.readUInt32LE(at),
+  int64: (bytes, at) => bytes.readBigInt64LE(at),
+};
+const BIG_ENDIAN: Reading = {
+  uint16: (bytes, at) => bytes.readUInt16BE(at),
+  uint32: (bytes, at) => bytes.readUInt32BE(at),
+  int64: (bytes, at) => bytes.readBigInt64BE(at),
+};
 
 /** Whether four bytes are the start of a pcapng file. */
 export function isPcapng(magic: Buffer): boolean {
@@ -44,129 +62,133 @@ export function isPcapng(magic: Buffer): boolean {
  * and obsolete packet blocks; other blocks are skipped. A simple packet has no time and gets that of the frame
  * before it. Throws CaptureError at damage.
  */
-export function* readPcapng(input: Input): Generator<Frame, void> {
+export function readPcapng(input: Input): FrameCursor {
   const { file } = input;
-  let littleEndian = false;
+  let read = BIG_ENDIAN;
   let interfaces: Interface[] = [];
-  let number = 0;
-  let last: readonly [number, number] = [0, 0];
 
-  for (;;) {
-    const start = input.offset;
-    const head = input.peek(12);
-    if (head.length === 0) return;
-    if (head.length < 12)
-      throw new CaptureError(file, start, 'a block of 12 bytes or more', `${head.length} bytes`);
-    const isSection = head.readUInt32BE(0) === SECTION_HEADER;
-    if (isSection) {
-      littleEndian = head.readUInt32LE(8) === BYTE_ORDER_MAGIC;
-      if (!littleEndian && head.readUInt32BE(8) !== BYTE_ORDER_MAGIC) {
-        throw new CaptureError(file, start + 8, 'the byte-order magic 1a2b3c4d', head.toString('hex', 8, 12));
+  function advance(): boolean {
+    while (input.has(12)) {
+      const start = input.offset;
+      const isSection = input.chunk.readUInt32BE(input.at) === SECTION_HEADER;
+      if (isSection) {
+        read = orderOf(input);
+        interfaces = [];
       }
-      interfaces = [];
+      const type = read.uint32(input.chunk, input.at);
+      const length = blockLength(input, read, isSection ? 28 : 12);
+      const { chunk, at } = input;
+      input.take(length);
+      if (isFrame(type, chunk, at + 8, at + length - 4, start + 8)) return true;
     }
-    const type = littleEndian ? head.readUInt32LE(0) : head.readUInt32BE(0);
-    const body = takeBlock(input, littleEndian, isSection ? 28 : 12);
-    const read = readingOf(body, littleEndian);
-    const damage = (at: number, expected: string, found: string) =>
-      new CaptureError(file, start + 8 + at, expected, found);
+    if (input.left === 0) return false;
+    throw new CaptureError(file, input.offset, 'a block of 12 bytes or more', `${input.left} bytes`);
+  }
+
+  /** Takes the body of a block, from `at` to before `end` in `bytes`; true where it holds a frame. */
+  function isFrame(type: number, bytes: Buffer, at: number, end: number, offset: number): boolean {
+    const size = end - at;
+    const damage = (place: number, expected: string, found: string) =>
+      new CaptureError(file, offset + place, expected, found);
+    const tooLong = (place: number, length: number) => {
+      const expected = `the captured length of frame ${cursor.number}, at most ${MAX_FRAME_BYTES}`;
+      return damage(place, expected, String(length));
+    };
 
     switch (type) {
       case INTERFACE_DESCRIPTION:
-        if (body.length < 8) throw damage(0, 'an interface description of 8 bytes', `${body.length} bytes`);
+        if (size < 8) throw damage(0, 'an interface description of 8 bytes', `${size} bytes`);
         if (interfaces.length === MAX_INTERFACES)
           throw damage(0, `at most ${MAX_INTERFACES} interfaces`, 'one more');
-        interfaces.push(readInterface(body, read));
-        break;
+        interfaces.push(readInterface(bytes.subarray(at, end), read));
+        return false;
       case SIMPLE_PACKET: {
-        if (body.length < 4) throw damage(0, 'a simple packet of 4 bytes', `${body.length} bytes`);
+        if (size < 4) throw damage(0, 'a simple packet of 4 bytes', `${size} bytes`);
         const own = interfaces[0];
         if (own === undefined) throw damage(0, 'an interface description before the packet', 'none');
-        number++;
-        const original = read.uint32(0);
-        const length = Math.min(original, own.snapLength || original, body.length - 4);
-        if (length > MAX_FRAME_BYTES) throw tooLong(damage, 0, number, length);
-        yield makeFrame(file, number, last[0], last[1], own.linkType, body.subarray(4, 4 + length), original);
-        break;
+        cursor.number++;
+        const original = read.uint32(bytes, at);
+        const length = Math.min(original, own.snapLength || original, size - 4);
+        if (length > MAX_FRAME_BYTES) throw tooLong(0, length);
+        place(own, bytes, at + 4, length, original);
+        return true;
       }
       case ENHANCED_PACKET:
       case PACKET: {
-        if (body.length < 20) throw damage(0, 'a packet block of 20 bytes', `${body.length} bytes`);
-        const id = type === PACKET ? read.uint16(0) : read.uint32(0);
+        if (size < 20) throw damage(0, 'a packet block of 20 bytes', `${size} bytes`);
+        const id = type === PACKET ? read.uint16(bytes, at) : read.uint32(bytes, at);
         const own = interfaces[id];
         if (own === undefined) throw damage(0, `an interface below ${interfaces.length}`, String(id));
-        number++;
-        const length = read.uint32(12);
-        if (length > MAX_FRAME_BYTES) throw tooLong(damage, 12, number, length);
-        if (20 + length > body.length) {
-          throw damage(12, `the ${length} bytes of frame ${number}`, `${body.length - 20} bytes`);
+        cursor.number++;
+        const length = read.uint32(bytes, at + 12);
+        if (length > MAX_FRAME_BYTES) throw tooLong(12, length);
+        if (20 + length > size) {
+          throw damage(12, `the ${length} bytes of frame ${cursor.number}`, `${size - 20} bytes`);
         }
-        last = own.clock(read.uint32(4), read.uint32(8));
-        const bytes = body.subarray(20, 20 + length);
-        yield makeFrame(file, number, last[0], last[1], own.linkType, bytes, read.uint32(16));
-        break;
+        own.clock(cursor, read.uint32(bytes, at + 4), read.uint32(bytes, at + 8));
+        place(own, bytes, at + 20, length, read.uint32(bytes, at + 16));
+        return true;
       }
       default:
-        if (NUMBERED.has(type)) number++;
+        if (NUMBERED.has(type)) cursor.number++;
+        return false;
     }
   }
+
+  function place({ linkType }: Interface, bytes: Buffer, at: number, length: number, original: number): void {
+    cursor.linkType = linkType;
+    cursor.bytes = bytes;
+    cursor.start = at;
+    cursor.end = at + length;
+    cursor.originalLength = original;
+  }
+
+  const cursor = { ...newDraft(file), advance };
+  return cursor;
 }
 
-function tooLong(
-  damage: (at: number, expected: string, found: string) => CaptureError,
-  at: number,
-  number: number,
-  length: number,
-): CaptureError {
-  return damage(at, `the captured length of frame ${number}, at most ${MAX_FRAME_BYTES}`, String(length));
+/** The byte order of the section whose header is at the front. */
+function orderOf({ file, chunk, at, offset }: Input): Reading {
+  if (chunk.readUInt32LE(at + 8) === BYTE_ORDER_MAGIC) return LITTLE_ENDIAN;
+  if (chunk.readUInt32BE(at + 8) === BYTE_ORDER_MAGIC) return BIG_ENDIAN;
+  const found = chunk.toString('hex', at + 8, at + 12);
+  throw new CaptureError(file, offset + 8, 'the byte-order magic 1a2b3c4d', found);
 }
 
-/** Takes the block at the front and returns what stands between its two lengths. */
-function takeBlock(input: Input, littleEndian: boolean, minimum: number): Buffer {
+/** The length of the block at the front, which is there as a whole. */
+function blockLength(input: Input, read: Reading, minimum: number): number {
   const { file, offset } = input;
-  const head = input.peek(8);
-  const length = littleEndian ? head.readUInt32LE(4) : head.readUInt32BE(4);
+  const length = read.uint32(input.chunk, input.at + 4);
   if (length < minimum || length > MAX_BLOCK_BYTES || length % 4 !== 0) {
     const expected = `a block length from ${minimum} to ${MAX_BLOCK_BYTES}, a multiple of 4`;
     throw new CaptureError(file, offset + 4, expected, String(length));
   }
-  const block = input.peek(length);
-  if (block.length < length) {
-    throw new CaptureError(file, offset, `a block of ${length} bytes`, `${block.length} bytes`);
+  if (!input.has(length)) {
+    throw new CaptureError(file, offset, `a block of ${length} bytes`, `${input.left} bytes`);
   }
-  const trailer = littleEndian ? block.readUInt32LE(length - 4) : block.readUInt32BE(length - 4);
+  const trailer = read.uint32(input.chunk, input.at + length - 4);
   if (trailer !== length) {
     throw new CaptureError(file, offset + length - 4, `the block length ${length} again`, String(trailer));
   }
-  return input.take(length).subarray(8, length - 4);
-}
-
-function readingOf(bytes: Buffer, littleEndian: boolean): Reading {
-  return littleEndian
-    ? {
-        uint16: (at) => bytes.readUInt16LE(at),
-        uint32: (at) => bytes.readUInt32LE(at),
-        int64: (at) => bytes.readBigInt64LE(at),
-      }
-    : {
-        uint16: (at) => bytes.readUInt16BE(at),
-        uint32: (at) => bytes.readUInt32BE(at),
-        int64: (at) => bytes.readBigInt64BE(at),
-      };
+  return length;
 }
 
 function readInterface(body: Buffer, read: Reading): Interface {
   let resolution = 6;
   let offsetSeconds = 0;
   for (let at = 8; at + 4 <= body.length; ) {
-    const code = read.uint16(at);
-    const length = read.uint16(at + 2);
+    const code = read.uint16(body, at);
+    const length = read.uint16(body, at + 2);
     if (code === OPTION_END || at + 4 + length > body.length) break;
     if (code === OPTION_TSRESOL && length >= 1) resolution = body[at + 4]!;
-    if (code === OPTION_TSOFFSET && length >= 8) offsetSeconds = Number(read.int64(at + 4));
+    if (code === OPTION_TSOFFSET && length >= 8) offsetSeconds = Number(read.int64(body, at + 4));
     at += 4 + length + (-length & 3);
   }
-  return { linkType: read.uint16(0), snapLength: read.uint32(4), clock: clockOf(resolution, offsetSeconds) };
+  return {
+    linkType: read.uint16(body, 0),
+    snapLength: read.uint32(body, 4),
+    clock: clockOf(resolution, offsetSeconds),
+  };
 }
 
 /**
@@ -177,18 +199,18 @@ function clockOf(resolution: number, offsetSeconds: number): Clock {
   const exponent = resolution & 0x7f;
   const binary = (resolution & 0x80) !== 0;
   if (resolution === 6 || exponent > (binary ? 62 : 18)) {
-    return (high, low) => {
+    return (draft, high, low) => {
       // Below 2^53 for every time before the year 2255.
       const ticks = high * 0x1_0000_0000 + low;
       const seconds = Math.floor(ticks / 1e6);
-      return [seconds + offsetSeconds, (ticks - seconds * 1e6) * 1000];
+      setTime(draft, seconds + offsetSeconds, (ticks - seconds * 1e6) * 1000);
     };
   }
   const units = binary ? 1n << BigInt(exponent) : 10n ** BigInt(exponent);
-  return (high, low) => {
+  return (draft, high, low) => {
     const ticks = (BigInt(high) << 32n) | BigInt(low);
     const seconds = ticks / units;
     const nanoseconds = ((ticks - seconds * units) * 1_000_000_000n) / units;
-    return [Number(seconds) + offsetSeconds, Number(nanoseconds)];
+    setTime(draft, Number(seconds) + offsetSeconds, Number(nanoseconds));
   };
 }

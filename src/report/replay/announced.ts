@@ -2,6 +2,7 @@ import type { Address } from '../../address/address.ts';
 import { endpointsOf } from '../../call/transport.ts';
 import type { MediaKind, Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
+import type { PlaceChanges } from '../../pinhole/place-changes.ts';
 import { printable } from '../../printable.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
 import type { Codecs } from './codecs.ts';
@@ -53,8 +54,11 @@ export interface AnnouncementIndex {
 /** How many announcements are kept of one address for `near`: the first and the latest ones. */
 const KEPT_OF_ADDRESS = 8;
 
-/** Remembers which transport addresses were announced by whom; one that is said again is kept once. */
-export function createAnnouncements(): AnnouncementIndex {
+/**
+ * Remembers which transport addresses were announced by whom; one that is said again is kept once. `places` is told where
+ * there is another one.
+ */
+export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): AnnouncementIndex {
   const byPort = new Map<string, Announcement[]>();
   const byAddress = new Map<Address, Announcement[]>();
   const byOwner = new Map<string, Announcement>();
@@ -115,6 +119,7 @@ export function createAnnouncements(): AnnouncementIndex {
       const list = byPort.get(key);
       if (list === undefined) byPort.set(key, [announcement]);
       else list.push(announcement);
+      places.changed(address, port);
       if (address !== owner) byOwner.set(`${owner} ${port}`, announcement);
       latest.set(port, announcement);
     }

@@ -1,6 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import { createPinholeTraces, type PinholeTraces } from '../../history/pinholes.ts';
 import { type CallTraces, createCallTraces } from '../../history/traces.ts';
+import { createPlaceChanges, type PlaceChanges } from '../../pinhole/place-changes.ts';
 import { type AnnouncementIndex, createAnnouncements } from './announced.ts';
 import { createRefusalIndex, type RefusalIndex } from './cause.ts';
 import { createFlowTable, type FlowTable, type UdpFlow } from './flows.ts';
@@ -13,6 +14,8 @@ export interface Findings {
   readonly strays: CallTraces;
   readonly pinholes: PinholeTraces;
   readonly announcements: AnnouncementIndex;
+  /** Where something was announced, or a pinhole opened or closed. */
+  readonly places: PlaceChanges;
   readonly refusals: RefusalIndex;
   readonly signalling: SignallingLog;
   readonly flows: FlowTable;
@@ -27,15 +30,17 @@ export interface Findings {
 const MAX_STRAY_MESSAGES = 50;
 
 export function createFindings(): Findings {
-  const announcements = createAnnouncements();
+  const places = createPlaceChanges();
+  const announcements = createAnnouncements(places);
   return {
     calls: createCallTraces(),
     strays: createCallTraces(MAX_STRAY_MESSAGES),
     pinholes: createPinholeTraces(),
     announcements,
+    places,
     refusals: createRefusalIndex(),
     signalling: createSignallingLog(),
-    flows: createFlowTable((flow) => flow.proven || isAnnounced(flow, announcements)),
+    flows: createFlowTable((flow) => flow.proven || isAnnounced(flow, announcements), places.slotOf),
     seenHosts: new Set(),
     sipHosts: new Set(),
     sipEndpoints: new Set(),

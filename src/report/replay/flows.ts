@@ -1,8 +1,11 @@
+import type { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
+import type { AskedFlow } from '../../firewall/model.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PinholeTrace } from '../../history/pinholes.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type PayloadKind, readRtp } from '../../packet/media.ts';
+import type { PlaceChanges } from '../../pinhole/place-changes.ts';
 import type { Cause } from './cause.ts';
 import type { Codec } from './codecs.ts';
 import { createDensity, type Density } from './density.ts';
@@ -14,6 +17,12 @@ export interface BlockedSpell {
   readonly first: FramePlace;
   readonly firstAt: number;
   packets: number;
+}
+
+/** What PlaceChanges tells of one end of a flow. */
+interface Seen {
+  readonly slot: number;
+  changes: number;
 }
 
 /** One UDP flow, one way, as it is counted. */
@@ -56,11 +65,19 @@ export interface UdpFlow {
   readonly spells: BlockedSpell[];
   /** State of the replay in which the last spell's cause was found. */
   epoch: number;
+  /** How its destination and its source were when they were looked at. */
+  readonly goesTo: Seen;
+  readonly comesFrom: Seen;
+  /** `pinhole` may be another of the same id by now. */
+  isPinholeStale: boolean;
+  /** Whether its packets pass. */
+  readonly asked: AskedFlow;
 }
 
 export interface FlowTable {
-  /** The flow of a UDP packet, made when it is its first. */
-  of(packet: PacketView, place: FramePlace, at: number): UdpFlow;
+  /** The flow of a UDP packet; undefined before `begin`. */
+  find(packet: PacketView): UdpFlow | undefined;
+  begin(packet: PacketView, asked: AskedFlow, place: FramePlace, at: number): UdpFlow;
   all(): Iterable<UdpFlow>;
   /** Flows that were neither media nor announced, and given up for want of room. */
   readonly forgotten: number;
@@ -69,16 +86,16 @@ export interface FlowTable {
 const MAX_FLOWS = 200_000;
 
 /** Flows that `isWanted` does not hold for are given up when there are too many. */
-export function createFlowTable(isWanted: (flow: UdpFlow) => boolean): FlowTable {
+export function createFlowTable(
+  isWanted: (flow: UdpFlow) => boolean,
+  slotOf: PlaceChanges['slotOf'],
+): FlowTable {
   const flows = new Map<string, UdpFlow>();
   let limit = MAX_FLOWS;
   let forgotten = 0;
 
-  function of(packet: PacketView, place: FramePlace, at: number): UdpFlow {
+  function begin(packet: PacketView, asked: AskedFlow, place: FramePlace, at: number): UdpFlow {
     const { source, sourcePort, destination, destinationPort } = packet;
-    const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
-    const known = flows.get(key);
-    if (known !== undefined) return known;
     if (flows.size >= limit) makeRoom();
     const flow: UdpFlow = {
       ...{ source, sourcePort, destination, destinationPort, first: place, firstAt: at, lastAt: at },
@@ -93,10 +110,14 @@ export function createFlowTable(isWanted: (flow: UdpFlow) => boolean): FlowTable
         firstPassed: null,
         spells: [],
         epoch: -1,
+        goesTo: { slot: slotOf(destination, destinationPort), changes: -1 },
+        comesFrom: { slot: slotOf(source, sourcePort), changes: -1 },
+        isPinholeStale: true,
         density: createDensity(at),
       },
+      asked,
     };
-    flows.set(key, flow);
+    flows.set(keyOf(packet), flow);
     return flow;
   }
 
@@ -110,12 +131,30 @@ export function createFlowTable(isWanted: (flow: UdpFlow) => boolean): FlowTable
   }
 
   return {
-    of,
+    find: (packet) => flows.get(keyOf(packet)),
+    begin,
     all: () => flows.values(),
     get forgotten() {
       return forgotten;
     },
   };
+}
+
+function keyOf({ source, sourcePort, destination, destinationPort }: PacketView): string {
+  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+/** `noteContent` for a packet of a proven flow, no fax, that is RTP for certain, from `start` on. */
+export function noteRtpAt(
+  flow: UdpFlow,
+  bytes: Buffer,
+  start: number,
+  at: number,
+  codecFor: (payloadType: number) => Codec | null,
+): void {
+  flow.kinds.rtp = (flow.kinds.rtp ?? 0) + 1;
+  flow.rtp ??= createRtpMeter();
+  flow.rtp.takeAt(bytes, start, at, codecFor);
 }
 
 /** Counts what a packet is by its content; `codecFor` says what an RTP payload type stands for. */

@@ -4,7 +4,7 @@ import { createModelFirewall } from '../../firewall/model.ts';
 import { summaryOf } from '../../history/traces.ts';
 import type { Happening, MessageHappening } from '../../inspector/happening.ts';
 import { createInspector, type Inspection, type InspectorSettings } from '../../inspector.ts';
-import type { Frame } from '../../intercept/capture.ts';
+import { type Frame, inPlace } from '../../intercept/capture.ts';
 import { printable } from '../../printable.ts';
 import { watchLine } from '../live/watch.ts';
 import { dateText } from '../time.ts';
@@ -36,7 +36,7 @@ export function createFollow({ settings, tunnels, isSip, json }: FollowOptions):
     count++;
     now = Math.max(now, one.time);
     const lines = inspector.nextDeadline() <= now ? told(inspector.tick(now), true) : [];
-    const framed = frames.read(one, now);
+    const framed = frames.read(inPlace(one), now);
     if (framed === null || framed.packet.protocol === 'other') return lines;
     const { packet } = framed;
     const { protocol, source, sourcePort, destination, destinationPort } = packet;

@@ -1,8 +1,8 @@
-import type { Frame } from '../../intercept/capture.ts';
+import type { FrameInPlace } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { findPacket } from '../../packet/link.ts';
 import { createPacketReader } from '../../packet/reader.ts';
-import { createCopyFilter } from './copies.ts';
+import { type CopyFilter, createCopyFilter } from './copies.ts';
 
 /** A packet of a capture. */
 interface FramedPacket {
@@ -11,9 +11,10 @@ interface FramedPacket {
   readonly isCopy: boolean;
 }
 
-interface FrameReader {
+export interface FrameReader {
   /** The innermost whole packet at `now`; null when there is none, yet or at all. */
-  read(frame: Frame, now: number): FramedPacket | null;
+  read(frame: FrameInPlace, now: number): FramedPacket | null;
+  readonly copies: CopyFilter;
   readonly counts: FrameCounts;
 }
 
@@ -32,7 +33,7 @@ export interface FrameCounts {
 /** Frames to packets; `tunnels`: look into encapsulations; `maxBytes` may wait for their other fragments. */
 export function createFrameReader(tunnels: boolean, maxBytes: number): FrameReader {
   const reader = createPacketReader({ tunnels, maxBytes });
-  const isSeenAgain = createCopyFilter();
+  const copies = createCopyFilter();
   const counts: FrameCounts = {
     ...{ frames: 0, truncated: 0 },
     unreadable: new Map(),
@@ -42,9 +43,11 @@ export function createFrameReader(tunnels: boolean, maxBytes: number): FrameRead
     },
   };
 
-  function read({ linkType, bytes, truncated }: Frame, now: number): FramedPacket | null {
+  function read(frame: FrameInPlace, now: number): FramedPacket | null {
+    const { linkType, start, end } = frame;
+    const bytes = frame.bytes.subarray(start, end);
     counts.frames++;
-    if (truncated) counts.truncated++;
+    if (bytes.length < frame.originalLength) counts.truncated++;
     const found = findPacket(linkType, bytes);
     if (found === 'link-type-unknown') {
       counts.unknownLinks.set(linkType, (counts.unknownLinks.get(linkType) ?? 0) + 1);
@@ -56,9 +59,9 @@ export function createFrameReader(tunnels: boolean, maxBytes: number): FrameRead
     }
     if (packet === null) return null;
     const isCopy =
-      packet.protocol === 'udp' && typeof found !== 'string' && isSeenAgain(bytes, found, packet, now);
+      packet.protocol === 'udp' && typeof found !== 'string' && copies.isSeenAgain(bytes, found, packet, now);
     return { packet, isCopy };
   }
 
-  return { read, counts };
+  return { read, copies, counts };
 }

@@ -1,5 +1,6 @@
+import type { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
-import type { ModelFirewall } from '../../firewall/model.ts';
+import type { AskedFlow, ModelFirewall, Passage } from '../../firewall/model.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { PacketView } from '../../packet/ip.ts';
@@ -7,7 +8,7 @@ import { findCause } from './cause.ts';
 import { type Codec, codecOf } from './codecs.ts';
 import { countPacket } from './density.ts';
 import type { Findings } from './findings.ts';
-import { noteContent, type UdpFlow } from './flows.ts';
+import { noteContent, noteRtpAt, type UdpFlow } from './flows.ts';
 import type { Moment } from './messages.ts';
 
 interface MediaTakerOptions {
@@ -16,13 +17,30 @@ interface MediaTakerOptions {
   readonly findings: Findings;
   /** Whether the firewall stands before this address. */
   readonly isGuarded: (address: Address) => boolean;
+  /** Packets are known by other addresses than their pinholes somewhere. */
+  readonly isTranslated: boolean;
   /** ms; flows are counted from here on. */
   readonly from: number;
+  /** Where the packet at hand is. */
+  readonly here: () => FramePlace;
 }
 
-interface MediaTaker {
-  /** Would this packet pass? `time` is the frame's own; the moment's never runs backwards. */
-  ask(packet: PacketView, time: number, moment: Moment): void;
+export interface MediaTaker {
+  /**
+   * Would this packet pass? `time` is the frame's own; the moment's never runs backwards. Null before the time from which
+   * flows are counted.
+   */
+  ask(packet: PacketView, time: number, moment: Moment): UdpFlow | null;
+  /** `ask` for a packet of a proven flow that is RTP: its payload lies in `bytes`, from `start` to before `end`. */
+  askAgain(
+    flow: UdpFlow,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    time: number,
+    at: number,
+    isCopy: boolean,
+  ): void;
   /** Something happened that may change why a packet is blocked. */
   changed(): void;
 }
@@ -31,41 +49,92 @@ const MAX_SPELLS = 8;
 
 /** Asks the firewall about each packet that is no SIP, and writes the answers down flow by flow. */
 export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
-  const { firewall, inspector, findings, isGuarded, from } = options;
-  const { announcements, pinholes, refusals, flows } = findings;
+  const { firewall, inspector, findings, isGuarded, isTranslated, from, here } = options;
+  const { announcements, pinholes, refusals, flows, places } = findings;
   /** Grows with everything that may change why a packet is blocked. */
   let epoch = 0;
+  /** The flow of the packet at hand. */
+  let atHand: UdpFlow | null = null;
+  const codecAtHand = (payloadType: number) => (atHand === null ? null : codecIn(atHand, payloadType));
 
-  function ask(packet: PacketView, time: number, { place, at, isCopy }: Moment): void {
+  function ask(packet: PacketView, time: number, { at, isCopy }: Moment): UdpFlow | null {
     const { source, sourcePort, destination, destinationPort, payload } = packet;
-    const asked = { protocol: 'udp', source, sourcePort, destination, destinationPort } as const;
-    const answer = firewall.ask(asked, payload.length, at);
-    if (answer.pinhole !== null) inspector.traffic(answer.pinhole, at);
-    for (const id of firewall.answered(asked)) inspector.traffic(id, at, 'sent');
+    const known = flows.find(packet);
+    const asked =
+      known?.asked ?? firewall.asked({ protocol: 'udp', source, sourcePort, destination, destinationPort });
+    const answer = askFirewall(asked, payload.length, at);
+    if (time < from) return null;
+    const flow = known ?? flows.begin(packet, asked, here(), time);
+    if (isCopy) {
+      flow.copies++;
+      return flow;
+    }
+    lookAround(flow);
+    atHand = flow;
+    noteContent(flow, payload, time, codecAtHand);
+    count(flow, answer, time);
+    return flow;
+  }
+
+  function askAgain(
+    flow: UdpFlow,
+    bytes: Buffer,
+    start: number,
+    end: number,
+    time: number,
+    at: number,
+    isCopy: boolean,
+  ): void {
+    const answer = askFirewall(flow.asked, end - start, at);
     if (time < from) return;
-    const flow = flows.of(packet, place, time);
     if (isCopy) {
       flow.copies++;
       return;
     }
-    const isNews = flow.epoch !== epoch;
-    if (isNews) {
+    lookAround(flow);
+    atHand = flow;
+    if (flow.isFax) noteContent(flow, bytes.subarray(start, end), time, codecAtHand);
+    else noteRtpAt(flow, bytes, start, time, codecAtHand);
+    count(flow, answer, time);
+  }
+
+  function askFirewall(asked: AskedFlow, bytes: number, at: number): Passage {
+    const answer = asked.ask(bytes, at);
+    if (answer.pinhole !== null) inspector.traffic(answer.pinhole, at);
+    for (const id of asked.answered()) inspector.traffic(id, at, 'sent');
+    return answer;
+  }
+
+  /** What has changed where the flow goes and comes from. */
+  function lookAround(flow: UdpFlow): void {
+    if (flow.epoch === epoch) return;
+    const { goesTo, comesFrom } = flow;
+    const [to, from] = [places.at(goesTo.slot), places.at(comesFrom.slot)];
+    if (goesTo.changes !== to) {
       flow.isFax ||= leadsToFax(flow);
-      flow.into = lastOf(pinholes.openAt(destination, destinationPort));
+      flow.into = lastOf(pinholes.openAt(flow.destination, flow.destinationPort));
     }
+    if (isTranslated || goesTo.changes !== to || comesFrom.changes !== from) flow.isPinholeStale = true;
+    goesTo.changes = to;
+    comesFrom.changes = from;
+  }
+
+  function count(flow: UdpFlow, answer: Passage, time: number): void {
     flow.lastAt = time;
     flow.packets++;
-    noteContent(flow, payload, time, (type) => codecIn(flow, type));
-    const by = answer.by ?? (isGuarded(destination) ? null : 'outbound');
+    const by = answer.by ?? (isGuarded(flow.destination) ? null : 'outbound');
     countPacket(flow.density, time, by === null ? 'blocked' : 'passed');
     if (by === null) {
       flow.blocked++;
-      blame(flow, time, place);
+      blame(flow, time);
     } else {
       flow.passed++;
-      flow.firstPassed ??= { place, at: time, by };
+      flow.firstPassed ??= { place: here(), at: time, by };
       if (by === 'outbound') flow.outbound++;
-      else if (isNews || flow.pinhole?.id !== answer.pinhole) flow.pinhole = pinholes.byId(answer.pinhole!);
+      else if (flow.isPinholeStale || flow.pinhole?.id !== answer.pinhole) {
+        flow.pinhole = pinholes.byId(answer.pinhole!);
+        flow.isPinholeStale = false;
+      }
       if (flow.into !== null) flow.into.packets++;
     }
     flow.epoch = epoch;
@@ -83,7 +152,7 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
   }
 
   /** Nothing changed since the last packet of a flow that was blocked: the same cause again. */
-  function blame(flow: UdpFlow, time: number, place: FramePlace): void {
+  function blame(flow: UdpFlow, time: number): void {
     const last = flow.spells.at(-1);
     if (last !== undefined && flow.epoch === epoch) {
       last.packets++;
@@ -94,12 +163,13 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
     const same = flow.spells.find(({ cause: { key } }) => key === cause.key);
     if (same !== undefined) same.packets++;
     else if (flow.spells.length < MAX_SPELLS)
-      flow.spells.push({ cause, first: place, firstAt: time, packets: 1 });
+      flow.spells.push({ cause, first: here(), firstAt: time, packets: 1 });
     else last!.packets++;
   }
 
   return {
     ask,
+    askAgain,
     changed: () => {
       epoch++;
     },

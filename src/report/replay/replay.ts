@@ -4,11 +4,12 @@ import { createModelFirewall } from '../../firewall/model.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { Happening } from '../../inspector/happening.ts';
 import { createInspector, type Inspection, type InspectorSettings } from '../../inspector.ts';
-import type { CaptureError, Frame } from '../../intercept/capture.ts';
+import { type CaptureError, type Frame, type FrameInPlace, inPlace } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import type { NatMapping } from '../../policy/external.ts';
 import { createFindings } from './findings.ts';
 import { createFrameReader } from './frames.ts';
+import { createKnownFlows } from './known-flows.ts';
 import { createMediaTaker } from './media.ts';
 import { createMessageTaker, type Moment, type ReadMessage } from './messages.ts';
 import type { ReplayReport, Window } from './model.ts';
@@ -31,6 +32,8 @@ export interface ReplayOptions {
 interface Replay {
   /** One frame; frames come in the order of their time. */
   frame(frame: Frame): void;
+  /** `frame` for one that lasts until the next. */
+  pass(frame: FrameInPlace): void;
   /** Everything that was found; `damage` is what ended the reading of files early. Ends the replay. */
   finish(damage: readonly CaptureError[]): ReplayReport;
 }
@@ -56,32 +59,55 @@ export function createReplay(options: ReplayOptions): Replay {
   const messages = createMessageTaker(findings);
   const refusals = createRefusalCounts();
   const media = createMediaTaker({
-    ...{ firewall, inspector, findings, isGuarded: guardedBy(settings) },
+    ...{ firewall, inspector, findings, isGuarded: guardedBy(settings), here },
+    isTranslated: settings.nat.length > 0,
     from: window.from ?? Number.NEGATIVE_INFINITY,
   });
+  const known = tunnels ? null : createKnownFlows(frames, media);
   const fileIndex = new Map(files.map((name, index) => [name, index]));
   let firstAt: number | null = null;
   let now = 0;
-  let place: FramePlace = { file: 0, frame: 0 };
+  let name: string | null = null;
+  let file = 0;
+  let number = 0;
+  let place: FramePlace | null = null;
+
+  /** The frame at hand; while deadlines are seen to, the one before. */
+  function here(): FramePlace {
+    place ??= { file, frame: number };
+    return place;
+  }
 
   function frame(one: Frame): void {
+    pass(inPlace(one));
+  }
+
+  function pass(one: FrameInPlace): void {
     firstAt ??= one.time;
     // Within one file a frame may be a little older than the one before it; deadlines never run backwards.
     now = Math.max(now, one.time);
     if (inspector.nextDeadline() <= now) apply(inspector.tick(now), null);
-    place = { file: fileIndex.get(one.file) ?? 0, frame: one.number };
+    place = null;
+    number = one.number;
+    if (one.file !== name) {
+      name = one.file;
+      file = fileIndex.get(name) ?? 0;
+    }
+    if (known?.take(one, now) === true) return;
     const framed = frames.read(one, now);
     if (framed === null || framed.packet.protocol === 'other') return;
     const { packet, isCopy } = framed;
-    const moment: Moment = { place, at: now, isCopy, packet };
+    const moment: Moment = { place: here(), at: now, isCopy, packet };
     if (seenHosts.size < MAX_HOSTS) seenHosts.add(packet.source).add(packet.destination);
     if (sipPorts === null || isOn(sipPorts, packet)) {
       const inspection = inspector.inspectPacket(packet, now);
       apply(inspection, moment);
       if (inspection.events.some(({ type }) => type === 'message' || type === 'malformed')) return;
     }
-    signalling.other(packet, place, now);
-    if (packet.protocol === 'udp') media.ask(packet, one.time, moment);
+    signalling.other(packet, moment.place, now);
+    if (packet.protocol !== 'udp') return;
+    const flow = media.ask(packet, one.time, moment);
+    if (flow !== null) known?.add(one, packet, flow);
   }
 
   /** Does what the control thread and the data path do with an inspection; `moment` is null for a deadline. */
@@ -103,23 +129,25 @@ export function createReplay(options: ReplayOptions): Replay {
         messages.counts.malformed++;
         media.changed();
         sipHosts.add(event.packet.source).add(event.packet.destination);
-        if (moment !== null) signalling.malformed(moment.packet, event.error.detail, place, now);
+        if (moment !== null) signalling.malformed(moment.packet, event.error.detail, here(), now);
         break;
       case 'call':
         calls.update(event.leg);
         break;
       case 'pinhole':
-        pinholes.take(event, moment?.place ?? null, place);
+        for (let port = event.pinhole.ports[0]; port <= event.pinhole.ports[1]; port++)
+          findings.places.changed(event.pinhole.address, port);
+        pinholes.take(event, moment?.place ?? null, here());
         break;
       case 'refused': {
         media.changed();
         if (moment !== null) {
-          findings.refusals.add(event, place);
-          signalling.refused(event.refusal, place);
+          findings.refusals.add(event, here());
+          signalling.refused(event.refusal, here());
         }
         refusals.add(event.refusal);
-        if (event.call === null) refusals.addLoose(event.refusal, place, event.at);
-        else calls.refused(event, place);
+        if (event.call === null) refusals.addLoose(event.refusal, here(), event.at);
+        else calls.refused(event, here());
       }
     }
   }
@@ -136,7 +164,7 @@ export function createReplay(options: ReplayOptions): Replay {
     });
   }
 
-  return { frame, finish };
+  return { frame, pass, finish };
 }
 
 /** Whether the firewall stands before an address: an inside host's, or one by which such a host is known outside. */

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { readInt32 } from '../../packet/address-cache.ts';
 import { readRtp } from '../../packet/media.ts';
 import type { Codec } from './codecs.ts';
 
@@ -46,8 +47,13 @@ interface State {
   jitterCount: number;
 }
 
+/** What a payload type stands for. */
+type CodecFor = (payloadType: number) => Codec | null;
+
 export interface RtpMeter {
-  take(payload: Buffer, at: number, codecFor: (payloadType: number) => Codec | null): void;
+  take(payload: Buffer, at: number, codecFor: CodecFor): void;
+  /** `take` for what is RTP for certain, from `start` on. */
+  takeAt(bytes: Buffer, start: number, at: number, codecFor: CodecFor): void;
   /** In the order of their first packets. */
   streams(): readonly RtpStream[];
   /** Sources past the number that is kept. */
@@ -57,6 +63,7 @@ export interface RtpMeter {
 const MAX_SOURCES = 8;
 const MAX_TYPES = 8;
 const MAX_DIFFERENCE = 10_000;
+const TELEPHONE_EVENT = 'telephone-event';
 /** RFC 3389 in RFC 3551's table. */
 const COMFORT_NOISE = 13;
 /** RFC 3550 appendix A.1. */
@@ -69,32 +76,46 @@ export function createRtpMeter(): RtpMeter {
   const states: State[] = [];
   let omitted = 0;
 
-  function take(payload: Buffer, at: number, codecFor: (payloadType: number) => Codec | null): void {
-    const header = readRtp(payload);
-    if (header === null) return;
-    const { ssrc, sequence, payloadType } = header;
-    const timestamp = payload.readUInt32BE(4);
-    let state = states.find(({ stream }) => stream.ssrc === ssrc);
-    if (state === undefined) {
+  /** Of the latest packet: most flows have one source. */
+  let latest: State | null = null;
+
+  function take(payload: Buffer, at: number, codecFor: CodecFor): void {
+    if (readRtp(payload) !== null) takeAt(payload, 0, at, codecFor);
+  }
+
+  function stateOf(ssrc: number): State | null {
+    if (latest !== null && latest.stream.ssrc === ssrc) return latest;
+    return states.find(({ stream }) => stream.ssrc === ssrc) ?? null;
+  }
+
+  function takeAt(bytes: Buffer, start: number, at: number, codecFor: CodecFor): void {
+    const payloadType = bytes[start + 1]! & 0x7f;
+    const sequence = (bytes[start + 2]! << 8) | bytes[start + 3]!;
+    const timestamp = readInt32(bytes, start + 4) >>> 0;
+    const ssrc = readInt32(bytes, start + 8) >>> 0;
+    let state = stateOf(ssrc);
+    if (state === null) {
       if (states.length === MAX_SOURCES) {
         omitted++;
         return;
       }
       state = begin(ssrc, sequence, at);
       states.push(state);
+      latest = state;
     } else if (!isNew(state, sequence)) {
       state.stream.repeated++;
       return;
     }
+    latest = state;
     state.stream.packets++;
     state.stream.lastAt = at;
     const isOther = state.payloadType !== payloadType;
     const codec = isOther ? codecFor(payloadType) : state.codec;
     if (isOther) noteType(state.stream, payloadType, codec);
     // The timestamp of a telephone event is that of its beginning (RFC 4733 2.2.1); other clocks tell nothing.
-    if (codec === null || codec.rate === 0 || codec.name.toLowerCase() === 'telephone-event') return;
+    if (codec === null || codec.rate === 0 || isEvent(codec)) return;
     const isNoise = payloadType === COMFORT_NOISE;
-    const isSpurt = (payload[1]! & 0x80) !== 0 || isNoise || state.afterNoise;
+    const isSpurt = (bytes[start + 1]! & 0x80) !== 0 || isNoise || state.afterNoise;
     const isComparable = state.payloadType >= 0 && state.codec?.rate === codec.rate;
     state.codec = codec;
     state.payloadType = payloadType;
@@ -106,11 +127,16 @@ export function createRtpMeter(): RtpMeter {
 
   return {
     take,
+    takeAt,
     streams: () => states.map(finished),
     get omitted() {
       return omitted;
     },
   };
+}
+
+function isEvent({ name }: Codec): boolean {
+  return name.length === TELEPHONE_EVENT.length && name.toLowerCase() === TELEPHONE_EVENT;
 }
 
 function begin(ssrc: number, sequence: number, at: number): State {

@@ -8,7 +8,7 @@ import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive, looksLikeSip } from '../../sip/recognise.ts';
 import { type Rough, readRoughly } from './named.ts';
 import { createNamingAttributes, type NamingAttribute } from './signalling/attributes.ts';
-import { addTo, MOST_REMEMBERED } from './signalling/bounds.ts';
+import { addTo, isSipPort, MOST_REMEMBERED } from './signalling/bounds.ts';
 import { createMessageDirections, type OneSided } from './signalling/directions.ts';
 import { createHiddenSignalling, type Hidden, streamKind } from './signalling/hidden.ts';
 import { createSeenTransactions, type LooseResponse, type SeenRequest } from './signalling/transactions.ts';
@@ -229,8 +229,4 @@ function whyUnusable(problem: SdpError | Refusal): { readonly why: string; reado
   const { means, advice } = REFUSALS[problem.reason];
   const what = problem.detail === problem.reason ? means.replace(/\.$/, '') : problem.detail;
   return { why: `its body cannot be used (${problem.reason}): ${what}`, advice };
-}
-
-function isSipPort(port: number): boolean {
-  return port === 5060 || port === 5061;
 }

@@ -7,3 +7,8 @@ export function addTo<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
 }
+
+/** Where SIP is expected without a word about it (RFC 3261 19.1.2). */
+export function isSipPort(port: number): boolean {
+  return port === 5060 || port === 5061;
+}
