@@ -104,7 +104,12 @@ export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefo
 }
 
 /** Makes results of what the data path answers: `now` in ms of its clock, whose 0 is `epoch`. */
-export function createCallWriter(passed: PassedSource, now: number, epoch: number) {
+export function createCallWriter(
+  passed: PassedSource,
+  now: number,
+  epoch: number,
+  ownerOf: (legId: string) => string | null = () => null,
+) {
   const { trafficOf } = passed;
   const date = (at: number) => seconds(epoch + at);
 
@@ -125,7 +130,8 @@ export function createCallWriter(passed: PassedSource, now: number, epoch: numbe
     const { legId, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [legId], legId));
     return {
-      ...{ legId, callId, from, to, parties, state, endReason, startedAt: date(startedAt) },
+      ...{ legId, callId, from, to, parties, state, endReason, owner: ownerOf(legId) },
+      startedAt: date(startedAt),
       answeredAt: answeredAt === null ? null : date(answeredAt),
       endedAt: endedAt === null ? null : date(endedAt),
       age: seconds((endedAt ?? now) - startedAt),

@@ -13,12 +13,13 @@ export function otherNames({ members, self }: Pick<GroupStatus, 'members' | 'sel
 export function groupOf({ group, clock }: RunningDaemon, { counters }: DataPathStatus): GroupResult | null {
   if (group === null) return null;
   const status = group.status();
-  const { state, since, why, self, own, others, waiting, lag, contact, refused } = status;
+  const { state, since, why, self, own, others, owners, waiting, lag, contact, refused } = status;
   const now = clock();
   return {
     ...{ state, for: seconds(now - since), why, self: self.name },
     others: otherNames(status),
     calls: { own, others },
+    owners,
     ...{
       waiting,
       lag: lag === null ? null : seconds(lag),

@@ -154,6 +154,15 @@ export const METRICS: readonly Definition[] = [
     'Firewalls of the group that are there, this one included.',
     ({ daemon }) => daemon.group?.status().members.length ?? 0,
   ),
+  {
+    name: 'pinholed_peers_calls',
+    type: 'gauge',
+    help: 'Calls under way that this firewall of the group, or others, had to do with last.',
+    samples: ({ daemon }) => {
+      const { own = 0, others = 0 } = daemon.group?.status() ?? {};
+      return byLabel('owner', { self: own, others });
+    },
+  },
   gauge(
     'pinholed_peers_unwritten',
     'Changes of calls that the store has yet to hear of.',

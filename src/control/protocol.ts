@@ -186,6 +186,8 @@ export interface GroupResult {
   readonly others: readonly string[];
   /** Calls that this firewall, and others, had to do with last. */
   readonly calls: { readonly own: number; readonly others: number };
+  /** The same by the name of each firewall that has some or is there. */
+  readonly owners: readonly { readonly name: string; readonly calls: number }[];
   /** Changes that the store has yet to hear of. */
   readonly waiting: number;
   /** From the last write to its coming back as news, and since the last answer; null before the first. */
@@ -272,6 +274,8 @@ export interface CallResult {
   readonly parties: readonly [string, string];
   readonly state: string;
   readonly endReason: string | null;
+  /** Name of the firewall of the group that had to do with it last; null where calls are shared with nobody. */
+  readonly owner: string | null;
   readonly startedAt: number;
   readonly answeredAt: number | null;
   readonly endedAt: number | null;

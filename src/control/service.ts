@@ -79,7 +79,7 @@ export function createHandlers(
 
   const epoch = createEpoch(daemon.clock);
   const passed: PassedSource = { trafficOf: daemon.trafficOf, passedBefore };
-  const writer = () => createCallWriter(passed, daemon.clock(), epoch());
+  const writer = () => createCallWriter(passed, daemon.clock(), epoch(), daemon.group?.ownerOf);
 
   async function* listCalls(request: Request): AsyncGenerator<CallsResult> {
     const name = 'call' in request ? textOf(request.call, 'call') : null;

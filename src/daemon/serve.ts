@@ -83,7 +83,7 @@ export interface RunningDaemon {
   /** For who shares calls with other firewalls. */
   readonly exchange: Exchange;
   /** How that stands; null where nothing is shared. */
-  readonly group: Pick<GroupService, 'status' | 'handOver'> | null;
+  readonly group: Pick<GroupService, 'status' | 'handOver' | 'ownerOf'> | null;
   /** Has the packet filter made to hold what was committed. */
   repair(): void;
   /** Calls `listener` with what happens from now on; the result ends that. */

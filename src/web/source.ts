@@ -81,7 +81,7 @@ interface Rows {
  * calls nor that of readers is a burden to packets.
  */
 export function createLiveSource(
-  daemon: Pick<RunningDaemon, 'about' | 'ask' | 'clock' | 'settings' | 'supervised' | 'traffic'>,
+  daemon: Pick<RunningDaemon, 'about' | 'ask' | 'clock' | 'group' | 'settings' | 'supervised' | 'traffic'>,
   history: Pick<History, 'ended' | 'get' | 'size' | 'underWay'>,
   board: AlarmBoard,
   dropped: DroppedNear = NOTHING_DROPPED,
@@ -140,7 +140,9 @@ export function createLiveSource(
     const counts = dropped.counts();
     for (const { report } of calls) {
       const row = rowOf(livePicture(atEpoch(report, zero), now));
-      yield { ...row, blocked: counts.get(report.legId) ?? 0 };
+      const owner = daemon.group?.ownerOf(report.legId) ?? null;
+      const firewall = owner === null ? {} : { firewall: owner };
+      yield { ...row, ...firewall, blocked: counts.get(report.legId) ?? 0 };
       if (++made % ROWS_AT_A_TIME === 0) await nextTurn();
     }
   }

@@ -42,6 +42,7 @@ const hole: PinholeResult = {
 };
 
 const call: CallResult = {
+  owner: null,
   legId: '00000000000000aa',
   callId: 'abc@pbx.example',
   from: '"Al" <sip:al@example.com>;tag=1',
@@ -185,6 +186,16 @@ describe('pinholed calls', () => {
         'CALL-ID': 'x\\x1b[31m y',
       },
     ]);
+  });
+
+  it('has a column for the firewall of each where calls are shared', () => {
+    const taken: CallResult = { ...call, owner: 'fw2' };
+    assert.deepEqual(
+      cells(callsText([{ ...call, owner: 'fw1' }, taken, call], plain)).map((row) => row['FIREWALL']),
+      ['fw1', 'fw2', '-'],
+    );
+    assert.match(callsInFull([taken], plain), /^ {2}firewall {4}fw2$/m);
+    assert.equal(cells(callsText([call], plain))[0]!['FIREWALL'], undefined);
   });
 
   it('with -v has all there is to say', () => {

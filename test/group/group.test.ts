@@ -63,6 +63,33 @@ describe('firewalls that share their calls', () => {
     for (const member of members) assert.deepEqual(member.calls(), ['ended']);
   });
 
+  it('say of each call which of them had to do with it last', async () => {
+    const { shelf, members, settle } = setUp(2);
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    await settle();
+    const [legId = ''] = shelf.calls.keys();
+    for (const { group } of members) assert.equal(group.ownerOf(legId), 'fw1');
+    two.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
+    await settle();
+    for (const { group } of members) {
+      assert.equal(group.ownerOf(legId), 'fw2');
+      assert.deepEqual(
+        group.status().owners.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
+        [
+          { name: 'fw1', calls: 0 },
+          { name: 'fw2', calls: 1 },
+        ],
+      );
+    }
+    await two.end();
+    ended.splice(ended.indexOf(two), 1);
+    await settle();
+    assert.equal(one.group.ownerOf(legId), 'fw2', 'until another has to do with it');
+    assert.equal(one.group.ownerOf('0000000000000000'), null);
+  });
+
   it('take a call over where it is: a port moves, and another hangs up', async () => {
     const { members, settle } = setUp();
     await settle();

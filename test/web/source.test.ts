@@ -126,6 +126,11 @@ function withCalls(count = CALLS) {
         return Promise.resolve(status(state.missing)) as never;
       },
       clock: () => 50_000,
+      group: {
+        ownerOf: (legId) => (legId === leg(CALLS - 1, null).legId ? 'fw2' : null),
+        status: () => assert.fail('not asked'),
+        handOver: () => assert.fail('not asked'),
+      },
       settings: defaults,
       supervised: true,
       traffic: () => ({ packets: 5, bytes: 500 }),
@@ -146,6 +151,10 @@ test('of ten thousand calls the newest and the last that ended are listed, and t
   assert.deepEqual([underWay[0]?.callId, underWay.at(-1)?.callId], ['call-9999', 'call-9500']);
   assert.ok(
     live.rows.every(({ startedAt }, index) => startedAt <= (live.rows[index - 1]?.startedAt ?? Infinity)),
+  );
+  assert.deepEqual(
+    live.rows.flatMap(({ callId, firewall }) => (firewall === undefined ? [] : [`${callId} ${firewall}`])),
+    ['call-9999 fw2'],
   );
   assert.deepEqual(questions, ['status'], 'the data path gives its counters and no calls');
   assert.equal(

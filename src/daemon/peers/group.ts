@@ -2,6 +2,7 @@ import type { CallEntry, DataPathReport, Order } from '../messages.ts';
 import type { SeenMedia } from '../traffic.ts';
 import { createConfirmations } from './confirmations.ts';
 import { createLagWatch } from './lag.ts';
+import { createOwners, type Owned } from './owners.ts';
 import type { Member, News, Store, Version } from './store.ts';
 import { createTaking } from './taking.ts';
 import { createUpkeep, seenMedia } from './upkeep.ts';
@@ -41,6 +42,8 @@ export interface GroupStatus {
   /** Calls under way that this firewall, and others, wrote last. */
   readonly own: number;
   readonly others: number;
+  /** The same by the name of each firewall that has some or is there. */
+  readonly owners: readonly Owned[];
   /** Changes that the store has not heard of. */
   readonly waiting: number;
   /** ms from the last write to its coming back as news. */
@@ -58,6 +61,8 @@ export interface Group {
   seen(seen: readonly SeenMedia[]): void;
   report(report: Extract<DataPathReport, { type: 'shared' | 'waiting' }>): void;
   status(): GroupStatus;
+  /** The name of the firewall that had to do with this call last; null where none is known. */
+  ownerOf(legId: string): string | null;
   /** The settings are others from now on. */
   reload(): void;
   /** Resolves once every other member has all that is known here: true; false if not within `ms`. */
@@ -87,6 +92,7 @@ export function createGroup(deps: GroupDeps): Group {
   const taking = createTaking(store, versions, self.machine, send);
   const upkeep = createUpkeep(store, versions, self.machine, send);
   const confirmations = createConfirmations();
+  const owners = createOwners(store, versions, self);
   const lag = createLagWatch();
   const write = createWriting(store, versions, lag, clock);
   let state: GroupStatus['state'] = 'joining';
@@ -146,7 +152,7 @@ export function createGroup(deps: GroupDeps): Group {
     const there = await taking.all();
     last = before;
     epoch = found;
-    members = await store.greet(self);
+    members = await owners.greet();
     const was = state;
     turn('joined');
     expectConfirmers();
@@ -226,7 +232,7 @@ export function createGroup(deps: GroupDeps): Group {
     const now = clock();
     if (now >= greetAt) {
       greetAt = now + GREET_EVERY;
-      meet(await store.greet(self));
+      meet(await owners.greet());
       if ((await store.epoch()) !== epoch) throw new Error('it was emptied, or is another store');
     }
     await upkeep.turn(now, others());
@@ -281,7 +287,7 @@ export function createGroup(deps: GroupDeps): Group {
     const standing = { state, since, why, members, self, contact };
     return {
       ...standing,
-      ...ownersOf(versions.underWay(), self.machine),
+      ...owners.standing(members),
       waiting: versions.waiting,
       lag: lag.last,
       refused: refused + versions.overflowed,
@@ -293,6 +299,7 @@ export function createGroup(deps: GroupDeps): Group {
     seen: upkeep.seen,
     report,
     status,
+    ownerOf: owners.ownerOf,
     reload: expectConfirmers,
     handOver,
     run,
@@ -305,20 +312,6 @@ export function createGroup(deps: GroupDeps): Group {
       store.close();
     },
   };
-}
-
-/** Calls that this firewall, and others, wrote last. */
-function ownersOf(
-  calls: Iterable<readonly [name: string, machine: string]>,
-  self: string,
-): Pick<GroupStatus, 'own' | 'others'> {
-  let own = 0;
-  let others = 0;
-  for (const [, machine] of calls) {
-    if (machine === self) own++;
-    else others++;
-  }
-  return { own, others };
 }
 
 /** Those of `list` that `than` has not. */

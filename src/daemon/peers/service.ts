@@ -31,7 +31,7 @@ interface SharingDaemon {
 }
 
 /** What shares the calls of a daemon with those of others, and says how that stands. */
-export interface GroupService extends Pick<Group, 'status' | 'handOver'> {
+export interface GroupService extends Pick<Group, 'status' | 'handOver' | 'ownerOf'> {
   start(daemon: SharingDaemon): void;
   /** The settings are others from now on. */
   reload(): void;
@@ -81,6 +81,7 @@ export function openGroup(
   return {
     status: () => begun().status(),
     handOver: (ms) => begun().handOver(ms),
+    ownerOf: (legId) => group?.ownerOf(legId) ?? null,
     start(daemon) {
       group = createGroup({
         store: createRedisStore(store),

@@ -33,6 +33,8 @@ export interface Versions {
   mark(names: readonly string[], wait: string): boolean;
   /** The names of calls under way, and who wrote the last version of each. */
   underWay(): Iterable<readonly [name: string, machine: string]>;
+  /** Who wrote the last version of this call; null where none is known. */
+  writerOf(name: string): string | null;
   /** Forgets calls that have been over for long, at `now` in ms. */
   tidy(now: number): void;
   readonly waiting: number;
@@ -192,6 +194,7 @@ export function createVersions(most: () => number, clock: () => number): Version
     *underWay() {
       for (const [name, { stamp, endedAt }] of known) if (endedAt === null) yield [name, stamp.machine];
     },
+    writerOf: (name) => known.get(name)?.stamp.machine ?? null,
     tidy(now) {
       for (const [name, { endedAt }] of known) {
         if (endedAt !== null && endedAt + REMEMBERED < now) known.delete(name);

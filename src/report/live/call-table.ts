@@ -16,11 +16,13 @@ const COLUMNS: readonly Column[] = [
   { head: 'NEXT TIMER' },
   { head: 'WHO' },
   { head: 'PARTIES' },
+  // Of a group: which had to do with the call last.
+  { head: 'FIREWALL' },
   { head: 'CALL-ID' },
 ];
 const [CALL_ID] = COLUMNS.slice(-1);
 /** Columns that a narrow screen goes without, the first first. */
-const LEAST_WANTED = ['NEXT TIMER', 'PINHOLES', 'IDLE', 'PARTIES'];
+const LEAST_WANTED = ['NEXT TIMER', 'PINHOLES', 'IDLE', 'FIREWALL', 'PARTIES'];
 
 const LONGEST_CALL_ID = 48;
 const LONGEST_NAME = 24;
@@ -31,7 +33,8 @@ const GAP = 2;
 /** Heads and a line for each call, in `width` columns as far as they fit; the Call-ID at the end may be cut. */
 export function callTable(calls: readonly CallResult[], width: number): string[] {
   const rows = calls.map(cellsOf);
-  const before = COLUMNS.slice(0, -1);
+  const isShared = calls.some(({ owner }) => owner !== null);
+  const before = COLUMNS.slice(0, isShared ? -1 : -2);
   const fitted = fittedTable(before, rows, width, LEAST_WANTED);
   if (fitted === null) return narrowTable(calls, width);
   const ids = [CALL_ID!.head, ...rows.map((row) => row.at(-1)!)];
@@ -51,6 +54,7 @@ function cellsOf(call: CallResult): string[] {
     timerText(call),
     whoText(call),
     `${parties[0]} > ${parties[1]}`,
+    call.owner === null ? '-' : printable(call.owner, LONGEST_NAME),
     printable(call.callId, LONGEST_CALL_ID),
   ];
 }

@@ -40,6 +40,7 @@ function callInFull(call: CallResult, style: Style): string {
     ['to', printable(call.to, 256)],
     ['parties', `${call.parties[0]} (caller), ${call.parties[1]}`],
     ['state', call.endReason === null ? call.state : `${call.state}: ${call.endReason}`],
+    ...(call.owner === null ? [] : [['firewall', printable(call.owner, 256)] as [string, string]]),
     ['started', `${date(call.startedAt)}, ${ageText(call.age)} long`],
     ['answered', date(call.answeredAt)],
     ...(call.endedAt === null ? [] : [['ended', date(call.endedAt)] as [string, string]]),

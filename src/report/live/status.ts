@@ -55,15 +55,17 @@ function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, str
 }
 
 function groupPairs(group: GroupResult, style: Style): [string, string][] {
-  const { state, why, self, others, calls, waiting, lag, waited, overdue } = group;
+  const { state, why, self, others, calls, owners, waiting, lag, waited, overdue } = group;
   const company = others.length === 0 ? 'nobody else is there' : `with ${others.join(', ')}`;
   const how = state === 'away' ? `${style.bad('the store is away')}: ${why}` : `${state}, ${company}`;
   const back = lag === null ? '' : `, written and back in ${shortSpanText(lag)}`;
+  const theirs = owners.filter((one) => one.name !== self && one.calls > 0);
+  const whose = theirs.map((one) => `${one.name} ${countText(one.calls)}`).join(', ');
   const lines: [string, string][] = [
     ['shared', `${self} ${how}, for ${ageText(group.for)}`],
     [
       '',
-      `${plural(calls.own, 'call')} of its own, ${countText(calls.others)} of others, ${waiting} not written yet${back}`,
+      `${plural(calls.own, 'call')} of its own, ${countText(calls.others)} of others${whose === '' ? '' : ` (${whose})`}, ${waiting} not written yet${back}`,
     ],
   ];
   if (waited > 0)

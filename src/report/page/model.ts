@@ -175,6 +175,8 @@ export interface CallRow {
   /** Of what the call's own hosts announced; what every call with the outside has is not counted. */
   readonly refusals: number;
   readonly strips: readonly Strip[];
+  /** The firewall of a group that had to do with it last; left out where calls are shared with nobody. */
+  readonly firewall?: string;
 }
 
 /**

@@ -49,8 +49,18 @@ export function wordsOf(search: string): string[] {
 }
 
 /** What a search looks into. */
-export function haystackOf({ callId, from, to, parties, outcome, headline, why, names }: CallRow): string {
-  const texts = [callId, from, to, ...parties, outcome, headline, why, ...names];
+export function haystackOf({
+  callId,
+  from,
+  to,
+  parties,
+  outcome,
+  headline,
+  why,
+  names,
+  firewall = '',
+}: CallRow): string {
+  const texts = [callId, from, to, ...parties, outcome, headline, why, ...names, firewall];
   return texts.map((text) => readable(text).toLowerCase()).join(' ');
 }
 

@@ -279,7 +279,8 @@ function countOf(shown: number, all: number): string {
 }
 
 function rowCells(row: CallRow): Child[] {
-  const { startedAt, endedAt, level, headline, names, parties } = row;
+  const { startedAt, endedAt, level, headline, names, parties, firewall } = row;
+  const where = firewall === undefined ? '' : `, ${readable(firewall, 32)}`;
   return [
     levelGlyph(level),
     el(
@@ -288,7 +289,7 @@ function rowCells(row: CallRow): Child[] {
       el('b', {}, readable(names[0], 60)),
       el('span', { class: 'to' }, ' → '),
       el('b', {}, readable(names[1], 60)),
-      el('small', {}, `${parties[0]} → ${parties[1]}`),
+      el('small', {}, `${parties[0]} → ${parties[1]}${where}`),
     ),
     el(
       'span',

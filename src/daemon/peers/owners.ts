@@ -1,0 +1,62 @@
+import type { Member, Store } from './store.ts';
+import type { Versions } from './versions.ts';
+
+/** Calls under way that one firewall wrote last. */
+export interface Owned {
+  /** Its name; its number where it was never heard of. */
+  readonly name: string;
+  readonly calls: number;
+}
+
+/** Calls under way that this firewall, and others, wrote last. */
+interface Standing {
+  readonly own: number;
+  readonly others: number;
+  /** Of each firewall that has some or is there. */
+  readonly owners: readonly Owned[];
+}
+
+/** Whose calls are: the firewall's that wrote the last version of each. */
+interface Owners {
+  /** Says that this firewall is there, and who else is. */
+  greet(): Promise<readonly Member[]>;
+  /** The name of the firewall that had to do with this call last; null where none is known. */
+  ownerOf(legId: string): string | null;
+  standing(members: readonly Member[]): Standing;
+}
+
+/** Names of firewalls that are gone are known as long as these many. */
+const MOST_NAMES = 256;
+
+export function createOwners(
+  store: Pick<Store, 'greet'>,
+  versions: Pick<Versions, 'underWay' | 'writerOf'>,
+  self: Member,
+): Owners {
+  const names = new Map([[self.machine, self.name]]);
+  const nameOf = (machine: string) => names.get(machine) ?? machine;
+  return {
+    async greet() {
+      const members = await store.greet(self);
+      for (const { machine, name } of members) {
+        if (names.size < MOST_NAMES || names.has(machine)) names.set(machine, name);
+      }
+      return members;
+    },
+    ownerOf(legId) {
+      const machine = versions.writerOf(legId);
+      return machine === null ? null : nameOf(machine);
+    },
+    standing(members) {
+      const counts = new Map([self, ...members].map(({ machine }) => [machine, 0]));
+      let all = 0;
+      for (const [, machine] of versions.underWay()) {
+        counts.set(machine, (counts.get(machine) ?? 0) + 1);
+        all++;
+      }
+      const own = counts.get(self.machine)!;
+      const owners = [...counts].map(([machine, calls]) => ({ name: nameOf(machine), calls }));
+      return { own, others: all - own, owners };
+    },
+  };
+}
