@@ -10,6 +10,8 @@ interface CommandEntry {
   /** Name and positional arguments, as yargs has them: `replay <file..>`. */
   readonly usage: string;
   readonly about: string;
+  /** A line to type, and what it is for, where the command has none of its own. */
+  readonly example?: readonly [line: string, purpose: string];
   /** Imports the command, only when it is the one to run. */
   readonly load: () => Promise<Command>;
 }
@@ -22,6 +24,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'run',
         about: 'Run the daemon in the foreground: packets in, pinholes open, packets on',
+        example: ['pinholed run --config /etc/pinholed.yaml', 'in the foreground, until Ctrl-C'],
         load: async () => (await import('./commands/run.ts')).run,
       },
     ],
@@ -32,6 +35,10 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'status',
         about: 'How it does: since when, in which mode, what it counted, and alarms',
+        example: [
+          'pinholed status || mail -s pinholed root',
+          'in cron: status 2 means alarms, 3 that it does not run',
+        ],
         load: async () => (await import('./commands/status.ts')).status,
       },
       {
@@ -47,6 +54,7 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'stats',
         about: 'Counts by method and by refusal; how long packets and commits took',
+        example: ['pinholed stats --json | jq .responses', 'responses by status code'],
         load: async () => (await import('./commands/stats.ts')).stats,
       },
       {
@@ -57,16 +65,25 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'watch',
         about: 'What happens, as it happens: calls, pinholes, refusals',
+        example: [
+          `pinholed watch --json | jq -c 'select(.type == "refused")'`,
+          'who gets no pinhole, as it happens',
+        ],
         load: async () => (await import('./commands/watch.ts')).watch,
       },
       {
         usage: 'explain <call>',
         about: 'What happened in a call and why, also after its end',
+        example: [
+          'pinholed explain 3f2a --redact --pcap call.pcap',
+          'its messages for the provider, without names and keys',
+        ],
         load: async () => (await import('./commands/explain.ts')).explain,
       },
       {
         usage: 'refused',
         about: 'Who got no pinhole lately, and why',
+        example: ['pinholed refused', 'the latest refusals, with what to do about each'],
         load: async () => (await import('./commands/refused.ts')).refused,
       },
       {
@@ -77,26 +94,34 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'acknowledge [alarm]',
         about: 'Clear alarms that somebody has seen; they come back when it happens again',
+        example: ['pinholed acknowledge packet-deaths', 'that alarm is gone until it happens again'],
         load: async () => (await import('./commands/acknowledge.ts')).acknowledge,
       },
       {
         usage: 'handover',
         about: 'Wait until the other firewalls of the group have all that this one knows',
+        example: [
+          'pinholed handover && service pinholed stop',
+          'before maintenance: the others have all calls first',
+        ],
         load: async () => (await import('./commands/handover.ts')).handover,
       },
       {
         usage: 'exposure',
         about: 'What was reachable, beside a rule that opens a whole range of ports',
+        example: ['pinholed exposure --range 10000-20000', 'beside the rule that you had before'],
         load: async () => (await import('./commands/exposure.ts')).exposure,
       },
       {
         usage: 'close <call>',
         about: 'Close the pinholes of one call',
+        example: ['pinholed close 3f2a', 'its media stops, its signalling goes on'],
         load: async () => (await import('./commands/close.ts')).close,
       },
       {
         usage: 'flush',
         about: 'Close the pinholes of all calls',
+        example: ['pinholed flush', 'media of all calls stops'],
         load: async () => (await import('./commands/flush.ts')).flush,
       },
     ],
@@ -107,6 +132,10 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'replay <file..>',
         about: 'What calls in a capture announced, opened, let through and did not, and why',
+        example: [
+          'tcpdump -U -w - port 5060 | pinholed replay --follow -',
+          'calls as they happen, without a daemon',
+        ],
         load: async () => (await import('./commands/replay.ts')).replay,
       },
       {
@@ -127,11 +156,16 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'check',
         about: 'Check a configuration file: every error at once',
+        example: ['pinholed check && pinholed reload --dry-run /etc/pinholed.yaml', 'before a reload'],
         load: async () => (await import('./commands/check.ts')).check,
       },
       {
         usage: 'config',
         about: 'Print the settings of the configuration, or its defaults, and what each means',
+        example: [
+          'pinholed config --format sample > new.yaml',
+          'a file to begin with, that says what each setting means',
+        ],
         load: async () => (await import('./commands/config.ts')).config,
       },
       {
@@ -142,11 +176,13 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       {
         usage: 'rules',
         about: 'Print what pf.conf or nftables needs for this configuration',
+        example: ['pinholed rules', 'what to put into your ruleset, and where'],
         load: async () => (await import('./commands/rules.ts')).rules,
       },
       {
         usage: 'doctor',
         about: 'Look at the system: what is as it has to be, and what to do about the rest',
+        example: ['pinholed doctor', 'what is missing in the ruleset, line by line'],
         load: async () => (await import('./commands/doctor.ts')).doctor,
       },
       {
@@ -171,8 +207,9 @@ function nameOf({ usage }: CommandEntry): string {
 }
 
 /** yargs with the options of one command, and how to use it. */
-async function options({ usage, about, load }: CommandEntry, argv: Argv): Promise<Argv> {
-  return (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`);
+async function options({ usage, about, example, load }: CommandEntry, argv: Argv): Promise<Argv> {
+  const built = (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`);
+  return example === undefined ? built : built.example(...example);
 }
 
 /** Every command with its options, as --help shows them. */

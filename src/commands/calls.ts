@@ -2,7 +2,7 @@ import type { CallResult, CallsResult } from '../control/protocol.ts';
 import { callsInFull, callsText } from '../report/live/calls.ts';
 import { askOptions, gather, jsonText, print, STATUS, screenColumns, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
-import { selecting, selectingOptions } from './selecting.ts';
+import { limitOf, selecting, selectingOptions } from './selecting.ts';
 
 /** `pinholed calls`: every call there is, also one that ended a moment ago. */
 export const calls = command(
@@ -18,7 +18,13 @@ export const calls = command(
         default: false,
         describe: 'All there is to say of each',
       })
-      .option('limit', { alias: 'n', type: 'number', requiresArg: true, describe: 'At most so many' })
+      .option('limit', {
+        alias: 'n',
+        type: 'string',
+        requiresArg: true,
+        coerce: limitOf,
+        describe: 'At most so many',
+      })
       .example('pinholed calls --silent 30s', 'calls that are up and have had no media for 30 s')
       .example('pinholed calls -m 203.0.113.7 -v', 'all there is to say of calls with that host')
       .example('pinholed calls --sort packets -n 10', 'the ten with the most media'),

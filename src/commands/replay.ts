@@ -59,9 +59,14 @@ export const replay = command(
         type: 'string',
         requiresArg: true,
         describe: 'Show from here on: ISO 8601, seconds since the epoch, or +SECONDS after the first frame',
-        coerce: momentOf,
+        coerce: momentOf('from'),
       })
-      .option('to', { type: 'string', requiresArg: true, describe: 'Read up to here', coerce: momentOf })
+      .option('to', {
+        type: 'string',
+        requiresArg: true,
+        describe: 'Read up to here',
+        coerce: momentOf('to'),
+      })
       .option('json', { type: 'boolean', default: false, describe: 'One JSON object, always complete' })
       .option('html', {
         type: 'string',
@@ -252,12 +257,14 @@ function natOf(text: string): InspectorSettings['nat'][number] {
   return { external: { address: external }, hosts, translation: null, arrivesAt: null };
 }
 
-function momentOf(text: string): Moment {
-  const moment = parseMoment(text);
-  if (moment !== null) return moment;
-  throw new Error(
-    `expected a time such as 2026-07-01T12:00:00Z, 1782900000.5 or +90, found ${JSON.stringify(text)}`,
-  );
+function momentOf(option: 'from' | 'to'): (text: string) => Moment {
+  return (text) => {
+    const moment = parseMoment(text);
+    if (moment !== null) return moment;
+    throw new Error(
+      `--${option}: expected a time such as 2026-07-01T12:00:00Z, 1782900000.5 or +90, found ${JSON.stringify(text)}`,
+    );
+  };
 }
 
 function portsOf(text: string): readonly PortRange[] {

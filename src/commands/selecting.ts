@@ -13,6 +13,12 @@ export function secondsOf(option: string): (text: string) => number {
   };
 }
 
+/** `--limit`, for yargs' `coerce`: how many at most. Throws what is to be said of what is no such number. */
+export function limitOf(text: string): number {
+  if (/^[1-9][0-9]{0,8}$/.test(text)) return Number(text);
+  throw new Error(`--limit: expected a whole number from 1 on, found ${quote(text)}`);
+}
+
 /** `--match`, as every command has it that can choose among calls. */
 export const matchOption = {
   alias: 'm',

@@ -12,7 +12,7 @@ export function usageText(message: string, help: string): string {
   if (incomplete !== undefined) return `${option(incomplete)}: expected a value after it`;
   const [, name, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message) ?? [];
   if (name !== undefined) {
-    return `${option(name)}: expected ${choices!.replaceAll('"', '').replace(/, ([^,]*)$/, ' or $1')}, found ${given}`;
+    return `${named(name, help)}: expected ${choices!.replaceAll('"', '').replace(/, ([^,]*)$/, ' or $1')}, found ${given}`;
   }
   const [, one, other] = /^Arguments (\S+) and (\S+) are mutually exclusive$/.exec(message) ?? [];
   if (one !== undefined) return `expected ${option(one)} or ${option(other!)}, found both`;
@@ -38,6 +38,12 @@ function positionals(help: string): string {
   return found.length === 0
     ? 'a command'
     : found.map(([, name, many]) => name!.toUpperCase() + (many === undefined ? '' : '...')).join(' ');
+}
+
+/** An option, or a positional argument of the usage line: `--sort`, `SHELL`. */
+function named(name: string, help: string): string {
+  const [usage = ''] = help.split('\n', 1);
+  return [`<${name}>`, `[${name}]`].some((one) => usage.includes(one)) ? name.toUpperCase() : option(name);
 }
 
 function option(name: string): string {

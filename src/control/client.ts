@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { VERSION } from '../version.ts';
 import { LineTooLong, readLines } from './line-reader.ts';
@@ -93,6 +94,12 @@ export async function connectControl(path: string, answerWithin = ANSWER_WITHIN)
 
 function explainConnect(path: string, { code, message }: NodeJS.ErrnoException): ControlError {
   if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+    if (code === 'ECONNREFUSED' && !isSocket(path)) {
+      return new ControlError(
+        'broken',
+        `${path}: this is no socket; the daemon's is control.socket of its configuration`,
+      );
+    }
     const stale = code === 'ECONNREFUSED' ? 'nobody listens there any more' : 'there is no such socket';
     return new ControlError('not-running', `the daemon is not running (${path}: ${stale})`);
   }
@@ -103,6 +110,15 @@ function explainConnect(path: string, { code, message }: NodeJS.ErrnoException):
     );
   }
   return new ControlError('broken', `${path} cannot be reached: ${message}`);
+}
+
+/** False only where it is known to be something else. */
+function isSocket(path: string): boolean {
+  try {
+    return statSync(path).isSocket();
+  } catch {
+    return true;
+  }
 }
 
 /** The daemon's version. Throws ControlError when it speaks another protocol, or nothing of the kind. */

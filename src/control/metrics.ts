@@ -231,6 +231,11 @@ export const METRICS: readonly Definition[] = [
     byLabel('code', status.inspector.responses),
   ),
   counter(
+    'pinholed_sip_mirrored_total',
+    'SIP messages read from copies that a PBX or proxy mirrors (HEP).',
+    ({ status }) => status.inspector.mirrored,
+  ),
+  counter(
     'pinholed_sip_malformed_total',
     'Messages that look like SIP and cannot be read.',
     ({ status }) => status.inspector.malformed,

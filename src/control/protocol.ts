@@ -163,6 +163,8 @@ export interface StatusResult {
     readonly inside: { readonly requests: number; readonly responses: number };
     readonly outside: { readonly requests: number; readonly responses: number };
   };
+  /** Read from copies that a PBX or proxy mirrors (HEP). */
+  readonly mirrored: number;
   readonly malformed: number;
   readonly refused: number;
   /** Passed by pinholes. */

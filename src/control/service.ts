@@ -317,6 +317,7 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoa
     packetsCompared: fidelity.compared,
     messages: inspector.messages,
     heard: inspector.heard,
+    mirrored: inspector.mirrored,
     malformed: inspector.malformed,
     refused: refusedOf(inspector.refusals),
     media: daemon.traffic(),

@@ -136,6 +136,7 @@ export interface DataPathStatus {
     readonly keepalives: number;
     readonly malformed: number;
     readonly spoofed: number;
+    readonly mirrored: number;
     readonly olderConnections: number;
     readonly unreadable: Readonly<Record<string, number>>;
     readonly messages: { readonly udp: number; readonly tcp: number };

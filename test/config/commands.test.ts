@@ -81,6 +81,16 @@ describe('pinholed', () => {
     assert.equal(pinholed('--version').stdout, `${VERSION}\n`);
   });
 
+  it('shows with every command a line to type', () => {
+    const { stdout } = pinholed('completion', 'bash');
+    const names = /^ {4}words="([^"]+)"$/m.exec(stdout)![1]!.split(' ');
+    assert.ok(names.length > 20);
+    for (const name of names) {
+      const help = pinholed(name, '--help').stdout;
+      assert.match(help, new RegExp(`^Examples:\\n(.*\\n)*.*pinholed ${name}\\b`, 'm'), name);
+    }
+  });
+
   it('lists its commands under headings', () => {
     const { status, stdout } = pinholed('--help');
     assert.equal(status, 0);
@@ -100,7 +110,14 @@ describe('pinholed', () => {
     [['replay'], 'expected FILE...'],
     [['explain'], 'expected CALL'],
     [['run', '--keep', '--drop'], 'expected --drop or --keep, found both'],
-    [['completion', 'csh'], '--shell: expected bash or zsh, found "csh"'],
+    [['completion', 'csh'], 'SHELL: expected bash or zsh, found "csh"'],
+    [['calls', '--limit', 'abc'], '--limit: expected a whole number from 1 on, found "abc"'],
+    [['calls', '-n', '0'], '--limit: expected a whole number from 1 on, found "0"'],
+    [['calls', '--silent', '3x'], '--silent: expected seconds, or a time such as 30s or 2m, found "3x"'],
+    [
+      ['replay', 'x', '--from', 'yesterday'],
+      '--from: expected a time such as 2026-07-01T12:00:00Z, 1782900000.5 or +90, found "yesterday"',
+    ],
   ] as const) {
     it(`refuses "${['pinholed', ...words].join(' ')}" in one clear line`, () => {
       const { status, stdout, stderr } = pinholed(...words);

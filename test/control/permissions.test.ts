@@ -266,6 +266,18 @@ describe('the client', () => {
     assert.match(stale.message, /nobody listens there any more/);
   });
 
+  it('says that a file or a directory is no socket', async () => {
+    writeFileSync(`${path}.file`, '');
+    for (const other of [`${path}.file`, join(path, '..')]) {
+      const error = await failure(other);
+      assert.equal(error.code, 'broken');
+      assert.equal(
+        error.message,
+        `${other}: this is no socket; the daemon's is control.socket of its configuration`,
+      );
+    }
+  });
+
   it('says that there is no permission, and what to do', { skip: withoutRoot }, async () => {
     await listen(0o600);
     const nobody = findUser('nobody', null);

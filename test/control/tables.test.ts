@@ -149,7 +149,7 @@ describe('words for numbers', () => {
       '20.0 MiB',
       '1.0 GiB',
     ]);
-    assert.deepEqual([12.4, 5e11, 4.294e13].map(largeText), ['12', '500,000,000,000', '4.29e+13']);
+    assert.deepEqual([12.4, 5e11, 4.294e13].map(largeText), ['12', '500,000,000,000', '42.9 trillion']);
   });
 });
 
@@ -392,6 +392,7 @@ const status: StatusResult = {
   packetsCompared: 625,
   messages: { udp: 39_000, tcp: 900 },
   heard: { inside: { requests: 3, responses: 2 }, outside: { requests: 2, responses: 3 } },
+  mirrored: 0,
   malformed: 5,
   refused: 77,
   media: { packets: 9_876_543, bytes: 1_700_000_000 },
@@ -413,6 +414,13 @@ const status: StatusResult = {
 };
 
 describe('pinholed status', () => {
+  it('counts what is mirrored where somebody mirrors', () => {
+    assert.match(
+      statusText({ ...status, mirrored: 1200 }, '0.1.0', plain),
+      / TCP, 1,200 mirrored, 5 malformed$/m,
+    );
+  });
+
   /** The value beside a name. */
   const of = (text: string, name: string) =>
     text
@@ -535,7 +543,7 @@ describe('pinholed exposure', () => {
   it('has both numbers, their ratio and how they come about', () => {
     const text = exposureText(exposure, terminalStyle({ columns: 200 }, {}));
     assert.match(text, /^ports x seconds +72,007,200 +7,200 +10,001 to 1$/m);
-    assert.match(text, /^sources x ports x seconds +3\.09e\+17 +9,000 +3\.44e\+13 to 1$/m);
+    assert.match(text, /^sources x ports x seconds +309 quadrillion +9,000 +34\.4 trillion to 1$/m);
     assert.match(text, /^source addresses let in +any of 4,294,967,296 +3$/m);
     assert.match(text, /^ports open now +20,002 +4$/m);
     assert.match(text.replace(/\n/g, ' '), /10,001 ports x 2 inside hosts that had a pinhole x 3600 s/);

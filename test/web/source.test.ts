@@ -59,6 +59,7 @@ function status(missing = 0): DataPathStatus {
         keepalives: 0,
         malformed: 0,
         spoofed: 0,
+        mirrored: 0,
         olderConnections: 0,
         unreadable: {},
         callsStarted: CALLS,

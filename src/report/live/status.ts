@@ -27,7 +27,7 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ],
     [
       'messages',
-      `${countText(messages.udp)} UDP, ${countText(messages.tcp)} TCP, ${status.malformed} malformed`,
+      `${countText(messages.udp)} UDP, ${countText(messages.tcp)} TCP, ${mirroredText(status)}${status.malformed} malformed`,
     ],
     ['bytes modified', `${status.bytesModified} (of ${plural(status.packetsCompared, 'packet')} compared)`],
     ['refused', countText(status.refused)],
@@ -48,6 +48,11 @@ function callsText({ calls, callsStarted, callsWithoutAudio }: StatusResult, sty
   const missed =
     callsWithoutAudio === 0 ? '' : `, ${style.bad(`${countText(callsWithoutAudio)} without audio`)}`;
   return `${countText(calls)} now${missed}, ${countText(callsStarted)} since the start`;
+}
+
+/** `12 mirrored, `; empty where nobody mirrors any. */
+function mirroredText({ mirrored }: StatusResult): string {
+  return mirrored > 0 ? `${countText(mirrored)} mirrored, ` : '';
 }
 
 function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, string] {

@@ -24,9 +24,17 @@ function figures(value: number): string {
   return value >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toPrecision(3);
 }
 
-/** `4.29e+9` where the figure is too long for anyone to read, else with commas. */
+/** Powers of ten, greatest first, as people name them (short scale). */
+const LARGE: readonly (readonly [power: number, name: string])[] = [
+  [1e18, 'quintillion'],
+  [1e15, 'quadrillion'],
+  [1e12, 'trillion'],
+];
+
+/** `42.9 trillion`: three significant digits where the figure is too long for anyone to read, else with commas. */
 export function largeText(count: number): string {
-  return count >= 1e12 ? count.toExponential(2) : countText(Math.round(count));
+  const [power, name] = LARGE.find(([one]) => count >= one) ?? [1, ''];
+  return name === '' ? countText(Math.round(count)) : `${figures(count / power)} ${name}`;
 }
 
 /** `512 B`, `1.5 KiB`, `20 MiB`. */

@@ -326,7 +326,7 @@ function ageOf({ startedAt, endedAt, until }: CallRow): string {
 
 /** Of a live call packets are told of, but not drawn: that the ruleset dropped some near it. */
 function droppedNear({ blocked }: CallRow): Child[] {
-  return blocked === 0 ? [] : [el('br', {}), el('b', {}, `${plural(blocked, 'packet')} dropped`)];
+  return blocked === 0 ? [] : [el('br', {}), el('b', {}, `${countText(blocked)} dropped`)];
 }
 
 /** What a row shows, but for the time that goes on. */

@@ -34,7 +34,7 @@ export function summaryOf(rows: readonly CallRow[], seek: (search: string) => vo
       seek,
     ),
     listOf(
-      'Where they are',
+      'At which hosts',
       hosts,
       ({ name, count, all }) => [name, `${countText(count)} of ${plural(all, 'call')}`],
       seek,
