@@ -138,5 +138,5 @@ function* report(before: House, now: House): Generator<string> {
 
 const [, , commit = 'HEAD~1'] = process.argv;
 for (const line of report(measure(commit), measure('HEAD'))) console.log(line);
-const gone = git('diff', '-M40%', '--diff-filter=D', '--name-only', commit, 'HEAD', '--', ...PROGRAM);
+const gone = git('diff', '-M40%', '-l0', '--diff-filter=D', '--name-only', commit, 'HEAD', '--', ...PROGRAM);
 console.log(`\nFiles that went, and are not found under another name:\n\n${gone.toString()}`);

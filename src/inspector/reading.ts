@@ -8,15 +8,15 @@ import type { Mirrored } from '../packet/mirrored.ts';
 import { isSipError, type SipError, type SipMessage, type Transport } from '../sip/message.ts';
 import { readSip, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
-import type { ConnectionDirection } from './connections.ts';
-import { createEncryptedWatch } from './encrypted.ts';
-import { createIngressGuard, type IngressFault } from './ingress-guard.ts';
 import type { Verdict } from './inspection.ts';
 import type { Notice } from './news.ts';
+import type { ConnectionDirection } from './reading/connections.ts';
+import { createEncryptedWatch } from './reading/encrypted.ts';
+import { createIngressGuard, type IngressFault } from './reading/ingress-guard.ts';
+import { createTcpReader, type TcpBounds, type TcpReader } from './reading/tcp.ts';
 import { derived, type InspectorSettings } from './settings.ts';
 import type { StaticPair, StaticPeers } from './static-peers.ts';
 import { count, countMethod, countResponse, type ReadingStats } from './stats.ts';
-import { createTcpReader, type TcpBounds, type TcpReader } from './tcp.ts';
 
 /** What was found in a packet. */
 type Found =

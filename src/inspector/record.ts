@@ -5,7 +5,7 @@ import { callShape, fromVersion1, fromVersion2 } from '../call/record.ts';
 import { heldShape } from '../pinhole/record.ts';
 import type { Held } from '../pinhole/table.ts';
 import { flag, hexadecimal, list, object, orNull, plain, type Shape, ShapeError, text } from '../shape.ts';
-import type { ConnectionDirection } from './connections.ts';
+import type { ConnectionDirection } from './reading/connections.ts';
 
 /** One call with the pinholes it holds. Times are those of the clock the inspector runs on. */
 export interface CallRecord {

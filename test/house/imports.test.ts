@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -46,6 +46,21 @@ function roomOf(file: string): Room | null {
   fitting.sort((a, b) => b.path.length - a.path.length);
   return fitting[0] ?? null;
 }
+
+test('the files that CONTRIBUTING names to begin with are there', () => {
+  const page = read('CONTRIBUTING.md');
+  const table = page.slice(page.indexOf('Where to begin'), page.indexOf('Beside the program'));
+  const rows = table.split('\n- ').slice(1);
+  const named = rows.flatMap((row) => {
+    const [room, ...names] = [...row.matchAll(/`([^`]+)`/g)].map(([, name]) => name!);
+    return names.map((name) => normalize(join('src', room!, name)));
+  });
+  assert.ok(named.length > 20);
+  assert.deepEqual(
+    named.filter((name) => !existsSync(join(root, name))),
+    [],
+  );
+});
 
 test('every file of the program has a room', () => {
   assert.deepEqual(

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ConnectionDirection } from '../../src/inspector/connections.ts';
+import type { ConnectionDirection } from '../../src/inspector/reading/connections.ts';
 import { createInspector, type InspectorSettings } from '../../src/inspector.ts';
 import { tcpPacket } from '../packets.ts';
 import { type Host, host, networks, peer, sdp, settingsWith, sip } from '../scene.ts';

@@ -1,7 +1,7 @@
 import type { LastCounts, Traffic } from '../../firewall/firewall.ts';
 import type { CallHappening, Happening, Occasion } from '../../inspector/happening.ts';
+import type { DirectionChange } from '../../inspector/reading/tcp.ts';
 import type { DirectionRecord, Scribe } from '../../inspector/record.ts';
-import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { DataPathCounters, DataPathReport, Note } from '../messages.ts';

@@ -1,4 +1,4 @@
-import type { ConnectionDirection } from '../../inspector/connections.ts';
+import type { ConnectionDirection } from '../../inspector/reading/connections.ts';
 import { type CallRecord, type Recorded, readRecord, type Scribe } from '../../inspector/record.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { JournalRecord } from '../journal/journal.ts';

@@ -1,8 +1,8 @@
 import { type Call, isByTime } from '../../call/call.ts';
-import type { ConnectionDirection } from '../../inspector/connections.ts';
 import type { Leg } from '../../inspector/happening.ts';
+import type { ConnectionDirection } from '../../inspector/reading/connections.ts';
+import type { DirectionChange } from '../../inspector/reading/tcp.ts';
 import type { Scribe } from '../../inspector/record.ts';
-import type { DirectionChange } from '../../inspector/tcp.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { JournalEntry } from '../journal/journal.ts';
 import { callEntry, directionEntry, directionName, goneEntry } from '../journal/records.ts';

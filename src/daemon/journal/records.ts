@@ -1,4 +1,4 @@
-import { type ConnectionDirection, directionKey } from '../../inspector/connections.ts';
+import { type ConnectionDirection, directionKey } from '../../inspector/reading/connections.ts';
 import {
   type CallRecord,
   type DirectionRecord,

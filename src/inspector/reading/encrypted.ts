@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
-import type { Address } from '../address/address.ts';
-import type { PacketView } from '../packet/ip.ts';
-import { createNews, type Notice } from './news.ts';
+import type { Address } from '../../address/address.ts';
+import type { PacketView } from '../../packet/ip.ts';
+import { createNews, type Notice } from '../news.ts';
 
 /** A handshake record of TLS and the first message of either side in it (RFC 8446 4 and 5.1). */
 const HANDSHAKE = 0x16;

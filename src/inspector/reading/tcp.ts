@@ -1,10 +1,10 @@
 import type { Buffer } from 'node:buffer';
-import type { PacketView } from '../packet/ip.ts';
-import { createStreamTable, type TcpStream } from '../packet/stream.ts';
-import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../sip/message.ts';
-import type { SipLimits } from '../sip/read.ts';
-import { looksLikeSip } from '../sip/recognise.ts';
-import { createSipFramer } from '../sip/stream.ts';
+import type { PacketView } from '../../packet/ip.ts';
+import { createStreamTable, type TcpStream } from '../../packet/stream.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../../sip/message.ts';
+import type { SipLimits } from '../../sip/read.ts';
+import { looksLikeSip } from '../../sip/recognise.ts';
+import { createSipFramer } from '../../sip/stream.ts';
 import {
   type ConnectionDirection,
   connectionKey,

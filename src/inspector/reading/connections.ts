@@ -1,4 +1,4 @@
-import type { Address } from '../address/address.ts';
+import type { Address } from '../../address/address.ts';
 
 /** One direction of a TCP connection. */
 export interface ConnectionDirection {

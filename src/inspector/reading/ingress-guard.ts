@@ -1,7 +1,7 @@
-import type { Address } from '../address/address.ts';
-import { createIngressJudge, type Entered, type Ingress } from '../address/ingress.ts';
-import type { PacketView } from '../packet/ip.ts';
-import { createNews, type Notice } from './news.ts';
+import type { Address } from '../../address/address.ts';
+import { createIngressJudge, type Entered, type Ingress } from '../../address/ingress.ts';
+import type { PacketView } from '../../packet/ip.ts';
+import { createNews, type Notice } from '../news.ts';
 
 /** The addresses of a packet. */
 type Ends = Pick<PacketView, 'source' | 'destination'>;

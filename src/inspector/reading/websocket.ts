@@ -1,14 +1,14 @@
 import { Buffer } from 'node:buffer';
-import type { Address } from '../address/address.ts';
+import type { Address } from '../../address/address.ts';
 import {
   createWebSocketReader,
   type Handshake,
   opensWebSocket,
   type WebSocketReader,
-} from '../packet/websocket.ts';
-import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../sip/message.ts';
-import { readSip, type SipLimits } from '../sip/read.ts';
-import type { SipFramer } from '../sip/stream.ts';
+} from '../../packet/websocket.ts';
+import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../../sip/message.ts';
+import { readSip, type SipLimits } from '../../sip/read.ts';
+import type { SipFramer } from '../../sip/stream.ts';
 import { type ConnectionDirection, directionKey, reverseOf } from './connections.ts';
 
 /** Both directions of one connection have to agree before a client's frames are read. */

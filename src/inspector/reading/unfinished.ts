@@ -1,5 +1,5 @@
-import { createQueue, type Link, newLink } from '../packet/queue.ts';
-import type { SipFramer } from '../sip/stream.ts';
+import { createQueue, type Link, newLink } from '../../packet/queue.ts';
+import type { SipFramer } from '../../sip/stream.ts';
 
 /** A stream of SIP that may be in the middle of a message. */
 export interface Unfinished {
