@@ -334,6 +334,11 @@ export function isUnknownToCaller(call: Call, dialog: Dialog): boolean {
   return call.answeredAt !== null && call.acknowledges && !dialog.acknowledged;
 }
 
+/** When a call that begins at `now` has lasted for as long as one may, in ms. */
+export function latestEnd({ maxCall }: Pick<CallTimers, 'maxCall'>, now: number): number {
+  return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
+}
+
 /** Nobody talks any more: forks that lost do not count, forks that still ring do. */
 export function isOver({ dialogs, invite }: Call): boolean {
   const answered = invite === null || invite.final !== 0;

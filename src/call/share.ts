@@ -1,6 +1,8 @@
 import { mergeAnnounced } from './announced.ts';
 import type { Announcing } from './announcing.ts';
 import type { Call } from './call.ts';
+import type { CallTimers } from './context.ts';
+import { latestEnd } from './expiry.ts';
 import { type Legs, MAX_LEGS } from './legs.ts';
 import type { Places } from './places.ts';
 
@@ -47,6 +49,25 @@ export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): 
 /** One that stands on no SIP has bounds of its own. */
 function takesPlace({ state, standing }: Call): boolean {
   return state !== 'ended' && standing === null;
+}
+
+/** ms in which media that goes on shows itself to who has just taken up a call. */
+const SHOWS_WITHIN = 60_000;
+
+/**
+ * A call that was read at `now` lasts no longer than one may here, unless it stands on no SIP. Media that was seen since its record was written is not
+ * in it: nobody is silent for too long, nor does a call in which people talk run out, before there was time to see any.
+ */
+export function arrive(call: Call, timers: CallTimers, now: number): Call {
+  const { mediaIdle, holdIdle, oneWay } = timers;
+  if (call.standing !== null) return call;
+  call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
+  if (call.state === 'ended' || call.idle) return call;
+  const since = (limit: number) => now - Math.max(0, limit - SHOWS_WITHIN);
+  call.mediaAt = Math.max(call.mediaAt, since(call.held ? holdIdle : mediaIdle));
+  call.heardAt = Math.max(call.heardAt, since(mediaIdle));
+  call.ownAt = Math.max(call.ownAt, since(oneWay));
+  return call;
 }
 
 /** The call is known to go on, media being where it is not seen. */

@@ -12,7 +12,7 @@ import {
 } from './call.ts';
 import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
-import { deadlineOf, endCall, expireCall } from './expiry.ts';
+import { deadlineOf, endCall, expireCall, latestEnd } from './expiry.ts';
 import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
 import { createLegs, MAX_LEGS } from './legs.ts';
 import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
@@ -28,7 +28,7 @@ import {
   startAttempt,
 } from './requests.ts';
 import { keepRinging, onResponse } from './responses.ts';
-import { keepUp, makeLike, takeBack, takeNew } from './share.ts';
+import { arrive, keepUp, makeLike, takeBack, takeNew } from './share.ts';
 import type { Standing } from './standing.ts';
 import { acknowledge, answeredByStray, holdStray, takeAccepted } from './strays.ts';
 import { addAddress, answeredTransaction, isRetransmission } from './transactions.ts';
@@ -274,7 +274,7 @@ export function createTracker(
   }
 
   function share(theirs: Call, known: Call | null, now: number): boolean {
-    boundAge(timers(), theirs, now);
+    arrive(theirs, timers(), now);
     return known === null ? takeNew(legs, places, announcing, theirs) : makeLike(legs, places, known, theirs);
   }
 
@@ -307,7 +307,7 @@ export function createTracker(
     stand: (name, parties, standing, now) =>
       legs.add(newStandingCall(legs.nextLegId(name), name, parties, standing, now)),
     end: (call, reason, now) => settled(call, endCall(context, call, reason, now)),
-    adopt: (call, now) => takeBack(legs, places, boundAge(timers(), call, now)),
+    adopt: (call, now) => takeBack(legs, places, arrive(call, timers(), now)),
     share,
     keep: keepUp,
     surplus,
@@ -330,13 +330,4 @@ function isOld(call: Call, message: SipMessage): boolean {
 function mayTryAgain(call: Call, { cseq }: SipMessage): boolean {
   if (call.state === 'ended') return true;
   return (call.state === 'calling' || call.state === 'ringing') && cseq > call.inviteCseq;
-}
-
-function boundAge(timers: Pick<CallTimers, 'maxCall'>, call: Call, now: number): Call {
-  if (call.standing === null) call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
-  return call;
-}
-
-function latestEnd({ maxCall }: Pick<CallTimers, 'maxCall'>, now: number): number {
-  return maxCall > 0 ? now + maxCall : Number.POSITIVE_INFINITY;
 }

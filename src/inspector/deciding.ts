@@ -65,6 +65,8 @@ export type MessageTap = (message: SipMessage, session: ReadSession) => void;
 
 type ReadSession = ReturnType<Bodies['session']>;
 
+/** ms within which firewalls that share their calls tell of media: every ten seconds, of what was counted every two. */
+const TOLD_WITHIN = 15_000;
 /** Nothing of a call leaves that is wanted as before; what is not closes at once. */
 const AT_ONCE = { movedLinger: 0, goneLinger: 0, muxLinger: 0 } as const;
 const STAYING: Departure = { reason: 'answered', ...AT_ONCE };
@@ -93,7 +95,7 @@ export function createDecider(
   const opener = createOpener(settings, policy, staticPeers, refusals);
   const deadlines = createDeadlines<Call>();
   const audio = createAudioWatch({
-    after: () => settings().timers.noAudio,
+    after: () => missedAfter(settings()),
     held: opener.held,
     refused: refusals.reasonsOf,
     onMissing: () => {
@@ -256,6 +258,11 @@ export function createDecider(
       return underWay.size;
     },
   };
+}
+
+/** ms without audio after which it is missed; 0: never. What only another firewall sees is told later. */
+function missedAfter({ timers: { noAudio }, peersStore }: InspectorSettings): number {
+  return noAudio > 0 && peersStore?.url != null ? noAudio + TOLD_WITHIN : noAudio;
 }
 
 function arrivalOf(packet: PacketView, now: number): Arrival {

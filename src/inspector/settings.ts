@@ -28,6 +28,8 @@ export interface InspectorSettings extends PolicySettings, StreamSettings {
   readonly staticMedia?: readonly StaticMedia[];
   /** Ports on which a connection of theirs counts. */
   readonly sipPorts?: readonly PortRange[];
+  /** Where other firewalls see a part of what passes: the store in which they share their calls. */
+  readonly peersStore?: { readonly url: string | null };
   /** A connection that was up before is read at once if the first segment seen begins like SIP (only for captures). */
   readonly trustMidstream?: boolean;
   readonly timers: CallTimers & {

@@ -35,6 +35,8 @@ export interface Member {
   reload(changes: Partial<Settings>): void;
   /** Media passes here. */
   media(): void;
+  /** All its counters were read. */
+  counted(): void;
   /** One turn of its data path. Whether it had something to do. */
   turn(): boolean;
   /** Its control thread takes what the data path has told. */
@@ -245,6 +247,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
         for (const { id } of firewall.list()) inspector.traffic(id, now);
         group.seen(firewall.list().map(({ id }) => [id, 'came'] as const));
       },
+      counted: () => orders.push({ type: 'traffic', seen: [], complete: true }),
       turn,
       deliver,
       inspector,

@@ -398,6 +398,77 @@ describe('firewalls that share their calls', () => {
     assert.deepEqual(told, [['cafter']]);
   });
 
+  it('tell of media each way, and of what begins at once', async () => {
+    const told: string[][] = [];
+    const store = {
+      tell: async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []),
+    };
+    const versions = { underWay: () => [], tidy: () => {} };
+    const upkeep = createUpkeep({ ...store, touch: async () => {} }, versions, '0000000a', () => {});
+    await upkeep.turn(0, []);
+    upkeep.seen([
+      ['one', 'came'],
+      ['one', 'sent'],
+    ]);
+    await upkeep.turn(2000, []);
+    assert.deepEqual(told.splice(0), [['cone', 'sone']]);
+    upkeep.seen([['one', 'came']]);
+    await upkeep.turn(4000, []);
+    assert.deepEqual(told.splice(0), [], 'it goes on, as they know');
+    await upkeep.turn(10_000, []);
+    assert.deepEqual(told.splice(0), [['cone']]);
+  });
+
+  it('miss no audio that passes another of them, and miss what passes none', async () => {
+    const peersStore = { ...defaults().peersStore, url: 'redis://192.0.2.99' };
+    const { members, settle, pass } = setUp(2, { peersStore });
+    await settle();
+    const [one, two] = members as [Member, Member];
+    establish(one);
+    for (let seconds = 0; seconds < 60; seconds += 2) {
+      two.media();
+      one.counted();
+      await pass(2000);
+    }
+    assert.equal(one.inspector.withoutAudio, 0);
+    for (let seconds = 0; seconds < 30; seconds += 2) {
+      one.counted();
+      await pass(2000);
+    }
+    assert.equal(one.inspector.withoutAudio, 1);
+  });
+
+  it('keep a candidate whose media passes another of them', async () => {
+    const { members, settle, pass } = setUp();
+    await settle();
+    const [one, two] = members as [Member, Member];
+    const candidate = 'candidate:1 1 UDP 1 192.0.2.10 4010 typ host';
+    one.send(phone, trunk, invite({ body: sdp(phone.address, [{ port: 4000, attributes: [candidate] }]) }));
+    const answer = 'candidate:1 1 UDP 1 198.51.100.20 6000 typ host';
+    one.send(trunk, phone, ok({ body: sdp(trunk.address, [{ port: 6000, attributes: [answer] }]) }));
+    one.send(phone, trunk, sip('ACK', { to: 'b' }));
+    await pass(defaults().timers.iceUnused - 5000);
+    two.media();
+    await pass(20_000);
+    for (const { machine, open } of [one, two]) assert.ok(open().includes('192.0.2.10 4010-4010'), machine);
+  });
+
+  it('take no call for silent that is heard of late: it may have had its media meanwhile', async () => {
+    const { member, members, settle, pass } = setUp(1);
+    await settle();
+    const one = members[0]!;
+    establish(one);
+    const { mediaIdle } = defaults().timers;
+    for (let passed = 0; passed < mediaIdle + 60_000; passed += 60_000) {
+      one.media();
+      await pass(60_000);
+    }
+    const late = member(2);
+    ended.push(late);
+    await pass(20_000);
+    assert.deepEqual(late.open(), PORTS);
+  });
+
   it('hand over: everybody else has everything', async () => {
     const { members, settle } = setUp();
     await settle();

@@ -91,3 +91,39 @@ describe('a call that is taken up from another firewall', () => {
     for (const { pinhole } of onTrial) assert.ok(open().includes(pinhole.id));
   });
 });
+
+describe('a call that is taken up long after it last said anything', () => {
+  const { mediaIdle } = defaults().timers;
+  const later = 1000 + 2 * mediaIdle;
+
+  for (const [from, takeUp] of [
+    ['a journal', (inspector: Inspector, record: CallRecord) => inspector.adopt([record], later)],
+    ['another firewall', (inspector: Inspector, record: CallRecord) => inspector.share([record], later)],
+  ] as const) {
+    it(`from ${from} is silent only once there was time to see its media`, () => {
+      const [one, two] = [firewall(0x1000), firewall(0x2000)];
+      one.send(phone, trunk, sip('INVITE', { body: sdp(phone.address, [4000]) }));
+      one.send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [6000]) }));
+      one.send(phone, trunk, sip('ACK', { to: 'b' }));
+      const [legId] = legIds(one.inspector) as [string];
+      takeUp(two.inspector, copyOf(one.inspector, legId));
+      const [pinhole] = [...two.inspector.pinholes()];
+      assert.ok(pinhole, 'its media may have gone on all the time');
+      two.inspector.traffic(pinhole.id, later + 5000);
+      two.inspector.tick(later + 90_000);
+      assert.equal(two.inspector.sizes().pinholes, 1);
+      two.inspector.tick(later + 5001 + mediaIdle);
+      assert.equal(two.inspector.sizes().pinholes, 0);
+    });
+
+    it(`from ${from} closes soon where there is none`, () => {
+      const [one, two] = [firewall(0x1000), firewall(0x2000)];
+      one.send(phone, trunk, sip('INVITE', { body: sdp(phone.address, [4000]) }));
+      one.send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [6000]) }));
+      const [legId] = legIds(one.inspector) as [string];
+      takeUp(two.inspector, copyOf(one.inspector, legId));
+      two.inspector.tick(later + 60_000);
+      assert.equal(two.inspector.sizes().pinholes, 0);
+    });
+  }
+});

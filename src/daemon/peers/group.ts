@@ -2,10 +2,11 @@ import type { CallEntry, DataPathReport, Order } from '../messages.ts';
 import type { SeenMedia } from '../traffic.ts';
 import { createConfirmations } from './confirmations.ts';
 import { createLagWatch } from './lag.ts';
+import { seenMedia } from './media-news.ts';
 import { createOwners, type Owned } from './owners.ts';
 import type { Member, News, Store, Version } from './store.ts';
 import { createTaking } from './taking.ts';
-import { createUpkeep, seenMedia } from './upkeep.ts';
+import { createUpkeep } from './upkeep.ts';
 import { createVersions } from './versions.ts';
 import { createWriting } from './writing.ts';
 

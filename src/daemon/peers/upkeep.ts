@@ -1,5 +1,6 @@
 import type { Order } from '../messages.ts';
 import type { SeenMedia } from '../traffic.ts';
+import { createMediaNews } from './media-news.ts';
 import type { Member, Store } from './store.ts';
 import type { Versions } from './versions.ts';
 
@@ -15,13 +16,10 @@ interface Upkeep {
   alone(now: number): void;
 }
 
-const MEDIA_EVERY = 10_000;
 const PINHOLES_AT_A_TIME = 256;
 const TOUCH_EVERY = 120_000;
 export const NAMES_AT_A_TIME = 200;
 const KEEP_EVERY = 20_000;
-const WAYS = { came: 'c', sent: 's', untold: 'u' } as const;
-const LONGEST_ID = 256;
 
 export function createUpkeep(
   store: Pick<Store, 'tell' | 'touch'>,
@@ -29,15 +27,12 @@ export function createUpkeep(
   machine: string,
   send: (order: Order) => void,
 ): Upkeep {
-  const media = new Map<string, string>();
-  let mediaAt = Number.NEGATIVE_INFINITY;
+  const media = createMediaNews();
   let touchAt: number | null = null;
   let keepAt = Number.NEGATIVE_INFINITY;
 
-  async function tellMedia(): Promise<void> {
-    const ids = [...media].map(([id, way]) => `${way}${id}`);
-    media.clear();
-    for (const pinholes of slices(ids, PINHOLES_AT_A_TIME)) {
+  async function tellMedia(now: number): Promise<void> {
+    for (const pinholes of slices(media.due(now), PINHOLES_AT_A_TIME)) {
       await store.tell({ what: 'media', machine, pinholes });
     }
   }
@@ -56,15 +51,10 @@ export function createUpkeep(
 
   return {
     keep,
-    seen(list) {
-      for (const [id, way] of list) media.set(id, WAYS[way]);
-    },
+    seen: media.seen,
     async turn(now, others) {
       versions.tidy(now);
-      if (now >= mediaAt) {
-        mediaAt = now + MEDIA_EVERY;
-        await tellMedia();
-      }
+      await tellMedia(now);
       touchAt ??= now + TOUCH_EVERY;
       if (now < touchAt) return;
       touchAt = now + TOUCH_EVERY;
@@ -77,14 +67,6 @@ export function createUpkeep(
       keep();
     },
   };
-}
-
-/** What another member has seen, as `turn` told it. */
-export function seenMedia(pinholes: readonly string[]): SeenMedia[] {
-  return pinholes.flatMap((text): SeenMedia[] => {
-    const way = text.startsWith('c') ? 'came' : text.startsWith('s') ? 'sent' : 'untold';
-    return text.length < 2 || text.length > LONGEST_ID ? [] : [[text.slice(1), way]];
-  });
 }
 
 export function* slices<T>(list: readonly T[], most: number): Iterable<readonly T[]> {
