@@ -344,7 +344,7 @@ const ALONE: Readonly<
 const ELSEWHERE = [
   'insideInterfaces onFirewallError metrics metricsHosts web caps.backlog caps.history timers.firewallRetry',
   'freebsd.log freebsd.tag freebsd.queue freebsd.statesPerRule freebsd.udpFirst freebsd.udpSingle freebsd.udpMultiple',
-  'holdEncrypted hep.from hep.speaksFor hep.maxAge hep.messagesPerSecond log.level log.format log.callId log.rate',
+  'holdEncrypted hep.from hep.speaksFor hep.maxAge hep.messagesPerSecond log.level log.format log.callId log.parties log.rate',
   'blocked.rate',
   'peersStore.confirm peersStore.confirmTimeout',
 ];
