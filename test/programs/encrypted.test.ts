@@ -13,12 +13,12 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, kernelState } from '../../lab/kernel.ts';
-import { addressOf, createTopology, type HostName, relayAddress, type Topology } from '../../lab/topology.ts';
+import { addressOf, createTopology, relayAddress, type Topology } from '../../lab/topology.ts';
 import { KIND } from '../../src/intercept/hep/chunks.ts';
 import { encodeHep, type ToMirror } from '../../src/intercept/hep/encode.ts';
 import { host, sdp, sip } from '../scene.ts';
 import { startPhone } from './baresip.ts';
-import { COLLECTOR, PASSWORD, startEncryptedProxy } from './encrypted.ts';
+import { COLLECTOR, encryptedRules, PASSWORD, sendFrom, startEncryptedProxy, throwIn } from './encrypted.ts';
 import {
   assertWhole,
   exchange,
@@ -35,57 +35,8 @@ const client = addressOf('client');
 const gateway = addressOf('gateway');
 const proxy = addressOf('server');
 
-const RULES = `
-table inet filter {
-  chain forward {
-    type filter hook forward priority filter; policy drop;
-    ct state established accept
-    meta mark & 0x700000 == 0x700000 accept
-    tcp dport 5061 accept
-    ip saddr 10.0.2.0/24 accept
-  }
-}`;
-
-function rules(firewall: (program: string, ...args: readonly string[]) => string): void {
-  for (const side of ['--dport', '--sport']) {
-    firewall(
-      ...['iptables-legacy', '-t', 'mangle', '-A', 'FORWARD', '-p', 'tcp', side, '5061'],
-      ...['-j', 'NFQUEUE', '--queue-num', '0'],
-    );
-  }
-  firewall('nft', RULES);
-}
-
 /** Where sngrep(8) on the server takes what the firewall mirrors in its turn. What crosses `lo` there is no SIP. */
 const RECEIVER = 9061;
-
-/** Sends each datagram from a host, and resolves when all are sent. */
-async function sendFrom(
-  topology: Topology,
-  from: HostName,
-  datagrams: readonly { readonly to: string; readonly port: number; readonly bytes: Buffer }[],
-): Promise<void> {
-  const script = `
-    const socket = require('node:dgram').createSocket('udp4');
-    const all = JSON.parse(process.argv[1]);
-    let left = all.length;
-    for (const { to, port, hex } of all)
-      socket.send(Buffer.from(hex, 'hex'), port, to, () => { if (--left === 0) socket.close(); });`;
-  const all = datagrams.map(({ to, port, bytes }) => ({ to, port, hex: bytes.toString('hex') }));
-  const sender = watch(topology.spawn(from, process.execPath, '-e', script, JSON.stringify(all)));
-  assert.equal(await sender.ended, 0, sender.lines.join('\n'));
-}
-
-/** Media of somebody else, to every port that is open for a party of the call. */
-function throwIn(topology: Topology, from: HostName, elements: readonly string[]): Promise<void> {
-  const bytes = Buffer.from('80000001000000010000000153', 'hex');
-  const places = elements.map((element) => element.split(' ').slice(-2));
-  return sendFrom(
-    topology,
-    from,
-    places.map(([to, port]) => ({ to: to!, port: Number(port), bytes })),
-  );
-}
 
 /** Copies as somebody else would make them up, to have ports of the server opened. */
 async function forge(topology: Topology): Promise<void> {
@@ -116,7 +67,7 @@ describe('phones over TLS, through a proxy that mirrors by HEP', {
   let phones: readonly Program[] = [];
 
   before(async () => {
-    topology = await createTopology({ rules });
+    topology = await createTopology({ rules: encryptedRules });
     const passwordFile = join(temporaryDirectory(), 'password');
     writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
     daemon = await startDaemon(topology, {

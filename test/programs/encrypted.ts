@@ -1,7 +1,8 @@
 /** The proxy, reached over TLS and mirroring every message by HEP. */
-import { addressOf, type Topology } from '../../lab/topology.ts';
+import assert from 'node:assert/strict';
+import { addressOf, type HostName, type Topology } from '../../lab/topology.ts';
 import { makeCertificate } from './certificate.ts';
-import type { Program } from './programs.ts';
+import { type Program, watch } from './programs.ts';
 import { startProxy } from './proxy.ts';
 
 /** What kamailio's copies bear. */
@@ -9,12 +10,33 @@ export const PASSWORD = 'mirror me';
 /** Where the firewall listens: its address towards the server. */
 export const COLLECTOR = { address: '10.0.2.1', port: 9060 } as const;
 
-/** As `startProxy`. */
-export function startEncryptedProxy(topology: Topology): Promise<readonly Program[]> {
+/** Where SIP over WebSocket over TLS is taken: browsers, and Node, connect to 5060 and 5061 for nobody (WHATWG Fetch, bad ports). */
+export const WSS_PORT = 8443;
+
+/** SIP over WebSocket (RFC 7118): what is asked for by HTTP there is a handshake. */
+const WEBSOCKET = [
+  'loadmodule "xhttp.so"',
+  'loadmodule "websocket.so"',
+  'event_route[xhttp:request] {',
+  '  if ($hdr(Upgrade) =~ "websocket" && ws_handle_handshake()) exit;',
+  '  xhttp_reply("404", "Not Found", "", "");',
+  '}',
+];
+
+/** As `startProxy`. With `websocket` it takes SIP over WebSocket over TLS as well. */
+export function startEncryptedProxy(
+  topology: Topology,
+  { websocket = false }: { readonly websocket?: boolean } = {},
+): Promise<readonly Program[]> {
   const address = addressOf('server');
   const { certificate, key } = makeCertificate(address);
   return startProxy(topology, {
-    core: ['tcp_children=2', 'enable_tls=yes', `listen=tls:${address}:5061`],
+    core: [
+      'tcp_children=2',
+      'enable_tls=yes',
+      ...(websocket ? ['tcp_accept_no_cl=yes', `listen=tls:${address}:${WSS_PORT}`] : []),
+      `listen=tls:${address}:5061`,
+    ],
     modules: [
       'loadmodule "tls.so"',
       'loadmodule "siptrace.so"',
@@ -31,7 +53,70 @@ export function startEncryptedProxy(topology: Topology): Promise<readonly Progra
       'modparam("siptrace", "trace_to_database", 0)',
       'modparam("siptrace", "trace_on", 1)',
       'modparam("siptrace", "trace_mode", 1)',
+      ...(websocket ? WEBSOCKET : []),
     ],
     memory: { shared: 64, own: 16 },
   });
+}
+
+const RULES = `
+table inet filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established accept
+    meta mark & 0x700000 == 0x700000 accept
+    tcp dport { 5061, ${WSS_PORT} } accept
+    ip saddr 10.0.2.0/24 accept
+  }
+}`;
+
+/** Hands TLS on port 5061 over, and forwards that and what bears the mark of a pinhole. */
+export function encryptedRules(firewall: (program: string, ...args: readonly string[]) => string): void {
+  for (const side of ['--dports', '--sports']) {
+    firewall(
+      ...[
+        'iptables-legacy',
+        '-t',
+        'mangle',
+        '-A',
+        'FORWARD',
+        '-p',
+        'tcp',
+        '-m',
+        'multiport',
+        side,
+        `5061,${WSS_PORT}`,
+      ],
+      ...['-j', 'NFQUEUE', '--queue-num', '0'],
+    );
+  }
+  firewall('nft', RULES);
+}
+
+/** Sends each datagram from a host, and resolves when all are sent. */
+export async function sendFrom(
+  topology: Topology,
+  from: HostName,
+  datagrams: readonly { readonly to: string; readonly port: number; readonly bytes: Buffer }[],
+): Promise<void> {
+  const script = `
+    const socket = require('node:dgram').createSocket('udp4');
+    const all = JSON.parse(process.argv[1]);
+    let left = all.length;
+    for (const { to, port, hex } of all)
+      socket.send(Buffer.from(hex, 'hex'), port, to, () => { if (--left === 0) socket.close(); });`;
+  const all = datagrams.map(({ to, port, bytes }) => ({ to, port, hex: bytes.toString('hex') }));
+  const sender = watch(topology.spawn(from, process.execPath, '-e', script, JSON.stringify(all)));
+  assert.equal(await sender.ended, 0, sender.lines.join('\n'));
+}
+
+/** Media of somebody else, to every port that is open for a party of the call. */
+export function throwIn(topology: Topology, from: HostName, elements: readonly string[]): Promise<void> {
+  const bytes = Buffer.from('80000001000000010000000153', 'hex');
+  const places = elements.map((element) => element.split(' ').slice(-2));
+  return sendFrom(
+    topology,
+    from,
+    places.map(([to, port]) => ({ to: to!, port: Number(port), bytes })),
+  );
 }
