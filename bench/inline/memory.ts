@@ -1,5 +1,5 @@
 /**
- * What the daemon's processes, supervisor and data path, keep in memory (RSS of proc(5), in MB): idle, and with calls up.
+ * What the daemon's processes, supervisor and data path, keep in memory (RSS and PSS of proc(5), in MB): idle, and with calls up.
  * Compiled code. Needs root, Linux and a C compiler; makes network namespaces.
  *
  *   npm run build && node --import tsx bench/inline/memory.ts [calls [main.js]]
@@ -33,12 +33,13 @@ daemon: { user: nobody, group: nogroup, pid-file: off, journal: ${join(directory
 `,
 );
 
-/** MB of one process, by kind: what is its own, and what is of files that others may share. */
-function residentOf(pid: number): { readonly own: number; readonly files: number } {
-  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+/** MB of one process, by kind: what is its own, what is of files that others may share, and its share of all (PSS). */
+function residentOf(pid: number): { readonly own: number; readonly files: number; readonly share: number } {
+  const status =
+    readFileSync(`/proc/${pid}/status`, 'utf8') + readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
   const mb = (name: string) =>
     Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) / 1024;
-  return { own: mb('RssAnon'), files: mb('RssFile') + mb('RssShmem') };
+  return { own: mb('RssAnon'), files: mb('RssFile') + mb('RssShmem'), share: mb('Pss') };
 }
 
 function childrenOf(pid: number): number[] {
@@ -49,8 +50,9 @@ function childrenOf(pid: number): number[] {
 function report(what: string, supervisor: number): void {
   const parts = [supervisor, ...childrenOf(supervisor)].map((pid) => residentOf(pid));
   const sum = parts.reduce((total, { own, files }) => total + own + files, 0);
+  const shares = parts.reduce((total, { share }) => total + share, 0);
   const words = parts.map(({ own, files }) => `${own.toFixed(0)} + ${files.toFixed(0)}`).join(', ');
-  console.log(`| ${what} | ${words} | ${sum.toFixed(0)} |`);
+  console.log(`| ${what} | ${words} | ${sum.toFixed(0)} | ${shares.toFixed(0)} |`);
 }
 
 const topology = await createTopology({ rules: queueRules });
@@ -70,7 +72,7 @@ try {
     const ends = [topology.namespaceOf('client'), topology.namespaceOf('server')];
     await promisify(execFile)(load, [...ends, mode, String(count), 'w32', String(first)]);
   };
-  console.log('| | supervisor, data path: own + of files, MB | both |\n|---|---|--:|');
+  console.log('| | supervisor, data path: own + of files, MB | both | PSS |\n|---|---|--:|--:|');
   await wait(3000);
   report('idle', daemon.pid!);
   await send('setup', calls, 0);
@@ -81,8 +83,10 @@ try {
   await wait(40_000);
   report('40 s after their end', daemon.pid!);
 } finally {
-  const ended = new Promise((resolve) => daemon.once('exit', resolve));
-  daemon.kill('SIGTERM');
-  await ended;
+  if (daemon.exitCode === null) {
+    const ended = new Promise((resolve) => daemon.once('exit', resolve));
+    daemon.kill('SIGTERM');
+    await ended;
+  }
   await topology.close();
 }

@@ -438,12 +438,17 @@ export function readElements(
   const found = new Map<string, SetElementReadBack>();
   try {
     socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
-      eachElement(message, (_, element) => found.set(element.key.join(), element)),
+      eachElement(message, (_, element) => found.set(textOf(element.key), element)),
     );
   } catch (error) {
     if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
   }
   return [...found.values()];
+}
+
+/** Bytes as a key of a map. */
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }
 
 /** Visits the elements in one message of the kernel, with the name of their set. */

@@ -31,7 +31,7 @@ interface Known {
   /** By the flows there were at the last count. */
   readonly sent: number;
   /** Number of the update that saw it last. */
-  readonly update: number;
+  update: number;
   /** It was closed: what is counted under its id from now on is another one's. */
   readonly closed: boolean;
 }
@@ -56,6 +56,10 @@ export function createTrafficWatch(): TrafficWatch {
   /** What was counted since the last count. */
   function take(id: string, count: Traffic, sent: number | null, closed: boolean): MediaWay[] {
     const before = known.get(id);
+    if (before !== undefined && !closed && isAsBefore(before, count, sent)) {
+      before.update = updates;
+      return [];
+    }
     const isNew = before === undefined || before.closed || count.packets < before.count.packets;
     if (isNew) shares.delete(id);
     const since = isNew ? NOTHING : before.count;
@@ -128,6 +132,15 @@ export function createTrafficWatch(): TrafficWatch {
       return { packets, bytes };
     },
   };
+}
+
+function isAsBefore(
+  { count, sent: last, closed }: Known,
+  { packets, bytes }: Traffic,
+  sent: number | null,
+): boolean {
+  const sentAsMuch = sent === null || (sent === last && count.sent !== null);
+  return !closed && sentAsMuch && packets === count.packets && bytes === count.bytes;
 }
 
 /** All that was sent, given what was before and by the flows then, and what those of now have sent; null: not told. */

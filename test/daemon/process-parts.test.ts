@@ -9,7 +9,7 @@ import { defaults } from '../../src/config/load.ts';
 import { createClock } from '../../src/daemon/clock.ts';
 import { differences } from '../../src/daemon/data-path/reconcile.ts';
 import { platformName, StartError } from '../../src/daemon/platform/platform.ts';
-import { ownCommand } from '../../src/daemon/process/own-command.ts';
+import { dataPathCommand, ownCommand } from '../../src/daemon/process/own-command.ts';
 import { endOrphan, writePidFile } from '../../src/daemon/process/pid-file.ts';
 import { packetUser, readerOf } from '../../src/daemon/process/privileges.ts';
 import { reloadable } from '../../src/daemon/reloadable.ts';
@@ -91,6 +91,23 @@ describe('own command', () => {
       argv: ['bun', '/$bunfs/root/pinholed'],
     });
     assert.deepEqual(command, ['/sbin/pinholed', 'run']);
+  });
+});
+
+describe('command of the data path', () => {
+  const runtime = { execPath: '/bin/node', execArgv: ['--x'], argv: ['/bin/node', '/m.js', 'y'] };
+
+  it('bounds the young generation of the control thread, before what was asked for by hand', () => {
+    const command = dataPathCommand(['run'], { ...runtime, versions: { node: '20.0.0' } as never });
+    assert.deepEqual(command, ['/bin/node', '--max-semi-space-size=4', '--x', '/m.js', 'run']);
+  });
+
+  it('has no options of V8 under another engine', () => {
+    const command = dataPathCommand(['run'], {
+      ...runtime,
+      versions: { node: '20.0.0', bun: '1.4.0' } as never,
+    });
+    assert.deepEqual(command, ['/bin/node', '--x', '/m.js', 'run']);
   });
 });
 
@@ -213,6 +230,13 @@ describe('traffic watch', () => {
     assert.deepEqual(update(11, null), ['untold']);
     assert.deepEqual(update(11, null), []);
     assert.deepEqual(watch.last('a'), { packets: 11, bytes: 0, sent: 4 });
+  });
+
+  it('remembers the count of a pinhole through which nothing comes, as long as the filter tells of it', () => {
+    const watch = createTrafficWatch();
+    for (let times = 0; times < 5; times++) watch.update(counters(['a', 5]));
+    assert.deepEqual(watch.last('a'), { packets: 5, bytes: 500, sent: null });
+    assert.deepEqual(watch.total, { packets: 5, bytes: 500 });
   });
 
   it('remembers the count of a pinhole that has just been closed', () => {

@@ -9,7 +9,7 @@ import { reloadable } from '../reloadable.ts';
 import { handedEnvironment } from './environment.ts';
 import { createHeirloom, type Heirloom } from './handed-down.ts';
 import { bequeath } from './inherited.ts';
-import { ownCommand } from './own-command.ts';
+import { dataPathCommand } from './own-command.ts';
 import { endOrphan, writePidFile } from './pid-file.ts';
 import { confineChildren, packetUser } from './privileges.ts';
 import { notifyServiceManager } from './service-manager.ts';
@@ -49,7 +49,7 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     const heirloom = openHeirloom(libc, platform, settings, (text) => log.own.error(`supervisor: ${text}`));
     confineChildren(libc);
     const supervisor = supervise({
-      command: ownCommand(args),
+      command: dataPathCommand(args),
       env: () => ({ ...handedEnvironment(process.env), ...bequeath(current) }),
       failOpen,
       heirloom,

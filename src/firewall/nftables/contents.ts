@@ -9,7 +9,7 @@ import {
 } from '../../../native-bindings/linux/nftables.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
-import { type ElementMatch, elementOf, elementsOf, readKey, setShapes } from './elements.ts';
+import { type ElementMatch, elementName, matchesOf, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
 import { mapShapes, readTranslation, translationsOf } from './translations.ts';
@@ -72,9 +72,9 @@ export function readCounted(socket: NetlinkSocket, table: string, evenIfChanged:
   const elements = new Map<string, { match: ElementMatch; traffic: Traffic }>();
   for (const shape of setShapes) {
     for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
-      const match = readKey(shape, Buffer.from(key));
+      const match = readKey(shape, key);
       if (match === null) continue;
-      elements.set(elementOf(match).name, { match, traffic: countOf(traffic) });
+      elements.set(elementName(match), { match, traffic: countOf(traffic) });
     }
   }
   return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
@@ -127,7 +127,7 @@ export function trafficOf({ elements, records }: Counted): Map<string, Traffic> 
   const traffic = new Map<string, Traffic>();
   for (const { pinhole } of records) {
     if (pinhole === null) continue;
-    const own = elementsOf(pinhole).map(({ name }) => elements.get(name)?.traffic);
+    const own = matchesOf(pinhole).map((match) => elements.get(elementName(match))?.traffic);
     if (own.every((count) => count !== undefined)) traffic.set(pinhole.id, sumOf(own));
   }
   return traffic;
@@ -152,7 +152,7 @@ export function sumOf(counts: readonly Traffic[]): Traffic {
 export function wantedLines(pinholes: readonly Pinhole[]): Set<string> {
   return new Set(
     pinholes.flatMap((pinhole) => [
-      ...elementsOf(pinhole).map(({ name }) => elementLine(name)),
+      ...matchesOf(pinhole).map((match) => elementLine(elementName(match))),
       ...translationsOf(pinhole).map(({ name }) => name),
       formatRecord(pinhole),
     ]),
@@ -164,10 +164,10 @@ export function readLines(socket: NetlinkSocket, table: string): string[] {
   try {
     const elements = setShapes.flatMap((shape) =>
       readElements(socket, table, shape.name).map(({ key }) => {
-        const match = readKey(shape, Buffer.from(key));
+        const match = readKey(shape, key);
         return match === null
           ? `an element of set ${shape.name} that no pinhole has`
-          : elementLine(elementOf(match).name);
+          : elementLine(elementName(match));
       }),
     );
     const records = readRecords(readElements(socket, table, RECORDS)).map(({ pinhole }) =>

@@ -26,13 +26,8 @@ export interface ElementMatch extends Pick<Flow, 'protocol' | 'destination' | 'd
   readonly sourcePort: number | null;
 }
 
-export function elementOf({
-  protocol,
-  source,
-  sourcePort,
-  destination,
-  destinationPort,
-}: ElementMatch): Element {
+export function elementOf(match: ElementMatch): Element {
+  const { protocol, source, sourcePort, destination, destinationPort } = match;
   const to = bytesOf(destination);
   const sourceSize = source === null ? 0 : to.length;
   const key = zeros(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
@@ -47,7 +42,13 @@ export function elementOf({
   key.set(to, at);
   key.writeUInt16BE(destinationPort, at + to.length);
   const set = setOf(to.length === 4 ? 4 : 6, source !== null, sourcePort !== null);
-  return { set, key, name: ownCopy(`${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`) };
+  return { set, key, name: elementName(match) };
+}
+
+/** The name of the element without the rest of it. In one piece, since it is kept as long as the element. */
+export function elementName(match: ElementMatch): string {
+  const { protocol, source, sourcePort, destination, destinationPort } = match;
+  return ownCopy(`${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`);
 }
 
 function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
@@ -56,18 +57,24 @@ function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
 }
 
 /** The elements of an opening: one for each source and port. */
-export function elementsOf({ protocol, sources, sourcePort, address, ports }: Opening): Element[] {
-  const elements: Element[] = [];
+export function elementsOf(opening: Opening): Element[] {
+  return matchesOf(opening).map(elementOf);
+}
+
+/** What each of its elements lets through. */
+export function matchesOf({ protocol, sources, sourcePort, address, ports }: Opening): ElementMatch[] {
+  const matches: ElementMatch[] = [];
   for (const source of sources === 'any' ? [null] : sources) {
     for (let destinationPort = ports[0]; destinationPort <= ports[1]; destinationPort++) {
-      elements.push(elementOf({ protocol, source, sourcePort, destination: address, destinationPort }));
+      matches.push({ protocol, source, sourcePort, destination: address, destinationPort });
     }
   }
-  return elements;
+  return matches;
 }
 
 /** What the key of an element read back lets through, or null when it is none of ours. */
-export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): ElementMatch | null {
+export function readKey({ family, source, sourcePort }: SetShape, bytes: Uint8Array): ElementMatch | null {
+  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = family === 4 ? 4 : 16;
   const format = family === 4 ? formatIPv4 : formatIPv6;
   const sourcePortAt = SMALL + (source ? size : 0);
