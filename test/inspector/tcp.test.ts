@@ -289,3 +289,54 @@ it('the bounds of TCP follow a reload', () => {
   wire.handshake(pbx, stranger);
   assert.ok(wire.reasons().includes('stream-evicted'));
 });
+
+describe('media over TCP of a PBX behind NAT, signalled over TCP', () => {
+  const EXTERNAL = '192.0.2.200';
+  const behindNat: Overrides = {
+    tcpMedia: true,
+    outbound: true,
+    nat: [
+      { external: { address: EXTERNAL }, hosts: networks(pbx.address), translation: null, arrivesAt: null },
+    ],
+  };
+  const line = (port: number, setup: string) => ({
+    media: 'message',
+    port,
+    proto: 'TCP/MSRP',
+    attributes: [`setup:${setup}`],
+  });
+  const { address: at } = trunk;
+  const wayIn = { direction: 'in', protocol: 'tcp', address: pbx.address, sources: [at], external: EXTERNAL };
+  const wayOut = {
+    direction: 'out',
+    protocol: 'tcp',
+    address: at,
+    sources: [pbx.address],
+    external: EXTERNAL,
+  };
+
+  for (const [offer, answer, expected] of [
+    ['passive', 'active', { ...wayIn, port: 20_000 }],
+    ['active', 'passive', { ...wayOut, port: 30_000 }],
+    ['actpass', 'active', { ...wayIn, port: 20_000 }],
+  ] as const) {
+    it(`opens to whom ${offer} answered ${answer} has connected to, by the external address`, () => {
+      const wire = createWire(behindNat);
+      wire.handshake(pbx, trunk);
+      wire.send(pbx, trunk, sip('INVITE', { body: sdp(EXTERNAL, [line(20_000, offer)]) }));
+      wire.send(trunk, pbx, sip('200 INVITE', { to: 'b', body: sdp(at, [line(30_000, answer)]) }));
+      wire.send(pbx, trunk, sip('ACK', { to: 'b' }));
+      const open = [...wire.inspector.pinholes()].map(
+        ({ direction, protocol, address, sources, translation, ports }) => ({
+          ...{ direction, protocol, address, sources, port: ports[0] },
+          external: translation?.external ?? null,
+        }),
+      );
+      assert.deepEqual(open, [expected]);
+      wire.send(pbx, trunk, sip('BYE', { to: 'b', cseq: 2 }));
+      wire.send(trunk, pbx, sip('200 BYE', { to: 'b', cseq: 2 }));
+      wire.inspector.tick(100_000);
+      assert.deepEqual([...wire.inspector.pinholes()], []);
+    });
+  }
+});
