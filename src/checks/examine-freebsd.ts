@@ -17,6 +17,7 @@ import {
   forgetsRoutes,
   forwardedFamilies,
 } from './pf.ts';
+import { checkPfsync } from './states.ts';
 
 const NOT_LOOKED_AT =
   'not looked at are anchor, reassembly, anchor-limit, divert-rule, block-quick, default-drop, outbound-media, antispoof, reply-to, nat';
@@ -37,6 +38,7 @@ export async function examineFreebsd(settings: Settings | null, options: Examine
     ...kernel,
     checkForwarding(libc),
     ...checkInterfaces(options.ingress),
+    ...(await examineStates(settings)),
     ...(settings === null
       ? []
       : examinePf(() => openPf(libc), settings, {
@@ -45,6 +47,13 @@ export async function examineFreebsd(settings: Settings | null, options: Examine
           forgetful: forgetsRoutes(libc),
         })),
   ];
+}
+
+/** With the programs that this takes, where calls are shared. */
+async function examineStates(settings: Settings | null): Promise<Finding[]> {
+  if (settings === null || settings.peersStore.url === null) return [];
+  const { runProgram } = await import('./netfilter/listing.ts');
+  return checkPfsync(runProgram, settings);
 }
 
 /** pf and its ruleset, or why they cannot be looked at. `open` throws SystemError. */

@@ -29,6 +29,7 @@ import { checkTranslation } from './netfilter/nat-checks.ts';
 import { checkQueues } from './netfilter/queue-checks.ts';
 import { createRuleset } from './netfilter/ruleset.ts';
 import { checkTable } from './netfilter/table-check.ts';
+import { checkConntrackd } from './states.ts';
 
 /** linux/capability.h: what the start needs, by the number of the capability. */
 const RIGHTS = new Map([
@@ -96,6 +97,7 @@ export function examineLinuxSystem(
   return [
     ...found,
     ...checkInterfaces(options.ingress),
+    ...checkConntrackd(read, system.run, settings),
     ...(rules?.findings ?? []),
     checkListener(read, { queue: linux.queue, failOpen: fail === 'open', isRunning }),
     ...(listing === null ? [] : [checkTable(listing.tables, { ...linux, isRunning })]),

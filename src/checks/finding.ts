@@ -15,6 +15,7 @@ export const CHECKS = {
   forwarding: 'system',
   'reverse-path': 'system',
   'inside-interfaces': 'system',
+  states: 'system',
   pf: 'firewall',
   anchor: 'firewall',
   reassembly: 'firewall',
