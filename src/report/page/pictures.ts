@@ -18,7 +18,7 @@ import type {
 } from './model.ts';
 import { stripsOf } from './strip.ts';
 import { partyName, readable, transport } from './text.ts';
-import { distinctCauses, verdictOf } from './verdict.ts';
+import { distinctCauses, type JudgedFlow, verdictOf } from './verdict.ts';
 
 /** A call's flows that are drawn and listed; the rest is counted. */
 const MAX_FLOWS = 200;
@@ -76,7 +76,7 @@ export function pictureOf(
 ): CallPicture {
   const many = files.length > 1;
   const at = placeJson(many);
-  const kept = flows.length <= MAX_FLOWS ? flows : byWeight(flows).slice(0, MAX_FLOWS);
+  const kept = drawnOf(flows);
   const media: PageFlow[] = kept.map((flow) => flowJson(flow, at, many));
   const own: PageCall = { ...callJson(call, at, many), hops: hopsOf(call) };
   return {
@@ -111,8 +111,31 @@ function liveVerdict(call: CallReport, own: PageCall, now: number): CallVerdict 
   return { level: 'none', headline, causes: [] };
 }
 
-function byWeight(flows: readonly FlowReport[]): FlowReport[] {
-  return [...flows].sort((a, b) => b.packets - a.packets);
+/** The verdict that the picture of a call has, without the picture. */
+export function verdictWithin({ call, flows }: WholeCall): CallVerdict {
+  return verdictOf(call, drawnOf(flows).map(judgedFlow));
+}
+
+function judgedFlow(flow: FlowReport): JudgedFlow {
+  const { side, kinds, packets, passed, blocked, blocks } = flow;
+  return {
+    src: flow.source,
+    srcPort: flow.sourcePort,
+    dst: flow.destination,
+    dstPort: flow.destinationPort,
+    side,
+    kinds,
+    packets,
+    passed,
+    blocked,
+    blocks,
+  };
+}
+
+/** Those with the most packets, where there are more than are drawn. */
+function drawnOf(flows: readonly FlowReport[]): readonly FlowReport[] {
+  if (flows.length <= MAX_FLOWS) return flows;
+  return [...flows].sort((a, b) => b.packets - a.packets).slice(0, MAX_FLOWS);
 }
 
 /** The line of a call in the list. */

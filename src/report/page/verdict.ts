@@ -2,10 +2,28 @@ import { PARTIES } from '../../call/wanted.ts';
 import { countText, plural } from '../../counted.ts';
 import type { CallVerdict, Level, PageCall, PageFlow, ShownCause } from './model.ts';
 
+/** What of a call its verdict is made of; of its times only whether they are there. */
+type JudgedCall = Pick<PageCall, 'parties' | 'answeredAt' | 'endedAt' | 'endReason'> & {
+  readonly messages: readonly { readonly summary: string }[];
+  readonly pinholes: readonly {
+    readonly address: string;
+    readonly media: string;
+    readonly packets: number;
+  }[];
+};
+
+/** The same of a flow. */
+export type JudgedFlow = Pick<
+  PageFlow,
+  'src' | 'srcPort' | 'dst' | 'dstPort' | 'side' | 'kinds' | 'packets' | 'passed' | 'blocked'
+> & {
+  readonly blocks: readonly (ShownCause & { readonly reason: string; readonly packets: number })[];
+};
+
 interface Way {
   /** Whether packets of this direction would have been seen. */
   readonly watched: boolean;
-  readonly flows: readonly PageFlow[];
+  readonly flows: readonly JudgedFlow[];
   readonly passed: number;
   readonly blocked: number;
 }
@@ -18,7 +36,7 @@ const HARDLY = 0.01;
  * What became of the media of a call, in words that need no knowledge of SIP. A live call has no flows: there the
  * packets count that its pinholes let through.
  */
-export function verdictOf(call: PageCall, flows: readonly PageFlow[] | null): CallVerdict {
+export function verdictOf(call: JudgedCall, flows: readonly JudgedFlow[] | null): CallVerdict {
   const ways: readonly [Way, Way] =
     flows === null
       ? [throughPinholes(call, 0), throughPinholes(call, 1)]
@@ -34,7 +52,7 @@ const MEDIA = ['rtp', 't38', 'dtls', 'zrtp'];
 /** The same without: where media is known, a stray datagram is none. */
 const NO_MEDIA = new Set([...CHECKS, 'other']);
 
-function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
+function isOnly({ kinds }: Pick<PageFlow, 'kinds'>, some: ReadonlySet<string>): boolean {
   return Object.keys(kinds).every((kind) => some.has(kind));
 }
 
@@ -42,7 +60,7 @@ function isOnly({ kinds }: PageFlow, some: ReadonlySet<string>): boolean {
  * Without RTCP there is sound all the same, and ICE tries addresses that are not meant to answer: its checks are no
  * media, and that they are blocked counts only where nothing else came.
  */
-function inFlows(call: PageCall, all: readonly PageFlow[], side: 0 | 1): Way {
+function inFlows(call: JudgedCall, all: readonly JudgedFlow[], side: 0 | 1): Way {
   const own = all.filter((flow) => crosses(call, flow) && flow.side === side);
   const isKnown = all.some(({ kinds }) => MEDIA.some((kind) => kinds[kind] !== undefined));
   const media = own.filter((flow) => !isOnly(flow, isKnown ? NO_MEDIA : CHECKS));
@@ -58,12 +76,12 @@ function inFlows(call: PageCall, all: readonly PageFlow[], side: 0 | 1): Way {
 /** What a host sends to itself is no media of a call, unless both of its parties are that host. */
 export function crosses(
   { parties }: Pick<PageCall, 'parties'>,
-  { src, srcPort, dst, dstPort }: PageFlow,
+  { src, srcPort, dst, dstPort }: Pick<PageFlow, 'src' | 'srcPort' | 'dst' | 'dstPort'>,
 ): boolean {
   return src !== dst || (parties[0] === parties[1] && parties[0] === src && srcPort !== dstPort);
 }
 
-function throughPinholes({ pinholes, parties }: PageCall, side: 0 | 1): Way {
+function throughPinholes({ pinholes, parties }: JudgedCall, side: 0 | 1): Way {
   const own = pinholes.filter(({ address }) => address === parties[side]);
   const passed = own.reduce((sum, { packets }) => sum + packets, 0);
   return { watched: own.length > 0, flows: [], passed, blocked: 0 };
@@ -77,7 +95,7 @@ function isEmpty({ passed, blocked }: Way): boolean {
   return passed + blocked === 0;
 }
 
-function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
+function judge(call: JudgedCall, ways: readonly [Way, Way]): [Level, string] {
   const media = mediaName(call, ways);
   const dead = ([0, 1] as const).filter((side) => isDead(ways[side]));
   if (dead.length === 2) {
@@ -124,7 +142,7 @@ function judge(call: PageCall, ways: readonly [Way, Way]): [Level, string] {
   ];
 }
 
-function withoutMedia(call: PageCall, media: string): [Level, string] {
+function withoutMedia(call: JudgedCall, media: string): [Level, string] {
   if (call.answeredAt !== null && call.pinholes.length > 0) {
     return ['silent', `Answered, but no ${media} was seen in either direction.`];
   }
@@ -152,7 +170,7 @@ function partly(ways: readonly [Way, Way], blocked: number, media: string): stri
   return `${capital(media)} passed, but ${countText(blocked)} of ${plural(total, 'packet')} ${were(blocked)} blocked.`;
 }
 
-function mediaName({ pinholes }: PageCall, ways: readonly [Way, Way]): string {
+function mediaName({ pinholes }: JudgedCall, ways: readonly [Way, Way]): string {
   const names = new Set(pinholes.map(({ media }) => media));
   if (names.size === 1 && names.has('audio')) return 'audio';
   const kinds = new Set(ways.flatMap(({ flows }) => flows.flatMap(({ kinds: all }) => Object.keys(all))));
@@ -183,7 +201,7 @@ function causesOf(level: Level, ways: readonly [Way, Way]): ShownCause[] {
 }
 
 /** Reasons for which packets of these flows were blocked, each once, that of the most packets first. */
-export function distinctCauses(flows: readonly PageFlow[]): ShownCause[] {
+export function distinctCauses(flows: readonly JudgedFlow[]): ShownCause[] {
   const blocks = flows.flatMap((flow) => flow.blocks).sort((a, b) => b.packets - a.packets);
   const causes = new Map<string, ShownCause>();
   for (const { reason, text, advice } of blocks) {

@@ -65,6 +65,7 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
   const latest = new Map<number, Announcement>();
 
   function add(session: Session, codecs: readonly Codecs[], origin: Origin): void {
+    const { owner, side, callId, legId, summary, place, at } = origin;
     for (const [index, stream] of session.streams.entries()) {
       const own = codecs[index] ?? null;
       for (const { protocol, connection, ports, kind } of endpointsOf(stream, null, false)) {
@@ -76,7 +77,13 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
           media: printable(stream.media, 20),
           candidate: null,
           codecs: own,
-          ...origin,
+          owner,
+          side,
+          callId,
+          legId,
+          summary,
+          place,
+          at,
         });
       }
       addCandidates(stream, own, origin);
@@ -84,6 +91,8 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
   }
 
   function addCandidates({ candidates, media }: Stream, codecs: Codecs | null, origin: Origin): void {
+    if (candidates.length === 0) return;
+    const { owner, side, callId, legId, summary, place, at } = origin;
     for (const { component, transport, connection, port, type } of candidates) {
       if (transport !== 'udp' || connection.kind !== 'address' || port === 0) continue;
       const known = byPort.get(`${connection.address} ${port}`)?.at(-1);
@@ -97,7 +106,13 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
         media: printable(media, 20),
         candidate: type,
         codecs,
-        ...origin,
+        owner,
+        side,
+        callId,
+        legId,
+        summary,
+        place,
+        at,
       });
     }
   }

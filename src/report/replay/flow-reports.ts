@@ -33,12 +33,26 @@ function isMedia(flow: UdpFlow, { announcements, sipHosts, sipEndpoints }: Findi
 }
 
 function flowReport(flow: UdpFlow, findings: Findings, known: Knowledge): FlowReport {
-  const { source, sourcePort, destination, destinationPort, first, lastAt, packets, passed, blocked } = flow;
+  const { callId, legId, side } = callOf(flow, findings);
   return {
-    ...{ source, sourcePort, destination, destinationPort, first, firstAt: flow.firstAt, lastAt },
-    ...{ packets, passed, blocked, outbound: flow.outbound, copies: flow.copies, kinds: flow.kinds },
-    ...{ density: flow.density, rtp: isRtp(flow) ? (flow.rtp?.streams() ?? []) : [] },
-    ...callOf(flow, findings),
+    source: flow.source,
+    sourcePort: flow.sourcePort,
+    destination: flow.destination,
+    destinationPort: flow.destinationPort,
+    first: flow.first,
+    firstAt: flow.firstAt,
+    lastAt: flow.lastAt,
+    packets: flow.packets,
+    passed: flow.passed,
+    blocked: flow.blocked,
+    outbound: flow.outbound,
+    copies: flow.copies,
+    kinds: flow.kinds,
+    density: flow.density,
+    rtp: isRtp(flow) ? (flow.rtp?.streams() ?? []) : [],
+    callId,
+    legId,
+    side,
     blocks: flow.spells.map((spell) => explain(flow, spell, known)),
   };
 }

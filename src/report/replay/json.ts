@@ -105,9 +105,9 @@ export function callJson(call: CallReport, at: At, many: boolean) {
       transport,
       why,
     })),
-    messages: call.messages.map(({ place, at: time, ...line }) => ({
-      ...at(place),
-      at: seconds(time),
+    messages: call.messages.map((line) => ({
+      ...at(line.place),
+      at: seconds(line.at),
       src: line.source,
       srcPort: line.sourcePort,
       dst: line.destination,

@@ -79,7 +79,8 @@ export function createMessageTaker(findings: Findings): MessageTaker {
       signalling.streams(session, origin);
     }
     // The inspector describes what may be of a call only.
-    const event = { ...told, description: told.description ?? describeReading(session) };
+    const description = told.description ?? describeReading(session);
+    const event = description === told.description ? told : { ...told, description };
     calls.message(event, place, isCopy);
     if (!calls.has(event) && isOfDialog(read)) stray(event, read, moment);
     return isSession(session);

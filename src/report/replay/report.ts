@@ -77,8 +77,29 @@ function knowledgeOf({ findings, files, inside }: ReplayEnding, reverse: Knowled
 }
 
 function callReport(record: CallTrace, known: Knowledge): CallReport {
-  const refusals = record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) }));
-  return { ...record, refusals, pinholes: known.pinholesOf(record.legId) };
+  const { legId, callId, fromTag, toTags, parties, ports, from, to, state, startedAt } = record;
+  const { answeredAt, endedAt, endReason, endStatus, messages, messagesOmitted, withoutAudio } = record;
+  return {
+    legId,
+    callId,
+    fromTag,
+    toTags,
+    parties,
+    ports,
+    from,
+    to,
+    state,
+    startedAt,
+    answeredAt,
+    endedAt,
+    endReason,
+    endStatus,
+    pinholes: known.pinholesOf(legId),
+    refusals: record.refusals.map((one) => ({ ...one, why: whyRefused(one, known) })),
+    messages,
+    messagesOmitted,
+    withoutAudio,
+  };
 }
 
 function whyRefused({ reason, place }: RefusalReport, known: Knowledge): string {

@@ -142,29 +142,31 @@ function isEvent({ name }: Codec): boolean {
 function begin(ssrc: number, sequence: number, at: number): State {
   return {
     stream: {
-      ...{
-        ssrc,
-        firstAt: at,
-        lastAt: at,
-        payloadTypes: [],
-        codecs: [],
-        packets: 0,
-        lost: 0,
-        repeated: 0,
-        late: 0,
-      },
-      ...{ jitterMax: null, jitterMean: null },
+      ssrc,
+      firstAt: at,
+      lastAt: at,
+      payloadTypes: [],
+      codecs: [],
+      packets: 0,
+      lost: 0,
+      repeated: 0,
+      late: 0,
+      jitterMax: null,
+      jitterMean: null,
     },
-    ...{
-      codec: null,
-      payloadType: -1,
-      afterNoise: false,
-      highest: sequence,
-      base: sequence,
-      received: 1,
-      lostBefore: 0,
-    },
-    ...{ seen: 1, time: at, timestamp: 0, jitter: 0, jitterSum: 0, jitterCount: 0 },
+    codec: null,
+    payloadType: -1,
+    afterNoise: false,
+    highest: sequence,
+    base: sequence,
+    received: 1,
+    lostBefore: 0,
+    seen: 1,
+    time: at,
+    timestamp: 0,
+    jitter: 0,
+    jitterSum: 0,
+    jitterCount: 0,
   };
 }
 
@@ -223,8 +225,10 @@ function noteType({ payloadTypes, codecs }: RtpStream, type: number, codec: Code
   codecs.push(codec?.name ?? null);
 }
 
+/** What there is of it by now. */
 function finished(state: State): RtpStream {
   const { stream, lostBefore, jitterSum, jitterCount } = state;
-  const jitterMean = jitterCount === 0 ? null : jitterSum / jitterCount;
-  return { ...stream, lost: lostBefore + lostOf(state), jitterMean };
+  stream.lost = lostBefore + lostOf(state);
+  stream.jitterMean = jitterCount === 0 ? null : jitterSum / jitterCount;
+  return stream;
 }

@@ -3,7 +3,7 @@ import type { CallReport } from '../../history/call-report.ts';
 import { printable } from '../../printable.ts';
 import { audioHeadline, withoutAudio } from '../audio.ts';
 import type { Level } from '../page/model.ts';
-import { pictureOf, rowOf } from '../page/pictures.ts';
+import { pictureOf, rowOf, verdictWithin } from '../page/pictures.ts';
 import { haystackOf, wordsOf } from '../page/selection.ts';
 import type { Style } from '../style.ts';
 import type { FlowReport, ReplayReport } from './model.ts';
@@ -97,8 +97,9 @@ interface Judged extends WholeCall {
 }
 
 function judge(one: WholeCall, report: ReplayReport): Judged {
-  const row = rowOf(pictureOf(one, report));
-  return { ...one, level: row.level, headline: row.headline, text: () => haystackOf(row) };
+  const { call, legs, flows } = one;
+  const { level, headline } = verdictWithin(one);
+  return { call, legs, flows, level, headline, text: () => haystackOf(rowOf(pictureOf(one, report))) };
 }
 
 const TROUBLE: readonly Level[] = ['blocked', 'partly', 'silent'];
