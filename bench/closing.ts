@@ -2,7 +2,7 @@
  * How long an outside party's media goes on after the end of its call: ms from the moment at which the caller has the 200
  * to its BYE until no conntrack entry of the media is left. Needs root; makes network namespaces.
  *
- *   node bench/run.mjs closing [calls]
+ *   node --import tsx bench/closing.ts [calls]
  */
 import { startDaemon } from '../lab/daemon.ts';
 import { mediaFlows } from '../lab/kernel.ts';
