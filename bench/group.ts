@@ -1,0 +1,89 @@
+/**
+ * What a store of shared calls takes: bytes of a record, writing, the whole set for one that joins, and from a write until a
+ * reader has the news of it. Needs valkey-server or redis-server.
+ *
+ *   node bench/run.mjs group [CALLS ...]
+ */
+import { Buffer } from 'node:buffer';
+import { createRedisStore } from '../src/daemon/peers/redis.ts';
+import { writeCall } from '../src/inspector/record.ts';
+import { createInspector } from '../src/inspector.ts';
+import { startServer } from '../test/group/redis-server.ts';
+import { udpPacket } from '../test/packets.ts';
+import { host, sdp, settingsWith, sip } from '../test/scene.ts';
+
+const counts = process.argv.slice(2).map(Number);
+const MACHINE = '00000001';
+/** Of a call that is up: `Phase`. */
+const ANSWERED = 1 as const;
+const AT_A_TIME = 64;
+const NEWS = 2000;
+
+const client = host('192.0.2.10');
+const server = host('198.51.100.20');
+const inspector = createInspector(() => settingsWith());
+const callId = 'bench@example.com';
+for (const [from, to, text] of [
+  [client, server, sip('INVITE', { callId, body: sdp(client.address, [10_000]) })],
+  [server, client, sip('200 INVITE', { callId, to: 'b', body: sdp(server.address, [20_000]) })],
+  [client, server, sip('ACK', { callId, to: 'b' })],
+] as const) {
+  inspector.inspect(udpPacket(from, to, text), 1, null);
+}
+const [call] = [...inspector.calls()];
+const scribe = { machine: MACHINE, boot: null, now: () => 1, wall: Date.now };
+const text = Buffer.from(writeCall(inspector.dump(call!.legId)!, scribe)).toString('utf8');
+console.log(`record of a call that is up, one audio stream each way: ${text.length} bytes`);
+
+const version = (index: number, number: number) => ({
+  name: index.toString(16).padStart(16, '0'),
+  stamp: { generation: 0, phase: ANSWERED, version: number, machine: MACHINE },
+  text,
+  wait: '',
+});
+
+const running = await startServer();
+const options = {
+  url: `redis://127.0.0.1:${running.port}`,
+  password: null,
+  tls: { ca: null, certificate: null, key: null, serverName: null },
+  prefix: '{pinholed:bench}:',
+};
+const [writer, reader] = [createRedisStore(options), createRedisStore(options)];
+await writer.connect();
+await reader.connect();
+let there = 0;
+for (const count of counts.length > 0 ? counts : [10_000, 100_000]) {
+  const begun = performance.now();
+  const more = count - there;
+  for (; there < count; there += AT_A_TIME) {
+    await writer.write(Array.from({ length: AT_A_TIME }, (_, index) => version(there + index, 1)));
+  }
+  const written = performance.now() - begun;
+  const start = performance.now();
+  let read = 0;
+  for await (const some of reader.versions())
+    read += (await reader.read(some.map(({ name }) => name))).length;
+  const joined = performance.now() - start;
+  console.log(
+    `${count} calls: ${Math.round((1000 * more) / written)} records/s written, ${read} read in ${(joined / 1000).toFixed(2)} s`,
+  );
+}
+const lags: number[] = [];
+let last = await reader.lastNews();
+for (let number = 3; lags.length < NEWS; number += 2) {
+  const begun = performance.now();
+  await Promise.all([
+    writer.write([version(0, number)]),
+    reader.follow(last).then((news) => {
+      last = news.at(-1)!.id;
+      lags.push(performance.now() - begun);
+    }),
+  ]);
+}
+lags.sort((a, b) => a - b);
+const at = (share: number) => lags[Math.floor(lags.length * share)]!.toFixed(2);
+console.log(`from a write until a reader has the news: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
+writer.close();
+reader.close();
+await running.close();
