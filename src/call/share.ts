@@ -60,8 +60,7 @@ const SHOWS_WITHIN = 60_000;
  */
 export function arrive(call: Call, timers: CallTimers, now: number): Call {
   const { mediaIdle, holdIdle, oneWay } = timers;
-  if (call.standing !== null) return call;
-  call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
+  if (call.standing === null) call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
   if (call.state === 'ended' || call.idle) return call;
   const since = (limit: number) => now - Math.max(0, limit - SHOWS_WITHIN);
   call.mediaAt = Math.max(call.mediaAt, since(call.held ? holdIdle : mediaIdle));

@@ -293,10 +293,10 @@ describe('ports of static-media', () => {
     const [call] = before.inspector.calls();
     const scribe = { machine: '0000000a', boot: 'one', now: () => before.now, wall: () => 1.7e12 };
     const bytes = writeCall(before.inspector.dump(call!.legId)!, scribe);
-    const read = (entries = [trunk]) => {
+    const read = (entries = [trunk], later = 0) => {
       const place = createPlace(entries);
-      const later = { ...scribe, now: () => place.now };
-      const record = readRecord(bytes, { ...later, wall: () => 1.7e12 });
+      place.wait(later);
+      const record = readRecord(bytes, { ...scribe, now: () => place.now });
       assert.equal(record.what, 'call');
       if (record.what === 'call') place.inspector.adopt([record.record], place.now);
       place.wait(1);
@@ -316,6 +316,15 @@ describe('ports of static-media', () => {
     silent.wait(HOUR + 1000);
     assert.deepEqual([silent.open(), silent.ended], [[], ['static-idle']]);
     assert.deepEqual(read([]).open(), []);
+    // The record says nothing of the media since: who talks on a silent connection has time to show it.
+    const talking = read([trunk], HOUR + 1000);
+    talking.wait(50_000);
+    talking.hear();
+    talking.hear('sent');
+    talking.wait(60_000);
+    assert.deepEqual(talking.open(), [OPEN]);
+    talking.wait(300_000);
+    assert.deepEqual([talking.open(), talking.ended], [[], ['static-idle']]);
     assert.deepEqual(read([{ ...trunk, ports: [[10_000, 10_001]] }]).open(), [
       'udp 203.0.113.7 > 192.168.1.10 10000-10001',
     ]);
