@@ -138,9 +138,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     if (sources.length === 0) return refused('no-source', wanted);
     const { protocol, sourcePort } = wanted;
     const translation = externals.seenAs(sources[0]!, announced);
-    // pf looks at what leaves after it has translated the source: a host that sends first is seen there as the external one.
-    const seen = translation === null ? sources : [...new Set([...sources, translation.arrivesAt])].sort();
-    return { direction: 'out', protocol, sources: seen, sourcePort, address, ports, translation };
+    return { direction: 'out', protocol, sources, sourcePort, address, ports, translation };
   }
 
   /** The inside party, and what it may announce in its place. Sorted. */
