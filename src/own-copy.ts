@@ -5,6 +5,16 @@ const ALWAYS_OWN = 12;
 const scratch = Buffer.alloc(1024);
 
 /**
+ * A text that was put together of parts, in one piece, so that the parts can go: V8 lays it out where a character is asked for,
+ * and drops the joint at its next collection. A third of what a copy takes; of text that was cut from a longer one it frees nothing.
+ */
+export function inOnePiece(text: string): string {
+  // Stored, as a character that nobody wants would not be looked for.
+  scratch[0] = text.charCodeAt(0);
+  return text;
+}
+
+/**
  * A copy of latin1 text in one piece: it shares no memory with the text it was cut from or the parts that it was put
  * together of. For what is kept as long as a call.
  */

@@ -1,5 +1,5 @@
 import { type Address, parseAddress } from '../address/address.ts';
-import { ownCopy } from '../own-copy.ts';
+import { inOnePiece } from '../own-copy.ts';
 
 /** What stands between the address that was announced and the host that announced it. */
 export interface Translation {
@@ -135,7 +135,7 @@ export function openingId(opening: Opening): string {
   const from = sources === 'any' ? 'any' : sources.join(',');
   const port = sourcePort === null ? '' : `:${sourcePort}`;
   const place = `${protocol} ${from}${port} > ${address} ${ports[0]}-${ports[1]}`;
-  if (opening.direction === 'in' && opening.translation === null) return ownCopy(place);
+  if (opening.direction === 'in' && opening.translation === null) return inOnePiece(place);
   return [place, ...wayWords(opening)].join(' ');
 }
 

@@ -4,7 +4,7 @@ import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
 import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
-import { ownCopy } from '../own-copy.ts';
+import { inOnePiece } from '../own-copy.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { printable } from '../printable.ts';
@@ -236,7 +236,7 @@ function pinholeOf(opening: Opening, { kind, media, slot }: Wanted, legId: strin
     id: openingId(opening),
     kind,
     media,
-    label: ownCopy(`pinholed:${legId}:${slot.replace(':', '.')}`),
+    label: inOnePiece(`pinholed:${legId}:${slot.replace(':', '.')}`),
   };
 }
 
