@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { createNews, type Notice } from '../news.ts';
@@ -17,8 +17,11 @@ const SERVER_HELLO = 2;
 const ENOUGH = 6;
 
 const ADVICE = 'mirror it by HEP, or have it come in clear';
-/** In lower case, as every sender writes them. */
-const SECURE = ['transport=tls', 'transport=wss', 'sips:'] as const;
+/** What stands in a URI for TLS, in lower case, as every sender writes it; of a parameter its name, and its values. */
+const SECURE = [
+  { word: Buffer.from('transport='), values: ['tls', 'wss'] },
+  { word: Buffer.from('sips:'), values: null },
+] as const;
 /** Headers by which later messages find their way (RFC 3261 12.1): Contact, its short form, Record-Route. */
 const ROUTING = ['contact', 'm', 'record-route'] as const;
 const LF = 0x0a;
@@ -70,16 +73,29 @@ export function carriesTls(payload: Buffer): boolean {
 
 /** Each search looks on where the last ended: work is linear in the bytes. */
 function movesToTls(bytes: Buffer): boolean {
-  return SECURE.some((word) => {
-    for (let at = bytes.indexOf(word, 0, 'latin1'); at >= 0; ) {
-      const line = bytes.lastIndexOf(LF, at) + 1;
-      const name = bytes.toString('latin1', line, Math.min(at, line + 'record-route :'.length)).toLowerCase();
-      if (ROUTING.some((header) => name.startsWith(header) && isColon(name, header.length))) return true;
+  for (const { word, values } of SECURE) {
+    for (let at = bytes.indexOf(word); at >= 0; ) {
+      const value = at + word.length;
+      if (values !== null && !hasOneOf(values, bytes, value)) {
+        at = bytes.indexOf(word, value);
+        continue;
+      }
+      if (standsInRouting(bytes, at)) return true;
       const end = bytes.indexOf(LF, at);
-      at = end < 0 ? -1 : bytes.indexOf(word, end, 'latin1');
+      at = end < 0 ? -1 : bytes.indexOf(word, end);
     }
-    return false;
-  });
+  }
+  return false;
+}
+
+function hasOneOf(values: readonly string[], bytes: Buffer, at: number): boolean {
+  return values.some((value) => bytes.toString('latin1', at, at + value.length) === value);
+}
+
+function standsInRouting(bytes: Buffer, at: number): boolean {
+  const line = bytes.lastIndexOf(LF, at) + 1;
+  const name = bytes.toString('latin1', line, Math.min(at, line + 'record-route :'.length)).toLowerCase();
+  return ROUTING.some((header) => name.startsWith(header) && isColon(name, header.length));
 }
 
 function isColon(name: string, at: number): boolean {
