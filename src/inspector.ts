@@ -2,10 +2,18 @@ import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
 import type { Call } from './call/call.ts';
+import { appended } from './call/outcome.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
 import type { MissingAudio } from './inspector/audio.ts';
 import { createDecider, endsOf, type MessageTap } from './inspector/deciding.ts';
-import { type Inspection, inspectionOf, newWork, uneventful, type Work } from './inspector/inspection.ts';
+import {
+  type Inspection,
+  inspectionOf,
+  newWork,
+  tell,
+  uneventful,
+  type Work,
+} from './inspector/inspection.ts';
 import type { MediaWay } from './inspector/media-seen.ts';
 import type { Notice } from './inspector/news.ts';
 import type { ConnectionDirection } from './inspector/reading/connections.ts';
@@ -130,17 +138,17 @@ export function createInspector(
   function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
     const work = newWork(now);
-    const messages: Buffer[] = [];
+    let messages: Buffer[] | null = null;
     for (const one of found) {
       if (one.what === 'message') {
-        messages.push(one.bytes);
+        messages = appended(messages, one.bytes);
         onRead?.(one.message, one.bytes, one.transport, packet);
         decider.message(work, one.message, one.transport, packet);
         decider.standings.message(work, one.message, one.bytes, packet);
       } else if (one.what === 'segment') {
         decider.standings.segment(work, one.pair, packet);
       } else if (one.what === 'malformed') {
-        work.events.push({ type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
+        tell(work, { type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
         refusals.tell(work, null, { reason: reasonOf(one.error), detail: one.error.detail }, now);
       } else {
         say(work, one);

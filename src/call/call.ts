@@ -1,5 +1,5 @@
 import type { Address, TransportAddress } from '../address/address.ts';
-import { ownCopy } from '../own-copy.ts';
+import { inOnePiece, ownCopy } from '../own-copy.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
@@ -161,8 +161,8 @@ export interface Call {
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
   readonly pastTags: string[];
   transactions: Transaction[];
-  /** Oldest first. */
-  strays: Stray[];
+  /** Oldest first. Nearly every call has none, and those have one list: it is looked at with each message. */
+  strays: readonly Stray[];
   /** What was announced in its Call-ID; all legs of that have one list. */
   announced: Announcements;
   /** An ACK of a 2xx was seen: the caller's ACKs come past here. */
@@ -199,7 +199,7 @@ export interface Call {
 export function legIdOf(callId: string, count: number): string {
   let hash = 0x811c9dc5;
   for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
-  return ownCopy(hexadecimal(hash) + hexadecimal(count));
+  return inOnePiece(hexadecimal(hash) + hexadecimal(count));
 }
 
 /** The counting half of a name. */
@@ -210,6 +210,8 @@ export function legCount(legId: string): number {
 function hexadecimal(value: number): string {
   return (value >>> 0).toString(16).padStart(8, '0');
 }
+
+const NO_STRAYS: readonly Stray[] = [];
 
 /** A leg that begins with this INVITE, of which nothing has been said yet. `legId` is its name; times are in ms. */
 export function newCall(
@@ -239,7 +241,7 @@ export function newCall(
     dialogs: [],
     pastTags: [],
     transactions: [],
-    strays: [],
+    strays: NO_STRAYS,
     announced,
     acknowledges: false,
     cancelled: false,

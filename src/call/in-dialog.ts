@@ -1,7 +1,15 @@
 import { type Call, otherSide } from './call.ts';
 import { learnContact } from './contact.ts';
 import type { Context } from './context.ts';
-import { type Arrival, changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import {
+  type Arrival,
+  appended,
+  changed,
+  type Incoming,
+  leaving,
+  type Outcome,
+  unchanged,
+} from './outcome.ts';
 import { type DialogSide, onStray } from './requests.ts';
 import { holdStray } from './strays.ts';
 import { addAddress, isParty } from './transactions.ts';
@@ -11,6 +19,8 @@ interface Candidate extends DialogSide {
   readonly starts: boolean;
   readonly ends: boolean;
 }
+
+const NO_CANDIDATES: readonly Candidate[] = [];
 
 /** Where an in-dialog request belongs. */
 interface Placement {
@@ -31,6 +41,10 @@ export function findDialogs(context: Context, legs: readonly Call[], incoming: I
   const { admission } = context;
   const { destination } = incoming.arrival;
   const { candidates, isKnown } = candidatesOf(context, legs, incoming);
+  const [first] = candidates;
+  if (candidates.length === 1 && first!.starts && first!.ends) {
+    return { chosen: candidates, strays: NO_CANDIDATES, isKnown };
+  }
   const exact = candidates.filter(({ starts, ends }) => starts && ends);
   if (exact.length > 0) return { chosen: betweenThemselves(exact, incoming.arrival), strays: [], isKnown };
   // A host inside for which another one had signalled: a proxy without Record-Route, the other node of a pair.
@@ -57,7 +71,7 @@ function candidatesOf(
   legs: readonly Call[],
   { message, arrival }: Incoming,
 ): { readonly candidates: readonly Candidate[]; readonly isKnown: boolean } {
-  const candidates: Candidate[] = [];
+  let candidates: Candidate[] | null = null;
   let isKnown = false;
   for (const call of legs) {
     for (const side of [0, 1] as const) {
@@ -73,10 +87,10 @@ function candidatesOf(
       }
       const starts = isParty(context, call, side, arrival.source.address);
       const ends = isParty(context, call, otherSide(side), arrival.destination.address);
-      if (starts || ends) candidates.push({ call, side, dialog, starts, ends });
+      if (starts || ends) candidates = appended(candidates, { call, side, dialog, starts, ends });
     }
   }
-  return { candidates, isKnown };
+  return { candidates: candidates ?? NO_CANDIDATES, isKnown };
 }
 
 function joinsIn({ admission }: Context, { source, destination }: Arrival): boolean {

@@ -39,6 +39,13 @@ export interface Outcome {
 
 const NO_REFUSALS: readonly Refusal[] = [];
 
+/** Adds to a list, made with its first item: most have one, and a list that grows has room for sixteen more. */
+export function appended<Item>(list: Item[] | null, item: Item): Item[] {
+  if (list === null) return [item];
+  list.push(item);
+  return list;
+}
+
 /** The call wants what it wanted before. */
 export function unchanged(call: Call | null, refusals: readonly Refusal[] = NO_REFUSALS): Outcome {
   return { call, departure: null, refusals };

@@ -15,13 +15,14 @@ const NO_BYTES = Buffer.alloc(0);
  * A response, or an ACK, with everything right but the address it came from: another node of a trunk, or a stranger.
  * Nobody answers those, so that it waits until the party inside goes on with it. The same one again is no other.
  */
-export function holdStray({ strays }: Call, { message, arrival, bodies }: Incoming): void {
+export function holdStray(call: Call, { message, arrival, bodies }: Incoming): void {
+  const { strays } = call;
   const { source, destination, now } = arrival;
   if (strays.some((one) => one.source.address === source.address && isSame(one.message, message))) return;
-  if (strays.length >= MOST_STRAYS) strays.shift();
   const sdp = message.sdp.kind === 'sdp' ? { kind: 'sdp' as const, bytes: NO_BYTES } : message.sdp;
   const session = message.sdp.kind === 'sdp' ? bodies.session() : null;
-  strays.push({ message: { ...message, sdp }, session, source, destination, at: now });
+  const stray = { message: { ...message, sdp }, session, source, destination, at: now };
+  call.strays = [...strays.slice(Math.max(0, strays.length - MOST_STRAYS + 1)), stray];
 }
 
 function isSame(one: SipMessage, other: SipMessage): boolean {

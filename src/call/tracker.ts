@@ -15,7 +15,7 @@ import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall, latestEnd } from './expiry.ts';
 import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
 import { createLegs, MAX_LEGS } from './legs.ts';
-import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
+import { type Arrival, appended, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
 import {
   type DialogSide,
@@ -98,16 +98,16 @@ export function createTracker(
 
   /** What waited for its sender to become the party's is done now. */
   function takeStrays(all: readonly Call[], now: number): readonly Outcome[] {
-    if (all.every(({ strays }) => strays.length === 0)) return NONE;
-    const outcomes: Outcome[] = [];
+    let outcomes: Outcome[] | null = null;
     for (const call of all) {
       if (call.strays.length === 0) continue;
+      outcomes ??= [];
       for (const held of takeAccepted(context, call, now)) {
         if (held.message.status === 0) outcomes.push(...inDialog(all, held, onAck));
-        else add(outcomes, answer(call, held));
+        else outcomes.push(...(eachOf([call], held, answer) ?? NONE));
       }
     }
-    return outcomes;
+    return outcomes ?? NONE;
   }
 
   /** `all`: the legs of its Call-ID, before it. */
@@ -217,11 +217,9 @@ export function createTracker(
   function takeResponse(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
     const method = message.cseqMethod;
-    const outcomes: Outcome[] = [];
-    for (const call of all) add(outcomes, answer(call, incoming));
-    if (outcomes.length > 0) return outcomes;
-    for (const call of all) add(outcomes, strayAnswer(call, incoming));
-    if (outcomes.length > 0 || message.sdp.kind === 'none' || !DESCRIBING.has(method)) return outcomes;
+    const outcomes = eachOf(all, incoming, answer) ?? eachOf(all, incoming, strayAnswer);
+    if (outcomes !== null) return outcomes;
+    if (message.sdp.kind === 'none' || !DESCRIBING.has(method)) return NONE;
     const detail = `${message.status} to ${method} from ${arrival.source.address} with a session description`;
     return [unchanged(all[0] ?? null, [{ reason: 'response-without-request', detail }])];
   }
@@ -317,8 +315,18 @@ export function createTracker(
   };
 }
 
-function add(outcomes: Outcome[], outcome: Outcome | null): void {
-  if (outcome !== null) outcomes.push(outcome);
+/** Null where it is of none of these calls. */
+function eachOf(
+  all: readonly Call[],
+  incoming: Incoming,
+  take: (call: Call, incoming: Incoming) => Outcome | null,
+): Outcome[] | null {
+  let outcomes: Outcome[] | null = null;
+  for (const call of all) {
+    const outcome = take(call, incoming);
+    if (outcome !== null) outcomes = appended(outcomes, outcome);
+  }
+  return outcomes;
 }
 
 /** A CSeq that went back is an INVITE on its way for long, unless the call is over: then it is another call. */

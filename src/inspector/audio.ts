@@ -8,7 +8,7 @@ import type { Direction, Stream } from '../sdp/session.ts';
 import { type AudioCause, awaitsAudio, carriesAudio, causesOf } from './audio-cause.ts';
 import { createDeadlines } from './deadlines.ts';
 import { nameOf } from './happening.ts';
-import { introduce, type Work } from './inspection.ts';
+import { introduce, tell, type Work } from './inspection.ts';
 
 /** Which parties of a call get no audio, and since when, in ms. */
 export interface MissingAudio {
@@ -136,7 +136,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
       const causes = to.flatMap((side) => causesOf(call, side, held(call.legId), refused));
       one.missing = to.length === 0 ? null : { to, since, causes };
       introduce(work, call);
-      work.events.push({
+      tell(work, {
         type: 'audio',
         call: nameOf(call),
         missing: to,

@@ -1,6 +1,6 @@
 import type { Call } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
-import { type Arrival, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
+import { type Arrival, appended, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
@@ -11,7 +11,7 @@ import { createAudioWatch, type MissingAudio } from './audio.ts';
 import { bodiesOf } from './bodies.ts';
 import { createDeadlines } from './deadlines.ts';
 import type { MessageHappening, PacketEnds } from './happening.ts';
-import { introduce, tellCall, type Work } from './inspection.ts';
+import { introduce, tell, tellCall, type Work } from './inspection.ts';
 import { createMediaSeen, type MediaWay } from './media-seen.ts';
 import { createOpener, type Opener } from './opening.ts';
 import type { CallRecord } from './record.ts';
@@ -65,6 +65,7 @@ export type MessageTap = (message: SipMessage, session: ReadSession) => void;
 
 type ReadSession = ReturnType<Bodies['session']>;
 
+const NO_LEGS: readonly string[] = [];
 /** ms within which firewalls that share their calls tell of media: every ten seconds, of what was counted every two. */
 const TOLD_WITHIN = 15_000;
 /** Nothing of a call leaves that is wanted as before; what is not closes at once. */
@@ -122,16 +123,16 @@ export function createDecider(
   function message(work: Work, read: SipMessage, transport: Transport, packet: PacketView): void {
     const bodies = bodiesOf(read, sdpCaps());
     const outcomes = tracker.handle(read, arrivalOf(packet, work.now), bodies);
-    const legIds: string[] = [];
+    let legIds: string[] | null = null;
     for (const { call, bystander } of outcomes) {
       if (call === null || bystander) continue;
-      legIds.push(call.legId);
+      legIds = appended(legIds, call.legId);
       if (read.method === 'INVITE' && !byLegId.has(call.legId)) begin(work, call);
       else introduce(work, call);
     }
-    const isTold = read.sdp.kind !== 'none' && (legIds.length > 0 || tracker.knows(read.callId));
+    const isTold = read.sdp.kind !== 'none' && (legIds !== null || tracker.knows(read.callId));
     const description = isTold ? describeReading(bodies.session()) : null;
-    work.events.push(happeningOf(read, transport, packet, description, legIds, work.now));
+    tell(work, happeningOf(read, transport, packet, description, legIds ?? NO_LEGS, work.now));
     onMessage?.(read, bodies.session());
     for (const outcome of outcomes) apply(work, outcome, work.now);
     forgetSurplus(work);
@@ -215,7 +216,7 @@ export function createDecider(
 
   /** What those set free in turn is next. */
   function conclude(work: Work): void {
-    for (let call = work.again.shift(); call !== undefined; call = work.again.shift()) {
+    for (let call = work.again?.shift(); call !== undefined; call = work.again?.shift()) {
       if (call.state !== 'ended') decideAgain(work, call, STAYING);
     }
   }

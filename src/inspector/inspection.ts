@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Call } from '../call/call.ts';
+import { appended } from '../call/outcome.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
@@ -23,31 +24,41 @@ export interface Inspection {
 /** Gathers what one packet, or one tick, leads to. */
 export interface Work {
   readonly now: number;
-  readonly events: Happening[];
+  events: Happening[] | null;
   /** Calls that `events` tell of. */
-  readonly told: Call[];
-  readonly changes: Change[];
+  told: Call[] | null;
+  changes: Change[] | null;
   /** Calls to be decided once more. */
-  readonly again: Call[];
+  again: Call[] | null;
 }
 
 export function newWork(now: number): Work {
-  return { now, events: [], told: [], changes: [], again: [] };
+  return { now, events: null, told: null, changes: null, again: null };
+}
+
+/** What happened next. */
+export function tell(work: Work, happening: Happening): void {
+  work.events = appended(work.events, happening);
 }
 
 /** Tells how a call is now. */
 export function tellCall(work: Work, what: CallHappening['what'], call: Call, at = work.now): void {
-  work.events.push({ type: 'call', what, leg: legOf(call), at });
-  if (!work.told.includes(call)) work.told.push(call);
+  tell(work, { type: 'call', what, leg: legOf(call), at });
+  if (!isTold(work, call)) work.told = appended(work.told, call);
 }
 
 /** Before the first that is told of what concerns it. */
 export function introduce(work: Work, call: Call): void {
-  if (!work.told.includes(call)) tellCall(work, 'changed', call);
+  if (!isTold(work, call)) tellCall(work, 'changed', call);
+}
+
+function isTold({ told }: Work, call: Call): boolean {
+  return told?.includes(call) === true;
 }
 
 const NO_EVENTS: readonly Happening[] = [];
 const NO_MESSAGES: readonly Buffer[] = [];
+const NO_CHANGES: readonly Change[] = [];
 
 /** The inspection of a packet that led to nothing. */
 export function uneventful(packet: PacketView | null, verdict: Verdict): Inspection {
@@ -58,9 +69,15 @@ export function inspectionOf(
   { events, changes }: Work,
   packet: PacketView | null,
   verdict: Verdict,
-  messages = NO_MESSAGES,
+  messages: readonly Buffer[] | null = null,
 ): Inspection {
-  return { change: joined(changes), verdict, events, messages, packet };
+  return {
+    change: joined(changes ?? NO_CHANGES),
+    verdict,
+    events: events ?? NO_EVENTS,
+    messages: messages ?? NO_MESSAGES,
+    packet,
+  };
 }
 
 /** Several changes of one packet as one: what is opened by one and closed by a later one cancels out. */

@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
+import { appended } from '../call/outcome.ts';
 import { isRefusal, type Refusal } from '../call/refusal.ts';
 import { type StreamSettings, type WantedStreams, wantedStreams } from '../call/streams.ts';
 import { type CloseReason, type Departure, ownerOf, type Wanted } from '../call/wanted.ts';
@@ -15,7 +16,7 @@ import {
 } from '../pinhole/table.ts';
 import type { Policy } from '../policy/policy.ts';
 import { type CallName, nameOf, type PinholeHappening } from './happening.ts';
-import { introduce, type Work } from './inspection.ts';
+import { introduce, tell, type Work } from './inspection.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import type { StaticPeers } from './static-peers.ts';
@@ -166,10 +167,10 @@ export function createOpener(
     if (events.length > 0) {
       introduce(work, call);
       const name = nameOf(call);
-      for (const event of events) work.events.push(happeningOf(name, event));
+      for (const event of events) tell(work, happeningOf(name, event));
     }
-    if (change !== null) work.changes.push(change);
-    work.again.push(...queue.take(freed));
+    if (change !== null) work.changes = appended(work.changes, change);
+    if (freed.length > 0) for (const one of queue.take(freed)) work.again = appended(work.again, one);
   }
 
   return {

@@ -2,7 +2,7 @@ import type { Call } from '../call/call.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { nameOf, type RefusedTransport } from './happening.ts';
-import { introduce, type Work } from './inspection.ts';
+import { introduce, tell, type Work } from './inspection.ts';
 import { count } from './stats.ts';
 
 /** Counts refusals and tells of them; of one call each once. */
@@ -45,7 +45,7 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
       count(counts, refusal.reason);
       if (call !== null) introduce(work, call);
       const name = call === null ? null : nameOf(call);
-      work.events.push({ type: 'refused', call: name, refusal, transport: transportOf(wanted), at });
+      tell(work, { type: 'refused', call: name, refusal, transport: transportOf(wanted), at });
     },
     count: (reason) => count(counts, reason),
     had: (call, reason) => before.get(call)?.reasons.has(reason) === true,

@@ -12,6 +12,7 @@ export function createWaitingList<T>(): WaitingList<T> {
   const placesOf = new Map<T, Set<string>>();
 
   function leave(who: T): void {
+    if (placesOf.size === 0) return;
     for (const place of placesOf.get(who) ?? []) {
       const others = byPlace.get(place)!;
       others.delete(who);
