@@ -91,6 +91,25 @@ describe('encrypted packets of a host that mirrors', () => {
     );
   });
 
+  it('do not pass with the copy of one that waited in vain', () => {
+    const { tls, sift, copy, pass } = createPlace();
+    sift(tls('ringing', pbx, provider));
+    pass(HOLD);
+    assert.deepEqual(sift(), ['ringing']);
+    pass(1);
+    copy(pbx, provider);
+    assert.deepEqual(sift(tls('answer', pbx, provider)), [], 'that was the copy of the ringing');
+    copy(pbx, provider);
+    assert.deepEqual(sift(), ['answer']);
+    sift(tls('keepalive', pbx, provider));
+    pass(HOLD);
+    assert.deepEqual(sift(), ['keepalive']);
+    pass(HOLD + 1);
+    sift(tls('later', pbx, provider));
+    copy(pbx, provider);
+    assert.deepEqual(sift(), ['later'], 'what has no copy is not waited for longer than packets are');
+  });
+
   it('wait for copies of their own pair of hosts', () => {
     const { tls, sift, copy } = createPlace();
     sift(tls('answer', pbx, provider));

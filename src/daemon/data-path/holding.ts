@@ -27,8 +27,8 @@ const APPLICATION_DATA = 0x17;
 const MAJOR_VERSION = 3;
 /** Packets that wait at a time; those beyond pass at once. */
 const MOST_WAITING = 1024;
-/** Copies of one pair that came before their packets. */
-const MOST_EARLY = 256;
+/** Times of one pair that are remembered. */
+const MOST_TIMES = 256;
 const MOST_PAIRS = 4096;
 
 /**
@@ -39,34 +39,24 @@ const MOST_PAIRS = 4096;
  */
 export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps) {
   const counts = { heldEncrypted: 0, heldInVain: 0 };
-  /** When copies came whose packets were not there yet, by pair. */
-  const early = new Map<string, number[]>();
+  /** When copies came whose packets were not there yet. */
+  const early = createTimes();
+  /** When packets went on whose copies were not there yet. */
+  const owed = createTimes();
   let waiting: Waiting[] = [];
 
-  /** A copy of what `source` sends to `destination` was taken, and its pinholes are open. */
+  /**
+   * A copy of what `source` sends to `destination` was taken, and its pinholes are open. It is of the first packet whose copy is
+   * missing, also where that one waited in vain a moment ago: else each packet after it would go on with the copy of another.
+   */
   function copied(source: Address, destination: Address, now: number): void {
-    if (longest() === null) return;
+    const most = longest();
+    if (most === null) return;
     const pair = `${source} ${destination}`;
+    if (owed.take(pair, now - most)) return;
     const first = waiting.find((one) => one.pair === pair && !one.hasCopy);
-    if (first !== undefined) {
-      first.hasCopy = true;
-      return;
-    }
-    const times = early.get(pair) ?? [];
-    if (times.length < MOST_EARLY) times.push(now);
-    early.delete(pair);
-    early.set(pair, times);
-    if (early.size > MOST_PAIRS) early.delete(early.keys().next().value!);
-  }
-
-  /** Takes the copy that came before its packet, if there is one and it is not older than packets wait. */
-  function takeEarly(pair: string, since: number): boolean {
-    const times = early.get(pair);
-    if (times === undefined) return false;
-    while (times.length > 0 && times[0]! < since) times.shift();
-    const found = times.shift() !== undefined;
-    if (times.length === 0) early.delete(pair);
-    return found;
+    if (first === undefined) early.add(pair, now);
+    else first.hasCopy = true;
   }
 
   function hold(packet: HeldPacket, view: PacketView, pair: string | null, until: number): void {
@@ -91,7 +81,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     const behind = waiting.length > 0 && waiting.some(({ flow }) => flow === flowOf(view));
     const pair =
       beginsWithData(view.payload) && isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
-    const waits = pair !== null && !takeEarly(pair, now - most);
+    const waits = pair !== null && !early.take(pair, now - most);
     if (!waits && !behind) return false;
     hold(packet, view, waits ? pair : null, now + most);
     return true;
@@ -108,7 +98,10 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
         left.push(one);
         continue;
       }
-      if (one.pair !== null && !one.hasCopy) counts.heldInVain++;
+      if (one.pair !== null && !one.hasCopy) {
+        counts.heldInVain++;
+        owed.add(one.pair, now);
+      }
       free.push(one.packet);
     }
     waiting = left;
@@ -124,6 +117,29 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     empty: (): readonly HeldPacket[] => settle(Number.POSITIVE_INFINITY, true),
     /** `heldEncrypted`: packets that waited; `heldInVain`: those whose copy did not come in time. */
     counters: (): Readonly<typeof counts> => ({ ...counts }),
+  };
+}
+
+/** Times by pair, of which the oldest is taken first; bounded. */
+function createTimes() {
+  const byPair = new Map<string, number[]>();
+  return {
+    add(pair: string, now: number): void {
+      const times = byPair.get(pair) ?? [];
+      if (times.length < MOST_TIMES) times.push(now);
+      byPair.delete(pair);
+      byPair.set(pair, times);
+      if (byPair.size > MOST_PAIRS) byPair.delete(byPair.keys().next().value!);
+    },
+    /** Takes one that is not before `since`, if there is one. */
+    take(pair: string, since: number): boolean {
+      const times = byPair.get(pair);
+      if (times === undefined) return false;
+      while (times.length > 0 && times[0]! < since) times.shift();
+      const found = times.shift() !== undefined;
+      if (times.length === 0) byPair.delete(pair);
+      return found;
+    },
   };
 }
 
