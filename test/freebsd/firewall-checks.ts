@@ -399,6 +399,35 @@ export const firewallChecks: readonly FirewallCheck[] = [
     },
   },
   {
+    name: 'the way out of a host behind NAT: from the host where its packet comes in, from the external address where it leaves',
+    run(pf) {
+      withFirewall(pf, (firewall) => {
+        const way = { direction: 'out', address: '198.51.100.20', sourcePort: null } as const;
+        const external = { ...behind('203.0.113.2'), arrivesAt: '192.168.0.2' };
+        const sources = ['192.0.2.10', '192.0.2.11'];
+        const translated = (by: Translation['by']) => ({ ...way, sources, translation: { ...external, by } });
+        const both = [pinhole(10_000, translated('pinhole')), pinhole(10_002, translated('ruleset'))];
+        firewall.commit({ open: [...both, pinhole(10_004, { ...way, sources })], close: [] });
+        assert.deepEqual(translations(pf), []);
+        assert.deepEqual(rulesIn(pf), [
+          '00 2/17 192.0.2.10 > 198.51.100.20 10000:10001',
+          '00 2/17 192.0.2.10 > 198.51.100.20 10002:10003',
+          '00 2/17 192.0.2.10 > 198.51.100.20 10004:10005',
+          '00 2/17 192.0.2.11 > 198.51.100.20 10000:10001',
+          '00 2/17 192.0.2.11 > 198.51.100.20 10002:10003',
+          '00 2/17 192.0.2.11 > 198.51.100.20 10004:10005',
+          '00 2/17 192.168.0.2 > 198.51.100.20 10000:10001',
+          '00 2/17 192.168.0.2 > 198.51.100.20 10002:10003',
+        ]);
+        const read = openPfFirewall(pf, options).list();
+        assert.deepEqual(ids(read).slice(0, 2), ids(both));
+        assert.deepEqual(openPfControl(pf, options).compare(read), { held: 8, missing: [], strange: [] });
+        firewall.commit({ open: [], close: both });
+        assert.equal(rulesIn(pf).length, 2);
+      });
+    },
+  },
+  {
     name: 'where the other party is behind the same address of an interface, translations are on any interface, for it comes from inside',
     run(pf) {
       withFirewall(pf, (firewall) => {

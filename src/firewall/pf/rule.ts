@@ -75,6 +75,8 @@ export interface PinholeRule {
   readonly uplink: string | null;
   /** Of a translation: the interface on which it is done; null is any. */
   readonly boundTo: string | null;
+  /** Of a `pass` out: its source is the address that pf sees when the packet leaves, translated already. */
+  readonly translated: boolean;
 }
 
 export type RuleKind = 'pass' | 'rdr' | 'binat';
@@ -90,11 +92,26 @@ export function rulesOf(pinhole: Pinhole, uplinks: readonly Uplink[] = []): Pinh
   const translates = direction === 'in' && translation?.by === 'pinhole';
   const ways =
     direction === 'in' ? uplinks.filter(({ gateway }) => familyOf(gateway) === familyOf(address)) : [];
-  return passRulesOf(pinhole).flatMap((pass) => [
-    ...(translates ? TRANSLATING.map((kind) => ruleWith({ ...pass, kind, boundTo: placeOf(pinhole) })) : []),
-    ...ways.map(({ interface: uplink }) => ruleWith({ ...pass, uplink })),
-    pass,
-  ]);
+  const passes = passRulesOf(pinhole);
+  return [
+    ...passes.flatMap((pass) => [
+      ...(translates
+        ? TRANSLATING.map((kind) => ruleWith({ ...pass, kind, boundTo: placeOf(pinhole) }))
+        : []),
+      ...ways.map(({ interface: uplink }) => ruleWith({ ...pass, uplink })),
+      pass,
+    ]),
+    ...leavingOf(pinhole, passes),
+  ];
+}
+
+/**
+ * Where inside hosts are translated: a packet of theirs that is the first of its flow passes the filter twice, on its way
+ * in from the host itself and on its way out from the external address, since pf translates before it filters.
+ */
+function leavingOf({ direction, translation }: Pinhole, [pass]: readonly PinholeRule[]): PinholeRule[] {
+  if (direction === 'in' || translation === null || pass === undefined) return [];
+  return [ruleWith({ ...pass, source: translation.arrivesAt, translated: true })];
 }
 
 const TRANSLATING = ['rdr', 'binat'] as const;
@@ -114,6 +131,7 @@ export function passRulesOf(pinhole: Pinhole): PinholeRule[] {
     way: { direction, translation },
     uplink: null,
     boundTo: null,
+    translated: false,
   } as const;
   const each = sources === 'any' ? [null] : sources;
   return each.map((source) => ruleWith({ ...common, protocol, source, sourcePort, address, ports }));
@@ -130,8 +148,9 @@ export function openingOf({ way, protocol, source, sourcePort, address, ports }:
 }
 
 function ruleWith(rule: Omit<PinholeRule, 'key'>): PinholeRule {
-  const { kind, source, uplink, boundTo } = rule;
+  const { kind, source, uplink, boundTo, translated } = rule;
   const words = [
+    ...(translated ? ['translated'] : []),
     ...(kind === 'pass' ? [] : [boundTo === null ? kind : `${kind} on ${boundTo}`]),
     ...(uplink === null ? [] : [`reply-to ${uplink}`]),
     source ?? 'any',
@@ -275,11 +294,11 @@ export function decodeRule(read: ReadRule): PinholeRule | null {
   if (rule.prob !== 0 || rule.tos !== 0 || src.neg !== 0 || dst.neg !== 0) return null;
   const named = parseLabel(rule.label);
   if (named === null) return null;
-  const common = { ...named, protocol, uplink: null, boundTo: null } as const;
+  const common = { ...named, protocol, uplink: null, boundTo: null, translated: false } as const;
   return rule.action === PF_PASS ? decodePass(read, common) : decodeTranslation(read, common);
 }
 
-type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink' | 'boundTo'>;
+type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink' | 'boundTo' | 'translated'>;
 
 function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   const { src, dst, af } = rule;
@@ -290,6 +309,7 @@ function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   const address = hostOf(dst, af);
   const ports = rangeOf(dst);
   if (party === null || address === undefined || address === null || ports === null) return null;
+  const { direction, translation } = common.way;
   return ruleWith({
     ...common,
     kind: 'pass',
@@ -297,6 +317,7 @@ function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
     address,
     ports,
     uplink: isUplink ? rule.ifname : null,
+    translated: direction === 'out' && translation !== null && party.source === translation.arrivesAt,
   });
 }
 
@@ -349,7 +370,7 @@ interface Assembled {
 export function assemble(rules: Iterable<PinholeRule>): Assembled[] {
   const groups = new Map<string, Map<string, PinholeRule>>();
   for (const rule of rules) {
-    if (rule.kind !== 'pass' || rule.uplink !== null) continue;
+    if (rule.kind !== 'pass' || rule.uplink !== null || rule.translated) continue;
     const target = targetOf(rule);
     const group = groups.get(target) ?? new Map<string, PinholeRule>();
     group.set(rule.key, rule);
