@@ -33,6 +33,9 @@ export interface Standing {
 /** Connections of one standing call that are followed, and registrations: of more the oldest is forgotten. */
 export const MOST_HELD_UP = 64;
 
+/** ms that a registration lives at most, whatever is said of it. */
+export const LONGEST_REGISTRATION = 86_400_000;
+
 /** When it ends for silence if nothing more comes: of its connections, and of its registrations. -Infinity: it has none. */
 export function standsUntil(
   { connections, registrations }: Standing,

@@ -404,6 +404,17 @@ describe('a registration that can be read', () => {
     }
   });
 
+  it('opens though others ask for as many as they like between the request and its answer', () => {
+    const place = createPlace();
+    place.send(own, registrar, ask(BOUND, 1));
+    for (let count = 0; count < 2000; count++) {
+      const forged = sip('REGISTER', { callId: `flood ${count}`, headers: [`Contact: ${BOUND}`] });
+      place.send(registrar, own, forged);
+    }
+    place.send(registrar, own, grant(`${BOUND};expires=300`, 1));
+    assert.deepEqual(place.open(), [OPEN]);
+  });
+
   it('opens nothing without a request that was seen, of strangers, or where only a question was asked', () => {
     const place = createPlace();
     place.send(registrar, own, grant(`${BOUND};expires=300`, 1));
