@@ -5,6 +5,7 @@ import type { CallTimers } from './context.ts';
 import { latestEnd } from './expiry.ts';
 import { type Legs, MAX_LEGS } from './legs.ts';
 import type { Places } from './places.ts';
+import { LONGEST_REGISTRATION } from './standing.ts';
 
 /** Takes up a call that was known here before; false when a leg of its name is there already. */
 export function takeBack(legs: Legs, places: Places, call: Call): boolean {
@@ -29,7 +30,7 @@ export function takeNew(legs: Legs, places: Places, { precede }: Announcing, cal
  * count wherever they were seen.
  */
 export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): boolean {
-  if (call.callId !== theirs.callId) return false;
+  if (call.callId !== theirs.callId || call.standing?.entry !== theirs.standing?.entry) return false;
   places.leave(call);
   legs.revive(call);
   const { announced, mediaAt, heardAt, ownAt, untoldAt } = call;
@@ -61,6 +62,9 @@ const SHOWS_WITHIN = 60_000;
 export function arrive(call: Call, timers: CallTimers, now: number): Call {
   const { mediaIdle, holdIdle, oneWay } = timers;
   if (call.standing === null) call.hardDeadline = Math.min(call.hardDeadline, latestEnd(timers, now));
+  for (const one of call.standing?.registrations ?? []) {
+    one.until = Math.min(one.until, now + LONGEST_REGISTRATION);
+  }
   if (call.state === 'ended' || call.idle) return call;
   const since = (limit: number) => now - Math.max(0, limit - SHOWS_WITHIN);
   call.mediaAt = Math.max(call.mediaAt, since(call.held ? holdIdle : mediaIdle));

@@ -161,6 +161,7 @@ export function createDecider(
   function schedule(call: Call): void {
     if (call.state === 'ended') {
       underWay.delete(call);
+      standings.over(call);
       opener.leaveQueue(call);
     } else {
       underWay.add(call);

@@ -13,6 +13,7 @@ import { createNews } from './news.ts';
 import { beginsTls, carriesTls } from './reading/encrypted.ts';
 import type { Refusals } from './refusals.ts';
 import { createRegistrations, type Registered } from './registrations.ts';
+import { createStandingCalls } from './standing-calls.ts';
 import type { StaticPair, StaticPeers } from './static-peers.ts';
 
 interface StandingsDeps {
@@ -43,6 +44,8 @@ export interface Standings {
   readonly isDoubted: boolean;
   /** Ends what is not listed any more, and decides the others once more. */
   review(work: Work): void;
+  /** A call has ended, whatever it stood on. */
+  over(call: Call): void;
   all(): Iterable<Call>;
 }
 
@@ -57,18 +60,12 @@ const RENEWED: Departure = leaving('unlisted');
  */
 export function createStandings(deps: StandingsDeps): Standings {
   const { peers, tracker, refusals, mostPorts, idle } = deps;
-  /** By entry and address. */
-  const calls = new Map<string, Call>();
+  const calls = createStandingCalls((call) => weightOf(entryOf(call)));
   const registrations = createRegistrations(peers);
   const isNews = createNews();
   /** When it was told last, for a journal, that a connection is in use. */
   const toldAt = new WeakMap<HeldConnection, number>();
   let isDoubted = false;
-
-  function callOf(entry: string, peer: Address): Call | null {
-    const call = calls.get(keyOf(entry, peer));
-    return call === undefined || call.state === 'ended' ? null : call;
-  }
 
   function entryOf({ standing, parties }: Call): StaticMedia | null {
     return peers.entriesOf(parties[0]).find(({ name }) => name === standing?.entry) ?? null;
@@ -78,7 +75,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     const { tcp } = packet;
     if (tcp === null) return;
     for (const entry of pair.entries) {
-      const call = callOf(entry.name, pair.peer);
+      const call = calls.of(entry.name, pair.peer);
       const connection = call === null ? undefined : connectionIn(call, pair, packet);
       if (call !== null && connection !== undefined) follow(work, call, connection, pair, tcp);
       else if (pair.isFromHost && speaksTls(packet, tcp)) connect(work, entry, pair, packet, tcp);
@@ -134,7 +131,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     { peer, host }: StaticPair,
     add: (standing: Standing) => void,
   ): void {
-    const known = callOf(entry.name, peer);
+    const known = calls.of(entry.name, peer);
     if (known !== null) {
       add(known.standing!);
       tellCall(work, 'changed', known);
@@ -144,7 +141,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     const standing: Standing = { entry: entry.name, connections: [], registrations: [] };
     add(standing);
     const call = tracker.stand(entry.name, [peer, host], standing, work.now);
-    calls.set(keyOf(entry.name, peer), call);
+    calls.add(call);
     deps.begin(work, call);
   }
 
@@ -156,8 +153,7 @@ export function createStandings(deps: StandingsDeps): Standings {
   }
 
   function hasRoom(work: Work, entry: StaticMedia, peer: Address): boolean {
-    let used = 0;
-    for (const call of all()) used += weightOf(entryOf(call));
+    const used = calls.weight;
     const most = mostPorts();
     if (used + weightOf(entry) <= most) return true;
     const reason = 'static-ports-limit';
@@ -167,18 +163,11 @@ export function createStandings(deps: StandingsDeps): Standings {
     return false;
   }
 
-  function* all(): Iterable<Call> {
-    for (const [key, call] of calls) {
-      if (call.state === 'ended') calls.delete(key);
-      else yield call;
-    }
-  }
-
   function message(work: Work, read: SipMessage, bytes: Buffer, packet: PacketView): void {
     const registered = registrations(read, bytes, packet);
     if (registered === null) return;
     for (const entry of registered.pair.entries) {
-      const call = callOf(entry.name, registered.pair.peer);
+      const call = calls.of(entry.name, registered.pair.peer);
       if (registered.seconds > 0) register(work, entry, call, registered);
       else if (call !== null) unregister(work, call, registered);
     }
@@ -210,7 +199,9 @@ export function createStandings(deps: StandingsDeps): Standings {
 
   function review(work: Work): void {
     isDoubted = false;
-    for (const call of [...all()]) {
+    for (const twin of calls.twins()) deps.end(work, twin, 'connection-closed');
+    calls.weighAgain();
+    for (const call of [...calls.all()]) {
       if (entryOf(call) !== null) deps.update(work, call, RENEWED);
       else deps.end(work, call, 'unlisted');
     }
@@ -221,7 +212,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     message,
     take(call) {
       if (call.standing === null || call.state === 'ended') return;
-      calls.set(keyOf(call.standing.entry, call.parties[0]), call);
+      calls.add(call);
       isDoubted = true;
     },
     doubt() {
@@ -231,12 +222,9 @@ export function createStandings(deps: StandingsDeps): Standings {
       return isDoubted;
     },
     review,
-    all,
+    over: calls.drop,
+    all: calls.all,
   };
-}
-
-function keyOf(entry: string, peer: Address): string {
-  return `${entry} ${peer}`;
 }
 
 function connectionIn(

@@ -11,7 +11,7 @@ import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector, type Inspector } from '../../src/inspector.ts';
 import type { HeldPacket } from '../../src/intercept/interceptor.ts';
 import { settingsWith } from '../daemon/doubles.ts';
-import { udpPacket } from '../packets.ts';
+import { type Segment, tcpPacket, udpPacket } from '../packets.ts';
 import { type Host, networks } from '../scene.ts';
 import type { Shelf } from './memory-store.ts';
 
@@ -22,6 +22,8 @@ export interface Member {
   readonly machine: string;
   /** A SIP message comes to this firewall. */
   send(from: Host, to: Host, text: string): void;
+  /** A TCP segment comes to this firewall. */
+  segment(from: Host, to: Host, given: Segment): void;
   /** `address ports` of each pinhole that its packet filter has, sorted. */
   open(): string[];
   /** Packets released, in order, as their first lines. */
@@ -212,6 +214,12 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     members.push(own);
     if (!manual) own.turn();
 
+    function arrive(bytes: Buffer): void {
+      arriving.push({ bytes, handle: 0, entered: null });
+      if (manual) turn();
+      else own.turn();
+    }
+
     async function leave(): Promise<void> {
       members.splice(members.indexOf(own), 1);
       isOver = true;
@@ -227,11 +235,8 @@ export function createFirewalls(shelf: Shelf): Firewalls {
       released,
       log,
       confirmed,
-      send(from, to, text) {
-        arriving.push({ bytes: udpPacket(from, to, text), handle: 0, entered: null });
-        if (manual) turn();
-        else own.turn();
-      },
+      send: (from, to, text) => arrive(udpPacket(from, to, text)),
+      segment: (from, to, given) => arrive(tcpPacket(from, to, given)),
       open: () =>
         firewall
           .list()

@@ -330,6 +330,69 @@ describe('ports of static-media', () => {
     ]);
   });
 
+  it('stay what they are, whatever the record of another firewall says of them', () => {
+    const place = createPlace();
+    place.connect();
+    const [call] = place.inspector.calls();
+    const { refused } = place.inspector.share([{ call: { ...call!, standing: null }, held: [] }], place.now);
+    assert.equal(refused, 1, 'one that stands on SIP is another call');
+    assert.notEqual(call!.standing, null);
+    place.segment(pbx, provider, { payload: DATA });
+    assert.deepEqual(place.open(), [OPEN]);
+    const callId = 'without end';
+    for (const taken of ['share', 'adopt'] as const) {
+      const here = createPlace();
+      const standing = { ...call!.standing!, connections: [], registrations: [{ callId, until: 1e12 }] };
+      here.inspector[taken]([{ call: { ...call!, standing }, held: [] }], here.now);
+      assert.deepEqual(here.open(), [OPEN]);
+      here.wait(24 * HOUR + 1);
+      assert.deepEqual([here.open(), here.ended], [[], ['registration-expired']], taken);
+    }
+  });
+
+  it('that two firewalls opened before they heard of each other are of one call, which has the connections of both', () => {
+    const place = createPlace();
+    place.connect();
+    const [own] = place.inspector.calls();
+    for (const legId of ['0'.repeat(16), 'f'.repeat(16)]) {
+      const [held] = own!.standing!.connections;
+      const connections = [{ ...held!, peerPort: 50_000 }];
+      const theirs = { ...structuredClone(own!), legId, standing: { ...own!.standing!, connections } };
+      place.inspector.share([{ call: theirs, held: [] }], place.now);
+      const left = [...place.inspector.calls()].filter(({ state }) => state === 'confirmed');
+      assert.deepEqual(
+        [left.length, left[0]?.standing?.connections.map(({ peerPort }) => peerPort).sort()],
+        [1, [provider.port, 50_000]],
+      );
+    }
+    place.segment(pbx, provider, { flags: FIN });
+    place.wait(2000);
+    assert.deepEqual(place.open(), [OPEN]);
+    place.segment(pbx, host(provider.address, 50_000), { flags: FIN });
+    place.wait(2000);
+    assert.deepEqual(place.open(), []);
+  });
+
+  it('take no more work to refuse for all that are open', () => {
+    let weighed = 0;
+    const entry: StaticMedia = {
+      ...{ ...trunk, peers: networks('203.0.113.0/24') },
+      get ports() {
+        weighed++;
+        return [[10_000, 10_000]] as const;
+      },
+    };
+    const refusedBeside = (open: number) => {
+      const place = createPlace([entry], { caps: { staticPorts: open } });
+      for (let last = 1; last <= open; last++) place.connect(host(`203.0.113.${last}`));
+      weighed = 0;
+      place.connect(host('203.0.113.250'));
+      assert.deepEqual(place.refused, ['static-ports-limit']);
+      return weighed;
+    };
+    assert.equal(refusedBeside(200), refusedBeside(2));
+  });
+
   it('forget nothing that is up for a flood of connections', () => {
     const place = createPlace();
     for (let port = 1; port <= 2000; port++) place.connect(host(provider.address, 20_000 + port));
