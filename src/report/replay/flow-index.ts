@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { randomInt } from 'node:crypto';
 import { readInt32 } from '../../packet/address-cache.ts';
 import type { UdpPlace } from '../../packet/udp-place.ts';
 
@@ -11,9 +12,10 @@ export interface FlowIndex<Known> {
 
 const FIRST_SLOTS = 1024;
 
-export function createFlowIndex<Known>(): FlowIndex<Known> {
-  const ipv4 = createTable<Known>(12, 2);
-  const ipv6 = createTable<Known>(8, 8);
+/** Nobody who makes a capture knows the `seed`: so its flows do not all come to the same slot. */
+export function createFlowIndex<Known>(seed: number = randomInt(2 ** 32) | 0): FlowIndex<Known> {
+  const ipv4 = createTable<Known>(12, 2, seed);
+  const ipv6 = createTable<Known>(8, 8, seed);
   return {
     find: (bytes, place) => (place.isIPv6 ? ipv6 : ipv4).find(bytes, place),
     add: (bytes, place, known) => (place.isIPv6 ? ipv6 : ipv4).add(bytes, place, known),
@@ -24,7 +26,7 @@ export function createFlowIndex<Known>(): FlowIndex<Known> {
  * Open addressing over the numbers themselves. `offset` of the addresses in the IP header, and how many 32-bit words they
  * are; both ports together are one more.
  */
-function createTable<Known>(offset: number, words: 2 | 8): FlowIndex<Known> {
+function createTable<Known>(offset: number, words: 2 | 8, seed: number): FlowIndex<Known> {
   const width = words + 1;
   let slots = FIRST_SLOTS;
   let keys = new Int32Array(slots * width);
@@ -34,7 +36,7 @@ function createTable<Known>(offset: number, words: 2 | 8): FlowIndex<Known> {
   function find(bytes: Buffer, { ip, payload }: UdpPlace): Known | undefined {
     const from = ip + offset;
     const ports = readInt32(bytes, payload - 8);
-    let hash = ports;
+    let hash = mixed(seed, ports);
     for (let word = 0; word < words; word++) hash = mixed(hash, readInt32(bytes, from + 4 * word));
     for (let slot = slotOf(hash, slots); ; slot = (slot + 1) & (slots - 1)) {
       const value = values[slot];
@@ -55,7 +57,7 @@ function createTable<Known>(offset: number, words: 2 | 8): FlowIndex<Known> {
   }
 
   function put(key: Int32Array, known: Known): void {
-    let hash = key[words]!;
+    let hash = mixed(seed, key[words]!);
     for (let word = 0; word < words; word++) hash = mixed(hash, key[word]!);
     let slot = slotOf(hash, slots);
     while (values[slot] !== undefined) slot = (slot + 1) & (slots - 1);
