@@ -110,6 +110,19 @@ describe('encrypted packets of a host that mirrors', () => {
     assert.deepEqual(sift(), ['later'], 'what has no copy is not waited for longer than packets are');
   });
 
+  it('do not wait in vain one after the other for one that had no copy', () => {
+    const { tls, sift, copy, pass } = createPlace();
+    sift(tls('keepalive', pbx, provider));
+    pass(HOLD);
+    assert.deepEqual(sift(), ['keepalive']);
+    copy(pbx, provider);
+    assert.deepEqual(sift(tls('ringing', pbx, provider)), [], 'its copy may have been that of the keepalive');
+    pass(HOLD);
+    assert.deepEqual(sift(), ['ringing']);
+    copy(pbx, provider);
+    assert.deepEqual(sift(tls('answer', pbx, provider)), ['answer']);
+  });
+
   it('wait for copies of their own pair of hosts', () => {
     const { tls, sift, copy } = createPlace();
     sift(tls('answer', pbx, provider));

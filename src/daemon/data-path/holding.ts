@@ -43,6 +43,8 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
   const early = createTimes();
   /** When packets went on whose copies were not there yet. */
   const owed = createTimes();
+  /** When copies came that were owed. */
+  const paid = createTimes();
   let waiting: Waiting[] = [];
 
   /**
@@ -53,7 +55,10 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     const most = longest();
     if (most === null) return;
     const pair = `${source} ${destination}`;
-    if (owed.take(pair, now - most)) return;
+    if (owed.take(pair, now - most)) {
+      paid.add(pair, now);
+      return;
+    }
     const first = waiting.find((one) => one.pair === pair && !one.hasCopy);
     if (first === undefined) early.add(pair, now);
     else first.hasCopy = true;
@@ -87,6 +92,15 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     return true;
   }
 
+  /**
+   * What went on without its copy is owed it. Not where the last copy that was owed has come since it began to wait, or just
+   * before: that one was its own, and what waited first had none, as keepalives.
+   */
+  function owe(pair: string, now: number): void {
+    const most = longest();
+    if (most !== null && !paid.take(pair, now - 2 * most)) owed.add(pair, now);
+  }
+
   function settle(now: number, all: boolean): HeldPacket[] {
     const free: HeldPacket[] = [];
     const blocked = new Set<string>();
@@ -100,7 +114,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
       }
       if (one.pair !== null && !one.hasCopy) {
         counts.heldInVain++;
-        owed.add(one.pair, now);
+        owe(one.pair, now);
       }
       free.push(one.packet);
     }
