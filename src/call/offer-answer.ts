@@ -79,10 +79,11 @@ export function unread(owner: Address, { streams }: Session): Description {
 }
 
 /** Lines that a description leaves out are switched off, at no address: those that it has keep their places. */
-function padded(next: Description, { streams: agreed }: Session): Description {
+function padded(next: Description, agreed: readonly Stream[]): Description {
   const { streams } = next.session;
+  if (streams.length >= agreed.length) return next;
   const off = agreed.slice(streams.length).map(switchedOff);
-  return off.length === 0 ? next : { ...next, session: { ...next.session, streams: [...streams, ...off] } };
+  return { ...next, session: { ...next.session, streams: [...streams, ...off] } };
 }
 
 function switchedOff(stream: Stream): Stream {
@@ -104,7 +105,7 @@ function switchedOff(stream: Stream): Stream {
 function inPlace(answer: Description, { streams: offered }: Session): Description {
   const { streams } = answer.session;
   const isAtPlace = (stream: Stream, index: number) => offered[index]?.media === stream.media;
-  if (streams.every(isAtPlace)) return padded(answer, { ...answer.session, streams: offered });
+  if (streams.every(isAtPlace)) return padded(answer, offered);
   const placed = offered.map((_, index) => {
     const stream = streams[index];
     return stream !== undefined && isAtPlace(stream, index) ? stream : null;
@@ -169,7 +170,7 @@ export function placeOffer(
     const detail = `the offer has ${lines} m= lines, ${agreed.session.streams.length} are agreed`;
     problems.push({ reason: 'fewer-streams', detail });
   }
-  const whole = agreed === undefined ? description : padded(description, agreed.session);
+  const whole = agreed === undefined ? description : padded(description, agreed.session.streams);
   dialog.offers[side] = { description: carryHold(whole, agreed), transaction };
   call.mediaAt = now;
   return changed(call, leaving('offer-refused'), problems);

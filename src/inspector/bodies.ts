@@ -5,8 +5,12 @@ import type { SdpCaps } from '../sdp/select.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 
+/** Of a message that has neither. */
+const NO_BODIES: Bodies = { session: () => null, fragment: () => [] };
+
 /** The session description or fragment in a message, each read when it is asked for, the description once. */
 export function bodiesOf({ sdp }: Pick<SipMessage, 'sdp'>, caps: SdpCaps): Bodies {
+  if (sdp.kind === 'none') return NO_BODIES;
   let session: Session | SdpError | Refusal | null | undefined;
   return {
     session: () => {

@@ -6,7 +6,7 @@ import { createFragmentReassembler } from '../packet/fragments.ts';
 import { type PacketError, type PacketView, readPacket } from '../packet/ip.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
 import { isSipError, type SipError, type SipMessage, type Transport } from '../sip/message.ts';
-import { readSip, type SipLimits } from '../sip/read.ts';
+import { readSipWithin, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
 import type { Verdict } from './inspection.ts';
 import type { Notice } from './news.ts';
@@ -167,7 +167,7 @@ export function createReader(
       stats.notSip++;
       return { packet, found: NOTHING, verdict: ifUnread() };
     }
-    const read = missing > 0 ? cutOff(missing) : readSip(payload, limits());
+    const read = missing > 0 ? cutOff(missing) : readSipWithin(payload, limits());
     if (isSipError(read)) return { packet, found: malformed(read), verdict: ifUnread() };
     return { packet, found: [message(read, packet.source, transport, payload)], verdict: 'release' };
   }

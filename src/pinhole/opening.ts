@@ -132,7 +132,7 @@ function placesOf({ address, ports }: Opening): string[] {
 /** Derived from the whole of it: equal ids are equal openings. */
 export function openingId(opening: Opening): string {
   const { protocol, sources, sourcePort, address, ports } = opening;
-  const from = sources === 'any' ? 'any' : sources.join(',');
+  const from = sources === 'any' ? 'any' : sources.length === 1 ? sources[0]! : sources.join(',');
   const port = sourcePort === null ? '' : `:${sourcePort}`;
   const place = `${protocol} ${from}${port} > ${address} ${ports[0]}-${ports[1]}`;
   if (opening.direction === 'in' && opening.translation === null) return inOnePiece(place);

@@ -3,7 +3,7 @@ import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
 import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
-import type { Wanted } from '../call/wanted.ts';
+import { ownerOf, type Wanted } from '../call/wanted.ts';
 import { inOnePiece } from '../own-copy.ts';
 import { type Opening, openingId } from '../pinhole/opening.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
@@ -236,7 +236,7 @@ function pinholeOf(opening: Opening, { kind, media, slot }: Wanted, legId: strin
     id: openingId(opening),
     kind,
     media,
-    label: inOnePiece(`pinholed:${legId}:${slot.replace(':', '.')}`),
+    label: inOnePiece(`pinholed:${legId}:${ownerOf(slot)}.${slot.slice(2)}`),
   };
 }
 

@@ -24,7 +24,11 @@ const DATAGRAM: SipLimits = { stream: false, maxHeaders: 256, maxBytes: 65_535 }
  * Never throws; time is linear in `bytes`.
  */
 export function readSip(bytes: Buffer, options?: Partial<SipLimits>): SipMessage | SipError {
-  const limits = options === undefined ? DATAGRAM : { ...DATAGRAM, ...options };
+  return readSipWithin(bytes, options === undefined ? DATAGRAM : { ...DATAGRAM, ...options });
+}
+
+/** `readSip` with all limits given. */
+export function readSipWithin(bytes: Buffer, limits: SipLimits): SipMessage | SipError {
   if (bytes.length > limits.maxBytes) {
     return sipError('message-too-large', `${bytes.length} bytes, at most ${limits.maxBytes} are read`);
   }
