@@ -56,7 +56,8 @@ const RENEWED: Departure = leaving('unlisted');
 /**
  * What shows that a peer is there is what the **host inside** sends: that it speaks TLS on a connection shows that the
  * connection is made and that it talks to that address, which nobody can forge who does not see its packets. So a stranger opens
- * nothing, not with the address of a peer on a SYN, and holds nothing open.
+ * nothing, not with the address of a peer on a SYN. Who forges it on the segments of a connection that the host has still, and
+ * the peer no more, makes the host acknowledge: that keeps open what is open to this peer, and nothing else.
  */
 export function createStandings(deps: StandingsDeps): Standings {
   const { peers, tracker, refusals, mostPorts, idle } = deps;
