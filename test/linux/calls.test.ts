@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, kernelState, mediaFlows, translations } from '../../lab/kernel.ts';
 import { externalAddress, natRules } from '../../lab/nat.ts';
@@ -67,6 +67,8 @@ function scenarios(name: string, setting: Setting): void {
 function inSetting({ rules, external, changes }: Setting): void {
   let topology: Topology;
   let daemon: Daemon;
+  /** Connections of a stage that was made before are of no use: nobody knows them any more. */
+  let isForgotten = false;
   const behind = (options: StageOptions): StageOptions =>
     external === undefined ? options : { ...options, external: external(options.family) };
 
@@ -95,6 +97,7 @@ function inSetting({ rules, external, changes }: Setting): void {
     await daemon.stop();
     await daemon.restart();
     topology.firewall('conntrack', '-F');
+    isForgotten = true;
   });
 
   for (const [way, options] of WAYS) {
@@ -102,6 +105,12 @@ function inSetting({ rules, external, changes }: Setting): void {
       let stage: Stage;
       before(async () => {
         stage = await createStage(topology, behind(options));
+      });
+
+      beforeEach(async () => {
+        if (!isForgotten) return;
+        stage = await createStage(topology, behind(options));
+        isForgotten = false;
       });
 
       for (const [caller, callee] of [
