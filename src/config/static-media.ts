@@ -4,7 +4,6 @@ import { isWithin, type PortRange } from '../address/ports.ts';
 import type { StaticMedia } from '../address/static-media.ts';
 import { address, listOf, name, network, overlap, portRange } from './kinds.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
-import type { Settings } from './schema.ts';
 
 /** Hosts, ranges of ports and further senders of one entry: a call may have 64 pinholes, and 32 may send to each. */
 const MOST_HOSTS = 8;
@@ -51,7 +50,15 @@ interface StaticMediaFault {
   readonly expected: string;
 }
 
-type Surroundings = Pick<Settings, 'inside' | 'mediaPorts' | 'deniedPorts' | 'peers' | 'staticMedia'>;
+/** The settings that an entry has to agree with. */
+interface Surroundings {
+  readonly inside: readonly Network[];
+  readonly mediaPorts: readonly PortRange[];
+  readonly deniedPorts: readonly PortRange[];
+  /** Whom policy admits; empty: everybody. */
+  readonly peers: readonly { readonly networks: readonly Network[] }[];
+  readonly staticMedia: readonly StaticMedia[];
+}
 
 /** Faults of entries that are each well-formed. */
 export function staticMediaFaults(settings: Surroundings): StaticMediaFault[] {
