@@ -3,15 +3,12 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, mediaFlows } from '../../lab/kernel.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
-import { accept, connect, expect, listen, write } from '../../lab/steps.ts';
 import { createTopology, type HostName, type Topology } from '../../lab/topology.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { checksummed, tcpPacket, udpPacket } from '../packets.ts';
-import type { SdpLine } from '../scene.ts';
+import { udpPacket } from '../packets.ts';
 import { createDialog } from './dialog.ts';
-
-const SYN = 2;
+import { attemptFrom, messageLine, talkOver, through } from './msrp.ts';
 
 /** Who is connected to, by offer and answer (RFC 4145 sections 4 and 4.1, RFC 4975 for MSRP); the client offers. */
 const AGREEMENTS: readonly (readonly [
@@ -30,13 +27,6 @@ const AGREEMENTS: readonly (readonly [
   ['actpass', 'holdconn', null],
   ['holdconn', 'holdconn', null],
 ];
-
-const line = (port: number, setup: string | null): SdpLine => ({
-  media: 'message',
-  port,
-  proto: 'TCP/MSRP',
-  attributes: setup === null ? [] : [`setup:${setup}`],
-});
 
 describe('media over TCP through the firewall', { skip: withoutRoot }, () => {
   let topology: Topology;
@@ -69,15 +59,10 @@ describe('media over TCP through the firewall', { skip: withoutRoot }, () => {
 
       const at = (host: HostName, port: number): TransportAddress => ({ address: stage[host].address, port });
 
-      /** Which of these packets the firewall lets through: a flow that it drops is none to conntrack. */
-      async function through(...tries: readonly (readonly [HostName, Buffer])[]): Promise<number> {
-        const known = new Set(mediaFlows(topology).map(ends));
-        await stage.play(...tries.map(([from, packet]) => stage.raw(from, checksummed(packet))));
-        return mediaFlows(topology).filter((flow) => !known.has(ends(flow))).length;
-      }
+      const passing = (...tries: readonly (readonly [HostName, Buffer])[]) => through(topology, stage, tries);
 
       function attempt(from: HostName, to: HostName, port: number, ownPort: number): [HostName, Buffer] {
-        return [from, tcpPacket(at(from, ownPort), at(to, port), { seq: 1, flags: SYN })];
+        return [from, attemptFrom(at(from, ownPort), at(to, port))];
       }
 
       /** Everything that the connection of `entitled` to `owner` is not. */
@@ -97,8 +82,8 @@ describe('media over TCP through the firewall', { skip: withoutRoot }, () => {
           const port = 20_000 + 10 * ++connections;
           const call = createDialog(stage);
           await stage.play(
-            call.asks('INVITE', { body: call.offer([line(port, offer)]) }),
-            call.answers('200 INVITE', { body: call.answer([line(port, answer)]) }),
+            call.asks('INVITE', { body: call.offer([messageLine(port, offer)]) }),
+            call.answers('200 INVITE', { body: call.answer([messageLine(port, answer)]) }),
             call.asks('ACK', { to: 'b' }),
           );
           const owner = connectedTo ?? 'client';
@@ -108,46 +93,27 @@ describe('media over TCP through the firewall', { skip: withoutRoot }, () => {
             () => stage.kernel().elements,
             (elements) => elements.join() === (connectedTo === null ? '' : rule),
           );
-          assert.equal(await through(...others(owner, entitled, port)), 0);
-          assert.equal(await through(attempt(owner, entitled, port, 31_005)), 0);
+          assert.equal(await passing(...others(owner, entitled, port)), 0);
+          assert.equal(await passing(attempt(owner, entitled, port, 31_005)), 0);
           if (connectedTo === null) {
-            assert.equal(await through(attempt(entitled, owner, port, 31_006)), 0);
+            assert.equal(await passing(attempt(entitled, owner, port, 31_006)), 0);
             return;
           }
-          const { actors } = topology;
-          const [here, there, listener] = ['here', 'there', 'media'].map(
-            (word) => `${word}${connections}`,
-          ) as [string, string, string];
-          await actors[owner].run([listen(listener, at(owner, port))]);
-          await Promise.all([
-            actors[entitled].run([
-              connect(here, at(entitled, 32_000 + connections), at(owner, port)),
-              write(here, 'MSRP a786 SEND'),
-              expect(here, 'MSRP a786 200 OK'),
-            ]),
-            actors[owner].run([
-              accept(there, listener),
-              expect(there, 'MSRP a786 SEND'),
-              write(there, 'MSRP a786 200 OK'),
-            ]),
-          ]);
+          const connection = await talkOver(topology, {
+            ...{ owner, listensAt: at(owner, port) },
+            ...{ entitled, from: at(entitled, 32_000 + connections), to: at(owner, port) },
+          });
           assert.equal(mediaFlows(topology).length, 1);
           await stage.play(...call.hangUp());
           await eventually(
             () => [...stage.kernel().elements, ...mediaFlows(topology)],
             (left) => left.length === 0,
           );
-          await actors[entitled].run([write(here, 'MSRP a787 SEND')]);
-          await actors[owner].run([write(there, 'MSRP a788 SEND')]);
-          assert.equal(await through(attempt(entitled, owner, port, 31_007)), 0);
+          await connection.sendMore();
+          assert.equal(await passing(attempt(entitled, owner, port, 31_007)), 0);
           assert.deepEqual(mediaFlows(topology), []);
         });
       }
     });
   }
 });
-
-/** Addresses and ports of a conntrack entry's first direction. */
-function ends(flow: string): string {
-  return /src=\S+ dst=\S+ sport=\d+ dport=\d+/.exec(flow)?.[0] ?? flow;
-}

@@ -4,15 +4,12 @@ import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, mediaFlows, translations } from '../../lab/kernel.ts';
 import { externalAddress, natRules } from '../../lab/nat.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
-import { accept, connect, expect, listen, write } from '../../lab/steps.ts';
 import { createTopology, type HostName, type Topology } from '../../lab/topology.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { checksummed, tcpPacket } from '../packets.ts';
-import type { SdpLine } from '../scene.ts';
 import { createDialog } from './dialog.ts';
+import { attemptFrom, messageLine, talkOver, through } from './msrp.ts';
 
-const SYN = 2;
 const INSIDE = 'inside: [10.0.1.0/24, "fd00:0:0:1::/64"]\nmedia-hosts: []\noutbound: true\ntcp-media: true';
 
 /** Who is connected to, by `a=setup` of the caller and of the callee (RFC 4145 section 4.1). */
@@ -25,13 +22,6 @@ const AGREEMENTS: readonly (readonly [caller: HostName, offer: string, answer: s
     ['server', 'actpass', 'passive', 'client'],
     ['server', 'passive', 'active', 'server'],
   ];
-
-const line = (port: number, setup: string): SdpLine => ({
-  media: 'message',
-  port,
-  proto: 'TCP/MSRP',
-  attributes: [`setup:${setup}`],
-});
 
 describe('media over TCP of a PBX behind NAT, signalled over TCP', { skip: withoutRoot }, () => {
   let topology: Topology;
@@ -73,18 +63,16 @@ describe('media over TCP of a PBX behind NAT, signalled over TCP', { skip: witho
       const foundAt = (host: HostName, port: number): TransportAddress =>
         host === 'client' ? { address: external, port } : at(host, port);
 
-      /** Which of these begins of a connection the firewall lets through: one that it drops is none to conntrack. */
-      async function through(...tries: readonly (readonly [from: HostName, to: HostName, port: number])[]) {
-        const known = new Set(mediaFlows(topology).map(ends));
-        await stage.play(
-          ...tries.map(([from, to, port]) => {
-            const source = at(from, 31_000 + ++connections);
-            const packet = tcpPacket(source, foundAt(to, port), { seq: 1, flags: SYN });
-            return stage.raw(from, checksummed(packet));
-          }),
+      /** How many of these begins of a connection the firewall lets through. */
+      const passing = (...tries: readonly (readonly [from: HostName, to: HostName, port: number])[]) =>
+        through(
+          topology,
+          stage,
+          tries.map(([from, to, port]) => [
+            from,
+            attemptFrom(at(from, 31_000 + ++connections), foundAt(to, port)),
+          ]),
         );
-        return mediaFlows(topology).filter((flow) => !known.has(ends(flow))).length;
-      }
 
       for (const [caller, offer, answer, owner] of AGREEMENTS) {
         it(`the ${caller} offers ${offer}, ${answer} is answered: the ${owner} is connected to, by the other alone, until BYE`, async () => {
@@ -93,8 +81,8 @@ describe('media over TCP of a PBX behind NAT, signalled over TCP', { skip: witho
           const entitled = owner === 'client' ? 'server' : 'client';
           const call = createDialog(stage, caller, callee);
           await stage.play(
-            call.asks('INVITE', { body: call.offer([line(port, offer)]) }),
-            call.answers('200 INVITE', { body: call.answer([line(port, answer)]) }),
+            call.asks('INVITE', { body: call.offer([messageLine(port, offer)]) }),
+            call.answers('200 INVITE', { body: call.answer([messageLine(port, answer)]) }),
             call.asks('ACK', { to: 'b' }),
           );
           const [inside, outside] = [at('client', 0).address, at('server', 0).address];
@@ -113,25 +101,14 @@ describe('media over TCP of a PBX behind NAT, signalled over TCP', { skip: witho
               : [],
           );
           const others = ['stranger', 'gateway'] as const;
-          assert.equal(await through(...others.map((from) => [from, owner, port] as const)), 0);
-          assert.equal(await through([entitled, owner, port + 1], [entitled, owner, port - 1]), 0);
-          assert.equal(await through([owner, entitled, port]), 0);
+          assert.equal(await passing(...others.map((from) => [from, owner, port] as const)), 0);
+          assert.equal(await passing([entitled, owner, port + 1], [entitled, owner, port - 1]), 0);
+          assert.equal(await passing([owner, entitled, port]), 0);
 
-          const { actors } = topology;
-          const [here, there, listener] = [`here${port}`, `there${port}`, `listener${port}`];
-          await actors[owner].run([listen(listener, at(owner, port))]);
-          await Promise.all([
-            actors[entitled].run([
-              connect(here, at(entitled, 32_000 + connections), foundAt(owner, port)),
-              write(here, 'MSRP a786 SEND'),
-              expect(here, 'MSRP a786 200 OK'),
-            ]),
-            actors[owner].run([
-              accept(there, listener),
-              expect(there, 'MSRP a786 SEND'),
-              write(there, 'MSRP a786 200 OK'),
-            ]),
-          ]);
+          const connection = await talkOver(topology, {
+            ...{ owner, listensAt: at(owner, port) },
+            ...{ entitled, from: at(entitled, 32_000 + connections), to: foundAt(owner, port) },
+          });
           const flows = mediaFlows(topology);
           assert.equal(flows.length, 1);
           assert.match(flows[0]!, new RegExp(` dport=${port} `));
@@ -140,17 +117,11 @@ describe('media over TCP of a PBX behind NAT, signalled over TCP', { skip: witho
             () => [...stage.kernel().elements, ...translations(topology), ...mediaFlows(topology)],
             (left) => left.length === 0,
           );
-          await actors[entitled].run([write(here, 'MSRP a787 SEND')]);
-          await actors[owner].run([write(there, 'MSRP a788 SEND')]);
-          assert.equal(await through([entitled, owner, port]), 0);
+          await connection.sendMore();
+          assert.equal(await passing([entitled, owner, port]), 0);
           assert.deepEqual(mediaFlows(topology), []);
         });
       }
     });
   }
 });
-
-/** Addresses and ports of a conntrack entry's first direction. */
-function ends(flow: string): string {
-  return /src=\S+ dst=\S+ sport=\d+ dport=\d+/.exec(flow)?.[0] ?? flow;
-}
