@@ -8,8 +8,6 @@
  * waits for the copy of it, so that no packet of media is lost.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually, kernelState } from '../../lab/kernel.ts';
@@ -18,14 +16,21 @@ import { KIND } from '../../src/intercept/hep/chunks.ts';
 import { encodeHep, type ToMirror } from '../../src/intercept/hep/encode.ts';
 import { host, sdp, sip } from '../scene.ts';
 import { startPhone } from './baresip.ts';
-import { COLLECTOR, encryptedRules, PASSWORD, sendFrom, startEncryptedProxy, throwIn } from './encrypted.ts';
+import {
+  COLLECTOR,
+  encryptedRules,
+  mirroredConfig,
+  PASSWORD,
+  sendFrom,
+  startEncryptedProxy,
+  throwIn,
+} from './encrypted.ts';
 import {
   assertWhole,
   exchange,
   type Program,
   startCapture,
   talk,
-  temporaryDirectory,
   watch,
   without,
   withoutModules,
@@ -68,19 +73,10 @@ describe('phones over TLS, through a proxy that mirrors by HEP', {
 
   before(async () => {
     topology = await createTopology({ rules: encryptedRules });
-    const passwordFile = join(temporaryDirectory(), 'password');
-    writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
     daemon = await startDaemon(topology, {
       changes: [
-        'inside: [10.0.2.0/24]',
-        `media-hosts: [${relayAddress()}]`,
         'early-media-source: any',
-        'hold-encrypted: 50ms',
-        'timers: { mux-grace: 0 }',
-        'hep:',
-        `  listen: ${COLLECTOR.address}:${COLLECTOR.port}`,
-        `  from: [${proxy}]`,
-        `  password-file: ${passwordFile}`,
+        ...mirroredConfig(),
         '  transports: [udp, tcp]',
         `  send: ${proxy}:${RECEIVER}`,
       ].join('\n'),

@@ -1,8 +1,10 @@
 /** The proxy, reached over TLS and mirroring every message by HEP. */
 import assert from 'node:assert/strict';
-import { addressOf, type HostName, type Topology } from '../../lab/topology.ts';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { addressOf, type HostName, relayAddress, type Topology } from '../../lab/topology.ts';
 import { makeCertificate } from './certificate.ts';
-import { type Program, watch } from './programs.ts';
+import { type Program, temporaryDirectory, watch } from './programs.ts';
 import { startProxy } from './proxy.ts';
 
 /** What kamailio's copies bear. */
@@ -59,6 +61,22 @@ export function startEncryptedProxy(
   });
 }
 
+/** Lines of a configuration for a firewall that is told by the proxy; more of `hep` may follow them. */
+export function mirroredConfig(): readonly string[] {
+  const passwordFile = join(temporaryDirectory(), 'password');
+  writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
+  return [
+    'inside: [10.0.2.0/24]',
+    `media-hosts: [${relayAddress()}]`,
+    'hold-encrypted: 50ms',
+    'timers: { mux-grace: 0 }',
+    'hep:',
+    `  listen: ${COLLECTOR.address}:${COLLECTOR.port}`,
+    `  from: [${addressOf('server')}]`,
+    `  password-file: ${passwordFile}`,
+  ];
+}
+
 const RULES = `
 table inet filter {
   chain forward {
@@ -70,24 +88,12 @@ table inet filter {
   }
 }`;
 
-/** Hands TLS on port 5061 over, and forwards that and what bears the mark of a pinhole. */
+/** Hands TLS over, on the proxy's two ports, and forwards that and what bears the mark of a pinhole. */
 export function encryptedRules(firewall: (program: string, ...args: readonly string[]) => string): void {
   for (const side of ['--dports', '--sports']) {
     firewall(
-      ...[
-        'iptables-legacy',
-        '-t',
-        'mangle',
-        '-A',
-        'FORWARD',
-        '-p',
-        'tcp',
-        '-m',
-        'multiport',
-        side,
-        `5061,${WSS_PORT}`,
-      ],
-      ...['-j', 'NFQUEUE', '--queue-num', '0'],
+      ...['iptables-legacy', '-t', 'mangle', '-A', 'FORWARD', '-p', 'tcp'],
+      ...['-m', 'multiport', side, `5061,${WSS_PORT}`, '-j', 'NFQUEUE', '--queue-num', '0'],
     );
   }
   firewall('nft', RULES);

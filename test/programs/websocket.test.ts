@@ -7,8 +7,6 @@
  * The firewall forwards TCP ports 5061 and 8443, which nobody on it can read, and what bears the mark of a pinhole.
  */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { typescript } from '../../lab/actors.ts';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
@@ -16,17 +14,8 @@ import { eventually, kernelState } from '../../lab/kernel.ts';
 import { execute, within } from '../../lab/namespaces.ts';
 import { addressOf, createTopology, relayAddress, type Topology } from '../../lab/topology.ts';
 import { startPhone } from './baresip.ts';
-import { COLLECTOR, encryptedRules, PASSWORD, startEncryptedProxy, throwIn, WSS_PORT } from './encrypted.ts';
-import {
-  exchange,
-  type Program,
-  startCapture,
-  talk,
-  temporaryDirectory,
-  watch,
-  without,
-  withoutModules,
-} from './programs.ts';
+import { encryptedRules, mirroredConfig, startEncryptedProxy, throwIn, WSS_PORT } from './encrypted.ts';
+import { exchange, type Program, startCapture, talk, watch, without, withoutModules } from './programs.ts';
 
 const client = addressOf('client');
 const gateway = addressOf('gateway');
@@ -45,20 +34,11 @@ describe('a browser over WebSocket, through a proxy that mirrors by HEP', {
 
   before(async () => {
     topology = await createTopology({ rules: encryptedRules });
-    const passwordFile = join(temporaryDirectory(), 'password');
-    writeFileSync(passwordFile, `${PASSWORD}\n`, { mode: 0o600 });
     daemon = await startDaemon(topology, {
       changes: [
-        'inside: [10.0.2.0/24]',
-        `media-hosts: [${relayAddress()}]`,
-        'hold-encrypted: 50ms',
         'media-ports: [30000-32000]',
         `sip-ports: [5060, 5061, ${WSS_PORT}]`,
-        'timers: { mux-grace: 0 }',
-        'hep:',
-        `  listen: ${COLLECTOR.address}:${COLLECTOR.port}`,
-        `  from: [${proxy}]`,
-        `  password-file: ${passwordFile}`,
+        ...mirroredConfig(),
       ].join('\n'),
     });
     programs.push(...(await startEncryptedProxy(topology, { websocket: true })));
