@@ -1,6 +1,6 @@
 import type { Address } from './address.ts';
 import type { Network } from './network.ts';
-import type { PortRange } from './ports.ts';
+import { type PortRange, portsIn } from './ports.ts';
 
 /** Peers whose signalling nobody here can read, and the media ports that are open while they are there. */
 export interface StaticMedia {
@@ -13,4 +13,9 @@ export interface StaticMedia {
   readonly hosts: readonly Address[];
   /** UDP ports of each of them. */
   readonly ports: readonly PortRange[];
+}
+
+/** What one peer that is there has open, each port counted for each host and for each address that may send. */
+export function portsForPeer({ hosts, ports, mediaFrom }: StaticMedia): number {
+  return portsIn(ports) * hosts.length * (1 + (mediaFrom?.length ?? 0));
 }

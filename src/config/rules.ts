@@ -1,5 +1,5 @@
 import { type Network, networkHas } from '../address/network.ts';
-import { isWithin, type PortRange } from '../address/ports.ts';
+import { isWithin, type PortRange, portsIn } from '../address/ports.ts';
 import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
@@ -177,10 +177,6 @@ const MANY_PORTS = 32_768;
 /** More hosts than a site gives to telephones. */
 function isWide({ family, prefix }: Network): boolean {
   return prefix > 0 && prefix <= (family === 4 ? 12 : 32);
-}
-
-function portsIn(ranges: readonly PortRange[]): number {
-  return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
 }
 
 /** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */

@@ -1,7 +1,7 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { isCovered, type Network, networkHas, networksOverlap } from '../address/network.ts';
 import { isWithin, type PortRange } from '../address/ports.ts';
-import type { StaticMedia } from '../address/static-media.ts';
+import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
 import { address, listOf, name, network, overlap, portRange } from './kinds.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
 
@@ -58,6 +58,7 @@ interface Surroundings {
   /** Whom policy admits; empty: everybody. */
   readonly peers: readonly { readonly networks: readonly Network[] }[];
   readonly staticMedia: readonly StaticMedia[];
+  readonly caps: { readonly staticPorts: number };
 }
 
 /** Faults of entries that are each well-formed. */
@@ -69,6 +70,7 @@ export function staticMediaFaults(settings: Surroundings): StaticMediaFault[] {
       ...faultsOf(entry.mediaFrom ?? [], (sender) => senderFault(sender, settings), `${at}.media-from`),
       ...faultsOf(entry.hosts, (host) => hostFault(host, entry, settings), `${at}.hosts`),
       ...faultsOf(entry.ports, (ports) => portsFault(ports, settings), `${at}.ports`),
+      ...roomFault(entry, settings).map((expected) => ({ key: `${at}.ports`, expected })),
     ];
   });
 }
@@ -105,9 +107,20 @@ function hostFault(
 ): string | null {
   if (!inside.some((one) => networkHas(one, host))) return `a host that is inside, found ${host}`;
   const families = [...peers.map(({ family }) => family), ...(mediaFrom ?? []).map(familyOf)];
-  return families.includes(familyOf(host))
+  return families.length === 0 || families.includes(familyOf(host))
     ? null
     : `a host of the address family of its peers, found ${host}`;
+}
+
+/** Ports that could never open, however few are open besides. */
+function roomFault(entry: StaticMedia, { caps }: Surroundings): string[] {
+  const needed = portsForPeer(entry);
+  return needed <= caps.staticPorts
+    ? []
+    : [
+        `at most caps.static-ports (${caps.staticPorts}), each port counted for each host and for each address that may send, ` +
+          `found ${needed}`,
+      ];
 }
 
 function portsFault(ports: PortRange, { mediaPorts, deniedPorts }: Surroundings): string | null {

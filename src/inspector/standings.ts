@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
-import type { StaticMedia } from '../address/static-media.ts';
+import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
 import type { Call, EndReason } from '../call/call.ts';
 import { leaving } from '../call/outcome.ts';
 import { type HeldConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
@@ -246,8 +246,5 @@ function speaksTls({ payload }: PacketView, { flags }: TcpFields): boolean {
 
 /** What the packet filter has to hold for an entry and one of its peers; 0 where it is not listed any more. */
 function weightOf(entry: StaticMedia | null): number {
-  if (entry === null) return 0;
-  const { hosts, ports, mediaFrom } = entry;
-  const senders = 1 + (mediaFrom?.length ?? 0);
-  return ports.reduce((sum, [first, last]) => sum + last - first + 1, 0) * hosts.length * senders;
+  return entry === null ? 0 : portsForPeer(entry);
 }

@@ -100,6 +100,14 @@ describe('the static-media setting', () => {
         entry('10000-10999, 30000', '10000-10999, 10500'),
         'f.yaml:4:102: static-media[0].ports[1]: expected ranges that do not overlap (10000-10999 is listed too), found "10500"',
       ],
+      [
+        `caps: {static-ports: 5000}\n${entry('}', ', media-from: [203.0.113.20, 203.0.113.21, 203.0.113.22, 203.0.113.23]}')}`,
+        'f.yaml:5:88: static-media[0].ports: expected at most caps.static-ports (5000), each port counted for each host and for each address that may send, found 5005',
+      ],
+      [
+        entry('203.0.113.7, 198.51.100.0/28', 'sip.example.com'),
+        'f.yaml:4:27: static-media[0].peers[0]: expected a network such as 192.0.2.0/24 or 2001:db8::/32, or an address, found "sip.example.com"',
+      ],
     ];
     for (const [text, problem] of cases) assert.deepEqual(problems(text), [problem], text);
   });

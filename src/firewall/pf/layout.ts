@@ -1,4 +1,4 @@
-import type { PortRange } from '../../address/ports.ts';
+import { type PortRange, portsIn } from '../../address/ports.ts';
 
 /** How the destination ports are divided among shard anchors. */
 export interface Layout {
@@ -19,7 +19,7 @@ const LAST_PORT = 65535;
  * belong to the shard next to them: a pinhole of an older configuration still has its place.
  */
 export function layOut(expected: readonly PortRange[], count: number): Layout {
-  const total = expected.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  const total = portsIn(expected);
   const sorted = [...expected].sort((a, b) => a[0] - b[0]);
   const starts = [FIRST_PORT];
   let passed = 0;
