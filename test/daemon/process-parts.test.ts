@@ -146,7 +146,10 @@ describe('the user that reads packets', () => {
       () => packetUser(settings(missing, 'nogroup'), null),
       /daemon\.user: there is no user no-such-name-here/,
     );
-    assert.throws(() => packetUser(settings('nobody', missing), null), /daemon\.group: there is no group/);
+    assert.throws(
+      () => packetUser(settings('nobody', missing), null),
+      /daemon\.group: there is no group no-such-name-here \(create it: .*groupadd .*no-such-name-here/,
+    );
   });
 
   it('is the one that started the process where that is not root, with or without a name', {

@@ -24,11 +24,11 @@ export interface User {
  */
 export function findUser(name: string, group: string | null): User {
   const passwd = lookUp('passwd', name);
-  if (passwd === null) throw new StartError(`daemon.user: there is no user ${name} ${adviceFor(name)}`);
+  if (passwd === null) throw new StartError(`daemon.user: there is no user ${name} ${userAdvice(name)}`);
   const uid = Number(passwd[2]);
   if (group === null) return { name, uid, gid: Number(passwd[3]) };
   const entry = lookUp('group', group);
-  if (entry === null) throw new StartError(`daemon.group: there is no group ${group} ${adviceFor(name)}`);
+  if (entry === null) throw new StartError(`daemon.group: there is no group ${group} ${groupAdvice(group)}`);
   return { name, uid, gid: Number(entry[2]) };
 }
 
@@ -72,12 +72,16 @@ export function requireRights(libc: Libc): void {
   );
 }
 
-function adviceFor(name: string): string {
+function userAdvice(name: string): string {
   const add =
     process.platform === 'freebsd'
       ? `pw useradd ${name} -d /nonexistent -s /usr/sbin/nologin`
       : `useradd --system --no-create-home --shell /usr/sbin/nologin ${name}`;
   return `(create it: ${add})`;
+}
+
+function groupAdvice(name: string): string {
+  return `(create it: ${process.platform === 'freebsd' ? `pw groupadd ${name}` : `groupadd --system ${name}`}, or name another)`;
 }
 
 /** A group with the users that the system's databases name as its members. Null when there is none. */
