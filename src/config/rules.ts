@@ -220,6 +220,10 @@ export function cautions(settings: Settings): string[] {
       'hep: without password-file, whoever can send with the address of a host in hep.from has ports of that host opened',
     );
   }
+  const { url, tls } = settings.peersStore;
+  if (url?.startsWith('redis:') === true && Object.values(tls).some((value) => value !== null)) {
+    found.push('peers-store.tls: the store is spoken to in clear: TLS is for rediss:// alone');
+  }
   if (settings.daemon.user === 'root') found.push('daemon.user: packets will be read with all privileges');
   return found;
 }

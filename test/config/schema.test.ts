@@ -102,6 +102,17 @@ daemon: {user: root}
     );
   });
 
+  it('is named where TLS is set for a store that is spoken to in clear', () => {
+    const store = (scheme: string, tls: string) =>
+      cautions(
+        load(`{inside: [192.168.1.0/24], peers-store: {url: "${scheme}://10.9.0.1:6379", ${tls}}}`),
+      ).map((text) => text.split(':')[0]);
+    assert.deepEqual(store('redis', 'tls: {ca-file: /etc/ca.pem}'), ['peers-store.tls']);
+    assert.deepEqual(store('redis', 'tls: {server-name: store.example}'), ['peers-store.tls']);
+    assert.deepEqual(store('rediss', 'tls: {ca-file: /etc/ca.pem}'), []);
+    assert.deepEqual(store('redis', 'group: office'), []);
+  });
+
   it('needs interfaces where the daemon loads the rules', () => {
     assert.match(missingInterfaces(load('fail: open'), 'freebsd') ?? '', /inside-interfaces/);
     assert.equal(missingInterfaces(load('fail: open'), 'linux'), null);
