@@ -190,7 +190,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       if (!spoken.has(name)) litter.set(set, [...(litter.get(set) ?? []), element]);
     }
     rubbish = litter;
-    return shares.holdings().map(({ pinhole }) => pinhole);
+    return shares.pinholes();
   }
 
   function clear(): void {

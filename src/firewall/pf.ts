@@ -136,7 +136,7 @@ export function openPfFirewall(pf: Pf, options: PfOptions): Firewall {
 
   function clear(): void {
     guarded(() => {
-      const made = shares.holdings().map(({ pinhole }) => pinhole);
+      const made = shares.pinholes();
       for (const kind of [...KINDS].reverse()) families[kind].clear();
       shares.adopt([]);
       killStatesOf(pf, readStates(pf), made);

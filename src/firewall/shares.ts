@@ -27,6 +27,8 @@ interface Shares<Atom> {
   adopt(holdings: Iterable<PinholeAtoms<Atom>>): void;
   /** Every open pinhole, in the order of opening. */
   holdings(): PinholeAtoms<Atom>[];
+  /** The same without their atoms. */
+  pinholes(): Pinhole[];
   /** Whether any open pinhole has the atom of this name. */
   isHeld(name: string): boolean;
 }
@@ -121,6 +123,7 @@ export function createShares<Atom>(
       }
     },
     holdings: () => Array.from(open.values(), (pinhole) => ({ pinhole, atoms: heldBy(pinhole) })),
+    pinholes: () => [...open.values()],
     isHeld: (name) => holders.has(name),
   };
 }

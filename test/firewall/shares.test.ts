@@ -110,6 +110,10 @@ describe('shares of pinholes in what a packet filter holds', () => {
       shares.holdings().map(({ pinhole: { id } }) => id),
       ['bc', 'c'],
     );
+    assert.deepEqual(
+      shares.pinholes().map(({ id }) => id),
+      ['bc', 'c'],
+    );
     assert.deepEqual(['a', 'b', 'c', 'x'].map(shares.isHeld), [false, true, true, false]);
     assert.deepEqual(shares.plan({ open: [], close: [pinhole('bc')] }).removed, ['b']);
   });
