@@ -83,7 +83,8 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     if (most === null || interceptor.succession === undefined || waiting.length >= MOST_WAITING) return false;
     const view = readPacket(packet.bytes);
     if (typeof view === 'string' || view.protocol !== 'tcp') return false;
-    const behind = waiting.length > 0 && waiting.some(({ flow }) => flow === flowOf(view));
+    const own = waiting.length > 0 ? flowOf(view) : null;
+    const behind = waiting.some(({ flow }) => flow === own);
     const pair =
       beginsWithData(view.payload) && isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
     const waits = pair !== null && !early.take(pair, now - most);
