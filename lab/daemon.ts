@@ -3,6 +3,8 @@ import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { type ControlClient, connectControl } from '../src/control/client.ts';
+import type { StatusResult } from '../src/control/protocol.ts';
 import { typescript } from './actors.ts';
 import { eventually } from './kernel.ts';
 import type { Topology } from './topology.ts';
@@ -13,6 +15,10 @@ export interface Daemon {
   readonly config: string;
   /** Everything it said. */
   readonly lines: readonly string[];
+  /** Connects to its control socket. */
+  control(): Promise<ControlClient>;
+  /** How it says that it stands. */
+  status(): Promise<StatusResult>;
   /** Resolves once the log has so many matches of a pattern with the flag `g`. */
   said(pattern: RegExp, times?: number): Promise<void>;
   pid(): number;
@@ -69,12 +75,13 @@ export async function startDaemon(
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-test-'));
   chmodSync(directory, 0o755);
   const config = join(directory, 'pinholed.yaml');
+  const socket = join(directory, 'control.sock');
   const given = new Set([...changes.matchAll(/^([a-z-]+):/gm)].map(([, key]) => key));
   const base = [
     ...BASE.trim().split('\n'),
     'timers: { drain: 0, mux-grace: 0 }',
     'log: { level: info, rate: 100000 }',
-    `control: { socket: ${join(directory, 'control.sock')} }`,
+    `control: { socket: ${socket} }`,
     `daemon: { user: nobody, group: nogroup, pid-file: off, journal: ${join(directory, 'journal', 'calls')} }`,
   ].filter((line) => !given.has(line.split(':', 1)[0]));
   writeFileSync(config, `${base.join('\n')}\n${changes}\n`);
@@ -123,6 +130,17 @@ export async function startDaemon(
     await ended();
   }
 
+  const control = () => connectControl(socket);
+
+  async function status(): Promise<StatusResult> {
+    const client = await control();
+    try {
+      return await client.askOnce<StatusResult>({ request: 'status' });
+    } finally {
+      client.close();
+    }
+  }
+
   let starts = 0;
   async function start(): Promise<void> {
     launch();
@@ -136,6 +154,8 @@ export async function startDaemon(
   return {
     config,
     lines,
+    control,
+    status,
     said,
     ended,
     pid: () => child.pid!,

@@ -8,9 +8,6 @@
  * system calls that follow each other, and the party sends media in the system call after it has the answer.
  */
 import { randomBytes } from 'node:crypto';
-import { dirname, join } from 'node:path';
-import { connectControl } from '../src/control/client.ts';
-import type { StatusResult } from '../src/control/protocol.ts';
 import { KIND } from '../src/intercept/hep/chunks.ts';
 import { encodeHep } from '../src/intercept/hep/encode.ts';
 import { host, sdp, sip } from '../test/scene.ts';
@@ -72,17 +69,12 @@ export function encryptedRaceRules(firewall: (program: string, ...args: readonly
 }
 
 /** Packets that waited for their copy, and those of them whose copy did not come in time. */
-export async function heldBy({ config }: Pick<Daemon, 'config'>): Promise<{ held: number; inVain: number }> {
-  const control = await connectControl(join(dirname(config), 'control.sock'));
-  try {
-    const { platformCounters } = await control.askOnce<StatusResult>({ request: 'status' });
-    return {
-      held: platformCounters['heldEncrypted'] ?? 0,
-      inVain: platformCounters['heldInVain'] ?? 0,
-    };
-  } finally {
-    control.close();
-  }
+export async function heldBy(daemon: Pick<Daemon, 'status'>): Promise<{ held: number; inVain: number }> {
+  const { platformCounters } = await daemon.status();
+  return {
+    held: platformCounters['heldEncrypted'] ?? 0,
+    inVain: platformCounters['heldInVain'] ?? 0,
+  };
 }
 
 /** `calls` calls one after the other on one connection, never the same ports twice. */

@@ -1,8 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { connectControl } from '../src/control/client.ts';
-import type { GroupResult, StatusResult } from '../src/control/protocol.ts';
+import { join } from 'node:path';
+import type { GroupResult } from '../src/control/protocol.ts';
 import { type Server, startServer } from '../test/group/redis-server.ts';
 import { type Daemon, startDaemon } from './daemon.ts';
 import { createPair, type Number01, type Pair, type PairOptions, STORE_ADDRESS } from './pair.ts';
@@ -41,14 +40,7 @@ export async function createSharingPair({
   writeFileSync(join(directory, 'password'), `${PASSWORD}\n`, { mode: 0o640 });
   const pair = await createPair(options);
   const daemons: Daemon[] = [];
-  async function standing(number: Number01): Promise<GroupResult> {
-    const control = await connectControl(join(dirname(daemons[number]!.config), 'control.sock'));
-    try {
-      return (await control.askOnce<StatusResult>({ request: 'status' })).group!;
-    } finally {
-      control.close();
-    }
-  }
+  const standing = async (number: Number01) => (await daemons[number]!.status()).group!;
 
   try {
     const store = await startServer({ address: STORE_ADDRESS, password: PASSWORD, run: pair.startAtStore });

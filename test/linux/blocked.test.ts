@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { startDaemon } from '../../lab/daemon.ts';
 import { createStage } from '../../lab/stage.ts';
 import { createTopology, queueRules } from '../../lab/topology.ts';
-import { connectControl } from '../../src/control/client.ts';
 import type { BlockedResult } from '../../src/report/live/blocked.ts';
 import type { ExplainResult } from '../../src/report/live/explain.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
@@ -34,7 +32,7 @@ describe('media that the ruleset drops near a call', { skip: withoutRoot }, () =
         stage.blocked('stranger:9000', 'client:4000'),
       );
       await daemon.said(/is dropped by the ruleset: 10\.0\.4\.10 port 9000 to 10\.0\.1\.10 port 4000/g);
-      const control = await connectControl(join(dirname(daemon.config), 'control.sock'));
+      const control = await daemon.control();
       const ask = async () =>
         (await control.askOnce<{ blocked: BlockedResult[] }>({ request: 'blocked', call: call.callId }))
           .blocked;

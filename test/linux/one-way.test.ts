@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { startDaemon } from '../../lab/daemon.ts';
 import { createStage } from '../../lab/stage.ts';
 import { createTopology } from '../../lab/topology.ts';
-import { connectControl } from '../../src/control/client.ts';
 import type { CallResult, CallsResult, MetricsResult } from '../../src/control/protocol.ts';
 import type { ExplainResult } from '../../src/report/live/explain.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
@@ -19,7 +17,7 @@ describe('a call with audio in one direction only', { skip: withoutRoot }, () =>
     const topology = await createTopology();
     try {
       const daemon = await startDaemon(topology, { changes: 'timers: { no-audio: 5s, drain: 0 }' });
-      const control = await connectControl(join(dirname(daemon.config), 'control.sock'));
+      const control = await daemon.control();
       const stage = await createStage(topology, { family: 4 });
       const call = createDialog(stage);
       await stage.play(...call.establish(4000, 6000));
