@@ -1,5 +1,5 @@
 /** Network namespaces and the links between them, by ip(8). */
-import { type ChildProcess, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 /** Runs a program to its end and returns what it printed. Throws what it complained of. */
 export function execute(...[program = '', ...args]: readonly string[]): string {
@@ -77,7 +77,7 @@ export function link({ host, firewall, device, number, nets }: Link): void {
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 
 /** Has `remove` called when the process ends, by a signal as well. What is returned takes that back. */
-export function atExit(remove: () => void): () => void {
+function atExit(remove: () => void): () => void {
   const interrupted = () => process.exit(1);
   process.once('exit', remove);
   for (const signal of SIGNALS) process.once(signal, interrupted);
@@ -91,4 +91,46 @@ export function atExit(remove: () => void): () => void {
 export function ended(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+/** Namespaces of one lab, and what runs in them. */
+export interface OwnNamespaces<Name extends string> {
+  /** As ip-netns(8) knows it. */
+  nameOf(name: Name): string;
+  /** Starts a program there, with pipes for standard input, output and error. */
+  start(name: Name, program: string, ...args: readonly string[]): ChildProcess;
+  /** This one ends with the others. */
+  keep(child: ChildProcess): void;
+  /** Ends what was started, and removes the namespaces. */
+  close(): Promise<void>;
+}
+
+/** Makes none yet: removes those of these names when `close` is called, and when the process ends. */
+export function ownNamespaces<Name extends string>(
+  prefix: string,
+  names: readonly Name[],
+): OwnNamespaces<Name> {
+  const children: ChildProcess[] = [];
+  const nameOf = (name: Name) => `${prefix}-${name}`;
+  const keep = (child: ChildProcess) => void children.push(child);
+  const remove = () => {
+    for (const child of children) child.kill('SIGKILL');
+    for (const name of names) removeNamespace(nameOf(name));
+  };
+  const kept = atExit(remove);
+  return {
+    nameOf,
+    keep,
+    start(name, ...words) {
+      const [program = '', ...args] = within(nameOf(name), ...words);
+      const child = spawn(program, args);
+      keep(child);
+      return child;
+    },
+    async close() {
+      kept();
+      remove();
+      await Promise.all(children.map(ended));
+    },
+  };
 }

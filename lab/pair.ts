@@ -9,9 +9,9 @@
  * Two whole firewalls on one machine, each in a network namespace with its own packet filter and states. The addresses that
  * hosts know move as VRRP moves them: taken off one firewall, put on the other, told to the hosts by gratuitous ARP.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { type Actor, startActor } from './actors.ts';
-import { atExit, ended, execute, removeNamespace, within } from './namespaces.ts';
+import { execute, ownNamespaces, removeNamespace, within } from './namespaces.ts';
 import { queueRules } from './topology.ts';
 
 /** One of the two; `firewall` and `start` as in `Topology`. */
@@ -70,52 +70,27 @@ export interface PairOptions {
   readonly rules?: (run: (program: string, ...args: readonly string[]) => string) => void;
 }
 
+const FIREWALLS = ['fw1', 'fw2'] as const;
+const NAMES = ['wires', 'client', 'server', 'store', ...FIREWALLS] as const;
 let count = 0;
 
 /** Makes the namespaces and the two actors. They go when `close` is called, and when the process ends. */
 export async function createPair({ rules = () => {} }: PairOptions = {}): Promise<Pair> {
   const prefix = `pinholed-pair-${process.pid}-${++count}`;
-  const named = (name: string) => `${prefix}-${name}`;
-  const firewallNames = [named('fw1'), named('fw2')] as const;
-  const children: ChildProcess[] = [];
-  const all = ['wires', 'client', 'server', 'store', 'fw1', 'fw2'].map(named);
-  const remove = () => {
-    for (const child of children) child.kill('SIGKILL');
-    for (const name of all) removeNamespace(name);
-  };
-  const start = (name: string, ...words: readonly string[]) => {
-    const [program = '', ...args] = within(name, ...words);
-    const child = spawn(program, args);
-    children.push(child);
-    return child;
-  };
-  const kept = atExit(remove);
+  const { nameOf: named, start, keep, close } = ownNamespaces(prefix, NAMES);
 
   /** A host's plug in a net. */
   function plug(name: string, device: string, net: NetName, hardware: string): void {
     const peer = `${net}-${hardware.slice(-2)}`;
     execute(
-      'ip',
-      '-n',
-      name,
-      'link',
-      'add',
-      device,
-      'address',
-      hardware,
-      'type',
-      'veth',
-      'peer',
-      'name',
-      peer,
-      'netns',
-      named('wires'),
+      ...['ip', '-n', name, 'link', 'add', device, 'address', hardware, 'type', 'veth'],
+      ...['peer', 'name', peer, 'netns', named('wires')],
     );
     execute('ip', '-n', named('wires'), 'link', 'set', peer, 'master', net, 'up');
     for (const own of ['lo', device]) execute('ip', '-n', name, 'link', 'set', own, 'up');
   }
 
-  function host(name: string, net: NetName, number: number, hardware: string): void {
+  function host(name: (typeof NAMES)[number], net: NetName, number: number, hardware: string): void {
     execute('ip', 'netns', 'add', named(name));
     plug(named(name), 'eth0', net, hardware);
     execute('ip', '-n', named(name), 'address', 'add', `${NETS[net]}.${number}/24`, 'dev', 'eth0');
@@ -126,12 +101,13 @@ export async function createPair({ rules = () => {} }: PairOptions = {}): Promis
   }
 
   function pairFirewall(index: Number01): PairFirewall {
-    const name = firewallNames[index];
+    const own = FIREWALLS[index];
+    const name = named(own);
     const firewall = (program: string, ...args: readonly string[]) =>
       execute(...within(name, program, ...args));
     return {
       firewall,
-      start: (program, ...args) => start(name, program, ...args),
+      start: (program, ...args) => start(own, program, ...args),
       lose: () => removeNamespace(name),
       raise() {
         execute('ip', 'netns', 'add', name);
@@ -149,7 +125,7 @@ export async function createPair({ rules = () => {} }: PairOptions = {}): Promis
   }
 
   const firewalls = [pairFirewall(0), pairFirewall(1)] as const;
-  const isThere = (index: Number01) => execute('ip', 'netns', 'list').includes(firewallNames[index]);
+  const isThere = (index: Number01) => execute('ip', 'netns', 'list').includes(named(FIREWALLS[index]));
   const addressesOf = (index: Number01) => firewalls[index].firewall('ip', '-4', '-brief', 'address');
 
   try {
@@ -163,12 +139,12 @@ export async function createPair({ rules = () => {} }: PairOptions = {}): Promis
     host('store', 'sync', 1, '02:00:00:00:03:01');
     for (const { raise } of firewalls) raise();
     const [client, server] = await Promise.all(
-      ['client', 'server'].map((name) => startActor(named(name), (child) => children.push(child))),
+      (['client', 'server'] as const).map((name) => startActor(named(name), keep)),
     );
     return {
       actors: { client: client!, server: server! },
       firewalls,
-      startAtStore: (program, ...args) => start(named('store'), program, ...args),
+      startAtStore: (program, ...args) => start('store', program, ...args),
       move(to) {
         const from = to === 0 ? 1 : 0;
         const had = isThere(from) ? addressesOf(from) : '';
@@ -192,14 +168,10 @@ export async function createPair({ rules = () => {} }: PairOptions = {}): Promis
           ip('route', 'replace', 'default', 'via', `${net}.${signalling[at] + 2}`, 'table', SIGNALLING_TABLE);
         }
       },
-      async close() {
-        kept();
-        remove();
-        await Promise.all(children.map(ended));
-      },
+      close,
     };
   } catch (error) {
-    remove();
+    await close();
     throw error;
   }
 }

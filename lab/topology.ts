@@ -8,10 +8,10 @@
  * Five network namespaces on one machine. The firewall forwards SIP (port 5060, UDP and TCP), what bears the mark
  * of a pinhole, answers to both, and nothing else. Neighbours are known, so that no packet waits for an ARP.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Address } from '../src/address/address.ts';
 import { type Actor, startActor } from './actors.ts';
-import { atExit, ended, execute, link, removeNamespace, within } from './namespaces.ts';
+import { execute, link, ownNamespaces, within } from './namespaces.ts';
 
 export const HOSTS = ['client', 'server', 'gateway', 'stranger'] as const;
 export type HostName = (typeof HOSTS)[number];
@@ -51,27 +51,13 @@ let count = 0;
 /** Makes the namespaces and an actor in each. They go when `close` is called, and when the process ends. */
 export async function createTopology({ rules = queueRules }: TopologyOptions = {}): Promise<Topology> {
   const prefix = `pinholed-${process.pid}-${++count}`;
-  const children: ChildProcess[] = [];
-  const namespaceOf = (host: HostName | 'firewall') => `${prefix}-${host}`;
-  const remove = () => {
-    for (const child of children) child.kill('SIGKILL');
-    for (const host of [...HOSTS, 'firewall'] as const) removeNamespace(namespaceOf(host));
-  };
-  const kept = atExit(remove);
+  const { nameOf: namespaceOf, start, keep, close } = ownNamespaces(prefix, [...HOSTS, 'firewall'] as const);
   const firewall = (program: string, ...args: readonly string[]) =>
     execute(...within(namespaceOf('firewall'), program, ...args));
-  const start = (host: HostName | 'firewall', ...words: readonly string[]) => {
-    const [program = '', ...args] = within(namespaceOf(host), ...words);
-    const child = spawn(program, args);
-    children.push(child);
-    return child;
-  };
   try {
     connect(namespaceOf);
     rules(firewall);
-    const actors = await Promise.all(
-      HOSTS.map((host) => startActor(namespaceOf(host), (child) => children.push(child))),
-    );
+    const actors = await Promise.all(HOSTS.map((host) => startActor(namespaceOf(host), keep)));
     return {
       actors: Object.fromEntries(HOSTS.map((host, index) => [host, actors[index]!])) as Record<
         HostName,
@@ -81,14 +67,10 @@ export async function createTopology({ rules = queueRules }: TopologyOptions = {
       start: (program, ...args) => start('firewall', program, ...args),
       namespaceOf,
       spawn: start,
-      async close() {
-        kept();
-        remove();
-        await Promise.all(children.map(ended));
-      },
+      close,
     };
   } catch (error) {
-    remove();
+    await close();
     throw error;
   }
 }
