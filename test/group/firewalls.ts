@@ -50,6 +50,7 @@ export interface Member {
   faults(): number;
   /** ms by which its wall clock is set forward. */
   setWall(ms: number): void;
+  /** Once more, or after `kill`, it does nothing. */
   end(): Promise<void>;
   /** It is gone with all that it has not written down. */
   kill(): Promise<void>;
@@ -221,6 +222,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     }
 
     async function leave(): Promise<void> {
+      if (isOver) return;
       members.splice(members.indexOf(own), 1);
       isOver = true;
       for (const answer of asked.values()) answer(null);

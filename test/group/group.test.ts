@@ -15,32 +15,53 @@ const PORTS = ['192.0.2.10 4000-4001', '198.51.100.20 6000-6001'];
 /** ms after which a store is tried again at the latest. */
 const RETRY = 6000;
 
-const ended: Member[] = [];
+const there: Member[] = [];
 afterEach(async () => {
-  for (const member of ended.splice(0)) await member.end();
+  for (const member of there.splice(0)) await member.end();
 });
 
 function setUp(count = 2, changes: Parameters<ReturnType<typeof createFirewalls>['member']>[1] = {}) {
   const shelf = createShelf();
   const firewalls = createFirewalls(shelf);
-  const members = Array.from({ length: count }, (_, index) => firewalls.member(index + 1, changes));
-  ended.push(...members);
-  return { shelf, ...firewalls, members };
+  const member: typeof firewalls.member = (...given) => {
+    const one = firewalls.member(...given);
+    there.push(one);
+    return one;
+  };
+  const members = Array.from({ length: count }, (_, index) => member(index + 1, changes));
+  return { shelf, ...firewalls, member, members };
+}
+
+/** Two that have found each other. */
+async function setUpTwo(changes: Parameters<typeof setUp>[1] = {}) {
+  const scene = setUp(2, changes);
+  await scene.settle();
+  const [one, two] = scene.members as [Member, Member];
+  return { ...scene, one, two };
 }
 
 const invite = (options = {}) => sip('INVITE', { body: sdp(phone.address, [4000]), ...options });
 const ok = (options = {}) => sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [6000]), ...options });
 
 /** A call of the phone, signalled through these firewalls. */
-function establish(there: Member, back = there): void {
-  there.send(phone, trunk, invite());
-  back.send(trunk, phone, ok());
-  there.send(phone, trunk, sip('ACK', { to: 'b' }));
+function establish(member: Member): void {
+  member.send(phone, trunk, invite());
+  member.send(trunk, phone, ok());
+  member.send(phone, trunk, sip('ACK', { to: 'b' }));
 }
 
 function entryOf(key: string): CallEntry {
   const stamp = { generation: 0, phase: 0, version: 1, machine: '00000001' } as const;
   return { key, endedAt: null, bytes: Buffer.from('{}'), stamp };
+}
+
+/** Upkeep of no calls, and what it tells of media. */
+function upkeepAlone() {
+  const told: string[][] = [];
+  const tell = async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []);
+  const versions = { underWay: () => [], tidy: () => {} };
+  const upkeep = createUpkeep({ tell, touch: async () => {} }, versions, '0000000a', () => {});
+  return { upkeep, told };
 }
 
 function hangUp(member: Member): void {
@@ -64,9 +85,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('say of each call which of them had to do with it last', async () => {
-    const { shelf, members, settle } = setUp(2);
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, members, settle } = await setUpTwo();
     establish(one);
     await settle();
     const [legId = ''] = shelf.calls.keys();
@@ -84,20 +103,16 @@ describe('firewalls that share their calls', () => {
       );
     }
     await two.end();
-    ended.splice(ended.indexOf(two), 1);
     await settle();
     assert.equal(one.group.ownerOf(legId), 'fw2', 'until another has to do with it');
     assert.equal(one.group.ownerOf('0000000000000000'), null);
   });
 
   it('take a call over where it is: a port moves, and another hangs up', async () => {
-    const { members, settle } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, settle } = await setUpTwo();
     establish(one);
     await settle();
     await one.end();
-    ended.splice(ended.indexOf(one), 1);
     two.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
     two.send(trunk, phone, ok({ cseq: 2 }));
     two.send(phone, trunk, sip('ACK', { to: 'b', cseq: 2 }));
@@ -113,7 +128,6 @@ describe('firewalls that share their calls', () => {
     establish(members[0]!);
     await settle();
     const late = member(2);
-    ended.push(late);
     late.send(phone, trunk, invite({ callId: 'other', from: 'x', body: sdp(phone.address, [4800]) }));
     await settle();
     assert.deepEqual(
@@ -125,9 +139,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('go on alone while the store is away, say so, and agree afterwards', async () => {
-    const { shelf, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     shelf.away = true;
@@ -179,9 +191,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('agree on the end when each half saw another one', async () => {
-    const { shelf, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, members, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     for (const member of members) shelf.cut.add(member.store);
@@ -198,9 +208,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('believe a journal more than an older record of the store', async () => {
-    const { shelf, member, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, member, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     shelf.away = true;
@@ -208,12 +216,10 @@ describe('firewalls that share their calls', () => {
     one.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
     one.send(trunk, phone, ok({ cseq: 2 }));
     await settle();
-    ended.splice(ended.indexOf(one), 1);
     await one.kill();
     shelf.away = false;
     await pass(RETRY);
     const again = member(1, {}, { journal: one.journal });
-    ended.push(again);
     await pass(RETRY);
     for (const { machine, open } of [again, two]) {
       assert.ok(open().includes('192.0.2.10 4400-4401'), machine);
@@ -221,19 +227,15 @@ describe('firewalls that share their calls', () => {
   });
 
   it('know what was over before a start, though the store has it as it was', async () => {
-    const { shelf, member, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, member, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     shelf.away = true;
     await settle();
     hangUp(one);
     await pass(defaults().timers.retransmissionMemory + 1000);
-    ended.splice(ended.indexOf(one), 1);
     await one.kill();
     const again = member(1, {}, { journal: one.journal });
-    ended.push(again);
     assert.deepEqual(again.open(), []);
     shelf.away = false;
     await pass(RETRY);
@@ -241,9 +243,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('lose nothing by a store that comes back as it was before', async () => {
-    const { shelf, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, members, settle, pass } = await setUpTwo();
     establish(one);
     one.send(phone, trunk, invite({ callId: 'other', from: 'x', body: sdp(phone.address, [4800]) }));
     await settle();
@@ -262,9 +262,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('agree on an end of which the store, emptied since, knows nothing', async () => {
-    const { shelf, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     shelf.cut.add(two.store);
@@ -281,9 +279,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('do not end a call because a wall clock is wrong', async () => {
-    const { members, settle } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, settle } = await setUpTwo();
     two.setWall(24 * 3_600_000);
     establish(one);
     await settle();
@@ -291,9 +287,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('do not end a call that one has given up and another has seen answered', async () => {
-    const { shelf, members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, members, settle, pass } = await setUpTwo();
     one.send(phone, trunk, invite());
     one.send(trunk, phone, sip('180 INVITE', { to: 'b' }));
     await settle();
@@ -315,9 +309,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('agree on the end of a call that nobody answered', async () => {
-    const { members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, pass } = await setUpTwo();
     one.send(phone, trunk, invite());
     one.send(trunk, phone, sip('180 INVITE', { to: 'b' }));
     await pass(defaults().timers.ringing + 10_000);
@@ -328,9 +320,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('take no call for silent whose media another of them sees', async () => {
-    const { members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, settle, pass } = await setUpTwo();
     establish(one);
     await settle();
     for (let minutes = 0; minutes < 8; minutes++) {
@@ -346,7 +336,6 @@ describe('firewalls that share their calls', () => {
   it('open no more of what others write than their own settings let', async () => {
     const { members, member, settle } = setUp(1);
     const narrow = member(2, { inside: networks('198.51.100.0/24') });
-    ended.push(narrow);
     await settle();
     establish(members[0]!);
     await settle();
@@ -385,12 +374,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('keep nothing of the media that passes while the store is away', async () => {
-    const told: string[][] = [];
-    const store = {
-      tell: async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []),
-    };
-    const versions = { underWay: () => [], tidy: () => {} };
-    const upkeep = createUpkeep({ ...store, touch: async () => {} }, versions, '0000000a', () => {});
+    const { upkeep, told } = upkeepAlone();
     upkeep.seen([['before', 'came']]);
     upkeep.alone(0);
     upkeep.seen([['after', 'came']]);
@@ -399,12 +383,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('tell of media each way, and of what begins at once', async () => {
-    const told: string[][] = [];
-    const store = {
-      tell: async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []),
-    };
-    const versions = { underWay: () => [], tidy: () => {} };
-    const upkeep = createUpkeep({ ...store, touch: async () => {} }, versions, '0000000a', () => {});
+    const { upkeep, told } = upkeepAlone();
     await upkeep.turn(0, []);
     upkeep.seen([
       ['one', 'came'],
@@ -421,9 +400,7 @@ describe('firewalls that share their calls', () => {
 
   it('miss no audio that passes another of them, and miss what passes none', async () => {
     const peersStore = { ...defaults().peersStore, url: 'redis://192.0.2.99' };
-    const { members, settle, pass } = setUp(2, { peersStore });
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, pass } = await setUpTwo({ peersStore });
     establish(one);
     for (let seconds = 0; seconds < 60; seconds += 2) {
       two.media();
@@ -439,9 +416,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('keep a candidate whose media passes another of them', async () => {
-    const { members, settle, pass } = setUp();
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, pass } = await setUpTwo();
     const candidate = 'candidate:1 1 UDP 1 192.0.2.10 4010 typ host';
     one.send(phone, trunk, invite({ body: sdp(phone.address, [{ port: 4000, attributes: [candidate] }]) }));
     const answer = 'candidate:1 1 UDP 1 198.51.100.20 6000 typ host';
@@ -464,7 +439,6 @@ describe('firewalls that share their calls', () => {
       await pass(60_000);
     }
     const late = member(2);
-    ended.push(late);
     await pass(20_000);
     assert.deepEqual(late.open(), PORTS);
   });
@@ -484,9 +458,7 @@ describe('a message that waits for other firewalls', () => {
   const peersStore = { ...defaults().peersStore, confirm: 'peers' as const, confirmTimeout: 5000 };
 
   it('goes on once they have its pinholes, and in its order; others pass meanwhile', async () => {
-    const { members, settle } = setUp(2, { peersStore });
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, settle } = await setUpTwo({ peersStore });
     one.send(phone, trunk, invite());
     one.send(phone, trunk, invite());
     one.send(phone, trunk, sip('OPTIONS', { callId: 'other', from: 'z' }));
@@ -503,9 +475,7 @@ describe('a message that waits for other firewalls', () => {
   });
 
   it('waits as a request, too, that the answer to it finds its call wherever it comes', async () => {
-    const { members, settle } = setUp(2, { peersStore });
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, settle } = await setUpTwo({ peersStore });
     one.send(phone, trunk, sip('INVITE'));
     assert.deepEqual(one.released, [], 'it opens nothing: its offer comes with the answer');
     await settle();
@@ -540,9 +510,7 @@ describe('a message that waits for other firewalls', () => {
   });
 
   it('waits also where what it led to is on its way to the store already', async () => {
-    const { shelf, members, settle } = setUp(2, { peersStore });
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, settle } = await setUpTwo({ peersStore });
     const write = one.store.write;
     let arrive = () => {};
     one.store.write = async (records) => {
@@ -567,7 +535,6 @@ describe('a message that waits for other firewalls', () => {
   it('is told of before others wait for it, however much else there is to tell', async () => {
     const { member, members, settle } = setUp(1);
     const busy = member(2, { peersStore }, { backlog: () => 100 });
-    ended.push(busy);
     await settle();
     busy.send(phone, trunk, invite());
     await settle();
@@ -576,9 +543,7 @@ describe('a message that waits for other firewalls', () => {
   });
 
   it('waits no longer than it may, and not at all without the store or without others', async () => {
-    const { shelf, members, settle, pass } = setUp(2, { peersStore });
-    await settle();
-    const [one, two] = members as [Member, Member];
+    const { one, two, shelf, settle, pass } = await setUpTwo({ peersStore });
     shelf.cut.add(two.store);
     one.send(phone, trunk, invite());
     assert.deepEqual(one.released, []);
