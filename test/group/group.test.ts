@@ -122,6 +122,21 @@ describe('firewalls that share their calls', () => {
     assert.deepEqual(two.open(), []);
   });
 
+  it('read a connection on that another of them has read', async () => {
+    const { one, two, settle } = await setUpTwo();
+    const [SYN, SYN_ACK] = [0x02, 0x12];
+    const overTcp = (text: string) => text.replace('SIP/2.0/UDP', 'SIP/2.0/TCP');
+    one.segment(phone, trunk, { seq: 100, flags: SYN });
+    one.segment(trunk, phone, { seq: 500, ack: 101, flags: SYN_ACK });
+    const ringing = overTcp(sip('180 INVITE', { to: 'b' }));
+    one.segment(phone, trunk, { seq: 101, ack: 501, payload: overTcp(invite()) });
+    one.segment(trunk, phone, { seq: 501, payload: ringing });
+    await settle();
+    two.segment(trunk, phone, { seq: 501 + ringing.length, payload: overTcp(ok()) });
+    await settle();
+    for (const member of [one, two]) assert.deepEqual(member.open(), PORTS, member.machine);
+  });
+
   it('give whoever joins what there is, and get what it had', async () => {
     const { shelf, member, members, settle } = setUp(1);
     await settle();

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { typescript } from '../../lab/actors.ts';
 import { type Daemon, startDaemon } from '../../lab/daemon.ts';
 import { eventually } from '../../lab/kernel.ts';
 import { createStage, type Stage } from '../../lab/stage.ts';
@@ -133,9 +135,27 @@ describe('two daemons that share their calls by a store', { skip: withoutRoot ||
     await both(2);
     await store.stop();
     await one.said(/going on alone/g);
+    assert.ok((await one.status()).alarms.some(({ name }) => name === 'store-away'));
     await stage.play(...media(), ...call.hangUp());
     assert.equal(pinholesIn(TABLES[1]), 2, 'nobody has told it');
     await store.start();
+    await both(0);
+  });
+
+  it('may be stopped once they have handed over, and not while nobody else is there', async () => {
+    const one = await start(0);
+    const [program, ...words] = [...typescript('../src/main.ts'), 'handover', '--config', one.config];
+    const handOver = () => spawnSync(program!, words, { encoding: 'utf8' });
+    const alone = handOver();
+    assert.deepEqual([alone.status, alone.stdout], [1, 'Not handed over: nobody else is there.\n']);
+    await start(1);
+    await one.said(/fw2 is there/g);
+    active(0);
+    const call = createDialog(stage);
+    await stage.play(...call.establish(4000, 6000));
+    const handed = handOver();
+    assert.deepEqual([handed.status, pinholesIn(TABLES[1])], [0, 2], handed.stdout);
+    await stage.play(...call.hangUp());
     await both(0);
   });
 });
