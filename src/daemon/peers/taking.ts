@@ -55,6 +55,7 @@ export function createTaking(
       if (wanted.size === 0) return;
       const found = await store.read([...wanted.keys()]);
       takeUp([...found, ...endsAmong(wanted.values(), found)]);
+      // What is over by the news, and is not in the store: it hears of it.
       versions.later(found);
       askBehind();
     },
