@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { type Address, addressBytes, familyOf, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { networkHas, networkOf } from '../address/network.ts';
-import type { Ran, Run } from '../checks/netfilter/listing.ts';
+import type { Run } from '../checks/netfilter/listing.ts';
 import type { Settings } from '../config/schema.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
-import { type Copy, DEVICE, type Machine, WHERE, type Where } from './machine.ts';
+import { type Copy, DEVICE, endOf, type Machine, nameOf, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
+import { must, whyOf } from './programs.ts';
 
 /** A machine of FreeBSD, copied into jails with network stacks of their own, by jail(8), ifconfig(8) and pfctl(8). */
 export function freebsdMachine(run: Run): Machine {
@@ -62,10 +63,8 @@ function createCopy(
   interfaces: readonly Interface[],
   settings: Settings['freebsd'],
 ): Copy {
-  const nameOf = (where: Where) => `pinholed-selftest-${process.pid}-${where}`;
   const within = (where: Where, ...command: readonly string[]) => ['jexec', nameOf(where), ...command];
-  const must = (program: string, ...args: readonly string[]) => output(run, program, args);
-  const at = (where: Where, ...command: readonly string[]) => must('jexec', nameOf(where), ...command);
+  const at = (where: Where, ...command: readonly string[]) => must(run, 'jexec', [nameOf(where), ...command]);
   const wires: Wire[] = [];
 
   const remove = () => {
@@ -82,14 +81,12 @@ function createCopy(
   };
 
   function lay(one: Interface): void {
-    const near = must('ifconfig', 'epair', 'create').trim();
+    const near = must(run, 'ifconfig', ['epair', 'create']).trim();
     const wire = { near, far: near.replace(/a$/, 'b'), name: one.name };
     wires.push(wire);
-    // One that leads to neither host ends in the outside one, which has no address there.
-    const where = one.name === plan.inside.name ? 'inside' : 'outside';
-    const isUsed = one.name === plan.inside.name || one.name === plan.outside.name;
-    must('ifconfig', near, 'vnet', nameOf('firewall'));
-    must('ifconfig', wire.far, 'vnet', nameOf(where));
+    const { where, isUsed } = endOf(one, plan);
+    must(run, 'ifconfig', [near, 'vnet', nameOf('firewall')]);
+    must(run, 'ifconfig', [wire.far, 'vnet', nameOf(where)]);
     at('firewall', 'ifconfig', near, 'name', one.name);
     if (isUsed) at(where, 'ifconfig', wire.far, 'name', DEVICE);
     at(where, 'ifconfig', isUsed ? DEVICE : wire.far, 'up');
@@ -130,7 +127,7 @@ function createCopy(
   try {
     run('kldload', ['-nq', 'if_epair']);
     for (const where of WHERE) {
-      must('jail', '-c', `name=${nameOf(where)}`, 'vnet', 'persist', 'path=/', 'allow.raw_sockets');
+      must(run, 'jail', ['-c', `name=${nameOf(where)}`, 'vnet', 'persist', 'path=/', 'allow.raw_sockets']);
       at(where, 'ifconfig', 'lo0', 'inet', '127.0.0.1/8', 'up');
     }
     for (const one of interfaces) lay(one);
@@ -201,7 +198,7 @@ function copyRules(
     if (ran?.status === 0) return ran.stdout;
     throw new SelftestError(`the ruleset cannot be copied: pfctl ${args.join(' ')}: ${whyOf(ran, program)}`);
   };
-  const own = (args: readonly string[]) => output(run, 'pfctl', ['-q', ...args]);
+  const own = (args: readonly string[]) => must(run, 'pfctl', ['-q', ...args]);
   copied(['-f', file]);
   copied(['-e']);
   for (const table of linesOf(own(['-sT']))) {
@@ -220,15 +217,4 @@ function copyRules(
 
 function linesOf(text: string): string[] {
   return text.split('\n').flatMap((line) => (line.trim() === '' ? [] : [line.trim()]));
-}
-
-function output(run: Run, program: string, args: readonly string[]): string {
-  const ran = run(program, args);
-  if (ran?.status === 0) return ran.stdout;
-  throw new SelftestError(`${program} ${args.join(' ')}: ${whyOf(ran, program)}`);
-}
-
-function whyOf(ran: Ran | null, program: string): string {
-  if (ran === null) return `${program} is not installed`;
-  return ran.stderr.trim().split('\n').slice(0, 3).join('; ') || `it ended with ${ran.status}`;
 }

@@ -1,10 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { familyOf } from '../address/address.ts';
-import type { Ran, Run } from '../checks/netfilter/listing.ts';
+import type { Run } from '../checks/netfilter/listing.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
-import { type Copy, DEVICE, type Machine, WHERE, type Where } from './machine.ts';
+import { type Copy, DEVICE, endOf, type Machine, nameOf, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
+import { must, whyOf } from './programs.ts';
 
 /** A machine of Linux, copied into network namespaces, by ip(8), nft(8) and sysctl(8). */
 export function linuxMachine(run: Run): Machine {
@@ -53,7 +54,6 @@ function output(run: Run, args: readonly string[]): string {
 
 /** `ownTable` is the daemon's in nftables (family inet). */
 function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownTable: string): Copy {
-  const nameOf = (where: Where) => `pinholed-selftest-${process.pid}-${where}`;
   const within = (where: Where, ...command: readonly string[]) => [
     'ip',
     'netns',
@@ -73,9 +73,7 @@ function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownT
       at(where, 'link', 'set', 'lo', 'up');
     }
     for (const [index, one] of interfaces.entries()) {
-      // One that leads to neither host ends in the outside one, which has no address there.
-      const where = one.name === plan.inside.name ? 'inside' : 'outside';
-      const isUsed = one.name === plan.inside.name || one.name === plan.outside.name;
+      const { where, isUsed } = endOf(one, plan);
       const far = isUsed ? DEVICE : `pinholed-${index}`;
       const peer = ['type', 'veth', 'peer', 'name', far, 'netns', nameOf(where)];
       ip('link', 'add', 'name', one.name, 'netns', nameOf('firewall'), ...peer);
@@ -211,15 +209,4 @@ function load(run: Run, command: readonly string[], rules: string): void {
   const ran = run('ip', command, rules);
   if (ran !== null && ran.status === 0) return;
   throw new SelftestError(`the ruleset cannot be copied: ${whyOf(ran, command.at(-1)!)}`);
-}
-
-function must(run: Run, program: string, args: readonly string[]): string {
-  const ran = run(program, args);
-  if (ran?.status === 0) return ran.stdout;
-  throw new SelftestError(`${program} ${args.join(' ')}: ${whyOf(ran, program)}`);
-}
-
-function whyOf(ran: Ran | null, program: string): string {
-  if (ran === null) return `${program} is not installed`;
-  return ran.stderr.trim().split('\n').slice(0, 3).join('; ') || `it ended with ${ran.status}`;
 }

@@ -34,3 +34,19 @@ export type Where = (typeof WHERE)[number];
 
 /** The devices of the hosts. */
 export const DEVICE = 'pinholed-test';
+
+/** What a part of the copy is called in this machine. */
+export function nameOf(where: Where): string {
+  return `pinholed-selftest-${process.pid}-${where}`;
+}
+
+/** Where the wire from an interface of the copy ends, and whether a host uses it: one that leads to neither ends outside. */
+export function endOf(
+  { name }: Interface,
+  { inside, outside }: Plan,
+): { readonly where: Exclude<Where, 'firewall'>; readonly isUsed: boolean } {
+  return {
+    where: name === inside.name ? 'inside' : 'outside',
+    isUsed: name === inside.name || name === outside.name,
+  };
+}
