@@ -1,14 +1,28 @@
 /** Ports from `first` to `last`, both included. */
 export type PortRange = readonly [first: number, last: number];
 
+/** Whether one of the ranges has this port. */
+export function includesPort(ranges: readonly PortRange[], port: number): boolean {
+  return ranges.some(([first, last]) => first <= port && port <= last);
+}
+
+/** Whether they have a port in common. */
+export function portsOverlap(one: PortRange, other: PortRange): boolean {
+  return one[0] <= other[1] && other[0] <= one[1];
+}
+
+/** Whether every port of the range is in one of the others. */
+export function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {
+  let next = first;
+  while (next <= last) {
+    const range = ranges.find(([from, to]) => from <= next && next <= to);
+    if (range === undefined) return false;
+    next = range[1] + 1;
+  }
+  return true;
+}
+
 /** How many ports there are in ranges that do not overlap. */
 export function portsIn(ranges: readonly PortRange[]): number {
   return ranges.reduce((sum, [first, last]) => sum + last - first + 1, 0);
-}
-
-/** Whether every port of the range is in one of the others, which do not overlap. */
-export function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {
-  let covered = 0;
-  for (const [from, to] of ranges) covered += Math.max(0, Math.min(last, to) - Math.max(first, from) + 1);
-  return covered === last - first + 1;
 }

@@ -4,6 +4,7 @@
  * probe stands for, and nothing is called wrong that may be right.
  */
 import { isCovered, type Network, networksOverlap } from '../address/network.ts';
+import { includesPort } from '../address/ports.ts';
 import type { Family } from './forwarding.ts';
 
 export type Certainty = 'yes' | 'no' | 'maybe';
@@ -81,11 +82,7 @@ export function isProtocol(...protocols: readonly Protocol[]): Test {
 }
 
 export function hasPort(side: 'sourcePort' | 'destinationPort', ports: Ports): Test {
-  return (probe) => whether(isAmong(ports, probe[side]));
-}
-
-function isAmong(ports: Ports, port: number): boolean {
-  return ports.some(([first, last]) => first <= port && port <= last);
+  return (probe) => whether(includesPort(ports, probe[side]));
 }
 
 /** Whether the probe's addresses at this end are among these networks. */

@@ -1,6 +1,6 @@
 import { type Address, familyOf, parseAddress } from '../address/address.ts';
 import { parseNetwork } from '../address/network.ts';
-import type { PortRange } from '../address/ports.ts';
+import { includesPort, type PortRange } from '../address/ports.ts';
 import { defaults, type Settings } from '../config/load.ts';
 import { followed } from '../daemon/platform/observing.ts';
 import type { InspectorSettings } from '../inspector.ts';
@@ -147,8 +147,8 @@ function isOn(
   ranges: readonly PortRange[] | undefined,
 ): (sourcePort: number, destinationPort: number) => boolean {
   if (ranges === undefined) return () => true;
-  const has = (port: number) => ranges.some(([first, last]) => first <= port && port <= last);
-  return (sourcePort, destinationPort) => has(sourcePort) || has(destinationPort);
+  return (sourcePort, destinationPort) =>
+    includesPort(ranges, sourcePort) || includesPort(ranges, destinationPort);
 }
 
 /** A capture tells of connections that were up before it began. Whose hosts are inside is for --inside alone to say. */

@@ -1,6 +1,6 @@
 import { type Address, familyOf, parseAddress, type TransportAddress } from '../address/address.ts';
 import { type Network, parseNetwork } from '../address/network.ts';
-import type { PortRange } from '../address/ports.ts';
+import { type PortRange, portsOverlap } from '../address/ports.ts';
 
 /** A scalar as the file has it: what YAML resolves it to, and its text (a plain scalar's source, a string's content). */
 export interface Scalar {
@@ -360,7 +360,7 @@ export function listOf<T>(
 
 /** `collide` for port ranges: a port may be in one range only. */
 export function overlap(one: PortRange, other: PortRange): string | null {
-  return one[0] <= other[1] && other[0] <= one[1]
+  return portsOverlap(one, other)
     ? `ranges that do not overlap (${portRange.write(other)} is listed too)`
     : null;
 }

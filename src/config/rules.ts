@@ -1,5 +1,5 @@
 import { type Network, networkHas } from '../address/network.ts';
-import { isWithin, type PortRange, portsIn } from '../address/ports.ts';
+import { includesPort, isWithin, portsIn } from '../address/ports.ts';
 import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
@@ -131,11 +131,9 @@ export function placedFaults(settings: Settings, machine: ConfiguredMachine | nu
 }
 
 function openSignallingPort({ sipPorts, mediaPorts, deniedPorts }: Settings): number | null {
-  const has = (ranges: readonly PortRange[], port: number) =>
-    ranges.some(([first, last]) => first <= port && port <= last);
   for (const [first, last] of sipPorts) {
     for (let port = first; port <= last; port++) {
-      if (has(mediaPorts, port) && !has(deniedPorts, port)) return port;
+      if (includesPort(mediaPorts, port) && !includesPort(deniedPorts, port)) return port;
     }
   }
   return null;

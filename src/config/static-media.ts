@@ -1,6 +1,6 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { isCovered, type Network, networkHas, networksOverlap } from '../address/network.ts';
-import { isWithin, type PortRange } from '../address/ports.ts';
+import { isWithin, type PortRange, portsOverlap } from '../address/ports.ts';
 import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
 import { address, listOf, name, network, overlap, portRange } from './kinds.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
@@ -128,7 +128,7 @@ function portsFault(ports: PortRange, { mediaPorts, deniedPorts }: Surroundings)
   if (!isWithin(ports, mediaPorts)) {
     return `ports inside media-ports (${mediaPorts.map(portRange.write).join(', ')}), found ${found}`;
   }
-  const denied = deniedPorts.find(([first, last]) => first <= ports[1] && ports[0] <= last);
+  const denied = deniedPorts.find((range) => portsOverlap(range, ports));
   return denied === undefined
     ? null
     : `none of denied-ports, of which it has ${portRange.write(denied)}, found ${found}: give the ranges beside it`;

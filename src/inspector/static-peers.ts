@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import { networkSet } from '../address/network.ts';
-import type { PortRange } from '../address/ports.ts';
+import { includesPort } from '../address/ports.ts';
 import type { StaticMedia } from '../address/static-media.ts';
 import type { PacketView } from '../packet/ip.ts';
 import { derived, type InspectorSettings } from './settings.ts';
@@ -70,11 +70,9 @@ export function createStaticPeers(
 /** Null where nobody is listed, as nearly everywhere. */
 function listedIn({ staticMedia = NONE, sipPorts = [] }: InspectorSettings): Listed | null {
   if (staticMedia.length === 0) return null;
-  const isSignalling = (port: number) =>
-    sipPorts.some((range: PortRange) => range[0] <= port && port <= range[1]);
   return {
     entries: staticMedia.map((entry) => [networkSet(entry.peers), entry]),
     has: networkSet(staticMedia.flatMap(({ peers }) => peers)),
-    isSignalling,
+    isSignalling: (port) => includesPort(sipPorts, port),
   };
 }

@@ -1,7 +1,7 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
-import type { PortRange } from '../address/ports.ts';
+import { isWithin, type PortRange, portsOverlap } from '../address/ports.ts';
 import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
 import { ownerOf, type Wanted } from '../call/wanted.ts';
 import { inOnePiece } from '../own-copy.ts';
@@ -107,7 +107,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     if (wanted.relayed) return refused('relayed-transport', wanted, `announced by ${owner} after another`);
     if (wanted.protocol === 'tcp' && !settings.tcpMedia) return refused('tcp-media', wanted);
     const mediaPorts = peerOf(wanted.peer)?.mediaPorts ?? settings.mediaPorts;
-    if (!covered(ports, mediaPorts)) return refused('port-out-of-range', wanted);
+    if (!isWithin(ports, mediaPorts)) return refused('port-out-of-range', wanted);
     if (isDenied(ports)) return refused('denied-port', wanted);
     if (!isInside(wanted.peer) && !isAllowed(wanted.peer)) {
       return refused('peer-not-allowed', wanted, `from ${wanted.peer}`);
@@ -175,7 +175,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
     const { address, ports, sources } = pinhole;
     if (!isInside(address) && !isMediaHost(address)) return 'not-inside';
     const allowed = [settings, ...settings.peers].map(({ mediaPorts }) => mediaPorts ?? settings.mediaPorts);
-    if (!allowed.some((ranges) => covered(ports, ranges))) return 'port-out-of-range';
+    if (!allowed.some((ranges) => isWithin(ports, ranges))) return 'port-out-of-range';
     if (!isInside(peer) && !isAllowed(peer)) return 'peer-not-allowed';
     return faultOf(pinhole, sources === 'any' || sources.every(isPossibleSource));
   }
@@ -206,7 +206,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
   }
 
   function isDenied(ports: PortRange): boolean {
-    return settings.deniedPorts.some(([first, last]) => first <= ports[1] && ports[0] <= last);
+    return settings.deniedPorts.some((range) => portsOverlap(range, ports));
   }
 
   function isPresent({ translation, address, sources, direction }: Pinhole): boolean {
@@ -245,17 +245,6 @@ const LOWEST_OUTSIDE_PORT = 1024;
 
 function isPossibleSource(address: Address): boolean {
   return !UNUSABLE(address);
-}
-
-/** Whether every port of the range lies in one of the allowed ranges. */
-function covered(ports: PortRange, allowed: readonly PortRange[]): boolean {
-  let next = ports[0];
-  while (next <= ports[1]) {
-    const range = allowed.find(([first, last]) => first <= next && next <= last);
-    if (range === undefined) return false;
-    next = range[1] + 1;
-  }
-  return true;
 }
 
 function refused(reason: RefusalReason, wanted: Wanted, more = ''): Refusal {

@@ -7,7 +7,7 @@ import {
   formatIPv6,
 } from '../address/address.ts';
 import { type Network, networkHas, networkOf } from '../address/network.ts';
-import type { PortRange } from '../address/ports.ts';
+import { includesPort } from '../address/ports.ts';
 import type { Settings } from '../config/schema.ts';
 import { SelftestError } from './error.ts';
 
@@ -161,11 +161,9 @@ function externalOf({ nat }: Settings, host: Address, interfaces: readonly Inter
 
 /** The first even port that may open, with the one above it for RTCP. */
 function mediaPortOf({ mediaPorts, deniedPorts }: Settings): number {
-  const has = (ranges: readonly PortRange[], port: number) =>
-    ranges.some(([first, last]) => first <= port && port <= last);
   for (const [first, last] of mediaPorts) {
     for (let port = first + (first % 2); port < last; port += 2) {
-      if (!has(deniedPorts, port) && !has(deniedPorts, port + 1)) return port;
+      if (!includesPort(deniedPorts, port) && !includesPort(deniedPorts, port + 1)) return port;
     }
   }
   throw new SelftestError('`media-ports` has no two neighbouring ports that may open');
