@@ -57,7 +57,7 @@ const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
 export function createOpener(
   settings: () => InspectorSettings,
   policy: () => Policy,
-  staticPeers: Pick<StaticPeers, 'entriesOf'>,
+  staticPeers: Pick<StaticPeers, 'entryOf'>,
   refusals: Refusals,
 ): Opener {
   const table = createPinholeTable(() => ({
@@ -88,9 +88,8 @@ export function createOpener(
 
   function wantedOf(call: Call): WantedStreams {
     if (call.standing === null) return wantedStreams(call, settingsWith);
-    const { entry: name } = call.standing;
-    const entry = staticPeers.entriesOf(call.parties[0]).find((one) => one.name === name);
-    const wanted = entry === undefined ? [] : staticWanted(call, entry, policy().reachedAt);
+    const entry = staticPeers.entryOf(call);
+    const wanted = entry === null ? [] : staticWanted(call, entry, policy().reachedAt);
     return { wanted, idleSlots: NO_SLOTS, unusable: [] };
   }
 

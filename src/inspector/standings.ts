@@ -61,16 +61,12 @@ const RENEWED: Departure = leaving('unlisted');
  */
 export function createStandings(deps: StandingsDeps): Standings {
   const { peers, tracker, refusals, mostPorts, idle } = deps;
-  const calls = createStandingCalls((call) => weightOf(entryOf(call)));
+  const calls = createStandingCalls((call) => weightOf(peers.entryOf(call)));
   const registrations = createRegistrations(peers);
   const isNews = createNews();
   /** When it was told last, for a journal, that a connection is in use. */
   const toldAt = new WeakMap<HeldConnection, number>();
   let isDoubted = false;
-
-  function entryOf({ standing, parties }: Call): StaticMedia | null {
-    return peers.entriesOf(parties[0]).find(({ name }) => name === standing?.entry) ?? null;
-  }
 
   function segment(work: Work, pair: StaticPair, packet: PacketView): void {
     const { tcp } = packet;
@@ -203,7 +199,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     for (const twin of calls.twins()) deps.end(work, twin, 'connection-closed');
     calls.weighAgain();
     for (const call of [...calls.all()]) {
-      if (entryOf(call) !== null) deps.update(work, call, RENEWED);
+      if (peers.entryOf(call) !== null) deps.update(work, call, RENEWED);
       else deps.end(work, call, 'unlisted');
     }
   }

@@ -2,6 +2,7 @@ import type { Address } from '../address/address.ts';
 import { networkSet } from '../address/network.ts';
 import { includesPort } from '../address/ports.ts';
 import type { StaticMedia } from '../address/static-media.ts';
+import type { Call } from '../call/call.ts';
 import type { PacketView } from '../packet/ip.ts';
 import { derived, type InspectorSettings } from './settings.ts';
 
@@ -19,6 +20,8 @@ export interface StaticPair {
 export interface StaticPeers {
   /** The entries that list this address. */
   entriesOf(address: Address): readonly StaticMedia[];
+  /** The entry that a standing call is for; null where its peer is not listed in it any more. */
+  entryOf(call: Call): StaticMedia | null;
   /** Null where the ends are not a peer and a host inside. */
   pairOf(packet: Pick<PacketView, 'source' | 'destination'>): StaticPair | null;
   /** `pairOf` for a TCP segment, one of whose ports is for signalling. */
@@ -45,6 +48,10 @@ export function createStaticPeers(
     return known.entries.flatMap(([has, entry]) => (has(address) ? [entry] : []));
   }
 
+  function entryOf({ standing, parties }: Call): StaticMedia | null {
+    return entriesOf(parties[0]).find(({ name }) => name === standing?.entry) ?? null;
+  }
+
   function pairOf({ source, destination }: Pick<PacketView, 'source' | 'destination'>): StaticPair | null {
     const known = listed();
     if (known === null) return null;
@@ -57,6 +64,7 @@ export function createStaticPeers(
 
   return {
     entriesOf,
+    entryOf,
     pairOf,
     pairOfSegment(packet) {
       const known = listed();
