@@ -15,7 +15,6 @@ import {
   type Work,
 } from './inspector/inspection.ts';
 import type { MediaWay } from './inspector/media-seen.ts';
-import type { Notice } from './inspector/news.ts';
 import type { ConnectionDirection } from './inspector/reading/connections.ts';
 import type { DirectionChange } from './inspector/reading/tcp.ts';
 import { createReader, type PacketReading } from './inspector/reading.ts';
@@ -151,16 +150,11 @@ export function createInspector(
         tell(work, { type: 'malformed', packet: endsOf(packet), error: one.error, at: now });
         refusals.tell(work, null, { reason: reasonOf(one.error), detail: one.error.detail }, now);
       } else {
-        say(work, one);
+        refusals.say(work, one);
       }
     }
     decider.conclude(work);
     return inspectionOf(work, packet, verdict, messages);
-  }
-
-  function say(work: Work, { refusal, isNews }: Notice): void {
-    if (isNews) refusals.tell(work, null, refusal, work.now);
-    else refusals.count(refusal.reason);
   }
 
   /** What no packet asked for. */
@@ -175,7 +169,7 @@ export function createInspector(
     inspect: (bytes, now, entered) => decide(reader.read(bytes, now, entered), now),
     inspectPacket: (packet, now) => decide(reader.readWhole(packet, now), now),
     inspectCopy: (copy, transport, now) => decide(reader.readCopy(copy, transport), now),
-    refuse: (refusal, isNews, now) => doing(now, (work) => say(work, { refusal, isNews })),
+    refuse: (refusal, isNews, now) => doing(now, (work) => refusals.say(work, { refusal, isNews })),
     tick: (now) => doing(now, decider.tick),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),

@@ -3,14 +3,15 @@ import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
 import { nameOf, type RefusedTransport } from './happening.ts';
 import { introduce, tell, type Work } from './inspection.ts';
+import type { Notice } from './news.ts';
 import { count } from './stats.ts';
 
 /** Counts refusals and tells of them; of one call each once. */
 export interface Refusals {
   /** `call` is null where it is of none, `wanted` where a whole message or description was refused. `at`: ms. */
   tell(work: Work, call: Call | null, refusal: Refusal, at: number, wanted?: Wanted | null): void;
-  /** Counts what is told no more. */
-  count(reason: RefusalReason): void;
+  /** What is of no call: told of where it is news, else counted. */
+  say(work: Work, notice: Notice): void;
   /** Whether this call was refused something for this reason. */
   had(call: Call, reason: RefusalReason): boolean;
   /** All reasons for which it was refused something. */
@@ -39,15 +40,26 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
     return true;
   }
 
+  function tellRefusal(
+    work: Work,
+    call: Call | null,
+    refusal: Refusal,
+    at: number,
+    wanted: Wanted | null = null,
+  ): void {
+    if (call !== null && !isNews(call, refusal)) return;
+    count(counts, refusal.reason);
+    if (call !== null) introduce(work, call);
+    const name = call === null ? null : nameOf(call);
+    tell(work, { type: 'refused', call: name, refusal, transport: transportOf(wanted), at });
+  }
+
   return {
-    tell(work, call, refusal, at, wanted = null) {
-      if (call !== null && !isNews(call, refusal)) return;
-      count(counts, refusal.reason);
-      if (call !== null) introduce(work, call);
-      const name = call === null ? null : nameOf(call);
-      tell(work, { type: 'refused', call: name, refusal, transport: transportOf(wanted), at });
+    tell: tellRefusal,
+    say(work, notice) {
+      if (notice.isNews) tellRefusal(work, null, notice.refusal, work.now);
+      else count(counts, notice.refusal.reason);
     },
-    count: (reason) => count(counts, reason),
     had: (call, reason) => before.get(call)?.reasons.has(reason) === true,
     reasonsOf: (call) => [...(before.get(call)?.reasons ?? [])],
     forget: (call) => before.delete(call),

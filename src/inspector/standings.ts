@@ -19,7 +19,7 @@ import type { StaticPair, StaticPeers } from './static-peers.ts';
 interface StandingsDeps {
   readonly peers: StaticPeers;
   readonly tracker: Pick<Tracker, 'stand'>;
-  readonly refusals: Pick<Refusals, 'tell' | 'count'>;
+  readonly refusals: Pick<Refusals, 'say'>;
   /** Ports that may be open at a time, counted for each host and sender. */
   readonly mostPorts: () => number;
   /** ms: `timers.static-idle`. */
@@ -155,8 +155,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     if (used + weightOf(entry) <= most) return true;
     const reason = 'static-ports-limit';
     const detail = `${entry.name}: ${weightOf(entry)} ports for ${peer}, beside ${used}, at most ${most}`;
-    if (isNews(detail, work.now)) refusals.tell(work, null, { reason, detail }, work.now);
-    else refusals.count(reason);
+    refusals.say(work, { refusal: { reason, detail }, isNews: isNews(detail, work.now) });
     return false;
   }
 
