@@ -1,14 +1,23 @@
 import type { Address } from '../address/address.ts';
 
-/** A TLS connection of the peer with a host inside. */
-export interface HeldConnection {
+/** Which of the connections of a peer. */
+interface ConnectionEnds {
   readonly peerPort: number;
   readonly host: Address;
   readonly hostPort: number;
+}
+
+/** A TLS connection of the peer with a host inside. */
+export interface HeldConnection extends ConnectionEnds {
   /** When the host sent its last segment on it, in ms. */
   seenAt: number;
   /** Sequence number that the host awaits from the peer; null before it has told one. */
   awaits: number | null;
+}
+
+/** Whether it is the same connection, whatever was seen of it. */
+export function isSameConnection(one: ConnectionEnds, other: ConnectionEnds): boolean {
+  return one.peerPort === other.peerPort && one.hostPort === other.hostPort && one.host === other.host;
 }
 
 /** A registration of the peer with a host inside, or of such a host with the peer. */

@@ -1,6 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Call } from '../call/call.ts';
-import { type HeldConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
+import { isSameConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
 
 /** Standing calls that have not ended, by entry and address of the peer, and how many ports they may hold together. */
 export interface StandingCalls {
@@ -90,7 +90,7 @@ function keyOf(entry: string, peer: Address): string {
 /** Adds what only the other stands on. */
 function join(standing: Standing, other: Standing): void {
   for (const one of other.connections) {
-    const same = standing.connections.find((known) => isSame(known, one));
+    const same = standing.connections.find((known) => isSameConnection(known, one));
     if (same === undefined) standing.connections.push(one);
     else if (one.seenAt > same.seenAt) Object.assign(same, one);
   }
@@ -101,8 +101,4 @@ function join(standing: Standing, other: Standing): void {
   }
   standing.connections.splice(0, standing.connections.length - MOST_HELD_UP);
   standing.registrations.splice(0, standing.registrations.length - MOST_HELD_UP);
-}
-
-function isSame(one: HeldConnection, other: HeldConnection): boolean {
-  return one.peerPort === other.peerPort && one.hostPort === other.hostPort && one.host === other.host;
 }

@@ -3,7 +3,7 @@ import type { Address } from '../address/address.ts';
 import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
 import type { Call, EndReason } from '../call/call.ts';
 import { leaving } from '../call/outcome.ts';
-import { type HeldConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
+import { type HeldConnection, isSameConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
 import type { Tracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
 import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, type TcpFields } from '../packet/ip.ts';
@@ -229,9 +229,8 @@ function connectionIn(
   { sourcePort, destinationPort }: PacketView,
 ): HeldConnection | undefined {
   const [hostPort, peerPort] = isFromHost ? [sourcePort, destinationPort] : [destinationPort, sourcePort];
-  return call.standing!.connections.find(
-    (one) => one.peerPort === peerPort && one.hostPort === hostPort && one.host === host,
-  );
+  const ends = { peerPort, host, hostPort };
+  return call.standing!.connections.find((one) => isSameConnection(one, ends));
 }
 
 /** A segment within a connection that begins with a record of TLS: the handshake's first or, where that was not seen, data. */
