@@ -208,10 +208,10 @@ export function createDecider(
 
   function renumber(work: Work): void {
     const { isPresent } = policy();
-    for (const call of standings.all()) decideAgain(work, call, RENUMBERED);
     for (const call of underWay) {
       const isLost = opener.held(call.legId).some(({ pinhole }) => !isPresent(pinhole));
-      if (isLost || refusals.had(call, 'foreign-address')) decideAgain(work, call, RENUMBERED);
+      if (isLost || call.standing !== null || refusals.had(call, 'foreign-address'))
+        decideAgain(work, call, RENUMBERED);
     }
   }
 

@@ -7,18 +7,16 @@ export interface StandingCalls {
   of(entry: string, peer: Address): Call | null;
   /**
    * Of two calls for the same, as firewalls that had not heard of each other begin them, the one whose name comes first has
-   * all that either stands on; the other is a twin.
+   * all that either stands on; the other is a twin, and is here no more. Null: there is none.
    */
-  add(call: Call): void;
+  add(call: Call): Call | null;
+  has(call: Call): boolean;
   /** It has ended. */
   drop(call: Call): void;
-  /** The twins since the last time. */
-  twins(): readonly Call[];
   /** What calls weigh may have changed. */
   weighAgain(): void;
   all(): Iterable<Call>;
   readonly weight: number;
-  readonly size: number;
 }
 
 export function createStandingCalls(weightOf: (call: Call) => number): StandingCalls {
@@ -26,7 +24,6 @@ export function createStandingCalls(weightOf: (call: Call) => number): StandingC
   /** Added up once: who is refused asks with each segment. */
   const weights = new Map<Call, number>();
   let weight = 0;
-  let twins: Call[] = [];
 
   function put(call: Call): void {
     drop(call);
@@ -55,20 +52,16 @@ export function createStandingCalls(weightOf: (call: Call) => number): StandingC
       const other = calls.get(keyOf(call.standing!.entry, call.parties[0]));
       if (other === undefined || other === call) {
         put(call);
-        return;
+        return null;
       }
       const [first, twin] = call.legId < other.legId ? [call, other] : [other, call];
       join(first.standing!, twin.standing!);
       drop(other);
       put(first);
-      twins.push(twin);
+      return twin;
     },
+    has: (call) => weights.has(call),
     drop,
-    twins() {
-      const found = twins;
-      twins = [];
-      return found;
-    },
     weighAgain() {
       weight = 0;
       for (const call of weights.keys()) weigh(call);
@@ -76,9 +69,6 @@ export function createStandingCalls(weightOf: (call: Call) => number): StandingC
     all: () => weights.keys(),
     get weight() {
       return weight;
-    },
-    get size() {
-      return weights.size;
     },
   };
 }

@@ -39,14 +39,13 @@ export interface Standings {
   message(work: Work, message: SipMessage, bytes: Buffer, packet: PacketView): void;
   /** A call of a journal, or of another firewall. */
   take(call: Call): void;
-  /** The settings may have changed: `review` is due. */
+  /** The settings may have changed: `review` of all is due. */
   doubt(): void;
   readonly isDoubted: boolean;
-  /** Ends what is not listed any more, and decides the others once more. */
+  /** Of those in doubt, which are what was taken as well: ends what is not listed any more, and decides the others once more. */
   review(work: Work): void;
   /** A call has ended, whatever it stood on. */
   over(call: Call): void;
-  all(): Iterable<Call>;
 }
 
 /** How often, in `timers.static-idle`, a journal is told that a connection is in use. */
@@ -66,7 +65,7 @@ export function createStandings(deps: StandingsDeps): Standings {
   const isNews = createNews();
   /** When it was told last, for a journal, that a connection is in use. */
   const toldAt = new WeakMap<HeldConnection, number>();
-  let isDoubted = false;
+  const doubted = new Set<Call>();
 
   function segment(work: Work, pair: StaticPair, packet: PacketView): void {
     const { tcp } = packet;
@@ -194,11 +193,11 @@ export function createStandings(deps: StandingsDeps): Standings {
   }
 
   function review(work: Work): void {
-    isDoubted = false;
-    for (const twin of calls.twins()) deps.end(work, twin, 'connection-closed');
-    calls.weighAgain();
-    for (const call of [...calls.all()]) {
-      if (peers.entryOf(call) !== null) deps.update(work, call, RENEWED);
+    const all = [...doubted];
+    doubted.clear();
+    for (const call of all) {
+      if (!calls.has(call)) deps.end(work, call, 'connection-closed');
+      else if (peers.entryOf(call) !== null) deps.update(work, call, RENEWED);
       else deps.end(work, call, 'unlisted');
     }
   }
@@ -208,18 +207,22 @@ export function createStandings(deps: StandingsDeps): Standings {
     message,
     take(call) {
       if (call.standing === null || call.state === 'ended') return;
-      calls.add(call);
-      isDoubted = true;
+      const twin = calls.add(call);
+      doubted.add(call);
+      if (twin !== null) doubted.add(twin);
     },
     doubt() {
-      isDoubted = calls.size > 0;
+      calls.weighAgain();
+      for (const call of calls.all()) doubted.add(call);
     },
     get isDoubted() {
-      return isDoubted;
+      return doubted.size > 0;
     },
     review,
-    over: calls.drop,
-    all: calls.all,
+    over(call) {
+      calls.drop(call);
+      doubted.delete(call);
+    },
   };
 }
 

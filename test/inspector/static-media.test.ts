@@ -81,17 +81,8 @@ function createPlace(entries: readonly StaticMedia[] = [trunk], changes: Overrid
       now += ms;
       take(inspector.tick(now));
     },
-    reload(next: readonly StaticMedia[], more: Overrides = {}) {
-      settings = {
-        ...settings,
-        ...settingsWith({
-          ...changes,
-          ...more,
-          inside: settings.inside,
-          sipPorts: [[5060, 5061]],
-          staticMedia: next,
-        }),
-      };
+    reload(next: readonly StaticMedia[]) {
+      settings = { ...settings, staticMedia: next };
       inspector.reload();
       take(inspector.tick(++now));
     },
@@ -373,7 +364,7 @@ describe('ports of static-media', () => {
     assert.deepEqual(place.open(), []);
   });
 
-  it('take no more work to refuse for all that are open', () => {
+  it('take no more work to refuse, or for a record of another firewall, for all that are open', () => {
     let weighed = 0;
     const entry: StaticMedia = {
       ...{ ...trunk, peers: networks('203.0.113.0/24') },
@@ -382,15 +373,27 @@ describe('ports of static-media', () => {
         return [[10_000, 10_000]] as const;
       },
     };
-    const refusedBeside = (open: number) => {
+    const createFull = (open: number) => {
       const place = createPlace([entry], { caps: { staticPorts: open } });
       for (let last = 1; last <= open; last++) place.connect(host(`203.0.113.${last}`));
       weighed = 0;
+      return place;
+    };
+    const refusedBeside = (open: number) => {
+      const place = createFull(open);
       place.connect(host('203.0.113.250'));
       assert.deepEqual(place.refused, ['static-ports-limit']);
       return weighed;
     };
     assert.equal(refusedBeside(200), refusedBeside(2));
+    const sharedBeside = (open: number) => {
+      const { inspector, now } = createFull(open);
+      const [call] = inspector.calls();
+      inspector.share([{ call: structuredClone(call!), held: inspector.held(call!.legId) }], now);
+      assert.equal(inspector.sizes().pinholes, open);
+      return weighed;
+    };
+    assert.equal(sharedBeside(200), sharedBeside(2));
   });
 
   it('forget nothing that is up for a flood of connections', () => {
