@@ -10,61 +10,51 @@ import type { StaticPair, StaticPeers } from './static-peers.ts';
 export interface Registered {
   readonly pair: StaticPair;
   readonly callId: string;
-  /** How long it lives; 0: there is none any more. */
-  readonly seconds: number;
+  /** ms that it lives; 0: there is none any more. */
+  readonly life: number;
 }
 
-/** A REGISTER whose response is awaited. */
-interface Pending {
-  readonly pair: StaticPair;
-  readonly callId: string;
-  /** Seconds that it asks for; null where it leaves that to the registrar. */
-  readonly wanted: number | null;
-}
+/** REGISTERs whose responses are awaited, and the seconds that they ask for; null where they leave that to the registrar. */
+type Waiting = Map<string, number | null>;
 
 /** REGISTERs without a response that are remembered, of each way: what anybody may send from outside pushes out none from inside. */
-const MOST_PENDING = 1024;
+const MOST_WAITING = 1024;
 /** RFC 3261 10.2.1.1: what a registrar that says nothing may mean is an hour. */
 const USUAL_SECONDS = 3600;
 
 /** REGISTERs between peers of `static-media` and hosts inside, and what their responses grant (RFC 3261 10.2, 10.3). */
 export function createRegistrations(peers: Pick<StaticPeers, 'pairOf'>) {
-  const waiting = { fromHosts: new Map<string, Pending>(), fromPeers: new Map<string, Pending>() };
-
-  function ask(key: string, pair: StaticPair, { callId, expires }: SipMessage, bytes: Buffer): void {
-    const { contacts, seconds } = bindingsIn(bytes);
-    if (contacts === 0) return;
-    const pending = pair.isFromHost ? waiting.fromHosts : waiting.fromPeers;
-    pending.set(ownCopy(key), { pair, callId: ownCopy(callId), wanted: seconds ?? expires });
-    if (pending.size > MOST_PENDING) pending.delete(pending.keys().next().value!);
-  }
+  const [fromHosts, fromPeers]: readonly [Waiting, Waiting] = [new Map(), new Map()];
 
   /** Takes any message; null where it is no answer that counts. It has to answer a request seen the other way. */
   return (message: SipMessage, bytes: Buffer, packet: PacketView): Registered | null => {
     if (message.method !== 'REGISTER' && message.cseqMethod !== 'REGISTER') return null;
     const pair = peers.pairOf(packet);
     if (pair === null) return null;
-    const key = `${message.callId} ${message.cseq} ${message.branch}`;
-    if (message.status === 0) {
-      ask(key, pair, message, bytes);
+    const { callId, cseq, branch, status } = message;
+    const key = `${pair.peer} ${pair.host} ${cseq} ${branch} ${callId}`;
+    if (status === 0) {
+      ask(pair.isFromHost ? fromHosts : fromPeers, key, message, bytes);
       return null;
     }
-    const pending = pair.isFromHost ? waiting.fromPeers : waiting.fromHosts;
-    const asked = pending.get(key);
-    if (asked === undefined || !isBetween(asked.pair, pair) || message.status < 200) return null;
-    pending.delete(key);
-    if (message.status >= 300) return null;
-    return { pair, callId: asked.callId, seconds: granted(asked, message, bytes) };
+    const waiting = pair.isFromHost ? fromPeers : fromHosts;
+    const wanted = waiting.get(key);
+    if (wanted === undefined || status < 200) return null;
+    waiting.delete(key);
+    return status < 300 ? { pair, callId: ownCopy(callId), life: granted(wanted, message, bytes) } : null;
   };
 }
 
-function isBetween(asked: StaticPair, { peer, host }: StaticPair): boolean {
-  return asked.peer === peer && asked.host === host;
+function ask(waiting: Waiting, key: string, { expires }: SipMessage, bytes: Buffer): void {
+  const { contacts, seconds } = bindingsIn(bytes);
+  if (contacts === 0) return;
+  waiting.set(ownCopy(key), seconds ?? expires);
+  if (waiting.size > MOST_WAITING) waiting.delete(waiting.keys().next().value!);
 }
 
-function granted({ wanted }: Pending, { expires }: SipMessage, bytes: Buffer): number {
+function granted(wanted: number | null, { expires }: SipMessage, bytes: Buffer): number {
   if (wanted === 0) return 0;
   const { contacts, seconds } = bindingsIn(bytes);
   if (contacts === 0) return 0;
-  return Math.min(seconds ?? expires ?? wanted ?? USUAL_SECONDS, LONGEST_REGISTRATION / 1000);
+  return Math.min((seconds ?? expires ?? wanted ?? USUAL_SECONDS) * 1000, LONGEST_REGISTRATION);
 }

@@ -163,7 +163,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     if (registered === null) return;
     for (const entry of registered.pair.entries) {
       const call = calls.of(entry.name, registered.pair.peer);
-      if (registered.seconds > 0) register(work, entry, call, registered);
+      if (registered.life > 0) register(work, entry, call, registered);
       else if (call !== null) unregister(work, call, registered);
     }
   }
@@ -172,9 +172,9 @@ export function createStandings(deps: StandingsDeps): Standings {
     work: Work,
     entry: StaticMedia,
     call: Call | null,
-    { pair, callId, seconds }: Registered,
+    { pair, callId, life }: Registered,
   ): void {
-    const until = work.now + seconds * 1000;
+    const until = work.now + life;
     const known = call?.standing?.registrations.find((one) => one.callId === callId);
     if (known !== undefined) known.until = until;
     gained(work, entry, pair, ({ registrations: held }) => {

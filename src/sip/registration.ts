@@ -4,14 +4,12 @@ import { bodyStart, fieldOf, isBlank, linesOf } from './lines.ts';
 /** What the Contacts of a REGISTER, or of its 2xx, say. */
 interface Bindings {
   readonly contacts: number;
-  /** The longest `expires` parameter in seconds, at most a day; null where none has one. */
+  /** The longest `expires` parameter in seconds, at most 2**32 (RFC 3261 20.19); null where none has one. */
   readonly seconds: number | null;
 }
 
 /** Bytes of the head that are looked at. */
 const MOST = 16_384;
-/** RFC 3261 20.19 counts to 2**32; nobody counts on a binding for longer. */
-const LONGEST = 86_400;
 const MOST_COUNTED = 2 ** 32;
 const PARAMETER = 'expires';
 
@@ -36,7 +34,7 @@ function* expiresIn(value: string): Iterable<number> {
     while (before >= 0 && isBlank(value[before]!)) before--;
     if (value[before] !== ';') continue;
     const seconds = numberBehind(value, at + PARAMETER.length);
-    if (seconds !== null) yield Math.min(seconds, LONGEST);
+    if (seconds !== null) yield seconds;
   }
 }
 
