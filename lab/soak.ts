@@ -2,13 +2,12 @@
  * Many hours of calls in simulated time: honest ones that end in every way there is, and peers that are not honest. What
  * is counted is what is left when all of them are over: calls, pinholes, rules, open flows, timers.
  */
-import type { Ingress } from '../src/address/ingress.ts';
 import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall } from '../src/firewall/model.ts';
 import { createInspector, type Inspection } from '../src/inspector.ts';
 import type { Flow } from '../src/pinhole/opening.ts';
 import { udpPacket } from '../test/packets.ts';
-import { type Host, host, networks, sdp, sip } from '../test/scene.ts';
+import { type Host, host, LAN, networks, routerOf, sdp, sip, WAN } from '../test/scene.ts';
 
 export interface SoakOptions {
   readonly seed: number;
@@ -50,21 +49,7 @@ const PBX = host('10.0.0.10');
 const PHONE = host('10.0.0.11');
 const PROVIDERS = [host('198.51.100.20'), host('198.51.100.21')] as const;
 const STRANGER = host('203.0.113.66');
-const WAN = 2;
-const LAN = 3;
-const INGRESS: Ingress = {
-  meant: new Map([
-    [WAN, ['wan']],
-    [LAN, ['lan']],
-  ]),
-  loopback: ['lo'],
-  named: [],
-  routed: ['wan', 'lan'],
-  routes: [
-    { network: networks('0.0.0.0/0')[0]!, interfaces: ['wan'], kind: 'gateway' },
-    { network: networks('10.0.0.0/8')[0]!, interfaces: ['lan'], kind: 'on-link' },
-  ],
-};
+const INGRESS = routerOf('10.0.0.0/8');
 /** INVITEs of one flood, each from another forged address. */
 const FLOOD = 200;
 const HOUR = 3_600_000;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Address, familyOf, type TransportAddress } from '../src/address/address.ts';
-import { parseNetwork } from '../src/address/network.ts';
+import type { Ingress } from '../src/address/ingress.ts';
+import { type Network, parseNetwork } from '../src/address/network.ts';
 import type { Peer } from '../src/address/peer.ts';
 import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall, type ModelOptions } from '../src/firewall/model.ts';
@@ -94,6 +95,32 @@ export function settingsWith(overrides: Overrides = {}): InspectorSettings {
     ...overrides,
     timers: { ...base.timers, ...overrides.timers },
     caps: { ...base.caps, callsPerHost: 100_000, offersPerSecond: 100_000, ...overrides.caps },
+  };
+}
+
+/** The interfaces of `routerOf` by number. */
+export const [WAN, LAN] = [2, 3];
+
+/** How packets come into a router with an uplink, and a link on which these networks are. */
+export function routerOf(...inside: string[]): Ingress {
+  const route = (kind: 'gateway' | 'on-link', name: string) => (network: Network) => ({
+    network,
+    interfaces: [name],
+    kind,
+  });
+  return {
+    meant: new Map([
+      [1, ['lo']],
+      [WAN, ['wan']],
+      [LAN, ['lan']],
+    ]),
+    loopback: ['lo'],
+    named: [],
+    routed: ['wan', 'lan'],
+    routes: [
+      ...networks('0.0.0.0/0', '::/0').map(route('gateway', 'wan')),
+      ...networks(...inside).map(route('on-link', 'lan')),
+    ],
   };
 }
 

@@ -4,33 +4,9 @@ import type { Entered, Ingress } from '../../src/address/ingress.ts';
 import { createInspector } from '../../src/inspector.ts';
 import { readPacket } from '../../src/packet/ip.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
-import { type Host, host, networks, sdp, settingsWith, sip } from '../scene.ts';
+import { type Host, host, LAN, networks, routerOf, sdp, settingsWith, sip, WAN } from '../scene.ts';
 
-const WAN = 2;
-const LAN = 3;
-
-const INGRESS: Ingress = {
-  meant: new Map([
-    [1, ['lo']],
-    [WAN, ['wan']],
-    [LAN, ['lan']],
-  ]),
-  loopback: ['lo'],
-  named: [],
-  routed: ['wan', 'lan'],
-  routes: [
-    ...networks('0.0.0.0/0', '::/0').map((network) => ({
-      network,
-      interfaces: ['wan'],
-      kind: 'gateway' as const,
-    })),
-    ...networks('192.168.1.0/24', 'fd00:1::/64').map((network) => ({
-      network,
-      interfaces: ['lan'],
-      kind: 'on-link' as const,
-    })),
-  ],
-};
+const INGRESS = routerOf('192.168.1.0/24', 'fd00:1::/64');
 
 const families = [
   { pbx: host('192.168.1.10'), phone: host('192.168.1.11'), attacker: host('203.0.113.66') },

@@ -1,11 +1,23 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Entered, Ingress } from '../../src/address/ingress.ts';
+import type { Entered } from '../../src/address/ingress.ts';
 import type { StaticMedia } from '../../src/address/static-media.ts';
 import { readRecord, writeCall } from '../../src/inspector/record.ts';
 import { createInspector, type Inspection } from '../../src/inspector.ts';
 import { ipPacket, type Segment, tcpPacket, udpPacket } from '../packets.ts';
-import { type Host, host, networks, type Overrides, peerNetworks, sdp, settingsWith, sip } from '../scene.ts';
+import {
+  type Host,
+  host,
+  LAN,
+  networks,
+  type Overrides,
+  peerNetworks,
+  routerOf,
+  sdp,
+  settingsWith,
+  sip,
+  WAN,
+} from '../scene.ts';
 
 const pbx = host('192.168.1.10', 5061);
 const provider = host('203.0.113.7', 40_000);
@@ -26,20 +38,7 @@ const trunk: StaticMedia = {
 };
 const OPEN = 'udp 203.0.113.7 > 192.168.1.10 10000-10099';
 
-const [WAN, LAN] = [2, 3];
-const INGRESS: Ingress = {
-  meant: new Map([
-    [WAN, ['wan']],
-    [LAN, ['lan']],
-  ]),
-  loopback: ['lo'],
-  named: [],
-  routed: ['wan', 'lan'],
-  routes: [
-    { network: networks('0.0.0.0/0')[0]!, interfaces: ['wan'], kind: 'gateway' },
-    { network: networks('192.168.1.0/24')[0]!, interfaces: ['lan'], kind: 'on-link' },
-  ],
-};
+const INGRESS = routerOf('192.168.1.0/24');
 
 function createPlace(entries: readonly StaticMedia[] = [trunk], changes: Overrides = {}) {
   let settings = settingsWith({
