@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { uint16 } from './uint16.ts';
 
 /** Why a frame holds no IP packet to read. */
 export type LinkError = keyof typeof LINK_ERRORS;
@@ -225,8 +226,4 @@ function fromRaw(bytes: Buffer): Buffer | LinkError {
   if (bytes.length === 0) return 'link-short';
   const version = bytes[0]! >> 4;
   return version === 4 || version === 6 ? bytes : 'link-not-ip';
-}
-
-function uint16(bytes: Buffer, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!;
 }

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { uint16 } from './uint16.ts';
 
 export type PayloadKind = 'rtp' | 'rtcp' | 'stun' | 'turn' | 'dtls' | 'zrtp' | 't38';
 
@@ -124,10 +125,6 @@ function isRtcpBetween(bytes: Buffer, start: number, end: number): boolean {
   const type = bytes[start + 1]!;
   const assigned = (type >= 192 && type <= 195) || (type >= 200 && type <= 213);
   return assigned && (uint16(bytes, start + 2) + 1) * 4 <= end - start;
-}
-
-function uint16(bytes: Buffer, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!;
 }
 
 /** RFC 8489 section 5: magic cookie, and a length that is a multiple of 4 and fits. */

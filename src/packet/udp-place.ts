@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { uint16 } from './uint16.ts';
 
 /** Where a UDP datagram lies in the bytes of a frame. */
 export interface UdpPlace {
@@ -89,8 +90,4 @@ function isWhole(
   place.payload = udp + 8;
   place.end = udp + length;
   return true;
-}
-
-function uint16(bytes: Buffer, at: number): number {
-  return (bytes[at]! << 8) | bytes[at + 1]!;
 }
