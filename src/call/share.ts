@@ -56,8 +56,9 @@ function takesPlace({ state, standing }: Call): boolean {
 const SHOWS_WITHIN = 60_000;
 
 /**
- * A call that was read at `now` lasts no longer than one may here, unless it stands on no SIP. Media that was seen since its record was written is not
- * in it: nobody is silent for too long, nor does a call in which people talk run out, before there was time to see any.
+ * A call that was read at `now` lasts no longer than one may here, unless it stands on no SIP. Media that was seen since
+ * its record was written is not in it: nobody is silent for too long, nor does a call in which people talk run out, before
+ * there was time to see any.
  */
 export function arrive(call: Call, timers: CallTimers, now: number): Call {
   const { mediaIdle, holdIdle, oneWay } = timers;

@@ -190,6 +190,7 @@ export function createTracker(
   }
 
   const hardDeadline = (now: number) => latestEnd(timers(), now);
+
   function inDialog(all: readonly Call[], incoming: Incoming, handler: Handler): readonly Outcome[] {
     if (all.length === 0) return NONE;
     const { message, arrival } = incoming;
