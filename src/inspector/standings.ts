@@ -163,22 +163,19 @@ export function createStandings(deps: StandingsDeps): Standings {
     if (registered === null) return;
     for (const entry of registered.pair.entries) {
       const call = calls.of(entry.name, registered.pair.peer);
-      if (registered.life > 0) register(work, entry, call, registered);
+      if (registered.life > 0) register(work, entry, registered);
       else if (call !== null) unregister(work, call, registered);
     }
   }
 
-  function register(
-    work: Work,
-    entry: StaticMedia,
-    call: Call | null,
-    { pair, callId, life }: Registered,
-  ): void {
+  function register(work: Work, entry: StaticMedia, { pair, callId, life }: Registered): void {
     const until = work.now + life;
-    const known = call?.standing?.registrations.find((one) => one.callId === callId);
-    if (known !== undefined) known.until = until;
     gained(work, entry, pair, ({ registrations: held }) => {
-      if (known !== undefined) return;
+      const known = held.find((one) => one.callId === callId);
+      if (known !== undefined) {
+        known.until = until;
+        return;
+      }
       if (held.length >= MOST_HELD_UP) held.shift();
       held.push({ callId, until });
     });
