@@ -306,6 +306,12 @@ test('many calls are summed up: why and where there is trouble, each a search', 
     '203.0.113.92 of 2 calls',
     '198.51.100.201 of 10 calls',
   ]);
+  for (const held of ['.summary button', '.chip']) {
+    await page.locator(held).last().focus();
+    const { asked } = state;
+    while (state.asked < asked + 2) await page.waitForResponse(/live\.json/);
+    assert.equal(await page.locator(`${held}:focus`).count(), 1, `${held} while answers come`);
+  }
   await page.locator('.summary button', { hasText: '203.0.113.9' }).click();
   assert.equal(await page.locator('.count').textContent(), '2 of 12 calls');
   await page.locator('.summary button', { hasText: 'nothing comes' }).click();

@@ -34,7 +34,9 @@ export const ORDERS: Readonly<Record<OrderName, Order>> = {
   longest: (one, other) => lengthOf(other) - lengthOf(one) || one.startedAt - other.startedAt,
 };
 
-const SEVERITY: readonly Level[] = ['blocked', 'partly', 'silent', 'none', 'passed'];
+/** Levels of calls that somebody should look into, the worst first. */
+export const TROUBLE: readonly Level[] = ['blocked', 'partly', 'silent'];
+const SEVERITY: readonly Level[] = [...TROUBLE, 'none', 'passed'];
 
 function severity(level: Level): number {
   return SEVERITY.indexOf(level);

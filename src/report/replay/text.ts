@@ -4,7 +4,7 @@ import { printable } from '../../printable.ts';
 import { audioHeadline, withoutAudio } from '../audio.ts';
 import type { Level } from '../page/model.ts';
 import { pictureOf, rowOf, verdictWithin } from '../page/pictures.ts';
-import { haystackOf, wordsOf } from '../page/selection.ts';
+import { haystackOf, TROUBLE, wordsOf } from '../page/selection.ts';
 import type { Style } from '../style.ts';
 import type { FlowReport, ReplayReport } from './model.ts';
 import { createBesideWriter } from './text/beside.ts';
@@ -101,8 +101,6 @@ function judge(one: WholeCall, report: ReplayReport): Judged {
   const { level, headline } = verdictWithin(one);
   return { call, legs, flows, level, headline, text: () => haystackOf(rowOf(pictureOf(one, report))) };
 }
-
-const TROUBLE: readonly Level[] = ['blocked', 'partly', 'silent'];
 
 /** The worst first. That nothing was sent is no news where the capture has no media at all. */
 function inTrouble(calls: readonly Judged[], { media }: ReplayReport): Judged[] {

@@ -34,6 +34,14 @@ function filled<E extends Element>(
   return element;
 }
 
+/** Makes these the children of `holder`, unless it shows the same already: then what has the focus keeps it. */
+export function fill(holder: Element, children: readonly Element[]): void {
+  const there = [...holder.children];
+  const isSame =
+    there.length === children.length && there.every((child, index) => child.isEqualNode(children[index]!));
+  if (!isSame) holder.replaceChildren(...children);
+}
+
 const fonts = {
   body: '12px system-ui, sans-serif',
   strong: '600 12px system-ui, sans-serif',

@@ -13,7 +13,7 @@ import {
   writeSelection,
 } from '../selection.ts';
 import { readable } from '../text.ts';
-import { type Child, el, svg } from './dom.ts';
+import { type Child, el, fill, svg } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createPanel, type Panel } from './panel.ts';
 import { summaryOf } from './summary.ts';
@@ -160,7 +160,7 @@ export function createCallList(
     all = rows;
     more = beside ?? null;
     const summary = summaryOf(rows, seekFor);
-    about.replaceChildren(...(summary === null ? [] : [summary]));
+    fill(about, summary === null ? [] : [summary]);
     const here = new Set(rows.map(({ legId }) => legId));
     for (const [legId, { panel }] of entries) {
       if (here.has(legId)) continue;
@@ -174,7 +174,7 @@ export function createCallList(
   /** Puts what is wanted into the list, in the wanted order. */
   function arrange(fromTop: boolean): void {
     const { filter, order, search } = selection;
-    chips.replaceChildren(...chipsOf(filter));
+    fill(chips, chipsOf(filter));
     const words = wordsOf(search);
     const found = all
       .filter(FILTERS[filter])

@@ -1,5 +1,6 @@
 import { countText, plural } from '../../../counted.ts';
-import type { CallRow, Level } from '../model.ts';
+import type { CallRow } from '../model.ts';
+import { TROUBLE } from '../selection.ts';
 import { readable } from '../text.ts';
 import { el } from './dom.ts';
 import { BLOCKED } from './words.ts';
@@ -7,12 +8,10 @@ import { BLOCKED } from './words.ts';
 /** Fewer calls are seen at a glance. */
 const FEWEST = 8;
 const MOST_LINES = 5;
-const TROUBLE: ReadonlySet<Level> = new Set(['blocked', 'partly', 'silent']);
 
 interface Tally {
+  /** A search finds these calls by it. */
   readonly name: string;
-  /** What a search finds these calls by. */
-  readonly search: string;
   count: number;
   all: number;
 }
@@ -22,7 +21,7 @@ interface Tally {
  * where there is nothing to sum up.
  */
 export function summaryOf(rows: readonly CallRow[], seek: (search: string) => void): HTMLElement | null {
-  const troubled = rows.filter(({ level }) => TROUBLE.has(level));
+  const troubled = rows.filter(({ level }) => TROUBLE.includes(level));
   if (rows.length < FEWEST || troubled.length < 2) return null;
   const reasons = tallied(troubled, troubled, ({ why }) => (why === '' ? [] : [why]));
   const hosts = tallied(troubled, rows, ({ parties }) => [...new Set(parties)]);
@@ -54,7 +53,7 @@ function tallied(
   const tallies = new Map<string, Tally>();
   for (const row of some) {
     for (const key of keysOf(row)) {
-      const one = tallies.get(key) ?? { name: key, search: key, count: 0, all: 0 };
+      const one = tallies.get(key) ?? { name: key, count: 0, all: 0 };
       one.count++;
       tallies.set(key, one);
     }
@@ -78,7 +77,7 @@ function listOf(
   const lines = tallies.map((tally) => {
     const [name, count] = words(tally);
     const button = el('button', { type: 'button' }, el('span', {}, readable(name, 60)), el('b', {}, count));
-    button.addEventListener('click', () => seek(tally.search));
+    button.addEventListener('click', () => seek(tally.name));
     return el('li', {}, button);
   });
   return el('div', {}, el('h2', {}, title), el('ul', {}, ...lines));
