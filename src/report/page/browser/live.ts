@@ -14,6 +14,7 @@ const REMEMBERED = 150;
 const ROOM = 30;
 /** An answer that takes longer is none, in ms. */
 const PATIENCE = 10_000;
+const NO_BREAK = '\u00a0';
 /** ms after the last key until a search is asked for. */
 const TYPING = 300;
 
@@ -173,7 +174,11 @@ function perSecond(rate: number): string {
 function latency(name: string, quantiles: ShownLatency | null, curve: readonly number[]): HTMLElement {
   const value = quantiles === null ? '–' : microseconds(quantiles.p50);
   const more =
-    quantiles === null ? '' : `p99 ${microseconds(quantiles.p99)} · max ${microseconds(quantiles.max)}`;
+    quantiles === null
+      ? ''
+      : [`p99 ${microseconds(quantiles.p99)}`, `max ${microseconds(quantiles.max)}`]
+          .map((one) => one.replaceAll(' ', NO_BREAK))
+          .join(' · ');
   return figure(name, value, curve, more);
 }
 
