@@ -2,6 +2,7 @@ import { type Metric, Registry, type RegistryContentType } from 'prom-client';
 import { REFUSALS, type RefusalReason } from '../call/refusal.ts';
 import { BUCKET_BOUNDS, type Distribution } from '../daemon/data-path/histogram.ts';
 import type { DataPathStatus } from '../daemon/messages.ts';
+import type { GroupStatus } from '../daemon/peers/group.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { PACKET_ERRORS } from '../packet/ip.ts';
 import { VERSION } from '../version.ts';
@@ -16,6 +17,11 @@ interface Measured {
   readonly board: AlarmBoard;
   /** Null: none are told. */
   readonly exemplars: Exemplars | null;
+}
+
+/** With how the group stands, which takes a look at all its calls; null where calls are shared with nobody. */
+interface Known extends Measured {
+  readonly group: GroupStatus | null;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -33,26 +39,26 @@ interface Definition {
   readonly name: string;
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
-  readonly samples: (measured: Measured) => readonly Sample[];
+  readonly samples: (measured: Known) => readonly Sample[];
 }
 
 const counters = (
   name: string,
   help: string,
-  samples: (measured: Measured) => readonly Sample[],
+  samples: (measured: Known) => readonly Sample[],
 ): Definition => ({ name, type: 'counter', help, samples });
 
 const counter = (
   name: string,
   help: string,
-  value: (measured: Measured) => number,
+  value: (measured: Known) => number,
   counted?: Counted,
 ): Definition =>
   counters(name, help, (measured) => [
     { value: value(measured), exemplar: counted && measured.exemplars?.of(counted) },
   ]);
 
-const gauge = (name: string, help: string, value: (measured: Measured) => number): Definition => ({
+const gauge = (name: string, help: string, value: (measured: Known) => number): Definition => ({
   ...{ name, type: 'gauge', help },
   samples: (measured) => [{ value: value(measured) }],
 });
@@ -147,36 +153,36 @@ export const METRICS: readonly Definition[] = [
   gauge(
     'pinholed_peers_store_joined',
     'Whether calls are shared with other firewalls at this moment; 0 also where peers-store is off.',
-    ({ daemon }) => Number(daemon.group?.status().state === 'joined'),
+    ({ group }) => Number(group?.state === 'joined'),
   ),
   gauge(
     'pinholed_peers_members',
     'Firewalls of the group that are there, this one included.',
-    ({ daemon }) => daemon.group?.status().members.length ?? 0,
+    ({ group }) => group?.members.length ?? 0,
   ),
   {
     name: 'pinholed_peers_calls',
     type: 'gauge',
     help: 'Calls under way that this firewall of the group, or others, had to do with last.',
-    samples: ({ daemon }) => {
-      const { own = 0, others = 0 } = daemon.group?.status() ?? {};
+    samples: ({ group }) => {
+      const { own = 0, others = 0 } = group ?? {};
       return byLabel('owner', { self: own, others });
     },
   },
   gauge(
     'pinholed_peers_unwritten',
     'Changes of calls that the store has yet to hear of.',
-    ({ daemon }) => daemon.group?.status().waiting ?? 0,
+    ({ group }) => group?.waiting ?? 0,
   ),
   gauge(
     'pinholed_peers_lag_seconds',
     'From the last write to its coming back as news.',
-    ({ daemon }) => (daemon.group?.status().lag ?? 0) / 1000,
+    ({ group }) => (group?.lag ?? 0) / 1000,
   ),
   counter(
     'pinholed_peers_records_refused_total',
     'Records of other firewalls that could not be taken up.',
-    ({ daemon }) => daemon.group?.status().refused ?? 0,
+    ({ group }) => group?.refused ?? 0,
   ),
   counter(
     'pinholed_packets_waited_total',
@@ -347,12 +353,13 @@ export const CONTENT_TYPES: Readonly<Record<MetricsFormat, RegistryContentType>>
 
 /** Everything measured at this moment. */
 export async function metricsText(measured: Measured, format: MetricsFormat = 'prometheus'): Promise<string> {
+  const known: Known = { ...measured, group: measured.daemon.group?.status() ?? null };
   const registry = new Registry<RegistryContentType>();
   registry.setContentType(CONTENT_TYPES[format]);
   for (const { name: own, type, help, samples } of METRICS) {
     // OpenMetrics names the family of a counter without what its samples end in.
     const name = format === 'openmetrics' && type === 'counter' ? own.replace(/_total$/, '') : own;
-    const values = samples(measured).map((sample) => ({ labels: {}, ...sample }));
+    const values = samples(known).map((sample) => ({ labels: {}, ...sample }));
     const metric = { name, get: async () => ({ name, type, help, values, aggregator: 'sum' }) };
     registry.registerMetric(metric as unknown as Metric);
   }
