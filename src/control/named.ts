@@ -1,3 +1,4 @@
+import type { History, RememberedCall } from '../history/history.ts';
 import { LEAST_CHARACTERS } from '../history/named.ts';
 import { RequestError } from './protocol.ts';
 
@@ -12,6 +13,19 @@ export function ofOneCall<L extends { readonly callId: string }>(
     'ambiguous-call',
     `${several} calls have names or Call-IDs that begin with ${name.slice(0, 256)}`,
   );
+}
+
+/** The legs of the one call that has this name, or whose name begins so; none where there is none. Throws RequestError. */
+export function rememberedLegs(
+  name: string,
+  history: Pick<History, 'find' | 'get'>,
+): readonly RememberedCall[] {
+  const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
+  ofOneCall(
+    found.map(({ report }) => report),
+    name,
+  );
+  return found;
 }
 
 /** The error for a name that belongs to no call. */

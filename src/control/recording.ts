@@ -3,7 +3,7 @@ import type { RecordedMessage, Recording } from '../daemon/recording.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
 import { withoutSecrets } from '../sip/secrets.ts';
-import { ofOneCall, unknownCall } from './named.ts';
+import { rememberedLegs, unknownCall } from './named.ts';
 import { type RecordingResult, RequestError } from './protocol.ts';
 import { seconds } from './units.ts';
 
@@ -63,12 +63,14 @@ export async function* recordedMessages(
 }
 
 function wantedBy(name: string, history: Pick<History, 'find' | 'get'>): Wanted {
-  const legIds = history.find(name);
-  const found = legIds.flatMap((legId) => history.get(legId)?.report ?? []);
-  const reports = ofOneCall(found, name);
+  const reports = rememberedLegs(name, history).map(({ report }) => report);
   if (reports.length === 0) return { legs: new Set([name]), callIds: new Set(), names: new Set([name]) };
   const callIds = new Set(reports.map(({ callId }) => callId));
-  return { legs: new Set(legIds), callIds, names: new Set(callIds.has(name) ? [name] : []) };
+  return {
+    legs: new Set(reports.map(({ legId }) => legId)),
+    callIds,
+    names: new Set(callIds.has(name) ? [name] : []),
+  };
 }
 
 async function* chosen(

@@ -8,7 +8,7 @@ import { type Exemplars, keepExemplars } from '../../control/exemplars.ts';
 import { listenUnix } from '../../control/listen.ts';
 import { type MetricsFormat, metricsText } from '../../control/metrics.ts';
 import { openMetrics } from '../../control/metrics-http.ts';
-import { ofOneCall, unknownCall } from '../../control/named.ts';
+import { rememberedLegs, unknownCall } from '../../control/named.ts';
 import { mayConnect, peerOf, renewed } from '../../control/peer.ts';
 import {
   type MetricsResult,
@@ -26,7 +26,7 @@ import { openLogFile } from '../../daemon/log/sink.ts';
 import { StartError } from '../../daemon/platform/platform.ts';
 import { findGroup, type User } from '../../daemon/process/privileges.ts';
 import type { RunningDaemon, Service } from '../../daemon/serve.ts';
-import { createHistory, type History, type RememberedCall } from '../../history/history.ts';
+import { createHistory, type History } from '../../history/history.ts';
 import type { BlockedResult } from '../../report/live/blocked.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
 import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
@@ -215,16 +215,6 @@ function legsOf(request: Request, history: History): ReadonlySet<string> | null 
   const found = rememberedLegs(name, history);
   if (found.length === 0) throw unknownCall(name);
   return new Set(found.map(({ report }) => report.legId));
-}
-
-/** The legs of the one call that has this name, or whose name begins so; none where there is none. Throws RequestError. */
-function rememberedLegs(name: string, history: History): readonly RememberedCall[] {
-  const found = history.find(name).flatMap((legId) => history.get(legId) ?? []);
-  ofOneCall(
-    found.map(({ report }) => report),
-    name,
-  );
-  return found;
 }
 
 function callOf(request: Request): string {
