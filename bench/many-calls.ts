@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import type { TransportAddress } from '../src/address/address.ts';
+import { fileHeader } from '../src/report/pcap/write.ts';
 import { udpPacket } from '../test/packets.ts';
 
 export interface Shape {
@@ -120,14 +121,9 @@ export function writeCalls(
 ): { frames: number; bytes: number } {
   const file = openSync(path, 'w');
   const chunk = Buffer.alloc(CHUNK);
-  let filled = 24;
+  let filled = fileHeader(ETHERNET).copy(chunk);
   let bytes = 0;
   let frames = 0;
-  chunk.writeUInt32LE(0xa1b2c3d4, 0);
-  chunk.writeUInt16LE(2, 4);
-  chunk.writeUInt16LE(4, 6);
-  chunk.writeUInt32LE(65_535, 16);
-  chunk.writeUInt32LE(ETHERNET, 20);
   const numbers = new Uint16Array(1 << 16);
   const planned: (() => void)[][] = Array.from({ length: HORIZON }, () => []);
   let now = 0;

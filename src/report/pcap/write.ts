@@ -24,17 +24,22 @@ const MOST_PAYLOAD = 65_535 - 40;
  * been said on it.
  */
 export function captureOf(messages: readonly CapturedMessage[]): Buffer {
+  const sent = new Map<string, number>();
+  const records = messages.flatMap((message) =>
+    packetsOf(message, sent).flatMap((packet) => [recordHeader(message.at, packet.length), packet]),
+  );
+  return Buffer.concat([fileHeader(LINKTYPE_RAW), ...records]);
+}
+
+/** What a pcap file begins with: 24 bytes. `linkType`: a LINKTYPE_ number of tcpdump.org. */
+export function fileHeader(linkType: number): Buffer {
   const header = Buffer.alloc(24);
   header.writeUInt32LE(MAGIC, 0);
   header.writeUInt16LE(2, 4);
   header.writeUInt16LE(4, 6);
   header.writeUInt32LE(SNAP_LENGTH, 16);
-  header.writeUInt32LE(LINKTYPE_RAW, 20);
-  const sent = new Map<string, number>();
-  const records = messages.flatMap((message) =>
-    packetsOf(message, sent).flatMap((packet) => [recordHeader(message.at, packet.length), packet]),
-  );
-  return Buffer.concat([header, ...records]);
+  header.writeUInt32LE(linkType, 20);
+  return header;
 }
 
 function recordHeader(at: number, length: number): Buffer {
