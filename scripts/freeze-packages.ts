@@ -27,7 +27,6 @@ for (const name of PACKAGES) {
     absWorkingDir: root,
     outfile: file,
   });
-  mkdirSync(dirname(file), { recursive: true });
   const required = Object.values(metafile.outputs)
     .flatMap(({ imports }) => imports)
     .flatMap(({ path, kind }) => (kind === 'require-call' ? [path] : []));

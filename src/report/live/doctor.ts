@@ -1,4 +1,5 @@
 import { CHECKS, type Finding, type FindingSection, SECTIONS } from '../../checks/finding.ts';
+import { plural } from '../../counted.ts';
 import { VERSION } from '../../version.ts';
 import { type Style, wrapText } from '../style.ts';
 
@@ -46,9 +47,9 @@ export function doctorText(report: DoctorReport, style: Style): string {
       : [style.strong(section), ...found.flatMap((one) => lines(one, style)), ''];
   });
   const counts = [
-    ...(faults > 0 ? [style.bad(several(faults, 'fault'))] : []),
-    ...(cautions > 0 ? [style.caution(several(cautions, 'caution'))] : []),
-    ...(unknown > 0 ? [`${several(unknown, 'check')} not made`] : []),
+    ...(faults > 0 ? [style.bad(plural(faults, 'fault'))] : []),
+    ...(cautions > 0 ? [style.caution(plural(cautions, 'caution'))] : []),
+    ...(unknown > 0 ? [`${plural(unknown, 'check')} not made`] : []),
   ];
   return `${[...sections, counts.length === 0 ? style.good('all is well') : counts.join(', ')].join('\n')}\n`;
 }
@@ -64,8 +65,4 @@ function lines({ level, text, advice }: Finding, { width, good, bad, caution, qu
     ),
     ...(advice === '' ? [] : block(advice, '→ ', '  ').map((line) => margin + line)),
   ];
-}
-
-function several(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

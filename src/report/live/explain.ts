@@ -1,7 +1,6 @@
 import type { CallState, EndReason } from '../../call/call.ts';
 import type { RefusalReason } from '../../call/refusal.ts';
-import type { CloseReason, MediaKind } from '../../call/wanted.ts';
-import { PARTIES } from '../../call/wanted.ts';
+import { type CloseReason, type MediaKind, PARTIES } from '../../call/wanted.ts';
 import type {
   CallReport,
   FramePlace,

@@ -1,5 +1,5 @@
 import type { ExposureResult } from '../../control/protocol.ts';
-import { countText } from '../../counted.ts';
+import { countText, plural } from '../../counted.ts';
 import { type Style, wrapText } from '../style.ts';
 import { tableLines } from './table.ts';
 import { ageText, largeText } from './words.ts';
@@ -39,7 +39,7 @@ export function exposureText(exposure: ExposureResult, style: Style): string {
   ] as const;
   const how = [
     `Measured over ${ageText(span)}, since the daemon took its first packet, from the changes that the packet filter confirmed.`,
-    `Static rule: ${countText(ports)} ports x ${most}${countText(hosts)} inside host${hosts === 1 ? '' : 's'} that had a pinhole x ${Math.round(span)} s, open to every IPv4 address all the time.`,
+    `Static rule: ${countText(ports)} ports x ${most}${plural(hosts, 'inside host')} that had a pinhole x ${Math.round(span)} s, open to every IPv4 address all the time.`,
     `Pinholes: for each, its ports x the seconds it was open; for sources, that times the number of addresses that may send.`,
     ...(pinholes.anySourcePortSeconds > 0
       ? [

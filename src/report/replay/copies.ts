@@ -11,7 +11,6 @@ interface Sighting {
   /** Hash of the link-layer header. */
   readonly link: number;
   readonly isTunnelled: boolean;
-  readonly at: number;
 }
 
 /** The latest packet of a sender, to see whether it numbers its packets at all. */
@@ -176,7 +175,7 @@ function bucketOf(body: number, ends: number): number {
   return (mixed ^ (mixed >>> 13)) & (BUCKETS - 1);
 }
 
-function sightingOf(frame: Buffer, ip: Buffer): Omit<Sighting, 'at'> {
+function sightingOf(frame: Buffer, ip: Buffer): Sighting {
   const isIPv4 = ip[0]! >> 4 === 4;
   const protocol = isIPv4 ? ip[9]! : ip[6]!;
   const ports = isIPv4 ? (ip[0]! & 0x0f) * 4 : 40;
