@@ -152,7 +152,8 @@ describe('a redacted message', () => {
   it('has nothing of a header or an attribute that is not known', () => {
     fc.assert(
       fc.property(
-        fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,10}$/),
+        // The name of a header stays: by chance it would be one of those that nobody may read.
+        fc.stringMatching(/^[A-Za-z][A-Za-z-]{0,10}$/).filter((name) => !PRIVATE.test(name)),
         fc.constantFrom('alice', '192.168.7.20', 'pbx.acme.example', '"SEKRIT"', '4930', 'sip:alice@acme'),
         (name, value) => {
           const unknown = `X-${name}: a ${value};b=${value}\r\n`;
