@@ -30,7 +30,7 @@ export function takeNew(legs: Legs, places: Places, { precede }: Announcing, cal
  * count wherever they were seen.
  */
 export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): boolean {
-  if (call.callId !== theirs.callId || call.standing?.entry !== theirs.standing?.entry) return false;
+  if (!isSameCall(call, theirs)) return false;
   places.leave(call);
   legs.revive(call);
   const { announced, mediaAt, heardAt, ownAt, untoldAt } = call;
@@ -45,6 +45,15 @@ export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): 
   if (takesPlace(call)) places.adopt(call);
   legs.settle(call);
   return true;
+}
+
+/** What a call keeps for life, and is kept by: who waits, who is counted and what stands is found by its parties. */
+function isSameCall(call: Call, theirs: Call): boolean {
+  return (
+    call.callId === theirs.callId &&
+    call.standing?.entry === theirs.standing?.entry &&
+    call.parties.every((party, side) => party === theirs.parties[side])
+  );
 }
 
 /** One that stands on no SIP has bounds of its own. */

@@ -46,6 +46,28 @@ describe('a call that is taken up from another firewall', () => {
     }
   });
 
+  it('is no other that has its name: neither its Call-ID nor its parties change', () => {
+    const { inspector, send } = firewall(0x1000);
+    send(phone, trunk, sip('INVITE', { body: sdp(phone.address, [4000]) }));
+    const [legId] = legIds(inspector) as [string];
+    const known = copyOf(inspector, legId);
+    const open = [...inspector.pinholes()].map(({ id }) => id);
+    for (const change of [
+      { callId: 'another' },
+      { parties: [proxy.address, trunk.address] },
+      { parties: [trunk.address, phone.address] },
+    ] as const) {
+      const theirs = { ...known, call: { ...structuredClone(known.call), ...change }, held: [] };
+      assert.equal(inspector.share([theirs], 1000).refused, 1);
+      assert.deepEqual(inspector.call(legId)!.parties, [phone.address, trunk.address]);
+      assert.deepEqual(
+        [...inspector.pinholes()].map(({ id }) => id),
+        open,
+      );
+    }
+    assert.equal(inspector.share([known], 1000).refused, 0);
+  });
+
   it('comes after what was named here in its Call-ID before', () => {
     const [one, two] = [firewall(0x1000), firewall(0x2000)];
     two.send(trunk, proxy, sip('UPDATE', { to: 'b', body: sdp('192.0.2.66', [4000]) }));

@@ -327,6 +327,14 @@ describe('ports of static-media', () => {
     const { refused } = place.inspector.share([{ call: { ...call!, standing: null }, held: [] }], place.now);
     assert.equal(refused, 1, 'one that stands on SIP is another call');
     assert.notEqual(call!.standing, null);
+    for (const parties of [
+      ['203.0.113.8', pbx.address],
+      [provider.address, '192.168.1.11'],
+    ] as const) {
+      const shared = place.inspector.share([{ call: { ...call!, parties }, held: [] }], place.now);
+      assert.equal(shared.refused, 1, 'one of another peer, or another host, is another call');
+      assert.deepEqual(call!.parties, [provider.address, pbx.address]);
+    }
     place.segment(pbx, provider, { payload: DATA });
     assert.deepEqual(place.open(), [OPEN]);
     const callId = 'without end';
@@ -338,6 +346,10 @@ describe('ports of static-media', () => {
       here.wait(24 * HOUR + 1);
       assert.deepEqual([here.open(), here.ended], [[], ['registration-expired']], taken);
     }
+    place.segment(pbx, provider, { flags: FIN });
+    place.wait(2000);
+    place.connect();
+    assert.deepEqual(place.open(), [OPEN], 'what stood in its place would be in the way of the next');
   });
 
   it('that two firewalls opened before they heard of each other are of one call, which has the connections of both', () => {
