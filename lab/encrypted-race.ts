@@ -35,6 +35,8 @@ export interface EncryptedRaceOptions {
   readonly first: 'answer' | 'copy';
   /** ms that a relay between the party and the firewall keeps what it carries, each way; none where it is left out. */
   readonly relay?: number;
+  /** The PBX writes a 180 and the 200 at once, and their copies are so many ms apart. */
+  readonly together?: number;
 }
 
 const TLS_PORT = 5061;
@@ -81,7 +83,7 @@ export async function heldBy(daemon: Pick<Daemon, 'status'>): Promise<{ held: nu
 export async function encryptedRace(
   topology: Pick<Topology, 'actors' | 'namespaceOf'>,
   calls: number,
-  { first, relay: kept }: EncryptedRaceOptions,
+  { first, relay: kept, together }: EncryptedRaceOptions,
 ): Promise<RaceResult> {
   const run = ++runs;
   const { client: outer, server } = topology.actors;
@@ -111,6 +113,8 @@ export async function encryptedRace(
     const callId = `encrypted-race-${run}-${call}@example.com`;
     const invite = record(sip('INVITE', { callId, body: sdp(party.address, [port]) }));
     const ok = record(sip('200 INVITE', { callId, to: 'b', body: sdp(pbx.address, [port]) }));
+    const ringing = record(sip('180 INVITE', { callId, to: 'b' }));
+    const told = together === undefined ? ok.bytes : Buffer.concat([ringing.bytes, ok.bytes]);
     const ack = record(sip('ACK', { callId, to: 'b' }));
     const bye = record(sip('BYE', { callId, to: 'b', cseq: 2 }));
     const byeOk = record(sip('200 BYE', { callId, to: 'b', cseq: 2 }));
@@ -122,11 +126,15 @@ export async function encryptedRace(
       const both = [write(names.tls, one.bytes), copy(one, true)];
       return first === 'answer' ? both : both.reverse();
     };
+    const accepts =
+      together === undefined
+        ? answers(ok)
+        : [write(names.tls, told), copy(ringing, true), pause(together), copy(ok, true)];
     const hears = (one: TlsRecord) => [expect(names.tls, one.bytes), copy(one, false)];
     const atServer: Step[] = [
       udp('media', { address: pbx.address, port }),
       ...hears(invite),
-      ...answers(ok),
+      ...accepts,
       ...hears(ack),
       ...hears(bye),
       take('media'),
@@ -137,12 +145,12 @@ export async function encryptedRace(
     const media = { party: { address: party.address, port }, pbx: { address: pbx.address, port } };
     const connection = inner === null ? names.tls : met.tls;
     const mediaSteps = (own: typeof party, to: typeof party) => [
-      ...[udp('media', own), write(connection, invite.bytes), expect(connection, ok.bytes)],
+      ...[udp('media', own), write(connection, invite.bytes), expect(connection, told)],
       ...packets.map((packet) => send('media', to, packet)),
       ...[write(connection, ack.bytes), write(connection, bye.bytes), expect(connection, byeOk.bytes)],
       close('media'),
     ];
-    const carry = (one: TlsRecord, on: string, to: string) => [
+    const carry = (one: Pick<TlsRecord, 'bytes'>, on: string, to: string) => [
       expect(on, one.bytes),
       later,
       write(to, one.bytes),
@@ -155,7 +163,7 @@ export async function encryptedRace(
       udp('heard', { ...LOOPBACK.relay, port: port + 1 }),
       udp('media', media.party),
       ...carry(invite, met.tls, names.tls),
-      ...carry(ok, names.tls, met.tls),
+      ...carry({ bytes: told }, names.tls, met.tls),
       ...packets.map((packet) => expect('heard', packet)),
       later,
       ...packets.map((packet) => send('media', media.pbx, packet)),

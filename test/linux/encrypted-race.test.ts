@@ -54,6 +54,10 @@ describe('media at the earliest moment after an encrypted answer', { skip: witho
     assert.deepEqual(await inTime({ first: 'copy' }), WHOLE);
   });
 
+  it('nor where it comes behind another in one packet, and the copy of the other comes long before its own', async () => {
+    assert.deepEqual(await inTime({ first: 'answer', together: 20 }), WHOLE);
+  });
+
   it('nor through a relay, and nothing is open when the calls are over', async () => {
     assert.deepEqual(await inTime({ first: 'answer', relay: 1 }), WHOLE);
     await eventually(

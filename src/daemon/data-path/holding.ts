@@ -1,7 +1,7 @@
-import type { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
 import { type PacketView, readPacket } from '../../packet/ip.ts';
+import { createTlsRecords } from '../../packet/tls-records.ts';
 import { keptPacket } from './kept-packet.ts';
 
 interface HoldingDeps {
@@ -16,15 +16,18 @@ interface Waiting {
   readonly packet: HeldPacket;
   /** Its direction of its connection: what comes behind it there stays behind it. */
   readonly flow: string;
-  /** Who sends to whom, as a copy says it; null for what only stays behind another. */
+  /** Who sends to whom, as a copy says it; null for a host that does not mirror. */
   readonly pair: string | null;
   readonly until: number;
-  hasCopy: boolean;
+  /** Copies that it waits for. */
+  missing: number;
 }
 
-/** A record of TLS that carries data of the application (RFC 8446 5.1), and the major version of all of them. */
-const APPLICATION_DATA = 0x17;
-const MAJOR_VERSION = 3;
+/**
+ * Bytes of a record that can carry a message: the shortest has over 64 (RFC 3261 8.1.1, in the shortest forms there are), and no
+ * cipher of today adds less than 16. Shorter are keepalives (RFC 5626 3.5.1), alerts and most of a handshake, which nobody mirrors.
+ */
+const SHORTEST = 80;
 /** Packets that wait at a time; those beyond pass at once. */
 const MOST_WAITING = 1024;
 /** Times of one pair that are remembered. */
@@ -33,9 +36,8 @@ const MOST_PAIRS = 4096;
 
 /**
  * Lets encrypted packets of hosts that mirror wait until the copy of what they carry is in, so that the other party does
- * not hear of a port before it is open. Which message a packet carries nobody can see: each packet that begins with a
- * record of data waits for one copy from its sender to its receiver, and what follows on its connection stays behind it.
- * No other packet waits.
+ * not hear of a port before it is open. Which message a packet carries nobody can see: for each record of data that ends in it
+ * it waits for one copy from its sender to its receiver, and what follows on its connection stays behind it. No other waits.
  */
 export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps) {
   const counts = { heldEncrypted: 0, heldInVain: 0 };
@@ -45,6 +47,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
   const owed = createTimes();
   /** When copies came that were owed. */
   const paid = createTimes();
+  const records = createTlsRecords(SHORTEST);
   let waiting: Waiting[] = [];
 
   /**
@@ -59,15 +62,9 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
       paid.add(pair, now);
       return;
     }
-    const first = waiting.find((one) => one.pair === pair && !one.hasCopy);
+    const first = waiting.find((one) => one.pair === pair && one.missing > 0);
     if (first === undefined) early.add(pair, now);
-    else first.hasCopy = true;
-  }
-
-  function hold(packet: HeldPacket, view: PacketView, pair: string | null, until: number): void {
-    const kept = keptPacket(interceptor, packet);
-    waiting.push({ packet: kept, flow: flowOf(view), pair, until, hasCopy: false });
-    counts.heldEncrypted++;
+    else first.missing--;
   }
 
   /** What may pass at `now`: of the waiting ones first. */
@@ -83,13 +80,14 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     if (most === null || interceptor.succession === undefined || waiting.length >= MOST_WAITING) return false;
     const view = readPacket(packet.bytes);
     if (typeof view === 'string' || view.protocol !== 'tcp') return false;
-    const own = waiting.length > 0 ? flowOf(view) : null;
+    const own = flowOf(view);
     const behind = waiting.some(({ flow }) => flow === own);
-    const pair =
-      beginsWithData(view.payload) && isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
-    const waits = pair !== null && !early.take(pair, now - most);
-    if (!waits && !behind) return false;
-    hold(packet, view, waits ? pair : null, now + most);
+    const pair = isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
+    let missing = pair === null ? 0 : Math.min(records.endingIn(view), MOST_TIMES);
+    while (missing > 0 && early.take(pair!, now - most)) missing--;
+    if (missing === 0 && !behind) return false;
+    waiting.push({ packet: keptPacket(interceptor, packet), flow: own, pair, until: now + most, missing });
+    counts.heldEncrypted++;
     return true;
   }
 
@@ -107,16 +105,14 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     const blocked = new Set<string>();
     const left: Waiting[] = [];
     for (const one of waiting) {
-      const isOver = all || one.pair === null || one.hasCopy || now >= one.until;
+      const isOver = all || one.missing === 0 || now >= one.until;
       if (blocked.has(one.flow) || !isOver) {
         blocked.add(one.flow);
         left.push(one);
         continue;
       }
-      if (one.pair !== null && !one.hasCopy) {
-        counts.heldInVain++;
-        owe(one.pair, now);
-      }
+      if (one.missing > 0) counts.heldInVain++;
+      for (; one.missing > 0; one.missing--) owe(one.pair!, now);
       free.push(one.packet);
     }
     waiting = left;
@@ -156,10 +152,6 @@ function createTimes() {
       return found;
     },
   };
-}
-
-function beginsWithData(payload: Buffer): boolean {
-  return payload[0] === APPLICATION_DATA && payload[1] === MAJOR_VERSION;
 }
 
 function flowOf({ source, sourcePort, destination, destinationPort }: PacketView): string {

@@ -1,16 +1,12 @@
 import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
 import type { PacketView } from '../../packet/ip.ts';
+import { APPLICATION_DATA, HANDSHAKE, LONGEST_RECORD, MAJOR_VERSION } from '../../packet/tls-records.ts';
 import { createNews, type Notice } from '../news.ts';
 
-/** A handshake record of TLS and the first message of either side in it (RFC 8446 4 and 5.1). */
-const HANDSHAKE = 0x16;
-const APPLICATION_DATA = 0x17;
-const MAJOR_VERSION = 3;
 /** 3.1 is TLS 1.0, 3.3 stands for all from 1.2 on. */
 const LAST_MINOR = 4;
-/** RFC 5246 6.2.3, which has the largest. */
-const LONGEST_RECORD = 2 ** 14 + 2048;
+/** The first message of either side of a handshake (RFC 8446 4). */
 const CLIENT_HELLO = 1;
 const SERVER_HELLO = 2;
 /** Bytes of a record's head and of the first of its message. */
