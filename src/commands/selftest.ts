@@ -1,8 +1,8 @@
 import { type Address, parseAddress } from '../address/address.ts';
 import { ControlError } from '../control/client.ts';
 import { type Style, wrapText } from '../report/style.ts';
-import type { Step } from '../selftest/call.ts';
 import { SelftestError } from '../selftest/error.ts';
+import { LONGEST_STEP, type Step } from '../selftest/steps.ts';
 import { jsonText, print, style } from './ask.ts';
 import { command } from './command.ts';
 import { configOption, configured, jsonOption } from './configured.ts';
@@ -69,7 +69,7 @@ function refuse(why: string): number {
   return STATUS.failed;
 }
 
-const WIDTHS = { state: 'not reached'.length + 2, step: 'address outside'.length + 2 } as const;
+const WIDTHS = { state: 'not reached'.length + 2, step: LONGEST_STEP + 2 } as const;
 
 function textOf(head: string, steps: readonly Step[], { width, good, bad, quiet }: Style): string {
   const margin = ' '.repeat(WIDTHS.state + WIDTHS.step);
@@ -79,7 +79,7 @@ function textOf(head: string, steps: readonly Step[], { width, good, bad, quiet 
     const words = wrapText(text, width - margin.length).map((line, at) => (at === 0 ? first : margin) + line);
     const more =
       advice === '' ? [] : wrapText(`→ ${advice}`, width - margin.length).map((line) => margin + line);
-    return words.length === 0 ? [first.trimEnd()] : [...words, ...more];
+    return [...words.map((line) => line.trimEnd()), ...more];
   });
   const stopped = steps.filter(({ state }) => state === 'stopped').length;
   const last =

@@ -1,37 +1,14 @@
 import type { TransportAddress } from '../address/address.ts';
+import { transportText } from '../call/description.ts';
 import type { ControlClient } from '../control/client.ts';
 import type { StatusResult } from '../control/protocol.ts';
 import type { RefusedResult } from '../report/live/refused.ts';
-import type { TestHost } from './host.ts';
+import { type TestHost, WITHIN } from './host.ts';
 import type { Advice } from './machine.ts';
+import { strangerOf, streamsOf, testMedia } from './media.ts';
 import { audioAt, messagesOf } from './messages.ts';
 import type { Plan } from './plan.ts';
-
-/** One thing that a call needs, and whether it was so. */
-export interface Step {
-  readonly step: string;
-  readonly state: 'passed' | 'stopped' | 'not reached';
-  readonly text: string;
-  /** What to do about it; '' where there is nothing to do. */
-  readonly advice: string;
-}
-
-/** ms in which a datagram crosses the copy. */
-const WITHIN = 10_000;
-const PEER_MEDIA_PORT = 40_000;
-
-const STEPS = {
-  invite: 'INVITE out',
-  seen: 'address outside',
-  answer: '200 in',
-  pinhole: 'pinhole',
-  mediaIn: 'media in',
-  mediaOut: 'media out',
-  stranger: 'stranger',
-  bye: 'BYE, 200',
-  closed: 'closed',
-} as const;
-type StepName = keyof typeof STEPS;
+import { createSteps, type Step, type StepName } from './steps.ts';
 
 const HAND_OVER = '`pinholed rules` prints the rules that hand it over';
 
@@ -43,21 +20,12 @@ export async function testCall(
   daemon: Pick<ControlClient, 'askOnce'>,
   advice: Advice,
 ): Promise<Step[]> {
-  const steps: Step[] = [];
-  const passed = (name: StepName, text: string) => {
-    steps.push({ step: STEPS[name], state: 'passed', text, advice: '' });
-    return true;
-  };
-  const stopped = (name: StepName, text: string, advice: string) => {
-    steps.push({ step: STEPS[name], state: 'stopped', text, advice });
-    return false;
-  };
-  const { host, peer, stranger, announced, sipPort, mediaPort } = plan;
+  const steps = createSteps();
+  const { passed, stopped } = steps;
+  const { host, peer, announced, sipPort, mediaPorts } = plan;
   const phone = { address: host, port: sipPort };
   const provider = { address: peer, port: sipPort };
-  const phoneMedia = { address: host, port: mediaPort };
-  const peerMedia = { address: peer, port: PEER_MEDIA_PORT };
-  const strangerMedia = { address: stranger, port: PEER_MEDIA_PORT };
+  const streams = streamsOf(plan);
   const messages = messagesOf(`selftest${process.pid}`, phone, provider);
   const status = () => daemon.askOnce<StatusResult>({ request: 'status' });
   const read = async () => (await status()).messages.udp;
@@ -90,7 +58,7 @@ export async function testCall(
   }
 
   async function call(): Promise<boolean> {
-    const invite = messages.invite(audioAt({ address: announced, port: mediaPort }));
+    const invite = messages.invite(audioAt(announced, ...mediaPorts));
     const came = await crosses('invite', [inside, phone], [outside, provider], invite);
     if (came === null) return false;
     passed(
@@ -111,7 +79,7 @@ export async function testCall(
           );
     }
     passed('seen', announced === host ? `${host}, its own` : `${announced}, which stands for ${host}`);
-    const ok = messages.ok(audioAt(peerMedia));
+    const ok = messages.ok(audioAt(peer, ...streams.map((stream) => stream.peer.port)));
     outside.send(provider, came.from, ok);
     const answered = await inside.gets(ok, WITHIN);
     if (answered === null) return stopped('answer', '200 OK did not come back', advice.sip);
@@ -121,7 +89,10 @@ export async function testCall(
     await outside.gets(ack, WITHIN);
     const { pinholes, pinholesMissing } = await status();
     if (pinholes > 0 && pinholesMissing === 0)
-      return passed('pinhole', `${announced}:${mediaPort}, for ${peer}`);
+      return passed(
+        'pinhole',
+        `${mediaPorts.map((port) => transportText(announced, port)).join(' and ')}, for ${peer}`,
+      );
     return stopped('pinhole', await whyNone(), 'what is refused has its reason in docs/refusals.md');
   }
 
@@ -131,48 +102,6 @@ export async function testCall(
     });
     const found = refused.find(({ reason }) => reason !== 'not-inside');
     return found === undefined ? 'none is open' : `none is open: ${found.reason} (${found.detail})`;
-  }
-
-  async function media(): Promise<void> {
-    const target = { address: announced, port: mediaPort };
-    outside.send(strangerMedia, target, 'media of a stranger');
-    outside.send(peerMedia, target, 'media in');
-    if ((await inside.gets('media in', WITHIN)) !== null) {
-      passed('mediaIn', `from ${peer}:${PEER_MEDIA_PORT} to ${host}:${mediaPort}`);
-    } else {
-      stopped(
-        'mediaIn',
-        `from ${peer} to ${announced}:${mediaPort}: the pinhole is open, and no rule of yours lets through what matches it`,
-        advice.media,
-      );
-    }
-    // Both take one way, and this one was the first.
-    if (inside.has('media of a stranger')) {
-      stopped(
-        'stranger',
-        `media of ${stranger}, which nobody announced, came through to ${host}:${mediaPort} too`,
-        'a rule of yours lets it in: pinholes make one for media unneeded',
-      );
-    } else passed('stranger', `media of ${stranger}, which nobody announced, is blocked`);
-    inside.send(phoneMedia, peerMedia, 'media out');
-    const out = await outside.gets('media out', WITHIN);
-    if (out === null) {
-      stopped(
-        'mediaOut',
-        `from ${host}:${mediaPort} to ${peer}: dropped, ${host} would hear and not be heard`,
-        'let inside hosts send media (`pinholed rules` has a line for it), or set `outbound: true`',
-      );
-    } else if (out.from.address !== announced) {
-      stopped(
-        'mediaOut',
-        `it is seen as ${out.from.address}, not as ${announced} that was announced`,
-        'the same address has to stand for signalling and media',
-      );
-    } else
-      passed(
-        'mediaOut',
-        `from ${host}:${mediaPort}, seen as ${out.from.address}:${out.from.port}, to ${peer}`,
-      );
   }
 
   async function hangUp(): Promise<void> {
@@ -199,31 +128,23 @@ export async function testCall(
 
   const ends = [
     [inside, phone],
-    [inside, phoneMedia],
     [outside, provider],
-    [outside, peerMedia],
-    [outside, strangerMedia],
+    [outside, strangerOf(plan)],
+    ...streams.flatMap((stream) => [[inside, stream.host] as const, [outside, stream.peer] as const]),
   ] as const;
   for (const [end, at] of ends) {
     if (!(await end.bind(at))) {
       stopped('invite', `no socket at ${at.address}:${at.port} in the copy`, '');
-      return withRest(steps);
+      return steps.all();
     }
   }
   if (await call()) {
-    await media();
+    await testMedia(plan, [inside, outside], advice, steps);
     await hangUp();
   }
-  return withRest(steps);
+  return steps.all();
 }
 
 /** After `timers.drain`, 10 s at most. */
 const CLOSED_WITHIN = 15_000;
 const LOOK_EVERY = 100;
-
-/** With those that were not come to. */
-function withRest(steps: readonly Step[]): Step[] {
-  const known = new Set(steps.map(({ step }) => step));
-  const rest = Object.values(STEPS).filter((step) => !known.has(step));
-  return [...steps, ...rest.map((step) => ({ step, state: 'not reached' as const, text: '', advice: '' }))];
-}

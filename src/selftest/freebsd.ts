@@ -6,7 +6,7 @@ import type { Run } from '../checks/netfilter/listing.ts';
 import type { Settings } from '../config/schema.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
-import { type Copy, DEVICE, endOf, type Machine, nameOf, WHERE, type Where } from './machine.ts';
+import { type Copy, DEVICE, endOf, LET_OUT, type Machine, nameOf, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
 import { must, whyOf } from './programs.ts';
 
@@ -19,6 +19,8 @@ export function freebsdMachine(run: Run): Machine {
     advice: {
       sip: 'let SIP pass on both interfaces: `pinholed rules` has the lines',
       media: 'put the anchor line that `pinholed rules` prints before what blocks',
+      answers: 'see which rule made the state (`pfctl -vvss`): its answers pass, unless it says `no state`',
+      out: LET_OUT,
     },
   };
 }

@@ -76,6 +76,8 @@ export function startHost(command: readonly string[]): TestHost {
   };
 }
 
+/** ms in which a datagram crosses the copy. */
+export const WITHIN = 10_000;
 /** ms; the program has to start first. */
 const BIND_WITHIN = 60_000;
 

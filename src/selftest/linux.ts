@@ -3,7 +3,7 @@ import { familyOf } from '../address/address.ts';
 import type { Run } from '../checks/netfilter/listing.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
-import { type Copy, DEVICE, endOf, type Machine, nameOf, WHERE, type Where } from './machine.ts';
+import { type Copy, DEVICE, endOf, LET_OUT, type Machine, nameOf, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
 import { must, whyOf } from './programs.ts';
 
@@ -16,6 +16,8 @@ export function linuxMachine(run: Run): Machine {
     advice: {
       sip: 'let SIP pass in each chain that drops: `pinholed rules` has the lines',
       media: 'accept its mark in each chain that drops: `pinholed rules` has the line',
+      answers: 'put `ct state established accept` before what drops, in each chain that does',
+      out: LET_OUT,
     },
   };
 }

@@ -18,7 +18,14 @@ export interface Machine {
 export interface Advice {
   readonly sip: string;
   readonly media: string;
+  /** For what goes back where something came from. */
+  readonly answers: string;
+  /** For media that inside hosts send before they have got any. */
+  readonly out: string;
 }
+
+export const LET_OUT =
+  'let inside hosts send media (`pinholed rules` has a line for it), or set `outbound: true`';
 
 /** One place with the interfaces, addresses and rules of this machine, and one for each of two hosts. */
 export interface Copy {

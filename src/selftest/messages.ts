@@ -40,11 +40,12 @@ export function messagesOf(name: string, from: TransportAddress, to: TransportAd
   };
 }
 
-/** A description of one stream of audio (RFC 8866). */
-export function audioAt({ address, port }: TransportAddress): string {
+/** A description of streams of audio at one address, one for each port (RFC 8866). */
+export function audioAt(address: Address, ...ports: readonly number[]): string {
   const type = familyOf(address) === 4 ? 'IP4' : 'IP6';
-  const lines = ['v=0', `o=- 1 1 IN ${type} ${address}`, 's=-', `c=IN ${type} ${address}`, 't=0 0'];
-  return `${[...lines, `m=audio ${port} RTP/AVP 0`].join('\r\n')}\r\n`;
+  const session = ['v=0', `o=- 1 1 IN ${type} ${address}`, 's=-', `c=IN ${type} ${address}`, 't=0 0'];
+  const streams = ports.map((port) => `m=audio ${port} RTP/AVP 0`);
+  return `${[...session, ...streams].join('\r\n')}\r\n`;
 }
 
 function bracketed(address: Address): string {

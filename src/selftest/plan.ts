@@ -30,7 +30,8 @@ export interface Plan {
   /** What the host announces: its own address, or the external one that stands for it. */
   readonly announced: Address;
   readonly sipPort: number;
-  readonly mediaPort: number;
+  /** Of the host's two streams. */
+  readonly mediaPorts: readonly [number, number];
 }
 
 export interface Choice {
@@ -82,7 +83,7 @@ export function planFor(
     )!,
     announced: externalOf(settings, host, interfaces) ?? host,
     sipPort: settings.sipPorts[0]![0],
-    mediaPort: mediaPortOf(settings),
+    mediaPorts: mediaPortsOf(settings),
   };
 }
 
@@ -159,12 +160,14 @@ function externalOf({ nat }: Settings, host: Address, interfaces: readonly Inter
   return null;
 }
 
-/** The first even port that may open, with the one above it for RTCP. */
-function mediaPortOf({ mediaPorts, deniedPorts }: Settings): number {
+/** The first two even ports that may open, each with the one above it for RTCP. */
+function mediaPortsOf({ mediaPorts, deniedPorts }: Settings): readonly [number, number] {
+  const found: number[] = [];
   for (const [first, last] of mediaPorts) {
     for (let port = first + (first % 2); port < last; port += 2) {
-      if (!includesPort(deniedPorts, port) && !includesPort(deniedPorts, port + 1)) return port;
+      if (!includesPort(deniedPorts, port) && !includesPort(deniedPorts, port + 1)) found.push(port);
+      if (found.length === 2) return [found[0]!, found[1]!];
     }
   }
-  throw new SelftestError('`media-ports` has no two neighbouring ports that may open');
+  throw new SelftestError('`media-ports` has no two pairs of neighbouring ports that may open');
 }

@@ -7,11 +7,12 @@ import { printJson } from '../config/print.ts';
 import type { Settings } from '../config/schema.ts';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
 import { ownCommand } from '../daemon/process/own-command.ts';
-import { type Step, testCall } from './call.ts';
+import { testCall } from './call.ts';
 import { SelftestError } from './error.ts';
 import { startHost } from './host.ts';
 import type { Machine } from './machine.ts';
 import { type Choice, type Plan, planFor } from './plan.ts';
+import type { Step } from './steps.ts';
 
 export interface Selftest {
   readonly plan: Plan;
@@ -129,11 +130,19 @@ async function isServing(socket: string): Promise<boolean> {
   }
 }
 
+/** What the test call itself takes. */
+const LEAST = { streams: 2, pinholesPerCall: 16 } as const;
+
 /** Nothing that the running daemon has, too. */
 function alone(settings: Settings, socket: string): Settings {
   return {
     ...settings,
     ...{ mode: 'enforce', metrics: null, web: null },
+    caps: {
+      ...settings.caps,
+      streams: Math.max(settings.caps.streams, LEAST.streams),
+      pinholesPerCall: Math.max(settings.caps.pinholesPerCall, LEAST.pinholesPerCall),
+    },
     control: { ...settings.control, socket, group: null, mode: 0o600 },
     daemon: { ...settings.daemon, pidFile: null, journal: null, chroot: null },
     log: { ...settings.log, destination: 'stderr', calls: null, level: 'info', format: 'text' },

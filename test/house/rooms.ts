@@ -84,7 +84,7 @@ export const ROOMS: readonly Room[] = [
   },
   {
     path: 'src/selftest',
-    imports: ['src/checks', 'src/config', 'src/control', 'src/daemon', 'src/report'],
+    imports: ['src/call', 'src/checks', 'src/config', 'src/control', 'src/daemon', 'src/report'],
   },
   { path: 'src/web', imports: ['src/control', 'src/daemon', 'src/history', 'src/report', 'src/config'] },
   {

@@ -302,7 +302,7 @@ describe('docs/inline-linux.md, followed in its order', { skip: withoutMachine()
       assert.notEqual(await to.gets(text, 10_000), null, text);
 
     const { invite, ok, ack, bye, okBye } = messagesOf('guide', caller, callee);
-    const [offer, answer] = [invite(audioAt(ear)), ok(audioAt(mouth))];
+    const [offer, answer] = [invite(audioAt(ear.address, ear.port)), ok(audioAt(mouth.address, mouth.port))];
     inside.send(caller, callee, offer);
     await arrives(outside, offer);
     outside.send(callee, caller, answer);

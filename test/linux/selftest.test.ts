@@ -42,7 +42,11 @@ const ACCEPTS = [
   'ct state established accept',
   'meta mark & 0x700000 == 0x700000 accept',
   'meta l4proto { tcp, udp } th dport 5060 accept',
+  'ip saddr { 192.168.10.0/24 } udp dport 1024-65535 accept',
 ];
+const without = (...words: readonly string[]) =>
+  filter({ accepts: ACCEPTS.filter((line) => !words.some((word) => line.includes(word))) });
+const SIP_BACK = 'meta l4proto { tcp, udp } th sport 5060 accept';
 const MASQUERADE = `table ip nat {
   chain postrouting {
     type nat hook postrouting priority srcnat; policy accept;
@@ -86,6 +90,12 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
       stdout === '' ? { host: '', peer: '', announced: '', rules: '', steps: [] } : JSON.parse(stdout);
     return { ...found, status, stderr };
   }
+  const textOf = ({ steps }: Told, name: string) => steps.find(({ step }) => step === name)!.text;
+  /** How the steps of media have ended, but for the stranger's. */
+  const states = ({ steps }: Told) =>
+    Object.fromEntries(
+      steps.flatMap(({ step, state }) => (/first|its answer/.test(step) ? [[step, state]] : [])),
+    );
   const stops = ({ steps }: Told) => steps.filter(({ state }) => state === 'stopped').map(({ step }) => step);
 
   before(() => {
@@ -124,9 +134,11 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
         'address outside',
         '200 in',
         'pinhole',
-        'media in',
+        'media in, first',
         'stranger',
-        'media out',
+        'its answer out',
+        'media out, first',
+        'its answer in',
         'BYE, 200',
         'closed',
       ].map((step) => [step, 'passed']),
@@ -141,19 +153,51 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
   });
 
   it('names the rule that is missing: the mark, and then SIP', async () => {
-    nft(filter({ accepts: ACCEPTS.filter((line) => !line.includes('mark')) }));
+    nft(without('mark'));
     const media = await told(SITE);
     assert.equal(media.status, 2);
-    assert.deepEqual(stops(media)[0], 'media in');
-    assert.match(
-      media.steps.find(({ step }) => step === 'media in')!.text,
-      /no rule of yours lets through what matches it/,
-    );
-    nft(filter({ accepts: ACCEPTS.filter((line) => !line.includes('5060')) }));
+    assert.deepEqual(states(media), {
+      'media in, first': 'stopped',
+      'its answer out': 'not reached',
+      'media out, first': 'passed',
+      'its answer in': 'passed',
+    });
+    assert.match(textOf(media, 'media in, first'), /no rule of yours lets through what matches it/);
+    nft(without('5060', '1024-65535'));
     const sip = await told(SITE);
     assert.deepEqual([stops(sip), sip.stderr], [['INVITE out'], '']);
     assert.match(sip.steps[0]!.text, /was read by the daemon and passed on, and a rule after it dropped it/);
     assert.deepEqual(sip.steps.at(-1)!.state, 'not reached');
+  });
+
+  it('sees that a host inside may answer media and not send first', async () => {
+    nft(without('1024-65535'));
+    const result = await told(SITE);
+    assert.equal(result.status, 2);
+    assert.deepEqual(states(result), {
+      'media in, first': 'passed',
+      'its answer out': 'passed',
+      'media out, first': 'stopped',
+      'its answer in': 'not reached',
+    });
+    assert.match(
+      textOf(result, 'media out, first'),
+      /192\.168\.10\.2 may answer media and not send first: until the other party sends some, it is not heard/,
+    );
+    const opened = await told(`${SITE}outbound: true\n`);
+    assert.deepEqual([opened.status, stops(opened)], [0, []], JSON.stringify(opened.steps));
+  });
+
+  it('sees that what answers media does not pass: no line for what is established', async () => {
+    nft(filter({ accepts: [...ACCEPTS.filter((line) => !/established|1024/.test(line)), SIP_BACK] }));
+    const result = await told(SITE);
+    assert.deepEqual(states(result), {
+      'media in, first': 'passed',
+      'its answer out': 'stopped',
+      'media out, first': 'stopped',
+      'its answer in': 'not reached',
+    });
+    assert.match(textOf(result, 'media out, first'), /would hear and not be heard/);
   });
 
   it('sees that SIP is not handed over', async () => {
@@ -167,12 +211,9 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
 
   it('goes through the NAT of the rules: nobody reaches who announces a private address', async () => {
     nft(filter({ more: MASQUERADE }));
-    const without = await told(SITE);
-    assert.deepEqual(stops(without), ['address outside']);
-    assert.match(
-      without.steps[1]!.text,
-      /192\.168\.10\.2 is seen as 198\.51\.100\.2, and it announces itself/,
-    );
+    const plain = await told(SITE);
+    assert.deepEqual(stops(plain), ['address outside']);
+    assert.match(plain.steps[1]!.text, /192\.168\.10\.2 is seen as 198\.51\.100\.2, and it announces itself/);
     const nat = 'nat: [{ external: interface:wan0, hosts: [192.168.10.0/24] }]\n';
     const withNat = await told(`${SITE}${nat}`);
     assert.deepEqual([withNat.status, stops(withNat)], [0, []], JSON.stringify(withNat.steps));

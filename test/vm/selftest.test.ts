@@ -60,8 +60,8 @@ describe('pinholed selftest on FreeBSD', { skip: withoutGuest }, () => {
     assert.deepEqual(
       result.steps.map(({ step, state }) => `${step} ${state}`),
       [
-        ...['INVITE out', 'address outside', '200 in', 'pinhole', 'media in'],
-        ...['stranger', 'media out', 'BYE, 200', 'closed'],
+        ...['INVITE out', 'address outside', '200 in', 'pinhole', 'media in, first', 'stranger'],
+        ...['its answer out', 'media out, first', 'its answer in', 'BYE, 200', 'closed'],
       ].map((step) => `${step} passed`),
       JSON.stringify(result),
     );
@@ -73,7 +73,15 @@ describe('pinholed selftest on FreeBSD', { skip: withoutGuest }, () => {
   it('names what is missing: the anchor of the pinholes', async () => {
     await load({ anchor: false, last: egress(guest) });
     const result = await told(SITE);
-    assert.deepEqual([result.status, stops(result)], [2, ['media in']], JSON.stringify(result));
+    assert.deepEqual([result.status, stops(result)], [2, ['media in, first']], JSON.stringify(result));
+  });
+
+  it('sees that a host inside may answer media and not send first', async () => {
+    await load({});
+    const result = await told(SITE);
+    assert.deepEqual([result.status, stops(result)], [2, ['media out, first']], JSON.stringify(result));
+    const opened = await told(`${SITE}outbound: true\n`);
+    assert.deepEqual([opened.status, stops(opened)], [0, []], JSON.stringify(opened));
   });
 
   it('sees that SIP is not handed over', async () => {
