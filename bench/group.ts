@@ -8,7 +8,7 @@ import { Buffer } from 'node:buffer';
 import { createRedisStore } from '../src/daemon/peers/redis.ts';
 import { writeCall } from '../src/inspector/record.ts';
 import { createInspector } from '../src/inspector.ts';
-import { startServer } from '../test/group/redis-server.ts';
+import { startServer, where } from '../test/group/redis-server.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, sdp, settingsWith, sip } from '../test/scene.ts';
 
@@ -43,12 +43,7 @@ const version = (index: number, number: number) => ({
 });
 
 const running = await startServer();
-const options = {
-  url: `redis://127.0.0.1:${running.port}`,
-  password: null,
-  tls: { ca: null, certificate: null, key: null, serverName: null },
-  prefix: '{pinholed:bench}:',
-};
+const options = { ...where(running.port), prefix: '{pinholed:bench}:' };
 const [writer, reader] = [createRedisStore(options), createRedisStore(options)];
 await writer.connect();
 await reader.connect();

@@ -236,6 +236,19 @@ export const schema = {
         'Where it is: `redis://10.9.0.1:6379`, or `rediss://` for TLS, with a user before `@` where it asks for one.',
         'restart',
       ),
+      others: list(
+        listOf(storeUrl, 'a list of URLs of stores'),
+        [],
+        'Further servers of the same store, or nodes of the same cluster, or Sentinels. They are tried after `url`, and the ' +
+          'first that is the primary, or knows it, is used.',
+        'restart',
+      ),
+      sentinel: setting(
+        orOff(name('a name', 64)),
+        'off',
+        '`url` and `others` are Sentinels, and this is what they call the primary.',
+        'restart',
+      ),
       name: setting(
         orOff(name('a name', 32)),
         'off',

@@ -61,7 +61,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
   const platform = await openPlatform(settings);
   const control = await platform.openControl(() => settings).catch(explainOpening);
-  const group = openGroup(settings, identify().machine, journal.records);
+  const group = openGroup(settings, identify(), journal.records);
   const services: Service[] = [];
   const { passwordFile } = settings.hep;
   const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');

@@ -64,6 +64,10 @@ export interface MemberOptions {
   readonly journal?: Journal;
   /** Reports that its control thread has not taken, as its data path is told. */
   readonly backlog?: () => number;
+  /** What it is called; `fw` and its number by itself. */
+  readonly name?: string;
+  /** What tells its boot from others; its own by itself. */
+  readonly boot?: string | null;
   /** Its data path and its control thread do something only when they are told to, and in `settle`. */
   readonly manual?: boolean;
 }
@@ -88,15 +92,15 @@ const QUIET_TURNS = 12;
 export function createFirewalls(shelf: Shelf): Firewalls {
   const members: { turn(): boolean }[] = [];
   let now = 1_000_000;
+  let starts = 0;
   const clock = () => now;
   shelf.clock = clock;
 
-  function member(
-    number: number,
-    changes: Partial<Settings> = {},
-    { journal: old = new Map(), manual = false, backlog = () => 0 }: MemberOptions = {},
-  ): Member {
+  function member(number: number, changes: Partial<Settings> = {}, options: MemberOptions = {}): Member {
+    const { journal: old = new Map(), manual = false, backlog = () => 0 } = options;
+    const { name = `fw${number}`, boot = `boot of ${number}` } = options;
     const machine = String(number).padStart(8, '0');
+    starts++;
     const orders: Order[] = [];
     const reports: DataPathReport[] = [];
     const released: string[] = [];
@@ -108,7 +112,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     let wallAhead = 0;
     const journal: Journal = new Map(old);
     const wall = () => EPOCH + now + wallAhead;
-    const identity = { machine, boot: `boot of ${number}` };
+    const identity = { machine, boot };
     let settings = settingsWith({
       inside: networks('0.0.0.0/0'),
       timers: { ...defaults().timers, drain: 0 },
@@ -152,7 +156,7 @@ export function createFirewalls(shelf: Shelf): Firewalls {
     const store = shelf.connect();
     const group = createGroup({
       store,
-      self: { machine, name: `fw${number}`, records: 1 },
+      self: { machine, name, records: 1, boot, start: `start ${starts}` },
       ends: endsOf(journal.values()),
       send(order) {
         orders.push(order);

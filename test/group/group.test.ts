@@ -59,8 +59,8 @@ function entryOf(key: string): CallEntry {
 function upkeepAlone() {
   const told: string[][] = [];
   const tell = async (one: Told) => void told.push(one.what === 'media' ? [...one.pinholes] : []);
-  const versions = { underWay: () => [], tidy: () => {} };
-  const upkeep = createUpkeep({ tell, touch: async () => {} }, versions, '0000000a', () => {});
+  const versions = { underWay: () => [], tidy: () => {}, lost: () => {} };
+  const upkeep = createUpkeep({ tell, touch: async () => [] }, versions, '0000000a', () => {});
   return { upkeep, told };
 }
 
@@ -456,6 +456,74 @@ describe('firewalls that share their calls', () => {
     const late = member(2);
     await pass(20_000);
     assert.deepEqual(late.open(), PORTS);
+  });
+
+  it('do not write as one where a machine was cloned: the second goes on alone and says why', async () => {
+    const { one, member, shelf, settle, pass } = await setUpTwo();
+    establish(one);
+    await settle();
+    const clone = member(1, {}, { boot: 'boot of the clone' });
+    clone.send(phone, trunk, invite({ callId: 'other', from: 'x', body: sdp(phone.address, [4800]) }));
+    await pass(RETRY);
+    assert.equal(clone.group.status().state, 'away');
+    assert.match(clone.group.status().why ?? '', /another firewall is there as fw1 \(00000001\)/);
+    assert.deepEqual(clone.open(), ['192.0.2.10 4800-4801'], 'its own calls go on');
+    assert.equal(shelf.calls.size, 1, 'nothing of it is written');
+    assert.equal(one.group.status().state, 'joined');
+    await one.end();
+    await pass(RETRY);
+    assert.equal(clone.group.status().state, 'joined');
+    assert.equal(shelf.calls.size, 2);
+  });
+
+  it('tell which of two clones is there where nothing but their starts tells them apart', async () => {
+    const { one, two, member, settle, pass } = await setUpTwo();
+    const clone = member(1, {}, { boot: null });
+    await settle();
+    assert.equal(clone.group.status().state, 'joined', 'it may be a start of the same daemon');
+    await pass(2 * RETRY);
+    assert.equal(one.group.status().state, 'away');
+    assert.match(one.log.join('\n'), /another firewall is there as fw1/);
+    assert.equal(clone.group.status().state, 'joined');
+    assert.equal(two.group.status().members.length, 2);
+  });
+
+  it('join at once after a start that nobody was told of', async () => {
+    const { one, shelf, member, settle } = await setUpTwo();
+    await one.kill();
+    assert.ok(await shelf.connect().member(one.machine), 'it counts as there');
+    const again = member(1);
+    await settle();
+    assert.equal(again.group.status().state, 'joined');
+  });
+
+  it('say that two have one name, and tell them apart', async () => {
+    const { one, two, member, settle, pass } = await setUpTwo();
+    const three = member(3, {}, { name: 'fw2' });
+    await settle();
+    await pass(RETRY);
+    for (const { log } of [one, two, three]) assert.match(log.join('\n'), /is not the only one of its name/);
+    const names = (of: Member) =>
+      of.group
+        .status()
+        .owners.map(({ name }) => name)
+        .sort();
+    assert.deepEqual(names(one), ['fw1', 'fw2 (00000002)', 'fw2 (00000003)']);
+    assert.deepEqual(names(two), ['fw1', 'fw2', 'fw2 (00000003)']);
+  });
+
+  it('write once more what the store has thrown away', async () => {
+    const { one, shelf, settle, pass } = await setUpTwo();
+    establish(one);
+    await settle();
+    const [name = ''] = shelf.calls.keys();
+    shelf.evict(name);
+    for (let seconds = 0; seconds < 300; seconds += 10) {
+      one.media();
+      await pass(10_000);
+    }
+    assert.ok(shelf.calls.has(name));
+    assert.deepEqual(one.open(), PORTS);
   });
 
   it('hand over: everybody else has everything', async () => {

@@ -21,6 +21,8 @@ export interface Shelf {
   snapshot(): () => void;
   /** Who was not heard of since the last greeting is gone. */
   forget(machine: string): void;
+  /** The store has thrown this call away. */
+  evict(name: string): void;
   readonly calls: ReadonlyMap<string, Kept>;
 }
 
@@ -68,7 +70,7 @@ export function createShelf(latency: () => number = () => 0): Shelf {
     const store: Store = {
       connect() {
         connectedAt = losses;
-        return ask(() => {});
+        return ask(() => []);
       },
       epoch: () => ask(() => String(epoch)),
       lastNews: () => ask(() => news.at(-1)?.id ?? '0-0'),
@@ -92,13 +94,14 @@ export function createShelf(latency: () => number = () => 0): Shelf {
         const at = Number(id.split('-')[0]);
         return await ask(() => news.filter((one) => Number(one.id.split('-')[0]) > at));
       },
+      member: (machine) => ask(() => members.get(machine) ?? null),
       greet: (self) =>
         ask(() => {
           members.set(self.machine, self);
           return [...members.values()];
         }),
       leave: (self) => ask(() => void members.delete(self.machine)),
-      touch: () => ask(() => {}),
+      touch: (names) => ask(() => names.filter((name) => !calls.has(name))),
       close() {},
     };
     return store;
@@ -126,6 +129,7 @@ export function createShelf(latency: () => number = () => 0): Shelf {
       };
     },
     forget: (machine) => members.delete(machine),
+    evict: (name) => calls.delete(name),
     get calls() {
       return calls;
     },

@@ -1,16 +1,20 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { createClient } from '@redis/client';
 import { ended } from '../../lab/namespaces.ts';
+import type { Whereabouts } from '../../src/daemon/peers/primary.ts';
 
 /** A store of the real kind, on loopback. */
 export interface Server {
   readonly port: number;
   /** The authority of its certificate, where it has one; a path. */
   readonly ca: string;
+  /** What it answers to a command, as text; lists are flattened. */
+  command(...words: readonly string[]): Promise<string>;
   stop(): Promise<void>;
   start(): Promise<void>;
   close(): Promise<void>;
@@ -27,8 +31,20 @@ export interface ServerOptions {
   readonly tls?: boolean;
   /** What it listens on; loopback by itself. With any other it needs a password. */
   readonly address?: string;
+  /** Further words of its command line. */
+  readonly more?: readonly string[];
+  /** It is a Sentinel; what it is told to do, a line each. */
+  readonly sentinel?: readonly string[];
   /** Starts a program where the server is to run. */
   readonly run?: (program: string, ...args: readonly string[]) => ChildProcess;
+}
+
+export const NO_TLS = { ca: null, certificate: null, key: null, serverName: null };
+
+/** What reaches a server on loopback that has no password. */
+export function where(...ports: readonly number[]): Whereabouts {
+  const urls = ports.map((port) => `redis://127.0.0.1:${port}`);
+  return { urls, sentinel: null, password: null, tls: NO_TLS };
 }
 
 /** Starts a server that keeps nothing on disk. */
@@ -36,12 +52,20 @@ export async function startServer({
   password,
   tls = false,
   address = '127.0.0.1',
+  more = [],
+  sentinel,
   run = spawned,
 }: ServerOptions = {}): Promise<Server> {
   const directory = mkdtempSync(join(tmpdir(), 'pinholed-store-'));
   const port = await freePort();
+  const config: string[] = [];
+  if (sentinel !== undefined) {
+    config.push(join(directory, 'sentinel.conf'), '--sentinel');
+    writeFileSync(config[0]!, sentinel.map((line) => `sentinel ${line}\n`).join(''));
+  }
   const ca = join(directory, 'ca.pem');
-  const words = ['--bind', address, '--save', '', '--dir', directory];
+  const words = [...config, '--bind', address, '--dir', directory, ...more];
+  if (sentinel === undefined) words.push('--save', '');
   if (password !== undefined) words.push('--requirepass', password);
   if (tls) {
     certify(directory);
@@ -72,7 +96,7 @@ export async function startServer({
     await new Promise<void>((resolve, reject) => {
       started.once('exit', (code) => reject(new Error(`${PROGRAM} ended with ${code}`)));
       createInterface({ input: started.stdout! }).on('line', (line) => {
-        if (line.includes('Ready to accept connections')) resolve();
+        if (/Ready to accept connections|Sentinel ID is/.test(line)) resolve();
       });
     });
   }
@@ -82,10 +106,25 @@ export async function startServer({
     if (child !== undefined) await ended(child);
   }
 
+  async function command(...given: readonly string[]): Promise<string> {
+    const client = createClient({
+      ...{ url: `redis://127.0.0.1:${port}`, RESP: 2 as const },
+      ...(password !== undefined && { password }),
+    });
+    client.on('error', () => {});
+    await client.connect();
+    try {
+      return [await client.sendCommand(given)].flat(3).join(' ');
+    } finally {
+      client.destroy();
+    }
+  }
+
   await start();
   return {
     port,
     ca,
+    command,
     start,
     stop,
     async close() {
@@ -93,6 +132,16 @@ export async function startServer({
       rmSync(directory, { recursive: true });
     },
   };
+}
+
+/** Asks again and again, for at most a minute, until it is as wanted. */
+export async function until(look: () => Promise<string>, wanted: RegExp): Promise<void> {
+  for (const last = performance.now() + 60_000; ; ) {
+    const found = await look();
+    if (wanted.test(found)) return;
+    if (performance.now() > last) throw new Error(`still ${found}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function spawned(program: string, ...args: readonly string[]): ChildProcess {

@@ -5,9 +5,7 @@ import { createRedisStore } from '../../src/daemon/peers/redis.ts';
 import type { Stamp } from '../../src/daemon/peers/stamp.ts';
 import type { News, Store, Version } from '../../src/daemon/peers/store.ts';
 import { createShelf } from './memory-store.ts';
-import { type Server, startServer, withoutStore } from './redis-server.ts';
-
-const NO_TLS = { ca: null, certificate: null, key: null, serverName: null };
+import { NO_TLS, type Server, startServer, where, withoutStore } from './redis-server.ts';
 
 function stamp(version: number, rest: Partial<Stamp> = {}): Stamp {
   return { generation: 0, phase: 0, version, machine: '0000000a', ...rest };
@@ -95,8 +93,8 @@ function contract(connect: () => Store): void {
     const [first, second] = [connect(), connect()];
     await Promise.all([first.connect(), second.connect()]);
     const [a, b] = [
-      { machine: '0000000a', name: 'fw1', records: 1 },
-      { machine: '0000000b', name: 'fw2', records: 1 },
+      { machine: '0000000a', name: 'fw1', records: 1, boot: 'b', start: 's' },
+      { machine: '0000000b', name: 'fw2', records: 1, boot: null, start: '' },
     ];
     await first.greet(a);
     const there = await second.greet(b);
@@ -122,8 +120,7 @@ describe('a store of Valkey or Redis', { skip: withoutStore }, () => {
     server = await startServer();
   });
   after(() => server?.close());
-  const connect = (prefix = '{pinholed:test}:') =>
-    createRedisStore({ url: `redis://127.0.0.1:${server.port}`, password: null, tls: NO_TLS, prefix });
+  const connect = (prefix = '{pinholed:test}:') => createRedisStore({ ...where(server.port), prefix });
   contract(connect);
 
   it('has nothing to do with other groups in it', async () => {
@@ -153,7 +150,7 @@ describe('a store that not everybody may use', { skip: withoutStore }, () => {
     const server = await startServer({ password: 'correct horse' });
     const connect = (password: string | null) =>
       createRedisStore({
-        ...{ url: `redis://127.0.0.1:${server.port}`, password, tls: NO_TLS },
+        ...{ ...where(server.port), password },
         prefix: '{pinholed:test}:',
       });
     const right = connect('correct horse');
@@ -173,7 +170,12 @@ describe('a store that not everybody may use', { skip: withoutStore }, () => {
   it('shows by TLS who it is', async () => {
     const server = await startServer({ tls: true });
     const connect = (ca: string | null, url = `rediss://127.0.0.1:${server.port}`) =>
-      createRedisStore({ url, password: null, tls: { ...NO_TLS, ca }, prefix: '{pinholed:test}:' });
+      createRedisStore({
+        ...where(server.port),
+        urls: [url],
+        tls: { ...NO_TLS, ca },
+        prefix: '{pinholed:test}:',
+      });
     const known = connect(readFileSync(server.ca, 'utf8'));
     await known.connect();
     assert.equal(await known.lastNews(), '0-0');

@@ -1,9 +1,12 @@
 import type { CallEntry, DataPathReport, Order } from '../messages.ts';
 import type { SeenMedia } from '../traffic.ts';
+import { createCompany } from './company.ts';
 import { createConfirmations } from './confirmations.ts';
+import { createIdentity } from './identity.ts';
 import { createLagWatch } from './lag.ts';
 import { seenMedia } from './media-news.ts';
 import { createOwners, type Owned } from './owners.ts';
+import { reasonOf } from './primary.ts';
 import type { Member, News, Store, Version } from './store.ts';
 import { createTaking } from './taking.ts';
 import { createUpkeep } from './upkeep.ts';
@@ -94,12 +97,13 @@ export function createGroup(deps: GroupDeps): Group {
   const upkeep = createUpkeep(store, versions, self.machine, send);
   const confirmations = createConfirmations();
   const owners = createOwners(store, versions, self);
+  const company = createCompany(self, owners, say);
+  const identity = createIdentity(store, self);
   const lag = createLagWatch();
   const write = createWriting(store, versions, lag, clock);
   let state: GroupStatus['state'] = 'joining';
   let since = clock();
   let why: string | null = null;
-  let members: readonly Member[] = [];
   let greetAt = Number.NEGATIVE_INFINITY;
   let contact: number | null = null;
   let refused = 0;
@@ -119,12 +123,8 @@ export function createGroup(deps: GroupDeps): Group {
     expectConfirmers();
   }
 
-  function others(): readonly Member[] {
-    return members.filter(({ machine }) => machine !== self.machine);
-  }
-
   function expectConfirmers(): void {
-    send({ type: 'confirmers', count: state === 'joined' && confirms() ? others().length : 0 });
+    send({ type: 'confirmers', count: state === 'joined' && confirms() ? company.others().length : 0 });
   }
 
   function entries(list: readonly CallEntry[]): void {
@@ -138,23 +138,24 @@ export function createGroup(deps: GroupDeps): Group {
 
   function fell(error: unknown): void {
     if (closed || state === 'away') return;
-    const text = error instanceof Error ? error.message : String(error);
+    const text = reasonOf(error);
     say('warn', `peers-store: away, going on alone: ${text}`);
-    members = [];
+    company.clear();
     turn('away', text);
   }
 
   async function join(): Promise<void> {
-    await store.connect();
+    for (const caution of await store.connect()) say('warn', `peers-store: ${caution}`);
     contact = clock();
+    await identity.claim();
     const found = await store.epoch();
     const isResumed = found === epoch && last !== null && (await store.hasNewsAfter(last));
     const before = isResumed ? last! : await store.lastNews();
     const there = await taking.all();
     last = before;
     epoch = found;
-    members = await owners.greet();
     const was = state;
+    company.meet(await owners.greet(), false);
     turn('joined');
     expectConfirmers();
     if (!isComplete) for await (const own of records()) entries(own);
@@ -162,9 +163,9 @@ export function createGroup(deps: GroupDeps): Group {
     taking.askBehind();
     upkeep.keep();
     await write();
-    const names = others().map(({ name }) => name);
-    const company = names.length === 0 ? 'nobody else is there' : `with ${names.join(', ')}`;
-    say(was === 'away' ? 'warn' : 'info', `peers-store: joined, ${company}, ${there} calls found`);
+    const names = company.others().map(({ name }) => name);
+    const withWhom = names.length === 0 ? 'nobody else is there' : `with ${names.join(', ')}`;
+    say(was === 'away' ? 'warn' : 'info', `peers-store: joined, ${withWhom}, ${there} calls found`);
   }
 
   async function follow(): Promise<void> {
@@ -211,7 +212,7 @@ export function createGroup(deps: GroupDeps): Group {
     }
     const { wait: number, calls } = one;
     const settle = () => send({ type: 'confirmed', waits: [number] });
-    const needed = others().length;
+    const needed = company.others().length;
     const wait = `${self.machine}:${number}`;
     if (state !== 'joined' || needed === 0) {
       settle();
@@ -233,22 +234,15 @@ export function createGroup(deps: GroupDeps): Group {
     const now = clock();
     if (now >= greetAt) {
       greetAt = now + GREET_EVERY;
-      meet(await owners.greet());
+      await identity.keep();
+      if (company.meet(await owners.greet(), true)) expectConfirmers();
       if ((await store.epoch()) !== epoch) throw new Error('it was emptied, or is another store');
     }
-    await upkeep.turn(now, others());
+    await upkeep.turn(now, company.others());
+    taking.askBehind();
     await confirm();
     await write();
     contact = clock();
-  }
-
-  function meet(found: readonly Member[]): void {
-    const came = missing(found, members);
-    const left = missing(members, found);
-    for (const { name } of came) say('info', `peers-store: ${name} is there`);
-    for (const { name } of left) say('warn', `peers-store: ${name} is gone; its calls are kept here`);
-    members = found;
-    if (came.length + left.length > 0) expectConfirmers();
   }
 
   async function run(): Promise<void> {
@@ -273,7 +267,7 @@ export function createGroup(deps: GroupDeps): Group {
 
   async function handOver(ms: number): Promise<boolean> {
     if (state !== 'joined') return false;
-    const needed = others().length;
+    const needed = company.others().length;
     if (needed === 0) return false;
     handOvers++;
     const wait = `${self.machine}:h${handOvers}`;
@@ -285,6 +279,7 @@ export function createGroup(deps: GroupDeps): Group {
   }
 
   function status(): GroupStatus {
+    const { members } = company;
     const standing = { state, since, why, members, self, contact };
     return {
       ...standing,
@@ -313,9 +308,4 @@ export function createGroup(deps: GroupDeps): Group {
       store.close();
     },
   };
-}
-
-/** Those of `list` that `than` has not. */
-function missing(list: readonly Member[], than: readonly Member[]): readonly Member[] {
-  return list.filter(({ machine }) => than.every((one) => one.machine !== machine));
 }

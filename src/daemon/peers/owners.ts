@@ -17,9 +17,11 @@ interface Standing {
 }
 
 /** Whose calls are: the firewall's that wrote the last version of each. */
-interface Owners {
-  /** Says that this firewall is there, and who else is. */
+export interface Owners {
+  /** Says that this firewall is there, and who else is; where two have one name, others with their numbers. */
   greet(): Promise<readonly Member[]>;
+  /** Another one that was heard of has the same name. */
+  isNamesake(machine: string): boolean;
   /** The name of the firewall that had to do with this call last; null where none is known. */
   ownerOf(legId: string): string | null;
   standing(members: readonly Member[]): Standing;
@@ -34,14 +36,26 @@ export function createOwners(
   self: Member,
 ): Owners {
   const names = new Map([[self.machine, self.name]]);
-  const nameOf = (machine: string) => names.get(machine) ?? machine;
+
+  function isNamesake(machine: string): boolean {
+    const name = names.get(machine);
+    return [...names].some(([one, its]) => one !== machine && its === name);
+  }
+
+  function nameOf(machine: string): string {
+    const name = names.get(machine);
+    if (name === undefined) return machine;
+    return machine !== self.machine && isNamesake(machine) ? `${name} (${machine})` : name;
+  }
+
   return {
+    isNamesake,
     async greet() {
       const members = await store.greet(self);
       for (const { machine, name } of members) {
         if (names.size < MOST_NAMES || names.has(machine)) names.set(machine, name);
       }
-      return members;
+      return members.map((one) => ({ ...one, name: nameOf(one.machine) }));
     },
     ownerOf(legId) {
       const machine = versions.writerOf(legId);

@@ -1,19 +1,17 @@
-import { createClient } from '@redis/client';
+import {
+  type Client,
+  connectAgain,
+  connectPrimary,
+  drop,
+  listOf,
+  type Reply,
+  type Whereabouts,
+  within,
+} from './primary.ts';
 import { isMachine, isOver, stampOf } from './stamp.ts';
 import type { Member, News, Store, Stored, Told, Version } from './store.ts';
 
-/** Where the store is, and what it takes to be let in. */
-export interface RedisOptions {
-  /** `redis://`, or `rediss://` for TLS, with a user where there is one. */
-  readonly url: string;
-  readonly password: string | null;
-  /** PEM. */
-  readonly tls: {
-    readonly ca: string | null;
-    readonly certificate: string | null;
-    readonly key: string | null;
-    readonly serverName: string | null;
-  };
+export interface RedisOptions extends Whereabouts {
   /** All keys of one group begin with this; braces keep them in one slot of a cluster. */
   readonly prefix: string;
 }
@@ -28,7 +26,8 @@ const NEWS_KEPT = 100_000;
 const NEWS_AT_A_TIME = 512;
 const NAMES_AT_A_TIME = 200;
 const BLOCK = 1000;
-const CONNECT_WITHIN = 3000;
+/** Firewalls that a group is believed to have. */
+const MOST_MEMBERS = 256;
 const ANSWER_WITHIN = 5000;
 /** Bytes of one record that are believed to be one. */
 const LARGEST = 1024 * 1024;
@@ -61,49 +60,24 @@ redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[9], '*', 'k', 'w', 'n', ARGV[1],
 return 1
 `;
 
-type Reply = string | number | null | readonly Reply[];
-
-/** A store of Valkey or Redis (6.2 or later) by RESP2. Two connections: one waits for news. */
-export function createRedisStore({ url, password, tls, prefix }: RedisOptions): Store {
-  const isTls = url.startsWith('rediss:');
-  const socket = {
-    connectTimeout: CONNECT_WITHIN,
-    reconnectStrategy: false as const,
-    ...(isTls && {
-      tls: true as const,
-      ...(tls.ca !== null && { ca: tls.ca }),
-      ...(tls.certificate !== null && { cert: tls.certificate }),
-      ...(tls.key !== null && { key: tls.key }),
-      ...(tls.serverName !== null && { servername: tls.serverName }),
-    }),
-  };
-  const make = () => {
-    const client = createClient({
-      ...{ url, socket, RESP: 2 as const, disableOfflineQueue: true },
-      ...(password !== null && { password }),
-    });
-    client.on('error', () => {});
-    return client;
-  };
-  let writer = make();
-  let reader = make();
+/** A store of Valkey or Redis (6.2 or later) by RESP2. Two connections to its primary: one waits for news. */
+export function createRedisStore({ prefix, ...where }: RedisOptions): Store {
+  let writer: Client | null = null;
+  let reader: Client | null = null;
   const key = (name: string) => `${prefix}${name}`;
   const callKey = (name: string) => key(`call:${name}`);
 
-  async function within<T>(answer: Promise<T>, ms = ANSWER_WITHIN): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  function close(): void {
+    for (const client of [writer, reader]) if (client !== null) drop(client);
+  }
+
+  function send(client: Client | null, words: readonly string[], ms = ANSWER_WITHIN): Promise<Reply> {
+    if (client === null) return Promise.reject(new Error('not connected'));
+    return within(client.sendCommand(words) as Promise<Reply>, ms);
   }
 
   function ask(...words: readonly string[]): Promise<Reply> {
-    return within(writer.sendCommand(words) as Promise<Reply>);
+    return send(writer, words);
   }
 
   /** The versions of those that are there; the names of the others are no names any more. */
@@ -122,11 +96,11 @@ export function createRedisStore({ url, password, tls, prefix }: RedisOptions): 
 
   return {
     async connect() {
-      for (const client of [writer, reader]) if (client.isOpen) client.destroy();
-      writer = make();
-      reader = make();
-      await within(writer.connect(), CONNECT_WITHIN);
-      await within(reader.connect(), CONNECT_WITHIN);
+      close();
+      const { url, client, cautions } = await connectPrimary(where, key('epoch'));
+      writer = client;
+      reader = await connectAgain(where, url);
+      return cautions;
     },
     async epoch() {
       await ask('SET', key('epoch'), crypto.randomUUID(), 'NX');
@@ -200,20 +174,24 @@ export function createRedisStore({ url, password, tls, prefix }: RedisOptions): 
         key('news'),
         id,
       ];
-      const reply = (await within(reader.sendCommand(words), BLOCK + ANSWER_WITHIN)) as Reply;
+      const reply = await send(reader, words, BLOCK + ANSWER_WITHIN);
       if (reply === null) return [];
       const [, entries] = listOf(listOf(reply)[0] ?? null);
       return newsOf(entries ?? null, readNews);
     },
-    async greet(self) {
-      const about = JSON.stringify({ name: self.name, records: self.records });
-      await ask('SET', key(`member:${self.machine}`), about, 'PX', String(PRESENT));
-      await ask('SADD', key('members'), self.machine);
+    async member(machine) {
+      const text = await ask('GET', key(`member:${machine}`));
+      return typeof text === 'string' ? memberOf(machine, text) : null;
+    },
+    async greet({ machine, ...about }) {
+      await ask('SET', key(`member:${machine}`), JSON.stringify(about), 'PX', String(PRESENT));
+      await ask('SADD', key('members'), machine);
       const machines = listOf(await ask('SMEMBERS', key('members'))).filter(isMachine);
       const found = await Promise.all(
-        machines.map(async (machine) => {
-          const text = await ask('GET', key(`member:${machine}`));
-          return typeof text === 'string' ? memberOf(machine, text) : null;
+        machines.slice(0, MOST_MEMBERS).map(async (one) => {
+          const text = await ask('GET', key(`member:${one}`));
+          if (text === null) await ask('SREM', key('members'), one);
+          return typeof text === 'string' ? memberOf(one, text) : null;
         }),
       );
       return found.filter((one) => one !== null);
@@ -223,16 +201,11 @@ export function createRedisStore({ url, password, tls, prefix }: RedisOptions): 
       await ask('SREM', key('members'), self.machine);
     },
     async touch(names) {
-      await Promise.all(names.map((name) => ask('PEXPIRE', callKey(name), String(KEPT))));
+      const replies = await Promise.all(names.map((name) => ask('PEXPIRE', callKey(name), String(KEPT))));
+      return names.filter((_, at) => replies[at] === 0);
     },
-    close() {
-      for (const client of [writer, reader]) if (client.isOpen) client.destroy();
-    },
+    close,
   };
-}
-
-function listOf(reply: Reply | undefined): readonly Reply[] {
-  return Array.isArray(reply) ? reply : [];
 }
 
 function isName(value: Reply): value is string {
@@ -291,10 +264,15 @@ function readNews(id: string, fields: ReadonlyMap<string, string>): News | null 
 
 function memberOf(machine: string, text: string): Member | null {
   try {
-    const { name, records } = JSON.parse(text) as { readonly name: unknown; readonly records: unknown };
+    const { name, records, boot, start } = JSON.parse(text) as Readonly<Record<string, unknown>>;
     if (typeof name !== 'string' || typeof records !== 'number') return null;
-    return { machine, name: name.slice(0, 32), records };
+    const life = { boot: textOr(boot, null), start: textOr(start, '') };
+    return { machine, name: name.slice(0, 32), records, ...life };
   } catch {
     return null;
   }
+}
+
+function textOr<T>(value: unknown, otherwise: T): string | T {
+  return typeof value === 'string' ? value.slice(0, 64) : otherwise;
 }

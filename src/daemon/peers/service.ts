@@ -1,8 +1,9 @@
 import { Buffer } from 'node:buffer';
+import { randomUUID } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Settings } from '../../config/schema.ts';
-import { RECORD_VERSION } from '../../inspector/record.ts';
+import { RECORD_VERSION, type Scribe } from '../../inspector/record.ts';
 import type { JournalRecord } from '../journal/journal.ts';
 import type { Answers, CallEntry, Order, Question } from '../messages.ts';
 import { StartError } from '../platform/platform.ts';
@@ -44,17 +45,18 @@ const LARGEST_FILE = 256 * 1024;
 
 /**
  * Reads the password and the certificates, as root; null where nothing is shared. Throws StartError, with the setting at
- * fault. `machine`: as in the records of this firewall; `journal`: what it has.
+ * fault. `identity`: as in the records of this firewall; `journal`: what it has.
  */
 export function openGroup(
   settings: Settings,
-  machine: string,
+  { machine, boot }: Pick<Scribe, 'machine' | 'boot'>,
   journal: readonly JournalRecord[],
 ): GroupService | null {
-  const { url, passwordFile, group: groupName, tls, name } = settings.peersStore;
+  const { url, others, sentinel, passwordFile, group: groupName, tls, name } = settings.peersStore;
   if (url === null) return null;
   const store: RedisOptions = {
-    url,
+    urls: [url, ...others],
+    sentinel,
     password:
       passwordFile === null
         ? null
@@ -71,6 +73,8 @@ export function openGroup(
     machine: memberId({ machine }, name),
     name: (name ?? hostname()).slice(0, 32),
     records: RECORD_VERSION,
+    boot,
+    start: randomUUID(),
   };
   const ends = endsOf(journal);
   let group: Group | null = null;

@@ -48,6 +48,10 @@ export interface Member {
   readonly name: string;
   /** Version of the records that it writes. */
   readonly records: number;
+  /** Changes with every boot of its system; null where there is no such thing. */
+  readonly boot: string | null;
+  /** Changes with every start of its daemon; empty where it does not say. */
+  readonly start: string;
 }
 
 /**
@@ -55,7 +59,8 @@ export interface Member {
  * the store is away.
  */
 export interface Store {
-  connect(): Promise<void>;
+  /** Resolves to what people should hear of how the store is set up. */
+  connect(): Promise<readonly string[]>;
   /** Names what is in the store: another name after it was emptied, or is another store. */
   epoch(): Promise<string>;
   /** Id of the last news; `0-0` where there is none. */
@@ -71,12 +76,14 @@ export interface Store {
   tell(news: Told): Promise<void>;
   /** News after `id`: waits for some ms when there are none. */
   follow(id: string): Promise<readonly News[]>;
+  /** Who is there as this machine; null where nobody is. */
+  member(machine: string): Promise<Member | null>;
   /** Says that this firewall is there, and who else is. */
   greet(self: Member): Promise<readonly Member[]>;
   /** It goes. */
   leave(self: Member): Promise<void>;
-  /** These calls are still somebody's. */
-  touch(names: readonly string[]): Promise<void>;
+  /** These calls are still somebody's. Resolves to those that are not there any more. */
+  touch(names: readonly string[]): Promise<readonly string[]>;
   close(): void;
 }
 

@@ -18,17 +18,27 @@ interface Upkeep {
 
 const PINHOLES_AT_A_TIME = 256;
 const TOUCH_EVERY = 120_000;
+/** ms that a round of touching is spread over. */
+const TOUCH_WITHIN = 60_000;
 export const NAMES_AT_A_TIME = 200;
 const KEEP_EVERY = 20_000;
 
+/** ms between two looks for what has been over for long. */
+const TIDY_EVERY = 5000;
+
 export function createUpkeep(
   store: Pick<Store, 'tell' | 'touch'>,
-  versions: Pick<Versions, 'underWay' | 'tidy'>,
+  versions: Pick<Versions, 'underWay' | 'tidy' | 'lost'>,
   machine: string,
   send: (order: Order) => void,
 ): Upkeep {
   const media = createMediaNews();
-  let touchAt: number | null = null;
+  /** What is still to be touched in this round, and when it began. */
+  let untouched: Iterator<readonly string[]> | null = null;
+  let slicesOfRound = 0;
+  let touched = 0;
+  let roundAt: number | null = null;
+  let tidyAt = Number.NEGATIVE_INFINITY;
   let keepAt = Number.NEGATIVE_INFINITY;
 
   async function tellMedia(now: number): Promise<void> {
@@ -38,10 +48,29 @@ export function createUpkeep(
   }
 
   /** Calls of this firewall, and of those that are gone, do not run out in the store. */
-  async function touch(others: readonly Member[]): Promise<void> {
+  function beginRound(now: number, others: readonly Member[]): void {
     const present = new Set(others.map((one) => one.machine));
     const own = [...versions.underWay()].flatMap(([name, by]) => (present.has(by) ? [] : [name]));
-    for (const names of slices(own, NAMES_AT_A_TIME)) await store.touch(names);
+    untouched = slices(own, NAMES_AT_A_TIME)[Symbol.iterator]();
+    slicesOfRound = Math.ceil(own.length / NAMES_AT_A_TIME);
+    touched = 0;
+    roundAt = now;
+  }
+
+  /** As many of a round as are due by now: news, and messages that wait for them, come in between. */
+  async function touch(now: number, others: readonly Member[]): Promise<void> {
+    roundAt ??= now;
+    if (now - roundAt >= TOUCH_EVERY) beginRound(now, others);
+    if (untouched === null) return;
+    const due = Math.ceil((slicesOfRound * (now - roundAt)) / TOUCH_WITHIN);
+    for (; touched < due; touched++) {
+      const { value, done } = untouched.next();
+      if (done === true) {
+        untouched = null;
+        return;
+      }
+      versions.lost(await store.touch(value));
+    }
   }
 
   function keep(): void {
@@ -53,12 +82,12 @@ export function createUpkeep(
     keep,
     seen: media.seen,
     async turn(now, others) {
-      versions.tidy(now);
+      if (now >= tidyAt) {
+        tidyAt = now + TIDY_EVERY;
+        versions.tidy(now);
+      }
       await tellMedia(now);
-      touchAt ??= now + TOUCH_EVERY;
-      if (now < touchAt) return;
-      touchAt = now + TOUCH_EVERY;
-      await touch(others);
+      await touch(now, others);
     },
     alone(now) {
       media.clear();

@@ -15,6 +15,8 @@ export interface Versions {
   later(versions: readonly Version[]): readonly string[];
   /** The store has these alone: of all others it is to hear. */
   isAll(names: ReadonlySet<string>): void;
+  /** The store does not have these any more. */
+  lost(names: readonly string[]): void;
   /** Takes the names of calls under way of which the store is to hear: how they are now is to be asked. */
   behind(): readonly string[];
   /** Something is in the store, or on its way to it, that is not the version known here. */
@@ -157,6 +159,12 @@ export function createVersions(most: () => number, clock: () => number): Version
     later,
     isAll(names) {
       for (const [name, one] of known) if (!names.has(name)) fallBehind(name, one);
+    },
+    lost(names) {
+      for (const name of names) {
+        const one = known.get(name);
+        if (one !== undefined && one.endedAt === null) fallBehind(name, one);
+      }
     },
     behind() {
       const names = [...asked];
