@@ -178,9 +178,10 @@ async function holderOf(client: Client, key: string): Promise<readonly [host: st
     await ask(client, 'EXISTS', key);
     return null;
   } catch (error) {
-    const moved = /^MOVED [0-9]+ (\S*):([0-9]+)$/.exec(reasonOf(error));
-    if (moved === null) throw error;
-    return [moved[1]!, moved[2]!];
+    const [word, , where = ''] = reasonOf(error).split(' ');
+    const end = where.lastIndexOf(':');
+    if (word !== 'MOVED' || end < 0) throw error;
+    return [where.slice(0, end), where.slice(end + 1)];
   }
 }
 
@@ -234,7 +235,8 @@ function at(url: string, host: string, port: string): string {
   const name = host === '' ? hostname : host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
   const user = username === '' ? '' : `${username}@`;
   const found = `${protocol}//${user}${name}:${port}${pathname}`;
-  if (/[/@?#\s]/.test(name) || !URL.canParse(found)) throw new Error(`${host}:${port} is no address`);
+  if (/[/@?#\s]/.test(name) || !/^[0-9]{1,5}$/.test(port) || !URL.canParse(found))
+    throw new Error(`${host}:${port} is no address`);
   return found;
 }
 
