@@ -212,7 +212,8 @@ export interface ReplayPage {
   readonly refusals: number;
   /** What the reader should know about the capture: damage, frames that were cut. */
   readonly notes: readonly string[];
-  readonly calls: readonly CallRow[];
+  /** How many there are; their rows and pictures stand apart, in blocks. */
+  readonly calls: number;
   readonly loose: readonly LooseGroup[];
 }
 

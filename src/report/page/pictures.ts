@@ -14,6 +14,7 @@ import type {
   LooseGroup,
   PageCall,
   PageFlow,
+  PageRefusal,
   ReplayPage,
 } from './model.ts';
 import { stripsOf } from './strip.ts';
@@ -29,7 +30,7 @@ const COUNTED_WITHIN = 6000;
 
 export interface ReplayPictures {
   readonly page: ReplayPage;
-  /** The picture of each of `page.calls`, in that order, made when it is asked for. */
+  /** The picture of each call, in the order of their first messages, made when it is asked for. */
   readonly pictures: () => Generator<CallPicture>;
 }
 
@@ -39,7 +40,6 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
   const at = placeJson(many);
   const { media, calls } = report;
   const whole = wholeCalls(report);
-  const rows = whole.calls.map((one) => rowOf(pictureOf(one, report)));
   return {
     page: {
       kind: 'replay',
@@ -54,9 +54,9 @@ export function replayPictures(report: ReplayReport): ReplayPictures {
       flows: media.length,
       passed: media.reduce((sum, { passed }) => sum + passed, 0),
       blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),
-      refusals: rows.reduce((sum, { refusals }) => sum + refusals, 0) + report.refusals.length,
+      refusals: whole.calls.reduce((sum, { call }) => sum + refusalsOf(call), report.refusals.length),
       notes: notesOf(report),
-      calls: rows,
+      calls: whole.calls.length,
       loose: [
         ...looseMedia(whole.others.map((flow) => flowJson(flow, at, many))),
         ...strayMessages(report),
@@ -153,9 +153,14 @@ export function rowOf({ call, media, verdict, until }: CallPicture): CallRow {
     pinholes: call.pinholes.length,
     passed: media.reduce((sum, { passed }) => sum + passed, 0),
     blocked: media.reduce((sum, { blocked }) => sum + blocked, 0),
-    refusals: call.refusals.filter(({ reason }) => !isUsual(reason)).length,
+    refusals: refusalsOf(call),
     strips: stripsOf(call, media),
   };
+}
+
+/** What every call with the outside has is not counted. */
+function refusalsOf({ refusals }: { readonly refusals: readonly Pick<PageRefusal, 'reason'>[] }): number {
+  return refusals.filter(({ reason }) => !isUsual(reason)).length;
 }
 
 function notesOf(report: ReplayReport): string[] {

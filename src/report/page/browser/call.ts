@@ -1,14 +1,15 @@
 import { countText } from '../../../counted.ts';
 import type { CallPage } from '../model.ts';
+import { createPictures } from './data.ts';
 import { el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
-import { pictureIn, stats } from './report.ts';
+import { stats } from './report.ts';
 import { date, span } from './words.ts';
 
 /** The page of one call: each of its legs is open from the start. */
 export function showCall(page: CallPage, root: HTMLElement): void {
-  const list = createCallList(async (legId) => pictureIn(document, legId));
+  const list = createCallList(createPictures(document, page.legs));
   const [first] = page.legs;
   root.classList.toggle('single', page.legs.length <= 1);
   root.append(

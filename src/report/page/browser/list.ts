@@ -37,9 +37,9 @@ interface More {
   readonly calls: number;
 }
 
+/** A call that was shown at least once: those further down have nothing in the document yet. */
 interface ListedCall {
   row: CallRow;
-  haystack: string;
   readonly item: HTMLLIElement;
   readonly button: HTMLButtonElement;
   panel: Panel | null;
@@ -72,10 +72,11 @@ export function createCallList(
   selected: (selection: RowSelection) => void = () => {},
 ): CallList {
   const entries = new Map<string, ListedCall>();
+  const haystacks = new WeakMap<CallRow, string>();
   let all: readonly CallRow[] = [];
   let more: More | null = null;
   let selection = EVERYTHING;
-  let shown: readonly ListedCall[] = [];
+  let shown: readonly CallRow[] = [];
   let made = BATCH;
 
   const search = el('input', {
@@ -120,10 +121,10 @@ export function createCallList(
 
   function entryOf(row: CallRow): ListedCall {
     const known = entries.get(row.legId);
+    if (known?.row === row) return known;
     if (known !== undefined) {
       if (written(known.row) !== written(row)) {
         known.row = row;
-        known.haystack = haystackOf(row);
         known.button.replaceChildren(...rowCells(row));
       } else if (row.endedAt === null) {
         known.row = row;
@@ -133,13 +134,8 @@ export function createCallList(
       return known;
     }
     const button = el('button', { class: 'row', type: 'button', 'aria-expanded': 'false' });
-    const entry: ListedCall = {
-      row,
-      haystack: haystackOf(row),
-      item: el('li', {}, button),
-      button,
-      panel: null,
-    };
+    const entry: ListedCall = { row, item: el('li', {}, button), button, panel: null };
+    button.append(...rowCells(row));
     button.addEventListener('click', () => void toggle(entry));
     entries.set(row.legId, entry);
     return entry;
@@ -178,12 +174,19 @@ export function createCallList(
     const words = wordsOf(search);
     const found = all
       .filter(FILTERS[filter])
-      .map(entryOf)
-      .filter(({ haystack }) => words.every((word) => haystack.includes(word)));
-    shown = order === 'newest' ? found : found.sort((a, b) => ORDERS[order](a.row, b.row));
+      .filter((row) => words.length === 0 || words.every((word) => searched(row).includes(word)));
+    shown = order === 'newest' ? found : found.sort(ORDERS[order]);
     if (fromTop) made = BATCH;
     grow(made);
     count.textContent = more === null ? countOf(shown.length, all.length) : countAmong(more);
+  }
+
+  function searched(row: CallRow): string {
+    const known = haystacks.get(row);
+    if (known !== undefined) return known;
+    const made = haystackOf(row);
+    haystacks.set(row, made);
+    return made;
   }
 
   function countAmong({ selection: answered, omitted, calls }: More): string {
@@ -221,11 +224,10 @@ export function createCallList(
   /** Makes the first rows there, touching only what is not in its place: the focus stays where it is. */
   function grow(wanted: number): void {
     made = Math.min(wanted, Math.max(BATCH, shown.length));
-    const visible = shown.slice(0, made);
+    const visible = shown.slice(0, made).map(entryOf);
     const keep = new Set<Element>(visible.map(({ item }) => item));
     for (const child of [...list.children]) if (!keep.has(child)) child.remove();
-    for (const [index, { item, button, row }] of visible.entries()) {
-      if (button.firstChild === null) button.append(...rowCells(row));
+    for (const [index, { item }] of visible.entries()) {
       const there = list.children[index];
       if (there !== item) list.insertBefore(item, there ?? null);
     }
@@ -263,10 +265,10 @@ export function createCallList(
   }
 
   function open(legId: string): void {
+    const index = shown.findIndex((row) => row.legId === legId);
+    if (index >= made) grow(index + BATCH);
     const entry = entries.get(legId);
     if (entry === undefined) return;
-    const index = shown.indexOf(entry);
-    if (index >= made) grow(index + BATCH);
     if (entry.panel === null) void toggle(entry);
     entry.item.scrollIntoView({ block: 'start' });
   }

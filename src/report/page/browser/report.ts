@@ -1,33 +1,27 @@
 import { countText, plural } from '../../../counted.ts';
-import type { CallPicture, CallRow, LooseGroup, ReplayPage } from '../model.ts';
+import type { CallRow, LooseGroup, ReplayPage } from '../model.ts';
 import { readable } from '../text.ts';
+import { createPictures } from './data.ts';
 import { type Child, el } from './dom.ts';
 import { levelGlyph } from './glyph.ts';
 import { createCallList } from './list.ts';
 import { date, span } from './words.ts';
 
-/** The page of a replay: everything is in the document already, pictures are parsed when they are opened. */
-export function showReport(page: ReplayPage, root: HTMLElement): void {
-  const list = createCallList(async (legId) => pictureIn(document, legId));
-  root.classList.toggle('single', page.calls.length <= 1);
-  root.append(header(page), list.element, ...loose(page.loose));
-  list.update(page.calls);
-  const [only] = page.calls;
-  if (page.calls.length === 1) list.open(only!.legId);
-  if (page.calls.length === 1) scrollTo(0, 0);
+/** The page of a replay: everything is in the document already, a picture is read when it is opened. */
+export function showReport(page: ReplayPage, calls: readonly CallRow[], root: HTMLElement): void {
+  const list = createCallList(createPictures(document, calls));
+  root.classList.toggle('single', calls.length <= 1);
+  root.append(header(page, calls), list.element, ...loose(page.loose));
+  list.update(calls);
+  const [only] = calls;
+  if (calls.length === 1) list.open(only!.legId);
+  if (calls.length === 1) scrollTo(0, 0);
   const named = /^#legId=([0-9a-f]+)$/.exec(location.hash)?.[1];
   if (named !== undefined) list.open(named);
 }
 
-/** The picture of a call that the document carries. Throws when it does not. */
-export function pictureIn(from: Document, legId: string): CallPicture {
-  const holder = from.getElementById(`call-${legId}`);
-  if (holder === null) throw new Error('it is not in this file');
-  return JSON.parse(holder.textContent ?? '') as CallPicture;
-}
-
-function header(page: ReplayPage): HTMLElement {
-  const { calls, files, firstAt, lastAt, frames, messages } = page;
+function header(page: ReplayPage, calls: readonly CallRow[]): HTMLElement {
+  const { files, firstAt, lastAt, frames, messages } = page;
   const time = firstAt === null ? [] : [`${date(firstAt)} UTC`, span((lastAt ?? firstAt) - firstAt)];
   const counts = [plural(frames, 'frame'), plural(messages, 'SIP message')];
   const inside = page.inside === 'any' ? [] : [`inside ${page.inside.join(', ')}`];
