@@ -14,6 +14,7 @@ use OPNsense\Pinholed\CallTable;
 use OPNsense\Pinholed\DaemonSettings;
 use OPNsense\Pinholed\DivertRules;
 use OPNsense\Pinholed\ExternalAddresses;
+use OPNsense\Pinholed\MoreSettings;
 
 $given = json_decode(stream_get_contents(STDIN), true, 512, JSON_THROW_ON_ERROR);
 $lookup = function ($table) {
@@ -34,7 +35,12 @@ switch ($given['task']) {
     case 'settings':
         $settings = DaemonSettings::make($given['form'], $given['machine']);
         $text = DaemonSettings::text($settings);
-        $result = ['text' => $text, 'same' => DaemonSettings::read($text) == $settings];
+        $result = [
+            'text' => $text,
+            'same' => DaemonSettings::read($text) == $settings,
+            'secrets' => DaemonSettings::secrets($given['form'], $given['authority'] ?? null),
+            'faults' => MoreSettings::faults($given['form']['more'] ?? ''),
+        ];
         break;
     case 'step':
         $result = DaemonSettings::step($given['before'], $given['after']);

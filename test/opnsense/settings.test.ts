@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
+import { parse } from 'yaml';
 import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
@@ -27,6 +28,18 @@ const form: Fields = {
   uplinks: 'gateways',
   loglevel: 'info',
   plaincallid: false,
+  logparties: false,
+  blocked: false,
+  storeurl: '',
+  storepassword: '',
+  storeca: '',
+  storeconfirm: 'none',
+  hepfrom: '',
+  heplisten: '',
+  heppassword: '',
+  hepspeaksfor: '',
+  holdencrypted: '',
+  more: '',
   mappings: {},
   peers: {},
 };
@@ -54,15 +67,27 @@ const machine: Fields = {
   ],
 };
 
-function textOf(changed: Fields, on: Fields = {}): string {
-  const made = php<{ text: string; same: boolean }>({
+interface Made {
+  readonly text: string;
+  readonly same: boolean;
+  readonly secrets: Readonly<Record<string, string | null>>;
+  /** What the form itself finds wrong with what is written in the daemon’s words. */
+  readonly faults: readonly string[];
+}
+
+function made(changed: Fields, on: Fields = {}): Made {
+  const result = php<Made>({
     task: 'settings',
     form: { ...form, ...changed },
     machine: { ...machine, ...on },
+    authority: 'PEM of ours',
   });
-  assert.ok(made.same, 'read again it is the same');
-  return made.text;
+  assert.ok(result.same, 'read again it is the same');
+  return result;
 }
+
+const textOf = (changed: Fields, on: Fields = {}): string => made(changed, on).text;
+const keysOf = (text: string) => Object.keys(parse(text) as object);
 
 /** As the daemon reads it. */
 function settingsOf(changed: Fields, on: Fields = {}) {
@@ -70,6 +95,9 @@ function settingsOf(changed: Fields, on: Fields = {}) {
   if ('problems' in loaded) assert.fail(loaded.problems.map(formatProblem).join('\n'));
   return loaded.settings;
 }
+
+/** What a field brings into the file that is not there as installed. */
+const FURTHER = ['media-hosts', 'peers', 'denied-ports', 'peers-store', 'hep', 'hold-encrypted'];
 
 describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
   it('of a form as installed is what the daemon accepts', () => {
@@ -95,7 +123,7 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
     const { freebsd } = settingsOf({});
     assert.equal(freebsd.divertPort, 8668);
     assert.deepEqual([freebsd.anchor, freebsd.rdrAnchor, freebsd.binatAnchor], Array(3).fill('pinholed'));
-    assert.match(textOf({}), /"reload-lock": "\/tmp\/rules\.debug"/);
+    assert.match(textOf({}), /"reload-lock":"\/tmp\/rules\.debug"/);
   });
 
   it('an interface’s address and its bits are a network', () => {
@@ -163,13 +191,140 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
     assert.deepEqual(settingsOf({ uplinks: 'none' }).uplinks, []);
   });
 
+  it('a pair shares its calls: the store, its password and its authority, in files of root’s alone', () => {
+    const { text, secrets } = made({
+      storeurl: 'rediss://10.9.0.1:6380',
+      storepassword: ' p: "\u00e9 #',
+      storeca: '5f01',
+      storeconfirm: 'peers',
+    });
+    const loaded = loadConfig(text, 'pinholed.yaml');
+    if ('problems' in loaded) assert.fail(loaded.problems.map(formatProblem).join('\n'));
+    const { url, passwordFile, tls, confirm, name } = loaded.settings.peersStore;
+    assert.deepEqual([url, confirm, name], ['rediss://10.9.0.1:6380', 'peers', null]);
+    assert.equal(secrets[passwordFile!], ' p: "\u00e9 #\n');
+    assert.equal(secrets[tls.caFile!], 'PEM of ours');
+    assert.doesNotMatch(text, /p: "/);
+    assert.equal(settingsOf({ storeurl: 'redis://10.9.0.1' }).peersStore.passwordFile, null);
+    assert.equal(settingsOf({}).peersStore.url, null);
+    assert.deepEqual(Object.values(made({}).secrets), [null, null, null]);
+  });
+
+  it('copies of encrypted SIP, a look at what is blocked, names in the log', () => {
+    const changed = {
+      sipports: '5060-5061',
+      hepfrom: '192.168.1.10,192.168.1.11',
+      heplisten: '192.168.1.1:9060',
+      heppassword: 'k',
+      hepspeaksfor: '192.168.1.20',
+      holdencrypted: '5ms',
+      blocked: true,
+      logparties: true,
+    };
+    const { hep, holdEncrypted, blocked, log } = settingsOf(changed);
+    assert.deepEqual(hep.listen, { address: '192.168.1.1', port: 9060 });
+    assert.equal(hep.from.length, 2);
+    assert.deepEqual(
+      hep.speaksFor.map(({ text }) => text),
+      ['192.168.1.20/32'],
+    );
+    assert.equal(made(changed).secrets[hep.passwordFile!], 'k\n');
+    assert.deepEqual([holdEncrypted, blocked.watch, log.parties], [5, true, 'plain']);
+  });
+
+  it('more settings are those that were written', () => {
+    const more =
+      '# TLS\r\nstatic-media:\r\n  - name: itsp\r\n    peers: [198.51.100.7]\r\n    hosts: [192.168.1.10]\r\n' +
+      '    ports: [10000-10019]\r\n\r\ntimers: {no-audio: 20s}\r\nice: false';
+    const settings = settingsOf({ more, sipports: '5060-5061' });
+    assert.deepEqual(
+      [settings.staticMedia[0]!.name, settings.timers.noAudio, settings.ice],
+      ['itsp', 20_000, false],
+    );
+  });
+
+  it('more settings are never anybody else’s', () => {
+    const nothing = textOf({});
+    for (const [more, lines] of [
+      ['mode: observe', [1]],
+      ['daemon: {journal: /etc/passwd}', [1]],
+      ['ice: true\nlog: {destination: /etc/passwd}', [2]],
+      ['  socket: /etc/passwd', [1]],
+      ['# only\n    journal: /etc/passwd', [2]],
+      ['"mode": observe', [1]],
+      ['? mode', [1]],
+      ['--- {mode: observe}', [1]],
+      ['...\n%YAML 1.1\n---', [1, 2, 3]],
+      ['ice: true\rmode: observe', [2]],
+      ['caps: {\n}, mode: observe', [2]],
+      ['\tice: true', [1]],
+      ['ice:true', [1]],
+      ['ice: "\0"', [1]],
+    ] as const) {
+      const { text, faults } = made({ more });
+      assert.equal(text, nothing, more);
+      assert.deepEqual(
+        faults.map((fault) => Number(/^line (\d+): /.exec(fault)?.[1])),
+        lines,
+        more,
+      );
+    }
+    /** What a line may hold is inside its own setting, whatever is left open in it. */
+    for (const more of [
+      'ice: "',
+      'ice: {',
+      'ice: true}, mode: observe',
+      'timers: [\n  mode: observe',
+      'ice: |\n  mode: observe',
+      'caps:\n  mode: observe',
+    ]) {
+      const loaded = loadConfig(textOf({ more }), 'pinholed.yaml');
+      if (!('problems' in loaded)) assert.fail(`nothing is wrong with ${more}`);
+      assert.notEqual(loaded.rest?.mode, 'observe');
+      const said = loaded.problems.map(formatProblem).join('\n');
+      assert.deepEqual(Object.keys(php<object>({ task: 'problems', said, form: { ...form, more } })), [
+        'more',
+      ]);
+    }
+  });
+
+  it('every setting there is can be reached, or is left out for a reason', () => {
+    const php = readFileSync(
+      `${pluginFiles}/opnsense/mvc/app/library/OPNsense/Pinholed/MoreSettings.php`,
+      'utf8',
+    );
+    const [, list] = /KEYS = \[(.*?)\];/s.exec(php)!;
+    const more = [...list!.matchAll(/'([^']+)'/g)].map(([, key]) => key!);
+    const fields = keysOf(
+      textOf({
+        ...{ mediahosts: '192.0.2.1', sipports: '5060,5070', storeurl: 'redis://10.9.0.1', blocked: true },
+        ...{
+          hepfrom: '192.168.1.10',
+          holdencrypted: '5ms',
+          peers: { one: { name: 'a', networks: '192.0.2.1' } },
+        },
+      }),
+    );
+    /** The way packets come is the plugin's; what is served, and where it is asked, would be doors of their own. */
+    const closed = ['intercept', 'web', 'linux', 'control', 'daemon'];
+    assert.deepEqual([...more, ...fields, ...closed].sort(), Object.keys(entries).map(kebab).sort());
+  });
+
   it('hostile text in any field stays a value of its key, which the daemon refuses or takes as it is', () => {
-    const own = new Set(Object.keys(JSON.parse(textOf({}).replace(/^#.*\n/, '')) as object));
+    const own = new Set(keysOf(textOf({})));
     for (const text of hostile) {
       const changed = {
         nat: 'list',
         mappings: { one: { external: text, hosts: text, translation: text, arrivesat: text } },
         peers: { one: { name: text, networks: text } },
+      };
+      const shared = { storeurl: text, storepassword: text, storeca: text, storeconfirm: text };
+      const copied = {
+        hepfrom: text,
+        heplisten: text,
+        heppassword: text,
+        hepspeaksfor: text,
+        holdencrypted: text,
       };
       const fields = [
         ...[
@@ -182,8 +337,11 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
           'loglevel',
           'fail',
           'siprules',
+          'more',
         ].map((key) => ({ [key]: text })),
         changed,
+        shared,
+        copied,
       ];
       for (const one of fields) {
         const made = textOf(one, {
@@ -193,8 +351,8 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
           made.split('\n', 1)[0],
           '# Written by Services: SIP Pinholes. Changes made here are lost.',
         );
-        for (const key of Object.keys(JSON.parse(made.replace(/^#.*\n/, '')) as object))
-          assert.ok(own.has(key) || key === 'media-hosts' || key === 'peers' || key === 'denied-ports', key);
+        for (const line of made.trimEnd().split('\n').slice(1)) assert.match(line, /^[a-z-]+: \S/);
+        for (const key of keysOf(made)) assert.ok(own.has(key) || FURTHER.includes(key), key);
         loadConfig(made, 'pinholed.yaml');
       }
     }
@@ -212,12 +370,9 @@ describe('OPNsense: what a change needs', { skip: withoutPhp }, () => {
   });
 
   it('a reload is enough for a key exactly when the table of settings says so', () => {
-    const { text } = php<{ text: string }>({
-      task: 'settings',
-      form: { ...form, mediahosts: '192.0.2.1' },
-      machine,
-    });
-    for (const key of Object.keys(JSON.parse(text.replace(/^#.*\n/, '')) as object)) {
+    for (const key of keysOf(
+      textOf({ mediahosts: '192.0.2.1', holdencrypted: '5ms', storeurl: 'redis://x', blocked: true }),
+    )) {
       const node = Object.entries(entries).find(([name]) => kebab(name) === key)![1];
       const isLog = key === 'log';
       const reloads = node.node === 'section' ? isLog : node.reload === 'reload';
@@ -251,6 +406,15 @@ describe('OPNsense: what the daemon finds wrong is said at the field', { skip: w
       { nat: 'list', mappings: { u1: mapping, u2: { ...mapping, external: 'x y' } } },
       ['mappings.mapping.u2.external'],
     ],
+    ['the store', { storeurl: 'http://10.9.0.1' }, ['storeurl']],
+    ['who mirrors, and nowhere to send it', { hepfrom: '192.168.1.10' }, ['heplisten']],
+    [
+      'who they speak for',
+      { ...{ hepfrom: '192.168.1.10', heplisten: '192.168.1.1:9060' }, hepspeaksfor: 'x' },
+      ['hepspeaksfor'],
+    ],
+    ['how long packets wait', { holdencrypted: '5h' }, ['holdencrypted']],
+    ['more settings', { more: 'ice: maybe\nstatic-media: [{name: x}]' }, ['more']],
     ['a peer', { peers: { p1: { name: 'a', networks: '300.1.1.1' } } }, ['peers.peer.p1.networks']],
   ] as const)
     it(name, () => assert.deepEqual(problems(changed), fields));

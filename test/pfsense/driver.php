@@ -9,6 +9,7 @@ $package = __DIR__ . '/../../packaging/pfsense/net/pfSense-pkg-pinholed/files/us
 require_once("{$package}/rules.inc");
 require_once("{$package}/yaml.inc");
 require_once("{$package}/service.inc");
+require_once("{$package}/form.inc");
 
 $results = [];
 foreach (json_decode(file_get_contents('php://stdin'), true, 64, JSON_THROW_ON_ERROR) as $case) {
@@ -24,6 +25,8 @@ foreach (json_decode(file_get_contents('php://stdin'), true, 64, JSON_THROW_ON_E
 		'yaml' => pinholed_yaml($settings),
 		'fields' => array_column(pinholed_yaml_lines($settings), 1),
 		'settings' => $settings,
+		'secrets' => pinholed_secrets($settings),
+		'faults' => pinholed_faults(pinholed_form(), fn () => []),
 	];
 }
 echo json_encode($results, JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE);

@@ -35,6 +35,10 @@ export interface Made {
   readonly yaml: string;
   /** The field of the form that each line of `yaml` comes from. */
   readonly fields: readonly (string | null)[];
+  /** What the daemon reads beside it: path and text, null for what there is to be none of. */
+  readonly secrets: Readonly<Record<string, string | null>>;
+  /** What the form itself finds wrong, the daemon's check having nothing to say: field and message. */
+  readonly faults: readonly (readonly [field: string, message: string])[];
 }
 
 const LAN: Tree = { lan: { if: 'igb1', descr: 'LAN', enable: '', ipaddr: '192.168.1.1', subnet: '24' } };

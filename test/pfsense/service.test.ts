@@ -33,8 +33,16 @@ describe('pfSense package: the service', { skip: withoutPhp }, () => {
       [{ position: 'before' }, 'restart'],
       [{ fail: 'open', siprules: 'all' }, 'restart'],
       [{ interfaces: 'lan,wan' }, 'restart'],
+      [{ logparties: 'on' }, 'reload'],
+      [{ storeurl: 'redis://10.9.0.1' }, 'restart'],
+      [{ hepfrom: '192.168.1.10', heplisten: '192.168.1.1:9060' }, 'restart'],
+      [{ more: base64('static-media:\n  - name: x') }, 'restart'],
     ];
     const [before] = make([{}]);
+    const [one, other] = make(
+      ['a', 'b'].map((name) => ({ form: { more: base64(`static-media:\n  - name: ${name}`) } })),
+    );
+    assert.deepEqual(ask({ ...NOTHING, changes: [[one!.yaml, other!.yaml]] }).changes, ['restart']);
     const after = make(forms.map(([form]) => ({ form })));
     const { changes } = ask({ ...NOTHING, changes: after.map(({ yaml }) => [before!.yaml, yaml]) });
     assert.deepEqual(

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
 import { loadConfig, type Settings } from '../../src/config/load.ts';
+import { entries, kebab } from '../../src/config/schema.ts';
 import { hostile } from './hostile.ts';
-import { make, type Tree, withoutPhp } from './package.ts';
+import { make, packageFiles, type Tree, withoutPhp } from './package.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
 
@@ -176,6 +178,10 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       [{ mediaports: '20000-10000' }, 'mediaports'],
       [{ mediahosts: 'pbx.example.net' }, 'mediahosts'],
       [{ inside: base64('192.168.1.0/33') }, 'inside'],
+      [{ storeurl: 'http://10.9.0.1' }, 'storeurl'],
+      [{ hepfrom: '192.168.1.10' }, 'heplisten'],
+      [{ hepfrom: '192.168.1.10', heplisten: '192.168.1.1:9060', hepspeaksfor: 'x' }, 'hepspeaksfor'],
+      [{ holdencrypted: '5h' }, 'holdencrypted'],
       [{ peers: base64('192.0.2.1\n\nitsp 192.0.2.300') }, 'peers:3'],
       [
         {
@@ -197,6 +203,147 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
     }
   });
 
+  it('a pair shares its calls: the store, its password and its authority, in files of root’s alone', () => {
+    const more: Tree = {
+      ca: [
+        { refid: '5f00', descr: 'Other', crt: base64('PEM of another') },
+        { refid: '5f01', descr: 'Site CA', crt: base64('PEM of ours') },
+      ],
+    };
+    const form: Tree = {
+      storeurl: 'rediss://10.9.0.1:6380',
+      storepassword: base64(' p: "\u00e9 #'),
+      storeca: '5f01',
+      storeconfirm: 'peers',
+    };
+    const [made, plain, none, unknown] = make([
+      { form, more },
+      { form: { storeurl: 'redis://10.9.0.1' } },
+      {},
+      { form: { ...form, storeca: '5f09' }, more },
+    ]);
+    const { url, passwordFile, tls, confirm, name } = settingsOf(made!.yaml).peersStore;
+    assert.deepEqual(
+      [url, tls.caFile, confirm, name],
+      ['rediss://10.9.0.1:6380', '/var/db/pinholed/store-ca.pem', 'peers', null],
+    );
+    assert.equal(made!.secrets[passwordFile!], ' p: "\u00e9 #\n');
+    assert.equal(made!.secrets[tls.caFile!], 'PEM of ours');
+    assert.doesNotMatch(made!.yaml, /p: "/);
+    assert.deepEqual(made!.faults, []);
+    assert.equal(settingsOf(plain!.yaml).peersStore.passwordFile, null);
+    assert.equal(settingsOf(none!.yaml).peersStore.url, null);
+    assert.deepEqual(Object.values(none!.secrets), [null, null, null]);
+    assert.deepEqual(unknown!.faults, [['storeca', 'is no authority of this firewall']]);
+  });
+
+  it('copies of encrypted SIP, a look at what is blocked, names in the log', () => {
+    const form: Tree = {
+      sipports: '5060-5061',
+      hepfrom: '192.168.1.10, 192.168.1.11',
+      heplisten: '192.168.1.1:9060',
+      heppassword: base64('k\nsecond line'),
+      hepspeaksfor: '192.168.1.20',
+      holdencrypted: '5ms',
+      blocked: 'on',
+      logparties: 'on',
+    };
+    const [made] = make([{ form }]);
+    const { hep, holdEncrypted, blocked, log } = settingsOf(made!.yaml);
+    assert.deepEqual(hep.listen, { address: '192.168.1.1', port: 9060 });
+    assert.deepEqual(texts(hep.from), ['192.168.1.10/32', '192.168.1.11/32']);
+    assert.deepEqual(texts(hep.speaksFor), ['192.168.1.20/32']);
+    assert.equal(made!.secrets[hep.passwordFile!], 'k\n');
+    assert.equal(holdEncrypted, 5);
+    assert.equal(blocked.watch, true);
+    assert.equal(log.parties, 'plain');
+  });
+
+  it('more settings are those that were written, at their lines', () => {
+    const text =
+      '# TLS\r\nstatic-media:\r\n  - name: itsp\r\n    peers: [198.51.100.7]\r\n    hosts: [192.168.1.10]\r\n    ports: [10000-10019]\r\n\r\ntimers: {no-audio: 20s}\r\nice: maybe';
+    const [made] = make([{ form: { more: base64(text), sipports: '5060-5061' } }]);
+    const loaded = loadConfig(made!.yaml, 'pinholed.yaml');
+    if (!('problems' in loaded)) assert.fail('ice: maybe is no setting');
+    assert.deepEqual(
+      loaded.problems.map(({ key, at }) => [key, made!.fields[(at?.line ?? 0) - 1]]),
+      [['ice', 'more:9']],
+    );
+    const [right] = make([{ form: { more: base64(text.replace('maybe', 'false')), sipports: '5060-5061' } }]);
+    const settings = settingsOf(right!.yaml);
+    assert.deepEqual(
+      [settings.staticMedia[0]!.name, settings.timers.noAudio, settings.ice],
+      ['itsp', 20_000, false],
+    );
+  });
+
+  it('more settings are never anybody else’s', () => {
+    const cases: readonly (readonly [text: string, fields: readonly string[]])[] = [
+      ['mode: observe', ['more:1']],
+      ['daemon: {journal: /etc/passwd}', ['more:1']],
+      ['ice: true\nlog: {destination: /etc/passwd}', ['more:2']],
+      ['  socket: /etc/passwd', ['more:1']],
+      ['# only\n    journal: /etc/passwd', ['more:2']],
+      ['"mode": observe', ['more:1']],
+      ['? mode', ['more:1']],
+      ['--- {mode: observe}', ['more:1']],
+      ['...\n%YAML 1.1\n---', ['more:1', 'more:2', 'more:3']],
+      ['ice: true\rmode: observe', ['more:2']],
+      ['caps: {\n}, mode: observe', ['more:2']],
+      ['\tice: true', ['more:1']],
+      ['ice:true', ['more:1']],
+      ['ice: "\0"', ['more:1']],
+    ];
+    const made = make(cases.map(([text]) => ({ form: { more: base64(text) } })));
+    const [nothing] = make([{}]);
+    for (const [index, [text, fields]] of cases.entries()) {
+      assert.deepEqual(
+        made[index]!.faults.map(([field]) => field),
+        fields,
+        text,
+      );
+      assert.equal(made[index]!.yaml, nothing!.yaml, text);
+    }
+    /** What a line may hold is inside its own setting, whatever is left open in it. */
+    for (const text of [
+      'ice: "',
+      'ice: {',
+      'ice: true}, mode: observe',
+      'timers: [\n  mode: observe',
+      'ice: |\n  mode: observe',
+      'caps:\n  mode: observe',
+    ]) {
+      const [one] = make([{ form: { more: base64(text) } }]);
+      const loaded = loadConfig(one!.yaml, 'pinholed.yaml');
+      if (!('problems' in loaded)) assert.fail(`nothing is wrong with ${text}`);
+      for (const { at } of loaded.problems)
+        assert.match(one!.fields[(at?.line ?? 0) - 1] ?? 'end', /^(more:\d+|end)$/, text);
+      assert.notEqual(loaded.rest?.mode, 'observe');
+    }
+  });
+
+  it('every setting there is can be reached, or is left out for a reason', () => {
+    const php = readFileSync(`${packageFiles}/usr/local/pkg/pinholed/more.inc`, 'utf8');
+    const [, list] = /PINHOLED_MORE = \[(.*?)\];/s.exec(php)!;
+    const more = [...list!.matchAll(/'([^']+)'/g)].map(([, key]) => key!);
+    const full: Tree = {
+      mediahosts: '192.0.2.1',
+      sipports: '5060 5070',
+      peers: base64('192.0.2.1'),
+      nat: 'list',
+      row: [{ external: '203.0.113.2', insidehosts: '192.168.1.10' }],
+      storeurl: 'redis://10.9.0.1',
+      hepfrom: '192.168.1.10',
+      holdencrypted: '5ms',
+      blocked: 'on',
+    };
+    const [made] = make([{ form: full }]);
+    const fields = [...made!.yaml.matchAll(/^([a-z-]+):/gm)].map(([, key]) => key!);
+    /** The way packets come is the package's; where it is asked and what it serves would be a door of its own. */
+    const closed = ['intercept', 'web', 'linux', 'control'];
+    assert.deepEqual([...more, ...fields, ...closed].sort(), Object.keys(entries).map(kebab).sort());
+  });
+
   it('no text in a field becomes anything but the value of that field', () => {
     const forms = hostile.flatMap((text) => [
       { sipports: text, mediaports: text, mediahosts: text, interfaces: `lan,${text}` },
@@ -206,6 +353,18 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
         nat: 'list',
         row: [{ external: text, insidehosts: text, translation: text }],
       },
+      {
+        ...{ storeurl: text, storepassword: base64(text), storeca: text, storeconfirm: text },
+        ...{
+          hepfrom: text,
+          heplisten: text,
+          heppassword: base64(text),
+          hepspeaksfor: text,
+          holdencrypted: text,
+        },
+        ...{ blocked: text, logparties: text },
+      },
+      { more: base64(text) },
       { mode: text, position: text, fail: text, siprules: text, nat: text, uplinks: text, loglevel: text },
     ]);
     const keys = new Set(
@@ -232,13 +391,19 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
           'rdr-anchor',
           'binat-anchor',
         ])
-        .concat(['reload-lock', 'daemon', 'journal', 'log', 'level', 'call-id', 'destination']),
+        .concat(['reload-lock', 'daemon', 'journal', 'log', 'level', 'call-id', 'destination', 'parties'])
+        .concat(['peers-store', 'url', 'password-file', 'tls', 'confirm'])
+        .concat(['hep', 'listen', 'from', 'speaks-for', 'hold-encrypted']),
     );
     for (const { yaml } of make(forms.map((form) => ({ form })))) {
       const loaded = loadConfig(yaml, 'pinholed.yaml');
       /** A value may be refused; a key that is unknown or there twice would be one that the text brought in. */
       for (const { key, message } of 'problems' in loaded ? loaded.problems : []) {
-        assert.match(key, /^(sip-ports|media-ports|media-hosts|inside|peers|nat)(\[|$)/, message);
+        assert.match(
+          key,
+          /^(sip-ports|media-ports|media-hosts|inside|peers|nat|peers-store.url|hep\.[a-z-]+|hold-encrypted)(\[|$)/,
+          message,
+        );
       }
       for (const line of yaml.trimEnd().split('\n')) {
         assert.match(line, /^( {2})?(- |[a-z-]+:( |$)|# Written)/);

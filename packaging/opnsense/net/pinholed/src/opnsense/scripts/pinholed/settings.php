@@ -21,17 +21,55 @@ require_once('plugins.inc.d/pinholed.inc');
 use OPNsense\Pinholed\DaemonSettings;
 use OPNsense\Pinholed\Pinholed;
 
-function write($settings)
+/* A whole file or none, root's alone where it is a secret. */
+function put($path, $text, $mode)
+{
+    file_put_contents($path . '.new', '');
+    chmod($path . '.new', $mode);
+    file_put_contents($path . '.new', $text);
+    rename($path . '.new', $path);
+}
+
+/* Whether one of them is another than before. */
+function write_secrets($secrets)
+{
+    $changed = false;
+    foreach ($secrets as $path => $text) {
+        if ((is_file($path) ? file_get_contents($path) : null) === $text) {
+            continue;
+        }
+        $changed = true;
+        if ($text === null) {
+            unlink($path);
+            continue;
+        }
+        if (!is_dir(dirname($path))) {
+            mkdir(dirname($path), 0700, true);
+        }
+        put($path, $text, 0600);
+    }
+    return $changed;
+}
+
+function authority($refid)
+{
+    foreach (config_read_array('ca', false) as $authority) {
+        if (($authority['refid'] ?? '') === $refid) {
+            return base64_decode($authority['crt'] ?? '');
+        }
+    }
+    return null;
+}
+
+function write($settings, $secrets)
 {
     $before = is_file(DaemonSettings::FILE) ? DaemonSettings::read(file_get_contents(DaemonSettings::FILE)) : null;
     $step = DaemonSettings::step($before, $settings);
     if ($step != 'unchanged') {
-        $new = DaemonSettings::FILE . '.new';
-        file_put_contents($new, DaemonSettings::text($settings));
-        chmod($new, 0644);
-        rename($new, DaemonSettings::FILE);
+        put(DaemonSettings::FILE, DaemonSettings::text($settings), 0644);
     }
-    return $step;
+    /* they are read at the start alone */
+    return write_secrets($secrets) ? 'restart' : $step;
 }
 
 function check($settings)
@@ -51,7 +89,8 @@ if (!is_array($form)) {
 $machine = pinholed_machine($form);
 switch ($task) {
     case 'write':
-        echo write(DaemonSettings::make($form, $machine)) . PHP_EOL;
+        $secrets = DaemonSettings::secrets($form, authority($form['storeca']));
+        echo write(DaemonSettings::make($form, $machine), $secrets) . PHP_EOL;
         break;
     case 'check':
         echo check(DaemonSettings::make($form, $machine)) . PHP_EOL;

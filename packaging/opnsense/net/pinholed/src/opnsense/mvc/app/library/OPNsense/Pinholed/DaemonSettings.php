@@ -20,6 +20,14 @@ class DaemonSettings
     /** Where the daemon loads rules of its own, when it does. */
     public const DIVERT_ANCHOR = 'pinholed/divert';
 
+    /** What the daemon reads beside its configuration; root's alone. */
+    public const STORE_PASSWORD = '/var/db/pinholed/store-password';
+    public const STORE_CA = '/var/db/pinholed/store-ca.pem';
+    public const HEP_PASSWORD = '/var/db/pinholed/hep-password';
+
+    /** Stands before the settings in the daemon's own words: what follows is the end of the file. */
+    private const MORE_BEGINS = "# More settings, as they were written:\n";
+
     private const PRIVATE_NETWORKS = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7'];
 
     /** What the daemon never opens when it is not told otherwise. */
@@ -32,7 +40,7 @@ class DaemonSettings
     /** Top-level keys of the file that a running daemon takes up at a reload; any other needs a restart. */
     private const RELOADED = [
         'inside', 'inside-interfaces', 'media-ports', 'denied-ports', 'media-hosts', 'peers', 'tcp-media', 'outbound',
-        'nat', 'log',
+        'nat', 'log', 'hold-encrypted',
     ];
 
     /** The field of the form that a key of the file comes from. */
@@ -40,7 +48,10 @@ class DaemonSettings
         'inside' => 'inside', 'inside-interfaces' => 'interfaces', 'media-ports' => 'mediaports',
         'denied-ports' => 'sipports', 'sip-ports' => 'sipports', 'media-hosts' => 'mediahosts', 'peers' => 'peers',
         'tcp-media' => 'tcpmedia', 'outbound' => 'outbound', 'nat' => 'nat', 'uplinks' => 'uplinks', 'mode' => 'mode',
-        'fail' => 'fail', 'freebsd' => 'interfaces',
+        'fail' => 'fail', 'freebsd' => 'interfaces', 'peers-store' => 'storeurl', 'peers-store.tls' => 'storeca',
+        'peers-store.password-file' => 'storepassword', 'peers-store.confirm' => 'storeconfirm', 'hep' => 'heplisten',
+        'hep.from' => 'hepfrom', 'hep.speaks-for' => 'hepspeaksfor', 'hep.password-file' => 'heppassword',
+        'hold-encrypted' => 'holdencrypted', 'blocked' => 'blocked', 'log.parties' => 'logparties', 'log' => 'loglevel',
     ];
 
     /**
@@ -79,7 +90,13 @@ class DaemonSettings
             'log' => [
                 'level' => $form['loglevel'],
                 'call-id' => !empty($form['plaincallid']) ? 'plain' : 'hashed',
+                'parties' => !empty($form['logparties']) ? 'plain' : 'hidden',
             ],
+            'peers-store' => self::store($form),
+            'hep' => self::hep($form),
+            'hold-encrypted' => self::line($form, 'holdencrypted') ?: [],
+            'blocked' => !empty($form['blocked']) ? ['watch' => true] : [],
+            'more' => MoreSettings::text($form['more'] ?? '') ?: [],
         ];
         return array_filter($result, function ($value) {
             return $value !== [];
@@ -88,14 +105,17 @@ class DaemonSettings
 
     /**
      * @param array $settings as make() has them
-     * @return string the file
+     * @return string the file: a setting is a line, its value JSON
      */
     public static function text(array $settings)
     {
-        return "# Written by Services: SIP Pinholes. Changes made here are lost.\n" . json_encode(
-            $settings,
-            JSON_PRETTY_PRINT | JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE
-        ) . "\n";
+        $text = "# Written by Services: SIP Pinholes. Changes made here are lost.\n";
+        foreach ($settings as $key => $value) {
+            if ($key != 'more') {
+                $text .= $key . ': ' . json_encode($value, JSON_UNESCAPED_SLASHES | JSON_INVALID_UTF8_SUBSTITUTE) . "\n";
+            }
+        }
+        return $text . (isset($settings['more']) ? self::MORE_BEGINS . $settings['more'] . "\n" : '');
     }
 
     /**
@@ -103,7 +123,34 @@ class DaemonSettings
      */
     public static function read($text)
     {
-        return json_decode(preg_replace('/^#.*\n/', '', (string)$text), true);
+        $parts = explode(self::MORE_BEGINS, (string)$text, 2);
+        $result = [];
+        foreach (explode("\n", $parts[0]) as $line) {
+            if (preg_match('/^([a-z-]+): (.+)$/D', $line, $found)) {
+                $result[$found[1]] = json_decode($found[2], true);
+            }
+        }
+        if (isset($parts[1])) {
+            $result['more'] = rtrim($parts[1], "\n");
+        }
+        return $result ?: null;
+    }
+
+    /**
+     * What the daemon reads beside its file.
+     * @param string|null $authority the certificate that the store's is from, as PEM
+     * @return array path => text, null for what there is to be none of
+     */
+    public static function secrets(array $form, $authority)
+    {
+        $password = function ($field) use ($form) {
+            return self::line($form, $field) === '' ? null : self::line($form, $field) . "\n";
+        };
+        return [
+            self::STORE_PASSWORD => $password('storepassword'),
+            self::STORE_CA => self::line($form, 'storeca') === '' ? null : $authority,
+            self::HEP_PASSWORD => $password('heppassword'),
+        ];
     }
 
     /**
@@ -145,8 +192,12 @@ class DaemonSettings
             if (!preg_match('/^.*?:\d+:\d+: (?:([a-z0-9.\[\]-]+): )?(.+)$/', trim($line), $found)) {
                 continue;
             }
-            preg_match('/^([a-z-]+)(?:\[(\d+)\])?/', $found[1], $key);
-            $field = self::FIELDS[$key[1] ?? ''] ?? 'enabled';
+            preg_match('/^([a-z-]+)(?:\[(\d+)\]|\.[a-z-]+)?/', $found[1], $key);
+            $field = self::FIELDS[$key[0] ?? ''] ?? self::FIELDS[$key[1] ?? ''] ?? 'enabled';
+            if (!empty($form['more']) && ($found[1] == '' || in_array($key[1] ?? '', MoreSettings::KEYS, true))) {
+                $result['more'][] = ($found[1] == '' ? '' : $found[1] . ': ') . $found[2];
+                continue;
+            }
             $uuid = [
                 'nat' => array_keys($form['nat'] == 'list' ? $form['mappings'] : []),
                 'peers' => array_keys($form['peers']),
@@ -185,6 +236,36 @@ class DaemonSettings
     private static function words($text)
     {
         return array_values(array_filter(array_map('trim', explode(',', (string)$text)), 'strlen'));
+    }
+
+    /** One line of text. */
+    private static function line(array $form, $field)
+    {
+        return (string)preg_replace('/[\r\n].*/s', '', (string)($form[$field] ?? ''));
+    }
+
+    /** The store in which a pair of firewalls shares its calls. */
+    private static function store(array $form)
+    {
+        $url = trim(self::line($form, 'storeurl'));
+        return $url === '' ? [] : array_filter([
+            'url' => $url,
+            'password-file' => self::line($form, 'storepassword') === '' ? null : self::STORE_PASSWORD,
+            'tls' => self::line($form, 'storeca') === '' ? null : ['ca-file' => self::STORE_CA],
+            'confirm' => self::line($form, 'storeconfirm') ?: 'none',
+        ]);
+    }
+
+    /** Copies of SIP that is encrypted. */
+    private static function hep(array $form)
+    {
+        $listen = trim(self::line($form, 'heplisten'));
+        $from = self::words($form['hepfrom'] ?? '');
+        return $listen === '' && empty($from) ? [] : ['listen' => $listen] + array_filter([
+            'from' => $from,
+            'speaks-for' => self::words($form['hepspeaksfor'] ?? ''),
+            'password-file' => self::line($form, 'heppassword') === '' ? null : self::HEP_PASSWORD,
+        ]);
     }
 
     private static function realInterfaces(array $form, array $machine)

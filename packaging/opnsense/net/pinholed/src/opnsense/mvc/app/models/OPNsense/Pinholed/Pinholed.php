@@ -49,6 +49,13 @@ class Pinholed extends BaseModel
             return $messages;
         }
         $form = $this->form();
+        foreach (MoreSettings::faults($form['more']) as $text) {
+            $messages->appendMessage(new Message($text, 'general.more'));
+        }
+        foreach (['storepassword', 'heppassword'] as $field) {
+            /* not for a command line, and of no concern to what is asked */
+            $form[$field] = $form[$field] === '' ? '' : 'x';
+        }
         $said = (new Backend())->configdpRun('pinholed check', [base64_encode(json_encode($form))]);
         foreach (DaemonSettings::problems((string)$said, $form) as $field => $texts) {
             foreach ($texts as $text) {
