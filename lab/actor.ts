@@ -8,7 +8,7 @@ import { loadLibc } from '../native-bindings/engine.ts';
 import { AF_INET, AF_INET6, MSG_DONTWAIT, POLLIN } from '../native-bindings/linux/constants.ts';
 import { pollfd } from '../native-bindings/poll.ts';
 import { formatIPv4, formatIPv6 } from '../src/address/address.ts';
-import { type Arrival, PATIENCE, type Report, type Request, type Step } from './steps.ts';
+import { type Arrival, PATIENCE, type Report, type Request, type Step, type Turn } from './steps.ts';
 import { sockaddr } from './udp.ts';
 
 const SOCK_STREAM = 1;
@@ -22,6 +22,9 @@ const SO_SNDTIMEO = 21;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
+/** ms: T1 and T2 of RFC 3261 17.1.1.1. */
+const FIRST_AGAIN = 500;
+const LAST_AGAIN = 4000;
 
 const libc = await loadLibc();
 const c = koffi.load('libc.so.6');
@@ -126,6 +129,8 @@ function prepare(step: Step): Act {
       const wanted = Buffer.from(step.data, 'base64');
       return (arrivals) => expect(step.socket, wanted, step.within, arrivals);
     }
+    case 'talk':
+      return (arrivals) => talk(step.socket, step.turns, step.within, arrivals);
     case 'take':
       return (arrivals) => {
         const socket = named(step.socket);
@@ -206,6 +211,57 @@ function expect(name: string, wanted: Buffer, within: number, arrivals: Arrival[
   const found = socket.ahead.subarray(0, wanted.length);
   socket.ahead = Buffer.from(socket.ahead.subarray(wanted.length));
   return found.equals(wanted) ? null : `${name}: other bytes: ${JSON.stringify(found.toString('latin1'))}`;
+}
+
+function by(turns: readonly Turn[], key: 'on' | 'until'): Map<string | null, Turn[]> {
+  const found = new Map<string | null, Turn[]>();
+  for (const turn of turns) found.set(turn[key], [...(found.get(turn[key]) ?? []), turn]);
+  return found;
+}
+
+/** Takes turns as `talk` in steps.ts says; what was sent again is an arrival from nobody. */
+function talk(name: string, turns: readonly Turn[], within: number, arrivals: Arrival[]): string | null {
+  const socket = named(name);
+  const over = new Set<Turn>();
+  const waiting = new Map<Turn, { at: number; after: number }>();
+  const [begun, ended] = [by(turns, 'on'), by(turns, 'until')];
+  const say = ({ send }: Turn) => {
+    for (const { socket, to, port, data } of send) {
+      const bytes = Buffer.from(data, 'base64');
+      const address = sockaddr(to, port);
+      libc.sendto(named(socket).fd, bytes, bytes.length, 0, address, address.length);
+    }
+  };
+  const begin = (turn: Turn) => {
+    say(turn);
+    if (turn.until === null) over.add(turn);
+    else if (!over.has(turn) && !waiting.has(turn))
+      waiting.set(turn, { at: performance.now() + FIRST_AGAIN, after: FIRST_AGAIN });
+  };
+  const arrive = (data: string) => {
+    for (const turn of ended.get(data) ?? []) {
+      waiting.delete(turn);
+      over.add(turn);
+    }
+    for (const turn of begun.get(data) ?? []) begin(turn);
+  };
+  for (const turn of begun.get(null) ?? []) begin(turn);
+  for (const early of socket.early.splice(0)) arrive(early.toString('base64'));
+  const until = performance.now() + within;
+  while (over.size < turns.length) {
+    const now = performance.now();
+    if (now > until) return `${name}: ${turns.length - over.size} of ${turns.length} turns are not over`;
+    for (const [turn, when] of waiting) {
+      if (when.at > now) continue;
+      say(turn);
+      for (const { socket, data } of turn.send) arrivals.push({ socket, from: '', fromPort: 0, data });
+      when.after = Math.min(2 * when.after, LAST_AGAIN);
+      when.at = now + when.after;
+    }
+    if (!readable(socket.fd, 50)) continue;
+    for (let got = take(name, socket); got !== null; got = take(name, socket)) arrive(got.data);
+  }
+  return null;
 }
 
 function run({ id, steps }: Request): Report {

@@ -14,6 +14,8 @@ export type Step =
   | { readonly do: 'raw'; readonly data: string }
   /** Waits for exactly this datagram, or exactly these bytes of a stream. */
   | { readonly do: 'expect'; readonly socket: string; readonly data: string; readonly within: number }
+  /** One end of many transactions at once, see `talk`. */
+  | { readonly do: 'talk'; readonly socket: string; readonly turns: readonly Turn[]; readonly within: number }
   /** Takes what is there. */
   | { readonly do: 'take'; readonly socket: string }
   | { readonly do: 'pause'; readonly ms: number }
@@ -29,6 +31,20 @@ export type Step =
     }
   | { readonly do: 'write'; readonly socket: string; readonly data: string }
   | { readonly do: 'close'; readonly socket: string };
+
+/** What a user agent over UDP does when something arrives; `send` in the order given, `data` in base64. */
+export interface Turn {
+  /** The datagram that it answers, each time that it comes; null: it begins. */
+  readonly on: string | null;
+  readonly send: readonly {
+    readonly socket: string;
+    readonly to: Address;
+    readonly port: number;
+    readonly data: string;
+  }[];
+  /** The datagram that ends it. Until then all is sent again; null: it is over once it was sent. */
+  readonly until: string | null;
+}
 
 export interface Request {
   readonly id: number;
@@ -71,6 +87,30 @@ export function raw(packet: Buffer): Step {
 
 export function expect(socket: string, data: string | Buffer, within = PATIENCE): Step {
   return { do: 'expect', socket, data: base64(data), within };
+}
+
+type Message = readonly [socket: string, to: TransportAddress, data: string | Buffer];
+
+/** A turn: `on` null begins, `until` null ends it with what it sends. */
+export function turn(on: string | null, messages: readonly Message[], until: string | null): Turn {
+  return {
+    on: on === null ? null : base64(on),
+    send: messages.map(([socket, to, data]) => ({
+      socket,
+      to: to.address,
+      port: to.port,
+      data: base64(data),
+    })),
+    until: until === null ? null : base64(until),
+  };
+}
+
+/**
+ * Takes all turns at once, until each is over. What is not answered is sent again after 500 ms, then twice as long each
+ * time up to 4 s (T1 and T2 of RFC 3261 17.1.1.1); each datagram of that is among the arrivals, with `from` ''.
+ */
+export function talk(socket: string, turns: readonly Turn[], within = PATIENCE): Step {
+  return { do: 'talk', socket, turns, within };
 }
 
 export function take(socket: string): Step {
