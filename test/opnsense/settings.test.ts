@@ -31,6 +31,7 @@ const form: Fields = {
   logparties: false,
   blocked: false,
   storeurl: '',
+  storesentinel: '',
   storepassword: '',
   storeca: '',
   storeconfirm: 'none',
@@ -193,15 +194,20 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
 
   it('a pair shares its calls: the store, its password and its authority, in files of root’s alone', () => {
     const { text, secrets } = made({
-      storeurl: 'rediss://10.9.0.1:6380',
+      storeurl: 'rediss://10.9.0.1:6380,rediss://10.9.0.2:6380',
+      storesentinel: 'calls',
       storepassword: ' p: "\u00e9 #',
       storeca: '5f01',
       storeconfirm: 'peers',
     });
     const loaded = loadConfig(text, 'pinholed.yaml');
     if ('problems' in loaded) assert.fail(loaded.problems.map(formatProblem).join('\n'));
-    const { url, passwordFile, tls, confirm, name } = loaded.settings.peersStore;
-    assert.deepEqual([url, confirm, name], ['rediss://10.9.0.1:6380', 'peers', null]);
+    const { url, others, sentinel, passwordFile, tls, confirm, name } = loaded.settings.peersStore;
+    assert.deepEqual(
+      [url, ...others, confirm, name],
+      [...['rediss://10.9.0.1:6380', 'rediss://10.9.0.2:6380'], 'peers', null],
+    );
+    assert.equal(sentinel, 'calls');
     assert.equal(secrets[passwordFile!], ' p: "\u00e9 #\n');
     assert.equal(secrets[tls.caFile!], 'PEM of ours');
     assert.doesNotMatch(text, /p: "/);
@@ -318,7 +324,13 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
         mappings: { one: { external: text, hosts: text, translation: text, arrivesat: text } },
         peers: { one: { name: text, networks: text } },
       };
-      const shared = { storeurl: text, storepassword: text, storeca: text, storeconfirm: text };
+      const shared = {
+        storeurl: text,
+        storesentinel: text,
+        storepassword: text,
+        storeca: text,
+        storeconfirm: text,
+      };
       const copied = {
         hepfrom: text,
         heplisten: text,

@@ -211,7 +211,8 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       ],
     };
     const form: Tree = {
-      storeurl: 'rediss://10.9.0.1:6380',
+      storeurl: 'rediss://10.9.0.1:6380 rediss://10.9.0.2:6380',
+      storesentinel: 'calls',
       storepassword: base64(' p: "\u00e9 #'),
       storeca: '5f01',
       storeconfirm: 'peers',
@@ -222,7 +223,8 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       {},
       { form: { ...form, storeca: '5f09' }, more },
     ]);
-    const { url, passwordFile, tls, confirm, name } = settingsOf(made!.yaml).peersStore;
+    const { url, others, sentinel, passwordFile, tls, confirm, name } = settingsOf(made!.yaml).peersStore;
+    assert.deepEqual([others, sentinel], [['rediss://10.9.0.2:6380'], 'calls']);
     assert.deepEqual(
       [url, tls.caFile, confirm, name],
       ['rediss://10.9.0.1:6380', '/var/db/pinholed/store-ca.pem', 'peers', null],
@@ -354,7 +356,13 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
         row: [{ external: text, insidehosts: text, translation: text }],
       },
       {
-        ...{ storeurl: text, storepassword: base64(text), storeca: text, storeconfirm: text },
+        ...{
+          storeurl: text,
+          storesentinel: text,
+          storepassword: base64(text),
+          storeca: text,
+          storeconfirm: text,
+        },
         ...{
           hepfrom: text,
           heplisten: text,
@@ -392,7 +400,7 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
           'binat-anchor',
         ])
         .concat(['reload-lock', 'daemon', 'journal', 'log', 'level', 'call-id', 'destination', 'parties'])
-        .concat(['peers-store', 'url', 'password-file', 'tls', 'confirm'])
+        .concat(['peers-store', 'url', 'others', 'sentinel', 'password-file', 'tls', 'confirm'])
         .concat(['hep', 'listen', 'from', 'speaks-for', 'hold-encrypted']),
     );
     for (const { yaml } of make(forms.map((form) => ({ form })))) {
@@ -401,7 +409,7 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       for (const { key, message } of 'problems' in loaded ? loaded.problems : []) {
         assert.match(
           key,
-          /^(sip-ports|media-ports|media-hosts|inside|peers|nat|peers-store.url|hep\.[a-z-]+|hold-encrypted)(\[|$)/,
+          /^(sip-ports|media-ports|media-hosts|inside|peers|nat|peers-store\.(url|others|sentinel)|hep\.[a-z-]+|hold-encrypted)(\[|$)/,
           message,
         );
       }

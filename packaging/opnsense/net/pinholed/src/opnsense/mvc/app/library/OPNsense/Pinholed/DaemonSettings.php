@@ -49,6 +49,7 @@ class DaemonSettings
         'denied-ports' => 'sipports', 'sip-ports' => 'sipports', 'media-hosts' => 'mediahosts', 'peers' => 'peers',
         'tcp-media' => 'tcpmedia', 'outbound' => 'outbound', 'nat' => 'nat', 'uplinks' => 'uplinks', 'mode' => 'mode',
         'fail' => 'fail', 'freebsd' => 'interfaces', 'peers-store' => 'storeurl', 'peers-store.tls' => 'storeca',
+        'peers-store.sentinel' => 'storesentinel',
         'peers-store.password-file' => 'storepassword', 'peers-store.confirm' => 'storeconfirm', 'hep' => 'heplisten',
         'hep.from' => 'hepfrom', 'hep.speaks-for' => 'hepspeaksfor', 'hep.password-file' => 'heppassword',
         'hold-encrypted' => 'holdencrypted', 'blocked' => 'blocked', 'log.parties' => 'logparties', 'log' => 'loglevel',
@@ -247,9 +248,11 @@ class DaemonSettings
     /** The store in which a pair of firewalls shares its calls. */
     private static function store(array $form)
     {
-        $url = trim(self::line($form, 'storeurl'));
-        return $url === '' ? [] : array_filter([
-            'url' => $url,
+        $urls = self::words(self::line($form, 'storeurl'));
+        return empty($urls) ? [] : array_filter([
+            'url' => $urls[0],
+            'others' => array_slice($urls, 1),
+            'sentinel' => trim(self::line($form, 'storesentinel')),
             'password-file' => self::line($form, 'storepassword') === '' ? null : self::STORE_PASSWORD,
             'tls' => self::line($form, 'storeca') === '' ? null : ['ca-file' => self::STORE_CA],
             'confirm' => self::line($form, 'storeconfirm') ?: 'none',
