@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { loadConfig } from '../../src/config/load.ts';
 import { hostile } from '../pfsense/hostile.ts';
-import { configurationOf, having, rulesetOf, run, usualConfig, withoutCore } from './real/root.ts';
+import { pluginFiles } from './plugin.ts';
+import { configurationOf, core, having, rulesetOf, run, usualConfig, withoutCore } from './real/root.ts';
 
 const empty = mkdtempSync(join(tmpdir(), 'pinholed-no-plugin-'));
 after(() => rmSync(empty, { recursive: true }));
@@ -131,6 +133,31 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutC
     assert.deepEqual(loaded.settings.freebsd.insideInterfaces, ['igb1', 'igb1_vlan20']);
     assert.deepEqual(loaded.settings.nat[0]!.external, { interface: 'igb0' });
     assert.equal(loaded.settings.uplinks.length, 2);
+  });
+
+  it('with the change that is ready to send, a rule of the user’s can divert to the plugin while it is enabled', () => {
+    const script = 'opnsense/scripts/filter/list_divert_sockets.php';
+    const changed = mkdtempSync(join(tmpdir(), 'pinholed-changed-'));
+    try {
+      cpSync(pluginFiles, join(changed, 'src'), { recursive: true });
+      mkdirSync(join(changed, 'src/opnsense/scripts/filter'), { recursive: true });
+      cpSync(join(core!, 'src', script), join(changed, 'src', script));
+      const text = readFileSync(
+        new URL('../../packaging/opnsense/list-divert-sockets.md', import.meta.url),
+        'utf8',
+      );
+      const [, patch] = /```diff\n(.*?)```/s.exec(text)!;
+      execFileSync('patch', ['-p1', '--fuzz=0', '-d', changed], { input: patch! });
+      const listed = (config: string, plugin?: string) =>
+        JSON.parse(run(config, [`/usr/local/${script}`], plugin)) as unknown;
+      const before = { 8000: 'Intrusion Detection' };
+      const src = join(changed, 'src');
+      assert.deepEqual(listed(usualConfig), before);
+      assert.deepEqual(listed(usualConfig, src), { ...before, 8668: 'SIP Pinholes' });
+      assert.deepEqual(listed(having({ enabled: '0' }), src), before);
+    } finally {
+      rmSync(changed, { recursive: true });
+    }
   });
 
   const validate = (fields: Readonly<Record<string, string>>, said = '') =>

@@ -9,7 +9,7 @@ import { close, pause, type Step, send, type Turn, take, talk, textsAt, turn, ud
 import { sip } from '../scene.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { describeMedia, type Lab, openLab, PATIENCE, pauseFor } from './lab.ts';
+import { describeMedia, type Lab, openLab, pauseFor } from './lab.ts';
 import { CONFIG, ruleset } from './ruleset.ts';
 
 const RELOADS = Number(process.env['PINHOLED_VM_RELOADS'] ?? 30);
@@ -18,6 +18,8 @@ const LOCK = '/var/run/pf.conf.lock';
 /** As long as it may be: an emulated machine takes its time to load a ruleset. */
 const RETRY = '1s';
 const SIP_PORT = 5060;
+/** ms that a user agent goes on asking: a data path that an emulated machine kills is back within minutes. */
+const ASKS_FOR = 600_000;
 const FIRST_PORT = 20_000;
 const PORTS = 20_000;
 
@@ -150,11 +152,11 @@ describe(`a ruleset loaded ${RELOADS} times beside ${CALLS_PER_SECOND} calls a s
   ): Promise<void> {
     const { outside, inside } = lab;
     let isOver = false;
-    const answers = inside.run([talk('sip', answering, PATIENCE)]).finally(() => {
+    const answers = inside.run([talk('sip', answering, ASKS_FOR)]).finally(() => {
       isOver = true;
     });
     const caller = async () => {
-      const arrivals = await outside.run([talk('sip', asking, PATIENCE)]);
+      const arrivals = await outside.run([talk('sip', asking, ASKS_FOR)]);
       while (!isOver) {
         const came = textsAt(await outside.run([pause(100), take('sip')]), 'sip');
         await outside.run(came.flatMap((text) => late.get(text) ?? []));

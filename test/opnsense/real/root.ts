@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { pluginFiles } from '../plugin.ts';
 
 /** A tree of opnsense/core, 26.1.1 or later (26.1 loses the anchors of every plugin); nothing of it is in this repository. */
-const core = process.env['PINHOLED_OPNSENSE_SRC'];
+export const core = process.env['PINHOLED_OPNSENSE_SRC'];
 const here = fileURLToPath(new URL('.', import.meta.url));
 
 /** False, or the reason to skip: for node:test's `skip` option. */
