@@ -73,7 +73,11 @@ for (const source of skip ? ['/'] : sources) {
       const chosen = page.locator('select[name="interfaces[]"] option:checked');
       assert.deepEqual(await chosen.allTextContents(), ['LAN', 'PHONES']);
       await picture(page, 'settings');
-      assert.deepEqual(complaints, []);
+      /** Chromium's advice about two passwords in one form. */
+      assert.deepEqual(
+        complaints.filter((text) => !text.startsWith('verbose: ')),
+        [],
+      );
       await close();
       const phone = await opened(FORM, PHONE);
       await picture(phone.page, 'settings-phone');
