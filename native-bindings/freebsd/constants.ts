@@ -116,6 +116,8 @@ export const PF_ADDR_URPFFAILED = 4;
 export const PF_STATE_NORMAL = 1;
 export const PF_LOG = 1;
 export const PF_LOG_ALL = 2;
+/** `keep state (no-sync)`: pfsync(4) is told nothing of it. */
+export const PFRULE_NOSYNC = 0x10;
 export const PFRULE_IFBOUND = 0x10000;
 export const PFRULE_STATESLOPPY = 0x20000;
 

@@ -13,6 +13,7 @@ import {
   PF_REASS_ENABLED,
   PF_ROUTETO,
   PF_SCRUB,
+  PFRULE_NOSYNC,
 } from '../../native-bindings/freebsd/constants.ts';
 import {
   hasModule,
@@ -40,16 +41,19 @@ interface CheckOptions {
   readonly failOpen: boolean;
   /** Nothing is diverted: copies are read. */
   readonly isPassive: boolean;
+  /** Another firewall may take over, and read on. */
+  readonly shared: boolean;
 }
 
 /** What the checks of pf have to know. */
-export function checkOptions({ freebsd, fail, nat, intercept }: Settings): CheckOptions {
+export function checkOptions({ freebsd, fail, nat, intercept, peersStore }: Settings): CheckOptions {
   const { anchor, rdrAnchor, binatAnchor, shards, divertPort, anyRelease } = freebsd;
   const translates = nat.some(({ translation }) => translation !== 'ruleset');
   return {
     ...{ anchor, rdrAnchor, binatAnchor, translates, shards, divertPort, anyRelease },
     failOpen: fail === 'open',
     isPassive: intercept === 'bpf',
+    shared: peersStore.url !== null,
   };
 }
 
@@ -178,6 +182,7 @@ export function checkPf(pf: Pf, options: CheckOptions, forgetful: boolean): Find
     checkLimit(pf, options),
     options.isPassive ? checkUndiverted(options, rules) : checkDivert(options, rules),
     ...(forgetful ? checkRouted(options, rules) : []),
+    ...checkSynced(options, rules),
   ];
 }
 
@@ -320,6 +325,26 @@ function checkRouted({ divertPort }: CheckOptions, rules: readonly RuleInPlace[]
       'divert-route',
       `${routed.length} of the rules that divert have route-to: this kernel forgets the gateway, and such SIP leaves by the default route`,
       'let the hosts of these rules have their SIP by the default route, or use a kernel with the fix (opnsense/src#308: OPNsense 26.7.2-divert2)',
+    ),
+  ];
+}
+
+/**
+ * A state that pfsync(4) brings belongs to the rule of the same number of the main ruleset where pf's checksum of that is the
+ * same at both firewalls, and to no rule otherwise (pfsync_state_import, if_pfsync.c): its packets pass without divert-to.
+ */
+function checkSynced({ divertPort, shared }: CheckOptions, rules: readonly RuleInPlace[]): Finding[] {
+  if (!shared) return [];
+  const synced = rules.filter(
+    ({ rule }) =>
+      rule.divertPort === divertPort && rule.keep_state !== 0 && (rule.rule_flag & PFRULE_NOSYNC) === 0,
+  );
+  if (synced.length === 0) return [];
+  return [
+    caution(
+      'states',
+      `pfsync brings the states of ${synced.length} rules that divert to port ${divertPort}: where the firewalls' rulesets differ, or these rules are in an anchor, SIP passes unread after another firewall has taken over`,
+      `give them "keep state (no-sync)", as ${DIVERT_LINES} have it`,
     ),
   ];
 }

@@ -8,6 +8,7 @@ import type { Ingress, Route } from '../../src/address/ingress.ts';
 import { parseNetwork } from '../../src/address/network.ts';
 import { examinePf } from '../../src/checks/examine-freebsd.ts';
 import type { Finding } from '../../src/checks/finding.ts';
+import { pfRules } from '../../src/commands/rules/pf.ts';
 import { defaults, loadConfig, type Settings } from '../../src/config/load.ts';
 import { sharedDir } from '../shared.ts';
 import { createFakePf, type FakePf } from './fake-pf.ts';
@@ -133,6 +134,23 @@ describe('doctor on FreeBSD, and pf', () => {
     assert.deepEqual(wrong(pf, {}, { forgetful: true }), ['caution divert-route']);
     const undiverted = pfWith([...diverting, routed.replace(/ divert-to.*/, '')], [anchor]);
     assert.deepEqual(wrong(undiverted, {}, { forgetful: true }), []);
+  });
+
+  it('wants states of what is diverted kept from the other firewalls, where calls are shared', () => {
+    const shared = { peersStore: { ...settings.peersStore, url: 'redis://10.9.0.1' } };
+    const kept = (state: string) =>
+      diverting.map((rule) => rule.replace(' divert-to', ` ${state} divert-to`));
+    assert.deepEqual(wrong(pfWith(diverting, [anchor]), shared), ['caution states']);
+    const partly = [...kept('keep state (no-sync)').slice(0, 3), diverting[3]!];
+    assert.match(
+      found(pfWith(partly, [anchor]), shared).find(({ check }) => check === 'states')!.text,
+      /^pfsync brings the states of 1 rules/,
+    );
+    assert.deepEqual(wrong(pfWith(kept('keep state (no-sync)'), [anchor]), shared), []);
+    assert.deepEqual(wrong(pfWith(kept('no state'), [anchor]), shared), []);
+    const printed = pfRules({ ...settings, ...shared }, null, ['em1']);
+    const lines = printed.split('\n').filter((line) => /^(inside =|pass )/.test(line));
+    assert.deepEqual(wrong(pfWith(lines, [anchor]), shared), []);
   });
 
   it('wants the anchor for its own divert rules with fail: open', () => {

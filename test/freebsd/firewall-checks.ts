@@ -514,6 +514,7 @@ export const firewallChecks: readonly FirewallCheck[] = [
             [5060, 5060],
             [5070, 5080],
           ],
+          shared: false,
           ipv6: true,
         });
         rules.remove();
@@ -533,6 +534,33 @@ export const firewallChecks: readonly FirewallCheck[] = [
         rules.remove();
         rules.remove();
         assert.deepEqual(readRules(pf, `${ANCHOR}/divert`), []);
+      });
+    },
+  },
+  {
+    name: 'no state of a divert rule comes to another firewall, and where calls are shared TCP gets one there in the middle',
+    run(pf) {
+      withFirewall(pf, () => {
+        for (const shared of [false, true]) {
+          const rules = createDivertRules(pf, {
+            anchor: ANCHOR,
+            port: 8668,
+            interfaces: ['lo0'],
+            sipPorts: [[5060, 5060]],
+            shared,
+            ipv6: false,
+          });
+          rules.install();
+          // PFRULE_NOSYNC and PFRULE_STATESLOPPY of netpfil/pf/pf.h.
+          assert.deepEqual(
+            readRules(pf, `${ANCHOR}/divert`).map(({ proto, rule_flag }) => [proto, rule_flag & 0x20010]),
+            ['in', 'out'].flatMap(() => [
+              [17, 0x10],
+              [6, shared ? 0x20010 : 0],
+            ]),
+          );
+          rules.remove();
+        }
       });
     },
   },

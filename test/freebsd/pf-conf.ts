@@ -23,6 +23,8 @@ import {
   PF_RULESET_FILTER,
   PF_RULESET_NAT,
   PF_RULESET_RDR,
+  PF_STATE_NORMAL,
+  PFRULE_NOSYNC,
 } from '../../native-bindings/freebsd/constants.ts';
 import type { PfRuleValues, pfPooladdr } from '../../native-bindings/freebsd/pf-rule.ts';
 import type { ValuesOf } from '../../native-bindings/struct.ts';
@@ -179,6 +181,7 @@ function createLine(words: readonly string[]) {
     const ruleset = translates === undefined ? PF_RULESET_FILTER : RULESETS[translates];
     const common: PfRuleValues = {
       action: translates === undefined ? (first === 'block' ? PF_DROP : PF_PASS) : ACTIONS[translates],
+      keep_state: first === 'pass' ? PF_STATE_NORMAL : 0,
       rtableid: -1,
       nr: count,
     };
@@ -207,6 +210,8 @@ function createLine(words: readonly string[]) {
     for (; next() !== undefined; at++) {
       const following = words[at + 1]?.replace(/^"|"$/g, '');
       if (next() === 'label') more = { ...more, label: following!.slice(0, 60) };
+      else if (next() === 'no-sync') more = { ...more, rule_flag: PFRULE_NOSYNC };
+      else if (next() === 'no' && following === 'state') more = { ...more, keep_state: 0 };
       else if (next() === 'tagged') more = { ...more, match_tagname: following! };
       else if (next() === 'divert-to') more = { ...more, divert: { port: Number(following) } };
       else if (next() === '->') {

@@ -37,6 +37,21 @@ describe('the lines for pf.conf(5)', () => {
     ]);
   });
 
+  it('keep the states of what they divert from the other firewalls', () => {
+    const diverts = (text: string) => linesFor(text).filter((line) => /^pass .* divert-to /.test(line));
+    const [alone, shared] = [diverts(''), diverts('peers-store: {url: "redis://10.9.0.1"}')];
+    assert.ok(alone.length === 2 && !alone.some((line) => line.includes('no-sync')));
+    for (const direction of ['in', 'out']) {
+      const states = shared
+        .filter((line) => line.startsWith(`pass ${direction} `))
+        .map((line) => line.split(' to port ')[1]);
+      assert.deepEqual(states, [
+        '5060 keep state (no-sync) divert-to 8668',
+        '5060 flags any keep state (no-sync, sloppy) divert-to 8668',
+      ]);
+    }
+  });
+
   it('have none for tags where there are none', () => {
     assert.ok(!linesFor('tcp-media: true').some((line) => line.includes('tagged')));
   });

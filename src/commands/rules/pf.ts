@@ -10,7 +10,7 @@ import { byTranslator, externalOf, hostsOf } from './nat.ts';
  */
 export function pfRules(settings: Settings, file: string | null, found: readonly string[]): string {
   const { freebsd, sipPorts, mediaPorts, fail, tcpMedia } = settings;
-  const { anchor, divertPort, shards, tag } = freebsd;
+  const { anchor, shards, tag } = freebsd;
   const configured = divertInterfaces(settings);
   /** What outside parties announce is not of our ports. */
   const opened: readonly PortRange[] = settings.outbound ? [[1024, 65535]] : mediaPorts;
@@ -30,8 +30,7 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
           ]
         : [
             '# SIP from and to the inside hosts goes through the daemon: each packet once, in both directions.',
-            `pass in quick on $inside ${sip} divert-to ${divertPort}`,
-            `pass out quick on $inside ${sip} divert-to ${divertPort}`,
+            ...divertLines(settings),
           ];
   const media = tcpMedia ? '{ tcp udp }' : 'udp';
   const tagged =
@@ -80,6 +79,22 @@ export function pfRules(settings: Settings, file: string | null, found: readonly
     `# pass in quick on $outside ${sip}`,
     `# pass out quick on $outside ${sip}`,
   ].join('\n')}\n`;
+}
+
+/**
+ * With other firewalls their states stay here: what pfsync(4) brings of them may have no rule there, and pass unread. A TCP
+ * connection gets one there in the middle, which pf cannot follow closely.
+ */
+function divertLines({ sipPorts, freebsd: { divertPort }, peersStore }: Settings): string[] {
+  const line = (direction: string, proto: string, state: string) =>
+    `pass ${direction} quick on $inside ${family()}proto ${proto} to port ${ports(sipPorts)}${state} divert-to ${divertPort}`;
+  const directions = ['in', 'out'];
+  if (peersStore.url === null) return directions.map((direction) => line(direction, '{ tcp udp }', ''));
+  return [
+    '# pfsync does not bring their states to the other firewalls, where each would pass without these rules.',
+    ...directions.map((direction) => line(direction, 'udp', ' keep state (no-sync)')),
+    ...directions.map((direction) => line(direction, 'tcp', ' flags any keep state (no-sync, sloppy)')),
+  ];
 }
 
 /** The anchors that translate, and what has to stand beside them. */

@@ -124,9 +124,10 @@ function pfOptions(settings: () => Settings): PfOptions {
 function openFailOpen(libc: Libc, settings: Settings): FailOpen {
   const { anchor, divertPort: port } = settings.freebsd;
   const interfaces = divertInterfaces(settings);
-  const { sipPorts } = settings;
+  const { sipPorts, peersStore } = settings;
+  const shared = peersStore.url !== null;
   const { gate } = gateOf(openReloadLock(libc, settings.freebsd.reloadLock));
-  const options = { anchor, port, interfaces, sipPorts, ipv6: divertsIPv6(libc) };
+  const options = { anchor, port, interfaces, sipPorts, shared, ipv6: divertsIPv6(libc) };
   return createDivertRules(openDevPf(libc), gate === undefined ? options : { ...options, gate });
 }
 

@@ -9,6 +9,8 @@ import {
   PF_PASS,
   PF_RULESET_FILTER,
   PF_STATE_NORMAL,
+  PFRULE_NOSYNC,
+  PFRULE_STATESLOPPY,
   TH_ACK,
   TH_SYN,
 } from '../../../native-bindings/freebsd/constants.ts';
@@ -28,6 +30,11 @@ interface DivertRulesOptions {
   /** Interfaces towards the inside hosts. */
   readonly interfaces: readonly string[];
   readonly sipPorts: readonly (readonly [first: number, last: number])[];
+  /**
+   * Another firewall may take over (`peers-store`), and reads on what this one read. A TCP connection gets its state in the
+   * middle there.
+   */
+  readonly shared: boolean;
   /** Whether this kernel diverts IPv6; before 15 such a rule passes the packet unread and complains. */
   readonly ipv6: boolean;
   /** Shut while the firewall loads its ruleset; absent: never. */
@@ -48,8 +55,14 @@ interface DivertRules {
 /** Label of the rules, by which their states are killed. */
 const DIVERT_LABEL = 'pinholed:divert';
 
-/** `pass in quick on em1 inet proto udp to any port 5060 divert-to 8668 label "pinholed:divert"`, and so on. */
-function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): PfRuleValues[] {
+/**
+ * `pass in quick on em1 inet proto udp to any port 5060 keep state (no-sync) divert-to 8668 label "pinholed:divert"`, and so on.
+ *
+ * What pfsync(4) brings of a state of theirs has no rule at the other firewall, since theirs is in an anchor
+ * (pfsync_state_import, if_pfsync.c), and SIP would pass there unread. Without a state the next packet of UDP makes one by the
+ * rules there. One of TCP does by `flags any` alone, and `sloppy` then, for the scale of its window is not known.
+ */
+function divertRules({ port, interfaces, sipPorts, ipv6, shared }: DivertRulesOptions): PfRuleValues[] {
   const families = ipv6 ? [AF_INET, AF_INET6] : [AF_INET];
   return interfaces.flatMap((ifname) =>
     [PF_IN, PF_OUT].flatMap((direction) =>
@@ -63,8 +76,8 @@ function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): 
             af,
             proto,
             dst: portRange(ports),
-            flags: proto === IPPROTO_TCP ? TH_SYN : 0,
-            flagset: proto === IPPROTO_TCP ? TH_SYN | TH_ACK : 0,
+            ...(proto === IPPROTO_TCP && !shared && { flags: TH_SYN, flagset: TH_SYN | TH_ACK }),
+            rule_flag: stateFlags(proto, shared),
             keep_state: PF_STATE_NORMAL,
             divert: { port },
             label: DIVERT_LABEL,
@@ -74,6 +87,12 @@ function divertRules({ port, interfaces, sipPorts, ipv6 }: DivertRulesOptions): 
       ),
     ),
   );
+}
+
+/** Whoever shares no calls has no use for what is read of a TCP connection at another firewall: it goes on by its state. */
+function stateFlags(proto: number, shared: boolean): number {
+  if (proto !== IPPROTO_TCP) return PFRULE_NOSYNC;
+  return shared ? PFRULE_NOSYNC | PFRULE_STATESLOPPY : 0;
 }
 
 export function createDivertRules(pf: Pf, options: DivertRulesOptions): DivertRules {
