@@ -21,23 +21,38 @@ const ENVIRONMENT = process.env['PINHOLED_VM_ENVIRONMENT'] ?? '';
 const STOP =
   'if p=$(cat /var/run/pinholed.pid 2>/dev/null); then kill $p && for i in $(jot 150); do kill -0 $p 2>/dev/null || break; sleep 0.2; done; ! kill -0 $p 2>/dev/null; fi';
 
+/** What a daemon is run on. */
+export type DaemonHost = Pick<Guest, 'run' | 'files'>;
+
 /** Writes the configuration and the ruleset, and starts the daemon with them. */
 export async function startDaemon(
-  guest: Guest,
+  guest: DaemonHost,
   config: string,
   ruleset: string,
   flags = '',
 ): Promise<GuestDaemon> {
-  const { run, files } = guest;
-  const log = `${files}/log`;
-  await write(guest, `${files}/pinholed.yaml`, config);
+  const { run } = guest;
+  await writeConfig(guest, config);
   await loadRuleset(guest, ruleset);
-  await run(
-    'pw usershow _pinholed >/dev/null 2>&1 || pw useradd _pinholed -d /nonexistent -s /usr/sbin/nologin',
-  );
   // A state that SIP made under other rules would go on undiverted.
   await run('pfctl -q -e 2>/dev/null; pfctl -q -F states');
   await run(`${STOP}; rm -rf /var/db/pinholed`);
+  const daemon = daemonOn(guest, config, flags);
+  await daemon.start();
+  return daemon;
+}
+
+/** The configuration, and whom the daemon runs as. */
+export async function writeConfig(guest: DaemonHost, config: string): Promise<void> {
+  await write(guest, `${guest.files}/pinholed.yaml`, config);
+  await guest.run(
+    'pw usershow _pinholed >/dev/null 2>&1 || pw useradd _pinholed -d /nonexistent -s /usr/sbin/nologin',
+  );
+}
+
+/** A daemon that is not started yet, whose configuration is written. */
+export function daemonOn({ run, files }: DaemonHost, config: string, flags = ''): GuestDaemon {
+  const log = `${files}/log`;
 
   /** What is known of the log: a console passes some kilobytes a second. */
   let known = '';
@@ -84,7 +99,6 @@ export async function startDaemon(
     return { supervisor, dataPath };
   }
 
-  await start();
   return {
     start,
     said,
@@ -100,12 +114,12 @@ export async function startDaemon(
 }
 
 /** Replaces the main ruleset, as an administrator does. */
-export async function loadRuleset(guest: Guest, ruleset: string): Promise<void> {
+export async function loadRuleset(guest: DaemonHost, ruleset: string): Promise<void> {
   await write(guest, `${guest.files}/pf.conf`, ruleset);
   await guest.run(`pfctl -q -f ${guest.files}/pf.conf`);
 }
 
-export async function write({ run, files }: Guest, path: string, text: string): Promise<void> {
+export async function write({ run, files }: DaemonHost, path: string, text: string): Promise<void> {
   await run(`mkdir -p ${files} && cat > ${path} <<'END-OF-FILE'\n${text}\nEND-OF-FILE`);
 }
 

@@ -6,13 +6,10 @@
  *
  * It is booted from PINHOLED_VM_IMAGE, or is one that runs already, see docs/freebsd-vm.md.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { openConsole } from './console.ts';
+import { bootMachine, command, FILES } from './qemu.ts';
 
 export interface Guest extends Machine {
   /** Whether divert-to does nothing for IPv6, and pf has no limit of anchors: FreeBSD 14. */
@@ -51,17 +48,12 @@ export const withoutGuest: string | false =
       ? 'needs root: it makes network namespaces'
       : false;
 
-/** A directory with what goes along, for measurements. */
-const LUGGAGE = process.env['PINHOLED_VM_LUGGAGE'];
-
 /** Of the machine's interfaces, where it is booted here. */
 export const MACS = {
   outside: '02:00:5e:00:00:01',
   inside: '02:00:5e:00:00:02',
   second: '02:00:5e:00:00:03',
 } as const;
-const BOOT_WITHIN = 600_000;
-const EXECUTABLE = fileURLToPath(new URL('../../build/freebsd/pinholed-amd64', import.meta.url));
 
 /** Addresses of the lab; the machine under test has `gateway` on each side. */
 export const ADDRESSES = {
@@ -80,8 +72,7 @@ export interface GuestOptions {
 
 export async function openGuest({ second = false }: GuestOptions = {}): Promise<Guest> {
   const shell = process.env['PINHOLED_VM_SHELL'];
-  const machine =
-    shell === undefined ? await boot(process.env['PINHOLED_VM_IMAGE']!, second) : await running(shell);
+  const machine = shell === undefined ? await boot(second) : await running(shell);
   await address(machine);
   return { ...machine, before15: Number.parseInt(await machine.run('uname -r'), 10) < 15 };
 }
@@ -128,81 +119,33 @@ function runProgram(program: string, args: readonly string[], input: Buffer | nu
   });
 }
 
-/** Boots the image, which stays as it is, with the executable on a second disk and a tap in each namespace. */
-async function boot(image: string, second: boolean): Promise<Machine> {
+/** Boots the image with a tap in each namespace. */
+async function boot(second: boolean): Promise<Machine> {
   removeAbandoned();
-  const directory = mkdtempSync(join(tmpdir(), 'pinholed-vm-'));
   const own = process.pid;
   const namespaces = { outside: `pinvm-out-${own}`, inside: `pinvm-in-${own}` };
-  const cards = [
-    { id: 'outside', tap: `pvo${own}`, namespace: namespaces.outside, device: 'tap0' },
-    { id: 'inside', tap: `pvi${own}`, namespace: namespaces.inside, device: 'tap0' },
-    ...(second
-      ? ([{ id: 'second', tap: `pvs${own}`, namespace: namespaces.outside, device: 'tap1' }] as const)
-      : []),
-  ] as const;
-  const luggage = join(directory, 'luggage.tar');
-  execFileSync('tar', [
-    '-cf',
-    luggage,
-    '--transform=s/^pinholed-amd64$/pinholed/',
-    '-C',
-    join(EXECUTABLE, '..'),
-    basename(EXECUTABLE),
-    ...(LUGGAGE === undefined ? [] : ['-C', LUGGAGE, '.']),
-  ]);
   for (const side of SIDES) command('ip', 'netns', 'add', namespaces[side]);
-  for (const { tap } of cards) command('ip', 'tuntap', 'add', tap, 'mode', 'tap');
-  const serial = join(directory, 'serial');
-  const more = (process.env['PINHOLED_VM_QEMU'] ?? '').split(' ').filter((word) => word !== '');
-  const format = image.endsWith('.qcow2') ? 'qcow2' : 'raw';
-  const child = spawn(
-    'setpriv',
-    [
-      // The machine ends with this process, however that ends.
-      ...['--pdeathsig', 'KILL', process.env['PINHOLED_VM_PROGRAM'] ?? 'qemu-system-x86_64'],
-      ...['-m', '2048', '-smp', '2', '-cpu', 'max', '-display', 'none', '-no-reboot'],
-      ...['-drive', `file=${image},format=${format},if=virtio,snapshot=on`],
-      ...['-drive', `file=${luggage},format=raw,if=virtio,readonly=on`],
-      ...['-chardev', `socket,id=serial,path=${serial},server=on,wait=off`, '-serial', 'chardev:serial'],
-      ...cards.flatMap(({ id, tap }) => [
-        ...['-netdev', `tap,id=${id},ifname=${tap},script=no,downscript=no`],
-        ...['-device', `virtio-net-pci,netdev=${id},mac=${MACS[id]}`],
-      ]),
-      ...more.map((word) => word.replaceAll('%20', ' ')),
+  const machine = await bootMachine({
+    cards: [
+      { mac: MACS.outside, tap: `pvo${own}`, namespace: namespaces.outside, device: 'tap0' },
+      { mac: MACS.inside, tap: `pvi${own}`, namespace: namespaces.inside, device: 'tap0' },
+      ...(second
+        ? [{ mac: MACS.second, tap: `pvs${own}`, namespace: namespaces.outside, device: 'tap1' }]
+        : []),
     ],
-    { stdio: ['ignore', 'inherit', 'inherit'] },
-  );
-  const remove = () => {
-    for (const side of SIDES) command('ip', 'netns', 'del', namespaces[side]);
-    rmSync(directory, { recursive: true, force: true });
-  };
-  const forget = endWithRunner(() => {
-    child.kill('SIGKILL');
-    remove();
+    remove: () => {
+      for (const side of SIDES) command('ip', 'netns', 'del', namespaces[side]);
+    },
   });
-  const close = async () => {
-    forget();
-    await stopped(child);
-    remove();
-  };
+  const { run, nameOf, close } = machine;
   try {
-    const shell = await openConsole(serial, BOOT_WITHIN);
-    for (const { tap, namespace, device } of cards) {
-      command('ip', 'link', 'set', tap, 'netns', namespace);
-      command('ip', '-n', namespace, 'link', 'set', tap, 'name', device);
-    }
-    await shell.run('mkdir -p /root/pinholed-test && tar -xf /dev/vtbd1 -C /root/pinholed-test');
-    const interfaces = {
-      outside: await byMac(shell.run, MACS.outside),
-      inside: await byMac(shell.run, MACS.inside),
-    };
+    const interfaces = { outside: await nameOf(MACS.outside), inside: await nameOf(MACS.inside) };
     return {
-      run: shell.run,
+      run,
       interfaces,
       namespaces,
-      second: second ? await byMac(shell.run, MACS.second) : null,
-      files: '/root/pinholed-test',
+      second: second ? await nameOf(MACS.second) : null,
+      files: FILES,
       close,
     };
   } catch (error) {
@@ -211,50 +154,12 @@ async function boot(image: string, second: boolean): Promise<Machine> {
   }
 }
 
-const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
-const RUNNER_LOOK_EVERY = 500;
-
-/** Calls `clean` when this process is told to end, or has lost the runner that started it. Returns what takes that back. */
-function endWithRunner(clean: () => void): () => void {
-  const runner = process.ppid;
-  const end = () => {
-    process.off('exit', clean);
-    clean();
-    process.exit(1);
-  };
-  const watch = setInterval(() => {
-    if (process.ppid !== runner) end();
-  }, RUNNER_LOOK_EVERY);
-  watch.unref();
-  process.on('exit', clean);
-  for (const signal of ENDING) process.on(signal, end);
-  return () => {
-    clearInterval(watch);
-    process.off('exit', clean);
-    for (const signal of ENDING) process.off(signal, end);
-  };
-}
-
 /** Namespaces of a run that was killed before it could remove them. */
 function removeAbandoned(): void {
   const names = execFileSync('ip', ['netns', 'list'], { encoding: 'utf8' });
   for (const [name, pid] of names.matchAll(/^pinvm-(?:out|in)-(\d+)/gm)) {
     if (!existsSync(`/proc/${pid}`)) command('ip', 'netns', 'del', name);
   }
-}
-
-async function byMac(run: Guest['run'], mac: string): Promise<string> {
-  const found = await run(`for i in $(ifconfig -l); do ifconfig $i | grep -q ${mac} && echo $i; done; true`);
-  if (found.trim() === '') throw new Error(`the machine has no interface ${mac}`);
-  return found.trim();
-}
-
-function stopped(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill('SIGTERM');
-  });
 }
 
 /** Gives both sides of both links their addresses, and the machine the job of a router. */
@@ -280,8 +185,4 @@ async function address({ run, interfaces, namespaces }: Machine): Promise<void> 
     );
   }
   await run('sysctl net.inet.ip.forwarding=1 net.inet6.ip6.forwarding=1 >/dev/null; kldload -nq pf ipdivert');
-}
-
-function command(program: string, ...args: readonly string[]): void {
-  execFileSync(program, args, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
