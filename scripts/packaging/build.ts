@@ -1,5 +1,5 @@
 /**
- * Makes installable packages on Linux, of what `npm run build:freebsd` left in build/freebsd:
+ * Makes installable packages on Linux; the executable in them is built first where it has to be (build:freebsd):
  * node --import tsx scripts/packaging/build.ts freebsd|opnsense|pfsense [amd64] [arm64] [--zstd]
  * They go to build/packages/PRODUCT/NAME-VERSION-ARCHITECTURE.pkg.
  */
@@ -38,7 +38,9 @@ if (make === undefined || wrong !== undefined) {
   const wanted = named.length > 0 ? named : (Object.keys(ARCHITECTURES) as Architecture[]);
   const compression = words.includes('--zstd') ? 'zstd' : 'xz';
   for (const architecture of wanted) {
-    for (const description of make(architecture, builtExecutable(architecture))) {
+    const executable = executableFor(architecture);
+    if (executable === null) break;
+    for (const description of make(architecture, executable)) {
       const ending = description.architecture === 'any' ? '' : `-${architecture}`;
       const path = writePackage(
         join(root, 'build', 'packages', product),
@@ -48,5 +50,16 @@ if (make === undefined || wrong !== undefined) {
       );
       console.log(`${relative(root, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
     }
+  }
+}
+
+/** Null, with the exit status set, when it could not be built: that was said. */
+function executableFor(architecture: Architecture): Buffer | null {
+  try {
+    return builtExecutable(architecture);
+  } catch {
+    console.error(`packaging: no executable for ${architecture}: npm run build:freebsd failed`);
+    process.exitCode = 1;
+    return null;
   }
 }

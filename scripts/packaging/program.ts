@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './modules.ts';
 import type { Architecture, PackageDescription, PackageFile } from './pkg.ts';
@@ -41,11 +42,30 @@ export function tree(from: string, to: string): PackageFile[] {
   });
 }
 
-/** The executable that was built for it. Throws when there is none. */
+/** What the executable is made of, beside npm's packages. */
+const SOURCES = ['src', 'native-bindings', 'scripts/build-freebsd.mjs', 'package-lock.json'];
+
+/**
+ * The executable for it, built first by `npm run build:freebsd` where there is none, or one that is older than its sources.
+ * Throws when that fails.
+ */
 export function builtExecutable(architecture: Architecture): Buffer {
-  const path = `build/freebsd/pinholed-${architecture}`;
-  if (!existsSync(join(root, path))) throw new Error(`no ${path}: npm run build:freebsd -- ${architecture}`);
-  return readFileSync(join(root, path));
+  const path = join(root, 'build/freebsd', `pinholed-${architecture}`);
+  if (!existsSync(path) || statSync(path).mtimeMs < Math.max(...SOURCES.map(changedAt))) {
+    execFileSync('npm', ['run', 'build:freebsd', '--', architecture], {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+  }
+  return readFileSync(path);
+}
+
+/** When a file, or any below a folder, was changed last: ms since the epoch. */
+function changedAt(name: string): number {
+  const path = join(root, name);
+  if (!statSync(path).isDirectory()) return statSync(path).mtimeMs;
+  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Math.max(...files.map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs));
 }
 
 /** Executable, service script and manual pages. */
