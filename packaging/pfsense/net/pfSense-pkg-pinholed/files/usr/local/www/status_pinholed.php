@@ -35,6 +35,18 @@ $tabs = [
 ];
 display_top_tabs($tabs);
 ?>
+<style>
+/* On a telephone a row is a block, so that nothing has to be looked for at the side. */
+@media (max-width: 767px) {
+	#pinholed-status thead { display: none; }
+	#pinholed-status table, #pinholed-status tbody, #pinholed-status tr, #pinholed-status td { display: block; }
+	#pinholed-status .table-responsive > .table > tbody > tr > td { border: 0; padding: 2px 10px; white-space: normal; overflow-wrap: anywhere; }
+	#pinholed-status tr { padding: 6px 0; border-bottom: 1px solid #ddd; }
+	#pinholed-status td[data-label]:not([data-label=""]):before { content: attr(data-label) ": "; font-size: 85%; opacity: .7; }
+	#pinholed-status br { display: none; }
+	#pinholed-status small { margin-left: .4em; }
+}
+</style>
 <form method="post" action="/status_pinholed.php">
 <!-- The first button of a page has the focus: it is not one that closes a call. -->
 <p class="text-right"><button type="submit" class="btn btn-xs btn-info"><i class="fa-solid fa-arrows-rotate icon-embed-btn"></i><?=gettext("Refresh")?></button></p>
