@@ -84,11 +84,14 @@ export function daemonOn({ run, files }: DaemonHost, config: string, flags = '')
 
   async function said(pattern: RegExp): Promise<string> {
     let found: string | undefined;
-    await eventually(async () => {
+    const look = async () => {
       const text = await readLog();
       if (/^pinholed: /m.test(text)) throw new Error(text);
       found = text.split('\n').find((line) => pattern.test(line));
       return found !== undefined;
+    };
+    await eventually(look).catch((error: Error) => {
+      throw new Error(`no ${pattern} in the log: ${error.message}\n${known}`);
     });
     return found!;
   }

@@ -27,12 +27,25 @@
     });
 </script>
 
+<style>
+    .pinholed-table td { word-break: break-word; }
+    .pinholed-table .pinholed-wide { min-width: 11em; }
+    /* On a telephone a row is a block, so that nothing has to be looked for at the side. */
+    @media (max-width: 767px) {
+        .pinholed-table thead { display: none; }
+        .pinholed-table, .pinholed-table tbody, .pinholed-table tr, .pinholed-table td { display: block; }
+        .pinholed-table > tbody > tr > td { border: 0 !important; padding: 2px 10px !important; white-space: normal !important; }
+        .pinholed-table tr { padding: 6px 0; border-bottom: 1px solid #ddd; }
+        .pinholed-table td[data-label]:before { content: attr(data-label) ": "; font-size: 85%; opacity: .7; }
+    }
+</style>
+
 <div class="content-box">
     {% if not running %}
     <p style="padding: 1em">{{ lang._('The service does not run.') }}</p>
     {% endif %}
     <div class="table-responsive">
-        <table class="table table-striped table-condensed">
+        <table class="table table-striped table-condensed pinholed-table">
             <thead>
                 <tr>
                     <th>{{ lang._('From') }}</th>
@@ -46,11 +59,11 @@
             <tbody>
                 {% for call in calls %}
                 <tr>
-                    <td title="{{ call['parties'] | e }}" style="min-width: 11em; word-break: break-word">{{ call['from'] | e }}</td>
-                    <td style="min-width: 11em; word-break: break-word">{{ call['to'] | e }}</td>
-                    <td>{{ call['state'] | e }}</td>
-                    <td>{{ call['age'] | e }}</td>
-                    <td style="min-width: 13em">
+                    <td class="pinholed-wide" data-label="{{ lang._('From') }}" title="{{ call['parties'] | e }}">{{ call['from'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('To') }}">{{ call['to'] | e }}</td>
+                    <td data-label="{{ lang._('State') }}">{{ call['state'] | e }}</td>
+                    <td data-label="{{ lang._('Since') }}">{{ call['age'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('Pinholes') }}">
                         {% for pinhole in call['pinholes'] %}
                         <div>{{ pinhole | e }}</div>
                         {% endfor %}
@@ -73,7 +86,7 @@
 {% if refused is not empty %}
 <div class="content-box" style="margin-top: 1em">
     <div class="table-responsive">
-        <table class="table table-striped table-condensed">
+        <table class="table table-striped table-condensed pinholed-table">
             <thead>
                 <tr>
                     <th>{{ lang._('Refused') }}</th>
@@ -85,13 +98,13 @@
             <tbody>
                 {% for one in refused %}
                 <tr>
-                    <td style="min-width: 13em">
+                    <td class="pinholed-wide" data-label="{{ lang._('Refused') }}">
                         <a href="#" class="pinholed-ladder" data-leg-id="{{ one['legId'] | e }}">{{ one['reason'] | e }}</a>
                         <div><small>{{ one['at'] | e }}</small></div>
                     </td>
-                    <td style="min-width: 11em; word-break: break-word">{{ one['from'] | e }}</td>
-                    <td style="min-width: 11em; word-break: break-word">{{ one['to'] | e }}</td>
-                    <td style="min-width: 16em">{{ one['why'] | e }}<div><small>{{ one['advice'] | e }}</small></div></td>
+                    <td class="pinholed-wide" data-label="{{ lang._('From') }}">{{ one['from'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('To') }}">{{ one['to'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('Why') }}">{{ one['why'] | e }}<div><small>{{ one['advice'] | e }}</small></div></td>
                 </tr>
                 {% endfor %}
             </tbody>
