@@ -1,4 +1,5 @@
 import type { Address } from '../address/address.ts';
+import { FNV_BASIS, fnv1a } from '../hash.ts';
 
 /**
  * Tells whether anything has changed about a transport address since it was looked at, without a look at what it was. Few of
@@ -25,9 +26,7 @@ export function createPlaceChanges(): PlaceChanges {
   };
 }
 
-/** FNV-1a. */
 function slotOf(address: Address, port: number): number {
-  let hash = 0x811c9dc5 ^ port;
-  for (let i = 0; i < address.length; i++) hash = Math.imul(hash ^ address.charCodeAt(i), 0x01000193);
+  const hash = fnv1a(address, FNV_BASIS ^ port);
   return (hash ^ (hash >>> 16)) & (SLOTS - 1);
 }

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, SPACE, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
@@ -308,7 +309,7 @@ function takeMedia(walk: Walk, start: number, valueStart: number, end: number): 
 
 /** Text that shares no memory with the body: a Session is kept as long as its call. */
 function copyOf(walk: Walk, start: number, end: number): string {
-  return walk.bytes.toString('latin1', start, end);
+  return ownCopy(walk.text.slice(start, end));
 }
 
 /** sdp-transform is only told that a section begins. */

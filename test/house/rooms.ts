@@ -9,6 +9,7 @@ export interface Room {
 export const LEAVES: readonly string[] = [
   'src/address',
   'src/counted.ts',
+  'src/hash.ts',
   'src/own-copy.ts',
   'src/printable.ts',
   'src/reason.ts',
@@ -28,6 +29,7 @@ export const ROOMS: readonly Room[] = [
   { path: 'native-bindings', imports: [], packages: ['koffi'] },
   { path: 'src/address', imports: [] },
   { path: 'src/counted.ts', imports: [] },
+  { path: 'src/hash.ts', imports: [] },
   { path: 'src/own-copy.ts', imports: [] },
   { path: 'src/printable.ts', imports: [] },
   { path: 'src/reason.ts', imports: [] },

@@ -1,3 +1,4 @@
+import { fnv1a, hexadecimal } from '../../hash.ts';
 import { type ConnectionDirection, directionKey } from '../../inspector/reading/connections.ts';
 import {
   type CallRecord,
@@ -29,17 +30,11 @@ export function directionEntry(record: DirectionRecord, scribe: Scribe): Journal
   };
 }
 
+/** Any other than FNV_BASIS. */
+const SECOND_BASIS = 0x01000193;
+
 /** Sixteen characters, of which no call's name has the first; the rest tells 2^60 directions apart (FNV-1a, twice). */
 export function directionName(direction: ConnectionDirection): string {
   const key = directionKey(direction);
-  const halves = [hash(key, 0x811c9dc5), hash(key, 0x01000193)].map((half) =>
-    half.toString(16).padStart(8, '0'),
-  );
-  return `t${halves.join('').slice(1)}`;
-}
-
-function hash(text: string, basis: number): number {
-  let value = basis;
-  for (let at = 0; at < text.length; at++) value = Math.imul(value ^ text.charCodeAt(at), 0x01000193);
-  return value >>> 0;
+  return `t${(hexadecimal(fnv1a(key)) + hexadecimal(fnv1a(key, SECOND_BASIS))).slice(1)}`;
 }

@@ -1,3 +1,5 @@
+import { FNV_BASIS, fnv1aOfBytes } from '../../hash.ts';
+
 /** The same packet as often as this, each time within so many ms of the one before, is a kernel that loops. */
 const REPEATS = 8;
 const WITHIN = 20;
@@ -56,10 +58,8 @@ export function createLoopGuard(): LoopGuard {
   };
 }
 
-/** FNV-1a over length, direction and the head. */
+/** Over length, direction and the head. */
 function hash(packet: Buffer, direction: number): number {
-  let value = 0x811c9dc5 ^ packet.length ^ (direction << 16);
-  const end = Math.min(HEAD, packet.length);
-  for (let at = 0; at < end; at++) value = Math.imul(value ^ packet[at]!, 0x01000193);
-  return value >>> 0;
+  const basis = FNV_BASIS ^ packet.length ^ (direction << 16);
+  return fnv1aOfBytes(packet, 0, Math.min(HEAD, packet.length), basis) >>> 0;
 }

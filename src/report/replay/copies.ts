@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
+import { FNV_BASIS, fnv1a, fnv1aOfBytes, fnv1aStep } from '../../hash.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import type { UdpPlace } from '../../packet/udp-place.ts';
 
@@ -158,7 +159,7 @@ export function createCopyFilter(): CopyFilter {
     const id = isIPv6 ? 0 : (frame[ip + 4]! << 8) | frame[ip + 5]!;
     const number = numberOf(sender, body, ends, id);
     const ttl = frame[ip + (isIPv6 ? 7 : 8)]!;
-    const link = hash(frame, start, ip, LINK_SEED);
+    const link = hash(frame, start, ip, FNV_BASIS);
     const isTunnelled = ((frame[payload - 6]! << 8) | frame[payload - 5]!) === GTP_USER_PORT;
     return isCopy(body, ends, number, ttl, link, isTunnelled, at);
   }
@@ -183,7 +184,7 @@ function sightingOf(frame: Buffer, ip: Buffer): Sighting {
   return {
     id: isIPv4 ? ip.readUInt16BE(4) : 0,
     ttl: isIPv4 ? ip[8]! : ip[7]!,
-    link: hash(frame, 0, ip.byteOffset - frame.byteOffset, LINK_SEED),
+    link: hash(frame, 0, ip.byteOffset - frame.byteOffset, FNV_BASIS),
     isTunnelled: isGtp || TUNNELS.has(protocol),
   };
 }
@@ -193,14 +194,11 @@ const GTP_USER_PORT = 2152;
 const TUNNELS: ReadonlySet<number> = new Set([4, 41, 47, 50]);
 
 function hashOfEnds({ source, sourcePort, destination, destinationPort }: PacketView): number {
-  let ends = Math.imul(sourcePort ^ LINK_SEED, 0x01000193) ^ destinationPort;
-  for (let i = 0; i < source.length; i++) ends = Math.imul(ends ^ source.charCodeAt(i), 0x01000193);
-  for (let i = 0; i < destination.length; i++) ends = Math.imul(ends ^ destination.charCodeAt(i), 0x01000193);
-  return ends;
+  const ports = fnv1aStep(FNV_BASIS, sourcePort) ^ destinationPort;
+  return fnv1a(destination, fnv1a(source, ports));
 }
 
 const MOST_HASHED = 512;
-const LINK_SEED = 0x811c9dc5;
 
 /** Of a payload: 32 bits beside the 32 of addresses and ports. */
 function hashOfBody(bytes: Buffer, start: number, end: number, ends: number): number {
@@ -213,9 +211,8 @@ function hash(bytes: Buffer, start: number, end: number, seed: number): number {
   let at = start;
   for (; at + 4 <= end; at += 4) {
     const word = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-    value = Math.imul(value ^ word, 0x01000193);
+    value = fnv1aStep(value, word);
     value ^= value >>> 15;
   }
-  for (; at < end; at++) value = Math.imul(value ^ bytes[at]!, 0x01000193);
-  return value | 0;
+  return fnv1aOfBytes(bytes, at, end, value);
 }
