@@ -21,7 +21,8 @@ export function holdStray(call: Call, { message, arrival, bodies }: Incoming): v
   if (strays.some((one) => one.source.address === source.address && isSame(one.message, message))) return;
   const sdp = message.sdp.kind === 'sdp' ? { kind: 'sdp' as const, bytes: NO_BYTES } : message.sdp;
   const session = message.sdp.kind === 'sdp' ? bodies.session() : null;
-  const stray = { message: { ...message, sdp }, session, source, destination, at: now };
+  const { asksForTls: _said, ...kept } = message;
+  const stray = { message: { ...kept, sdp }, session, source, destination, at: now };
   call.strays = [...strays.slice(Math.max(0, strays.length - MOST_STRAYS + 1)), stray];
 }
 

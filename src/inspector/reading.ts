@@ -8,6 +8,7 @@ import type { Mirrored } from '../packet/mirrored.ts';
 import { isSipError, type SipError, type SipMessage, type Transport } from '../sip/message.ts';
 import { readSipWithin, type SipLimits } from '../sip/read.ts';
 import { isKeepalive, looksLikeSip } from '../sip/recognise.ts';
+import { showsTheWay } from '../sip/way.ts';
 import type { Verdict } from './inspection.ts';
 import type { Notice } from './news.ts';
 import type { ConnectionDirection } from './reading/connections.ts';
@@ -145,8 +146,8 @@ export function createReader(
     const { packet, found } = reading;
     if (packet === null) return reading;
     for (const one of found) {
-      if (one.what !== 'message' || !showsTheWay(one.message)) continue;
-      const move = encrypted.message(packet, one.bytes, now);
+      if (one.what !== 'message' || one.message.asksForTls !== true || !showsTheWay(one.message)) continue;
+      const move = encrypted.message(packet, now);
       if (move !== null) return { ...reading, found: [...found, { what: 'refused', ...move }] };
     }
     return reading;
@@ -227,22 +228,6 @@ export function createReader(
     remember: tcp.remember,
     forget: tcp.forget,
   };
-}
-
-/** Methods whose Contact says where their sender is reached from then on (RFC 3261 10.2, 12; 3265, 3311, 3515). */
-const TARGETING: ReadonlySet<string> = new Set([
-  'INVITE',
-  'REGISTER',
-  'SUBSCRIBE',
-  'NOTIFY',
-  'REFER',
-  'UPDATE',
-]);
-
-/** Whether later messages go where this one's Contact and Record-Route lead: of responses, what a 2xx or 3xx says counts. */
-function showsTheWay({ contact, method, status, cseqMethod }: SipMessage): boolean {
-  if (contact === '') return false;
-  return status === 0 ? TARGETING.has(method) : status >= 200 && status < 400 && TARGETING.has(cseqMethod);
 }
 
 function cutOff(missing: number): SipError {

@@ -31,6 +31,7 @@ import {
 } from './grammar.ts';
 import { isSipError, type SipError, type SipErrorReason, type SipMessage } from './message.ts';
 import { MAX_TOLD, told, withoutPasswords } from './told.ts';
+import { mayShowTheWay } from './way.ts';
 
 /** Start-line and headers of one message, and where its body begins. */
 export interface Head {
@@ -74,7 +75,8 @@ const CONTENT_ENCODING = 10;
 const EXPIRES = 11;
 const SESSION_EXPIRES = 12;
 const CONTACT = 13;
-const SLOTS = 14;
+const RECORD_ROUTE = 14;
+const SLOTS = 15;
 const NOT_READ = -1;
 const QUESTION = 0x3f;
 const OPEN_BRACKET = 0x5b;
@@ -95,6 +97,7 @@ const NAMES: readonly string[] = [
   'expires',
   'session-expires',
   'contact',
+  'record-route',
 ];
 
 const NAME_BYTES = NAMES.map(nameBytes);
@@ -126,6 +129,8 @@ export function readHead(
 
   starts.fill(-1);
   let conflicting: SipError | null = null;
+  const mayAsk = mayShowTheWay(startLine);
+  let asksForTls = false;
   let headers = 0;
   let position = startLineFeed < 0 ? length : startLineFeed + 1;
   while (position < length) {
@@ -153,6 +158,7 @@ export function readHead(
       const valueStart = startOfValue(bytes, nameEnd, end);
       if (valueStart >= 0) {
         const valueEnd = trimEnd(bytes, valueStart, end);
+        if (mayAsk && slot >= CONTACT) asksForTls ||= namesTls(bytes, valueStart, valueEnd);
         if (starts[slot]! < 0) {
           starts[slot] = valueStart;
           ends[slot] = valueEnd;
@@ -170,7 +176,7 @@ export function readHead(
     return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
   }
   return {
-    message: conflicting ?? assemble(bytes, text, startLine),
+    message: conflicting ?? assemble(bytes, text, startLine, asksForTls),
     bodyStart: Math.min(position, length),
     contentLength,
     contentType: headerValue(text, CONTENT_TYPE),
@@ -209,7 +215,7 @@ function toldValue(text: string, slot: number): string {
 
 /** Whether a second header with another value does no harm: the first one counts (Via: the topmost). */
 function mayDiffer(slot: number): boolean {
-  return slot === VIA || slot === CONTACT || slot === EXPIRES || slot === SESSION_EXPIRES;
+  return slot === VIA || slot >= CONTACT || slot === EXPIRES || slot === SESSION_EXPIRES;
 }
 
 /** RFC 3261 7.3.3, RFC 4028 section 10. */
@@ -248,7 +254,7 @@ function slotOf(bytes: Uint8Array, start: number, letter: number): number {
     case 0x66: // f
       return FROM;
     case 0x72: // r
-      return (bytes[start + 1]! | 0x20) === 0x73 ? RSEQ : RACK;
+      return slotOfR(bytes, start);
     case 0x73: // s
       return SESSION_EXPIRES;
     case 0x74: // t
@@ -257,6 +263,17 @@ function slotOf(bytes: Uint8Array, start: number, letter: number): number {
       return VIA;
     default:
       return NOT_READ;
+  }
+}
+
+function slotOfR(bytes: Uint8Array, start: number): number {
+  switch (bytes[start + 1]! | 0x20) {
+    case 0x65: // re
+      return RECORD_ROUTE;
+    case 0x73: // rs
+      return RSEQ;
+    default:
+      return RACK;
   }
 }
 
@@ -370,7 +387,12 @@ function readContentLength(bytes: Uint8Array, stream: boolean): number {
   return length < 0 ? INVALID : length;
 }
 
-function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['message'] {
+function assemble(
+  bytes: Uint8Array,
+  text: string,
+  startLine: StartLine,
+  asksForTls: boolean,
+): Head['message'] {
   for (let slot = CALL_ID; slot <= VIA; slot++) {
     if (starts[slot]! < 0) return sipError('missing-header', `no ${NAMES[slot]}`);
   }
@@ -410,7 +432,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
   }
 
   const own = text.length > MAX_SHARED ? ownCopy : same;
-  return {
+  const message = {
     method: startLine.method,
     status: startLine.status,
     subject: own(startLine.subject),
@@ -430,6 +452,7 @@ function assemble(bytes: Uint8Array, text: string, startLine: StartLine): Head['
     to: own(displayText(text, TO)),
     sdp: NO_BODY,
   };
+  return asksForTls ? { ...message, asksForTls } : message;
 }
 
 /**
@@ -517,6 +540,24 @@ function contactHost(bytes: Uint8Array, text: string): string {
   let i = host;
   while (i < uriEnd && bytes[i] !== COLON && bytes[i] !== SEMICOLON && bytes[i] !== QUESTION) i++;
   return textBetween(text, host, trimEnd(bytes, host, i));
+}
+
+const SIPS = nameBytes('sips:');
+const TRANSPORT = nameBytes('transport=');
+const TLS = nameBytes('tls');
+const WSS = nameBytes('wss');
+
+/** Whether a URI in this value is one of TLS, by its scheme or by the parameter that stands for it (RFC 3261 26.2.2, RFC 7118). */
+function namesTls(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let i = start; i < end; i++) {
+    const letter = bytes[i]! | 0x20;
+    if (letter === 0x73 && hasName(bytes, i, SIPS)) return true;
+    if (letter === 0x74 && hasName(bytes, i, TRANSPORT)) {
+      const value = i + TRANSPORT.length;
+      if (hasName(bytes, value, TLS) || hasName(bytes, value, WSS)) return true;
+    }
+  }
+  return false;
 }
 
 /** What is longer than any host name (RFC 1035 2.3.4) is none. */

@@ -39,6 +39,8 @@ export interface SipMessage {
   readonly to: string;
   /** The session description of the message, or why there is none to act on. */
   readonly sdp: SdpBody;
+  /** Contact or Record-Route may lead what follows, and has a URI of TLS (RFC 3261 12.1, 26.2.2). */
+  readonly asksForTls?: true;
 }
 
 export type SdpBody =

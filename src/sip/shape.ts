@@ -34,8 +34,8 @@ const body: Shape<SdpBody> = {
   },
 };
 
-/** A message without the bytes of its body. */
-export const message = object<SipMessage>({
+/** A message without the bytes of its body, and without what is of no use to who keeps it. */
+export const message = object<Omit<SipMessage, 'asksForTls'>>({
   method: WORD,
   status,
   subject: WORD,

@@ -58,6 +58,8 @@ describe('signalling that is encrypted', () => {
       ['200 INVITE', 'Record-Route: <sip:192.0.2.1;transport=tls;lr>'],
       ['INVITE', 'CONTACT : <sip:bob@192.0.2.1;transport=wss>'],
       ['INVITE', 'm: <sips:bob@192.0.2.1>'],
+      ['INVITE', 'Record-Route: <sip:192.0.2.1;lr>\r\nRecord-Route: <sip:192.0.2.2;lr;Transport=TLS>'],
+      ['INVITE', 'Record-Route: <sip:192.0.2.1;lr>,\r\n <sips:192.0.2.2;lr>'],
     ];
     for (const [start, header] of asking) {
       const { inspect, told } = createPlace();
