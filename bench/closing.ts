@@ -9,6 +9,7 @@ import { mediaFlows } from '../lab/kernel.ts';
 import { createStage } from '../lab/stage.ts';
 import { createTopology } from '../lab/topology.ts';
 import { createDialog } from '../test/linux/dialog.ts';
+import { quantile } from './quantile.ts';
 
 const CALLS = Number(process.argv[2] ?? 30);
 
@@ -34,8 +35,7 @@ try {
   await daemon.close();
   await topology.close();
 }
-took.sort((a, b) => a - b);
-const at = (share: number) => took[Math.min(took.length - 1, Math.floor(took.length * share))]!.toFixed(0);
+const at = (share: number) => quantile(took, share).toFixed(0);
 console.log(
   `${CALLS} calls: median ${at(0.5)} ms, 95 % ${at(0.95)} ms, worst ${at(1)} ms; looked ${looks + CALLS} times`,
 );

@@ -5,6 +5,7 @@
  *   node bench/run.mjs ffi [rounds]
  */
 import { type EngineName, type Libc, loadLibc } from '../native-bindings/engine.ts';
+import { median } from './quantile.ts';
 
 const AF_INET = 2;
 const SOCK_DGRAM = 2;
@@ -81,10 +82,6 @@ function time(work: () => void, calls: number): number {
   for (let call = 0; call < calls; call++) work();
   const { user, system } = process.cpuUsage(start);
   return ((user + system) * 1000) / calls;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 const rounds = Number(process.argv[2] ?? 15);

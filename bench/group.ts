@@ -11,6 +11,7 @@ import { createInspector } from '../src/inspector.ts';
 import { startServer, where } from '../test/group/redis-server.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, sdp, settingsWith, sip } from '../test/scene.ts';
+import { quantile } from './quantile.ts';
 
 const counts = process.argv.slice(2).map(Number);
 const MACHINE = '00000001';
@@ -76,8 +77,7 @@ for (let number = 3; lags.length < NEWS; number += 2) {
     }),
   ]);
 }
-lags.sort((a, b) => a - b);
-const at = (share: number) => lags[Math.floor(lags.length * share)]!.toFixed(2);
+const at = (share: number) => quantile(lags, share).toFixed(2);
 console.log(`from a write until a reader has the news: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
 writer.close();
 reader.close();

@@ -8,6 +8,7 @@ import type { Buffer } from 'node:buffer';
 import { createInspector } from '../src/inspector.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, networks, sdp, settingsWith, sip } from '../test/scene.ts';
+import { median } from './quantile.ts';
 
 const ROUNDS = Number(process.argv[2] ?? 30);
 const phone = host('192.0.2.10');
@@ -45,10 +46,6 @@ function forking(forks: number, streams: number, candidates: number): { invite: 
       return udpPacket(outside, phone, sip('183 INVITE', { callId, to: `fork-${fork}`, body }));
     }),
   };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Median µs for each answer of a call, the first and the last of them. */

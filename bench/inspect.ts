@@ -11,6 +11,7 @@ import { parse as parseSdp } from 'sdp-transform';
 import { createInspector, type Inspector } from '../src/inspector.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, sdp, settingsWith, sip } from '../test/scene.ts';
+import { median, quantile } from './quantile.ts';
 
 const require = createRequire(import.meta.url);
 const npmSip = require('sip') as { parse(text: string): unknown };
@@ -69,10 +70,6 @@ function timed(name: string, action: () => void, keep: boolean): void {
   const list = samples.get(name);
   if (list === undefined) samples.set(name, [spent]);
   else list.push(spent);
-}
-
-function quantile(sorted: readonly number[], share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
 function mean(values: readonly number[]): number {
@@ -144,13 +141,12 @@ for (let i = 0; i < ROUNDS; i++) round(true);
 
 console.log('| message | p50 µs | p99 µs | mean µs | messages/s |\n|---|--:|--:|--:|--:|');
 for (const [name, list] of samples) {
-  list.sort((a, b) => a - b);
   const average = mean(list);
-  const row = [quantile(list, 0.5), quantile(list, 0.99), average].map((value) => value.toFixed(2));
+  const row = [median(list), quantile(list, 0.99), average].map((value) => value.toFixed(2));
   console.log(`| ${name} | ${row.join(' | ')} | ${Math.round(1e6 / average)} |`);
 }
 
-const p50 = (name: string) => quantile(samples.get(name)!, 0.5);
+const p50 = (name: string) => median(samples.get(name)!);
 const ratio = (a: string, b: string) => (p50(a) / p50(b)).toFixed(2);
 console.log(`\nOPTIONS, ours / parsing by sip: ${ratio('pinholed: OPTIONS', 'npm sip: OPTIONS')}`);
 console.log(`BYE, ours / parsing by sip: ${ratio('pinholed: BYE', 'npm sip: BYE')}`);
@@ -167,8 +163,7 @@ function callsPerSecond(): number {
     for (const call of calls) for (const packet of call) inspector.inspect(packet, next());
     rates.push((CALLS / Number(process.hrtime.bigint() - start)) * 1e9);
   }
-  rates.sort((a, b) => a - b);
-  return quantile(rates, 0.5);
+  return median(rates);
 }
 console.log(`complete calls of 7 messages, 2 with SDP: ${Math.round(callsPerSecond())} a second\n`);
 

@@ -11,6 +11,7 @@ import { createReplay } from '../src/report/replay/replay.ts';
 import { launchChromium, watchedPage } from '../test/page/chromium.ts';
 import { film } from '../test/replay/film.ts';
 import { host, sdp } from '../test/scene.ts';
+import { median } from './quantile.ts';
 
 const RUNS = 5;
 const calls = Number(process.argv[2] ?? 2000);
@@ -49,9 +50,8 @@ function report() {
   return finish([]);
 }
 
-function median(values: readonly number[]): string {
-  const middle = [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-  return `${middle.toFixed(0)} ms`.padStart(9);
+function middle(values: readonly number[]): string {
+  return `${median(values).toFixed(0)} ms`.padStart(9);
 }
 
 async function measure(slowdown: number): Promise<void> {
@@ -75,7 +75,7 @@ async function measure(slowdown: number): Promise<void> {
     await close();
   }
   const speed = slowdown === 1 ? 'this processor  ' : `${slowdown} times slower  `;
-  console.log(`${speed} open${median(opening)}   search${median(searching)}   draw a call${median(drawing)}`);
+  console.log(`${speed} open${middle(opening)}   search${middle(searching)}   draw a call${middle(drawing)}`);
 }
 
 async function timed(...steps: readonly Promise<unknown>[]): Promise<number> {

@@ -11,6 +11,7 @@ import { parse as parseSdp } from 'sdp-transform';
 import { readSdp } from '../src/sdp/read.ts';
 import { readSip } from '../src/sip/read.ts';
 import { createSipFramer } from '../src/sip/stream.ts';
+import { median } from './quantile.ts';
 
 const require = createRequire(import.meta.url);
 const npmSip = require('sip') as { parse(text: string): unknown };
@@ -115,7 +116,7 @@ function measure(variants: readonly Variant[], rounds: number): number[] {
   for (let round = 0; round < rounds; round++) {
     for (const [index, { work }] of variants.entries()) times[index]!.push(timeOf(work, counts[index]!));
   }
-  return times.map((list) => list.sort((a, b) => a - b)[list.length >> 1]!);
+  return times.map(median);
 }
 
 /** Processor time, which other work on the machine disturbs least. */

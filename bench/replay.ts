@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeCalls } from './many-calls.ts';
+import { median } from './quantile.ts';
 
 interface Spent {
   /** Seconds, user and system. */
@@ -25,10 +26,6 @@ function spent(command: string, ...words: readonly string[]): Spent {
   if (run.status !== 0) throw new Error(`${command}: ${run.error?.message ?? run.stderr}`);
   const [user, system, kilobytes] = run.stderr.trim().split('\n').at(-1)!.split(' ').map(Number);
   return { cpu: user! + system!, megabytes: kilobytes! / 1000 };
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 try {

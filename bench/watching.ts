@@ -16,6 +16,7 @@ import { explainCall } from '../src/report/live/explain.ts';
 import { createLiveSource } from '../src/web/source.ts';
 import { alice, bob, startInProcess } from '../test/control/in-process.ts';
 import { sdp, sip } from '../test/scene.ts';
+import { quantile } from './quantile.ts';
 
 const CALLS = Number(process.argv[2] ?? 10_000);
 const ROUNDS = 30;
@@ -112,15 +113,13 @@ for (let round = 0; round < ROUNDS; round++) {
 }
 for (const { legId } of [...run.inspector.calls()].slice(-1000)) await askTimed({ type: 'end', legId });
 
-function quantile(values: readonly number[], share: number): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!.toFixed(1);
+function at(values: readonly number[], share: number): string {
+  return quantile(values, share).toFixed(1);
 }
 
 console.log(`${CALLS} calls\n\n| answer of the data path | p50 µs | p99 µs |\n|---|--:|--:|`);
-for (const [name, list] of held)
-  console.log(`| ${name} | ${quantile(list, 0.5)} | ${quantile(list, 0.99)} |`);
+for (const [name, list] of held) console.log(`| ${name} | ${at(list, 0.5)} | ${at(list, 0.99)} |`);
 console.log('\n| request | p50 ms | kB |\n|---|--:|--:|');
 for (const [name, list] of spent) {
-  console.log(`| ${name} | ${quantile(list, 0.5)} | ${(sizes.get(name)! / 1000).toFixed(1)} |`);
+  console.log(`| ${name} | ${at(list, 0.5)} | ${(sizes.get(name)! / 1000).toFixed(1)} |`);
 }

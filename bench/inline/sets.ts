@@ -11,6 +11,7 @@ import { CLONE_NEWNET } from '../../native-bindings/linux/constants.ts';
 import { openNetlink } from '../../native-bindings/linux/netlink.ts';
 import { concatenate, nftBatch, type SetElement } from '../../native-bindings/linux/nftables.ts';
 import { run } from '../../test/native-bindings/namespace.ts';
+import { median } from '../quantile.ts';
 
 const SIZES = [0, 1000, 10_000, 40_000];
 /** More elements than this in an interval set take minutes to put in. */
@@ -54,10 +55,6 @@ function pinhole(index: number, interval: boolean): SetElement[] {
       ? [{ key: key(source, destination, port), keyEnd: key(source, destination, port + 1) }]
       : [{ key: key(source, destination, port) }, { key: key(source, destination, port + 1) }],
   );
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1]!;
 }
 
 /** Median µs of `work`. */
