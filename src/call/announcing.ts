@@ -10,8 +10,8 @@ import type { Incoming } from './outcome.ts';
 export interface Announcing {
   /** What of this description others may name after it. Before the INVITE that comes here the Call-ID has no leg. */
   takeDown(incoming: Incoming): void;
-  /** The list for a new leg: that of the other legs, or of what was named before. */
-  claim(callId: string): Announcements;
+  /** The list for a new leg: that of the `first` one, or of what was named before there was any. */
+  claim(callId: string, first: Call | undefined): Announcements;
   /** What was named here before this leg was heard of comes before what it brings. */
   precede(call: Call): void;
 }
@@ -44,8 +44,8 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
 
   return {
     takeDown,
-    claim(callId) {
-      const list = legs.of(callId)[0]?.announced ?? withoutLeg.get(callId) ?? [];
+    claim(callId, first) {
+      const list = first?.announced ?? withoutLeg.get(callId) ?? [];
       withoutLeg.delete(callId);
       return list;
     },

@@ -1,4 +1,5 @@
 import type { Address, TransportAddress } from '../address/address.ts';
+import { fnv1a, hexadecimal } from '../hash.ts';
 import { inOnePiece, ownCopy } from '../own-copy.ts';
 import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
@@ -75,7 +76,7 @@ export interface Dialog {
   /** Offers without an answer yet, by the side that made them. */
   readonly offers: [Offer | null, Offer | null];
   /** Candidates trickled in INFO (RFC 8840), by side and mid. */
-  readonly trickled: [Trickled[], Trickled[]];
+  trickled: readonly [readonly Trickled[], readonly Trickled[]];
   /** When the ACK of its 2xx is missed; Infinity before the 2xx and after the ACK. */
   ackBy: number;
   /** The caller has acknowledged its 2xx: it knows of this dialog. */
@@ -144,7 +145,7 @@ export interface Call {
    * Other addresses of each party: those that a party inside accepted messages from, or sent its own to, and those that the
    * party itself named as its Contact.
    */
-  readonly also: readonly [Address[], Address[]];
+  also: readonly [readonly Address[], readonly Address[]];
   readonly from: string;
   readonly to: string;
   readonly startedAt: number;
@@ -159,7 +160,7 @@ export interface Call {
   inviteCseq: number;
   dialogs: Dialog[];
   /** To-tags of dialogs that are over: a response that comes late does not bring them back. */
-  readonly pastTags: string[];
+  pastTags: readonly string[];
   transactions: Transaction[];
   /** Oldest first. Nearly every call has none, and those have one list: it is looked at with each message. */
   strays: readonly Stray[];
@@ -197,9 +198,7 @@ export interface Call {
  * count the legs, so that no choice of Call-IDs makes two legs share a name.
  */
 export function legIdOf(callId: string, count: number): string {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < callId.length; i++) hash = Math.imul(hash ^ callId.charCodeAt(i), 0x01000193);
-  return inOnePiece(hexadecimal(hash) + hexadecimal(count));
+  return inOnePiece(hexadecimal(fnv1a(callId)) + hexadecimal(count));
 }
 
 /** The counting half of a name. */
@@ -207,11 +206,11 @@ export function legCount(legId: string): number {
   return Number.parseInt(legId.slice(8), 16);
 }
 
-function hexadecimal(value: number): string {
-  return (value >>> 0).toString(16).padStart(8, '0');
-}
-
+/** Nearly every call has none of these. */
 const NO_STRAYS: readonly Stray[] = [];
+const NO_TAGS: readonly string[] = [];
+const NO_OTHERS: Call['also'] = [[], []];
+const NOT_TRICKLED: Dialog['trickled'] = [[], []];
 
 /** A leg that begins with this INVITE, of which nothing has been said yet. `legId` is its name; times are in ms. */
 export function newCall(
@@ -227,7 +226,7 @@ export function newCall(
     callId: ownCopy(message.callId),
     fromTag: ownCopy(message.fromTag),
     parties: [source.address, destination.address],
-    also: [[], []],
+    also: NO_OTHERS,
     from: ownCopy(message.from),
     to: ownCopy(message.to),
     startedAt: now,
@@ -239,7 +238,7 @@ export function newCall(
     invite: null,
     inviteCseq: message.cseq,
     dialogs: [],
-    pastTags: [],
+    pastTags: NO_TAGS,
     transactions: [],
     strays: NO_STRAYS,
     announced,
@@ -301,7 +300,7 @@ export function newDialog(toTag: string): Dialog {
     agreed: null,
     settled: false,
     offers: [null, null],
-    trickled: [[], []],
+    trickled: NOT_TRICKLED,
     ackBy: Number.POSITIVE_INFINITY,
     acknowledged: false,
     bye: null,

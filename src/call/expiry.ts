@@ -98,7 +98,9 @@ const TIMERS: readonly Timer[] = [
     at: (settings, { dialogs }) => {
       let first = NEVER;
       for (const { offers } of dialogs) {
-        first = Math.min(first, offerDeadline(settings, offers[0]), offerDeadline(settings, offers[1]));
+        for (const offer of offers) {
+          if (offer !== null) first = Math.min(first, offerDeadline(settings, offer));
+        }
       }
       return first;
     },
@@ -169,7 +171,10 @@ export function mayBeAnswered({ state, endReason, invite }: Call): boolean {
 /** Asked after each message: with no function made on the way. */
 function earliest(settings: CallTimers, call: Call): number {
   let first = NEVER;
-  for (const { at } of TIMERS) first = Math.min(first, at(settings, call));
+  for (const { at } of TIMERS) {
+    const due = at(settings, call);
+    if (due < first) first = due;
+  }
   return first;
 }
 
@@ -237,19 +242,16 @@ function expireAcks(context: Context, call: Call, now: number): Outcome {
   return unchanged(call, refusals);
 }
 
-/** When an offer without an answer is dropped, in ms; Infinity when there is none. */
-function offerDeadline({ offer, ringing }: CallTimers, one: Offer | null): number {
-  if (one === null) return NEVER;
+/** When an offer without an answer is dropped, in ms. */
+function offerDeadline({ offer, ringing }: CallTimers, one: Offer): number {
   return one.transaction.startedAt + (one.transaction.method === 'INVITE' ? ringing : offer);
 }
 
 /** Whether there is no media that somebody waits for. */
 function isAtRest({ idle, dialogs }: Call): boolean {
-  return idle || !dialogs.some(isAgreed);
-}
-
-function isAgreed({ agreed }: Dialog): boolean {
-  return agreed !== null;
+  if (idle) return true;
+  for (const { agreed } of dialogs) if (agreed !== null) return false;
+  return true;
 }
 
 /** When the media of a call has been silent for too long, in ms; Infinity when nobody waits for it. */

@@ -6,8 +6,8 @@ import { createFifo } from './fifo.ts';
 export interface Legs {
   /** In the order in which they came. */
   of(callId: string): readonly Call[];
-  /** The name of the next leg of this Call-ID: none that a leg has which was taken up. */
-  nextLegId(callId: string): string;
+  /** The name of the next leg of this Call-ID, which has these: none that a leg has which was taken up. */
+  nextLegId(callId: string, legs?: readonly Call[]): string;
   add(call: Call): Call;
   /**
    * `add` for one that has its name already; false when a leg of that name is there. One that was counted here (`own`)
@@ -49,8 +49,7 @@ export function createLegs(first = 1): Legs {
 
   return {
     of: (callId) => byCallId.get(callId) ?? NO_CALLS,
-    nextLegId(callId) {
-      const legs = byCallId.get(callId) ?? NO_CALLS;
+    nextLegId(callId, legs = byCallId.get(callId) ?? NO_CALLS) {
       for (;;) {
         const legId = legIdOf(callId, nextCount++);
         if (legs.every((leg) => leg.legId !== legId)) return legId;

@@ -23,7 +23,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.state = 'calling';
   call.inviteCseq = message.cseq;
   call.dialogs = [];
-  call.pastTags.length = 0;
+  call.pastTags = [];
   call.idle = false;
   call.cancelled = false;
   call.earlyOver = !context.admission.isEarlyOpen(arrival.destination.address);
@@ -115,12 +115,13 @@ export function onTrickle(context: Context, { call, side, dialog }: DialogSide, 
   addTransaction(context, call, message, arrival, side, null);
   const fragment = bodies.fragment();
   if (isSdpError(fragment)) return unchanged(call, [{ reason: 'malformed-sdp', detail: fragment.detail }]);
-  const list = dialog.trickled[side];
-  const known = list.length;
-  for (const { mid, candidates } of fragment) {
-    for (const candidate of candidates) if (list.length < MAX_TRICKLED) list.push({ mid, candidate });
-  }
-  return list.length === known ? unchanged(call) : changed(call, leaving('unused-candidate'));
+  const { trickled } = dialog;
+  const more = fragment.flatMap(({ mid, candidates }) => candidates.map((candidate) => ({ mid, candidate })));
+  const known = trickled[side];
+  const list = [...known, ...more].slice(0, Math.max(MAX_TRICKLED, known.length));
+  if (list.length === known.length) return unchanged(call);
+  dialog.trickled = side === 0 ? [list, trickled[1]] : [trickled[0], list];
+  return changed(call, leaving('unused-candidate'));
 }
 
 /** OPTIONS, INFO, NOTIFY, MESSAGE...: nothing but a sign that the dialog lives, once a party inside takes part in it. */

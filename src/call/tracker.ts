@@ -159,7 +159,7 @@ export function createTracker(
       const detail = `${all.length} legs have the Call-ID of an INVITE from ${arrival.source.address}`;
       return [unchanged(null, [{ reason: 'legs-limit', detail }])];
     }
-    const call = failed ?? begin(message, arrival);
+    const call = failed ?? begin(all, message, arrival);
     if (failed !== undefined) beginAnew(failed, arrival.now);
     // A device that has one Call-ID for all of its calls begins another.
     if (failed !== undefined && all.every(({ state }) => state === 'ended')) call.announced.length = 0;
@@ -176,10 +176,10 @@ export function createTracker(
     return [places.setAside(call, refused, now, bytes, outcome.refusals)];
   }
 
-  function begin(message: SipMessage, arrival: Arrival): Call {
+  function begin(all: readonly Call[], message: SipMessage, arrival: Arrival): Call {
     const { callId } = message;
-    const announced = announcing.claim(callId);
-    const call = newCall(legs.nextLegId(callId), message, arrival, announced, hardDeadline(arrival.now));
+    const announced = announcing.claim(callId, all[0]);
+    const call = newCall(legs.nextLegId(callId, all), message, arrival, announced, hardDeadline(arrival.now));
     legs.add(call);
     return call;
   }

@@ -105,10 +105,11 @@ export function isParty(
 }
 
 /** From now on the address is the party's, too. The one learnt first goes when there are many. */
-export function addAddress({ also }: Call, side: Side, address: Address): void {
+export function addAddress(call: Call, side: Side, address: Address): void {
+  const { also } = call;
   if (also[side].includes(address)) return;
-  if (also[side].length >= MOST_ADDRESSES) also[side].shift();
-  also[side].push(address);
+  const more = [...also[side].slice(-MOST_ADDRESSES + 1), address];
+  call.also = side === 0 ? [more, also[1]] : [also[0], more];
 }
 
 /** The dialog with this To-tag, made when it is new (RFC 3261 12.1.2); null when it is over or one too many. */
@@ -127,9 +128,12 @@ export function dropDialogs(call: Call, isOver: (dialog: Dialog) => boolean): re
   const left: Dialog[] = [];
   for (const dialog of call.dialogs) (isOver(dialog) ? over : left).push(dialog);
   call.dialogs = left;
-  for (const { toTag } of over) call.pastTags.push(toTag);
-  if (call.pastTags.length > MAX_DIALOGS) call.pastTags.splice(0, call.pastTags.length - MAX_DIALOGS);
+  if (over.length > 0) call.pastTags = [...call.pastTags, ...over.map(tagOf)].slice(-MAX_DIALOGS);
   return over;
+}
+
+function tagOf({ toTag }: Dialog): string {
+  return toTag;
 }
 
 /** The callee's tag, which names the dialog: in the request's To when the caller sent it, else in its From. */

@@ -1,6 +1,7 @@
 import type { Call } from '../call/call.ts';
 import type { Refusal, RefusalReason } from '../call/refusal.ts';
 import type { Wanted } from '../call/wanted.ts';
+import { fnv1a } from '../hash.ts';
 import { nameOf, type RefusedTransport } from './happening.ts';
 import { introduce, tell, type Work } from './inspection.ts';
 import type { Notice } from './news.ts';
@@ -19,11 +20,16 @@ export interface Refusals {
   forget(call: Call): void;
 }
 
-/** What was refused of a call. Hashes of the words, which would take more memory than the call itself. */
+/**
+ * What was refused of a call, each once. Hashes of the words, which would take more memory than the call itself; lists, as most
+ * have one item.
+ */
 interface Refused {
-  readonly hashes: Set<number>;
-  readonly reasons: Set<RefusalReason>;
+  readonly hashes: number[];
+  readonly reasons: RefusalReason[];
 }
+
+const NO_REASONS: readonly RefusalReason[] = [];
 
 const MAX_REFUSALS_OF_CALL = 64;
 
@@ -31,12 +37,16 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
   const before = new WeakMap<Call, Refused>();
 
   function isNews(call: Call, { reason, detail }: Refusal): boolean {
-    const hash = hashOf(`${reason} ${detail}`);
-    const refused = before.get(call) ?? { hashes: new Set(), reasons: new Set() };
-    if (refused.hashes.has(hash) || refused.hashes.size >= MAX_REFUSALS_OF_CALL) return false;
-    refused.hashes.add(hash);
-    refused.reasons.add(reason);
-    before.set(call, refused);
+    const hash = fnv1a(detail, fnv1a(reason));
+    const refused = before.get(call);
+    if (refused === undefined) {
+      before.set(call, { hashes: [hash], reasons: [reason] });
+      return true;
+    }
+    const { hashes, reasons } = refused;
+    if (hashes.length >= MAX_REFUSALS_OF_CALL || hashes.includes(hash)) return false;
+    hashes.push(hash);
+    if (!reasons.includes(reason)) reasons.push(reason);
     return true;
   }
 
@@ -60,8 +70,8 @@ export function createRefusals(counts: Map<RefusalReason, number>): Refusals {
       if (notice.isNews) tellRefusal(work, null, notice.refusal, work.now);
       else count(counts, notice.refusal.reason);
     },
-    had: (call, reason) => before.get(call)?.reasons.has(reason) === true,
-    reasonsOf: (call) => [...(before.get(call)?.reasons ?? [])],
+    had: (call, reason) => before.get(call)?.reasons.includes(reason) === true,
+    reasonsOf: (call) => before.get(call)?.reasons ?? NO_REASONS,
     forget: (call) => before.delete(call),
   };
 }
@@ -71,11 +81,4 @@ function transportOf(wanted: Wanted | null): RefusedTransport | null {
   const { owner, connection, ports, protocol, peer, slot, candidate } = wanted;
   const address = connection.kind === 'address' ? connection.address : null;
   return { owner, address, ports, protocol, peer, slot, candidate };
-}
-
-/** FNV-1a in 31 bits. */
-function hashOf(text: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 1;
 }

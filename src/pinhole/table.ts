@@ -1,3 +1,4 @@
+import { appended } from '../call/outcome.ts';
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
 import type { Change } from './change.ts';
 import { createClaims, type TakenPort } from './claims.ts';
@@ -91,15 +92,19 @@ export interface PinholeTable {
 /** The events of one leg, and what they mean for the firewall. */
 interface Work {
   readonly legId: string;
-  readonly held: Held[];
+  /** Another list with each change: as long as it has to be, and who was given the one before has it as it was. */
+  held: readonly Held[];
   readonly now: number;
-  readonly opened: Pinhole[];
-  readonly closed: Pinhole[];
-  readonly freed: string[];
-  readonly events: HolderEvent[];
+  opened: Pinhole[] | null;
+  closed: Pinhole[] | null;
+  freed: readonly string[];
+  events: HolderEvent[] | null;
 }
 
 const NOTHING: TableResult = { change: null, events: [], freed: [] };
+const NONE_HELD: readonly Held[] = [];
+const NO_PINHOLES: readonly Pinhole[] = [];
+const NO_PLACES: readonly string[] = [];
 
 interface TableSettings {
   /** How long, in ms, an ICE candidate may stay without traffic once it is agreed. */
@@ -113,7 +118,7 @@ interface TableSettings {
  * firewall hears only of the first to come and the last to go.
  */
 export function createPinholeTable(settings: () => TableSettings): PinholeTable {
-  const holders = new Map<string, Held[]>();
+  const holders = new Map<string, readonly Held[]>();
   const rules = new Map<string, { readonly pinhole: Pinhole; readonly holders: string[] }>();
   const claims = createClaims();
   /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
@@ -126,8 +131,8 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     departure: Departure,
     now: number,
   ): TableResult {
-    const before = holders.get(legId) ?? [];
-    const work = newWork(legId, [...before], now);
+    const before = holders.get(legId) ?? NONE_HELD;
+    const work = newWork(legId, before, now);
     const gone = retired.get(legId);
     // What leaves already leaves as it was to, but never later than a call that is over.
     const isOver = entries.length === 0 && !WITHIN_CALL.has(departure.reason);
@@ -178,7 +183,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   function expire(legId: string, now: number): TableResult {
     const before = holders.get(legId);
     if (before === undefined) return NOTHING;
-    const work = newWork(legId, [...before], now);
+    const work = newWork(legId, before, now);
     for (const one of before) {
       if (now < one.until) continue;
       if (one.reason === 'unused-candidate') retire(legId, one.pinhole.id);
@@ -218,10 +223,10 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   /** As it is, with the rule that there is already. */
   function add(work: Work, one: Held): void {
     const isNew = hold(work.legId, one.pinhole);
-    if (isNew) work.opened.push(one.pinhole);
+    if (isNew) work.opened = appended(work.opened, one.pinhole);
     const own = isNew ? one : { ...one, pinhole: rules.get(one.pinhole.id)!.pinhole };
-    work.held.push(own);
-    work.events.push(eventOf('opened', own, own.until, own.reason, work.now));
+    work.held = [...work.held, own];
+    tellOf(work, 'opened', own, own.until, own.reason, work.now);
   }
 
   /** Notes that the leg holds it; true where nobody did. */
@@ -237,23 +242,23 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
-    const { legId, held } = work;
-    held.splice(held.indexOf(one), 1);
-    work.events.push(eventOf('closed', one, at, reason, at));
+    work.held = work.held.filter((other) => other !== one);
+    tellOf(work, 'closed', one, at, reason, at);
     const rule = rules.get(one.pinhole.id)!;
-    rule.holders.splice(rule.holders.indexOf(legId), 1);
+    rule.holders.splice(rule.holders.indexOf(work.legId), 1);
     if (rule.holders.length > 0) return;
     rules.delete(one.pinhole.id);
-    work.freed.push(...claims.remove(rule.pinhole));
-    work.closed.push(rule.pinhole);
+    const freed = claims.remove(rule.pinhole);
+    if (freed.length > 0) work.freed = [...work.freed, ...freed];
+    work.closed = appended(work.closed, rule.pinhole);
   }
 
   function resultOf({ legId, held, opened, closed, freed, events }: Work): TableResult {
-    if (events.length === 0) return NOTHING;
-    // A copy: a list that has grown keeps room for sixteen more.
-    if (held.length > 0) holders.set(legId, [...held]);
+    if (events === null) return NOTHING;
+    if (held.length > 0) holders.set(legId, held);
     else holders.delete(legId);
-    const change = opened.length + closed.length > 0 ? { open: opened, close: closed } : null;
+    const isChange = opened !== null || closed !== null;
+    const change = isChange ? { open: opened ?? NO_PINHOLES, close: closed ?? NO_PINHOLES } : null;
     return { change, events, freed };
   }
 
@@ -290,8 +295,8 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function become(legId: string, target: readonly Held[], reason: CloseReason, now: number): TableResult {
-    const before = holders.get(legId) ?? [];
-    const work = newWork(legId, [...before], now);
+    const before = holders.get(legId) ?? NONE_HELD;
+    const work = newWork(legId, before, now);
     for (const theirs of target) {
       const own = find(work.held, theirs.pinhole.id);
       if (theirs.trafficAt !== null) retired.get(legId)?.delete(theirs.pinhole.id);
@@ -316,7 +321,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
 
   function deadline(legId: string): number {
     let at = Number.POSITIVE_INFINITY;
-    for (const one of holders.get(legId) ?? []) at = Math.min(at, one.until);
+    for (const { until } of holders.get(legId) ?? NONE_HELD) if (until < at) at = until;
     return at;
   }
 
@@ -333,7 +338,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     holdings,
     deadline,
     taken: claims.taken,
-    held: (legId) => [...(holders.get(legId) ?? [])],
+    held: (legId) => holders.get(legId) ?? NONE_HELD,
     open: pinholes,
     get size() {
       return rules.size;
@@ -352,22 +357,24 @@ function latest(one: number | null, other: number | null): number | null {
   return Math.max(one, other);
 }
 
-function newWork(legId: string, held: Held[], now: number): Work {
-  return { legId, held, now, opened: [], closed: [], freed: [], events: [] };
+function newWork(legId: string, held: readonly Held[], now: number): Work {
+  return { legId, held, now, opened: null, closed: null, freed: NO_PLACES, events: null };
 }
 
-function tellChanged({ events, now }: Work, one: Held): void {
-  events.push(eventOf('changed', one, one.until, one.reason, now));
+function tellChanged(work: Work, one: Held): void {
+  tellOf(work, 'changed', one, one.until, one.reason, work.now);
 }
 
-function eventOf(
+function tellOf(
+  work: Work,
   what: HolderEvent['what'],
   { pinhole, slot, openedAt, agreed }: Held,
   until: number,
   reason: CloseReason | null,
   at: number,
-): HolderEvent {
-  return { what, pinhole, slot, openedAt, agreed, until, reason, at };
+): void {
+  const event: HolderEvent = { what, pinhole, slot, openedAt, agreed, until, reason, at };
+  work.events = appended(work.events, event);
 }
 
 function find(held: readonly Held[], id: string): Held | undefined {

@@ -18,6 +18,8 @@ export interface AdmissionCaps {
 const MAX_BUCKETS = 8192;
 /** Bounds below this are too small to be shared. */
 const LEAST_SHARED = 100;
+const NOBODY: readonly Address[] = [];
+const NO_PEERS: readonly NamedPeer[] = [];
 
 /**
  * Bounds what calls may use: calls at a time, in all, for one inside host and for one named peer, and offers a
@@ -32,22 +34,21 @@ export function createAdmission(
   let calls = 0;
   const callsOfHost = new Map<Address, number>();
   /** Calls of an outside party with an inside host. */
-  const callsBetween = new Map<string, number>();
+  const callsBetween = new Map<Address, Map<string, number>>();
   const callsOfPeer = new Map<string, number>();
   const isWithin = createRateLimit(MAX_BUCKETS);
 
-  function hostsOf(source: Address, destination: Address): Address[] {
+  function hostsOf(source: Address, destination: Address): readonly Address[] {
     const { isInside } = policy();
-    const hosts: Address[] = [];
-    if (isInside(source)) hosts.push(source);
-    if (destination !== source && isInside(destination)) hosts.push(destination);
-    return hosts;
+    const isOther = destination !== source && isInside(destination);
+    if (!isInside(source)) return isOther ? [destination] : NOBODY;
+    return isOther ? [source, destination] : [source];
   }
 
-  function peersOf(source: Address, destination: Address): NamedPeer[] {
+  function peersOf(source: Address, destination: Address): readonly NamedPeer[] {
     const { peerOf } = policy();
     const [one, other] = [peerOf(source), peerOf(destination)];
-    if (one === null) return other === null ? [] : [other];
+    if (one === null) return other === null ? NO_PEERS : [other];
     return other === null || other.name === one.name ? [one] : [one, other];
   }
 
@@ -63,7 +64,7 @@ export function createAdmission(
   function rivalOf(host: Address, source: Address, destination: Address): string | null {
     const other = host === source ? destination : source;
     const { isInside, peerOf } = policy();
-    return isInside(other) || peerOf(other) !== null ? null : `${host} ${partyKey(other)}`;
+    return isInside(other) || peerOf(other) !== null ? null : partyKey(other);
   }
 
   function call(source: Address, destination: Address): Refusal | null {
@@ -87,7 +88,7 @@ export function createAdmission(
         return { reason: 'calls-limit', detail };
       }
       const rival = rivalOf(host, source, destination);
-      const between = rival === null ? 0 : (callsBetween.get(rival) ?? 0);
+      const between = rival === null ? 0 : (callsBetween.get(host)?.get(rival) ?? 0);
       if (hasItsShare(between, count, limit.callsPerHost)) {
         const other = host === source ? destination : source;
         const detail = `${other} has ${between} calls with ${host}, its other ${limit.callsPerHost - count} places are for others`;
@@ -116,9 +117,16 @@ export function createAdmission(
     for (const host of hostsOf(source, destination)) {
       count(callsOfHost, host, by);
       const rival = rivalOf(host, source, destination);
-      if (rival !== null) count(callsBetween, rival, by);
+      if (rival !== null) countBetween(host, rival, by);
     }
     for (const { name } of peersOf(source, destination)) count(callsOfPeer, name, by);
+  }
+
+  function countBetween(host: Address, rival: string, by: 1 | -1): void {
+    const ofHost = callsBetween.get(host) ?? new Map<string, number>();
+    count(ofHost, rival, by);
+    if (ofHost.size === 0) callsBetween.delete(host);
+    else callsBetween.set(host, ofHost);
   }
 
   function recount(pairs: Iterable<readonly [Address, Address]>): void {

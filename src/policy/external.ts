@@ -44,6 +44,8 @@ interface Present {
   readonly translation: Translation;
 }
 
+const NOTHING: readonly Present[] = [];
+
 /** What the mappings say at this moment: addresses of interfaces are those that they have now. */
 export function createExternals(
   mappings: readonly NatMapping[],
@@ -58,12 +60,13 @@ export function createExternals(
     if (others === undefined) byExternal.set(external, [one]);
     else others.push(one);
   }
-  const behind = (external: Address) => byExternal.get(external) ?? [];
+  const behind = (external: Address) => byExternal.get(external) ?? NOTHING;
   const stands = ({ hosts }: Present, host: Address) => hosts.some((network) => networkHas(network, host));
 
   return {
     isExternal: (address) => byExternal.has(address),
     announcedAs(external, owner) {
+      if (present.length === 0) return null;
       const own = behind(external).find((one) => stands(one, owner));
       if (own !== undefined) return { host: owner, translation: own.translation };
       for (const { singles, translation } of behind(external)) {
