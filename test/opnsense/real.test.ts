@@ -70,6 +70,21 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutC
     );
   });
 
+  it('on a pair of firewalls, states of its own rules stay where they were made', () => {
+    const config = having({ siprules: 'all' }).replace(
+      '</siprules>',
+      '</siprules><storeurl>redis://192.168.1.30:6379</storeurl>',
+    );
+    const own = rulesetOf(config).filter((line) => line.includes('divert-to') && line.includes(' on igb1 '));
+    assert.deepEqual(
+      own.map((line) => line.replace(/ +/g, ' ')),
+      ['in', 'out'].flatMap((direction) => [
+        `pass ${direction} quick on igb1 inet proto udp from {any} to {any} port {5060} keep state ( no-sync ) divert-to 8668 label "pinholed: SIP"`,
+        `pass ${direction} quick on igb1 inet proto tcp from {any} to {any} port {5060} flags any keep state ( sloppy no-sync ) divert-to 8668 label "pinholed: SIP"`,
+      ]),
+    );
+  });
+
   it('passing unread: rules of the daemon’s own, or none while it does not run', () => {
     const own = rulesetOf(having({ siprules: 'all', fail: 'open' }));
     assert.ok(

@@ -332,6 +332,24 @@ describe('pfSense package: the rules', { skip: withoutPhp }, () => {
     assert.deepEqual(anchors.get('pinholed_out_lan')!.lines, [...SYSTEM_OUT, TO_THE_INSIDE]);
   });
 
+  it('on a pair of firewalls, states of its own rules stay where they were made', () => {
+    const [all, follow] = make([
+      { form: { siprules: 'all', storeurl: 'redis://10.9.0.1' } },
+      { form: { storeurl: 'redis://10.9.0.1' } },
+    ]);
+    const rulesFor = (where: string) => [
+      `pass quick proto udp keep state (no-sync) divert-to 8668 label "pinholed: SIP ${where} the inside"`,
+      `pass quick proto tcp flags any keep state (no-sync, sloppy) divert-to 8668 label "pinholed: SIP ${where} the inside"`,
+    ];
+    const own = (text: string) =>
+      text
+        .split('\n')
+        .map((line) => line.trim())
+        .filter((line) => line.includes('pinholed: SIP'));
+    assert.deepEqual(own(all!.pfearly), [...rulesFor('from'), ...rulesFor('to')]);
+    assert.deepEqual(own(follow!.pfearly), rulesFor('to'));
+  });
+
   it('"fail: open" diverts nothing while the daemon is down; with "all SIP" the daemon loads the rule', () => {
     const form = { fail: 'open' };
     const [down, up, all, closed] = make([

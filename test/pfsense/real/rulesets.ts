@@ -13,6 +13,10 @@ export const RULESETS: Readonly<Record<string, Partial<Changes>>> = {
   'several SIP ports, media over TCP, media ports in parts': {
     FORM: `${on}<sipports>5060, 5080-5090</sipports><tcpmedia>on</tcpmedia><mediaports>10000-20000 30000</mediaports>`,
   },
+  'a pair of firewalls': { FORM: `${on}<storeurl>redis://192.168.1.30:6379</storeurl>` },
+  'a pair of firewalls, all SIP': {
+    FORM: `${on}<storeurl>redis://192.168.1.30:6379</storeurl><siprules>all</siprules>`,
+  },
   '1:1 NAT': {
     FORM: on,
     NAT:

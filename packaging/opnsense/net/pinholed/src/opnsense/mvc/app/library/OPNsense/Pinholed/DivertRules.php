@@ -35,16 +35,26 @@ class DivertRules
         'adaptivestart', 'adaptiveend',
     ];
 
+    /**
+     * A state that pfsync brings to the other firewall of a pair comes without its rule, and what belongs to it would pass
+     * unread there: so these stay here, and a connection that is under way is picked up there in its middle.
+     */
+    private const PAIR = [
+        ['protocol' => 'udp', 'statetype' => 'keep', 'nopfsync' => true],
+        ['protocol' => 'tcp', 'statetype' => 'sloppy', 'nopfsync' => true, 'tcpflags_any' => true],
+    ];
+
     private $interfaces;
     private $groups;
     private $ports;
     private $families;
     private $divertPort;
+    private $pair;
     private $portsOfAlias;
 
     /**
      * @param array $settings interfaces: names such as lan; groups: name of an interface group => names of its
-     * members; sip: ranges of ports; families: inet, inet6; divert_port
+     * members; sip: ranges of ports; families: inet, inet6; divert_port; pair: whether another firewall may take over
      * @param callable $portsOfAlias name of a port alias or of a service => array of ports and ranges
      */
     public function __construct(array $settings, callable $portsOfAlias)
@@ -54,6 +64,7 @@ class DivertRules
         $this->ports = Ports::merged($settings['sip']);
         $this->families = $settings['families'];
         $this->divertPort = $settings['divert_port'];
+        $this->pair = !empty($settings['pair']);
         $this->portsOfAlias = $portsOfAlias;
     }
 
@@ -123,12 +134,14 @@ class DivertRules
         $result = [];
         foreach ($this->families as $family) {
             foreach ($this->ports as $range) {
-                $result[] = [
-                    'type' => 'pass', 'quick' => true, 'direction' => $direction, 'interface' => $interface,
-                    'ipprotocol' => $family, 'protocol' => 'tcp/udp', 'to_port' => Ports::text($range, ':'),
-                    'statetype' => 'keep', 'disablereplyto' => true, 'divert-to' => $this->divertPort,
-                    'label' => 'pinholed: SIP', 'descr' => $description, '#ref' => 'ui/pinholed',
-                ];
+                foreach ($this->pair ? self::PAIR : [['protocol' => 'tcp/udp', 'statetype' => 'keep']] as $state) {
+                    $result[] = $state + [
+                        'type' => 'pass', 'quick' => true, 'direction' => $direction, 'interface' => $interface,
+                        'ipprotocol' => $family, 'to_port' => Ports::text($range, ':'),
+                        'disablereplyto' => true, 'divert-to' => $this->divertPort,
+                        'label' => 'pinholed: SIP', 'descr' => $description, '#ref' => 'ui/pinholed',
+                    ];
+                }
             }
         }
         return $result;
