@@ -458,6 +458,33 @@ describe('firewalls that share their calls', () => {
     assert.deepEqual(late.open(), PORTS);
   });
 
+  it('leave a call as it is where what is on its way is of before', async () => {
+    const { one, two, shelf, member, settle, skip } = await setUpTwo();
+    establish(one);
+    await settle();
+    const three = member(3, {}, { manual: true });
+    await settle();
+    assert.deepEqual(three.open(), PORTS);
+    three.send(phone, trunk, sip('BYE', { to: 'b', cseq: 3 }));
+    three.send(trunk, phone, sip('200 BYE', { to: 'b', cseq: 3 }));
+    assert.deepEqual(three.open(), []);
+    two.send(phone, trunk, invite({ to: 'b', cseq: 2, body: sdp(phone.address, [4400]) }));
+    const [kept] = shelf.calls.values();
+    // It is told to take up the re-INVITE while nobody but its own data path has heard of the end.
+    let isTold = false;
+    for (let turns = 0; turns < 50; turns++) {
+      skip(10);
+      two.turn();
+      two.deliver();
+      await new Promise((resolve) => setImmediate(resolve));
+      isTold ||= three.turn() && shelf.calls.get(kept!.name) !== kept;
+      assert.deepEqual([three.open(), three.calls()], [[], ['ended']]);
+    }
+    assert.ok(isTold);
+    await settle();
+    for (const { open, calls } of [one, two, three]) assert.deepEqual([open(), calls()], [[], ['ended']]);
+  });
+
   it('do not write as one where a machine was cloned: the second goes on alone and says why', async () => {
     const { one, member, shelf, settle, pass } = await setUpTwo();
     establish(one);

@@ -119,7 +119,8 @@ export function createRedisStore({ prefix, ...where }: RedisOptions): Store {
       do {
         const reply = await ask('SSCAN', key('names'), cursor, 'COUNT', String(NAMES_AT_A_TIME));
         const [next, names] = listOf(reply);
-        cursor = String(next);
+        if (typeof next !== 'string') throw new Error('it does not answer as a store does');
+        cursor = next;
         yield await versionsOf(listOf(names).filter(isName));
       } while (cursor !== '0');
     },
