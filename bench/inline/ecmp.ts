@@ -18,7 +18,7 @@ const PATHS: readonly (readonly [name: string, paths: Paths])[] = [
   ['each party by another, media crosswise', { signalling: [0, 1], media: [1, 0] }],
 ];
 
-const CONFIRM = { none: '', peers: ', confirm: peers, confirm-timeout: 1s' } as const;
+const CONFIRM = { none: '', peers: ', confirm: peers, confirm-timeout: 10s' } as const;
 const DELAYS: readonly RaceOptions[] = [{}, { delay: 20 }];
 
 console.log(`${''.padEnd(58)}  sent  lost  first of a flow  calls hurt  waited  overdue  ms a call`);

@@ -290,9 +290,9 @@ export const schema = {
           'networks in which signalling and media take different ones. Others are not held up.',
       ),
       confirmTimeout: setting(
-        duration('1ms', '1s'),
+        duration('1ms', '10s'),
         '20ms',
-        'How long it waits at most; then it goes on and is counted.',
+        'How long it waits at most; then it goes on and is counted. SIP over UDP is sent again after half a second.',
       ),
     },
   ),

@@ -4,6 +4,7 @@ import { defaults } from '../../src/config/schema.ts';
 import type { CallEntry } from '../../src/daemon/messages.ts';
 import type { Told } from '../../src/daemon/peers/store.ts';
 import { createUpkeep } from '../../src/daemon/peers/upkeep.ts';
+import { createVersions } from '../../src/daemon/peers/versions.ts';
 import { host, networks, sdp, sip } from '../scene.ts';
 import { createFirewalls, type Member, MOST } from './firewalls.ts';
 import { createShelf } from './memory-store.ts';
@@ -456,6 +457,19 @@ describe('firewalls that share their calls', () => {
     const late = member(2);
     await pass(20_000);
     assert.deepEqual(late.open(), PORTS);
+  });
+
+  it('write nothing that was overtaken by what the store has', () => {
+    const versions = createVersions(
+      () => MOST,
+      () => 0,
+    );
+    const key = '0123456789abcdef';
+    const stamp = { generation: 0, phase: 0, version: 3, machine: '00000002' } as const;
+    versions.remote([{ name: key, stamp, text: '{}', age: 0 }]);
+    versions.local([entryOf(key)]);
+    assert.equal(versions.waiting, 0);
+    assert.equal(versions.isOther({ name: key, stamp }), false, 'nor taken for what there is');
   });
 
   it('leave a call as it is where what is on its way is of before', async () => {

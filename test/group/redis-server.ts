@@ -11,6 +11,8 @@ import type { Whereabouts } from '../../src/daemon/peers/primary.ts';
 /** A store of the real kind, on loopback. */
 export interface Server {
   readonly port: number;
+  /** Of the process that was started last. */
+  readonly pid: number | undefined;
   /** The authority of its certificate, where it has one; a path. */
   readonly ca: string;
   /** What it answers to a command, as text; lists are flattened. */
@@ -123,6 +125,9 @@ export async function startServer({
   await start();
   return {
     port,
+    get pid() {
+      return child?.pid;
+    },
     ca,
     command,
     start,

@@ -14,7 +14,8 @@ describe('two firewalls that wait for each other’s pinholes', { skip: withoutR
 
   before(async () => {
     pair = await createSharingPair();
-    const patience = ', confirm: peers, confirm-timeout: 1s';
+    // Longer than any machine under load keeps a thread from its turn.
+    const patience = ', confirm: peers, confirm-timeout: 10s';
     await pair.startDaemon(0, patience);
     await pair.startDaemon(1, patience);
     await pair.together();
@@ -22,18 +23,16 @@ describe('two firewalls that wait for each other’s pinholes', { skip: withoutR
 
   after(() => pair?.close());
 
-  /** But for what could not be confirmed within the longest time that may be waited. */
   async function loseNothing(): Promise<void> {
     const before = await Promise.all(([0, 1] as const).map(pair.standing));
-    const { sent, callsHurt } = await race(pair, CALLS);
+    const { sent, lost, callsHurt } = await race(pair, CALLS);
     const after = await Promise.all(([0, 1] as const).map(pair.standing));
     const since = (what: 'waited' | 'overdue') =>
       after.reduce((sum, one, at) => sum + one[what] - before[at]![what], 0);
-    const overdue = since('overdue');
-    assert.equal(sent, 4 * CALLS);
-    // A machine that gives a firewall no turn for a whole second makes a message go on; only its call may be hurt by that.
-    assert.ok(callsHurt <= overdue, `${callsHurt} calls hurt, ${overdue} messages unconfirmed`);
-    assert.ok(overdue < CALLS / 10, `${overdue} of ${since('waited')} messages unconfirmed`);
+    assert.deepEqual(
+      { sent, lost, callsHurt, overdue: since('overdue') },
+      { sent: 4 * CALLS, lost: 0, callsHurt: 0, overdue: 0 },
+    );
     assert.ok(since('waited') >= 2 * CALLS, 'each offer and each answer was held');
     for (const firewall of pair.firewalls) {
       await eventually(

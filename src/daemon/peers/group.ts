@@ -109,6 +109,7 @@ export function createGroup(deps: GroupDeps): Group {
   let refused = 0;
   let handOvers = 0;
   let closed = false;
+  let beating: Promise<void> | null = null;
   /** What was here at the start is known. */
   let isComplete = false;
   /** Id of the last news that was taken up, and the store that it is of. */
@@ -170,6 +171,7 @@ export function createGroup(deps: GroupDeps): Group {
 
   async function follow(): Promise<void> {
     const news = await store.follow(last!);
+    if (state !== 'joined') return;
     contact = clock();
     if (news.length === 0) return;
     await hear(news);
@@ -191,7 +193,7 @@ export function createGroup(deps: GroupDeps): Group {
       }
     }
     if (seen.length > 0) send({ type: 'traffic', seen, complete: false });
-    await confirm();
+    confirm().catch(fell);
   }
 
   /** Tells those who wait what the data path has meanwhile. */
@@ -229,7 +231,7 @@ export function createGroup(deps: GroupDeps): Group {
     await store.tell({ what: 'asked', machine: self.machine, wait });
   }
 
-  /** What is due by the clock, between two looks for news. */
+  /** What is due by the clock. News do not wait for it, as messages may wait for them. */
   async function beat(): Promise<void> {
     const now = clock();
     if (now >= greetAt) {
@@ -251,9 +253,14 @@ export function createGroup(deps: GroupDeps): Group {
       try {
         if (state === 'joined') {
           await follow();
-          await beat();
+          beating ??= beat()
+            .catch(fell)
+            .finally(() => {
+              beating = null;
+            });
           continue;
         }
+        await beating;
         await join();
         delay = RETRY_FIRST;
       } catch (error) {

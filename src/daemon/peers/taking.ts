@@ -15,7 +15,7 @@ interface Taking {
 }
 
 /** Records in one order to the data path: packets wait for it no longer than for a large message. */
-const AT_A_TIME = 16;
+const AT_A_TIME = 4;
 
 export function createTaking(
   store: Pick<Store, 'versions' | 'read'>,
