@@ -27,16 +27,27 @@ export function takeNew(legs: Legs, places: Places, { precede }: Announcing, cal
 
 /**
  * Makes of the call what it is elsewhere; false when the other only has its name. What was announced, and signs of life,
- * count wherever they were seen.
+ * count wherever they were seen: it is not silent while media is heard here.
  */
-export function makeLike(legs: Legs, places: Places, call: Call, theirs: Call): boolean {
+export function makeLike(
+  {
+    legs,
+    places,
+    timers,
+    now,
+  }: { readonly legs: Legs; readonly places: Places; readonly timers: CallTimers; readonly now: number },
+  call: Call,
+  theirs: Call,
+): boolean {
   if (!isSameCall(call, theirs)) return false;
   places.leave(call);
   legs.revive(call);
   const { announced, mediaAt, heardAt, ownAt, untoldAt } = call;
+  const isHeard = !call.idle && now < mediaAt + (theirs.held ? timers.holdIdle : timers.mediaIdle);
   mergeAnnounced(announced, theirs.announced);
   Object.assign(call, theirs, {
     announced,
+    idle: theirs.idle && !isHeard,
     mediaAt: Math.max(mediaAt, theirs.mediaAt),
     heardAt: Math.max(heardAt, theirs.heardAt),
     ownAt: Math.max(ownAt, theirs.ownAt),

@@ -274,7 +274,9 @@ export function createTracker(
 
   function share(theirs: Call, known: Call | null, now: number): boolean {
     arrive(theirs, timers(), now);
-    return known === null ? takeNew(legs, places, announcing, theirs) : makeLike(legs, places, known, theirs);
+    return known === null
+      ? takeNew(legs, places, announcing, theirs)
+      : makeLike({ legs, places, timers: timers(), now }, known, theirs);
   }
 
   function surplus(): Call | null {

@@ -18,6 +18,7 @@ import type { CallRecord } from './record.ts';
 import type { Refusals } from './refusals.ts';
 import { derived, type InspectorSettings, mediaSettings } from './settings.ts';
 import { createSharing, type Sharing } from './sharing.ts';
+import { createSilent } from './silent.ts';
 import { createStandings, type Standings } from './standings.ts';
 import type { StaticPeers } from './static-peers.ts';
 import type { DecidingStats } from './stats.ts';
@@ -82,11 +83,7 @@ export function createDecider(
   onMessage: MessageTap | null,
   firstCount: number,
 ): Decider {
-  const admission = createAdmission(
-    () => settings().caps,
-    policy,
-    (peer) => mediaSettings(settings(), policy().peerOf(peer)).earlyMediaSource === 'any',
-  );
+  const admission = admissionOf(settings, policy);
   const tracker = createTracker(
     () => settings().timers,
     () => settings().caps,
@@ -104,6 +101,7 @@ export function createDecider(
     },
   });
   const byLegId = new Map<string, Call>();
+  const silent = createSilent();
   /** Those that have not ended. */
   const underWay = new Set<Call>();
   const sdpCaps = derived(settings, ({ caps: { streams, candidates } }) => ({ streams, candidates }));
@@ -162,6 +160,7 @@ export function createDecider(
     if (call.state === 'ended') {
       underWay.delete(call);
       standings.over(call);
+      silent.forget(call);
       opener.leaveQueue(call);
     } else {
       underWay.add(call);
@@ -187,9 +186,12 @@ export function createDecider(
   }
 
   function expire(work: Work, call: Call, at: number): void {
+    if (silent.isBack(call)) work.again = appended(work.again, call);
     opener.expire(work, call, at);
     if (at >= tracker.deadline(call)) {
+      const { idle } = call;
       const outcome = tracker.expire(call, at);
+      if (call.idle && !idle) silent.note(call, opener.held(call.legId));
       if (outcome === null) {
         byLegId.delete(call.legId);
         return;
@@ -247,7 +249,7 @@ export function createDecider(
     },
     conclude,
     nextDeadline: () => (standings.isDoubted ? Number.NEGATIVE_INFINITY : deadlines.next()),
-    traffic: createMediaSeen({ opener, audio, tracker, byLegId, deadlines }),
+    traffic: createMediaSeen({ opener, audio, tracker, byLegId, deadlines, silent }),
     counted: audio.counted,
     missingAudio: audio.of,
     get missingIn() {
@@ -260,6 +262,14 @@ export function createDecider(
       return underWay.size;
     },
   };
+}
+
+function admissionOf(settings: () => InspectorSettings, policy: () => Policy) {
+  return createAdmission(
+    () => settings().caps,
+    policy,
+    (peer) => mediaSettings(settings(), policy().peerOf(peer)).earlyMediaSource === 'any',
+  );
 }
 
 /** ms without audio after which it is missed; 0: never. What only another firewall sees is told later. */

@@ -4,6 +4,7 @@ import { ownerOf } from '../call/wanted.ts';
 import type { AudioWatch } from './audio.ts';
 import type { Deadlines } from './deadlines.ts';
 import type { Opener } from './opening.ts';
+import type { Silent } from './silent.ts';
 
 /**
  * `came`: to where the pinhole leads; `sent`: by the host that it leads to, back to where it lets in; `untold`: it came,
@@ -17,13 +18,18 @@ interface MediaSeenDeps {
   readonly tracker: Pick<Tracker, 'media' | 'sent'>;
   readonly byLegId: ReadonlyMap<string, Call>;
   readonly deadlines: Pick<Deadlines<Call>, 'arm'>;
+  readonly silent: Pick<Silent, 'heard'>;
 }
 
 /** What media in a pinhole, seen at `now` ms, says of the calls that hold it. */
-export function createMediaSeen({ opener, audio, tracker, byLegId, deadlines }: MediaSeenDeps) {
+export function createMediaSeen(deps: MediaSeenDeps) {
+  const { opener, audio, tracker, byLegId, deadlines, silent } = deps;
   return (pinholeId: string, now: number, way: MediaWay): void => {
     const holdings = way === 'sent' ? opener.holdings(pinholeId) : opener.traffic(pinholeId, now);
     audio.tells(way !== 'untold');
+    if (holdings.length === 0 && way !== 'sent') {
+      for (const call of silent.heard(pinholeId, now)) deadlines.arm(call, now);
+    }
     for (const { legId, slot, pinhole } of holdings) {
       const call = byLegId.get(legId);
       if (call === undefined) continue;

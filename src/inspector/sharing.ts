@@ -1,5 +1,6 @@
 import type { Call } from '../call/call.ts';
 import { CLOSE_REASONS } from '../call/expiry.ts';
+import { appended } from '../call/outcome.ts';
 import type { Tracker } from '../call/tracker.ts';
 import type { AudioWatch } from './audio.ts';
 import { tellCall, type Work } from './inspection.ts';
@@ -43,7 +44,9 @@ export function createSharing(deps: SharingDeps): Sharing {
         standings.take(call);
         const isOver = call.endReason !== null;
         tellCall(work, isOver && !wasOver ? 'ended' : 'changed', call);
-        opener.share(work, call, held, call.endReason === null ? 'moved' : CLOSE_REASONS[call.endReason]);
+        // Silent there, and heard here.
+        if (theirs.idle && !call.idle) work.again = appended(work.again, call);
+        else opener.share(work, call, held, isOver ? CLOSE_REASONS[call.endReason!] : 'moved');
         if (isOver) {
           refusals.forget(call);
           audio.update(call, work.now);

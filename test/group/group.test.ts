@@ -444,6 +444,46 @@ describe('firewalls that share their calls', () => {
     for (const { machine, open } of [one, two]) assert.ok(open().includes('192.0.2.10 4010-4010'), machine);
   });
 
+  it('open what one had closed for silence once it hears that media passes another', async () => {
+    const { one, two, shelf, settle, pass } = await setUpTwo();
+    establish(one);
+    await settle();
+    shelf.cut.add(two.store);
+    for (let seconds = 0; seconds < defaults().timers.mediaIdle / 1000 + 30; seconds += 30) {
+      two.media();
+      await pass(30_000);
+    }
+    assert.deepEqual([one.open(), two.open()], [[], PORTS], 'it sees none, and nobody tells it');
+    shelf.cut.clear();
+    await pass(RETRY);
+    two.media();
+    await pass(12_000);
+    two.media();
+    await pass(12_000);
+    assert.deepEqual([one.open(), two.open()], [PORTS, PORTS]);
+    hangUp(one);
+    await settle();
+    assert.deepEqual([one.open(), two.open()], [[], []]);
+  });
+
+  it('take no call for silent because another writes that it is, where media passes here', async () => {
+    const { one, two, shelf, settle, pass } = await setUpTwo();
+    establish(one);
+    await settle();
+    shelf.cut.add(two.store);
+    for (let seconds = 0; seconds < defaults().timers.mediaIdle / 1000 + 30; seconds += 30) {
+      two.media();
+      await pass(30_000);
+    }
+    assert.deepEqual(one.open(), []);
+    const [legId = ''] = shelf.calls.keys();
+    const silent = structuredClone(one.inspector.dump(legId)!);
+    assert.equal(silent.call.idle, true);
+    const { change } = two.inspector.share([silent], shelf.clock());
+    assert.equal(change, null);
+    assert.equal(two.inspector.call(legId)!.idle, false);
+  });
+
   it('take no call for silent that is heard of late: it may have had its media meanwhile', async () => {
     const { member, members, settle, pass } = setUp(1);
     await settle();

@@ -32,6 +32,7 @@ describe('two firewalls that wait for each other’s pinholes', { skip: withoutR
     assert.deepEqual(
       { sent, lost, callsHurt, overdue: since('overdue') },
       { sent: 4 * CALLS, lost: 0, callsHurt: 0, overdue: 0 },
+      pair.daemons.flatMap(({ lines }) => lines.filter((line) => line.includes('peers-store'))).join('\n'),
     );
     assert.ok(since('waited') >= 2 * CALLS, 'each offer and each answer was held');
     for (const firewall of pair.firewalls) {

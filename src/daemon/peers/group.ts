@@ -247,17 +247,22 @@ export function createGroup(deps: GroupDeps): Group {
     contact = clock();
   }
 
+  function keepUp(): void {
+    if (state !== 'joined') return;
+    beating ??= beat()
+      .catch(fell)
+      .finally(() => {
+        beating = null;
+      });
+  }
+
   async function run(): Promise<void> {
     let delay = RETRY_FIRST;
     while (!closed) {
       try {
         if (state === 'joined') {
           await follow();
-          beating ??= beat()
-            .catch(fell)
-            .finally(() => {
-              beating = null;
-            });
+          keepUp();
           continue;
         }
         await beating;
