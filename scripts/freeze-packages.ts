@@ -23,6 +23,8 @@ for (const name of PACKAGES) {
     format: 'esm',
     target: 'node20',
     metafile: true,
+    define: { 'Intl.Segmenter': 'LateSegmenter' },
+    inject: [join(root, 'scripts/late-segmenter.ts')],
     write: false,
     absWorkingDir: root,
     outfile: file,

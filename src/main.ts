@@ -237,6 +237,11 @@ function overview(): string {
   ].join('\n\n');
 }
 
+/** `-h`, `--help`, and whatever yargs may take for it. */
+function mayAskForHelp(word: string): boolean {
+  return word.startsWith('-') && word.includes('h');
+}
+
 /** `engines` of package.json. */
 const OLDEST_NODE = 20;
 
@@ -265,7 +270,10 @@ async function main(words: readonly string[]): Promise<void> {
     return;
   }
   const { default: yargs } = await import('yargs');
-  const cli = yargs(words as string[])
+  const named = ENTRIES.filter((entry) => nameOf(entry) === name);
+  // Of a command that it finds by its name yargs lays out the help, asked for or not; of the only one there is it does not.
+  const isPlain = named.length > 0 && !words.some(mayAskForHelp);
+  const cli = yargs((isPlain ? words.slice(1) : words) as string[])
     .scriptName('pinholed')
     .locale('en')
     .version(VERSION)
@@ -277,10 +285,9 @@ async function main(words: readonly string[]): Promise<void> {
       throw error ?? usageError(message);
     })
     .wrap(Math.min(100, process.stdout.columns || 100));
-  const named = ENTRIES.filter((entry) => nameOf(entry) === name);
   for (const entry of named.length > 0 ? named : ENTRIES) {
     cli.command({
-      command: entry.usage,
+      command: isPlain ? entry.usage.replace(nameOf(entry), '$0') : entry.usage,
       describe: false,
       builder: (argv) => options(entry, argv),
       handler: async (args) => {
