@@ -17,6 +17,7 @@ import { startServer, where } from '../test/group/redis-server.ts';
 import { udpPacket } from '../test/packets.ts';
 import { host, networks, sdp, sip } from '../test/scene.ts';
 import type { Load, Measured, ThreadData } from './group-path-thread.ts';
+import { median, quantile } from './quantile.ts';
 
 const found = process.argv.slice(2).map(Number);
 const ROUNDS = 9;
@@ -138,14 +139,6 @@ async function until(is: () => boolean): Promise<void> {
   while (!is()) await pause(5);
 }
 
-const at = (sorted: readonly number[], share: number) =>
-  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-const median = (values: readonly number[]) =>
-  at(
-    [...values].sort((a, b) => a - b),
-    0.5,
-  );
-
 async function messagesPerSecond(): Promise<void> {
   const variants = [
     { name: 'no store', firewall: startFirewall(null), others: [] },
@@ -187,7 +180,7 @@ async function messagesPerSecond(): Promise<void> {
   for (const [index, { name, firewall }] of variants.entries()) {
     const ratioOf = (of: readonly (readonly number[])[]) =>
       median(of[index]!.map((one, round) => one / of[0]![round]!)).toFixed(2);
-    const times = latencies[index]!.sort((a, b) => a - b);
+    const times = latencies[index]!;
     const { counters } = await firewall.ask('status');
     const waited = counters.waited === 0 ? '' : ` (${counters.waited} waited, ${counters.overdue} in vain)`;
     const cells = [
@@ -196,8 +189,8 @@ async function messagesPerSecond(): Promise<void> {
       ratioOf(rates),
       `${median(costs[index]!).toFixed(0)} µs`,
       ratioOf(costs),
-      `${at(times, 0.5).toFixed(2)} ms`,
-      `${at(times, 0.99).toFixed(2)} ms`,
+      `${quantile(times, 0.5).toFixed(2)} ms`,
+      `${quantile(times, 0.99).toFixed(2)} ms`,
     ];
     console.log(`| ${cells.join(' | ')} |`);
   }
@@ -269,7 +262,7 @@ async function joinWith(count: number): Promise<void> {
   const { latencies, busy } = await measured;
   const { calls, pinholes } = await late.ask('status');
   const times = (sorted: readonly number[]) =>
-    `p50 ${at(sorted, 0.5).toFixed(2)}, p99 ${at(sorted, 0.99).toFixed(2)}, longest ${at(sorted, 1).toFixed(1)} ms`;
+    `p50 ${quantile(sorted, 0.5).toFixed(2)}, p99 ${quantile(sorted, 0.99).toFixed(2)}, longest ${quantile(sorted, 1).toFixed(1)} ms`;
   console.log(`\njoining ${count} calls, ${PACE} messages a second passing meanwhile`);
   console.log(
     `the set was read in ${(joined / 1000).toFixed(1)} s, and in the data path (${calls} calls, ${pinholes} pinholes) after ${(taken / 1000).toFixed(1)} s, ${((1000 * busy) / count).toFixed(0)} µs of its processor time a call`,
