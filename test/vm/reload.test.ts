@@ -18,6 +18,8 @@ const LOCK = '/var/run/pf.conf.lock';
 /** As long as it may be: an emulated machine takes its time to load a ruleset. */
 const RETRY = '1s';
 const SIP_PORT = 5060;
+/** How often what was sent is looked for, every 200 ms: an emulated machine stands still for seconds. */
+const LOOKS = 300;
 /** ms that a user agent goes on asking: a data path that an emulated machine kills is back within minutes. */
 const ASKS_FOR = 600_000;
 const FIRST_PORT = 20_000;
@@ -191,7 +193,7 @@ describe(`a ruleset loaded ${RELOADS} times beside ${CALLS_PER_SECOND} calls a s
     const lost: string[] = [];
     const look = async (actor: typeof outside, whose: string, portOf: (call: Call) => number) => {
       const missing = new Set(calls);
-      for (let tries = 0; missing.size > 0 && tries < 10; tries++) {
+      for (let tries = 0; missing.size > 0 && tries < LOOKS; tries++) {
         const steps = [...missing].map((call) => take(`m${portOf(call)}`));
         const arrivals = await actor.run(tries === 0 ? steps : [pause(200), ...steps]);
         for (const call of missing) {
