@@ -1,4 +1,4 @@
-import type { Address } from '../src/address/address.ts';
+import type { Address, TransportAddress } from '../src/address/address.ts';
 import { sdp, sip } from '../test/scene.ts';
 import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
 import { addressOf, relayAddress, type Topology } from './topology.ts';
@@ -24,6 +24,8 @@ export interface RaceOptions {
   readonly hosts?: Readonly<Record<'client' | 'server', Address>>;
   /** Number of the first call: its Call-ID and its ports go by that. */
   readonly start?: number;
+  /** Calls that are begun at once, 1 where it is left out: what each waits for, the others do not. */
+  readonly together?: number;
 }
 
 const HOSTS = { client: addressOf('client'), server: addressOf('server') } as const;
@@ -35,77 +37,99 @@ const CHUNK = 250;
 let runs = 0;
 
 /**
- * `calls` calls one after the other, never the same ports twice. The callee sends media right behind its answer,
- * the caller as soon as the answer is there. Neither side waits for anything else, unless told to.
+ * `calls` calls one after the other, or some `together`, never the same ports twice. The callee sends media right behind its
+ * answer, the caller as soon as the answer is there. Neither side waits for anything else, unless told to.
  */
 export async function race(
   { actors }: { readonly actors: Pick<Topology['actors'], 'client' | 'server'> },
   calls: number,
-  { delay = 0, relay = false, external, hosts = HOSTS, start = 0 }: RaceOptions = {},
+  { delay = 0, relay = false, external, hosts = HOSTS, start = 0, together = 1 }: RaceOptions = {},
 ): Promise<RaceResult> {
   runs++;
-  const later = delay === 0 ? [] : [pause(delay)];
   const client = { address: hosts.client, port: 5060 };
   const server = { address: hosts.server, port: 5060 };
   const seen = { ...client, address: external ?? client.address };
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
-  const media = { caller: client.address, callee: relay ? relayAddress() : server.address };
+  const callee = relay ? relayAddress() : server.address;
+  const parties = { client, server, seen, callee, later: delay === 0 ? [] : [pause(delay)] };
   const arrivals: Arrival[] = [];
   const end = start + calls;
-  for (let first = start; first < end; first += CHUNK) {
-    const caller: Step[] = [];
-    const callee: Step[] = [];
-    for (let call = first; call < Math.min(end, first + CHUNK); call++) {
-      const port = FIRST_PORT + 2 * call;
-      const callId = `race-${runs}-${call}@example.com`;
-      const message = (start: string, rest: Parameters<typeof sip>[1] = {}) =>
-        sip(start, { callId, ...rest });
-      const invite = message('INVITE', { body: sdp(seen.address, [port]) });
-      const ok = message('200 INVITE', { to: 'b', body: sdp(media.callee, [port]) });
-      const ack = message('ACK', { to: 'b' });
-      const bye = message('BYE', { to: 'b', cseq: 2, from: 'a' });
-      const byeOk = message('200 BYE', { to: 'b', cseq: 2 });
-      const packets = (from: string) =>
-        Array.from({ length: PACKETS }, (_, n) => `${from} ${call} ${n}`.padEnd(172, '.'));
-      caller.push(
-        udp('media', { address: media.caller, port }),
-        send('sip', server, invite),
-        expect('sip', ok),
-        ...later,
-        ...packets('caller').map((text) => send('media', { address: media.callee, port }, text)),
-        send('sip', server, ack),
-        send('sip', server, bye),
-        expect('sip', byeOk),
-        take('media'),
-        close('media'),
-      );
-      callee.push(
-        udp('media', { address: media.callee, port }),
-        expect('sip', invite),
-        send('sip', seen, ok),
-        ...later,
-        ...packets('callee').map((text) => send('media', { address: seen.address, port }, text)),
-        expect('sip', ack),
-        expect('sip', bye),
-        take('media'),
-        send('sip', seen, byeOk),
-        close('media'),
-      );
-    }
+  const numbers = Array.from({ length: calls }, (_, n) => start + n);
+  for (const chunk of cut(numbers, CHUNK)) {
+    const groups = cut(chunk, together).map((group) => group.map((call) => stepsOf(call, parties)));
+    const sideOf = (side: 'caller' | 'callee') =>
+      groups.flatMap((group) => PHASES.flatMap((phase) => group.flatMap((call) => call[side][phase])));
     // The callee listens before the first INVITE of the list comes.
     const [atCaller, atCallee] = await Promise.all([
-      actors.client.run([pause(20), ...caller]),
-      actors.server.run(callee),
+      actors.client.run([pause(20), ...sideOf('caller')]),
+      actors.server.run(sideOf('callee')),
     ]);
     arrivals.push(...atCaller, ...atCallee);
   }
+  await Promise.all([actors.client.run([close('sip')]), actors.server.run([close('sip')])]);
   return judge(arrivals, start, end);
+}
+
+function cut<T>(all: readonly T[], size: number): T[][] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, n) => all.slice(n * size, (n + 1) * size));
+}
+
+/** What calls that are begun at once do one after the other. */
+const PHASES = ['begin', 'talk', 'end'] as const;
+type Steps = Readonly<Record<(typeof PHASES)[number], readonly Step[]>>;
+
+interface Parties {
+  readonly client: TransportAddress;
+  readonly server: TransportAddress;
+  /** The caller, as the callee sees it. */
+  readonly seen: TransportAddress;
+  /** Where the callee's media is. */
+  readonly callee: Address;
+  /** What both do before they send media. */
+  readonly later: readonly Step[];
+}
+
+function stepsOf(
+  call: number,
+  { client, server, seen, callee, later }: Parties,
+): { readonly caller: Steps; readonly callee: Steps } {
+  const port = FIRST_PORT + 2 * call;
+  const media = `media${call}`;
+  const callId = `race-${runs}-${call}@example.com`;
+  const message = (start: string, rest: Parameters<typeof sip>[1] = {}) => sip(start, { callId, ...rest });
+  const invite = message('INVITE', { body: sdp(seen.address, [port]) });
+  const ok = message('200 INVITE', { to: 'b', body: sdp(callee, [port]) });
+  const ack = message('ACK', { to: 'b' });
+  const bye = message('BYE', { to: 'b', cseq: 2, from: 'a' });
+  const byeOk = message('200 BYE', { to: 'b', cseq: 2 });
+  const packets = (from: string, to: Address) =>
+    Array.from({ length: PACKETS }, (_, n) =>
+      send(media, { address: to, port }, `${from} ${call} ${n}`.padEnd(172, '.')),
+    );
+  return {
+    caller: {
+      begin: [udp(media, { address: client.address, port }), send('sip', server, invite)],
+      talk: [
+        expect('sip', ok),
+        ...later,
+        ...packets('caller', callee),
+        send('sip', server, ack),
+        send('sip', server, bye),
+      ],
+      end: [expect('sip', byeOk), take(media), close(media)],
+    },
+    callee: {
+      begin: [udp(media, { address: callee, port })],
+      talk: [expect('sip', invite), send('sip', seen, ok), ...later, ...packets('callee', seen.address)],
+      end: [expect('sip', ack), expect('sip', bye), take(media), send('sip', seen, byeOk), close(media)],
+    },
+  };
 }
 
 function judge(arrivals: readonly Arrival[], start: number, end: number): RaceResult {
   const arrived = new Set(
     arrivals
-      .filter(({ socket }) => socket === 'media')
+      .filter(({ socket }) => socket.startsWith('media'))
       .map(({ data }) => Buffer.from(data, 'base64').toString('latin1').replace(/\.+$/, '')),
   );
   let lost = 0;

@@ -1,7 +1,11 @@
 /**
- * The race between media and its pinhole through the FreeBSD machine, by both designs: `node --import tsx test/vm/race.ts
- * [CALLS]`, with a machine as docs/freebsd-vm.md says; and, where PINHOLED_VM_PROBE says how probe.ts is run in the machine,
- * how long bpf, an ioctl and pfctl take there.
+ * The race between media and its pinhole through the FreeBSD machine, by both designs, with a machine as docs/freebsd-vm.md says;
+ * and, where PINHOLED_VM_PROBE says how probe.ts is run in the machine, how long bpf, an ioctl and pfctl take there.
+ *
+ *   node --import tsx test/vm/race.ts [CALLS] [TOGETHER] [SECONDS]
+ *
+ * CALLS for each line, 2,000 unless told otherwise; TOGETHER of them begun at once, 1; no more are begun in a line after SECONDS,
+ * and the line says how many there were.
  */
 import { type Actor, startActor } from '../../lab/actors.ts';
 import { type RaceResult, race } from '../../lab/race.ts';
@@ -29,12 +33,25 @@ function startDesign(guest: Guest, design: Design) {
   return startDaemon(guest, passive, rules.replaceAll(' divert-to 8668', ''));
 }
 
+const [CALLS, TOGETHER, SECONDS] = [2000, 1, Number.POSITIVE_INFINITY].map((usual, at) =>
+  Number(process.argv[2 + at] ?? usual),
+) as [number, number, number];
+/** Calls between two looks at the time. */
+const PART = 100;
 let made = 0;
 
 /** Calls from outside to inside, no Call-ID and no port used twice: see lab/race.ts. */
-function raceThrough(actors: Actors, calls: number, delay: number): Promise<RaceResult> {
-  made += calls;
-  return race({ actors }, calls, { delay, hosts: HOSTS, start: made - calls });
+async function raceThrough(actors: Actors, calls: number, delay: number): Promise<RaceResult> {
+  const until = performance.now() + SECONDS * 1000;
+  const sum = { sent: 0, lost: 0, firstLost: 0, callsHurt: 0 };
+  for (let left = calls; left > 0 && performance.now() < until; left -= PART) {
+    const some = Math.min(left, PART);
+    made += some;
+    const options = { delay, hosts: HOSTS, start: made - some, together: TOGETHER };
+    const part = await race({ actors }, some, options);
+    for (const key of ['sent', 'lost', 'firstLost', 'callsHurt'] as const) sum[key] += part[key];
+  }
+  return sum;
 }
 
 interface Actors {
@@ -49,23 +66,25 @@ async function startActors({ namespaces }: Guest): Promise<Actors> {
 
 /** Before any call is counted: until then the compiler of the JavaScript is at work. */
 const WARM = 50;
+const PACKETS_OF_A_CALL = 4;
 const ROWS: readonly (readonly [Design, delays: readonly number[]])[] = [
   ['divert', [0]],
   ['bpf', [0, 20, 100]],
 ];
 
-async function races(guest: Guest, actors: Actors, calls: number): Promise<void> {
-  console.log('| | sent | lost | first of a flow | calls hurt |');
-  console.log('|---|--:|--:|--:|--:|');
+async function races(guest: Guest, actors: Actors): Promise<void> {
+  console.log('| | calls | sent | lost | first of a flow | calls hurt | s |');
+  console.log('|---|--:|--:|--:|--:|--:|--:|');
   for (const [design, delays] of ROWS) {
     const daemon = await startDesign(guest, design);
     try {
       await raceThrough(actors, WARM, 0);
       for (const delay of delays) {
-        const { sent, lost, firstLost, callsHurt } = await raceThrough(actors, calls, delay);
-        console.log(
-          `| ${design}, media ${delay} ms later | ${sent} | ${lost} | ${firstLost} | ${callsHurt} |`,
-        );
+        const began = performance.now();
+        const { sent, lost, firstLost, callsHurt } = await raceThrough(actors, CALLS, delay);
+        const took = ((performance.now() - began) / 1000).toFixed(0);
+        const cells = [sent / PACKETS_OF_A_CALL, sent, lost, firstLost, callsHurt, took];
+        console.log(`| ${design}, media ${delay} ms later | ${cells.join(' | ')} |`);
       }
     } catch (error) {
       console.log((await daemon.log()).split('\n').slice(-20).join('\n'));
@@ -116,7 +135,7 @@ const guest = await openGuest();
 try {
   const actors = await startActors(guest);
   await probe(guest, actors);
-  await races(guest, actors, Number(process.argv[2] ?? 2000));
+  await races(guest, actors);
 } finally {
   await guest.close();
 }
