@@ -5,7 +5,7 @@ import type { SdpError, Session } from '../sdp/session.ts';
 import type { SipMessage } from '../sip/message.ts';
 import type { Announcements } from './announced.ts';
 import type { Refusal } from './refusal.ts';
-import type { Standing } from './standing.ts';
+import { type Standing, standingName } from './standing.ts';
 import { isEnabled, isHeldByAddress, type Trickled } from './transport.ts';
 import type { Side } from './wanted.ts';
 
@@ -271,7 +271,7 @@ export function newStandingCall(
     { address: parties[0], port: 0 },
     { address: parties[1], port: 0 },
   ];
-  const called = `static-media ${name}`;
+  const called = standingName(name);
   const said = { callId: `${called} ${parties[0]}`, fromTag: '', from: called, to: parties[1], cseq: 0 };
   const call = newCall(legId, said, { source, destination, now }, [], Number.POSITIVE_INFINITY, standing);
   call.state = 'confirmed';

@@ -39,6 +39,18 @@ export interface Standing {
   registrations: HeldRegistration[];
 }
 
+const CALLED = 'static-media ';
+
+/** What stands in place of From for the peers of this entry, and, with the address of the peer, in place of a Call-ID. */
+export function standingName(entry: string): string {
+  return `${CALLED}${entry}`;
+}
+
+/** The entry for which a call with this Call-ID stands; null for one of SIP, in whose Call-ID there is no blank (RFC 3261 25.1). */
+export function standingEntry(callId: string): string | null {
+  return callId.startsWith(CALLED) ? callId.slice(CALLED.length, callId.lastIndexOf(' ')) : null;
+}
+
 /** Connections of one standing call that are followed, and registrations: of more the oldest is forgotten. */
 export const MOST_HELD_UP = 64;
 

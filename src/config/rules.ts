@@ -177,6 +177,17 @@ function isWide({ family, prefix }: Network): boolean {
   return prefix > 0 && prefix <= (family === 4 ? 12 : 32);
 }
 
+const USUAL_SIP_PORT = 5060;
+
+/** Settings that are about TLS, where no port is handed over that usually has any. */
+function expectingTls({ sipPorts, staticMedia, holdEncrypted }: Settings): string[] {
+  if (sipPorts.some(([first, last]) => first !== USUAL_SIP_PORT || last !== USUAL_SIP_PORT)) return [];
+  return [
+    ...(staticMedia.length > 0 ? ['static-media'] : []),
+    ...(holdEncrypted !== null ? ['hold-encrypted'] : []),
+  ];
+}
+
 /** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */
 export function cautions(settings: Settings): string[] {
   const found: string[] = [];
@@ -217,6 +228,20 @@ export function cautions(settings: Settings): string[] {
     found.push(
       'hep: without password-file, whoever can send with the address of a host in hep.from has ports of that host opened',
     );
+  }
+  for (const key of expectingTls(settings)) {
+    found.push(
+      `${key}: sip-ports has ${USUAL_SIP_PORT} alone: TLS on another port, as 5061, is not seen. Add the port, and have your ` +
+        'ruleset hand it over, too',
+    );
+  }
+  if (settings.outbound) {
+    for (const { name, hosts } of settings.staticMedia) {
+      found.push(
+        `static-media: ${name}: outbound does not open the way to its peers, as nobody knows where they listen: what ` +
+          `${hosts.join(', ')} sends before it is sent anything needs the line that "pinholed rules" prints`,
+      );
+    }
   }
   const { url, tls } = settings.peersStore;
   if (url?.startsWith('redis:') === true && Object.values(tls).some((value) => value !== null)) {

@@ -3,6 +3,7 @@ import { isCovered, type Network, networkHas, networksOverlap } from '../address
 import { isWithin, type PortRange, portsOverlap } from '../address/ports.ts';
 import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
 import { address, listOf, name, network, overlap, portRange } from './kinds.ts';
+import type { NatSettings } from './nat.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
 
 /** Hosts, ranges of ports and further senders of one entry: a call may have 64 pinholes, and 32 may send to each. */
@@ -57,6 +58,7 @@ interface Surroundings {
   readonly deniedPorts: readonly PortRange[];
   /** Whom policy admits; empty: everybody. */
   readonly peers: readonly { readonly networks: readonly Network[] }[];
+  readonly nat: readonly NatSettings[];
   readonly staticMedia: readonly StaticMedia[];
   readonly caps: { readonly staticPorts: number };
 }
@@ -86,18 +88,32 @@ function faultsOf<T>(
   });
 }
 
-function peerFault(peer: Network, { inside, peers }: Surroundings): string | null {
+function peerFault(peer: Network, { inside, peers, nat }: Surroundings): string | null {
   const own = inside.find((one) => networksOverlap(one, peer));
   if (own !== undefined) return `addresses that are not inside (${own.text} is), found ${peer.text}`;
+  const external = externalAddresses(nat).find((one) => networkHas(peer, one));
+  if (external !== undefined)
+    return `addresses that stand for no inside host (${external} does, in nat), found ${peer.text}`;
   const admitted = peers.flatMap(({ networks }) => networks);
   return peers.length === 0 || isCovered(peer, admitted)
     ? null
     : `addresses that \`peers\` admits, found ${peer.text}`;
 }
 
-function senderFault(sender: Address, { inside }: Surroundings): string | null {
+function senderFault(sender: Address, { inside, nat }: Surroundings): string | null {
   const own = inside.find((one) => networkHas(one, sender));
-  return own === undefined ? null : `an address that is not inside (${own.text} is), found ${sender}`;
+  if (own !== undefined) return `an address that is not inside (${own.text} is), found ${sender}`;
+  return externalAddresses(nat).includes(sender)
+    ? `an address that stands for no inside host, as it does in nat, found ${sender}`
+    : null;
+}
+
+/** Those that are written down; what an interface has now is not. */
+function externalAddresses(nat: readonly NatSettings[]): Address[] {
+  return nat.flatMap(({ external, arrivesAt }) => [
+    ...('address' in external ? [external.address] : []),
+    ...(arrivesAt === null ? [] : [arrivesAt]),
+  ]);
 }
 
 function hostFault(

@@ -8,7 +8,7 @@ import type { Wanted } from '../call/wanted.ts';
  * further senders. Nobody announced them: the settings stand for what the host would have said.
  */
 export function staticWanted(
-  { parties, state }: Call,
+  { parties, state }: Pick<Call, 'parties' | 'state'>,
   { hosts, ports, mediaFrom }: StaticMedia,
   reachedAt: (host: Address) => readonly Address[],
 ): Wanted[] {

@@ -53,17 +53,18 @@ export function learnFromCaptures(
 
 /**
  * From what a daemon remembers, that runs with `settings`: what it opened, or would have, and what it refused that a
- * configuration can allow. Its streams are decided anew with what was learned.
+ * configuration can allow. Its streams are decided anew with what was learned; what stands for `static-media` stays as it is set.
  */
 export function learnFromHistory(
   reports: readonly CallReport[],
-  { inside }: Pick<Settings, 'inside'>,
+  { inside, staticMedia }: Pick<Settings, 'inside' | 'staticMedia'>,
 ): Proposal {
   const calls = seenIn(reports, [], networkSet(inside));
   const lines = linesFor(calls);
   const learned = settingsOf(lines);
   const allowed = outcomesOf(calls, [], () => true);
-  const comparison = learned === null ? null : compare(allowed, judged(calls, learned, {}));
+  const comparison =
+    learned === null ? null : compare(allowed, judged(calls, { ...learned, staticMedia }, {}));
   return { lines, settings: learned, calls, after: null, comparison };
 }
 

@@ -53,6 +53,19 @@ describe('pinholed rules --platform freebsd', () => {
     );
   });
 
+  it('has the line that static-media needs where outbound: true is all that lets out', () => {
+    const entry =
+      'static-media: [{name: trunk, peers: [203.0.113.7, 2001:db8::/64], media-from: [203.0.113.20], hosts: [192.168.1.10], ports: [10000-10099, 10200]}]';
+    const { all } = printed(`outbound: true\n${entry}`);
+    assert.match(
+      all,
+      /^# pass in quick on \$inside inet proto udp from \{ 192\.168\.1\.10 \} port \{ 10000:10099 10200 \} to \{ 203\.0\.113\.7\/32 203\.0\.113\.20 \} port 1024:65535$/m,
+    );
+    assert.doesNotMatch(all, /inet6/);
+    assert.doesNotMatch(printed('outbound: true').all, /static-media/);
+    assert.doesNotMatch(printed(entry).all, /static-media/, 'the line for all inside hosts has it');
+  });
+
   it('answers by the uplink that SIP came in by', () => {
     const { all } = printed('uplinks: [{interface: igb2, gateway: 198.51.100.1}]');
     assert.match(

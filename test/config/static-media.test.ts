@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { formatProblem, loadConfig, type Settings } from '../../src/config/load.ts';
 import { printConfig } from '../../src/config/print.ts';
 import { settingChanges } from '../../src/config/reload.ts';
+import { cautions } from '../../src/config/rules.ts';
 
 const HEAD = 'inside: [192.168.1.0/24, 2001:db8:1::/64]\nmedia-ports: [10000-20000, 30000]\n';
 const ENTRY =
@@ -54,6 +55,28 @@ describe('the static-media setting', () => {
     );
   });
 
+  it('is cautioned of where no port of TLS is handed over, and where outbound does not open its way', () => {
+    const about = (text: string) =>
+      cautions(load(text)).filter((one) => /^(static-media|hold-encrypted)/.test(one));
+    const held = 'hold-encrypted: 5ms\nhep: {listen: 192.168.1.1:9060, from: [192.168.1.10]}\n';
+    for (const [text, expected] of [
+      [entry('', ''), [/^static-media: sip-ports has 5060 alone: TLS on another port, as 5061, is not seen/]],
+      [`sip-ports: [5060, 5061]\n${entry('', '')}`, []],
+      [`sip-ports: [5061]\n${entry('', '')}`, []],
+      ['', []],
+      [held, [/^hold-encrypted: sip-ports has 5060 alone/]],
+      [`sip-ports: [5060-5061]\n${held}`, []],
+      [
+        `sip-ports: [5060, 5061]\noutbound: true\n${entry('', '')}`,
+        [/^static-media: trunk: outbound does not open the way to its peers.* 192\.168\.1\.10 sends/],
+      ],
+    ] as const) {
+      const found = about(text);
+      assert.equal(found.length, expected.length, `${text}: ${found}`);
+      for (const [index, pattern] of expected.entries()) assert.match(found[index]!, pattern);
+    }
+  });
+
   it('says of each fault where it is and what was expected', () => {
     const cases: readonly (readonly [string, string])[] = [
       [
@@ -87,6 +110,18 @@ describe('the static-media setting', () => {
       [
         entry('}', ', media-from: [192.168.1.9]}'),
         'f.yaml:4:123: static-media[0].media-from[0]: expected an address that is not inside (192.168.1.0/24 is), found 192.168.1.9',
+      ],
+      [
+        `nat: [{external: 203.0.113.7, hosts: [192.168.1.10]}]\n${entry('', '')}`,
+        'f.yaml:5:27: static-media[0].peers[0]: expected addresses that stand for no inside host (203.0.113.7 does, in nat), found 203.0.113.7/32',
+      ],
+      [
+        `nat: [{external: 203.0.113.99, hosts: [192.168.1.10], arrives-at: 198.51.100.3}]\n${entry('', '')}`,
+        'f.yaml:5:40: static-media[0].peers[1]: expected addresses that stand for no inside host (198.51.100.3 does, in nat), found 198.51.100.0/28',
+      ],
+      [
+        `nat: [{external: 203.0.113.20, hosts: [192.168.1.10]}]\n${entry('}', ', media-from: [203.0.113.20]}')}`,
+        'f.yaml:5:123: static-media[0].media-from[0]: expected an address that stands for no inside host, as it does in nat, found 203.0.113.20',
       ],
       [
         entry('name: trunk, ', ''),

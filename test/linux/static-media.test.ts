@@ -179,6 +179,32 @@ describe('static-media', { skip: withoutRoot }, () => {
       assert.match(ask('explain', 'static-media trunk 10.0.2.10'), /10\.0\.1\.10:4000-4003/);
     });
 
+    it('does not let out what the PBX sends first, outbound: true or not; the line that rules prints does', async () => {
+      await start('outbound: true');
+      const provider = await connect('server');
+      await isOpen();
+      await stage.play(stage.blocked('client:4001', 'server:6001'));
+      const rules = topology.firewall(
+        ...[process.execPath, '--import', 'tsx', 'src/main.ts', 'rules'],
+        ...['--platform', 'linux', '--config', daemon.config],
+      );
+      const [, line = ''] = /^#\t(ip saddr \{ 10\.0\.1\.10 \} .* accept)$/m.exec(rules) ?? [];
+      topology.firewall('nft', `insert rule inet filter forward ${line}`);
+      try {
+        await stage.play(
+          stage.passes('client:4002', 'server:6002'),
+          stage.blocked('client:4004', 'server:6002'),
+          stage.blocked('client:4002', 'stranger:6002'),
+        );
+      } finally {
+        const listed = topology.firewall('nft', '-a', 'list', 'chain', 'inet', 'filter', 'forward');
+        const handle = /udp sport 4000-4003.*# handle ([0-9]+)/.exec(listed)?.[1] ?? '';
+        topology.firewall('nft', `delete rule inet filter forward handle ${handle}`);
+      }
+      provider.type('end\n');
+      await nothingLeft(topology, stage);
+    });
+
     it('outlives a daemon that was killed, and follows the same connection on', async () => {
       await start();
       const provider = await connect('server');

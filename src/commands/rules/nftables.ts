@@ -1,6 +1,7 @@
 import type { PortRange } from '../../address/ports.ts';
 import type { Settings } from '../../config/schema.ts';
 import { byTranslator, externalOf, hostsOf } from './nat.ts';
+import { wayToStaticPeers } from './static-media.ts';
 
 /**
  * The lines for nft(8): a table that hands SIP to the daemon, and what the administrator's own chain has to accept.
@@ -48,10 +49,19 @@ export function nftablesRules(settings: Settings, file: string | null): string {
 }
 
 /** What lets out the media that inside hosts send. */
-function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
+function outboundMedia({ outbound, inside, tcpMedia, staticMedia }: Settings): string[] {
   if (outbound) {
+    const opened =
+      '# With "outbound: true" what inside hosts send is opened with each call: nothing more is needed for it.';
+    if (staticMedia.length === 0) return [opened];
     return [
-      '# With "outbound: true" what inside hosts send is opened with each call: nothing more is needed for it.',
+      opened,
+      '# Not so for static-media: nobody knows where its peers listen. Where that chain drops what these hosts send first:',
+      ...wayToStaticPeers(staticMedia).map(({ family, hosts, ranges, peers }) => {
+        const ip = family === 4 ? 'ip' : 'ip6';
+        const ends = `${ip} saddr { ${hosts.join(', ')} } ${ip} daddr { ${peers.join(', ')} }`;
+        return `#\t${ends} udp sport ${nftPorts(ranges)} udp dport 1024-65535 accept`;
+      }),
     ];
   }
   const protocols = tcpMedia ? 'meta l4proto { tcp, udp } th' : 'udp';

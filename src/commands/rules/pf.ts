@@ -3,6 +3,7 @@ import type { PortRange } from '../../address/ports.ts';
 import { divertInterfaces } from '../../config/rules.ts';
 import type { Settings } from '../../config/schema.ts';
 import { byTranslator, externalOf, hostsOf } from './nat.ts';
+import { wayToStaticPeers } from './static-media.ts';
 
 /**
  * The lines for pf.conf(5). `file` is the configuration they are made from, null for the defaults; `found` are the
@@ -140,8 +141,22 @@ function translation(settings: Settings): string[] {
 }
 
 /** What lets out the media that inside hosts send. */
-function outboundMedia({ outbound, inside, tcpMedia }: Settings): string[] {
-  if (outbound) return ['# With "outbound: true" the anchor lets out what inside hosts send, too.'];
+function outboundMedia({ outbound, inside, tcpMedia, staticMedia }: Settings): string[] {
+  if (outbound) {
+    return [
+      '# With "outbound: true" the anchor lets out what inside hosts send, too.',
+      ...(staticMedia.length === 0
+        ? []
+        : [
+            '# Not so for static-media: nobody knows where its peers listen. Where your rules drop what these hosts send first:',
+          ]),
+      ...wayToStaticPeers(staticMedia).map(
+        ({ family, hosts, ranges, peers }) =>
+          `# pass in quick on $inside ${family === 4 ? 'inet' : 'inet6'} proto udp from { ${hosts.join(' ')} } ` +
+          `port ${ports(ranges)} to { ${peers.join(' ')} } port 1024:65535`,
+      ),
+    ];
+  }
   const networks = inside.map(({ text }) => text).join(' ');
   return [
     '# Media that inside hosts send is yours to let out, where your rules drop it: without it they hear and are not',
