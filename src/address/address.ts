@@ -44,6 +44,11 @@ export function formatIPv6(bytes: Uint8Array, offset: number): Address {
     : `${hex(0, zeros.start)}::${hex(zeros.start + zeros.length, groups.length)}`;
 }
 
+/** What a socket has that is bound to all addresses of its machine: it names none. */
+export function isUnspecified(address: Address): boolean {
+  return address === '0.0.0.0' || address === '::';
+}
+
 function longestZeroRun(groups: readonly number[]): { start: number; length: number } {
   let best = { start: 0, length: 0 };
   for (let start = 0; start < groups.length; start++) {

@@ -24,9 +24,10 @@ export const REFUSALS = {
   },
   'stream-unusable': {
     means:
-      'The TCP stream cannot be read any more, or not for a while: bytes were lost, or two copies of a segment differed.',
+      'The TCP stream cannot be read any more, or not for a while: bytes were lost, two copies of a segment differed, or SIP over ' +
+      'WebSocket is compressed.',
     advice:
-      'Calls on a new connection work again. Streams of peers with a name heal at the next message. Differing copies are an attack; look for its source.',
+      'Calls on a new connection work again. Streams of peers with a name heal at the next message. Differing copies are an attack; look for its source. Compression (permessage-deflate) is for the proxy to switch off.',
   },
   'older-connection': {
     means:

@@ -1,4 +1,4 @@
-import type { Address } from '../address/address.ts';
+import { type Address, familyOf, isUnspecified } from '../address/address.ts';
 import { networkSet } from '../address/network.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { Mirrored } from '../packet/mirrored.ts';
@@ -7,9 +7,10 @@ import { derived, type MirrorSettings } from './settings.ts';
 
 /** Whether what a host mirrors is taken. */
 interface MirrorGate {
-  isSender(address: Address): boolean;
-  /** Before a copy is read; null: it may be. */
-  admit(sender: Address, now: number): Refusal | null;
+  /** Before a copy is looked at; null: it may be. */
+  admit(sender: Address): Refusal | null;
+  /** Whether it is from who it says, and not too much: what others send in a host's name takes nothing of its rate. */
+  authenticate(sender: Address, key: Mirrored['key'], now: number): Refusal | null;
   /**
    * The copy as it is to be read, or why it is not. `wall`: ms since the epoch. `as` is the copy with the mirroring host's
    * own address where it names none (0.0.0.0: a socket that is bound to all of them).
@@ -35,9 +36,15 @@ export function createMirrorGate(
   }));
   const isWithin = createRateLimit(MOST_SENDERS);
 
-  function admit(sender: Address, now: number): Refusal | null {
-    if (!sets().isSender(sender)) {
-      return { reason: 'hep-unknown-sender', detail: `${sender} is not in hep.from` };
+  function admit(sender: Address): Refusal | null {
+    if (sets().isSender(sender)) return null;
+    return { reason: 'hep-unknown-sender', detail: `${sender} is not in hep.from` };
+  }
+
+  function authenticate(sender: Address, found: Mirrored['key'], now: number): Refusal | null {
+    if (key !== null && !isSameKey(key, found)) {
+      const what = found === null ? 'no key' : 'another key';
+      return { reason: 'hep-wrong-key', detail: `${sender} sent ${what}` };
     }
     const { messagesPerSecond: rate } = settings();
     if (isWithin(sender, rate, now)) return null;
@@ -45,10 +52,6 @@ export function createMirrorGate(
   }
 
   function examine(sender: Address, copy: Mirrored, wall: number): ReturnType<MirrorGate['examine']> {
-    if (key !== null && !isSameKey(key, copy.key)) {
-      const what = copy.key === null ? 'no key' : 'another key';
-      return { reason: 'hep-wrong-key', detail: `${sender} sent ${what}` };
-    }
     const { maxAge } = settings();
     if (copy.seenAt === null) return { reason: 'hep-too-old', detail: `${sender} tells no time` };
     const age = wall - copy.seenAt;
@@ -56,18 +59,25 @@ export function createMirrorGate(
       const text = `${Math.round(Math.abs(age))} ms ${age > 0 ? 'old' : 'ahead of our clock'}`;
       return { reason: 'hep-too-old', detail: `a copy of ${sender} is ${text}` };
     }
-    const own = (address: Address) => (address === '0.0.0.0' || address === '::' ? sender : address);
+    const own = (address: Address) => (isUnspecified(address) ? sender : address);
     const [source, destination] = [own(copy.packet.source), own(copy.packet.destination)];
+    const family = familyOf(source);
+    if (family !== familyOf(destination)) {
+      return {
+        reason: 'hep-unreadable',
+        detail: `${sender} mirrors what ${source} sent to ${destination}, addresses of two families`,
+      };
+    }
     const speaksFor = (address: Address) => address === sender || sets().isSpokenFor(address);
     const foreign = [source, destination].find((address) => isInside(address) && !speaksFor(address));
     if (foreign !== undefined || !(speaksFor(source) || speaksFor(destination))) {
       const detail = `${sender} mirrors what ${source} sent to ${destination}`;
       return { reason: 'hep-not-spoken-for', detail };
     }
-    return { as: { ...copy.packet, source, destination } };
+    return { as: { ...copy.packet, family, source, destination } };
   }
 
-  return { isSender: (address) => sets().isSender(address), admit, examine };
+  return { admit, authenticate, examine };
 }
 
 /** Takes as long for every key of that length. */

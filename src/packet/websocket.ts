@@ -64,7 +64,7 @@ export function createWebSocketReader(isMasked: boolean, maxBytes: number): WebS
     const [first, second] = [head[0]!, head[1]!];
     const opcode = first & 0x0f;
     const isLast = (first & 0x80) !== 0;
-    if ((first & 0x70) !== 0) return 'frames are compressed or otherwise extended';
+    if ((first & 0x70) !== 0) return 'frames are compressed (permessage-deflate) or otherwise extended';
     if (((second & 0x80) !== 0) !== isMasked) return isMasked ? 'a frame is not masked' : 'a frame is masked';
     const short = second & 0x7f;
     const left = short < 126 ? short : short === 126 ? head.readUInt16BE(2) : Number(head.readBigUInt64BE(2));

@@ -43,6 +43,8 @@ export interface SipFramer {
   readonly isLost: boolean;
   /** Why the stream is not read any more, null while it is. */
   readonly stopped: SipErrorReason | null;
+  /** What is wrong with what SIP is carried in there, for people; null or nothing where it is SIP itself. */
+  readonly fault?: string | null;
 }
 
 const DEFAULTS: FramerOptions = { maxHeaders: 256, maxBytes: 65_536, resync: false, midstream: false };

@@ -178,6 +178,54 @@ describe('what a host mirrors by HEP', () => {
     });
   }
 
+  it('opens for nobody but the host that mirrors and those it speaks for, whoever it says was speaking with whom', () => {
+    const addresses = [
+      ...['192.168.1.10', '192.168.1.20', '192.168.1.30', '192.168.1.40', '203.0.113.5', '203.0.113.66'],
+      ...['0.0.0.0', '::', '::ffff:192.168.1.40', '2001:db8::1', '255.255.255.255', '127.0.0.1'],
+    ];
+    const one = fc.constantFrom(...addresses);
+    const copy = fc.tuple(
+      ...([one, one, one, fc.constantFrom('192.168.1.10', '192.168.1.30')] as const),
+      fc.constantFrom('INVITE', '200 INVITE', '183 INVITE', 'ACK', 'UPDATE'),
+      fc.integer({ min: -9_000, max: 9_000 }),
+    );
+    fc.assert(
+      fc.property(fc.array(copy, { maxLength: 12 }), (copies) => {
+        // Two proxies in a row, each of which mirrors; the first speaks for a telephone as well.
+        const place = createPlace({
+          from: networks('192.168.1.10', '192.168.1.30'),
+          speaksFor: networks('192.168.1.20'),
+        });
+        for (const [source, destination, announced, sender, start, off] of copies) {
+          const body = sdp(announced.includes(':') ? '192.168.1.40' : announced, [10_000]);
+          const seenAt = WALL + 1000 + off;
+          place.copy(host(source), host(destination), sip(start, { body, to: 'b' }), { sender, seenAt });
+        }
+        for (const { address } of place.inspector.pinholes()) {
+          assert.ok(['192.168.1.10', '192.168.1.20', '192.168.1.30'].includes(address), address);
+        }
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('does not stand for another that mirrors as well', () => {
+    const place = createPlace({ from: networks('192.168.1.10', '192.168.1.30') });
+    const other = host('192.168.1.30', 5061);
+    place.copy(other, provider, sip('INVITE', { body: sdp(other.address, [10_000]) }));
+    assert.deepEqual([place.open(), place.refused], [[], ['hep-not-spoken-for']]);
+    place.copy(other, provider, sip('INVITE', { body: sdp(other.address, [10_000]) }), {
+      sender: other.address,
+    });
+    assert.deepEqual(place.open(), ['192.168.1.30 10000']);
+  });
+
+  it('names no host by a socket for everybody of the other family', () => {
+    const place = createPlace();
+    place.copy(host('::', 5061), host('2001:db8::5', 5061), INVITE[2]);
+    assert.deepEqual([place.open(), place.refused], [[], ['hep-unreadable']]);
+  });
+
   it('opens for a host that it may speak for', () => {
     const place = createPlace({ speaksFor: networks('192.168.1.20') });
     place.copy(phone, provider, sip('INVITE', { body: sdp(phone.address, [10_000]) }));
@@ -222,5 +270,16 @@ describe('what a host mirrors by HEP', () => {
     place.pass(100);
     for (let count = 0; count < 3; count++) place.copy(pbx, provider, sip('OPTIONS'));
     assert.equal(place.inspector.stats.mirrored, 12);
+  });
+
+  it('keeps its rate from those who send in its name without the key', () => {
+    const place = createPlace({ messagesPerSecond: 10 });
+    for (let count = 0; count < 1000; count++) {
+      place.copy(pbx, provider, sip('OPTIONS'), { key: Buffer.from('guessed') });
+      place.arrive('192.168.1.10', Buffer.from('HEP3 and nothing'));
+    }
+    place.copy(...INVITE);
+    assert.deepEqual(place.open(), ['192.168.1.10 10000']);
+    assert.deepEqual(place.refused, ['hep-wrong-key', 'hep-unreadable']);
   });
 });

@@ -12,6 +12,8 @@ const browser = host('203.0.113.5', 40_000);
 const foreign = host('203.0.113.66', 8088);
 /** A peer with a name. */
 const trunk = host('198.51.100.1', 8088);
+const COMPRESSED =
+  'SIP over WebSocket, of which frames are compressed (permessage-deflate) or otherwise extended';
 const MASK = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
 
 const asking = (protocol = 'sip') =>
@@ -34,12 +36,19 @@ function createConnection(client: Host, server: Host, places: readonly number[] 
     [client, 101],
     [server, 901],
   ]);
-  const segment = (from: Host, fields: Parameters<typeof tcpPacket>[2]) =>
-    inspector.inspect(tcpPacket(from, from === client ? server : client, fields), ++now);
+  const refused: string[] = [];
+  const segment = (from: Host, fields: Parameters<typeof tcpPacket>[2]) => {
+    const { events } = inspector.inspect(tcpPacket(from, from === client ? server : client, fields), ++now);
+    for (const event of events) {
+      if (event.type === 'refused' && event.refusal.reason === 'stream-unusable')
+        refused.push(event.refusal.detail);
+    }
+  };
   segment(client, { seq: 100, flags: 2 });
   segment(server, { seq: 900, ack: 101, flags: 0x12 });
   return {
     inspector,
+    refused,
     send(from: Host, bytes: Buffer | string) {
       const all = Buffer.from(bytes);
       const cuts = [...new Set([0, ...places.map((place) => place % (all.length + 1)), all.length])].sort(
@@ -121,12 +130,44 @@ describe('SIP over WebSocket (RFC 7118)', () => {
     assert.deepEqual(open(), [], 'SIP that is in no frame');
   });
 
-  it('ends with what is no frame', () => {
-    const { send, open } = createConnection(browser, pbx);
+  it('ends with what is no frame, and says so', () => {
+    const { send, open, refused } = createConnection(browser, pbx);
     send(browser, asking());
     send(pbx, granting());
     send(pbx, Buffer.from([0xff, 0xff]));
     send(pbx, frame(invite(pbx)));
     assert.deepEqual(open(), []);
+    assert.equal(refused.length, 1);
+  });
+
+  it('says that it is compressed (RFC 7692), once for each way, and is read until then', () => {
+    const { send, open, refused } = createConnection(browser, pbx);
+    const agreed = 'Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n';
+    send(browser, asking().replace(/\r\n\r\n$/, `\r\n${agreed}`));
+    send(pbx, granting().replace(/\r\n\r\n$/, `\r\n${agreed}`));
+    send(pbx, frame(invite(pbx)));
+    assert.deepEqual([open(), refused], [['192.168.1.10 10000'], []]);
+    // RFC 7692 7.2.3.1: "Hello" in one compressed frame.
+    for (let times = 0; times < 2; times++) send(pbx, Buffer.from('c107f248cdc9c90700', 'hex'));
+    send(browser, Buffer.from('c18700000000f248cdc9c90700', 'hex'));
+    assert.deepEqual(refused, [
+      `TCP 192.168.1.10 8088 > 203.0.113.5 40000: ${COMPRESSED}`,
+      `TCP 203.0.113.5 40000 > 192.168.1.10 8088: ${COMPRESSED}`,
+    ]);
+  });
+
+  it('is nothing to say of where it carries no SIP, or nobody agreed', () => {
+    for (const [question, answer] of [
+      [asking('chat'), granting('chat')],
+      [asking(), 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+      [asking(), granting().replace('Upgrade: websocket', 'X-Injected: a\nUpgrade: websocket')],
+    ] as const) {
+      const { send, open, refused } = createConnection(browser, pbx);
+      send(browser, question);
+      send(pbx, answer);
+      send(pbx, Buffer.from('c107f248cdc9c90700', 'hex'));
+      send(pbx, frame(invite(pbx)));
+      assert.deepEqual([open(), refused], [[], []]);
+    }
   });
 });

@@ -88,6 +88,42 @@ describe('HEP, read', () => {
     assert.match(faultOf(short), /chunk 3 has 2 bytes/);
   });
 
+  it('takes no time that is none, of version 3 and of version 2, and every other as it is', () => {
+    const at = (bytes: Buffer, chunk: number) => bytes.indexOf(Buffer.from([0, 0, 0, chunk, 0, 10])) + 6;
+    const version3 = (seconds: number, micros: number) => {
+      const bytes = Buffer.from(encodeHep(message)!);
+      bytes.writeUInt32BE(seconds, at(bytes, CHUNK.seconds));
+      bytes.writeUInt32BE(micros, at(bytes, CHUNK.microseconds));
+      return bytes;
+    };
+    const version2 = (seconds: number, micros: number) => {
+      const bytes = Buffer.from(KAMAILIO.version2);
+      bytes.writeUInt32LE(seconds, 16);
+      bytes.writeUInt32LE(micros, 20);
+      return bytes;
+    };
+    for (const make of [version3, version2]) {
+      for (const seconds of [0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff]) {
+        assert.equal(decoded(make(seconds, 999_999)).seenAt, seconds * 1000 + 999.999);
+        assert.match(faultOf(make(seconds, 1_000_000)), /1000000 microseconds/);
+        assert.match(faultOf(make(seconds, 0xffff_ffff)), /4294967295 microseconds/);
+      }
+    }
+  });
+
+  it('has an IPv4 address for one that an IPv6 address maps, as a socket for both families says it', () => {
+    const six = encodeHep({
+      ...message,
+      source: { address: '2001:db8::1', port: 5061 },
+      destination: { address: '2001:db8::2', port: 5061 },
+    })!;
+    const mapped = (last: string) => Buffer.from(`${'0'.repeat(20)}ffff${last}`, 'hex');
+    mapped('c000020a').copy(six, six.indexOf(Buffer.from('20010db8000000000000000000000001', 'hex')));
+    mapped('c6336401').copy(six, six.indexOf(Buffer.from('20010db8000000000000000000000002', 'hex')));
+    const { source, destination, family } = decoded(six).packet;
+    assert.deepEqual([source, destination, family], ['192.0.2.10', '198.51.100.1', 4]);
+  });
+
   it('throws nothing, whatever the bytes, and points nowhere outside of them', () => {
     const mutated = fc
       .tuple(
@@ -200,6 +236,49 @@ describe('HEP on a stream', () => {
           [...messages, ...messages].map((one) => one.toString('hex')),
         );
       }),
+    );
+  });
+
+  it('hands over nothing but whole messages, whatever comes on it and however it is cut', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(...messages),
+      fc.uint8Array({ maxLength: 40 }).map((one) => Buffer.from(one)),
+      fc.tuple(fc.constantFrom(...messages), fc.nat(200), fc.nat(255)).map(([bytes, at, value]) => {
+        const copy = Buffer.from(bytes);
+        copy[at % copy.length] = value;
+        return copy;
+      }),
+    );
+    fc.assert(
+      fc.property(
+        fc.array(piece, { maxLength: 8 }),
+        fc.array(fc.nat(20_000), { maxLength: 30 }),
+        (pieces, at) => {
+          const all = Buffer.concat(pieces);
+          const cuts = [
+            0,
+            ...at.map((place) => Math.min(place, all.length)).sort((a, b) => a - b),
+            all.length,
+          ];
+          const framer = createHepFramer();
+          let passed = 0;
+          let hasFault = false;
+          for (let n = 1; n < cuts.length; n++) {
+            const fault = framer.push(all.subarray(cuts[n - 1], cuts[n]), (one) => {
+              assert.equal(one.readUInt16BE(4), one.length);
+              assert.ok(
+                one.equals(all.subarray(passed, passed + one.length)),
+                'the bytes of the stream, in order',
+              );
+              passed += one.length;
+              decodeHep(one);
+            });
+            assert.ok(!hasFault || fault !== null, 'and is given up for good');
+            hasFault = fault !== null;
+          }
+        },
+      ),
+      { numRuns: 500 },
     );
   });
 

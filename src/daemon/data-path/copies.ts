@@ -42,14 +42,19 @@ export function createCopies(deps: CopiesDeps) {
 
   function takeOne({ sender, bytes, fault }: HepArrival): void {
     const now = clock();
-    const refused = gate.admit(sender, now);
-    if (refused !== null) {
-      refuse(refused, sender, now);
+    const unknown = gate.admit(sender);
+    if (unknown !== null) {
+      refuse(unknown, sender, now);
       return;
     }
     const copy = bytes === null ? { fault: fault ?? '' } : decodeHep(bytes);
     if ('fault' in copy) {
       refuse({ reason: 'hep-unreadable', detail: `${sender} sent ${copy.fault}` }, sender, now);
+      return;
+    }
+    const refused = gate.authenticate(sender, copy.key, now);
+    if (refused !== null) {
+      refuse(refused, sender, now);
       return;
     }
     if (!copy.isSip) return;

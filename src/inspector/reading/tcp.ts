@@ -149,11 +149,12 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     unfinished.count(user);
     unfinished.makeRoom(user);
     tellSkipped(user);
-    const { stopped } = user.framer;
+    const { stopped, fault } = user.framer;
     if (stopped !== null && !stream.ignored) {
       const hadMessages = user.notedAt !== Number.NEGATIVE_INFINITY || items.some((one) => !isSipError(one));
-      const isSip = stopped !== 'not-sip' || hadMessages;
-      if (isSip && !user.isTold) note(user, WHY_STOPPED[stopped] ?? 'a message in it cannot be read');
+      const isSip = stopped !== 'not-sip' || hadMessages || typeof fault === 'string';
+      if (isSip && !user.isTold)
+        note(user, fault ?? WHY_STOPPED[stopped] ?? 'a message in it cannot be read');
       streams.ignore(stream);
     }
     follow(stream, user, items, now);

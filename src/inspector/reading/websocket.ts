@@ -37,6 +37,7 @@ function createWebSocketFramer(
   let headLength = 0;
   let reader: WebSocketReader | null = null;
   let stopped: SipErrorReason | null = null;
+  let fault: string | null = null;
   let taken: Buffer[] = [];
 
   /** What follows the handshake; null while it is not whole, or when nothing more is read. */
@@ -73,7 +74,7 @@ function createWebSocketFramer(
       return NOTHING;
     }
     const answers: (SipMessage | SipError)[] = [];
-    const fault = reader.push(frames, (message) => {
+    const wrong = reader.push(frames, (message) => {
       // A line break alone keeps the connection alive (RFC 7118 5.5 names ping; some send this).
       if (message.length <= 4) return;
       const whole = Buffer.from(message);
@@ -81,7 +82,10 @@ function createWebSocketFramer(
       answers.push(read);
       if (!isSipError(read)) taken.push(whole);
     });
-    if (fault !== null) stopped = 'not-sip';
+    if (wrong !== null) {
+      stopped = 'not-sip';
+      fault = `SIP over WebSocket, of which ${wrong}`;
+    }
     return answers;
   }
 
@@ -105,6 +109,9 @@ function createWebSocketFramer(
     isLost: false,
     get stopped() {
       return stopped;
+    },
+    get fault() {
+      return fault;
     },
   };
 }
@@ -197,6 +204,9 @@ export function createChosenFramer(choose: (which: Handshake | null) => SipFrame
     },
     get stopped() {
       return chosen?.stopped ?? null;
+    },
+    get fault() {
+      return chosen?.fault ?? null;
     },
   };
 }

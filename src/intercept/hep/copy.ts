@@ -6,6 +6,13 @@ export interface HepFault {
   readonly fault: string;
 }
 
+const MICROSECONDS = 1_000_000;
+
+/** ms since the epoch; null where this is no time. */
+export function timeOf(seconds: number, microseconds: number): number | null {
+  return microseconds < MICROSECONDS ? seconds * 1000 + microseconds / 1000 : null;
+}
+
 /** A message as if it had come in a datagram of its own. */
 export function packetOf(
   from: Pick<Mirrored['packet'], 'source' | 'sourcePort' | 'destination' | 'destinationPort' | 'payload'>,

@@ -1,8 +1,15 @@
 import type { Buffer } from 'node:buffer';
-import { type Address, type Family, formatIPv4, formatIPv6 } from '../../address/address.ts';
+import {
+  type Address,
+  type Family,
+  familyOf,
+  formatIPv4,
+  formatIPv6,
+  isUnspecified,
+} from '../../address/address.ts';
 import type { Mirrored } from '../../packet/mirrored.ts';
 import { CHUNK, CHUNK_HEAD, FAMILY, HEAD, isHep3, KIND, PROTOCOL } from './chunks.ts';
-import { type HepFault, packetOf } from './copy.ts';
+import { type HepFault, packetOf, timeOf } from './copy.ts';
 import { decodeOldHep } from './legacy.ts';
 
 /** More chunks than any sender writes. */
@@ -94,16 +101,19 @@ const SIZES: Readonly<Record<number, number>> = {
 };
 
 function finish(draft: Draft): Mirrored | HepFault {
-  const { source, destination, sourcePort, destinationPort, seconds, microseconds, kind, payload } = draft;
+  const { source, destination, sourcePort, destinationPort, kind, payload } = draft;
   if (payload === null) return { fault: draft.isCompressed ? 'a payload that is compressed' : 'no payload' };
   if (source === null || destination === null) return { fault: 'no source or no destination address' };
-  if (source.includes(':') !== destination.includes(':')) return { fault: 'addresses of two families' };
+  const isNamed = !isUnspecified(source) && !isUnspecified(destination);
+  if (isNamed && familyOf(source) !== familyOf(destination)) return { fault: 'addresses of two families' };
   if (sourcePort === null || destinationPort === null) return { fault: 'no source or no destination port' };
+  const seenAt = draft.seconds === null ? null : timeOf(draft.seconds, draft.microseconds);
+  if (seenAt === null && draft.seconds !== null) return { fault: `${draft.microseconds} microseconds` };
   return {
     packet: packetOf({ source, sourcePort, destination, destinationPort, payload }),
     transport: draft.protocol === PROTOCOL.udp ? 'udp' : 'tcp',
     isSip: kind === KIND.sip,
-    seenAt: seconds === null ? null : seconds * 1000 + microseconds / 1000,
+    seenAt,
     key: draft.key,
   };
 }

@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { formatIPv4, formatIPv6 } from '../../address/address.ts';
 import type { Mirrored } from '../../packet/mirrored.ts';
 import { FAMILY, PROTOCOL } from './chunks.ts';
-import { type HepFault, packetOf } from './copy.ts';
+import { type HepFault, packetOf, timeOf } from './copy.ts';
 
 /**
  * HEP versions 1 and 2, which end with their datagram and carry no key ("HEP/EEP: Extensible Encapsulation Protocol").
@@ -28,6 +28,8 @@ export function decodeOldHep(bytes: Buffer): Mirrored | HepFault {
   const payloadAt = timeAt + (version === 2 ? TIME : 0);
   if (bytes.length < payloadAt) return { fault: `${bytes.length} bytes of HEP version ${version}` };
   const format = size === 4 ? formatIPv4 : formatIPv6;
+  const seenAt = version === 1 ? null : timeOf(bytes.readUInt32LE(timeAt), bytes.readUInt32LE(timeAt + 4));
+  if (seenAt === null && version === 2) return { fault: `${bytes.readUInt32LE(timeAt + 4)} microseconds` };
   return {
     packet: packetOf({
       source: format(bytes, BEFORE_ADDRESSES),
@@ -38,7 +40,7 @@ export function decodeOldHep(bytes: Buffer): Mirrored | HepFault {
     }),
     transport: bytes[3] === PROTOCOL.udp ? 'udp' : 'tcp',
     isSip: true,
-    seenAt: version === 1 ? null : bytes.readUInt32LE(timeAt) * 1000 + bytes.readUInt32LE(timeAt + 4) / 1000,
+    seenAt,
     key: null,
   };
 }
