@@ -141,13 +141,13 @@ export function createReader(
     return { packet, found: NOTHING, verdict: 'release' };
   }
 
-  /** Adds what is to be said where a message asks for what follows it over TLS. */
+  /** Adds what is to be said where a message asks for what follows it over TLS, or may. */
   function withMove(reading: PacketReading, now: number): PacketReading {
     const { packet, found } = reading;
     if (packet === null) return reading;
     for (const one of found) {
-      if (one.what !== 'message' || one.message.asksForTls !== true || !showsTheWay(one.message)) continue;
-      const move = encrypted.message(packet, now);
+      if (one.what !== 'message' || !showsTheWay(one.message)) continue;
+      const move = encrypted.message(packet, one.message, one.bytes, now);
       if (move !== null) return { ...reading, found: [...found, { what: 'refused', ...move }] };
     }
     return reading;

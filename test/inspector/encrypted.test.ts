@@ -60,6 +60,10 @@ describe('signalling that is encrypted', () => {
       ['INVITE', 'm: <sips:bob@192.0.2.1>'],
       ['INVITE', 'Record-Route: <sip:192.0.2.1;lr>\r\nRecord-Route: <sip:192.0.2.2;lr;Transport=TLS>'],
       ['INVITE', 'Record-Route: <sip:192.0.2.1;lr>,\r\n <sips:192.0.2.2;lr>'],
+      // As pjsip and chan_sip write it; case counts for nothing (RFC 3261 19.1.4).
+      ['INVITE', 'Contact: <sip:bob@192.0.2.1:9687;transport=TLS;ob>;expires=3600'],
+      ['302 INVITE', 'Contact: "Bob" <sip:192.0.2.2>, <SIPS:bob@192.0.2.1:5071>'],
+      ['REGISTER', 'Contact: sip:bob@192.0.2.1;transport=tls'],
     ];
     for (const [start, header] of asking) {
       const { inspect, told } = createPlace();
@@ -72,6 +76,41 @@ describe('signalling that is encrypted', () => {
         header,
       );
     }
+  });
+
+  it('is said with the name for which DNS has the port, which nobody looks up here', () => {
+    const { inspect, told } = createPlace();
+    inspect(udpPacket(pbx, provider, sip('INVITE', { headers: ['Contact: <sips:bob@sip.example.com>'] })));
+    inspect(
+      udpPacket(provider, pbx, sip('302 INVITE', { headers: ['Contact: <sip:bob@other.example.org>'] })),
+    );
+    assert.deepEqual(told, [
+      'signalling with 203.0.113.113 goes on encrypted, as Contact or Record-Route asks, to sip.example.com at the port that DNS has for it (SRV): mirror it by HEP, or have it come in clear',
+      'signalling with 203.0.113.113 goes on where DNS says, encrypted or not (NAPTR, SRV), for other.example.org: mirror it by HEP, or have it come in clear',
+    ]);
+  });
+
+  it('is said once a minute, whatever names an outside party makes up', () => {
+    const { inspect, told } = createPlace();
+    for (let count = 0; count < 20; count++) {
+      const headers = [`Contact: <sip:bob@host${count}.example.org>`];
+      inspect(udpPacket(provider, pbx, sip('302 INVITE', { callId: `c${count}`, headers })));
+    }
+    assert.equal(told.length, 1);
+  });
+
+  it('is said of TLS that follows a name, in the time that a request has for it', () => {
+    const { inspect, told, connect, pass } = createPlace();
+    const headers = ['Contact: <sip:bob@edge.example.net>'];
+    inspect(udpPacket(provider, pbx, sip('200 INVITE', { to: 'b', headers })));
+    assert.deepEqual(told, [], 'most of them go on in clear');
+    connect(pbx, host('198.51.100.7', 5061), SERVER_HELLO);
+    pass(32_000);
+    connect(pbx, host('198.51.100.8', 5061), SERVER_HELLO);
+    assert.deepEqual(told, [
+      'signalling with 198.51.100.7 is encrypted (TLS), where DNS may have led for edge.example.net, which a message named: mirror it by HEP, or have it come in clear',
+      'signalling with 198.51.100.8 is encrypted (TLS): mirror it by HEP, or have it come in clear',
+    ]);
   });
 
   it('is nothing where TLS is only spoken of, or carries no SIP here', () => {
