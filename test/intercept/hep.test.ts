@@ -124,6 +124,26 @@ describe('HEP, read', () => {
     assert.deepEqual([source, destination, family], ['192.0.2.10', '198.51.100.1', 4]);
   });
 
+  it('of version 2 has IPv6 by the number that the system of its sender has for it', () => {
+    const bytes = Buffer.concat([
+      Buffer.from([2, 52, 0, 17, 0x13, 0xc4, 0x13, 0xc5]),
+      Buffer.from('20010db800000000000000000000000120010db8000000000000000000000002', 'hex'),
+      Buffer.alloc(12),
+      Buffer.from('OPTIONS'),
+    ]);
+    for (const family of [10, 24, 28, 30]) {
+      bytes[2] = family;
+      const { source, destination, payload } = decoded(bytes).packet;
+      assert.deepEqual(
+        [source, destination, payload.toString()],
+        ['2001:db8::1', '2001:db8::2', 'OPTIONS'],
+        `${family}`,
+      );
+    }
+    bytes[2] = 3;
+    assert.match(faultOf(bytes), /address family 3/);
+  });
+
   it('throws nothing, whatever the bytes, and points nowhere outside of them', () => {
     const mutated = fc
       .tuple(

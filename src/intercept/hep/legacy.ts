@@ -14,6 +14,8 @@ import { type HepFault, packetOf, timeOf } from './copy.ts';
  *      then, in version 2: seconds and microseconds since the epoch, 4 bytes each, agent 2, unused 2
  */
 const BEFORE_ADDRESSES = 8;
+/** AF_INET6 as the sender's system has it: Linux, OpenBSD and NetBSD, FreeBSD, macOS. AF_INET is 2 everywhere. */
+const IPV6_FAMILIES: ReadonlySet<number> = new Set([FAMILY[6], 24, 28, 30]);
 const TIME = 12;
 
 export function decodeOldHep(bytes: Buffer): Mirrored | HepFault {
@@ -22,7 +24,7 @@ export function decodeOldHep(bytes: Buffer): Mirrored | HepFault {
     return { fault: 'no HEP of version 1, 2 or 3' };
   }
   const family = bytes[2];
-  if (family !== FAMILY[4] && family !== FAMILY[6]) return { fault: `address family ${family}` };
+  if (family !== FAMILY[4] && !IPV6_FAMILIES.has(family!)) return { fault: `address family ${family}` };
   const size = family === FAMILY[4] ? 4 : 16;
   const timeAt = BEFORE_ADDRESSES + 2 * size;
   const payloadAt = timeAt + (version === 2 ? TIME : 0);
