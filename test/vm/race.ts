@@ -25,12 +25,17 @@ ${UNCAPPED}`;
 
 type Design = 'divert' | 'bpf';
 
+/** An emulated processor may not get its turn for longer than a supervisor waits for a heartbeat. */
+const ALONE = '--no-supervisor';
+/** Without one there is no pid file. */
+const STOP = "kill $(pgrep -f 'pinholed run') && while pgrep -qf 'pinholed run'; do sleep 0.2; done";
+
 /** The daemon in the machine, with the rules that it works with. */
 function startDesign(guest: Guest, design: Design) {
   const rules = ruleset(guest);
-  if (design === 'divert') return startDaemon(guest, CONFIG, rules);
+  if (design === 'divert') return startDaemon(guest, CONFIG, rules, ALONE);
   const passive = `${CONFIG}intercept: bpf\ninside-interfaces: [${guest.interfaces.inside}]\n`;
-  return startDaemon(guest, passive, rules.replaceAll(' divert-to 8668', ''));
+  return startDaemon(guest, passive, rules.replaceAll(' divert-to 8668', ''), ALONE);
 }
 
 const [CALLS, TOGETHER, SECONDS] = [2000, 1, Number.POSITIVE_INFINITY].map((usual, at) =>
@@ -88,10 +93,10 @@ async function races(guest: Guest, actors: Actors): Promise<void> {
       }
     } catch (error) {
       console.log((await daemon.log()).split('\n').slice(-20).join('\n'));
-      console.log(await guest.run('netstat -s -p divert; pfctl -si; uptime'));
+      console.log(await guest.run('netstat -s -p divert; pfctl -si; sysctl -n vm.loadavg'));
       throw error;
     }
-    await daemon.stop();
+    await guest.run(STOP);
   }
 }
 
