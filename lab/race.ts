@@ -1,6 +1,6 @@
 import type { Address, TransportAddress } from '../src/address/address.ts';
 import { sdp, sip } from '../test/scene.ts';
-import { type Arrival, close, expect, pause, type Step, send, take, udp } from './steps.ts';
+import { type Arrival, awaits, close, expect, pause, type Step, send, take, udp } from './steps.ts';
 import { addressOf, relayAddress, type Topology } from './topology.ts';
 
 /** Media packets of many calls, each sent in the system call right after the one that makes it legal. */
@@ -11,6 +11,8 @@ export interface RaceResult {
   readonly firstLost: number;
   /** Calls that lost a packet. */
   readonly callsHurt: number;
+  /** With `within`: calls of which a SIP message did not arrive. They count in nothing else. */
+  readonly incomplete?: number;
 }
 
 export interface RaceOptions {
@@ -26,6 +28,8 @@ export interface RaceOptions {
   readonly start?: number;
   /** Calls that are begun at once, 1 where it is left out: what each waits for, the others do not. */
   readonly together?: number;
+  /** ms after which a SIP message is lost, where the way between the hosts loses some; else the first that is ends it all. */
+  readonly within?: number;
 }
 
 const HOSTS = { client: addressOf('client'), server: addressOf('server') } as const;
@@ -43,7 +47,7 @@ let runs = 0;
 export async function race(
   { actors }: { readonly actors: Pick<Topology['actors'], 'client' | 'server'> },
   calls: number,
-  { delay = 0, relay = false, external, hosts = HOSTS, start = 0, together = 1 }: RaceOptions = {},
+  { delay = 0, relay = false, external, hosts = HOSTS, start = 0, together = 1, within }: RaceOptions = {},
 ): Promise<RaceResult> {
   runs++;
   const client = { address: hosts.client, port: 5060 };
@@ -51,7 +55,9 @@ export async function race(
   const seen = { ...client, address: external ?? client.address };
   await Promise.all([actors.client.run([udp('sip', client)]), actors.server.run([udp('sip', server)])]);
   const callee = relay ? relayAddress() : server.address;
-  const parties = { client, server, seen, callee, later: delay === 0 ? [] : [pause(delay)] };
+  const later = delay === 0 ? [] : [pause(delay)];
+  const awaited = within === undefined ? expect : (name: string, text: string) => awaits(name, text, within);
+  const parties = { client, server, seen, callee, later, awaited };
   const arrivals: Arrival[] = [];
   const end = start + calls;
   const numbers = Array.from({ length: calls }, (_, n) => start + n);
@@ -67,7 +73,7 @@ export async function race(
     arrivals.push(...atCaller, ...atCallee);
   }
   await Promise.all([actors.client.run([close('sip')]), actors.server.run([close('sip')])]);
-  return judge(arrivals, start, end);
+  return judge(arrivals, start, end, within !== undefined);
 }
 
 function cut<T>(all: readonly T[], size: number): T[][] {
@@ -87,11 +93,12 @@ interface Parties {
   readonly callee: Address;
   /** What both do before they send media. */
   readonly later: readonly Step[];
+  readonly awaited: (socket: string, text: string) => Step;
 }
 
 function stepsOf(
   call: number,
-  { client, server, seen, callee, later }: Parties,
+  { client, server, seen, callee, later, awaited }: Parties,
 ): { readonly caller: Steps; readonly callee: Steps } {
   const port = FIRST_PORT + 2 * call;
   const media = `media${call}`;
@@ -110,32 +117,43 @@ function stepsOf(
     caller: {
       begin: [udp(media, { address: client.address, port }), send('sip', server, invite)],
       talk: [
-        expect('sip', ok),
+        awaited('sip', ok),
         ...later,
         ...packets('caller', callee),
         send('sip', server, ack),
         send('sip', server, bye),
       ],
-      end: [expect('sip', byeOk), take(media), close(media)],
+      end: [awaited('sip', byeOk), take(media), close(media)],
     },
     callee: {
       begin: [udp(media, { address: callee, port })],
-      talk: [expect('sip', invite), send('sip', seen, ok), ...later, ...packets('callee', seen.address)],
-      end: [expect('sip', ack), expect('sip', bye), take(media), send('sip', seen, byeOk), close(media)],
+      talk: [awaited('sip', invite), send('sip', seen, ok), ...later, ...packets('callee', seen.address)],
+      end: [awaited('sip', ack), awaited('sip', bye), take(media), send('sip', seen, byeOk), close(media)],
     },
   };
 }
 
-function judge(arrivals: readonly Arrival[], start: number, end: number): RaceResult {
-  const arrived = new Set(
-    arrivals
-      .filter(({ socket }) => socket.startsWith('media'))
-      .map(({ data }) => Buffer.from(data, 'base64').toString('latin1').replace(/\.+$/, '')),
-  );
+/** SIP messages of a call. */
+const MESSAGES = 5;
+
+function judge(arrivals: readonly Arrival[], start: number, end: number, mayMiss: boolean): RaceResult {
+  const arrived = new Set<string>();
+  const heard = new Map<number, Set<string>>();
+  for (const { socket, data } of arrivals) {
+    const text = Buffer.from(data, 'base64').toString('latin1');
+    const call = /^Call-ID: race-[0-9]+-([0-9]+)@/m.exec(text)?.[1];
+    if (socket.startsWith('media')) arrived.add(text.replace(/\.+$/, ''));
+    else if (call !== undefined) heard.set(Number(call), (heard.get(Number(call)) ?? new Set()).add(text));
+  }
+  let incomplete = 0;
   let lost = 0;
   let firstLost = 0;
   let callsHurt = 0;
   for (let call = start; call < end; call++) {
+    if (mayMiss && (heard.get(call)?.size ?? 0) < MESSAGES) {
+      incomplete++;
+      continue;
+    }
     let hurt = false;
     for (const side of ['caller', 'callee']) {
       for (let n = 0; n < PACKETS; n++) {
@@ -147,5 +165,6 @@ function judge(arrivals: readonly Arrival[], start: number, end: number): RaceRe
     }
     if (hurt) callsHurt++;
   }
-  return { sent: (end - start) * 2 * PACKETS, lost, firstLost, callsHurt };
+  const sent = (end - start - incomplete) * 2 * PACKETS;
+  return { sent, lost, firstLost, callsHurt, ...(mayMiss && { incomplete }) };
 }

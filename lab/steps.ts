@@ -12,8 +12,14 @@ export type Step =
     }
   /** A whole IP packet, from any source. */
   | { readonly do: 'raw'; readonly data: string }
-  /** Waits for exactly this datagram, or exactly these bytes of a stream. */
-  | { readonly do: 'expect'; readonly socket: string; readonly data: string; readonly within: number }
+  /** Waits for exactly this datagram, or exactly these bytes of a stream; `mayFail`: and goes on without it when the time is over. */
+  | {
+      readonly do: 'expect';
+      readonly socket: string;
+      readonly data: string;
+      readonly within: number;
+      readonly mayFail?: true;
+    }
   /** One end of many transactions at once, see `talk`. */
   | { readonly do: 'talk'; readonly socket: string; readonly turns: readonly Turn[]; readonly within: number }
   /** Takes what is there. */
@@ -111,6 +117,11 @@ export function turn(on: string | null, messages: readonly Message[], until: str
  */
 export function talk(socket: string, turns: readonly Turn[], within = PATIENCE): Step {
   return { do: 'talk', socket, turns, within };
+}
+
+/** Waits for it no longer than that, and goes on. */
+export function awaits(socket: string, data: string, within: number): Step {
+  return { do: 'expect', socket, data: base64(data), within, mayFail: true };
 }
 
 export function take(socket: string): Step {
