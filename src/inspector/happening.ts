@@ -130,6 +130,8 @@ export interface Occasion {
   readonly happenings: readonly Happening[];
 }
 
+const NO_TAGS: readonly string[] = [];
+
 /** Written out: it is done for each message, and a spread costs ten times as much. */
 export function legOf(call: Call): Leg {
   return {
@@ -139,7 +141,7 @@ export function legOf(call: Call): Leg {
     from: call.from,
     to: call.to,
     fromTag: call.fromTag,
-    toTags: call.dialogs.map(tagOf),
+    toTags: call.dialogs.length === 0 ? NO_TAGS : call.dialogs.map(tagOf),
     state: call.state,
     endReason: call.endReason,
     endStatus: call.endStatus,

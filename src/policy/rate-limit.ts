@@ -10,6 +10,8 @@ type RateLimit = (who: string, rate: number, now: number, weight?: number) => bo
 export function createRateLimit(most: number): RateLimit {
   const buckets = new Map<string, { tokens: number; at: number }>();
   const latest = createFifo<string>();
+  /** At the end of `latest` already. */
+  let last: string | null = null;
 
   function forgetOne(): void {
     const idle = latest.first()!;
@@ -19,13 +21,18 @@ export function createRateLimit(most: number): RateLimit {
 
   return (who, rate, now, weight = 1) => {
     const bucket = buckets.get(who) ?? { tokens: rate, at: now };
+    if (who !== last) {
+      latest.delete(who);
+      if (latest.size >= most) forgetOne();
+      latest.add(who);
+      buckets.set(who, bucket);
+      last = who;
+    }
     const tokens = Math.min(rate, bucket.tokens + ((now - bucket.at) / 1000) * rate);
-    latest.delete(who);
-    if (latest.size >= most) forgetOne();
-    latest.add(who);
     const price = Math.min(weight, rate);
     const granted = tokens >= price;
-    buckets.set(who, { tokens: granted ? tokens - price : tokens, at: now });
+    bucket.tokens = granted ? tokens - price : tokens;
+    bucket.at = now;
     return granted;
   };
 }
