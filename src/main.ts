@@ -284,7 +284,7 @@ async function main(words: readonly string[]): Promise<void> {
     .fail((message, error) => {
       throw error ?? usageError(message);
     })
-    .wrap(Math.min(100, process.stdout.columns || 100));
+    .wrap(Math.min(100, process.stdout.columns || 80));
   for (const entry of named.length > 0 ? named : ENTRIES) {
     cli.command({
       command: isPlain ? entry.usage.replace(nameOf(entry), '$0') : entry.usage,

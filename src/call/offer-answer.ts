@@ -66,6 +66,7 @@ export function unread(owner: Address, { streams }: Session): Description {
     bundles: [],
     streams: streams.map((stream) => ({
       ...stream,
+      codecs: [],
       port: isEnabled(stream) ? 9 : 0,
       bundleOnly: false,
       connection: { kind: 'none' as const },

@@ -203,6 +203,26 @@ export function fromVersion2(call: unknown): unknown {
   return isFields(call) ? { standing: null, ...call } : call;
 }
 
+/** A call of version 3 as version 4 has it: no stream said which codecs it has. */
+export function fromVersion3(call: unknown): unknown {
+  if (!isFields(call)) return call;
+  const { descriptions, strays } = call;
+  return {
+    ...call,
+    descriptions: Array.isArray(descriptions) ? descriptions.map(withoutCodecs) : descriptions,
+    strays: Array.isArray(strays) ? strays.map(withoutCodecs) : strays,
+  };
+}
+
+/** Of what has a session: its streams. */
+function withoutCodecs(holder: unknown): unknown {
+  if (!isFields(holder) || !isFields(holder['session'])) return holder;
+  const { streams } = holder['session'];
+  if (!Array.isArray(streams)) return holder;
+  const added = streams.map((stream) => (isFields(stream) ? { codecs: [], ...stream } : stream));
+  return { ...holder, session: { ...holder['session'], streams: added } };
+}
+
 function withoutUnread(dialog: unknown): unknown {
   if (!isFields(dialog)) return dialog;
   const { unread: _, ...rest } = dialog;

@@ -127,10 +127,11 @@ export function createCallWriter(
 
   function call(summary: CallSummary): CallResult {
     const { leg, mediaAt, nextTimer, pinholes: held, noAudio } = summary;
-    const { legId, callId, from, to, parties, state, endReason, startedAt, answeredAt, endedAt } = leg;
+    const { legId, callId, from, to, parties, codecs, state, endReason } = leg;
+    const { startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [legId], legId));
     return {
-      ...{ legId, callId, from, to, parties, state, endReason, owner: ownerOf(legId) },
+      ...{ legId, callId, from, to, parties, codecs, state, endReason, owner: ownerOf(legId) },
       startedAt: date(startedAt),
       answeredAt: answeredAt === null ? null : date(answeredAt),
       endedAt: endedAt === null ? null : date(endedAt),

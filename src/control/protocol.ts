@@ -274,6 +274,8 @@ export interface CallResult {
   readonly to: string;
   /** Signalling addresses; the first sent the first INVITE. */
   readonly parties: readonly [string, string];
+  /** What is agreed on, stream by stream: `audio PCMU, telephone-event; video VP8`; '' while nothing is. */
+  readonly codecs: string;
   readonly state: string;
   readonly endReason: string | null;
   /** Name of the firewall of the group that had to do with it last; null where calls are shared with nobody. */

@@ -11,7 +11,8 @@ export function callRecord(
   dateOf: (at: number) => string,
   withCallId: boolean,
 ): Record<string, unknown> {
-  const { legId, callId, parties, from, to, startedAt, answeredAt, endedAt, endReason, endStatus } = report;
+  const { legId, callId, parties, from, to, codecs, startedAt, answeredAt, endedAt, endReason, endStatus } =
+    report;
   const end = endedAt ?? startedAt;
   const reasons = report.refusals.map(({ reason }) => reason);
   return {
@@ -22,6 +23,7 @@ export function callRecord(
     to,
     caller: parties[0],
     callee: parties[1],
+    codecs,
     startedAt: dateOf(startedAt),
     answeredAt: answeredAt === null ? null : dateOf(answeredAt),
     endedAt: endedAt === null ? null : dateOf(endedAt),

@@ -27,6 +27,8 @@ export interface CallReport {
   /** From and To as written. */
   readonly from: string;
   readonly to: string;
+  /** What was agreed on last: `audio PCMU, telephone-event`; '' where nothing was. */
+  readonly codecs: string;
   readonly state: CallState;
   readonly startedAt: number;
   readonly answeredAt: number | null;

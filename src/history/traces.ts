@@ -17,6 +17,7 @@ interface TracedMessage extends MessageLine {
 
 export interface CallTrace extends Omit<CallReport, 'pinholes'> {
   readonly toTags: string[];
+  codecs: string;
   ports: [number, number] | null;
   state: CallState;
   answeredAt: number | null;
@@ -68,6 +69,8 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     record.endedAt = leg.endedAt;
     record.endReason = leg.endReason;
     record.endStatus = leg.endStatus;
+    // With its last dialog a call loses what was agreed in that.
+    if (leg.codecs !== '' && leg.codecs !== record.codecs) record.codecs = ownCopy(leg.codecs);
     for (const toTag of leg.toTags) noteTag(record, toTag);
   }
 
@@ -82,6 +85,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
       ports: null,
       from,
       to,
+      codecs: '',
       state,
       startedAt,
       answeredAt: null,

@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { Call } from '../call/call.ts';
+import { codecsText } from '../call/codecs.ts';
 import type { Refusal } from '../call/refusal.ts';
 import type { Side } from '../call/wanted.ts';
 import type { PacketView } from '../packet/ip.ts';
@@ -118,6 +119,8 @@ export interface Leg
     > {
   /** Of its dialogs, in the order in which they came. */
   readonly toTags: readonly string[];
+  /** What is agreed on, as `codecsText` says it. */
+  readonly codecs: string;
 }
 
 /** Everything that one packet, or one deadline, led to. */
@@ -142,6 +145,7 @@ export function legOf(call: Call): Leg {
     to: call.to,
     fromTag: call.fromTag,
     toTags: call.dialogs.length === 0 ? NO_TAGS : call.dialogs.map(tagOf),
+    codecs: codecsText(call),
     state: call.state,
     endReason: call.endReason,
     endStatus: call.endStatus,

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { address, port } from '../address/shape.ts';
 import type { Call } from '../call/call.ts';
-import { callShape, fromVersion1, fromVersion2 } from '../call/record.ts';
+import { callShape, fromVersion1, fromVersion2, fromVersion3 } from '../call/record.ts';
 import { heldShape } from '../pinhole/record.ts';
 import type { Held } from '../pinhole/table.ts';
 import { flag, hexadecimal, list, object, orNull, plain, type Shape, ShapeError, text } from '../shape.ts';
@@ -23,7 +23,14 @@ export interface DirectionRecord {
  * The version of what a record says. It changes with each change of a shape: those before are read as well, and what any
  * other program wrote is refused by its number, never guessed. `test/daemon/versions` has a journal of each version.
  */
-export const RECORD_VERSION = 3;
+export const RECORD_VERSION = 4;
+
+/** What makes of a call as a version has it one as the next has it. */
+const BEFORE: Readonly<Record<number, (call: unknown) => unknown>> = {
+  1: fromVersion1,
+  2: fromVersion2,
+  3: fromVersion3,
+};
 
 /** Who writes or reads a record, and when. */
 export interface Scribe {
@@ -48,7 +55,7 @@ export type Recorded =
   | { readonly what: 'refused'; readonly why: string };
 
 /**
- * A record is one line of JSON: `{"pinholed":3,"machine":"…","boot":…,"up":…,"at":…,"call":{…},"held":[…]}`, or
+ * A record is one line of JSON: `{"pinholed":4,"machine":"…","boot":…,"up":…,"at":…,"call":{…},"held":[…]}`, or
  * `direction` and `closed` in place of the last two. `up` is the moment of writing by the writer's own clock and `at` by
  * the wall's, both in ms; all times inside are relative to it.
  */
@@ -121,7 +128,7 @@ function read(value: unknown, scribe: Scribe, age: number): Recorded {
     readonly pinholed: unknown;
     readonly call?: unknown;
   };
-  if (pinholed !== RECORD_VERSION && pinholed !== 2 && pinholed !== 1) {
+  if (typeof pinholed !== 'number' || !(pinholed in BEFORE || pinholed === RECORD_VERSION)) {
     const found = JSON.stringify(pinholed).slice(0, 20);
     throw new ShapeError(`it is of version ${found}, and only 1 to ${RECORD_VERSION} are read here`);
   }
@@ -134,8 +141,9 @@ function read(value: unknown, scribe: Scribe, age: number): Recorded {
 }
 
 function current(version: number, rest: { readonly call?: unknown }): unknown {
-  if (version === RECORD_VERSION) return rest;
-  return { ...rest, call: fromVersion2(version === 1 ? fromVersion1(rest.call) : rest.call) };
+  let { call } = rest;
+  for (let at = version; at < RECORD_VERSION; at++) call = BEFORE[at]!(call);
+  return version === RECORD_VERSION ? rest : { ...rest, call };
 }
 
 /** ms that have passed since this was written: by the clock that both share, else by the wall's. */

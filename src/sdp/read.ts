@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { type MediaDescription, parse, type SessionDescription } from 'sdp-transform';
+import { listCodecs } from './codecs.ts';
 import { readConnection } from './connection.ts';
 import { type MediaSection, type SdpCaps, type SelectedLines, sdpError, selectLines } from './select.ts';
 import {
@@ -31,7 +32,9 @@ export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError
   const { sections } = selection;
   const description = parse(selection.selected);
   // A list that grows keeps room for sixteen more, and this one is kept as long as the call.
-  const streams = sections.map((section, index) => streamOf(section, description.media[index]!, description));
+  const streams = sections.map((section, index) =>
+    streamOf(selection.text, section, description.media[index]!, description),
+  );
   return {
     origin: selection.origin,
     version: selection.version,
@@ -70,12 +73,18 @@ function select(bytes: Buffer, caps: SdpCaps, isFragment: boolean): SelectedLine
   return selectLines(bytes, caps, isFragment);
 }
 
-function streamOf(section: MediaSection, media: MediaDescription, session: SessionDescription): Stream {
+function streamOf(
+  text: string,
+  section: MediaSection,
+  media: MediaDescription,
+  session: SessionDescription,
+): Stream {
   const candidates = media.candidates === undefined ? NO_CANDIDATES : candidatesOf(media);
   const connection = media.connection ?? session.connection;
   return {
     media: section.media,
     proto: section.proto,
+    codecs: codecsOf(text, section),
     port: section.port,
     portCount: section.portCount,
     connection:
@@ -92,6 +101,15 @@ function streamOf(section: MediaSection, media: MediaDescription, session: Sessi
   };
 }
 
+function codecsOf(text: string, { formats, rtpmaps }: MediaSection): readonly string[] {
+  let lines = '';
+  for (let at = 0; at < rtpmaps.length; at += 2) lines += `${text.slice(rtpmaps[at]!, rtpmaps[at + 1]!)}\n`;
+  const [start, end] = formats;
+  return listCodecs(text.slice(start, Math.min(end, start + LONGEST_FORMATS)), lines);
+}
+
+/** Characters behind the transport of an m= line that are looked at. */
+const LONGEST_FORMATS = 512;
 const NO_CANDIDATES: readonly Candidate[] = [];
 
 /** a=rtcp:port [IN IP4|IP6 address] (RFC 3605 2.1); the port was checked when the line was selected. */

@@ -17,6 +17,8 @@ export interface SdpCaps {
 
 /** The lines of a description that decide about transport. */
 export interface SelectedLines {
+  /** The description decoded as latin1. */
+  readonly text: string;
   /** `o=` without its first two characters, '' in a fragment. */
   readonly origin: string;
   /** sess-version, the third word of `o=` (RFC 8866 5.2). */
@@ -38,6 +40,9 @@ export interface MediaSection {
   readonly port: number;
   readonly portCount: number;
   readonly proto: string;
+  /** Where in the text the formats of the m= line begin and end; the same of each a=rtpmap, one after the other. */
+  readonly formats: readonly [start: number, end: number];
+  readonly rtpmaps: number[];
   rtcpMuxOnly: boolean;
   /** a=candidate lines that are kept: those that could be opened, and others. */
   openable: number;
@@ -72,6 +77,8 @@ const MAX_LINE = 1024;
 /** Characters of the media type and of the transport of an m= line. */
 const MAX_TOKEN = 64;
 const MAX_GROUPS = 32;
+/** a=rtpmap lines of a section. */
+const MAX_RTPMAPS = 64;
 const MAX_PORT = 65_535;
 
 const DOT = 0x2e;
@@ -89,6 +96,7 @@ const CANDIDATE = 256;
 const BUNDLE = 512;
 const CONNECTION = 1024;
 const CONNECTIONS_DIFFER = 2048;
+const RTPMAP = 4096;
 
 /** c= of anything but one IN IP4 or IN IP6 address, in words that sdp-transform understands; the last c= counts. */
 const OTHER_NETWORK = 'IN IP0 -';
@@ -113,7 +121,7 @@ export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): 
     sections: [],
     streamsDropped: 0,
     groups: 0,
-    section: newSection('', 0, 1, ''),
+    section: newSection('', 0, 1, '', NO_FORMATS),
   };
   const length = text.length;
   let lineFeed = -1;
@@ -145,12 +153,22 @@ function indexOrEnd(text: string, char: string, start: number): number {
   return index < 0 ? text.length : index;
 }
 
-function newSection(media: string, port: number, portCount: number, proto: string): MediaSection {
+const NO_FORMATS = [0, 0] as const;
+
+function newSection(
+  media: string,
+  port: number,
+  portCount: number,
+  proto: string,
+  formats: MediaSection['formats'],
+): MediaSection {
   return {
     media,
     port,
     portCount,
     proto,
+    formats,
+    rtpmaps: [],
     rtcpMuxOnly: false,
     openable: 0,
     others: 0,
@@ -303,7 +321,8 @@ function takeMedia(walk: Walk, start: number, valueStart: number, end: number): 
     return malformed('expected ports from 0 to 65535', walk, start, end);
   }
   const media = copyOf(walk, valueStart, mediaEnd).toLowerCase();
-  beginSection(walk, newSection(media, port, portCount, copyOf(walk, protoStart, protoEnd)));
+  const proto = copyOf(walk, protoStart, protoEnd);
+  beginSection(walk, newSection(media, port, portCount, proto, [protoEnd, end]));
   return null;
 }
 
@@ -329,6 +348,10 @@ function takeAttribute(walk: Walk, section: MediaSection, start: number, end: nu
     return null;
   }
   if (kind === BUNDLE && ++walk.groups > MAX_GROUPS) return null;
+  if (kind === RTPMAP) {
+    if (!isTooLong && section.rtpmaps.length < 2 * MAX_RTPMAPS) section.rtpmaps.push(start, end);
+    return null;
+  }
   if (kind !== BUNDLE && (section.seen & kind) !== 0 && !(kind === MID && walk.isFragment)) return null;
   if (isTooLong) return tooLong(walk, start - 'a='.length);
   if (kind === RTCP) return takeRtcp(walk, section, start, end);
@@ -403,7 +426,7 @@ function takeFragmentSection(walk: Walk, line: string): null {
     walk.section = null;
     return null;
   }
-  const section = newSection('', 0, 1, '');
+  const section = newSection('', 0, 1, '', NO_FORMATS);
   section.seen = MID;
   beginSection(walk, section);
   return keep(walk, line);
@@ -437,6 +460,7 @@ function kindOf(walk: Walk, start: number, end: number): number {
 function kindOfR(walk: Walk, start: number, end: number): number {
   if (walk.bytes[start + 1]! === 0x65 /* re */)
     return isFlag(walk, start, end, 'recvonly') ? DIRECTION : OTHER;
+  if (walk.text.startsWith('rtpmap:', start)) return RTPMAP;
   if (!walk.text.startsWith('rtcp', start)) return OTHER;
   if (walk.text.startsWith('rtcp:', start)) return RTCP;
   if (isFlag(walk, start, end, 'rtcp-mux')) return RTCP_MUX;

@@ -20,6 +20,8 @@ export interface Stream {
   readonly media: string;
   /** Transport as written: RTP/AVP, UDP/TLS/RTP/SAVPF, udptl, TCP/MSRP... */
   readonly proto: string;
+  /** As `listCodecs` has them, shared with other descriptions; empty where its formats are no RTP payload types. */
+  readonly codecs: readonly string[];
   /** Port of the m= line; 0 = rejected or disabled (unless bundleOnly). */
   readonly port: number;
   /** `/n` of the m= line, 1 without it. */

@@ -12,6 +12,7 @@ import {
   ShapeError,
   text,
 } from '../shape.ts';
+import { sharedCodecs } from './codecs.ts';
 import type { Candidate, Connection, SdpError, SdpErrorReason, Session, Stream } from './session.ts';
 
 /** What may be in a description that was read: no line of it is longer. */
@@ -53,9 +54,17 @@ export const candidate = object<Candidate>({
   type: WORD,
 });
 
+const codecList = list(text(64), 64);
+const codecs: Shape<readonly string[]> = {
+  isPlain: true,
+  write: (value) => value,
+  read: (value, at, moment) => sharedCodecs(codecList.read(value, at, moment)),
+};
+
 const stream = object<Stream>({
   media: WORD,
   proto: WORD,
+  codecs,
   port,
   portCount: COUNT,
   connection,

@@ -43,6 +43,7 @@ const hole: PinholeResult = {
 
 const call: CallResult = {
   owner: null,
+  codecs: 'audio PCMU, telephone-event',
   legId: '00000000000000aa',
   callId: 'abc@pbx.example',
   from: '"Al" <sip:al@example.com>;tag=1',
@@ -158,7 +159,7 @@ describe('pinholed calls', () => {
     const ended: CallResult = {
       ...call,
       ...{ legId: '00000000000000bb', state: 'ended', endReason: 'bye', endedAt: 1_795_425_800, age: 100 },
-      ...{ idle: 42, packets: 7, pinholes: [], nextTimer: null, callId: 'x\x1b[31m y' },
+      ...{ idle: 42, packets: 7, pinholes: [], nextTimer: null, callId: 'x\x1b[31m y', codecs: '' },
     };
     assert.deepEqual(cells(callsText([call, ended], plain)), [
       {
@@ -169,6 +170,7 @@ describe('pinholed calls', () => {
         PINHOLES: '1',
         PACKETS: '1,500',
         'NEXT TIMER': 'media-idle 4m58s',
+        CODECS: 'PCMU, telephone-event',
         WHO: 'al > bo',
         PARTIES: '192.0.2.1 > 10.0.0.5',
         'CALL-ID': 'abc@pbx.example',
@@ -181,6 +183,7 @@ describe('pinholed calls', () => {
         PINHOLES: '0',
         PACKETS: '7',
         'NEXT TIMER': '-',
+        CODECS: '-',
         WHO: 'al > bo',
         PARTIES: '192.0.2.1 > 10.0.0.5',
         'CALL-ID': 'x\\x1b[31m y',
@@ -586,7 +589,15 @@ describe('pinholed top', () => {
   it('tells on a narrow screen who talks to whom, before it tells of timers', () => {
     const heads = (columns: number) => topLines(result, { ...view, columns })[4]!.split(/ {2,}/);
     assert.deepEqual(heads(80), ['CALL', 'STATE', 'AGE', 'IDLE', 'PACKETS', 'WHO', 'PARTIES', '']);
-    assert.deepEqual(heads(200).slice(4), ['PINHOLES', 'PACKETS', 'NEXT TIMER', 'WHO', 'PARTIES', 'CALL-ID']);
+    assert.deepEqual(heads(200).slice(4), [
+      'PINHOLES',
+      'PACKETS',
+      'NEXT TIMER',
+      'CODECS',
+      'WHO',
+      'PARTIES',
+      'CALL-ID',
+    ]);
     assert.match(topLines(result, view)[5]!, / 192\.0\.2\.1 > 10\.0\.0\.5( |$)/);
   });
 

@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { codecOf, readCodecs } from '../../src/report/replay/codecs.ts';
 import { createRtpMeter, type RtpStream } from '../../src/report/replay/rtp.ts';
+import { codecOf } from '../../src/sdp/codecs.ts';
 import { replayFiles } from '../captures/replayed.ts';
 import { sharedDir, withoutShared } from '../shared.ts';
 import { withoutTshark } from '../tshark.ts';
@@ -106,15 +106,5 @@ describe('RTP of one source', () => {
     }
     // D is 0, then 16 ms: J is 0, then 1 ms.
     assert.deepEqual([meter.streams()[0]!.jitterMax, meter.streams()[0]!.jitterMean], [1, 0.5]);
-  });
-
-  it('has the codec that its description names, else that of RFC 3551', () => {
-    const sdp =
-      'v=0\r\nm=audio 4000 RTP/AVP 0 111\r\na=rtpmap:111 opus/48000/2\r\nm=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n';
-    const [audio, video] = readCodecs(Buffer.from(sdp));
-    assert.deepEqual(codecOf(audio!, 111), { name: 'opus', rate: 48_000 });
-    assert.deepEqual(codecOf(video!, 96), { name: 'VP8', rate: 90_000 });
-    assert.deepEqual(codecOf(audio!, 8), { name: 'PCMA', rate: 8000 });
-    assert.equal(codecOf(audio!, 96), null);
   });
 });

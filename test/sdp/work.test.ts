@@ -14,7 +14,17 @@ const BEGIN = ['v=0', 'o=- 1 1 IN IP4 192.0.2.1', 'c=IN IP4 192.0.2.1'];
 const LINES = [
   ...['v=', 'o=', 'c=', 'c=IN IP4 ', 'm=', 'm=audio ', 'm=audio 4000 ', 'm=audio 4000 RTP/AVP ', 'x=', ''],
   ...['a=', 'a=rtcp:', 'a=rtcp:4001 IN IP4 ', 'a=candidate:', 'a=candidate:1 1 udp 1 192.0.2.1 4000 typ '],
-  ...['a=mid:', 'a=group:BUNDLE ', 'a=setup:', 'a=sendonly', 'a=rtcp-mux', 'a=end-of-candidates'],
+  ...[
+    'a=mid:',
+    'a=rtpmap:',
+    'a=rtpmap:101 ',
+    'a=rtpmap:101 a/',
+    'a=group:BUNDLE ',
+    'a=setup:',
+    'a=sendonly',
+    'a=rtcp-mux',
+    'a=end-of-candidates',
+  ],
 ];
 /** Characters of a line that is handed to sdp-transform, whose expressions are anchored, and not longer. */
 const MAX_LINE = 1024;

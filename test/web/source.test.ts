@@ -26,6 +26,7 @@ const leg = (number: number, endedAt: number | null): Leg => ({
   answeredAt: number,
   endedAt,
   toTags: [],
+  codecs: 'audio PCMU',
 });
 const summary = (one: Leg): CallSummary => ({
   leg: one,

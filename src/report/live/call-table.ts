@@ -14,6 +14,7 @@ const COLUMNS: readonly Column[] = [
   { head: 'PINHOLES', right: true },
   { head: 'PACKETS', right: true },
   { head: 'NEXT TIMER' },
+  { head: 'CODECS' },
   { head: 'WHO' },
   { head: 'PARTIES' },
   // Of a group: which had to do with the call last.
@@ -22,10 +23,11 @@ const COLUMNS: readonly Column[] = [
 ];
 const [CALL_ID] = COLUMNS.slice(-1);
 /** Columns that a narrow screen goes without, the first first. */
-const LEAST_WANTED = ['NEXT TIMER', 'PINHOLES', 'IDLE', 'FIREWALL', 'PARTIES'];
+const LEAST_WANTED = ['NEXT TIMER', 'PINHOLES', 'CODECS', 'IDLE', 'FIREWALL', 'PARTIES'];
 
 const LONGEST_CALL_ID = 48;
 const LONGEST_NAME = 24;
+const LONGEST_CODECS = 32;
 /** Digits of the name of a leg that tell it from the others, at least. */
 const SHORTEST_CALL = 8;
 const GAP = 2;
@@ -52,6 +54,7 @@ function cellsOf(call: CallResult): string[] {
     String(pinholes.length),
     countText(packets),
     timerText(call),
+    printable(codecsOf(call), LONGEST_CODECS) || '-',
     whoText(call),
     `${parties[0]} > ${parties[1]}`,
     call.owner === null ? '-' : printable(call.owner, LONGEST_NAME),
@@ -99,6 +102,12 @@ function missingAudio({ noAudio }: Pick<CallResult, 'noAudio'>): string {
   return noAudio.to.length > 1 ? ', no audio' : `, one-way (${noAudio.to[0]} hears nothing)`;
 }
 
+/** What is agreed on, without the name of the only stream that most calls have. A daemon of before does not tell. */
+export function codecsOf({ codecs = '' }: Partial<Pick<CallResult, 'codecs'>>): string {
+  return codecs.startsWith(AUDIO) && !codecs.includes(';') ? codecs.slice(AUDIO.length) : codecs;
+}
+
+const AUDIO = 'audio ';
 const ARROW = ' > ';
 
 /** `alice > bob`, both names shortened alike where `width` columns are too few for them. */

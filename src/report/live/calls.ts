@@ -4,7 +4,7 @@ import { plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import { foldLine, type Style } from '../style.ts';
 import { dateText } from '../time.ts';
-import { callTable } from './call-table.ts';
+import { callTable, codecsOf } from './call-table.ts';
 import { listLines } from './table.ts';
 import { ageText, bytesText } from './words.ts';
 
@@ -45,6 +45,7 @@ function callInFull(call: CallResult, style: Style): string {
     ['answered', date(call.answeredAt)],
     ...(call.endedAt === null ? [] : [['ended', date(call.endedAt)] as [string, string]]),
     ['idle', ageText(call.idle)],
+    ['codecs', codecsOf(call) || '-'],
     ['media', `${plural(call.packets, 'packet')}, ${bytesText(call.bytes)}`],
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];

@@ -70,6 +70,7 @@ export function atEpoch(report: CallReport, epoch: number): CallReport {
 export function readExplained(result: ExplainResult): CallReport {
   return {
     ...result,
+    codecs: result.codecs ?? '',
     state: result.state as CallState,
     endReason: result.endReason as EndReason | null,
     endStatus: result.endStatus ?? 0,

@@ -24,6 +24,8 @@ export interface PageCall {
   readonly hops: readonly string[];
   readonly from: string;
   readonly to: string;
+  /** What was agreed on: `audio PCMU, telephone-event`. */
+  readonly codecs: string;
   readonly state: string;
   readonly startedAt: number;
   readonly answeredAt: number | null;
@@ -157,6 +159,7 @@ export interface CallRow {
   readonly from: string;
   readonly to: string;
   readonly parties: readonly [string, string];
+  readonly codecs: string;
   readonly state: string;
   readonly startedAt: number;
   readonly answeredAt: number | null;

@@ -140,10 +140,10 @@ function drawnOf(flows: readonly FlowReport[]): readonly FlowReport[] {
 
 /** The line of a call in the list. */
 export function rowOf({ call, media, verdict, until }: CallPicture): CallRow {
-  const { legId, callId, from, to, parties, state, startedAt, answeredAt, endedAt, endReason, endStatus } =
-    call;
+  const { legId, callId, from, to, parties, codecs, state, startedAt, answeredAt, endedAt } = call;
+  const { endReason, endStatus } = call;
   return {
-    ...{ legId, callId, from, to, parties, state, startedAt, answeredAt, endedAt },
+    ...{ legId, callId, from, to, parties, codecs, state, startedAt, answeredAt, endedAt },
     names: [partyName(from), partyName(to)],
     outcome: endedAt === null ? state : `${endReason}${endStatus === null ? '' : ` ${endStatus}`}`,
     level: verdict.level,

@@ -56,13 +56,14 @@ export function haystackOf({
   from,
   to,
   parties,
+  codecs,
   outcome,
   headline,
   why,
   names,
   firewall = '',
 }: CallRow): string {
-  const texts = [callId, from, to, ...parties, outcome, headline, why, ...names, firewall];
+  const texts = [callId, from, to, ...parties, codecs, outcome, headline, why, ...names, firewall];
   return texts.map((text) => readable(text).toLowerCase()).join(' ');
 }
 

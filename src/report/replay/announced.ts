@@ -4,8 +4,8 @@ import type { MediaKind, Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PlaceChanges } from '../../pinhole/place-changes.ts';
 import { printable } from '../../printable.ts';
+import { type Codecs, codecsIn } from '../../sdp/codecs.ts';
 import type { Session, Stream } from '../../sdp/session.ts';
-import type { Codecs } from './codecs.ts';
 
 /** A transport address that a session description named. */
 export interface Announcement {
@@ -21,7 +21,7 @@ export interface Announcement {
   /** Which party of the leg that was; null when it was none, or there is no leg. */
   readonly side: Side | null;
   /** Of its m= line. */
-  readonly codecs: Codecs | null;
+  readonly codecs: Codecs;
   readonly callId: string;
   /** Id of the leg, null when the message belongs to none. */
   readonly legId: string | null;
@@ -35,8 +35,7 @@ export interface Announcement {
 type Origin = Pick<Announcement, 'owner' | 'side' | 'callId' | 'legId' | 'summary' | 'place' | 'at'>;
 
 export interface AnnouncementIndex {
-  /** `codecs` are those of the m= lines, in order. */
-  add(session: Session, codecs: readonly Codecs[], origin: Origin): void;
+  add(session: Session, origin: Origin): void;
   /** Those that name this port, oldest first. */
   at(address: Address, port: number): readonly Announcement[];
   /** The latest one of this address before `time` (ms), whatever its port; else the first after. */
@@ -64,10 +63,10 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
   const byOwner = new Map<string, Announcement>();
   const latest = new Map<number, Announcement>();
 
-  function add(session: Session, codecs: readonly Codecs[], origin: Origin): void {
+  function add(session: Session, origin: Origin): void {
     const { owner, side, callId, legId, summary, place, at } = origin;
-    for (const [index, stream] of session.streams.entries()) {
-      const own = codecs[index] ?? null;
+    for (const stream of session.streams) {
+      const codecs = codecsIn(stream.codecs);
       for (const { protocol, connection, ports, kind } of endpointsOf(stream, null, false)) {
         if (protocol !== 'udp' || connection.kind !== 'address') continue;
         addOne({
@@ -76,7 +75,7 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
           kind,
           media: printable(stream.media, 20),
           candidate: null,
-          codecs: own,
+          codecs,
           owner,
           side,
           callId,
@@ -86,11 +85,11 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
           at,
         });
       }
-      addCandidates(stream, own, origin);
+      addCandidates(stream, codecs, origin);
     }
   }
 
-  function addCandidates({ candidates, media }: Stream, codecs: Codecs | null, origin: Origin): void {
+  function addCandidates({ candidates, media }: Stream, codecs: Codecs, origin: Origin): void {
     if (candidates.length === 0) return;
     const { owner, side, callId, legId, summary, place, at } = origin;
     for (const { component, transport, connection, port, type } of candidates) {
@@ -126,7 +125,7 @@ export function createAnnouncements(places: Pick<PlaceChanges, 'changed'>): Anno
       known.legId === announcement.legId &&
       known.callId === announcement.callId &&
       known.kind === announcement.kind &&
-      known.codecs?.size === announcement.codecs?.size &&
+      known.codecs.size === announcement.codecs.size &&
       known.ports[1] === ports[1];
     if (repeated) return;
     for (let port = ports[0]; port <= ports[1]; port++) {

@@ -6,8 +6,8 @@ import type { PinholeTrace } from '../../history/pinholes.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type PayloadKind, readRtp } from '../../packet/media.ts';
 import type { PlaceChanges } from '../../pinhole/place-changes.ts';
+import type { Codec } from '../../sdp/codecs.ts';
 import type { Cause } from './cause.ts';
-import type { Codec } from './codecs.ts';
 import { createDensity, type Density } from './density.ts';
 import { createRtpMeter, type RtpMeter } from './rtp.ts';
 

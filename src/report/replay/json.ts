@@ -90,6 +90,7 @@ export function callJson(call: CallReport, at: At, many: boolean) {
     ports: call.ports,
     from: call.from,
     to: call.to,
+    codecs: call.codecs,
     state: call.state,
     startedAt: seconds(call.startedAt),
     answeredAt: seconds(call.answeredAt),

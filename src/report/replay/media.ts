@@ -4,8 +4,8 @@ import type { AskedFlow, ModelFirewall, Passage } from '../../firewall/model.ts'
 import type { FramePlace } from '../../history/call-report.ts';
 import type { Inspector } from '../../inspector.ts';
 import type { PacketView } from '../../packet/ip.ts';
+import { type Codec, codecOf } from '../../sdp/codecs.ts';
 import { findCause } from './cause.ts';
-import { type Codec, codecOf } from './codecs.ts';
 import { countPacket } from './density.ts';
 import type { Findings } from './findings.ts';
 import { noteContent, noteRtpAt, type UdpFlow } from './flows.ts';

@@ -9,7 +9,6 @@ import type { PacketView } from '../../packet/ip.ts';
 import { printable } from '../../printable.ts';
 import { isSession } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
-import { readCodecs } from './codecs.ts';
 import type { Findings } from './findings.ts';
 import type { SipCounts } from './model.ts';
 
@@ -74,8 +73,7 @@ export function createMessageTaker(findings: Findings): MessageTaker {
         place,
         at,
       };
-      const codecs = read.sdp.kind === 'sdp' ? readCodecs(read.sdp.bytes) : [];
-      announcements.add(session, codecs, origin);
+      announcements.add(session, origin);
       signalling.streams(session, origin);
     }
     // The inspector describes what may be of a call only.
@@ -97,7 +95,7 @@ export function createMessageTaker(findings: Findings): MessageTaker {
       strayLegs.set(callId, legId);
       const ends = [packet.source, packet.destination] as const;
       strays.update({
-        ...{ legId, callId, fromTag: ownCopy(read.fromTag), toTags: [] },
+        ...{ legId, callId, fromTag: ownCopy(read.fromTag), toTags: [], codecs: '' },
         ...{ parties: read.status === 0 ? ends : ([ends[1], ends[0]] as const) },
         ...{ from: ownCopy(read.from), to: ownCopy(read.to), state: 'calling', startedAt: at },
         ...{ answeredAt: null, endedAt: null, endReason: null, endStatus: 0 },

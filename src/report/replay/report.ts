@@ -77,7 +77,7 @@ function knowledgeOf({ findings, files, inside }: ReplayEnding, reverse: Knowled
 }
 
 function callReport(record: CallTrace, known: Knowledge): CallReport {
-  const { legId, callId, fromTag, toTags, parties, ports, from, to, state, startedAt } = record;
+  const { legId, callId, fromTag, toTags, parties, ports, from, to, codecs, state, startedAt } = record;
   const { answeredAt, endedAt, endReason, endStatus, messages, messagesOmitted, withoutAudio } = record;
   return {
     legId,
@@ -88,6 +88,7 @@ function callReport(record: CallTrace, known: Knowledge): CallReport {
     ports,
     from,
     to,
+    codecs,
     state,
     startedAt,
     answeredAt,

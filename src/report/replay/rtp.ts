@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { readInt32 } from '../../packet/address-cache.ts';
 import { readRtp } from '../../packet/media.ts';
-import type { Codec } from './codecs.ts';
+import type { Codec } from '../../sdp/codecs.ts';
 
 /** RTP of one source within a flow, as RFC 3550 counts it. */
 export interface RtpStream {

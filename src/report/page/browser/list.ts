@@ -281,7 +281,8 @@ function countOf(shown: number, all: number): string {
 }
 
 function rowCells(row: CallRow): Child[] {
-  const { startedAt, endedAt, level, headline, names, parties, firewall } = row;
+  const { startedAt, endedAt, level, headline, names, parties, codecs, firewall } = row;
+  const what = codecs === '' ? '' : `, ${readable(codecs, 60)}`;
   const where = firewall === undefined ? '' : `, ${readable(firewall, 32)}`;
   return [
     levelGlyph(level),
@@ -291,7 +292,7 @@ function rowCells(row: CallRow): Child[] {
       el('b', {}, readable(names[0], 60)),
       el('span', { class: 'to' }, ' → '),
       el('b', {}, readable(names[1], 60)),
-      el('small', {}, `${parties[0]} → ${parties[1]}${where}`),
+      el('small', {}, `${parties[0]} → ${parties[1]}${what}${where}`),
     ),
     el(
       'span',

@@ -54,6 +54,7 @@ function headOf({ call, verdict, mediaOmitted }: CallPicture): Child[] {
     ['Call-ID', readable(call.callId)],
     ['From', readable(call.from)],
     ['To', readable(call.to)],
+    ['Codecs', call.codecs === '' ? 'none agreed on' : readable(call.codecs)],
     ['Start', `${date(call.startedAt)} UTC`],
     [call.endedAt === null ? 'State' : 'End', endOf(call)],
   ];

@@ -49,6 +49,7 @@ export function createCallWriter(
     yield row('from', printable(from, width - 11));
     yield row('to', printable(to, width - 11));
     yield* hosts(one);
+    if (one.codecs !== '') yield* hanging('  codecs', one.codecs, 10);
     yield row('start', `${dateText(one.startedAt)} UTC`);
     yield one.endedAt === null ? row('state', `${one.state} ${unfinished.ended}`) : row('end', endOf(one));
     const media = parts === 'all' ? reached(flows, one) : '';
