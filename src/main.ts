@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Argv } from 'yargs';
-import type { Command } from './commands/command.ts';
-import type { Completable } from './commands/completion.ts';
+import { type Command, exampleOf } from './commands/command.ts';
+import { type Completable, completableOf } from './commands/completion/completable.ts';
 import { usageText } from './commands/usage.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
@@ -192,14 +192,24 @@ const GROUPS: readonly { readonly heading: string; readonly commands: readonly C
       },
       {
         usage: 'completion <shell>',
-        about: 'Print a script with which a shell completes commands and options',
+        about: 'Print a script with which a shell completes commands, options and values',
         load: async () => (await import('./commands/completion.ts')).completion(catalogue),
       },
     ],
   },
 ];
 
-const ENTRIES: readonly CommandEntry[] = GROUPS.flatMap(({ commands }) => commands);
+/** For shells, and no person. */
+const UNLISTED: readonly CommandEntry[] = [
+  {
+    usage: 'complete <source> [beginning]',
+    about: 'Names of calls, alarms or peers that begin so',
+    load: async () => (await import('./commands/complete.ts')).complete,
+  },
+];
+
+const LISTED: readonly CommandEntry[] = GROUPS.flatMap(({ commands }) => commands);
+const ENTRIES: readonly CommandEntry[] = [...LISTED, ...UNLISTED];
 const COMMAND_NAMES = ENTRIES.map(nameOf);
 
 function nameOf({ usage }: CommandEntry): string {
@@ -209,27 +219,29 @@ function nameOf({ usage }: CommandEntry): string {
 /** yargs with the options of one command, and how to use it. */
 async function options({ usage, about, example, load }: CommandEntry, argv: Argv): Promise<Argv> {
   const built = (await load()).options(argv).usage(`Usage: pinholed ${usage} [OPTIONS]\n\n${about}`);
-  return example === undefined ? built : built.example(...example);
+  return example === undefined ? built : built.example(exampleOf(...example));
 }
 
 /** Every command with its options, as --help shows them. */
 async function catalogue(): Promise<readonly Completable[]> {
   const { default: yargs } = await import('yargs');
   return Promise.all(
-    ENTRIES.map(async (entry) => {
-      const help = await (await options(entry, yargs([]))).getHelp();
-      const found = new Set(help.split(/\s/).filter((word) => word.startsWith('--') && !word.endsWith(',')));
-      return { name: nameOf(entry), about: entry.about, options: [...found] };
+    LISTED.map(async (entry) => {
+      const help = await (await options(entry, yargs([]).wrap(null))).getHelp();
+      return completableOf(nameOf(entry), entry.about, help);
     }),
   );
 }
 
 /** Written here because yargs knows no headings for commands. */
-function overview(): string {
-  const width = Math.max(...GROUPS.flatMap(({ commands }) => commands.map(({ usage }) => usage.length)));
-  const groups = GROUPS.map(({ heading, commands }) =>
-    [heading, ...commands.map(({ usage, about }) => `  ${usage.padEnd(width)}  ${about}`)].join('\n'),
-  );
+async function overview(): Promise<string> {
+  const { wrapText } = await import('./report/style.ts');
+  const width = Math.max(...LISTED.map(({ usage }) => usage.length));
+  const row = ({ usage, about }: CommandEntry) =>
+    wrapText(about, COLUMNS - width - 4).map(
+      (line, index) => `  ${(index === 0 ? usage : '').padEnd(width)}  ${line}`,
+    );
+  const groups = GROUPS.map(({ heading, commands }) => [heading, ...commands.flatMap(row)].join('\n'));
   return [
     'Usage: pinholed COMMAND [OPTIONS]',
     ...groups,
@@ -241,6 +253,9 @@ function overview(): string {
 function mayAskForHelp(word: string): boolean {
   return word.startsWith('-') && word.includes('h');
 }
+
+/** Columns that a help takes at most. */
+const COLUMNS = Math.min(100, process.stdout.columns || 80);
 
 /** `engines` of package.json. */
 const OLDEST_NODE = 20;
@@ -260,12 +275,12 @@ function refuse(message: string): void {
 
 async function main(words: readonly string[]): Promise<void> {
   if (words[0] === '--help' || words[0] === '-h') {
-    console.log(overview());
+    console.log(await overview());
     return;
   }
   const [name] = words;
   if (name !== undefined && !name.startsWith('-') && !COMMAND_NAMES.includes(name)) {
-    const near = nearest(name, COMMAND_NAMES);
+    const near = nearest(name, LISTED.map(nameOf));
     refuse(`unknown command ${quote(name)}${near === null ? '' : `, did you mean ${near}?`}`);
     return;
   }
@@ -284,7 +299,7 @@ async function main(words: readonly string[]): Promise<void> {
     .fail((message, error) => {
       throw error ?? usageError(message);
     })
-    .wrap(Math.min(100, process.stdout.columns || 80));
+    .wrap(COLUMNS);
   for (const entry of named.length > 0 ? named : ENTRIES) {
     cli.command({
       command: isPlain ? entry.usage.replace(nameOf(entry), '$0') : entry.usage,

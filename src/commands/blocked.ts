@@ -1,6 +1,6 @@
 import { type BlockedResult, blockedText } from '../report/live/blocked.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 
 /** `pinholed blocked`: media that the ruleset dropped near calls, and what would let it pass. */
 export const blocked = command(
@@ -10,7 +10,9 @@ export const blocked = command(
         type: 'string',
         describe: 'Of one call only: its Call-ID or its name of 16 digits, or how one of them begins',
       })
-      .example('pinholed blocked', 'who sends to a call and does not get through, and what would let it'),
+      .example(
+        exampleOf('pinholed blocked', 'who sends to a call and does not get through, and what would let it'),
+      ),
   (args) =>
     withDaemon(args, async (client) => {
       const request = { request: 'blocked' as const, ...(args.call !== undefined && { call: args.call }) };

@@ -1,7 +1,7 @@
 import type { CallResult, CallsResult } from '../control/protocol.ts';
 import { callsInFull, callsText } from '../report/live/calls.ts';
 import { askOptions, gather, jsonText, print, STATUS, screenColumns, style, withDaemon } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { limitOf, selecting, selectingOptions } from './selecting.ts';
 
 /** `pinholed calls`: every call there is, also one that ended a moment ago. */
@@ -25,9 +25,9 @@ export const calls = command(
         coerce: limitOf,
         describe: 'At most so many',
       })
-      .example('pinholed calls --silent 30s', 'calls that are up and have had no media for 30 s')
-      .example('pinholed calls -m 203.0.113.7 -v', 'all there is to say of calls with that host')
-      .example('pinholed calls --sort packets -n 10', 'the ten with the most media'),
+      .example(exampleOf('pinholed calls --silent 30s', 'calls that are up and have had no media for 30 s'))
+      .example(exampleOf('pinholed calls -m 203.0.113.7 -v', 'all there is to say of calls with that host'))
+      .example(exampleOf('pinholed calls --sort packets -n 10', 'the ten with the most media')),
   (args) =>
     withDaemon(args, async (client) => {
       const { call, limit } = args;

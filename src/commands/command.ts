@@ -8,6 +8,14 @@ export interface Command {
   readonly run: (args: ArgumentsCamelCase) => number | Promise<number>;
 }
 
+/** A line to type, and above it what it is for: in columns beside each other neither fits 80. */
+export function exampleOf(line: string, purpose: string): [string, string][] {
+  return [
+    [`# ${purpose}`, ''],
+    [line, ''],
+  ];
+}
+
 /** A subcommand whose `run` sees the types of the options that it declares. */
 export function command<T>(
   options: (argv: Argv) => Argv<T>,

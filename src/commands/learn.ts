@@ -2,7 +2,7 @@ import { learnFromCaptures, learnFromHistory, type Proposal } from '../learn/pro
 import { type Around, aroundOf, proposalText } from '../learn/words.ts';
 import { askOptions, jsonText, print, withDaemon } from './ask.ts';
 import { insideOf, networkOf, reading, tunnelsOption } from './captures.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { remembered, sinceOf } from './remembered.ts';
 
 /** Exit statuses of `pinholed learn`. */
@@ -33,11 +33,8 @@ export const learn = command(
         coerce: (texts: readonly string[]) => texts.map(networkOf),
       })
       .option('tunnels', tunnelsOption)
-      .example('pinholed learn week.pcap > /etc/pinholed.yaml', 'what the calls of a week need')
-      .example(
-        'pinholed learn --since 7d',
-        'what the calls of a week needed that the daemon has seen, as with mode: observe',
-      )
+      .example(exampleOf('pinholed learn week.pcap > /etc/pinholed.yaml', 'what the calls of a week need'))
+      .example(exampleOf('pinholed learn --since 7d', 'what a week of calls needed that the daemon has seen'))
       .epilogue(
         'Exit status 2: no call had need of anything, a call has less with it than with everything allowed, or a file was ' +
           'damaged.',

@@ -1,7 +1,7 @@
 import type { ListedPinhole, PinholesResult } from '../control/protocol.ts';
 import { pinholesText } from '../report/live/pinholes.ts';
 import { askOptions, gather, jsonText, print, STATUS, screenColumns, style, withDaemon } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { matchOption } from './selecting.ts';
 
 /** `pinholed pinholes`: every pinhole that is open, once each. */
@@ -13,7 +13,7 @@ export const pinholes = command(
         describe: 'Of one call only: its Call-ID or its name of 16 digits, or how one of them begins',
       })
       .option('match', matchOption)
-      .example('pinholed pinholes -m 200', 'those of calls of extension 200'),
+      .example(exampleOf('pinholed pinholes -m 200', 'those of calls of extension 200')),
   (args) =>
     withDaemon(args, async (client) => {
       const { call, match } = args;

@@ -6,7 +6,7 @@ import { comparisonJson, comparisonText } from '../learn/differences.ts';
 import { JUDGED, judged } from '../learn/judge.ts';
 import { seenCall } from '../learn/seen.ts';
 import { askOptions, jsonText, print, STATUS, withDaemon } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { configured } from './configured.ts';
 import { thisMachine } from './machine.ts';
 import { remembered, sinceOf } from './remembered.ts';
@@ -28,7 +28,9 @@ export const reload = command(
         describe: 'Calls that were not over by then: 30m, 2h, 7d, or a time',
         coerce: sinceOf,
       })
-      .example('pinholed reload --dry-run /etc/pinholed.yaml', 'what a reload would mean, before it')
+      .example(
+        exampleOf('pinholed reload --dry-run /etc/pinholed.yaml', 'what a reload would mean, before it'),
+      )
       .epilogue('Exit status 2: some call would have lost audio.'),
   async (args) => {
     const next = configured(args.dryRun, await thisMachine());

@@ -4,7 +4,7 @@ import { type Style, wrapText } from '../report/style.ts';
 import { SelftestError } from '../selftest/error.ts';
 import { LONGEST_STEP, type Step } from '../selftest/steps.ts';
 import { jsonText, print, style } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { configOption, configured, jsonOption } from './configured.ts';
 import { thisMachine } from './machine.ts';
 
@@ -26,12 +26,12 @@ export const selftest = command(
       .option('peer', {
         type: 'string',
         requiresArg: true,
-        describe: 'The address outside that is called; without it the first of `peers`, or any',
-        coerce: (text: string) => addressOf('--peer', text),
+        describe:
+          'The address outside that is called, or its name under `peers`; without it the first there, or any',
       })
       .option('json', jsonOption)
       .option('as-host', { type: 'boolean', default: false, hidden: true })
-      .example('pinholed selftest --config new.yaml', 'before the daemon is started with it')
+      .example(exampleOf('pinholed selftest --config new.yaml', 'before the daemon is started with it'))
       .epilogue(
         'It needs root (on Linux ip and nft); it changes nothing, and no packet leaves the copy.\n' +
           'Exit status: 0 all passed, 1 there can be no test call, 2 it stopped somewhere.',

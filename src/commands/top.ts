@@ -1,5 +1,5 @@
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
-import { type CallResult, TOP_ORDERS, type TopOrder, type TopResult } from '../control/protocol.ts';
+import type { CallResult, TopOrder, TopResult } from '../control/protocol.ts';
 import { printableJson } from '../printable.ts';
 import type { ExplainResult } from '../report/live/explain.ts';
 import { explainText } from '../report/live/explain-text.ts';
@@ -15,7 +15,7 @@ import {
   socketPath,
   style,
 } from './ask.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { selecting, selectingOptions } from './selecting.ts';
 import { type Look, press } from './top/keys.ts';
 
@@ -28,11 +28,11 @@ type Chosen = ReturnType<typeof selecting> & { readonly sort: TopOrder };
 export const top = command(
   (argv) =>
     selectingOptions(askOptions(argv))
-      .option('sort', { choices: TOP_ORDERS, default: 'age' as const, describe: 'What comes first' })
+      .default('sort', 'age' as const)
       .option('interval', { type: 'number', default: 1, describe: 'Seconds between two pictures, 0.5 to 60' })
       .option('once', { type: 'boolean', default: false, describe: 'One picture, and no keys' })
-      .example('pinholed top', 'h shows the keys: sort, filter, scroll, open a call')
-      .example('pinholed top --once --sort packets', 'one picture, for a script'),
+      .example(exampleOf('pinholed top', 'h shows the keys: sort, filter, scroll, open a call'))
+      .example(exampleOf('pinholed top --once --sort packets', 'one picture, for a script')),
   async (args) => {
     const path = socketPath(args);
     if (path === null) return STATUS.failed;

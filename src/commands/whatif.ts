@@ -5,7 +5,7 @@ import { comparisonJson, comparisonText } from '../learn/differences.ts';
 import type { ReplayReport } from '../report/replay/model.ts';
 import { jsonText, print } from './ask.ts';
 import { atHome, reading, tunnelsOption } from './captures.ts';
-import { command } from './command.ts';
+import { command, exampleOf } from './command.ts';
 import { configOption, configured, jsonOption } from './configured.ts';
 
 /** Exit statuses of `pinholed whatif`. */
@@ -30,7 +30,12 @@ export const whatif = command(
       })
       .option('tunnels', tunnelsOption)
       .option('json', jsonOption)
-      .example('pinholed whatif --config new.yaml week.pcap', 'beside the configuration in its usual place')
+      .example(
+        exampleOf(
+          'pinholed whatif --config new.yaml week.pcap',
+          'beside the configuration in its usual place',
+        ),
+      )
       .epilogue(
         'Exit status: 0 no call would have lost audio, 1 bad usage, configuration or file, 2 some would have, 3 none, but a ' +
           'file was damaged.',

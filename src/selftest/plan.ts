@@ -5,9 +5,11 @@ import {
   familyOf,
   formatIPv4,
   formatIPv6,
+  parseAddress,
 } from '../address/address.ts';
 import { type Network, networkHas, networkOf } from '../address/network.ts';
 import { includesPort } from '../address/ports.ts';
+import { quote } from '../config/problem.ts';
 import type { Settings } from '../config/schema.ts';
 import { SelftestError } from './error.ts';
 
@@ -36,7 +38,8 @@ export interface Plan {
 
 export interface Choice {
   readonly host: Address | null;
-  readonly peer: Address | null;
+  /** An address, or the name that `peers` has for one. */
+  readonly peer: string | null;
 }
 
 /** The interface by which packets for an address leave this machine; null where none does. */
@@ -65,7 +68,7 @@ export function planFor(
     throw new SelftestError(`${host} is not inside: see \`inside\` in the configuration`);
   }
   const family = familyOf(host);
-  const peer = choice.peer ?? peerFor(settings, family);
+  const peer = peerFor(settings, choice.peer, family);
   if (familyOf(peer) !== family) throw new SelftestError(`${host} and ${peer} are of two address families`);
   const [inside, outside] = [host, peer].map((address) => interfaceTo(address, interfaces, routeTo)) as [
     Interface,
@@ -125,10 +128,18 @@ function neighboursOf(address: Address): Address[] {
   });
 }
 
-function peerFor({ peers }: Settings, family: Family): Address {
+function peerFor({ peers }: Settings, chosen: string | null, family: Family): Address {
+  const address = chosen === null ? null : parseAddress(chosen);
+  if (address !== null) return address;
   const network = peers
+    .filter(({ name }) => chosen === null || name === chosen)
     .flatMap(({ networks }) => networks)
     .find((one) => one.family === family && one.prefix > 0);
+  if (network === undefined && chosen !== null) {
+    throw new SelftestError(
+      `--peer: expected an IP address, or a name under \`peers\` that has one, found ${quote(chosen)}`,
+    );
+  }
   if (network === undefined) return PEERS[family][0];
   if (isSingle(network)) return firstOf(network);
   return neighboursOf(firstOf(network))[0]!;

@@ -125,7 +125,8 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
   it('passes where the rules are as they have to be, and leaves nothing and changes nothing', async () => {
     nft(filter());
     const rules = ruleset();
-    const result = await told(SITE);
+    const peers = 'peers: [198.18.0.1, { name: provider, networks: [203.0.113.7] }]\n';
+    const result = await told(`${SITE}${peers}`, '--peer', 'provider');
     assert.deepEqual([result.status, result.stderr], [0, '']);
     assert.deepEqual(
       result.steps.map(({ step, state }) => [step, state]),
@@ -144,6 +145,7 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
       ].map((step) => [step, 'passed']),
     );
     assert.deepEqual([result.host, result.announced], ['192.168.10.2', '192.168.10.2']);
+    assert.equal(result.peer, '203.0.113.7');
     assert.match(result.rules, /inet filter, iptables-legacy mangle/);
     assert.equal(ruleset(), rules);
     assert.deepEqual(
@@ -232,6 +234,7 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
       [['--host', '10.1.1.1'], /10\.1\.1\.1 is not inside/],
       [['--peer', '192.168.10.9'], /192\.168\.10\.2 and 192\.168\.10\.9 are both behind lan0/],
       [['--peer', '198.51.100.2'], /packets to 198\.51\.100\.2 leave by lo, which is this machine itself/],
+      [['--peer', 'nobody'], /--peer: expected an IP address, or a name under `peers`.*, found "nobody"/],
       [['--host', 'phone'], /--host: expected an IP address, found "phone"/],
     ] as const;
     for (const [words, why] of cases) {
