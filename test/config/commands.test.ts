@@ -83,7 +83,7 @@ describe('pinholed', () => {
 
   it('shows with every command a line to type', () => {
     const { stdout } = pinholed('completion', 'bash');
-    const names = /^ {4}words="([^"]+)"$/m.exec(stdout)![1]!.split(' ');
+    const names = /^ {4}_pinholed_words "([^"]+)"$/m.exec(stdout)![1]!.split(' ');
     assert.ok(names.length > 20);
     for (const name of names) {
       const help = pinholed(name, '--help').stdout;
@@ -110,7 +110,7 @@ describe('pinholed', () => {
     [['replay'], 'expected FILE...'],
     [['explain'], 'expected CALL'],
     [['run', '--keep', '--drop'], 'expected --drop or --keep, found both'],
-    [['completion', 'csh'], 'SHELL: expected bash or zsh, found "csh"'],
+    [['completion', 'csh'], 'SHELL: expected bash, zsh or fish, found "csh"'],
     [['calls', '--limit', 'abc'], '--limit: expected a whole number from 1 on, found "abc"'],
     [['calls', '-n', '0'], '--limit: expected a whole number from 1 on, found "0"'],
     [['calls', '--silent', '3x'], '--silent: expected seconds, or a time such as 30s or 2m, found "3x"'],

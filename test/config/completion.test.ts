@@ -86,11 +86,11 @@ COMP_CWORD=${words.length - 1}; _pinholed; printf '%s\\n' "\${COMPREPLY[@]}"`;
     zsh: async (line: string) => {
       const script = `rm -f ${directory.path}/found; zmodload zsh/zpty; zpty -b z zsh -f -i
 zpty -w z 'PS1=; autoload -U compinit; compinit -u -D; . ${scripts.get('zsh')}'
-zpty -w z 'compadd() { local -a opts; builtin compadd "$@"; local -a found; builtin compadd -O found "$@"; print -l -- @$^found@ >>${directory.path}/found; }'
-zpty -w z 'bindkey "^Y" complete-word; zle -N done-word; done-word() { print -l @@ >>${directory.path}/found }; bindkey "^X" done-word'
+zpty -w z 'compadd() { local -a opts; builtin compadd "$@"; local -a found; builtin compadd -O found "$@"; print -l -- +$^found+ >>${directory.path}/found; }'
+zpty -w z 'bindkey "^Y" complete-word; zle -N done-word; done-word() { print -l ++ >>${directory.path}/found }; bindkey "^X" done-word'
 zpty -w -n z $'${line}\\C-y\\C-x'
-repeat 600; do grep -q '^@@$' ${directory.path}/found 2>/dev/null && break; sleep 0.1; done
-zpty -d z; grep -v '^@@$' ${directory.path}/found | tr -d @ || true`;
+repeat 600; do grep -q '^++$' ${directory.path}/found 2>/dev/null && break; sleep 0.1; done
+zpty -d z; grep -v '^++$' ${directory.path}/found | tr -d + || true`;
       return run('zsh', '-f', '-c', script);
     },
     fish: async (line: string) =>

@@ -50,7 +50,7 @@ describe('media that the ruleset dropped near a call', () => {
     const { flow, report, messages } = dropped(stranger, { ...phone, port: 4000 }, offer);
     const one = explainBlocked(flow, report, messages, settings, {}, 1_700_000_000_000);
     assert.equal(one.reason, 'wrong-source');
-    assert.match(one.text, /^It came from 203\.0\.113\.21, which no SDP in the capture names/);
+    assert.match(one.text, /^It came from 203\.0\.113\.21, which no SDP names/);
     assert.equal(one.line, 'media-source: any');
     const text = blockedText([one], one.lastAt + 2, terminalStyle(process.stdout, { NO_COLOR: '1' }));
     assert.match(text, /^203\.0\.113\.21:6000 > 10\.0\.0\.5:4000, 30 packets logged, the last 2\.0s ago$/m);

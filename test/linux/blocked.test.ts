@@ -47,7 +47,7 @@ describe('media that the ruleset drops near a call', { skip: withoutRoot }, () =
         [one!.src, one!.srcPort, one!.dst, one!.dstPort, one!.callId, one!.reason, one!.line],
         ['10.0.4.10', 9000, '10.0.1.10', 4000, call.callId, 'wrong-source', 'media-source: any'],
       );
-      assert.match(one!.text, /^It came from 10\.0\.4\.10, which no SDP in the capture names/);
+      assert.match(one!.text, /^It came from 10\.0\.4\.10, which no SDP names/);
       const leg = await control.askOnce<ExplainResult>({ request: 'explain', call: call.callId });
       assert.equal(leg.blocked?.[0]?.line, 'media-source: any');
       control.close();

@@ -44,7 +44,7 @@ describe('why media was blocked', () => {
     assert.equal(reason, 'wrong-source');
     assert.equal(
       text,
-      'It came from 198.51.100.30, which no SDP in the capture names, but only 198.51.100.20 (the signalling peer) ' +
+      'It came from 198.51.100.30, which no SDP names, but only 198.51.100.20 (the signalling peer) ' +
         'may send to 192.0.2.10:49170 (audio, announced in frame 1).',
     );
   });

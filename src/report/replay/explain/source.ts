@@ -89,7 +89,7 @@ export function explainSource(
       advice: `If ${source} is the peer's, let it announce that address (STUN, external address setting), or set media-source: any.`,
     };
   }
-  const unnamed = known.announcements.names(source) ? '' : 'which no SDP in the capture names, ';
+  const unnamed = known.announcements.names(source) ? '' : 'which no SDP names, ';
   return {
     reason: 'wrong-source',
     text: `It came from ${source}, ${unnamed}but only ${list(named)} may send to ${where}.`,
