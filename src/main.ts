@@ -233,22 +233,6 @@ async function catalogue(): Promise<readonly Completable[]> {
   );
 }
 
-/** Written here because yargs knows no headings for commands. */
-async function overview(): Promise<string> {
-  const { wrapText } = await import('./report/style.ts');
-  const width = Math.max(...LISTED.map(({ usage }) => usage.length));
-  const row = ({ usage, about }: CommandEntry) =>
-    wrapText(about, COLUMNS - width - 4).map(
-      (line, index) => `  ${(index === 0 ? usage : '').padEnd(width)}  ${line}`,
-    );
-  const groups = GROUPS.map(({ heading, commands }) => [heading, ...commands.flatMap(row)].join('\n'));
-  return [
-    'Usage: pinholed COMMAND [OPTIONS]',
-    ...groups,
-    'Options:\n  -h, --help     Show this, or with a command what it does and its options\n  -V, --version  Show the version',
-  ].join('\n\n');
-}
-
 /** `-h`, `--help`, and whatever yargs may take for it. */
 function mayAskForHelp(word: string): boolean {
   return word.startsWith('-') && word.includes('h');
@@ -275,7 +259,8 @@ function refuse(message: string): void {
 
 async function main(words: readonly string[]): Promise<void> {
   if (words[0] === '--help' || words[0] === '-h') {
-    console.log(await overview());
+    const { overview } = await import('./commands/overview.ts');
+    console.log(overview(GROUPS, COLUMNS));
     return;
   }
   const [name] = words;

@@ -83,23 +83,51 @@ function namedCodecs(formats: string, rtpmaps: string): readonly string[] {
   const types = formats
     .replaceAll('\t', ' ')
     .split(' ')
-    .filter((word) => /^[0-9]{1,3}$/.test(word) && Number(word) <= MAX_TYPE)
+    .map(typeOf)
+    .filter((type) => type >= 0)
     .slice(0, MAX_CODECS);
   if (types.length === 0) return NONE;
   const named = new Map<number, string>();
-  for (const line of rtpmaps.split('\n')) {
-    const found = /^rtpmap:([0-9]{1,3})[ \t]+([^ \t/]{1,40})\/([0-9]{1,9})/.exec(line);
-    if (found !== null) named.set(Number(found[1]), `${printable(found[2]!, 40)}/${found[3]}`);
-  }
-  return types.map(Number).map((type) => {
+  for (const line of rtpmaps.split('\n'))
+    takeRtpmap(named, line.slice('rtpmap:'.length).replaceAll('\t', ' '));
+  return types.map((type) => {
     const fixed = STATIC.get(type);
     const name = named.get(type) ?? (fixed && `${fixed.name}/${fixed.rate}`);
     return name === undefined ? `${type}` : `${type} ${name}`;
   });
 }
 
+/** `101 telephone-event/8000`, `111 opus/48000/2`. */
+function takeRtpmap(named: Map<number, string>, value: string): void {
+  const space = value.indexOf(' ');
+  const type = space < 0 ? -1 : typeOf(value.slice(0, space));
+  const [name = '', rate = ''] = value
+    .slice(space + 1, LONGEST_VALUE)
+    .trimStart()
+    .split('/');
+  if (type < 0 || name === '' || name.includes(' ') || name.length > LONGEST_NAME || !isNumber(rate, 9))
+    return;
+  named.set(type, `${printable(name, LONGEST_NAME)}/${rate}`);
+}
+
+const LONGEST_VALUE = 120;
+const LONGEST_NAME = 40;
 /** RFC 3550 5.1: seven bits. */
 const MAX_TYPE = 127;
+
+/** -1 for what is no payload type. */
+function typeOf(word: string): number {
+  return isNumber(word, 3) && Number(word) <= MAX_TYPE ? Number(word) : -1;
+}
+
+function isNumber(word: string, most: number): boolean {
+  if (word.length === 0 || word.length > most) return false;
+  for (let i = 0; i < word.length; i++) {
+    const code = word.charCodeAt(i);
+    if (code < 0x30 || code > 0x39) return false;
+  }
+  return true;
+}
 
 const read = new WeakMap<readonly string[], Codecs>();
 
