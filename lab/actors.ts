@@ -11,9 +11,10 @@ export interface Actor {
   close(): void;
 }
 
-/** The command that runs a module, named by its path from this directory. */
+/** The command that runs a module, named by its path from this directory; in whatever directory it is run. */
 export function typescript(module: string): [string, ...string[]] {
-  return [process.execPath, '--import', 'tsx', fileURLToPath(new URL(module, import.meta.url))];
+  const loader = import.meta.resolve('tsx');
+  return [process.execPath, '--import', loader, fileURLToPath(new URL(module, import.meta.url))];
 }
 
 /** Starts an actor in the namespace. `began` is called with its process at once. Rejects when it ends before it is ready. */
