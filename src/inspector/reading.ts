@@ -141,7 +141,7 @@ export function createReader(
     return { packet, found: NOTHING, verdict: 'release' };
   }
 
-  /** Adds what is to be said where a message asks for what follows it over TLS, or may. */
+  /** Adds what is to be said where a message asks for what follows it over TLS. */
   function withMove(reading: PacketReading, now: number): PacketReading {
     const { packet, found } = reading;
     if (packet === null) return reading;

@@ -60,22 +60,16 @@ export function createEncryptedWatch(
       const why = isRecent ? `, where DNS may have led for ${led.name}, which a message named` : '';
       return tell(packet, 'is encrypted (TLS)', why, now);
     },
-    /**
-     * A message in clear, by which what follows of its dialog goes over TLS, or which sends elsewhere by a name for which DNS
-     * has the transport; null for any other.
-     */
+    /** A message in clear, by which what follows of its dialog goes over TLS; null for any other. */
     message(packet: PacketView, read: SipMessage, bytes: Buffer, now: number): Notice | null {
-      const { asksForTls = false, contact, status } = read;
+      const { asksForTls = false, contact } = read;
       if (!isWatched() || !(asksForTls || isName(contact))) return null;
       const hop = nextHopIn(bytes);
       const name = hop === null || hop.isEncrypted !== asksForTls ? null : hop.name;
       if (name !== null) note(insideOf(packet), name, now);
-      if (asksForTls) {
-        const why = name === null ? '' : `, to ${name} at the port that DNS has for it (SRV)`;
-        return tell(packet, 'goes on encrypted, as Contact or Record-Route asks', why, now);
-      }
-      if (status < 300 || name === null) return null;
-      return tell(packet, 'goes on where DNS says, encrypted or not (NAPTR, SRV)', `, for ${name}`, now);
+      if (!asksForTls) return null;
+      const why = name === null ? '' : `, to ${name} at the port that DNS has for it (SRV)`;
+      return tell(packet, 'goes on encrypted, as Contact or Record-Route asks', why, now);
     },
   };
 }
