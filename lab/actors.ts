@@ -11,10 +11,9 @@ export interface Actor {
   close(): void;
 }
 
-/** The command that runs a module, named by its path from this directory; in whatever directory it is run. */
+/** The command that runs a module, named by its path from this directory. */
 export function typescript(module: string): [string, ...string[]] {
-  const loader = import.meta.resolve('tsx');
-  return [process.execPath, '--import', loader, fileURLToPath(new URL(module, import.meta.url))];
+  return [process.execPath, '--import', 'tsx', fileURLToPath(new URL(module, import.meta.url))];
 }
 
 /** Starts an actor in the namespace. `began` is called with its process at once. Rejects when it ends before it is ready. */

@@ -47,8 +47,8 @@ describe('completion in a shell', () => {
   }
 
   before(async () => {
-    const [node, ...words] = typescript('../src/main.ts');
-    writeFileSync(program, `#!/bin/sh\nexec '${[node, ...words].join("' '")}' "$@"\n`);
+    const words = typescript('../src/main.ts').map((one) => (one === 'tsx' ? import.meta.resolve(one) : one));
+    writeFileSync(program, `#!/bin/sh\nexec '${words.join("' '")}' "$@"\n`);
     chmodSync(program, 0o755);
     server = await serve({
       async *calls(request) {
