@@ -92,11 +92,12 @@ if ! \${PW} usershow ${account} >/dev/null 2>&1; then
 fi
 `;
 
-/** What a removed program leaves beside its files: journal, sockets, account. Not at an upgrade. */
+/** What a removed program leaves beside its files, below the root it was in: journal, sockets, account. Not at an upgrade. */
 export const removeTraces = `if [ -n "\${PKG_UPGRADE}" ]; then
 	exit 0
 fi
-rm -rf /var/db/pinholed /var/run/pinholed.sock /var/run/pinholed.pid*
+ROOT="\${PKG_ROOTDIR%/}"
+rm -rf "\${ROOT}/var/db/pinholed" "\${ROOT}/var/run/pinholed.sock" "\${ROOT}"/var/run/pinholed.pid*
 PW="/usr/sbin/pw\${PKG_ROOTDIR:+ -R \${PKG_ROOTDIR}}"
 if \${PW} usershow ${account} >/dev/null 2>&1; then
 	\${PW} userdel ${account}
@@ -109,9 +110,10 @@ exit 0
 
 /**
  * Ends every call of a daemon that runs, with the states of its pinholes, stops it and empties its anchors. What a daemon
- * that was stopped before has kept loses its rules; its states end by their timeouts.
+ * that was stopped before has kept loses its rules; its states end by their timeouts. Removed from below another root, it is no
+ * program that runs here.
  */
-export const stopForGood = `if [ -n "\${PKG_UPGRADE}" ]; then
+export const stopForGood = `if [ -n "\${PKG_UPGRADE}" ] || [ -n "\${PKG_ROOTDIR%/}" ]; then
 	exit 0
 fi
 if /usr/local/etc/rc.d/pinholed onestatus >/dev/null 2>&1; then

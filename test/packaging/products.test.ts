@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
@@ -45,6 +45,23 @@ for (const [product, descriptions] of Object.entries(products))
           assert.equal(status, 0, `${when}: ${stderr}`);
           const ends = text.trimEnd().endsWith('exit 0') || when === 'pre-install';
           assert.ok(ends, `${when}: a failure would stop pkg half way`);
+        }
+      });
+
+      it(`${description.name}: removed from below another root, it leaves this system's own alone`, (context) => {
+        if (process.getuid?.() !== 0) return context.skip('needs root');
+        const root = mkdtempSync(join(folder, 'other-'));
+        const traces = ['var/db/pinholed/journal', 'var/run/pinholed.pid', 'var/run/pinholed.sock'];
+        for (const trace of traces) {
+          mkdirSync(join(root, trace, '..'), { recursive: true });
+          writeFileSync(join(root, trace), '');
+        }
+        const { 'pre-deinstall': before = '', 'post-deinstall': behind = '' } = description.scripts ?? {};
+        for (const text of [before, behind]) {
+          const own = 'mount -t tmpfs own /var && mkdir -p /var/run && cp -R "$0"/var/db "$0"/var/run /var';
+          const script = `${own} && PKG_ROOTDIR="$0" sh -c "$1" && find /var -type f | sort`;
+          const ran = spawnSync('unshare', ['-m', 'sh', '-c', script, root, text], { encoding: 'utf8' });
+          assert.equal(ran.stdout, traces.map((trace) => `/${trace}\n`).join(''), ran.stderr);
         }
       });
 
