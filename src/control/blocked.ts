@@ -26,6 +26,8 @@ export interface BlockedMedia {
   flows(): BlockedFlow[];
   /** How many packets were dropped near each leg. */
   counts(): Map<string, number>;
+  /** The same in all, since the start. */
+  total(): number;
   close(): void;
 }
 
@@ -45,6 +47,7 @@ export function keepBlocked(
   const flows = new Map<string, BlockedFlow>();
   const { blocked } = daemon;
   let hasComplained = false;
+  let total = 0;
   const timer = blocked === null ? null : setInterval(look, EVERY).unref();
 
   function look(): void {
@@ -74,6 +77,7 @@ export function keepBlocked(
     }
     flow.lastAt = at;
     flow.packets++;
+    total++;
     flow.samples.push({ at, bytes });
     if (flow.samples.length > MOST_SAMPLES) flow.samples.shift();
     flows.delete(key);
@@ -118,6 +122,7 @@ export function keepBlocked(
       }
       return counts;
     },
+    total: () => total,
     close() {
       if (timer !== null) clearInterval(timer);
     },

@@ -7,6 +7,7 @@ import type { RunningDaemon } from '../daemon/serve.ts';
 import { PACKET_ERRORS } from '../packet/ip.ts';
 import { VERSION } from '../version.ts';
 import type { AlarmBoard } from './alarms.ts';
+import type { BlockedMedia } from './blocked.ts';
 import type { Counted, Exemplar, Exemplars } from './exemplars.ts';
 import { runtimeName } from './service.ts';
 
@@ -17,6 +18,7 @@ interface Measured {
   readonly board: AlarmBoard;
   /** Null: none are told. */
   readonly exemplars: Exemplars | null;
+  readonly blocked: Pick<BlockedMedia, 'total'>;
 }
 
 /** With how the group stands, which takes a look at all its calls; null where calls are shared with nobody. */
@@ -325,6 +327,11 @@ export const METRICS: readonly Definition[] = [
     'pinholed_media_bytes_total',
     'Bytes that pinholes passed.',
     ({ daemon }) => daemon.traffic().bytes,
+  ),
+  counter(
+    'pinholed_media_blocked_packets_total',
+    'Packets near calls that the ruleset dropped and logged: see blocked.watch.',
+    ({ blocked }) => blocked.total(),
   ),
   histogram(
     'pinholed_inspection_duration_seconds',

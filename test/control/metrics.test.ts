@@ -67,6 +67,7 @@ async function measured(): Promise<Map<string, Family>> {
       daemon: run.daemon,
       board: createAlarmBoard(),
       exemplars: null,
+      blocked: { total: () => 0 },
     }),
   );
 }
@@ -105,6 +106,7 @@ describe('metrics', () => {
           daemon: run.daemon,
           board: createAlarmBoard(),
           exemplars,
+          blocked: { total: () => 0 },
         },
         format,
       );
@@ -188,7 +190,7 @@ describe('the dashboard', () => {
   };
   const WORDS = new Set(
     ['sum', 'min', 'rate', 'by', 'on', 'group_left', 'time', 'histogram_quantile', 'instance'].concat(
-      ...['le', 'method', 'transport', 'reason', 'event', '__rate_interval', 'label_values'],
+      ...['le', 'method', 'transport', 'reason', 'code', 'event', '__rate_interval', 'label_values'],
     ),
   );
   const expressions = dashboard.panels.flatMap(({ title, targets }) =>
@@ -219,6 +221,11 @@ describe('the dashboard', () => {
       const name = /label_values\((\w+),/.exec(definition ?? '')?.[1];
       if (definition !== undefined) assert.ok(names.has(name!), definition);
     }
+  });
+
+  it('shows everything that is measured', () => {
+    const shown = expressions.map(({ expr }) => expr).join('\n');
+    for (const { name } of METRICS) assert.match(shown, new RegExp(`\\b${name}(_bucket)?\\{`));
   });
 
   it('takes the rate of every counter, and of nothing else', async () => {

@@ -69,7 +69,13 @@ async function everything(
     remembered.map((call) => explainCall(call, 0)),
     remembered.map(({ report }) => livePicture(report, 0)),
     status,
-    await metricsText({ status, daemon, board: createAlarmBoard(), exemplars: null }),
+    await metricsText({
+      status,
+      daemon,
+      board: createAlarmBoard(),
+      exemplars: null,
+      blocked: { total: () => 0 },
+    }),
     run.said,
   ]);
 }

@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import { startDaemon } from '../../lab/daemon.ts';
 import { createStage } from '../../lab/stage.ts';
 import { createTopology, queueRules } from '../../lab/topology.ts';
+import type { MetricsResult } from '../../src/control/protocol.ts';
 import type { BlockedResult } from '../../src/report/live/blocked.ts';
 import type { ExplainResult } from '../../src/report/live/explain.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
@@ -50,6 +51,8 @@ describe('media that the ruleset drops near a call', { skip: withoutRoot }, () =
       assert.match(one!.text, /^It came from 10\.0\.4\.10, which no SDP names/);
       const leg = await control.askOnce<ExplainResult>({ request: 'explain', call: call.callId });
       assert.equal(leg.blocked?.[0]?.line, 'media-source: any');
+      const { text } = await control.askOnce<MetricsResult>({ request: 'metrics' });
+      assert.match(text, /^pinholed_media_blocked_packets_total [1-9]/m);
       control.close();
       await stage.play(...call.hangUp());
       await daemon.close();

@@ -77,10 +77,12 @@ export async function openControl(settings: Settings, user: User | null): Promis
   let exemplars: Exemplars | null = null;
 
   async function measure(format: MetricsFormat): Promise<string> {
-    if (running === null || alarms === null) throw new RequestError('unavailable', 'the daemon is starting');
+    if (running === null || alarms === null || blocked === null) {
+      throw new RequestError('unavailable', 'the daemon is starting');
+    }
     const { board } = alarms;
     const status = await askDataPath(running)({ type: 'status' });
-    return await metricsText({ status, daemon: running, board, exemplars }, format);
+    return await metricsText({ status, daemon: running, board, exemplars, blocked }, format);
   }
 
   return {
