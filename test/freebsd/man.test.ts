@@ -41,6 +41,8 @@ describe('manual pages', () => {
       const lost = [...new Set(there)].filter((word) => !here.has(word) && word !== 'Debian');
       assert.ok(there.length > 300);
       assert.deepEqual(lost, []);
+      const { stderr } = spawnSync('groff', ['-mdoc', '-Tascii', '-ww'], { input: source, encoding: 'utf8' });
+      assert.equal(stderr, '');
     });
   }
 
