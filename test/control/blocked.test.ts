@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { keepHistory } from '../../src/commands/run/services.ts';
 import { defaults } from '../../src/config/load.ts';
@@ -7,6 +8,7 @@ import type { InterfaceAddresses } from '../../src/policy/external.ts';
 import { blockedText, withBlocked } from '../../src/report/live/blocked.ts';
 import { explainBlocked } from '../../src/report/live/why-blocked.ts';
 import type { CallPicture } from '../../src/report/page/model.ts';
+import { IN_RECORDING } from '../../src/report/replay/explain/seen.ts';
 import { terminalStyle } from '../../src/report/style.ts';
 import { udpPacket } from '../packets.ts';
 import { type Host, host, networks, sdp, sip } from '../scene.ts';
@@ -94,6 +96,33 @@ describe('media that the ruleset dropped near a call', () => {
     };
     assert.deepEqual(told({ wan0: ['203.0.113.9'] }), ['wrong-source', 'media-source: any']);
     assert.notEqual(told({})[0], 'wrong-source');
+  });
+
+  it('lacks nothing of a capture, as there is none', () => {
+    const told = (keep: (text: string) => boolean, from = stranger, to = { ...phone, port: 4000 }) => {
+      const { flow, report, messages } = dropped(from, to, offer);
+      const kept = messages.filter(({ bytes }) => keep(bytes()!.toString()));
+      const { reason, text, advice } = explainBlocked(flow, report, kept, settings, {}, 0);
+      assert.doesNotMatch(`${text} ${advice}`, /captur|--/i);
+      return `${reason}: ${text} ${advice}`;
+    };
+    assert.match(
+      told((text) => text.startsWith('ACK')),
+      /^never-announced: No session description in the recording names 10\.0\.0\.5 or 203\.0\.113\.21: .* was the daemon started in the middle of the call\?$/,
+    );
+    assert.match(
+      told(() => true, { ...provider, port: 6000 }, { ...phone, port: 4444 }),
+      /or the SDP for it is not in the recording\.$/,
+    );
+  });
+
+  it('has no other words for where it was looked for than those that name it', () => {
+    assert.doesNotMatch(Object.values(IN_RECORDING).map(String).join(' '), /captur|--/i);
+    const room = new URL('../../src/report/replay/explain/', import.meta.url);
+    for (const file of readdirSync(room)) {
+      if (file === 'seen.ts') continue;
+      assert.doesNotMatch(readFileSync(new URL(file, room), 'utf8'), /captur|--[a-z]/i, file);
+    }
   });
 
   it('is not explained without the messages of the call', () => {

@@ -7,6 +7,7 @@ import type { InspectorSettings } from '../../inspector.ts';
 import { type Frame, makeFrame } from '../../intercept/capture/frame.ts';
 import { type InterfaceAddresses, mappingsWith } from '../../policy/external.ts';
 import { datagramPacket } from '../pcap/packets.ts';
+import { IN_RECORDING } from '../replay/explain/seen.ts';
 import type { Block, FlowReport } from '../replay/model.ts';
 import { createReplay } from '../replay/replay.ts';
 import type { BlockedResult } from './blocked.ts';
@@ -88,7 +89,10 @@ function replayed(
   settings: InspectorSettings,
 ): FlowReport | null {
   const window = { from: null, to: null };
-  const replay = createReplay({ files: [FILE], tunnels: false, sipPorts: null, window, settings });
+  const replay = createReplay({
+    ...{ files: [FILE], tunnels: false, sipPorts: null, window, settings },
+    seen: IN_RECORDING,
+  });
   for (const frame of frames) replay.frame(frame);
   const { media } = replay.finish([]);
   const { source, sourcePort, destination, destinationPort } = flow;

@@ -7,6 +7,7 @@ import { createInspector, type Inspection, type InspectorSettings } from '../../
 import { type CaptureError, type Frame, type FrameInPlace, inPlace } from '../../intercept/capture.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import type { NatMapping } from '../../policy/external.ts';
+import { IN_CAPTURE, type Seen } from './explain/seen.ts';
 import { createFindings } from './findings.ts';
 import { createFrameReader } from './frames.ts';
 import { createKnownFlows } from './known-flows.ts';
@@ -27,6 +28,8 @@ export interface ReplayOptions {
   readonly window: Window;
   /** Nobody said what `settings.inside` is. */
   readonly assumed?: boolean;
+  /** What the frames are of; a capture unless said otherwise. */
+  readonly seen?: Seen;
 }
 
 interface Replay {
@@ -45,7 +48,7 @@ const MAX_HOSTS = 100_000;
  * first, then the packet, the change before the packet goes on, then the question whether it would pass.
  */
 export function createReplay(options: ReplayOptions): Replay {
-  const { settings, window, tunnels, sipPorts, files, assumed = false } = options;
+  const { settings, window, tunnels, sipPorts, files, assumed = false, seen = IN_CAPTURE } = options;
   /** Messages of the packet at hand that were not told of yet. */
   const read: ReadMessage[] = [];
   const inspector = createInspector(
@@ -157,7 +160,7 @@ export function createReplay(options: ReplayOptions): Replay {
     if (inspector.nextDeadline() <= now) apply(inspector.tick(now), null);
     pinholes.settle();
     return reportOf({
-      ...{ files, window, findings, refusals, firstAt, now, damage },
+      ...{ files, seen, window, findings, refusals, firstAt, now, damage },
       ...{ frames: frames.counts, sip: messages.counts },
       inside: settings.inside === 'any' ? 'any' : settings.inside.map(({ text }) => text),
       insideAssumed: assumed,

@@ -5,6 +5,7 @@ import { linkTypeText } from '../../packet/link.ts';
 import { printable } from '../../printable.ts';
 import type { Knowledge } from './explain/knowledge.ts';
 import { whyNoRequest } from './explain/response.ts';
+import type { Seen } from './explain/seen.ts';
 import type { Findings } from './findings.ts';
 import { flowReports } from './flow-reports.ts';
 import type { FrameCounts } from './frames.ts';
@@ -15,6 +16,7 @@ import type { OneSided } from './signalling/directions.ts';
 /** What there is to report on, once the last frame was read. */
 interface ReplayEnding {
   readonly files: readonly string[];
+  readonly seen: Seen;
   readonly window: Window;
   readonly inside: ReplayReport['inside'];
   readonly insideAssumed: boolean;
@@ -59,9 +61,13 @@ export function reportOf(ending: ReplayEnding): ReplayReport {
   };
 }
 
-function knowledgeOf({ findings, files, inside }: ReplayEnding, reverse: Knowledge['reverse']): Knowledge {
+function knowledgeOf(
+  { findings, files, seen, inside }: ReplayEnding,
+  reverse: Knowledge['reverse'],
+): Knowledge {
   const { announcements, signalling, calls, refusals, seenHosts, sipHosts, pinholes } = findings;
   return {
+    seen,
     announcements,
     signalling,
     call: calls.byLegId,

@@ -152,7 +152,7 @@ export function createSignallingLog(): SignallingLog {
     const one: UnreadDescription = {
       ...{ source, destination, place, at, summary, callId, named },
       refusal: lostStreams.get(key) ?? null,
-      why: 'its TCP stream could not be followed to there: what came before it was no SIP, or is not in the capture',
+      why: 'its TCP stream could not be followed to there: what came before it was no SIP, or was not seen',
       advice: '',
     };
     unread.add(one);

@@ -14,7 +14,7 @@ const CLOSINGS: Readonly<Record<CloseReason, { readonly text: string; readonly a
   'call-failed': { text: 'the call had failed', advice: '' },
   'no-response': {
     text: 'the INVITE had got no response for timers.offer',
-    advice: 'Is the way of the responses in this capture? If the callee is slow, raise timers.offer.',
+    advice: 'If the callee is slow, raise timers.offer.',
   },
   'ringing-timeout': {
     text: 'the call had rung for longer than timers.ringing',
@@ -119,7 +119,7 @@ function closingOf({ closeReason, closed, closedAt, legId }: PinholeTrace, known
   if (reason === 'offer-refused' && closed === null) {
     return {
       text: 'the offer that announced it had got no answer for timers.offer',
-      advice: 'Is the answer in this capture, and can it be read?',
+      advice: `Is the answer in this ${known.seen.name}, and can it be read?`,
     };
   }
   if (reason === 'no-response' || reason === 'ringing-timeout') {
@@ -127,10 +127,14 @@ function closingOf({ closeReason, closed, closedAt, legId }: PinholeTrace, known
     const lost = record === null ? null : lostAnswer(record, closedAt ?? record.startedAt, known);
     if (lost !== null) return { text: `${CLOSINGS[reason].text}; ${lost.text}`, advice: lost.advice };
   }
+  if (reason === 'no-response') {
+    const { text, advice } = CLOSINGS[reason];
+    return { text, advice: `${known.seen.responses} ${advice}` };
+  }
   return CLOSINGS[reason];
 }
 
-/** The answer that is in the capture, and was not taken for one. */
+/** The answer that was seen, and was not taken for one. */
 function lostAnswer({ parties, callId }: CallTrace, until: number, known: Knowledge): Reason | null {
   const [caller, callee] = parties;
   const response = known.signalling.responsesOf(callId).find(({ destination }) => destination === caller);

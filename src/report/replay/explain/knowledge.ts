@@ -8,9 +8,11 @@ import type { AnnouncementIndex } from '../announced.ts';
 import type { UdpFlow } from '../flows.ts';
 import type { Block } from '../model.ts';
 import type { SignallingLog } from '../signalling.ts';
+import type { Seen } from './seen.ts';
 
-/** Everything that is known at the end of the capture. */
+/** Everything that is known at the end of what was looked through. */
 export interface Knowledge {
+  readonly seen: Seen;
   readonly announcements: AnnouncementIndex;
   readonly signalling: SignallingLog;
   readonly call: (legId: string) => CallTrace | null;
@@ -21,7 +23,7 @@ export interface Knowledge {
   readonly reverse: (flow: UdpFlow) => UdpFlow | null;
   /** Whether a host of this address sent or received SIP. */
   readonly speaksSip: (address: Address) => boolean;
-  /** Whether any packet of the capture came from this address, or went to it. */
+  /** Whether any packet that was looked at came from this address, or went to it. */
   readonly isSeen: (address: Address) => boolean;
   /** Whether it was said which hosts are inside. */
   readonly isInsideKnown: boolean;

@@ -9,9 +9,10 @@ export interface Reason {
   readonly advice: string;
 }
 
-/** Why a response was taken for none of the requests of the capture (RFC 3261 17.1.3, 12.1, 18.1.2). */
+/** Why a response was taken for none of the requests that were seen (RFC 3261 17.1.3, 12.1, 18.1.2). */
 export function whyNoRequest(response: LooseResponse, known: Knowledge): Reason {
   const { source, destination, callId, cseq, cseqMethod, branch, fromTag, at } = response;
+  const { seen } = known;
   const method = printable(cseqMethod, 20);
   const requests = known.signalling
     .requests(callId)
@@ -35,7 +36,7 @@ export function whyNoRequest(response: LooseResponse, known: Knowledge): Reason 
     if (match.branch !== branch) {
       return {
         text: `Its Via branch is not that of ${request}: it answers another one (RFC 3261 17.1.3).`,
-        advice: 'A forged response, or one to a request that is not in this capture.',
+        advice: `A forged response, or one to a request that is not in this ${seen.name}.`,
       };
     }
     if (refusal !== null) {
@@ -52,8 +53,8 @@ export function whyNoRequest(response: LooseResponse, known: Knowledge): Reason 
     }
     if (match.isInDialog && known.signalling.requests(callId).every(({ isInDialog }) => isInDialog)) {
       return {
-        text: `It answers ${request}, of a call that had begun before this capture.`,
-        advice: 'Start the capture before the call.',
+        text: `It answers ${request}, of a call that had begun before this ${seen.name}.`,
+        advice: seen.fromStart,
       };
     }
     return {
@@ -70,21 +71,20 @@ export function whyNoRequest(response: LooseResponse, known: Knowledge): Reason 
   if (back === 0) {
     const messages = known.signalling.count(source, destination);
     return {
-      text: `Only messages from ${source} to ${destination} are in this capture (${messages}), none the other way: one direction of the signalling is missing, the ${method} with it.`,
-      advice:
-        'Capture both directions: a mirror port or a filter let one through only, or the way there is another.',
+      text: `Only messages from ${source} to ${destination} are in this ${seen.name} (${messages}), none the other way: one direction of the signalling is missing, the ${method} with it.`,
+      advice: seen.bothWays,
     };
   }
   const elsewhere = requests[0];
   if (elsewhere !== undefined) {
     return {
-      text: `The ${method} with its Call-ID went from ${elsewhere.source} to ${elsewhere.destination} (${known.frame(elsewhere.place)}), not from ${destination}: the leg that it answers is not in this capture.`,
-      advice: 'Capture on both sides of the proxy, or where all of its legs pass.',
+      text: `The ${method} with its Call-ID went from ${elsewhere.source} to ${elsewhere.destination} (${known.frame(elsewhere.place)}), not from ${destination}: the leg that it answers is not in this ${seen.name}.`,
+      advice: seen.allLegs,
     };
   }
   return {
-    text: `No ${method} with its Call-ID is in this capture: the capture began after it, or it was sent on another way.`,
-    advice: 'Start the capture before the call, where both directions pass.',
+    text: `No ${method} with its Call-ID is in this ${seen.name}: the ${seen.name} began after it, or it was sent on another way.`,
+    advice: seen.fromStartBothWays,
   };
 }
 

@@ -12,7 +12,7 @@ import { whyUnread } from './response.ts';
 
 /** No description that was read names its destination. */
 export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, known: Knowledge): Explanation {
-  const { announcements, signalling } = known;
+  const { announcements, signalling, seen } = known;
   const { destination, destinationPort, source } = flow;
   const to = destinationOf(flow);
   const isReply = flow.firstPassed?.by === 'state';
@@ -51,7 +51,7 @@ export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, kno
       text: `Nobody announced ${to}; of this host ${said(near, known)} announced ${what}.`,
       advice: isReply
         ? ''
-        : 'The sender uses a port that was not agreed on, or the SDP for it is not in the capture.',
+        : `The sender uses a port that was not agreed on, or the SDP for it is not in the ${seen.name}.`,
     };
   }
   const same = announcements.ofPort(destinationPort);
@@ -59,6 +59,7 @@ export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, kno
     return behindNat(
       `Nobody announced ${to}, but ${same.owner} announced the same port at the private address ${same.address} in ${said(same, known)}: probably that host, seen from beyond its NAT.`,
       same,
+      known,
     );
   }
   if (same !== null && announcements.near(source, firstAt)?.callId === same.callId) {
@@ -84,17 +85,17 @@ export function explainUnannounced(flow: UdpFlow, { firstAt }: BlockedSpell, kno
   const forth = signalling.count(destination, source);
   if (back > 0 && forth === 0) {
     return never(
-      `Only messages from ${source} to ${destination} are in this capture (${back}): one direction of the signalling is missing, and with it what ${destination} announced.`,
-      'Capture both directions: a mirror port or a filter let one through only, or the way there is another.',
+      `Only messages from ${source} to ${destination} are in this ${seen.name} (${back}): one direction of the signalling is missing, and with it what ${destination} announced.`,
+      seen.bothWays,
     );
   }
   const unanswered = explainUnanswered(flow, firstAt, known);
   if (unanswered !== null) return unanswered;
   return never(
-    `No session description in the capture names ${destination}${also}: the signalling of this stream is not here.`,
+    `No session description in the ${seen.name} names ${destination}${also}: the signalling of this stream is not here.`,
     known.speaksSip(destination)
-      ? 'Its SIP is in the capture, its SDP is not: was the capture started in the middle of the call?'
-      : 'It may take another path, be encrypted (TLS), have happened before the capture, or not be SIP.',
+      ? `Its SIP is in the ${seen.name}, its SDP is not: ${seen.midCall}`
+      : `It may take another path, be encrypted (TLS), have happened before the ${seen.name}, or not be SIP.`,
   );
 }
 
@@ -104,7 +105,7 @@ const BEFORE_ANSWER = 'Media before the answer goes where nobody listens yet.';
 function explainUnanswered(
   { source, destination }: UdpFlow,
   firstAt: number,
-  { announcements, signalling, call, frame }: Knowledge,
+  { announcements, signalling, call, frame, seen }: Knowledge,
 ): Explanation | null {
   const theirs = announcements.near(source, firstAt);
   const record = theirs === null || theirs.legId === null ? null : call(theirs.legId);
@@ -120,10 +121,8 @@ function explainUnanswered(
   const goesOn =
     later === undefined ? '' : `, though the call goes on in ${frame(later.place)} (${later.method})`;
   return never(
-    `The call of ${frame(theirs.place)} (${theirs.summary}) has no answer of ${destination} in the capture${goesOn}: what it announced is not known.`,
-    later === undefined
-      ? BEFORE_ANSWER
-      : 'The capture has lost the answer, or a filter did: of a message in fragments `port 5060` lets only the first through.',
+    `The call of ${frame(theirs.place)} (${theirs.summary}) has no answer of ${destination} in the ${seen.name}${goesOn}: what it announced is not known.`,
+    later === undefined ? BEFORE_ANSWER : seen.lostAnswer,
   );
 }
 
@@ -196,13 +195,14 @@ function explainElsewhere(flow: UdpFlow, elsewhere: Announcement, known: Knowled
     return behindNat(
       `${destination} announced the private address ${there} in ${where} instead of ${to}: it sits behind NAT.`,
       elsewhere,
+      known,
     );
   }
   if (!known.isSeen(address)) {
     return {
       reason: 'nat',
-      text: `A NAT stands between: ${destination} announced ${there} in ${where}, and what is sent there arrives at ${to}. No packet of the capture has the address ${address} itself.`,
-      advice: `If ${address} is the external address of ${destination}, set nat: [{external: ${address}, hosts: [${destination}]}]; here: --nat ${address}=${destination}.`,
+      text: `A NAT stands between: ${destination} announced ${there} in ${where}, and what is sent there arrives at ${to}. No packet of the ${known.seen.name} has the address ${address} itself.`,
+      advice: `If ${address} is the external address of ${destination}, set nat: [{external: ${address}, hosts: [${destination}]}]${known.seen.tryMapping(address, destination)}.`,
     };
   }
   return {
@@ -233,11 +233,11 @@ function explainHidden(flow: UdpFlow, { how, place }: Hidden, { frame }: Knowled
   );
 }
 
-function behindNat(text: string, { address, owner }: Announcement): Explanation {
+function behindNat(text: string, { address, owner }: Announcement, { seen }: Knowledge): Explanation {
   return {
     reason: 'nat',
     text,
-    advice: `Let the device announce the address it is reached at (STUN, an external-address setting or its SBC) instead of ${address}${owner === address ? '' : `, or capture on the side where it is ${address}`}.`,
+    advice: `Let the device announce the address it is reached at (STUN, an external-address setting or its SBC) instead of ${address}${owner === address ? '' : seen.beforeNat(address)}.`,
   };
 }
 

@@ -54,7 +54,7 @@ function explainForeign(
 ): Explanation {
   const notInside = known.isInsideKnown
     ? ''
-    : ` If ${owner} is not one of your hosts, say with --inside which are: nothing has to be opened for the others.`;
+    : ` If ${owner} is not one of your hosts, ${known.seen.sayInside}: nothing has to be opened for the others.`;
   if (isPrivate(destination) && !isPrivate(owner)) {
     return {
       reason: 'nat',
@@ -96,7 +96,7 @@ export function explainNotOpened(
     return {
       reason: 'not-opened',
       text: `${what}, but that message belongs to no call that was seen from its INVITE on.`,
-      advice: 'Capture the whole call, and both directions of its signalling.',
+      advice: known.seen.wholeCall,
     };
   }
   if (candidate === 'relay') {
