@@ -61,7 +61,7 @@ describe('packets at hand', () => {
     assert.deepEqual(found, { culprit: null, unread: [], remembered: [], deaths: 0 });
     atHand.take(packets('one', 'two'));
     atHand.done();
-    assert.equal(heirloom.ended(true), false);
+    assert.equal(heirloom.ended(true), 'none');
     assert.deepEqual(start().found, found);
   });
 
@@ -71,7 +71,7 @@ describe('packets at hand', () => {
     atHand.take(packets('one', 'two', 'three'));
     atHand.released();
     atHand.begin(1);
-    assert.equal(heirloom.ended(true), true);
+    assert.equal(heirloom.ended(true), 'unread');
     const next = start();
     assert.deepEqual(next.found, {
       culprit: '1 two',
@@ -79,7 +79,7 @@ describe('packets at hand', () => {
       remembered: [print('two')],
       deaths: 1,
     });
-    assert.equal(heirloom.ended(true), false, 'it died before it had a packet');
+    assert.equal(heirloom.ended(true), 'none', 'it died before it had a packet');
     assert.deepEqual(start().found, { culprit: null, unread: [], remembered: [print('two')], deaths: 1 });
   });
 
@@ -88,7 +88,7 @@ describe('packets at hand', () => {
     const { atHand } = start();
     atHand.take(packets('one', 'two'));
     atHand.released();
-    assert.equal(heirloom.ended(true), true);
+    assert.equal(heirloom.ended(true), 'unread');
     const { culprit, unread } = start().found;
     assert.deepEqual({ culprit, unread }, { culprit: '0 one released', unread: ['1 two'] });
   });
@@ -96,12 +96,24 @@ describe('packets at hand', () => {
   it('are read again after a kill from outside, but not twice', () => {
     const { start, heirloom } = setUp();
     start().atHand.take(packets('one', 'two'));
-    assert.equal(heirloom.ended(false), false);
+    assert.equal(heirloom.ended(false), 'read again');
     const second = start();
     assert.deepEqual(second.found, { culprit: null, unread: ['0 one', '1 two'], remembered: [], deaths: 0 });
     second.atHand.take(packets('one', 'two'));
-    assert.equal(heirloom.ended(false), true);
+    assert.equal(heirloom.ended(false), 'unread');
     assert.equal(start().found.culprit, '0 one');
+  });
+
+  it('are read again where two are killed over different packets', () => {
+    const { start, heirloom } = setUp();
+    start().atHand.take(packets('one', 'two'));
+    assert.equal(heirloom.ended(false), 'read again');
+    const { atHand } = start();
+    atHand.take(packets('one', 'two'));
+    atHand.released();
+    atHand.begin(1);
+    assert.equal(heirloom.ended(false), 'read again');
+    assert.deepEqual(start().found.unread, ['1 two']);
   });
 
   it('after a kill from outside leave out what was released', () => {
@@ -109,7 +121,7 @@ describe('packets at hand', () => {
     const { atHand } = start();
     atHand.take(packets('one', 'two'));
     atHand.released();
-    assert.equal(heirloom.ended(false), false);
+    assert.equal(heirloom.ended(false), 'read again');
     assert.deepEqual(start().found.unread, ['1 two']);
   });
 
@@ -117,7 +129,7 @@ describe('packets at hand', () => {
     const { start, heirloom } = setUp();
     for (let n = 0; n < MOST_REMEMBERED + 3; n++) {
       start().atHand.take(packets(`packet ${n}`));
-      assert.equal(heirloom.ended(true), true);
+      assert.equal(heirloom.ended(true), 'unread');
     }
     const { remembered, deaths } = start().found;
     assert.equal(deaths, MOST_REMEMBERED + 3);
@@ -134,7 +146,7 @@ describe('packets at hand', () => {
     const { atHand } = start();
     atHand.take(large);
     atHand.begin(62);
-    assert.equal(heirloom.ended(true), true);
+    assert.equal(heirloom.ended(true), 'unread');
     assert.deepEqual(start().found.unread, [textOf(large[63]!)]);
   });
 

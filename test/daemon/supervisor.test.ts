@@ -122,7 +122,7 @@ describe('supervisor', () => {
         give: () => ({ descriptors: [null, null], env: {} }),
         ended(itself) {
           asked.push(itself);
-          return asked.length <= 3;
+          return asked.length <= 3 ? 'unread' : 'none';
         },
         letGo: () => said.push('let go'),
         close: () => {},
@@ -137,23 +137,24 @@ describe('supervisor', () => {
     assert.ok(asked.every((itself) => itself));
   });
 
-  it('tells its own kill from one from outside', async () => {
+  it('tells a crash from a kill, for silence or from outside, and starts again at once what was silent over a packet', async () => {
     const asked: boolean[] = [];
     const heirloom = {
       give: () => ({ descriptors: [null, null], env: {} }),
-      ended: (itself: boolean) => asked.push(itself) === 0,
+      ended: (itself: boolean) => (asked.push(itself) === 1 ? ('read again' as const) : ('none' as const)),
       letGo: () => {},
       close: () => {},
     };
     const hanging = run(HANGING_ONCE, { hangAfter: 400, heirloom });
     await hanging.until((ready) => ready === 2);
+    assert.match(hanging.said.at(-1)!, /over a packet, which is read again: starting it again$/);
     process.kill(hanging.supervisor.child!, 'SIGKILL');
     await hanging.until((ready) => ready === 3);
     process.kill(hanging.supervisor.child!, 'SIGSEGV');
     await hanging.until((ready) => ready === 4);
     hanging.supervisor.stop();
     await hanging.supervisor.done;
-    assert.deepEqual(asked, [true, false, true]);
+    assert.deepEqual(asked, [false, false, true]);
   });
 
   it('hands down what outlives a data path', async () => {
@@ -169,7 +170,7 @@ describe('supervisor', () => {
     const { supervisor, until, notes } = run(child, {
       heirloom: {
         give: () => ({ descriptors: [memory, null], env: { HANDED: 'down' } }),
-        ended: () => false,
+        ended: () => 'none',
         letGo: () => {},
         close: () => closeSync(memory),
       },

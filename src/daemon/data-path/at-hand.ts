@@ -158,10 +158,22 @@ function readInheritance(
   };
 }
 
-/** The supervisor's side, after the end of a data path: whether it had a packet in work. */
-export function hadPacketInWork(descriptor: number): boolean {
+/** The supervisor's side, after the end of a data path: the fingerprint of the packet that it had in work; null without one. */
+export function packetInWork(descriptor: number): string | null {
   const state = readAt(descriptor, 0, STATE_SIZE);
-  return state.length === STATE_SIZE && state.readUInt32LE(0) > state.readUInt32LE(4);
+  if (state.length < STATE_SIZE) return null;
+  const [count, index] = [state.readUInt32LE(0), state.readUInt32LE(4)];
+  if (index >= Math.min(count, MOST_PACKETS)) return null;
+  let offset = PACKETS;
+  for (let before = 0; ; before++) {
+    const head = readAt(descriptor, offset, PACKET_HEAD);
+    if (head.length < PACKET_HEAD) return null;
+    const length = head.readUInt32LE(0);
+    offset += PACKET_HEAD;
+    if (length > LONGEST_PACKET) return null;
+    if (before === index) return fingerprintOf(readAt(descriptor, offset, length));
+    offset += length;
+  }
 }
 
 /** The packet in work is what the data path died of: the next is not to read it. */

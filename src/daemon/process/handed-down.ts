@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { Libc } from '../../../native-bindings/engine.ts';
 import { createSharedMemory } from '../../../native-bindings/shared-memory.ts';
-import { AT_HAND_SIZE, blamePacket, forgetPackets, hadPacketInWork } from '../data-path/at-hand.ts';
+import { AT_HAND_SIZE, blamePacket, forgetPackets, packetInWork } from '../data-path/at-hand.ts';
 
 /** Descriptors that a data path has from its supervisor, beside that of the heartbeat; null where there is none. */
 export interface HandedDown {
@@ -28,6 +28,9 @@ export function handedDown(environment: NodeJS.ProcessEnv = process.env): Handed
   };
 }
 
+/** What becomes of the packet that a data path had in work at its end. */
+export type PacketInWork = 'none' | 'read again' | 'unread';
+
 /** What the supervisor holds on to so that it outlives a data path. */
 export interface Heirloom {
   /** What a data path that is started now is given: descriptors 4 and 5, and what goes into its environment. */
@@ -36,10 +39,11 @@ export interface Heirloom {
     readonly env: Readonly<Record<string, string>>;
   };
   /**
-   * A data path has ended. Whether it had a packet in work that the next will not read: because the data path hung or
-   * crashed (`itself`), or because it was the second in a row that was ended from outside with a packet in work.
+   * A data path has ended. What becomes of the packet that it had in work, if any: the next does not read it where the data
+   * path crashed (`itself`), or where it is the second in a row that was ended over this packet. It reads it once more where
+   * it is the first that was killed, from outside or for its silence: a machine that gives it no time makes it silent as well.
    */
-  ended(itself: boolean): boolean;
+  ended(itself: boolean): PacketInWork;
   /** There will be none for a while: packets are not to wait for it. */
   letGo(): void;
   close(): void;
@@ -62,7 +66,8 @@ export function createHeirloom(
     complain(`no memory for the packets at hand, a data path that dies loses them: ${String(error)}`);
   }
   let intake: number | null = bind();
-  let suspected = false;
+  /** The fingerprint of the packet over which the last data path was killed. */
+  let suspected: string | null = null;
 
   function rebind(): number | null {
     try {
@@ -85,14 +90,12 @@ export function createHeirloom(
       return { descriptors: [atHand, intake], env: { [VARIABLE]: names.join(',') } };
     },
     ended(itself) {
-      if (atHand === null || !hadPacketInWork(atHand)) {
-        suspected = false;
-        return false;
-      }
-      const guilty = itself || suspected;
-      suspected = !guilty;
-      if (guilty) blamePacket(atHand);
-      return guilty;
+      const inWork = atHand === null ? null : packetInWork(atHand);
+      const guilty = inWork !== null && (itself || inWork === suspected);
+      suspected = guilty ? null : inWork;
+      if (guilty) blamePacket(atHand!);
+      if (inWork === null) return 'none';
+      return guilty ? 'unread' : 'read again';
     },
     letGo() {
       if (waits) return;

@@ -49,7 +49,8 @@ const RULES_AGAIN = 100;
 
 /**
  * Keeps one data-path process running: starts it anew when it ends or when its heartbeat stops, at once the first
- * time and then ever more slowly, but always at once where it died of a packet: that one will not be read again. With `failOpen`, the daemon's rules stand only while it takes packets.
+ * time and then ever more slowly, but always at once where it crashed or hung over a packet: one that it crashed on, or hung over
+ * twice, is not read again. With `failOpen`, the daemon's rules stand only while it takes packets.
  * A first start that ends by itself is not tried again: what is wrong then is the configuration or the system.
  */
 export function supervise(options: SupervisorOptions): Supervisor {
@@ -152,9 +153,10 @@ export function supervise(options: SupervisorOptions): Supervisor {
       void end(status ?? (stopping && why === 'SIGTERM' ? 0 : 1));
       return;
     }
-    const itself = hung || (why !== 'SIGKILL' && status !== 0);
-    if (served && heirloom?.ended(itself) === true) {
-      say('error', `the data path ended (${why}) over a packet, which will pass unread: starting it again`);
+    const inWork = served ? heirloom?.ended(why !== 'SIGKILL' && status !== 0) : 'none';
+    if (inWork === 'unread' || (hung && inWork === 'read again')) {
+      const next = inWork === 'unread' ? 'will pass unread' : 'is read again';
+      say('error', `the data path ended (${why}) over a packet, which ${next}: starting it again`);
       restart = setTimeout(start, 0);
       return;
     }
