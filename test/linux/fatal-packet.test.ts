@@ -49,7 +49,7 @@ describe('a packet that the data path dies of', { skip: withoutRoot }, () => {
     await topology.actors.server.run(
       [invite, ...between].map((text) => expect('sip4', text, RESTARTED_WITHIN)),
     );
-    await daemon.said(STARTED, 2);
+    await daemon.said(STARTED, 3);
     assert.notEqual(daemon.dataPathPid(), first);
     assert.deepEqual(stage.kernel(), open, 'the call that was up is up still');
     await daemon.said(
@@ -73,7 +73,7 @@ describe('a packet that the data path dies of', { skip: withoutRoot }, () => {
       const invite = sip('INVITE', { callId: fatal.callId, body: fatal.offer([FATAL_PORT]) });
       await topology.actors.client.run([send('sip4', stage.server, invite)]);
       await topology.actors.server.run([expect('sip4', invite, RESTARTED_WITHIN)]);
-      await daemon.said(STARTED, 1 + n);
+      await daemon.said(STARTED, 1 + 2 * n);
     }
     assert.doesNotMatch(daemon.lines.join('\n'), /starting it again in/);
     const call = createDialog(stage);
