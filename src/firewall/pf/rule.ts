@@ -75,8 +75,6 @@ export interface PinholeRule {
   readonly uplink: string | null;
   /** Of a translation: the interface on which it is done; null is any. */
   readonly boundTo: string | null;
-  /** Of a `pass` out: its source is the address that pf sees when the packet leaves, translated already. */
-  readonly translated: boolean;
 }
 
 export type RuleKind = 'pass' | 'rdr' | 'binat';
@@ -111,7 +109,12 @@ export function rulesOf(pinhole: Pinhole, uplinks: readonly Uplink[] = []): Pinh
  */
 function leavingOf({ direction, translation }: Pinhole, [pass]: readonly PinholeRule[]): PinholeRule[] {
   if (direction === 'in' || translation === null || pass === undefined) return [];
-  return [ruleWith({ ...pass, source: translation.arrivesAt, translated: true })];
+  return [ruleWith({ ...pass, source: translation.arrivesAt })];
+}
+
+/** Whether a rule is of `leavingOf`: its source is none of the pinhole's. */
+function isLeaving({ way: { direction, translation }, source }: PinholeRule): boolean {
+  return direction === 'out' && translation !== null && source === translation.arrivesAt;
 }
 
 const TRANSLATING = ['rdr', 'binat'] as const;
@@ -131,7 +134,6 @@ export function passRulesOf(pinhole: Pinhole): PinholeRule[] {
     way: { direction, translation },
     uplink: null,
     boundTo: null,
-    translated: false,
   } as const;
   const each = sources === 'any' ? [null] : sources;
   return each.map((source) => ruleWith({ ...common, protocol, source, sourcePort, address, ports }));
@@ -148,9 +150,8 @@ export function openingOf({ way, protocol, source, sourcePort, address, ports }:
 }
 
 function ruleWith(rule: Omit<PinholeRule, 'key'>): PinholeRule {
-  const { kind, source, uplink, boundTo, translated } = rule;
+  const { kind, source, uplink, boundTo } = rule;
   const words = [
-    ...(translated ? ['translated'] : []),
     ...(kind === 'pass' ? [] : [boundTo === null ? kind : `${kind} on ${boundTo}`]),
     ...(uplink === null ? [] : [`reply-to ${uplink}`]),
     source ?? 'any',
@@ -294,11 +295,11 @@ export function decodeRule(read: ReadRule): PinholeRule | null {
   if (rule.prob !== 0 || rule.tos !== 0 || src.neg !== 0 || dst.neg !== 0) return null;
   const named = parseLabel(rule.label);
   if (named === null) return null;
-  const common = { ...named, protocol, uplink: null, boundTo: null, translated: false } as const;
+  const common = { ...named, protocol, uplink: null, boundTo: null } as const;
   return rule.action === PF_PASS ? decodePass(read, common) : decodeTranslation(read, common);
 }
 
-type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink' | 'boundTo' | 'translated'>;
+type Decoded = Pick<PinholeRule, 'label' | 'way' | 'protocol' | 'uplink' | 'boundTo'>;
 
 function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   const { src, dst, af } = rule;
@@ -309,7 +310,6 @@ function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
   const address = hostOf(dst, af);
   const ports = rangeOf(dst);
   if (party === null || address === undefined || address === null || ports === null) return null;
-  const { direction, translation } = common.way;
   return ruleWith({
     ...common,
     kind: 'pass',
@@ -317,7 +317,6 @@ function decodePass({ rule }: ReadRule, common: Decoded): PinholeRule | null {
     address,
     ports,
     uplink: isUplink ? rule.ifname : null,
-    translated: direction === 'out' && translation !== null && party.source === translation.arrivesAt,
   });
 }
 
@@ -370,7 +369,7 @@ interface Assembled {
 export function assemble(rules: Iterable<PinholeRule>): Assembled[] {
   const groups = new Map<string, Map<string, PinholeRule>>();
   for (const rule of rules) {
-    if (rule.kind !== 'pass' || rule.uplink !== null || rule.translated) continue;
+    if (rule.kind !== 'pass' || rule.uplink !== null || isLeaving(rule)) continue;
     const target = targetOf(rule);
     const group = groups.get(target) ?? new Map<string, PinholeRule>();
     group.set(rule.key, rule);
