@@ -8,7 +8,7 @@ import type { PortRange } from '../../address/ports.ts';
 import { findPacket, linkTypeText } from '../../packet/link.ts';
 import { enteredThrough } from '../ingress/freebsd.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../interceptor.ts';
-import { MOST_RANGES, sipFilter } from './filter.ts';
+import { sipFilter } from './filter.ts';
 
 interface PassiveOptions {
   readonly ports: readonly PortRange[];
@@ -38,12 +38,6 @@ interface Passed extends HeldPacket {
  * is of a kind that is not read, or there are too many ports.
  */
 export function openBpfPassive(libc: Libc, { ports, interfaces }: PassiveOptions): Interceptor {
-  if (ports.length > MOST_RANGES) {
-    throw new InterceptError(
-      `sip-ports: expected at most ${MOST_RANGES} ranges with intercept: bpf`,
-      'EINVAL',
-    );
-  }
   const devices = openDevices(libc, ports, interfaces);
   const polled = Buffer.concat(devices.map(({ device }) => pollfd.encode({ fd: device.fd, events: POLLIN })));
   const count = devices.length;

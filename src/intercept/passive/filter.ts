@@ -1,5 +1,6 @@
 import type { FilterInstruction } from '../../../native-bindings/filter-program.ts';
 import type { PortRange } from '../../address/ports.ts';
+import { InterceptError } from '../interceptor.ts';
 import { assemble, Code, inRanges, type Line, TAKE_ALL } from '../program.ts';
 
 const TCP = 6;
@@ -18,8 +19,15 @@ export const MOST_RANGES = 28;
 /**
  * UDP and TCP over IPv4 or IPv6 with a port in one of the ranges; of IP packets in fragments all, since only the first has
  * ports. IPv6 with extension headers other than that of a fragment is not taken. `ip`: bytes before the IP header.
+ * Throws InterceptError where there are more than `MOST_RANGES`.
  */
 export function sipFilter(ranges: readonly PortRange[], ip = 0): readonly FilterInstruction[] {
+  if (ranges.length > MOST_RANGES) {
+    throw new InterceptError(
+      `sip-ports: expected at most ${MOST_RANGES} ranges with intercept: bpf`,
+      'EINVAL',
+    );
+  }
   const ports = (load: number, base: number): Line<Label>[] =>
     [base, base + 2].flatMap((offset) => [{ code: load, operand: offset }, ...inRanges(ranges, 'take')]);
   return assemble<Label>([

@@ -8,11 +8,12 @@ import {
   sockaddrLl,
 } from '../../../native-bindings/linux/packet-socket.ts';
 import { pollfd } from '../../../native-bindings/poll.ts';
+import type { PortRange } from '../../address/ports.ts';
 import { type HeldPacket, InterceptError, type Interceptor } from '../interceptor.ts';
-import { MOST_RANGES, sipFilter } from './filter.ts';
+import { sipFilter } from './filter.ts';
 
 interface PassiveOptions {
-  readonly ports: readonly (readonly [first: number, last: number])[];
+  readonly ports: readonly PortRange[];
   /** Interfaces of inside hosts: then what passes there, either way, and nothing else. None: what comes in by any. */
   readonly interfaces: readonly string[];
 }
@@ -22,12 +23,6 @@ const LONGEST = 65_536;
 
 /** What `openPassive` goes on with. Needs CAP_NET_RAW. Throws SystemError, and InterceptError where there are too many ports. */
 export function bindPassive(libc: Libc, { ports }: PassiveOptions): number {
-  if (ports.length > MOST_RANGES) {
-    throw new InterceptError(
-      `sip-ports: expected at most ${MOST_RANGES} ranges with intercept: bpf`,
-      'EINVAL',
-    );
-  }
   return openPacketSocket(libc, sipFilter(ports));
 }
 
