@@ -1,7 +1,7 @@
 /** Two user agents, one on each side of the FreeBSD machine, and what calls between them are made of. */
 import assert from 'node:assert/strict';
 import { type Actor, startActor } from '../../lab/actors.ts';
-import { close, expect, pause, send, take, textsAt, udp } from '../../lab/steps.ts';
+import { close, expect, pause, type Step, send, take, textsAt, udp } from '../../lab/steps.ts';
 import type { TransportAddress } from '../../src/address/address.ts';
 import { defaults } from '../../src/config/schema.ts';
 import { layOut } from '../../src/firewall/pf/layout.ts';
@@ -163,34 +163,26 @@ export async function shut({ actor, sipSocket, mediaSocket }: Agent): Promise<vo
 
 /** A call that is up: INVITE, 200, ACK over UDP. Media goes ahead of the 200 and after it, both ways. */
 export async function setUp(caller: Agent, callee: Agent, headers: readonly string[] = []): Promise<Dialog> {
-  const callId = `call-${++calls}-${process.pid}@example.com`;
-  const invite = sip('INVITE', { callId, headers, body: describeMedia(caller.media) });
-  const ok = sip('200 INVITE', { callId, headers, to: 'b', body: describeMedia(callee.media) });
-  const ack = sip('ACK', { callId, to: 'b' });
-  await Promise.all([
-    callee.actor.run([
-      expect(callee.sipSocket, invite, PATIENCE),
-      send(callee.mediaSocket, caller.media, 'early'),
-      send(callee.sipSocket, caller.sip, ok),
-      expect(callee.sipSocket, ack, PATIENCE),
-    ]),
-    caller.actor.run([
-      send(caller.sipSocket, callee.sip, invite),
-      expect(caller.mediaSocket, 'early', PATIENCE),
-      expect(caller.sipSocket, ok, PATIENCE),
-      send(caller.mediaSocket, callee.media, 'first'),
-      send(caller.sipSocket, callee.sip, ack),
-    ]),
-  ]);
+  const dialog = await agree(caller, callee, headers, (...steps) => steps);
   await callee.actor.run([expect(callee.mediaSocket, 'first', PATIENCE)]);
-  return { callId, cseq: 1 };
+  return dialog;
 }
 
 /** As `setUp`, and nobody sends media. */
-export async function setUpSilently(
+export function setUpSilently(
   caller: Agent,
   callee: Agent,
   headers: readonly string[] = [],
+): Promise<Dialog> {
+  return agree(caller, callee, headers, () => []);
+}
+
+/** `media`: which of these steps are taken. */
+async function agree(
+  caller: Agent,
+  callee: Agent,
+  headers: readonly string[],
+  media: (...steps: Step[]) => Step[],
 ): Promise<Dialog> {
   const callId = `call-${++calls}-${process.pid}@example.com`;
   const invite = sip('INVITE', { callId, headers, body: describeMedia(caller.media) });
@@ -199,12 +191,15 @@ export async function setUpSilently(
   await Promise.all([
     callee.actor.run([
       expect(callee.sipSocket, invite, PATIENCE),
+      ...media(send(callee.mediaSocket, caller.media, 'early')),
       send(callee.sipSocket, caller.sip, ok),
       expect(callee.sipSocket, ack, PATIENCE),
     ]),
     caller.actor.run([
       send(caller.sipSocket, callee.sip, invite),
+      ...media(expect(caller.mediaSocket, 'early', PATIENCE)),
       expect(caller.sipSocket, ok, PATIENCE),
+      ...media(send(caller.mediaSocket, callee.media, 'first')),
       send(caller.sipSocket, callee.sip, ack),
     ]),
   ]);
