@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { close, send, udp } from '../../lab/steps.ts';
 import type { BlockedResult } from '../../src/report/live/blocked.ts';
-import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
+import { eventually, type GuestDaemon, startDaemon, write } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
 import { hangUp, type Lab, mediaPasses, open, openLab, setUp, shut } from './lab.ts';
 import { egress, ruleset, UNCAPPED } from './ruleset.ts';
@@ -79,7 +79,7 @@ ${UNCAPPED}`;
   it('has to have an interface of pflog(4)', async () => {
     await daemon.stop();
     const config = `inside: [192.0.2.0/24]\nblocked: { watch: true, interface: ${guest.interfaces.outside} }\n`;
-    await guest.run(`cat > ${guest.files}/other.yaml <<'END-OF-FILE'\n${config}\nEND-OF-FILE`);
+    await write(guest, `${guest.files}/other.yaml`, config);
     const text = await guest.run(
       `${guest.files}/pinholed run --config ${guest.files}/other.yaml --drop --no-supervisor 2>&1; true`,
     );

@@ -30,7 +30,7 @@ inside: [192.0.2.0/24, '2001:db8:2::/64']
 inside-interfaces: [${guest.interfaces.inside}]
 intercept: bpf
 ${UNCAPPED}`;
-    const rules = ruleset(guest, { last: egress(guest) }).replaceAll(' divert-to 8668', '');
+    const rules = ruleset(guest, { divert: false, last: egress(guest) });
     daemon = await startDaemon(guest, config, rules);
   });
 

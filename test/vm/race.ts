@@ -32,10 +32,9 @@ const STOP = "kill $(pgrep -f 'pinholed run') && while pgrep -qf 'pinholed run';
 
 /** The daemon in the machine, with the rules that it works with. */
 function startDesign(guest: Guest, design: Design) {
-  const rules = ruleset(guest);
-  if (design === 'divert') return startDaemon(guest, CONFIG, rules, ALONE);
+  if (design === 'divert') return startDaemon(guest, CONFIG, ruleset(guest), ALONE);
   const passive = `${CONFIG}intercept: bpf\ninside-interfaces: [${guest.interfaces.inside}]\n`;
-  return startDaemon(guest, passive, rules.replaceAll(' divert-to 8668', ''), ALONE);
+  return startDaemon(guest, passive, ruleset(guest, { divert: false }), ALONE);
 }
 
 const [CALLS, TOGETHER, SECONDS] = [2000, 1, Number.POSITIVE_INFINITY].map((usual, at) =>
@@ -109,7 +108,7 @@ async function probe(guest: Guest, { client }: Actors): Promise<void> {
     console.log('PINHOLED_VM_PROBE is not set: how probe.ts is run in the machine');
     return;
   }
-  await loadRuleset(guest, ruleset(guest).replaceAll(' divert-to 8668', ''));
+  await loadRuleset(guest, ruleset(guest, { divert: false }));
   const sip = (port: number) => ({ address: HOSTS.client, port });
   await client.run([udp('sip', sip(5060))]);
   let goesOn = true;

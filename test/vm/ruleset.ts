@@ -9,13 +9,16 @@ export interface RulesetOptions {
   readonly last?: readonly string[];
   /** The daemon loads the divert rules itself. */
   readonly failOpen?: boolean;
+  /** False: SIP passes, and nobody is handed it. */
+  readonly divert?: boolean;
   readonly anchor?: boolean;
 }
 
 /** The administrator's pf.conf: nothing passes but SIP, ICMP and what pinholes let through. */
 export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions = {}): string {
   const { outside, inside } = interfaces;
-  const { nat = [], first = [], last = [], failOpen = false, anchor = true } = options;
+  const { nat = [], first = [], last = [], failOpen = false, divert = true, anchor = true } = options;
+  const handedOver = divert && !failOpen ? ' divert-to 8668' : '';
   const sip = `${before15 ? 'inet ' : ''}proto { tcp udp } to port 5060`;
   return [
     'set reassemble yes',
@@ -30,8 +33,8 @@ export function ruleset({ interfaces, before15 }: Guest, options: RulesetOptions
     ...(failOpen ? ['anchor "pinholed/divert"'] : []),
     `pass in quick on ${outside} ${sip}`,
     `pass out quick on ${outside} ${sip}`,
-    `pass in quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
-    `pass out quick on ${inside} ${sip}${failOpen ? '' : ' divert-to 8668'}`,
+    `pass in quick on ${inside} ${sip}${handedOver}`,
+    `pass out quick on ${inside} ${sip}${handedOver}`,
     ...(anchor ? ['anchor "pinholed" proto { tcp udp } to port 1024:65535'] : []),
     ...last,
   ].join('\n');
