@@ -40,6 +40,7 @@ switch ($given['task']) {
             'same' => DaemonSettings::read($text) == $settings,
             'secrets' => DaemonSettings::secrets($given['form'], $given['authority'] ?? null),
             'faults' => MoreSettings::faults($given['form']['more'] ?? ''),
+            'more' => MoreSettings::KEYS,
         ];
         break;
     case 'step':

@@ -6,7 +6,7 @@ import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { formatProblem } from '../../src/config/problem.ts';
 import { entries, kebab } from '../../src/config/schema.ts';
-import { hostile } from '../pfsense/hostile.ts';
+import { foreignSettings, hostile, openSettings } from '../pfsense/hostile.ts';
 import { php, pluginFiles, withoutPhp } from './plugin.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -74,6 +74,8 @@ interface Made {
   readonly secrets: Readonly<Record<string, string | null>>;
   /** What the form itself finds wrong with what is written in the daemon’s words. */
   readonly faults: readonly string[];
+  /** What may be set so. */
+  readonly more: readonly string[];
 }
 
 function made(changed: Fields, on: Fields = {}): Made {
@@ -251,22 +253,7 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
 
   it('more settings are never anybody else’s', () => {
     const nothing = textOf({});
-    for (const [more, lines] of [
-      ['mode: observe', [1]],
-      ['daemon: {journal: /etc/passwd}', [1]],
-      ['ice: true\nlog: {destination: /etc/passwd}', [2]],
-      ['  socket: /etc/passwd', [1]],
-      ['# only\n    journal: /etc/passwd', [2]],
-      ['"mode": observe', [1]],
-      ['? mode', [1]],
-      ['--- {mode: observe}', [1]],
-      ['...\n%YAML 1.1\n---', [1, 2, 3]],
-      ['ice: true\rmode: observe', [2]],
-      ['caps: {\n}, mode: observe', [2]],
-      ['\tice: true', [1]],
-      ['ice:true', [1]],
-      ['ice: "\0"', [1]],
-    ] as const) {
+    for (const [more, lines] of foreignSettings) {
       const { text, faults } = made({ more });
       assert.equal(text, nothing, more);
       assert.deepEqual(
@@ -275,15 +262,7 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
         more,
       );
     }
-    /** What a line may hold is inside its own setting, whatever is left open in it. */
-    for (const more of [
-      'ice: "',
-      'ice: {',
-      'ice: true}, mode: observe',
-      'timers: [\n  mode: observe',
-      'ice: |\n  mode: observe',
-      'caps:\n  mode: observe',
-    ]) {
+    for (const more of openSettings) {
       const loaded = loadConfig(textOf({ more }), 'pinholed.yaml');
       if (!('problems' in loaded)) assert.fail(`nothing is wrong with ${more}`);
       assert.notEqual(loaded.rest?.mode, 'observe');
@@ -295,25 +274,24 @@ describe('OPNsense: the daemon’s file', { skip: withoutPhp }, () => {
   });
 
   it('every setting there is can be reached, or is left out for a reason', () => {
-    const php = readFileSync(
-      `${pluginFiles}/opnsense/mvc/app/library/OPNsense/Pinholed/MoreSettings.php`,
-      'utf8',
-    );
-    const [, list] = /KEYS = \[(.*?)\];/s.exec(php)!;
-    const more = [...list!.matchAll(/'([^']+)'/g)].map(([, key]) => key!);
-    const fields = keysOf(
-      textOf({
-        ...{ mediahosts: '192.0.2.1', sipports: '5060,5070', storeurl: 'redis://10.9.0.1', blocked: true },
-        ...{
-          hepfrom: '192.168.1.10',
-          holdencrypted: '5ms',
-          peers: { one: { name: 'a', networks: '192.0.2.1' } },
-        },
-      }),
-    );
+    const { text, more } = made({
+      mediahosts: '192.0.2.1',
+      sipports: '5060,5070',
+      storeurl: 'redis://10.9.0.1',
+      blocked: true,
+      hepfrom: '192.168.1.10',
+      holdencrypted: '5ms',
+      peers: { one: { name: 'a', networks: '192.0.2.1' } },
+    });
     /** The way packets come is the plugin's; what is served, and where it is asked, would be doors of their own. */
     const closed = ['intercept', 'web', 'linux', 'control', 'daemon'];
-    assert.deepEqual([...more, ...fields, ...closed].sort(), Object.keys(entries).map(kebab).sort());
+    assert.deepEqual([...more, ...keysOf(text), ...closed].sort(), Object.keys(entries).map(kebab).sort());
+    const form = readFileSync(
+      `${pluginFiles}/opnsense/mvc/app/controllers/OPNsense/Pinholed/forms/general.xml`,
+      'utf8',
+    );
+    const [, told] = /Lines of pinholed\.yaml\(5\): (.*)\.<\/help>/.exec(form)!;
+    assert.deepEqual(told!.split(', ').sort(), [...more].sort());
   });
 
   it('hostile text in any field stays a value of its key, which the daemon refuses or takes as it is', () => {

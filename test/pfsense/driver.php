@@ -27,6 +27,7 @@ foreach (json_decode(file_get_contents('php://stdin'), true, 64, JSON_THROW_ON_E
 		'settings' => $settings,
 		'secrets' => pinholed_secrets($settings),
 		'faults' => pinholed_faults(pinholed_form(), fn () => []),
+		'more' => PINHOLED_MORE,
 	];
 }
 echo json_encode($results, JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE);

@@ -39,6 +39,8 @@ export interface Made {
   readonly secrets: Readonly<Record<string, string | null>>;
   /** What the form itself finds wrong, the daemon's check having nothing to say: field and message. */
   readonly faults: readonly (readonly [field: string, message: string])[];
+  /** What may be set in the daemon’s words. */
+  readonly more: readonly string[];
 }
 
 const LAN: Tree = { lan: { if: 'igb1', descr: 'LAN', enable: '', ipaddr: '192.168.1.1', subnet: '24' } };

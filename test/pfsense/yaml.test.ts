@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { DENIED_PORTS } from '../../src/config/denied-ports.ts';
 import { loadConfig, type Settings } from '../../src/config/load.ts';
 import { entries, kebab } from '../../src/config/schema.ts';
-import { hostile } from './hostile.ts';
+import { foreignSettings, hostile, openSettings } from './hostile.ts';
 import { make, packageFiles, type Tree, withoutPhp } from './package.ts';
 
 const base64 = (text: string) => Buffer.from(text).toString('base64');
@@ -280,41 +280,17 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
   });
 
   it('more settings are never anybody else’s', () => {
-    const cases: readonly (readonly [text: string, fields: readonly string[]])[] = [
-      ['mode: observe', ['more:1']],
-      ['daemon: {journal: /etc/passwd}', ['more:1']],
-      ['ice: true\nlog: {destination: /etc/passwd}', ['more:2']],
-      ['  socket: /etc/passwd', ['more:1']],
-      ['# only\n    journal: /etc/passwd', ['more:2']],
-      ['"mode": observe', ['more:1']],
-      ['? mode', ['more:1']],
-      ['--- {mode: observe}', ['more:1']],
-      ['...\n%YAML 1.1\n---', ['more:1', 'more:2', 'more:3']],
-      ['ice: true\rmode: observe', ['more:2']],
-      ['caps: {\n}, mode: observe', ['more:2']],
-      ['\tice: true', ['more:1']],
-      ['ice:true', ['more:1']],
-      ['ice: "\0"', ['more:1']],
-    ];
-    const made = make(cases.map(([text]) => ({ form: { more: base64(text) } })));
+    const made = make(foreignSettings.map(([text]) => ({ form: { more: base64(text) } })));
     const [nothing] = make([{}]);
-    for (const [index, [text, fields]] of cases.entries()) {
+    for (const [index, [text, numbers]] of foreignSettings.entries()) {
       assert.deepEqual(
         made[index]!.faults.map(([field]) => field),
-        fields,
+        numbers.map((number) => `more:${number}`),
         text,
       );
       assert.equal(made[index]!.yaml, nothing!.yaml, text);
     }
-    /** What a line may hold is inside its own setting, whatever is left open in it. */
-    for (const text of [
-      'ice: "',
-      'ice: {',
-      'ice: true}, mode: observe',
-      'timers: [\n  mode: observe',
-      'ice: |\n  mode: observe',
-      'caps:\n  mode: observe',
-    ]) {
+    for (const text of openSettings) {
       const [one] = make([{ form: { more: base64(text) } }]);
       const loaded = loadConfig(one!.yaml, 'pinholed.yaml');
       if (!('problems' in loaded)) assert.fail(`nothing is wrong with ${text}`);
@@ -325,9 +301,6 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
   });
 
   it('every setting there is can be reached, or is left out for a reason', () => {
-    const php = readFileSync(`${packageFiles}/usr/local/pkg/pinholed/more.inc`, 'utf8');
-    const [, list] = /PINHOLED_MORE = \[(.*?)\];/s.exec(php)!;
-    const more = [...list!.matchAll(/'([^']+)'/g)].map(([, key]) => key!);
     const full: Tree = {
       mediahosts: '192.0.2.1',
       sipports: '5060 5070',
@@ -340,10 +313,17 @@ describe('pfSense package: the configuration file', { skip: withoutPhp }, () => 
       blocked: 'on',
     };
     const [made] = make([{ form: full }]);
-    const fields = [...made!.yaml.matchAll(/^([a-z-]+):/gm)].map(([, key]) => key!);
+    const { yaml, more } = made!;
+    const fields = [...yaml.matchAll(/^([a-z-]+):/gm)].map(([, key]) => key!);
     /** The way packets come is the package's; where it is asked and what it serves would be a door of its own. */
     const closed = ['intercept', 'web', 'linux', 'control'];
     assert.deepEqual([...more, ...fields, ...closed].sort(), Object.keys(entries).map(kebab).sort());
+    const form = readFileSync(`${packageFiles}/usr/local/pkg/pinholed.xml`, 'utf8');
+    const [, told] = /pinholed\.yaml\(5\), has them: (.*?)\]\]>/s.exec(form)!;
+    assert.deepEqual(
+      [...told!.matchAll(/<code>(.*?)<\/code>/g)].map(([, key]) => key!).sort(),
+      [...more].sort(),
+    );
   });
 
   it('no text in a field becomes anything but the value of that field', () => {
