@@ -8,8 +8,8 @@
 namespace OPNsense\Pinholed;
 
 /**
- * The settings of the form as the daemon's configuration file: JSON, which is YAML, so that no value can be anything
- * but a value.
+ * The settings of the form as the daemon's configuration file: a line for each, its value JSON, which is YAML, so that
+ * no value can be anything but a value; and below them more settings, in the daemon's own words.
  */
 class DaemonSettings
 {
