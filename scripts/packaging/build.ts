@@ -11,7 +11,7 @@ import { root } from './modules.ts';
 import { packages as opnsense } from './opnsense.ts';
 import { packages as pfsense } from './pfsense.ts';
 import { ARCHITECTURES, type Architecture, type PackageDescription, writePackage } from './pkg.ts';
-import { builtExecutable } from './program.ts';
+import { buildExecutables, builtExecutable } from './program.ts';
 
 /** What is made for each product, for one architecture. */
 const products: Readonly<
@@ -37,10 +37,8 @@ if (make === undefined || wrong !== undefined) {
   const named = rest.filter(isArchitecture);
   const wanted = named.length > 0 ? named : (Object.keys(ARCHITECTURES) as Architecture[]);
   const compression = words.includes('--zstd') ? 'zstd' : 'xz';
-  for (const architecture of wanted) {
-    const executable = executableFor(architecture);
-    if (executable === null) break;
-    for (const description of make(architecture, executable)) {
+  for (const architecture of areBuilt(wanted) ? wanted : []) {
+    for (const description of make(architecture, builtExecutable(architecture))) {
       const ending = description.architecture === 'any' ? '' : `-${architecture}`;
       const path = writePackage(
         join(root, 'build', 'packages', product),
@@ -53,13 +51,14 @@ if (make === undefined || wrong !== undefined) {
   }
 }
 
-/** Null, with the exit status set, when it could not be built: that was said. */
-function executableFor(architecture: Architecture): Buffer | null {
+/** Whether there are executables for them, built where they had to be; if not, the exit status is set, and it was said why. */
+function areBuilt(architectures: readonly Architecture[]): boolean {
   try {
-    return builtExecutable(architecture);
+    buildExecutables(architectures);
+    return true;
   } catch {
-    console.error(`packaging: no executable for ${architecture}: npm run build:freebsd failed`);
+    console.error(`packaging: no executable for ${architectures.join(', ')}: npm run build:freebsd failed`);
     process.exitCode = 1;
-    return null;
+    return false;
   }
 }

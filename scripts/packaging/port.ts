@@ -5,11 +5,11 @@
  */
 import type { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { koffiVersion, portableModules, root, unpacked } from './modules.ts';
-import { project } from './program.ts';
+import { filesBelow, project } from './program.ts';
 import { type TarMember, tarArchive } from './tar.ts';
 
 const name = `pinholed-${project.version}-freebsd`;
@@ -24,11 +24,7 @@ function natives(): TarMember[] {
 
 function members(folder: string, to: string): TarMember[] {
   if (statSync(folder).isFile()) return [member(folder, to)];
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort()
-    .map((path) => member(path, `${to}/${relative(folder, path)}`));
+  return filesBelow(folder).map((path) => member(path, `${to}/${relative(folder, path)}`));
 }
 
 function member(path: string, to: string): TarMember {

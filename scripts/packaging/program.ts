@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { root } from './modules.ts';
 import type { Architecture, PackageDescription, PackageFile } from './pkg.ts';
 
@@ -23,19 +23,23 @@ export function file(from: string, path: string, mode = 0o644): PackageFile {
   return { path, content: readFileSync(join(root, from)), mode };
 }
 
+/** Paths of all files below a folder, sorted. */
+export function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+}
+
 /**
  * Every file below a folder of the checkout, at the same place below `to`. Those that begin with `#!` may be executed.
  */
 export function tree(from: string, to: string): PackageFile[] {
   const folder = join(root, from);
-  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
-    .sort();
-  return names.map((name) => {
-    const content = readFileSync(join(folder, name));
+  return filesBelow(folder).map((path) => {
+    const content = readFileSync(path);
     return {
-      path: `${to}/${name}`,
+      path: `${to}/${relative(folder, path)}`,
       content,
       mode: content.subarray(0, 2).toString() === '#!' ? 0o755 : 0o644,
     };
@@ -45,27 +49,36 @@ export function tree(from: string, to: string): PackageFile[] {
 /** What the executable is made of, beside npm's packages. */
 const SOURCES = ['src', 'native-bindings', 'scripts/build-freebsd.mjs', 'package-lock.json'];
 
+const executablePath = (architecture: Architecture) =>
+  join(root, 'build/freebsd', `pinholed-${architecture}`);
+
 /**
- * The executable for it, built first by `npm run build:freebsd` where there is none, or one that is older than its sources.
- * Throws when that fails.
+ * Has `npm run build:freebsd` make the executables that are not there, or older than their sources, all at once. Throws
+ * when that fails.
  */
+export function buildExecutables(architectures: readonly Architecture[]): void {
+  const changed = Math.max(...SOURCES.map(changedAt));
+  const due = architectures.filter((architecture) => {
+    const path = executablePath(architecture);
+    return !existsSync(path) || statSync(path).mtimeMs < changed;
+  });
+  if (due.length === 0) return;
+  execFileSync('npm', ['run', 'build:freebsd', '--', ...due], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+}
+
+/** The executable for it, which was built. */
 export function builtExecutable(architecture: Architecture): Buffer {
-  const path = join(root, 'build/freebsd', `pinholed-${architecture}`);
-  if (!existsSync(path) || statSync(path).mtimeMs < Math.max(...SOURCES.map(changedAt))) {
-    execFileSync('npm', ['run', 'build:freebsd', '--', architecture], {
-      cwd: root,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
-  }
-  return readFileSync(path);
+  return readFileSync(executablePath(architecture));
 }
 
 /** When a file, or any below a folder, was changed last: ms since the epoch. */
 function changedAt(name: string): number {
   const path = join(root, name);
   if (!statSync(path).isDirectory()) return statSync(path).mtimeMs;
-  const files = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-  return Math.max(...files.map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs));
+  return Math.max(...filesBelow(path).map((file) => statSync(file).mtimeMs));
 }
 
 /** Executable, service script and manual pages. */
