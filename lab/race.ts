@@ -33,8 +33,8 @@ export interface RaceOptions {
 }
 
 const HOSTS = { client: addressOf('client'), server: addressOf('server') } as const;
-/** Packets that each side sends as soon as it may. */
-const PACKETS = 2;
+/** Packets that each side of a call sends as soon as it may. */
+export const PACKETS = 2;
 const FIRST_PORT = 10_000;
 /** Calls in one list of steps. */
 const CHUNK = 250;

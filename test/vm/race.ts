@@ -8,7 +8,7 @@
  * and the line says how many there were.
  */
 import { type Actor, startActor } from '../../lab/actors.ts';
-import { race } from '../../lab/race.ts';
+import { PACKETS, race } from '../../lab/race.ts';
 import { close, pause, send, udp } from '../../lab/steps.ts';
 import { loadRuleset, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, openGuest, withoutGuest } from './guest.ts';
@@ -72,7 +72,6 @@ async function startActors({ namespaces }: Guest): Promise<Actors> {
 
 /** Before any call is counted: until then the compiler of the JavaScript is at work. */
 const WARM = 50;
-const PACKETS_OF_A_CALL = 4;
 const ROWS: readonly (readonly [Design, delays: readonly number[]])[] = [
   ['divert', [0]],
   ['bpf', [0, 20, 100]],
@@ -89,7 +88,7 @@ async function races(guest: Guest, actors: Actors): Promise<void> {
         const began = performance.now();
         const { sent, lost, firstLost, callsHurt, incomplete } = await raceThrough(actors, CALLS, delay);
         const took = ((performance.now() - began) / 1000).toFixed(0);
-        const cells = [sent / PACKETS_OF_A_CALL, sent, lost, firstLost, callsHurt, incomplete, took];
+        const cells = [sent / (2 * PACKETS), sent, lost, firstLost, callsHurt, incomplete, took];
         console.log(`| ${design}, media ${delay} ms later | ${cells.join(' | ')} |`);
       }
     } catch (error) {
