@@ -12,7 +12,7 @@ namespace OPNsense\Pinholed;
  */
 class MoreSettings
 {
-    /** What may be written there: nothing that a field has, that names a file, or that opens a door of its own. */
+    /** What may be written there: nothing that a field has, that names a file, shows calls or takes commands. */
     public const KEYS = [
         'early-media-source', 'media-source', 'symmetric', 'ice', 'strict', 'on-firewall-error', 'metrics',
         'metrics-hosts', 'static-media', 'caps', 'timers',
