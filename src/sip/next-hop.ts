@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { parseAddress } from '../address/address.ts';
-import { CR, LF } from '../scan.ts';
+import { COLON, CR, LF, skipSpace } from '../scan.ts';
+import { hasName, nameBytes } from './grammar.ts';
 
 /** Where a message says that those after it go, as far as that is not a transport in clear (RFC 3263 section 4). */
 export interface NextHop {
@@ -11,8 +12,7 @@ export interface NextHop {
 }
 
 /** Headers by which later messages find their way (RFC 3261 12.1): Contact, its short form, Record-Route. */
-const ROUTING = ['contact', 'm', 'record-route'] as const;
-const LONGEST_NAME = 'record-route :'.length;
+const ROUTING = ['contact', 'm', 'record-route'].map(nameBytes);
 const ENCRYPTED: ReadonlySet<string> = new Set(['transport=tls', 'transport=wss', 'transport=tls-sctp']);
 /** What names of hosts consist of (RFC 1123 2.1), and an underscore, which some have. */
 const IN_NAMES: ReadonlySet<string> = new Set('abcdefghijklmnopqrstuvwxyz0123456789-._');
@@ -41,12 +41,10 @@ export function nextHopIn(message: Buffer): NextHop | null {
 }
 
 function routingValue(message: Buffer, line: number, end: number): string | null {
-  const first = message[line]! | 0x20;
-  if (first !== 0x63 && first !== 0x6d && first !== 0x72) return null;
-  const start = message.toString('latin1', line, Math.min(end, line + LONGEST_NAME)).toLowerCase();
-  const colon = start.indexOf(':');
-  const name = start.slice(0, Math.max(0, colon)).trimEnd();
-  return ROUTING.some((one) => one === name) ? message.toString('latin1', line + colon + 1, end) : null;
+  const name = ROUTING.find((one) => hasName(message, line, one));
+  if (name === undefined) return null;
+  const colon = skipSpace(message, line + name.length, end);
+  return message[colon] === COLON ? message.toString('latin1', colon + 1, end) : null;
 }
 
 /** What stands in angle brackets; where there are none, the value up to a parameter of the header is a URI, and so taken whole. */
