@@ -3,6 +3,7 @@ import type { Address } from '../address/address.ts';
 import { nameOf } from '../daemon/log/lines.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History } from '../history/history.ts';
+import { directionKey } from '../packet/direction.ts';
 import { type PacketView, readPacket } from '../packet/ip.ts';
 
 /** Packets from one port to another that the ruleset dropped near a call. Times are in ms of the daemon's clock. */
@@ -66,7 +67,7 @@ export function keepBlocked(
     const packet = readPacket(bytes);
     if (typeof packet === 'string' || packet.protocol !== 'udp') return;
     const { source, sourcePort, destination, destinationPort } = packet;
-    const key = `${source} ${sourcePort} ${destination} ${destinationPort}`;
+    const key = directionKey(packet);
     let flow = flows.get(key);
     if (flow === undefined) {
       const legIds = legsNear(packet, at);

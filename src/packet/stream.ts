@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
+import { directionKey, reverseKey } from './direction.ts';
 import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, type TcpFields } from './ip.ts';
 import { createQueue, type Link, newLink } from './queue.ts';
 import { createSequencer, newSequence, positionOf, type Sequence } from './sequence.ts';
@@ -123,7 +124,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
   };
 
   function create(key: string, view: PacketView, origin: number, midstream: boolean): StreamState<User> {
-    const peer = streams.get(reverseKeyOf(view)) ?? null;
+    const peer = streams.get(reverseKey(view)) ?? null;
     const stream: StreamState<User> = {
       ...newSequence(origin),
       key,
@@ -199,7 +200,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     const dataSeq = syn ? (seq + 1) >>> 0 : seq;
     const key = directionOf(view, tcp);
     let stream = streams.get(key);
-    const peer = stream === undefined ? streams.get(reverseKeyOf(view)) : stream.peer;
+    const peer = stream === undefined ? streams.get(reverseKey(view)) : stream.peer;
     if ((flags & TCP_ACK) !== 0 && peer) sequencer.acknowledge(peer, tcp.ack);
 
     if (stream === undefined) {
@@ -239,7 +240,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
    * port; then a segment that acknowledges all of the first direction and does not continue it is the other's.
    */
   function directionOf(view: PacketView, tcp: TcpFields): string {
-    const key = keyOf(view);
+    const key = directionKey(view);
     if (view.sourcePort !== view.destinationPort || view.source !== view.destination) return key;
     const first = streams.get(key);
     if (first === undefined) return key;
@@ -305,16 +306,6 @@ function hasSpoken(
   if ((flags & TCP_ACK) === 0 || (flags & TCP_SYN) !== 0) return false;
   const position = positionOf(peer, ack);
   return position >= 0 && position <= peer.next;
-}
-
-type Ends = Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>;
-
-function keyOf(ends: Ends): string {
-  return `${ends.source} ${ends.sourcePort} ${ends.destination} ${ends.destinationPort}`;
-}
-
-function reverseKeyOf(ends: Ends): string {
-  return `${ends.destination} ${ends.destinationPort} ${ends.source} ${ends.sourcePort}`;
 }
 
 /** A single zero byte may be a keep-alive probe, which repeats the byte before the next one. */

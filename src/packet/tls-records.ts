@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { directionKey } from './direction.ts';
 import { type PacketView, TCP_RST, TCP_SYN } from './ip.ts';
 
 /** Content types of TLS records (RFC 8446 5.1; 24 is heartbeat's, RFC 6520). */
@@ -45,7 +46,7 @@ export function createTlsRecords(shortest: number): TlsRecords {
   function endingIn(segment: PacketView): number {
     const { payload, tcp } = segment;
     if (tcp === null) return 0;
-    const key = keyOf(segment);
+    const key = directionKey(segment);
     if ((tcp.flags & (TCP_SYN | TCP_RST)) !== 0) directions.delete(key);
     if (payload.length === 0) return 0;
     const known = directions.get(key);
@@ -124,8 +125,4 @@ function isHead(bytes: Uint8Array): boolean {
 
 function lengthIn(head: Uint8Array): number {
   return (head[3]! << 8) | head[4]!;
-}
-
-function keyOf({ source, sourcePort, destination, destinationPort }: PacketView): string {
-  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }

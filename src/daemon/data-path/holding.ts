@@ -1,6 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { HeldPacket, Interceptor } from '../../intercept/interceptor.ts';
-import { type PacketView, readPacket } from '../../packet/ip.ts';
+import { directionKey } from '../../packet/direction.ts';
+import { readPacket } from '../../packet/ip.ts';
 import { createTlsRecords } from '../../packet/tls-records.ts';
 import { keptPacket } from './kept-packet.ts';
 
@@ -80,7 +81,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     if (most === null || interceptor.succession === undefined || waiting.length >= MOST_WAITING) return false;
     const view = readPacket(packet.bytes);
     if (typeof view === 'string' || view.protocol !== 'tcp') return false;
-    const own = flowOf(view);
+    const own = directionKey(view);
     const behind = waiting.some(({ flow }) => flow === own);
     const pair = isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
     let missing = pair === null ? 0 : Math.min(records.endingIn(view), MOST_TIMES);
@@ -152,8 +153,4 @@ function createTimes() {
       return found;
     },
   };
-}
-
-function flowOf({ source, sourcePort, destination, destinationPort }: PacketView): string {
-  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }

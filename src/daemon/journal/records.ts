@@ -1,5 +1,5 @@
 import { fnv1a, hexadecimal } from '../../hash.ts';
-import { type ConnectionDirection, directionKey } from '../../inspector/reading/connections.ts';
+import type { ConnectionDirection } from '../../inspector/reading/connections.ts';
 import {
   type CallRecord,
   type DirectionRecord,
@@ -7,6 +7,7 @@ import {
   writeCall,
   writeDirection,
 } from '../../inspector/record.ts';
+import { directionKey } from '../../packet/direction.ts';
 import type { JournalEntry } from './journal.ts';
 
 const NO_BYTES = new Uint8Array(0);

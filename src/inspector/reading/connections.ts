@@ -1,4 +1,5 @@
 import type { Address } from '../../address/address.ts';
+import { directionKey } from '../../packet/direction.ts';
 
 /** One direction of a TCP connection. */
 export interface ConnectionDirection {
@@ -6,16 +7,6 @@ export interface ConnectionDirection {
   readonly sourcePort: number;
   readonly destination: Address;
   readonly destinationPort: number;
-}
-
-/** `10.0.0.1 40000 > 10.0.0.2 5060` */
-export function directionKey({
-  source,
-  sourcePort,
-  destination,
-  destinationPort,
-}: ConnectionDirection): string {
-  return `${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }
 
 /** The same for both directions of a connection. */

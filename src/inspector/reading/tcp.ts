@@ -1,17 +1,12 @@
 import type { Buffer } from 'node:buffer';
+import { directionKey } from '../../packet/direction.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { createStreamTable, type TcpStream } from '../../packet/stream.ts';
 import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../../sip/message.ts';
 import type { SipLimits } from '../../sip/read.ts';
 import { looksLikeSip } from '../../sip/recognise.ts';
 import { createSipFramer } from '../../sip/stream.ts';
-import {
-  type ConnectionDirection,
-  connectionKey,
-  createKnownDirections,
-  directionKey,
-  reverseOf,
-} from './connections.ts';
+import { type ConnectionDirection, connectionKey, createKnownDirections, reverseOf } from './connections.ts';
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 import { createChosenFramer, createWebSockets } from './websocket.ts';
 

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Address } from '../../address/address.ts';
+import { directionKey, reverseKey } from '../../packet/direction.ts';
 import {
   createWebSocketReader,
   type Handshake,
@@ -9,7 +10,7 @@ import {
 import { isSipError, type SipError, type SipErrorReason, type SipMessage } from '../../sip/message.ts';
 import { readSip, type SipLimits } from '../../sip/read.ts';
 import type { SipFramer } from '../../sip/stream.ts';
-import { type ConnectionDirection, directionKey, reverseOf } from './connections.ts';
+import { type ConnectionDirection, reverseOf } from './connections.ts';
 
 /** Both directions of one connection have to agree before a client's frames are read. */
 interface WebSocketAgreement {
@@ -149,7 +150,7 @@ export function createWebSockets({ limits, most, isInside, isNamedPeer }: WebSoc
       });
     },
     has: (stream: ConnectionDirection): boolean =>
-      granted.size > 0 && (granted.has(directionKey(stream)) || granted.has(directionKey(reverseOf(stream)))),
+      granted.size > 0 && (granted.has(directionKey(stream)) || granted.has(reverseKey(stream))),
     closed(stream: ConnectionDirection): void {
       if (granted.size > 0) granted.delete(directionKey(stream));
     },

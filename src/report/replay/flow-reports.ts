@@ -1,6 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { CallTrace } from '../../history/traces.ts';
+import { directionKey, reverseKey } from '../../packet/direction.ts';
 import type { Announcement, AnnouncementIndex } from './announced.ts';
 import { explain } from './explain/explain.ts';
 import type { Knowledge } from './explain/knowledge.ts';
@@ -14,7 +15,7 @@ export function flowReports(
   knowledge: (reverse: Knowledge['reverse']) => Knowledge,
 ): FlowReport[] {
   const listed = [...findings.flows.all()].filter((flow) => isMedia(flow, findings));
-  const byKey = new Map(listed.map((flow) => [flowKey(flow), flow]));
+  const byKey = new Map(listed.map((flow) => [directionKey(flow), flow]));
   const known = knowledge((flow) => byKey.get(reverseKey(flow)) ?? null);
   return listed.map((flow) => flowReport(flow, findings, known));
 }
@@ -105,12 +106,4 @@ function nearest(
 /** RTP for the most part: a few packets of something else may look like it. */
 function isRtp({ kinds, packets }: UdpFlow): boolean {
   return (kinds.rtp ?? 0) * 2 > packets;
-}
-
-function flowKey({ source, sourcePort, destination, destinationPort }: UdpFlow): string {
-  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
-}
-
-function reverseKey({ source, sourcePort, destination, destinationPort }: UdpFlow): string {
-  return `${destination} ${destinationPort} ${source} ${sourcePort}`;
 }

@@ -3,6 +3,7 @@ import type { Address } from '../../address/address.ts';
 import type { AskedFlow } from '../../firewall/model.ts';
 import type { FramePlace } from '../../history/call-report.ts';
 import type { PinholeTrace } from '../../history/pinholes.ts';
+import { directionKey } from '../../packet/direction.ts';
 import type { PacketView } from '../../packet/ip.ts';
 import { classifyMedia, isUdptl, type PayloadKind, readRtp } from '../../packet/media.ts';
 import type { PlaceChanges } from '../../pinhole/place-changes.ts';
@@ -128,7 +129,7 @@ export function createFlowTable(
       density: createDensity(at),
       asked,
     };
-    flows.set(keyOf(packet), flow);
+    flows.set(directionKey(packet), flow);
     return flow;
   }
 
@@ -142,17 +143,13 @@ export function createFlowTable(
   }
 
   return {
-    find: (packet) => flows.get(keyOf(packet)),
+    find: (packet) => flows.get(directionKey(packet)),
     begin,
     all: () => flows.values(),
     get forgotten() {
       return forgotten;
     },
   };
-}
-
-function keyOf({ source, sourcePort, destination, destinationPort }: PacketView): string {
-  return `${source} ${sourcePort} ${destination} ${destinationPort}`;
 }
 
 /** `noteContent` for a packet of a proven flow, no fax, that is RTP for certain, from `start` on. */
