@@ -45,7 +45,7 @@ export function createSharing(deps: SharingDeps): Sharing {
         const isOver = call.endReason !== null;
         tellCall(work, isOver && !wasOver ? 'ended' : 'changed', call);
         // Silent there, and heard here.
-        if (theirs.idle && !call.idle) work.again = appended(work.again, call);
+        if (theirs.idle && !call.idle && !isOver) work.again = appended(work.again, call);
         else opener.share(work, call, held, isOver ? CLOSE_REASONS[call.endReason!] : 'moved');
         if (isOver) {
           refusals.forget(call);

@@ -68,6 +68,30 @@ describe('a call that is taken up from another firewall', () => {
     assert.equal(inspector.share([known], 1000).refused, 0);
   });
 
+  it('closes its pinholes where it is over, also when it was silent there and media passes here', () => {
+    const [one, two] = [firewall(0x1000), firewall(0x2000)];
+    one.send(phone, trunk, sip('INVITE', { body: sdp(phone.address, [4000]) }));
+    one.send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [5000]) }));
+    one.send(phone, trunk, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    const [legId] = legIds(one.inspector) as [string];
+    two.inspector.share([copyOf(one.inspector, legId)], 1000);
+    const [pinhole] = two.inspector.pinholes();
+    let now = 1000;
+    for (const end = now + settings.timers.mediaIdle + 30_000; now < end; now += 30_000) {
+      two.inspector.traffic(pinhole!.id, now);
+      two.inspector.tick(now);
+    }
+    one.inspector.tick(now);
+    assert.deepEqual([one.inspector.call(legId)!.idle, two.inspector.sizes().pinholes], [true, 1]);
+    one.send(trunk, phone, sip('BYE', { cseq: 2, from: 'b', to: 'a' }), now);
+    one.send(phone, trunk, sip('200 BYE', { cseq: 2, from: 'b', to: 'a' }), now);
+    const theirs = copyOf(one.inspector, legId);
+    assert.equal(theirs.call.state, 'ended');
+    two.inspector.share([theirs], now);
+    two.inspector.tick(now + settings.timers.drain + 1);
+    assert.equal(two.inspector.sizes().pinholes, 0);
+  });
+
   it('comes after what was named here in its Call-ID before', () => {
     const [one, two] = [firewall(0x1000), firewall(0x2000)];
     two.send(trunk, proxy, sip('UPDATE', { to: 'b', body: sdp('192.0.2.66', [4000]) }));
