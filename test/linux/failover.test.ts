@@ -5,10 +5,10 @@ import { eventually, kernelState, mediaFlows } from '../../lab/kernel.ts';
 import { FIREWALL_ITSELF } from '../../lab/nat.ts';
 import { type Number01, SHARED_EXTERNAL, STORE_ADDRESS } from '../../lab/pair.ts';
 import { createSharingPair, JOINED, type SharingPair } from '../../lab/sharing.ts';
-import { createStage, type Event, type Stage } from '../../lab/stage.ts';
+import { createStage, type Stage } from '../../lab/stage.ts';
 import { withoutStore } from '../group/redis-server.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
-import { createDialog, type Dialog } from './dialog.ts';
+import { createPlayedCalls, type PlayedCall } from './played-calls.ts';
 
 const withoutArping = spawnSync('arping', ['-V']).error === undefined ? false : 'needs arping';
 
@@ -47,18 +47,14 @@ const SETTINGS: readonly Setting[] = [
   },
 ];
 
-interface PlayedCall {
-  readonly dialog: Dialog;
-  /** Of the client and of the server. */
-  ports: readonly [number, number];
-  cseq: number;
-}
-
 for (const { name, external, isWhole } of SETTINGS) {
   describe(name, { skip: withoutRoot || withoutStore || withoutArping }, () => {
     let pair: SharingPair;
     let stage: Stage;
-    let nextPort = 10_000;
+    const { callsUp, establish, media, hold, resume, moveMedia, hangUp, play } = createPlayedCalls(
+      () => stage,
+      10_000,
+    );
 
     before(async () => {
       pair = await createSharingPair({
@@ -84,51 +80,6 @@ for (const { name, external, isWhole } of SETTINGS) {
     });
 
     afterEach(async () => assert.deepEqual(await pair.stopDaemons(), []));
-
-    function callsUp(count: number): PlayedCall[] {
-      return Array.from({ length: count }, () => {
-        nextPort += 2;
-        return { dialog: createDialog(stage), ports: [nextPort, nextPort + 20_000], cseq: 1 };
-      });
-    }
-
-    const media = ({ ports: [client, server] }: PlayedCall): Event[] => [
-      stage.passes(`client:${client}`, `server:${server}`),
-      stage.passes(`server:${server}`, `client:${client}`),
-    ];
-
-    const establish = ({ dialog, ports }: PlayedCall) => dialog.establish(...ports);
-
-    /** Another offer of the client's, with its answer and the ACK. */
-    function renew(call: PlayedCall, direction: readonly [string, string]): Event[] {
-      const { dialog, ports } = call;
-      call.cseq++;
-      const { cseq } = call;
-      const line = (port: number, attribute: string) => [{ port, attributes: [attribute] }];
-      return [
-        dialog.asks('INVITE', { to: 'b', cseq, body: dialog.offer(line(ports[0], direction[0])) }),
-        dialog.answers('200 INVITE', { cseq, body: dialog.answer(line(ports[1], direction[1])) }),
-        dialog.asks('ACK', { to: 'b', cseq }),
-      ];
-    }
-
-    const hold = (call: PlayedCall) => renew(call, ['inactive', 'inactive']);
-    const resume = (call: PlayedCall) => renew(call, ['sendrecv', 'sendrecv']);
-
-    function moveMedia(call: PlayedCall): Event[] {
-      nextPort += 2;
-      call.ports = [nextPort, nextPort + 20_000];
-      return resume(call);
-    }
-
-    const hangUp = ({ dialog }: PlayedCall) => dialog.hangUp();
-
-    async function play(
-      calls: readonly PlayedCall[],
-      what: (call: PlayedCall) => readonly Event[],
-    ): Promise<void> {
-      await stage.play(...calls.flatMap(what));
-    }
 
     /** But for the daemon's own connections to the store. */
     const states = (number: Number01) =>

@@ -1,12 +1,12 @@
 /** Two FreeBSD machines with CARP and pfsync that share their calls: the first loses power, and comes back. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { SHARED_EXTERNAL, STORE_ADDRESS } from '../../lab/pair.ts';
-import { createStage, type Event, type Stage, splits } from '../../lab/stage.ts';
+import { type Number01, SHARED_EXTERNAL, STORE_ADDRESS } from '../../lab/pair.ts';
+import { createStage, type Stage, splits } from '../../lab/stage.ts';
 import { withoutStore } from '../group/redis-server.ts';
-import { createDialog, type Dialog } from '../linux/dialog.ts';
+import { createPlayedCalls, type PlayedCall } from '../linux/played-calls.ts';
 import { daemonOn, eventually, type GuestDaemon, write, writeConfig } from './daemon.ts';
-import { Lacking, type Number01, openVmPair, type VmPair, withoutPair } from './pair.ts';
+import { Lacking, openVmPair, type VmPair, withoutPair } from './pair.ts';
 import { UNCAPPED } from './ruleset.ts';
 
 const CALLS = 20;
@@ -69,13 +69,6 @@ function pairRules({ external, failOpen }: Setting, { inside, outside, sync }: I
   ].join('\n');
 }
 
-interface PlayedCall {
-  readonly dialog: Dialog;
-  /** Of the client and of the server. */
-  ports: readonly [number, number];
-  cseq: number;
-}
-
 for (const setting of SETTINGS) {
   describe(`two FreeBSD machines: ${setting.name}`, { skip: withoutPair || withoutStore }, () => {
     let pair: VmPair;
@@ -83,7 +76,10 @@ for (const setting of SETTINGS) {
     /** With a connection from the client to the server, over which they talk. */
     let openConnection: () => Promise<Stage>;
     const daemons: GuestDaemon[] = [];
-    let nextPort = 20_000;
+    const { callsUp, establish, media, hold, resume, moveMedia, hangUp, play } = createPlayedCalls(
+      () => stage,
+      20_000,
+    );
 
     /** What the image has not got. */
     let lacking: string | undefined;
@@ -130,51 +126,6 @@ for (const setting of SETTINGS) {
       await daemon.start();
       await daemon.said(JOINED);
       await machine.offer();
-    }
-
-    function callsUp(count: number, on = stage): PlayedCall[] {
-      return Array.from({ length: count }, () => {
-        nextPort += 2;
-        return { dialog: createDialog(on), ports: [nextPort, nextPort + 20_000], cseq: 1 };
-      });
-    }
-
-    const media = ({ ports: [client, server] }: PlayedCall): Event[] => [
-      stage.passes(`client:${client}`, `server:${server}`),
-      stage.passes(`server:${server}`, `client:${client}`),
-    ];
-
-    const establish = ({ dialog, ports }: PlayedCall) => dialog.establish(...ports);
-
-    /** Another offer of the client's, with its answer and the ACK. */
-    function renew(call: PlayedCall, direction: string): Event[] {
-      const { dialog, ports } = call;
-      call.cseq++;
-      const { cseq } = call;
-      const line = (port: number) => [{ port, attributes: [direction] }];
-      return [
-        dialog.asks('INVITE', { to: 'b', cseq, body: dialog.offer(line(ports[0])) }),
-        dialog.answers('200 INVITE', { cseq, body: dialog.answer(line(ports[1])) }),
-        dialog.asks('ACK', { to: 'b', cseq }),
-      ];
-    }
-
-    const hold = (call: PlayedCall) => renew(call, 'inactive');
-    const resume = (call: PlayedCall) => renew(call, 'sendrecv');
-
-    function moveMedia(call: PlayedCall): Event[] {
-      nextPort += 2;
-      call.ports = [nextPort, nextPort + 20_000];
-      return resume(call);
-    }
-
-    const hangUp = ({ dialog }: PlayedCall) => dialog.hangUp();
-
-    async function play(
-      calls: readonly PlayedCall[],
-      what: (call: PlayedCall) => readonly Event[],
-    ): Promise<void> {
-      await stage.play(...calls.flatMap(what));
     }
 
     /** Ports of the pinholes that one has. */

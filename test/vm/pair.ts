@@ -11,13 +11,11 @@
 import { spawnSync } from 'node:child_process';
 import { type Actor, startActor } from '../../lab/actors.ts';
 import { execute, ownNamespaces } from '../../lab/namespaces.ts';
-import { SHARED_EXTERNAL, STORE_ADDRESS } from '../../lab/pair.ts';
+import { type Number01, SHARED_EXTERNAL, STORE_ADDRESS } from '../../lab/pair.ts';
 import { type Server, startServer } from '../group/redis-server.ts';
 import { type DaemonHost, eventually, write } from './daemon.ts';
 import { withoutGuest } from './guest.ts';
 import { type Booted, bootMachine, type Card, FILES } from './qemu.ts';
-
-export type Number01 = 0 | 1;
 
 const NETS = { inside: '10.0.1', outside: '10.0.2', sync: '10.9.0' } as const;
 export type NetName = keyof typeof NETS;
