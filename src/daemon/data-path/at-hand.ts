@@ -121,17 +121,9 @@ function readInheritance(
   { takeOver }: Succession,
 ): Inheritance {
   const header = readAt(descriptor, 0, PACKETS);
-  const packets: HeldPacket[] = [];
-  let offset = PACKETS;
-  for (let left = header.readUInt32LE(COUNT); left > 0; left--) {
-    const head = readAt(descriptor, offset, PACKET_HEAD);
-    if (head.length < PACKET_HEAD) break;
-    const length = head.readUInt32LE(0);
-    const bytes = length > LONGEST_PACKET ? null : readAt(descriptor, offset + PACKET_HEAD, length);
-    if (bytes === null || bytes.length < length) break;
-    packets.push(takeOver(bytes, head.subarray(8, 8 + Math.min(head.readUInt32LE(4), LONGEST_WAY))));
-    offset += PACKET_HEAD + length;
-  }
+  const packets = packetsIn(descriptor, header.readUInt32LE(COUNT)).map(({ bytes, way }) =>
+    takeOver(bytes, way),
+  );
   const index = header.readUInt32LE(COUNT + 4);
   const released = header.readUInt32LE(STEP) === STEPS.released;
   const inWork = packets[index];
@@ -162,18 +154,8 @@ function readInheritance(
 export function packetInWork(descriptor: number): string | null {
   const state = readAt(descriptor, 0, STATE_SIZE);
   if (state.length < STATE_SIZE) return null;
-  const [count, index] = [state.readUInt32LE(0), state.readUInt32LE(4)];
-  if (index >= Math.min(count, MOST_PACKETS)) return null;
-  let offset = PACKETS;
-  for (let before = 0; ; before++) {
-    const head = readAt(descriptor, offset, PACKET_HEAD);
-    if (head.length < PACKET_HEAD) return null;
-    const length = head.readUInt32LE(0);
-    offset += PACKET_HEAD;
-    if (length > LONGEST_PACKET) return null;
-    if (before === index) return fingerprintOf(readAt(descriptor, offset, length));
-    offset += length;
-  }
+  const inWork = packetsIn(descriptor, state.readUInt32LE(COUNT))[state.readUInt32LE(COUNT + 4)];
+  return inWork === undefined ? null : fingerprintOf(inWork.bytes);
 }
 
 /** The packet in work is what the data path died of: the next is not to read it. */
@@ -184,6 +166,25 @@ export function blamePacket(descriptor: number): void {
 /** What the last data path had at hand is gone with the socket that it came from. */
 export function forgetPackets(descriptor: number): void {
   writeSync(descriptor, Buffer.alloc(FORGOTTEN), 0, FORGOTTEN, COUNT);
+}
+
+/** The packets at hand, in order, each with its way back; where one cannot be read, those before it. */
+function packetsIn(
+  descriptor: number,
+  count: number,
+): readonly { readonly bytes: Buffer; readonly way: Buffer }[] {
+  const packets = [];
+  let offset = PACKETS;
+  for (let left = count; left > 0; left--) {
+    const head = readAt(descriptor, offset, PACKET_HEAD);
+    if (head.length < PACKET_HEAD) break;
+    const length = head.readUInt32LE(0);
+    const bytes = length > LONGEST_PACKET ? null : readAt(descriptor, offset + PACKET_HEAD, length);
+    if (bytes === null || bytes.length < length) break;
+    packets.push({ bytes, way: head.subarray(8, 8 + Math.min(head.readUInt32LE(4), LONGEST_WAY)) });
+    offset += PACKET_HEAD + length;
+  }
+  return packets;
 }
 
 function readAt(descriptor: number, offset: number, length: number): Buffer {
