@@ -34,7 +34,7 @@ interface Primary {
 
 /** ms. */
 const CONNECT_WITHIN = 3000;
-const ANSWER_WITHIN = 5000;
+export const ANSWER_WITHIN = 5000;
 /** Times that one node of a cluster may name another. */
 const MOST_HOPS = 4;
 /** Of Redis; Valkey gives the version of Redis that it is compatible with. */
@@ -63,8 +63,12 @@ export async function connectAgain(where: Whereabouts, url: string): Promise<Cli
   return await connected(makeClient(where, url, where.password));
 }
 
-/** Rejects when the answer takes longer than `ms`. */
-export async function within<T>(answer: Promise<T>, ms = ANSWER_WITHIN): Promise<T> {
+/** One command. Rejects when the answer takes longer than `ms`. */
+export function request(client: Client, words: readonly string[], ms = ANSWER_WITHIN): Promise<Reply> {
+  return within(client.sendCommand(words) as Promise<Reply>, ms);
+}
+
+async function within<T>(answer: Promise<T>, ms: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
@@ -120,10 +124,6 @@ export function drop(client: Client): void {
   if (client.isOpen) client.destroy();
 }
 
-function ask(client: Client, ...words: readonly string[]): Promise<Reply> {
-  return within(client.sendCommand(words) as Promise<Reply>);
-}
-
 async function primaryFrom(where: Whereabouts, first: string, key: string): Promise<Primary> {
   let url = first;
   for (let hops = 0; hops < MOST_HOPS; hops++) {
@@ -145,7 +145,7 @@ async function primaryFrom(where: Whereabouts, first: string, key: string): Prom
 /** What the server says of itself; nothing where this user may not ask. */
 async function informationOf(client: Client): Promise<ReadonlyMap<string, string>> {
   try {
-    const lines = String(await ask(client, 'INFO')).split('\r\n');
+    const lines = String(await request(client, ['INFO'])).split('\r\n');
     return new Map(lines.map((line) => [line.split(':', 1)[0]!, line.slice(line.indexOf(':') + 1)]));
   } catch (error) {
     if (/^(?:NOPERM|ERR unknown command)/.test(reasonOf(error))) return new Map();
@@ -175,7 +175,7 @@ function judge(about: ReadonlyMap<string, string>): readonly string[] {
 /** The host and the port of the node that has the slot of `key`; null where this one has it. */
 async function holderOf(client: Client, key: string): Promise<readonly [host: string, port: string] | null> {
   try {
-    await ask(client, 'EXISTS', key);
+    await request(client, ['EXISTS', key]);
     return null;
   } catch (error) {
     const [word, , where = ''] = reasonOf(error).split(' ');
@@ -209,7 +209,7 @@ async function askSentinel(
   if (password === null) bare.username = '';
   const client = await connected(makeClient(where, withoutDatabase(bare), password));
   try {
-    const [host, port] = listOf(await ask(client, 'SENTINEL', 'get-master-addr-by-name', name));
+    const [host, port] = listOf(await request(client, ['SENTINEL', 'get-master-addr-by-name', name]));
     if (typeof host !== 'string' || typeof port !== 'string') {
       throw new Error(`this Sentinel knows no primary of the name ${name}`);
     }

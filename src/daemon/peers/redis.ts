@@ -1,12 +1,13 @@
 import {
+  ANSWER_WITHIN,
   type Client,
   connectAgain,
   connectPrimary,
   drop,
   listOf,
   type Reply,
+  request,
   type Whereabouts,
-  within,
 } from './primary.ts';
 import { isMachine, isOver, stampOf } from './stamp.ts';
 import type { Member, News, Store, Stored, Told, Version } from './store.ts';
@@ -28,7 +29,6 @@ const NAMES_AT_A_TIME = 200;
 const BLOCK = 1000;
 /** Firewalls that a group is believed to have. */
 const MOST_MEMBERS = 256;
-const ANSWER_WITHIN = 5000;
 /** Bytes of one record that are believed to be one. */
 const LARGEST = 1024 * 1024;
 
@@ -71,9 +71,8 @@ export function createRedisStore({ prefix, ...where }: RedisOptions): Store {
     for (const client of [writer, reader]) if (client !== null) drop(client);
   }
 
-  function send(client: Client | null, words: readonly string[], ms = ANSWER_WITHIN): Promise<Reply> {
-    if (client === null) return Promise.reject(new Error('not connected'));
-    return within(client.sendCommand(words) as Promise<Reply>, ms);
+  function send(client: Client | null, words: readonly string[], ms?: number): Promise<Reply> {
+    return client === null ? Promise.reject(new Error('not connected')) : request(client, words, ms);
   }
 
   function ask(...words: readonly string[]): Promise<Reply> {
