@@ -33,11 +33,9 @@ export function createUpkeep(
   send: (order: Order) => void,
 ): Upkeep {
   const media = createMediaNews();
-  /** What is still to be touched in this round, and when it began. */
-  let untouched: Iterator<readonly string[]> | null = null;
-  let slicesOfRound = 0;
+  /** What is touched in this round, when it began, and how many of them were. */
+  let round: { readonly names: readonly string[]; readonly at: number } | null = null;
   let touched = 0;
-  let roundAt: number | null = null;
   let tidyAt = Number.NEGATIVE_INFINITY;
   let keepAt = Number.NEGATIVE_INFINITY;
 
@@ -48,28 +46,22 @@ export function createUpkeep(
   }
 
   /** Calls of this firewall, and of those that are gone, do not run out in the store. */
-  function beginRound(now: number, others: readonly Member[]): void {
+  function ownNames(others: readonly Member[]): readonly string[] {
     const present = new Set(others.map((one) => one.machine));
-    const own = [...versions.underWay()].flatMap(([name, by]) => (present.has(by) ? [] : [name]));
-    untouched = slices(own, NAMES_AT_A_TIME)[Symbol.iterator]();
-    slicesOfRound = Math.ceil(own.length / NAMES_AT_A_TIME);
-    touched = 0;
-    roundAt = now;
+    return [...versions.underWay()].flatMap(([name, by]) => (present.has(by) ? [] : [name]));
   }
 
   /** As many of a round as are due by now: news, and messages that wait for them, come in between. */
   async function touch(now: number, others: readonly Member[]): Promise<void> {
-    roundAt ??= now;
-    if (now - roundAt >= TOUCH_EVERY) beginRound(now, others);
-    if (untouched === null) return;
-    const due = Math.ceil((slicesOfRound * (now - roundAt)) / TOUCH_WITHIN);
-    for (; touched < due; touched++) {
-      const { value, done } = untouched.next();
-      if (done === true) {
-        untouched = null;
-        return;
-      }
-      versions.lost(await store.touch(value));
+    round ??= { names: [], at: now };
+    if (now - round.at >= TOUCH_EVERY) {
+      round = { names: ownNames(others), at: now };
+      touched = 0;
+    }
+    const { names, at } = round;
+    const due = names.length * Math.min(1, (now - at) / TOUCH_WITHIN);
+    for (; touched < due; touched += NAMES_AT_A_TIME) {
+      versions.lost(await store.touch(names.slice(touched, touched + NAMES_AT_A_TIME)));
     }
   }
 
