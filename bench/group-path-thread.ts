@@ -8,8 +8,7 @@ import type { DataPathReport, Order } from '../src/daemon/messages.ts';
 import { createModelFirewall } from '../src/firewall/model.ts';
 import { createInspector } from '../src/inspector.ts';
 import type { HeldPacket } from '../src/intercept/interceptor.ts';
-import { udpPacket } from '../test/packets.ts';
-import { host, sdp, sip } from '../test/scene.ts';
+import { callPackets } from './calls.ts';
 
 export interface ThreadData {
   readonly port: MessagePort;
@@ -39,8 +38,6 @@ export interface Measured {
 const { port, settings, member, machine } = workerData as ThreadData;
 const AT_A_TIME = 64;
 const STEPS = 7;
-const client = host('192.0.2.10');
-const server = host('198.51.100.20');
 const clock = () => performance.timeOrigin + performance.now();
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const sleep = (ms: number) => Atomics.wait(sleeper, 0, 0, ms);
@@ -68,21 +65,9 @@ function onProcessor(): number {
   }
 }
 
-function callPackets(index: number): Buffer[] {
-  const number = Number.parseInt(machine, 16) * 0x100_0000 + index;
-  const to = `t${number}`;
-  const callPort = 10_000 + ((index * 2) % 40_000);
-  const make = (start: string, more: Parameters<typeof sip>[1] = {}) =>
-    sip(start, { callId: `bench-${number}@example.com`, from: `f${number}`, ...more });
-  return [
-    udpPacket(client, server, make('INVITE', { body: sdp(client.address, [callPort]) })),
-    udpPacket(server, client, make('100 INVITE')),
-    udpPacket(server, client, make('180 INVITE', { to })),
-    udpPacket(server, client, make('200 INVITE', { to, body: sdp(server.address, [callPort]) })),
-    udpPacket(client, server, make('ACK', { to, branch: `z9hG4bK-ack-${number}` })),
-    udpPacket(client, server, make('BYE', { to, cseq: 2 })),
-    udpPacket(server, client, make('200 BYE', { to, cseq: 2 })),
-  ];
+/** No two threads have a call of one number. */
+function nextCall(): Buffer[] {
+  return callPackets(Number.parseInt(machine, 16) * 0x100_0000 + made++);
 }
 
 function offer(handle: number, at: number): void {
@@ -123,7 +108,7 @@ function finish(now: number): void {
 function load(one: Load): void {
   const now = clock();
   if (one.type === 'run') {
-    packets = Array.from({ length: one.calls }, () => callPackets(made++)).flat();
+    packets = Array.from({ length: one.calls }, nextCall).flat();
     left = packets.length;
     window = one.window;
     busyBefore = onProcessor();
@@ -142,7 +127,7 @@ function load(one: Load): void {
 
 function offerPaced(): void {
   for (const now = clock(); pace > 0 && nextDue <= now; nextDue += 1000 / pace) {
-    if (paced % STEPS === 0) packets.push(...callPackets(made++));
+    if (paced % STEPS === 0) packets.push(...nextCall());
     offer(paced++, nextDue);
   }
 }

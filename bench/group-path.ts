@@ -5,17 +5,15 @@
  *
  *   node bench/run.mjs group-path [CALLS THAT A JOINING ONE FINDS ...]
  */
-import { Buffer } from 'node:buffer';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { defaults, type Settings } from '../src/config/schema.ts';
 import type { Answers, CallEntry, DataPathReport, Order } from '../src/daemon/messages.ts';
 import { createGroup, type Group } from '../src/daemon/peers/group.ts';
 import { createRedisStore } from '../src/daemon/peers/redis.ts';
-import { writeCall } from '../src/inspector/record.ts';
 import { createInspector } from '../src/inspector.ts';
 import { startServer, where } from '../test/group/redis-server.ts';
-import { udpPacket } from '../test/packets.ts';
-import { host, networks, sdp, sip } from '../test/scene.ts';
+import { networks } from '../test/scene.ts';
+import { callsUp, recordsOf, stampOf } from './calls.ts';
 import type { Load, Measured, ThreadData } from './group-path-thread.ts';
 import { median, quantile } from './quantile.ts';
 
@@ -205,36 +203,9 @@ async function fill(group: string, count: number): Promise<void> {
   const CHUNK = 1000;
   for (let first = 0; first < count; first += CHUNK) {
     const inspector = createInspector(() => settings, null, null, first + 1);
-    const scribe = { machine: '000000ff', boot: null, now: () => 1, wall: Date.now };
-    const records = Array.from({ length: Math.min(CHUNK, count - first) }, (_, index) => {
-      const number = first + index;
-      const phone = host(`192.0.2.${1 + (number % 250)}`);
-      const trunk = host(`198.51.100.${1 + (Math.floor(number / 250) % 250)}`);
-      const port = 10_000 + 2 * (Math.floor(number / 250) % 20_000);
-      const given = { callId: `there-${number}@example.com`, from: `f${number}` };
-      inspector.inspect(
-        udpPacket(phone, trunk, sip('INVITE', { ...given, body: sdp(phone.address, [port]) })),
-        1,
-        null,
-      );
-      inspector.inspect(
-        udpPacket(trunk, phone, sip('200 INVITE', { ...given, to: 'b', body: sdp(trunk.address, [port]) })),
-        1,
-        null,
-      );
-      inspector.inspect(udpPacket(phone, trunk, sip('ACK', { ...given, to: 'b' })), 1, null);
-      return given.callId;
-    });
-    const calls = [...inspector.calls()].slice(0, records.length);
-    const stamp = { generation: 0, phase: 1, version: 3, machine: '000000ff' } as const;
-    for (let from = 0; from < calls.length; from += 64) {
-      await store.write(
-        calls.slice(from, from + 64).map(({ legId }) => {
-          const text = Buffer.from(writeCall(inspector.dump(legId)!, scribe)).toString('utf8');
-          return { name: legId, stamp, text, wait: '' };
-        }),
-      );
-    }
+    callsUp(inspector, first, Math.min(CHUNK, count - first));
+    const records = recordsOf(inspector).map((one) => ({ ...one, stamp: stampOf(3), wait: '' }));
+    for (let from = 0; from < records.length; from += 64) await store.write(records.slice(from, from + 64));
   }
   store.close();
 }

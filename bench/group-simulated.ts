@@ -7,13 +7,13 @@
  */
 import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
-import { createRedisStore } from '../src/daemon/peers/redis.ts';
+import { createRedisStore, NEWS_AT_A_TIME } from '../src/daemon/peers/redis.ts';
 import { createVersions } from '../src/daemon/peers/versions.ts';
-import { readRecord, writeCall } from '../src/inspector/record.ts';
-import { type CallRecord, createInspector, type Inspector } from '../src/inspector.ts';
+import { readRecord } from '../src/inspector/record.ts';
+import { type CallRecord, createInspector } from '../src/inspector.ts';
 import { type Server, startServer, where } from '../test/group/redis-server.ts';
-import { udpPacket } from '../test/packets.ts';
-import { host, networks, sdp, settingsWith, sip } from '../test/scene.ts';
+import { networks, settingsWith } from '../test/scene.ts';
+import { callsUp, recordsOf, SCRIBE, stampOf } from './calls.ts';
 import { quantile } from './quantile.ts';
 
 const FIREWALLS = Number(process.argv[2] ?? 32);
@@ -26,7 +26,6 @@ const SECONDS = 10;
 const SAMPLE = 20_000;
 const LARGE_SAMPLE = 100_000;
 const AT_A_TIME = 64;
-const NEWS_AT_A_TIME = 512;
 const MB = 1024 * 1024;
 
 /** Processor time in ms of one of each. */
@@ -59,40 +58,17 @@ function heap(): number {
   return process.memoryUsage().heapUsed;
 }
 
-function callsUp(inspector: Inspector, count: number): void {
-  for (let number = 0; number < count; number++) {
-    const phone = host(`192.0.2.${1 + (number % 250)}`);
-    const trunk = host(`198.51.100.${1 + (Math.floor(number / 250) % 250)}`);
-    const port = 10_000 + 2 * (Math.floor(number / 250) % 20_000);
-    const given = { callId: `there-${number}@example.com`, from: `f${number}` };
-    const bodies = [sdp(phone.address, [port]), sdp(trunk.address, [port])] as const;
-    inspector.inspect(udpPacket(phone, trunk, sip('INVITE', { ...given, body: bodies[0] })), 1, null);
-    inspector.inspect(
-      udpPacket(trunk, phone, sip('200 INVITE', { ...given, to: 'b', body: bodies[1] })),
-      1,
-      null,
-    );
-    inspector.inspect(udpPacket(phone, trunk, sip('ACK', { ...given, to: 'b' })), 1, null);
-  }
-}
-
-const scribe = { machine: '000000ff', boot: null, now: () => 1, wall: Date.now };
-const stampOf = (version: number) => ({ generation: 0, phase: 1, version, machine: '000000ff' }) as const;
-
 /** Bytes that a call takes in a data path, the records of the sample, and what taking one up costs. */
 function dataPathCosts() {
   const first = createInspector(() => settings, null, null, 1);
-  callsUp(first, SAMPLE);
-  const records = [...first.calls()].map(({ legId }) => ({
-    name: legId,
-    text: Buffer.from(writeCall(first.dump(legId)!, scribe)).toString('utf8'),
-  }));
+  callsUp(first, 0, SAMPLE);
+  const records = recordsOf(first);
   const second = createInspector(() => settings, null, null, 0x1000_0000);
   const before = heap();
   const begun = process.cpuUsage();
   for (let at = 0; at < records.length; at += 4) {
     const calls = records.slice(at, at + 4).flatMap(({ text }): CallRecord[] => {
-      const read = readRecord(Buffer.from(text, 'utf8'), scribe, 0);
+      const read = readRecord(Buffer.from(text, 'utf8'), SCRIBE, 0);
       return read.what === 'call' ? [read.record] : [];
     });
     second.share(calls, 1);
@@ -158,7 +134,7 @@ function versionCosts() {
   const versions = createVersions(() => CALLS, clock);
   for (let index = 0; index < LARGE_SAMPLE; index++) {
     const name = index.toString(16).padStart(16, '0');
-    versions.remote([{ name, stamp: { ...stampOf(1) }, text: '', age: 0 }]);
+    versions.remote([{ name, stamp: stampOf(1), text: '', age: 0 }]);
   }
   const bytes = (heap() - before) / LARGE_SAMPLE;
   const begun = process.cpuUsage();

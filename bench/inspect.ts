@@ -10,7 +10,8 @@ import { createRequire } from 'node:module';
 import { parse as parseSdp } from 'sdp-transform';
 import { createInspector, type Inspector } from '../src/inspector.ts';
 import { udpPacket } from '../test/packets.ts';
-import { host, sdp, settingsWith, sip } from '../test/scene.ts';
+import { sdp, settingsWith, sip } from '../test/scene.ts';
+import { CLIENT, callPackets, SERVER } from './calls.ts';
 import { median, quantile } from './quantile.ts';
 
 const require = createRequire(import.meta.url);
@@ -20,8 +21,6 @@ const jssip = require('jssip/lib/Parser.js') as { parseMessage(text: string, ua:
 
 const ROUNDS = Number(process.argv[2] ?? 11);
 const CALLS = 1000;
-const client = host('192.0.2.10');
-const server = host('198.51.100.20');
 const settings = settingsWith({ caps: { calls: 1_000_000, callsPerHost: 1_000_000 } });
 
 const HEADERS = [
@@ -38,26 +37,9 @@ const AUDIO = [
   'ptime:20',
   'sendrecv',
 ];
-const body = (address: string, port: number) => sdp(address, [{ port, attributes: AUDIO }]);
+const DRESS = { headers: HEADERS, attributes: AUDIO };
 
 const STEPS = ['INVITE + SDP', '100', '180', '200 + SDP', 'ACK', 'BYE', '200 to BYE'] as const;
-
-/** The seven messages of a call, as packets. */
-function callPackets(index: number): Buffer[] {
-  const to = `t${index}`;
-  const port = 10_000 + ((index * 2) % 40_000);
-  const make = (start: string, more: Parameters<typeof sip>[1] = {}) =>
-    sip(start, { callId: `bench-${index}@example.com`, from: `f${index}`, headers: HEADERS, ...more });
-  return [
-    udpPacket(client, server, make('INVITE', { body: body(client.address, port) })),
-    udpPacket(server, client, make('100 INVITE')),
-    udpPacket(server, client, make('180 INVITE', { to })),
-    udpPacket(server, client, make('200 INVITE', { to, body: body(server.address, port) })),
-    udpPacket(client, server, make('ACK', { to, branch: `z9hG4bK-ack-${index}` })),
-    udpPacket(client, server, make('BYE', { to, cseq: 2 })),
-    udpPacket(server, client, make('200 BYE', { to, cseq: 2 })),
-  ];
-}
 
 /** µs of each message, by variant. */
 const samples = new Map<string, number[]>();
@@ -82,9 +64,9 @@ function next(): number {
   return now;
 }
 
-const calls = Array.from({ length: CALLS }, (_, index) => callPackets(index));
+const calls = Array.from({ length: CALLS }, (_, index) => callPackets(index, DRESS));
 const optionsPacket = (index: number) =>
-  udpPacket(client, server, sip('OPTIONS', { callId: `options-${index}`, headers: HEADERS }));
+  udpPacket(CLIENT, SERVER, sip('OPTIONS', { callId: `options-${index}`, headers: HEADERS }));
 const options = calls.map((_, index) => optionsPacket(index));
 const textOf = (packet: Buffer) => packet.subarray(28).toString('latin1');
 /** What the npm parsers get: the same messages as strings, each call's own. */
@@ -99,8 +81,8 @@ const agent = { log: { error() {} } };
 /** 64 kB that cost a naive reader dearly: hundreds of m= lines, each with a candidate. */
 const hostile = Array.from({ length: 20 }, (_, index) =>
   udpPacket(
-    client,
-    server,
+    CLIENT,
+    SERVER,
     sip('INVITE', {
       callId: `hostile-${index}`,
       body: `${sdp('192.0.2.10', [])}${'m=audio 4000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 192.0.2.10 4000 typ host\r\n'.repeat(880)}`,
@@ -175,12 +157,12 @@ function crowd(inspector: Inspector, from: number, to: number): { bytes: number;
   };
   const before = heap();
   for (let i = from; i < to; i++) {
-    for (const packet of callPackets(i).slice(0, 5)) inspector.inspect(packet, next());
+    for (const packet of callPackets(i, DRESS).slice(0, 5)) inspector.inspect(packet, next());
   }
   const bytes = (heap() - before) / (to - from);
   const spent: number[] = [];
   for (let i = 0; i < 2000; i++) {
-    const call = callPackets(1_000_000 + to + i);
+    const call = callPackets(1_000_000 + to + i, DRESS);
     for (const packet of call) {
       const start = process.hrtime.bigint();
       inspector.inspect(packet, next());

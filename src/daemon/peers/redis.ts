@@ -24,7 +24,7 @@ const ENDED_KEPT = 5 * 60_000;
 const PRESENT = 6_000;
 /** About so many news are kept for those who come back. */
 const NEWS_KEPT = 100_000;
-const NEWS_AT_A_TIME = 512;
+export const NEWS_AT_A_TIME = 512;
 const NAMES_AT_A_TIME = 200;
 const BLOCK = 1000;
 /** Firewalls that a group is believed to have. */
