@@ -70,6 +70,21 @@ function hangUp(member: Member): void {
   member.send(trunk, phone, sip('200 BYE', { to: 'b', cseq: 2 }));
 }
 
+/** Two with a call whose media passes the second alone, which is cut off until the first has closed it for silence. */
+async function setUpHalfSilent() {
+  const scene = await setUpTwo();
+  const { one, two, shelf, settle, pass } = scene;
+  establish(one);
+  await settle();
+  shelf.cut.add(two.store);
+  for (let seconds = 0; seconds < defaults().timers.mediaIdle / 1000 + 30; seconds += 30) {
+    two.media();
+    await pass(30_000);
+  }
+  assert.deepEqual([one.open(), two.open()], [[], PORTS], 'it sees none, and nobody tells it');
+  return scene;
+}
+
 describe('firewalls that share their calls', () => {
   it('hold the pinholes of all of them, and close them together', async () => {
     const { members, settle } = setUp(3);
@@ -445,15 +460,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('open what one had closed for silence once it hears that media passes another', async () => {
-    const { one, two, shelf, settle, pass } = await setUpTwo();
-    establish(one);
-    await settle();
-    shelf.cut.add(two.store);
-    for (let seconds = 0; seconds < defaults().timers.mediaIdle / 1000 + 30; seconds += 30) {
-      two.media();
-      await pass(30_000);
-    }
-    assert.deepEqual([one.open(), two.open()], [[], PORTS], 'it sees none, and nobody tells it');
+    const { one, two, shelf, settle, pass } = await setUpHalfSilent();
     shelf.cut.clear();
     await pass(RETRY);
     two.media();
@@ -467,15 +474,7 @@ describe('firewalls that share their calls', () => {
   });
 
   it('take no call for silent because another writes that it is, where media passes here', async () => {
-    const { one, two, shelf, settle, pass } = await setUpTwo();
-    establish(one);
-    await settle();
-    shelf.cut.add(two.store);
-    for (let seconds = 0; seconds < defaults().timers.mediaIdle / 1000 + 30; seconds += 30) {
-      two.media();
-      await pass(30_000);
-    }
-    assert.deepEqual(one.open(), []);
+    const { one, two, shelf } = await setUpHalfSilent();
     const [legId = ''] = shelf.calls.keys();
     const silent = structuredClone(one.inspector.dump(legId)!);
     assert.equal(silent.call.idle, true);
