@@ -429,6 +429,32 @@ describe('firewalls that share their calls', () => {
     assert.deepEqual(told.splice(0), [['cone']]);
   });
 
+  it('keep their calls in the store a part at a time, and leave none out where a part failed', async () => {
+    const names = Array.from({ length: 500 }, (_, index) => index.toString(16).padStart(16, '0'));
+    const touched: string[] = [];
+    let isAway = false;
+    async function touch(some: readonly string[]): Promise<string[]> {
+      if (isAway) throw new Error('away');
+      touched.push(...some);
+      return [];
+    }
+    const underWay = () => names.map((name) => [name, '0000000a'] as const);
+    const versions = { underWay, tidy: () => {}, lost: () => {} };
+    const { turn } = createUpkeep({ tell: async () => {}, touch }, versions, '0000000a', () => {});
+    await turn(0, []);
+    await turn(120_000, []);
+    assert.deepEqual(touched, []);
+    await turn(150_000, []);
+    assert.ok(touched.length >= names.length / 2 && touched.length < names.length, `${touched.length}`);
+    isAway = true;
+    await assert.rejects(turn(180_000, []));
+    isAway = false;
+    await turn(181_000, []);
+    assert.deepEqual(touched, names);
+    await turn(239_000, []);
+    assert.equal(touched.length, names.length, 'until the next round');
+  });
+
   it('miss no audio that passes another of them, and miss what passes none', async () => {
     const peersStore = { ...defaults().peersStore, url: 'redis://192.0.2.99' };
     const { one, two, pass } = await setUpTwo({ peersStore });
