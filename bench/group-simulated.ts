@@ -58,12 +58,17 @@ function heap(): number {
   return process.memoryUsage().heapUsed;
 }
 
+/** Of calls that are up at a firewall which is gone before anything is measured. */
+function sampleOfRecords() {
+  const inspector = createInspector(() => settings, null, null, 1);
+  callsUp(inspector, 0, SAMPLE);
+  return recordsOf(inspector);
+}
+
 /** Bytes that a call takes in a data path, the records of the sample, and what taking one up costs. */
 function dataPathCosts() {
-  const first = createInspector(() => settings, null, null, 1);
-  callsUp(first, 0, SAMPLE);
-  const records = recordsOf(first);
-  const second = createInspector(() => settings, null, null, 0x1000_0000);
+  const records = sampleOfRecords();
+  const inspector = createInspector(() => settings, null, null, 0x1000_0000);
   const before = heap();
   const begun = process.cpuUsage();
   for (let at = 0; at < records.length; at += 4) {
@@ -71,11 +76,12 @@ function dataPathCosts() {
       const read = readRecord(Buffer.from(text, 'utf8'), SCRIBE, 0);
       return read.what === 'call' ? [read.record] : [];
     });
-    second.share(calls, 1);
+    inspector.share(calls, 1);
   }
   const { user, system } = process.cpuUsage(begun);
   const bytes = (heap() - before) / SAMPLE;
-  if (second.sizes().calls !== SAMPLE) throw new Error(`${second.sizes().calls} of ${SAMPLE} were taken up`);
+  if (inspector.sizes().calls !== SAMPLE)
+    throw new Error(`${inspector.sizes().calls} of ${SAMPLE} were taken up`);
   return { records, take: (user + system) / 1000 / SAMPLE, bytes };
 }
 
