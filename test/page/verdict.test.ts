@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { PageFlow } from '../../src/report/page/model.ts';
 import { livePicture, replayPictures, rowOf } from '../../src/report/page/pictures.ts';
+import { FILTERS } from '../../src/report/page/selection.ts';
 import { partyName, readable } from '../../src/report/page/text.ts';
 import { verdictOf } from '../../src/report/page/verdict.ts';
 import { replayed } from './reports.ts';
@@ -63,6 +64,22 @@ test('a call of a running daemon has no frames and no media, and lasts until now
   assert.deepEqual(new Set(picture.call.messages.map(({ frame }) => frame)), new Set([0]));
   assert.deepEqual(new Set(picture.call.pinholes.map(({ openedFrame }) => openedFrame)), new Set([0]));
   assert.equal(rowOf(picture).endedAt, null);
+});
+
+test('a call that rings, or was answered just now, is not one without media', () => {
+  const [call] = replayed('lost-bye').calls;
+  const answeredAt = call!.answeredAt!;
+  const pinholes = call!.pinholes.map((pinhole) => ({ ...pinhole, packets: 0 }));
+  const cases = [
+    [{ answeredAt: null }, 'Not answered yet.', false],
+    [{}, 'Answered just now.', false],
+    [{ pinholes: [] }, 'Answered; no media was agreed on.', true],
+    [{ answeredAt: null, endedAt: answeredAt }, 'Not answered.', true],
+  ] as const;
+  for (const [change, headline, hasNone] of cases) {
+    const row = rowOf(livePicture({ ...call!, pinholes, messages: [], ...change }, answeredAt + 1000));
+    assert.deepEqual([row.headline, row.level, FILTERS.none(row)], [headline, 'none', hasNone]);
+  }
 });
 
 test('nobody hears the loss of one packet in a hundred', () => {

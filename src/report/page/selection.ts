@@ -24,7 +24,7 @@ export const FILTERS: Readonly<Record<FilterName, (row: CallRow) => boolean>> = 
   partly: ({ level }) => level === 'partly',
   silent: ({ level }) => level === 'silent',
   passed: ({ level }) => level === 'passed',
-  none: ({ level }) => level === 'none',
+  none: (row) => row.level === 'none' && !mayCome(row),
   refusals: ({ refusals }) => refusals > 0,
 };
 
@@ -37,6 +37,11 @@ export const ORDERS: Readonly<Record<OrderName, Order>> = {
 /** Levels of calls that somebody should look into, the worst first. */
 export const TROUBLE: readonly Level[] = ['blocked', 'partly', 'silent'];
 const SEVERITY: readonly Level[] = [...TROUBLE, 'none', 'passed'];
+
+/** Whether a call goes on that may have media yet: that it gets none is told then. */
+function mayCome({ answeredAt, endedAt, pinholes }: CallRow): boolean {
+  return endedAt === null && (answeredAt === null || pinholes > 0);
+}
 
 function severity(level: Level): number {
   return SEVERITY.indexOf(level);
