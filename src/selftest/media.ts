@@ -1,5 +1,5 @@
 import type { TransportAddress } from '../address/address.ts';
-import { transportText } from '../call/description.ts';
+import { formatTransportAddress } from '../config/kinds.ts';
 import { type Got, type TestHost, WITHIN } from './host.ts';
 import type { Advice } from './machine.ts';
 import type { Plan } from './plan.ts';
@@ -60,7 +60,11 @@ export async function testMedia(
         `it is seen as ${from.address}, not as ${announced.address} that was announced`,
         'the same address has to stand for signalling and media',
       );
-    } else passed(name, `from ${placeText(host)}, seen as ${placeText(from)}, to ${placeText(peer)}`);
+    } else
+      passed(
+        name,
+        `from ${formatTransportAddress(host)}, seen as ${formatTransportAddress(from)}, to ${formatTransportAddress(peer)}`,
+      );
   }
 
   /** Returns whether what answers it passes. */
@@ -68,11 +72,11 @@ export async function testMedia(
     const { host, announced, peer } = inward;
     outside.send(strangerOf(plan), announced, 'media of a stranger');
     const came = await comesIn(inward, 'media in');
-    if (came) passed('mediaIn', `from ${placeText(peer)} to ${placeText(host)}`);
+    if (came) passed('mediaIn', `from ${formatTransportAddress(peer)} to ${formatTransportAddress(host)}`);
     else {
       stopped(
         'mediaIn',
-        `from ${placeText(peer)} to ${placeText(announced)}: the pinhole is open, and no rule of yours lets through what matches it`,
+        `from ${formatTransportAddress(peer)} to ${formatTransportAddress(announced)}: the pinhole is open, and no rule of yours lets through what matches it`,
         advice.media,
       );
     }
@@ -80,7 +84,7 @@ export async function testMedia(
     if (inside.has('media of a stranger')) {
       stopped(
         'stranger',
-        `media of ${plan.stranger}, which nobody announced, came through to ${placeText(host)} too`,
+        `media of ${plan.stranger}, which nobody announced, came through to ${formatTransportAddress(host)} too`,
         'a rule of yours lets it in: pinholes make one for media unneeded',
       );
     } else passed('stranger', `media of ${plan.stranger}, which nobody announced, is blocked`);
@@ -90,7 +94,7 @@ export async function testMedia(
     else {
       stopped(
         'mediaBack',
-        `from ${placeText(host)} to ${placeText(peer)}: dropped, though it goes back where media came from`,
+        `from ${formatTransportAddress(host)} to ${formatTransportAddress(peer)}: dropped, though it goes back where media came from`,
         advice.answers,
       );
     }
@@ -103,7 +107,7 @@ export async function testMedia(
     if (out === null) {
       stopped(
         'mediaOut',
-        `from ${placeText(host)} to ${placeText(peer)}: dropped. ${
+        `from ${formatTransportAddress(host)} to ${formatTransportAddress(peer)}: dropped. ${
           mayAnswer
             ? `${host.address} may answer media and not send first: until the other party sends some, it is not heard`
             : `${host.address} would hear and not be heard`
@@ -114,19 +118,15 @@ export async function testMedia(
     }
     took('mediaOut', outward, out);
     if (await comesIn(outward, 'answer in')) {
-      passed('mediaReturn', `from ${placeText(peer)} to ${placeText(host)}`);
+      passed('mediaReturn', `from ${formatTransportAddress(peer)} to ${formatTransportAddress(host)}`);
     } else {
       stopped(
         'mediaReturn',
-        `from ${placeText(peer)} to ${placeText(announced)}: dropped, though it goes back where media came from`,
+        `from ${formatTransportAddress(peer)} to ${formatTransportAddress(announced)}: dropped, though it goes back where media came from`,
         `${advice.answers}; ${advice.media}`,
       );
     }
   }
 
   await theHostFirst(await theOtherPartyFirst());
-}
-
-function placeText({ address, port }: TransportAddress): string {
-  return transportText(address, port);
 }
