@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import type { Argv } from 'yargs';
 import { type Command, exampleOf } from './commands/command.ts';
-import { type Completable, completableOf } from './commands/completion/completable.ts';
+import type { Completable } from './commands/completion/completable.ts';
 import { usageText } from './commands/usage.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
@@ -224,7 +224,10 @@ async function options({ usage, about, example, load }: CommandEntry, argv: Argv
 
 /** Every command with its options, as --help shows them. */
 async function catalogue(): Promise<readonly Completable[]> {
-  const { default: yargs } = await import('yargs');
+  const [{ default: yargs }, { completableOf }] = await Promise.all([
+    import('yargs'),
+    import('./commands/completion/completable.ts'),
+  ]);
   return Promise.all(
     LISTED.map(async (entry) => {
       const help = await (await options(entry, yargs([]).wrap(null))).getHelp();
