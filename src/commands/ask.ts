@@ -53,7 +53,7 @@ export async function withDaemon(
  * Path of the socket. Whoever asks a daemon beside a file that was broken since it started is told so on stderr, and asks
  * all the same; null where the file cannot be read at all.
  */
-export function socketPath({ socket, config }: AskArguments): string | null {
+export function socketPath({ socket, config }: Pick<AskArguments, 'config' | 'socket'>): string | null {
   if (socket !== undefined) return socket;
   const found = findConfig(config);
   if (found.ok) return found.settings.control.socket;

@@ -2,7 +2,7 @@ import { findConfig } from '../config/load.ts';
 import { ControlError, connectControl } from '../control/client.ts';
 import type { CallResult, CallsResult, StatusResult } from '../control/protocol.ts';
 import { whoText } from '../report/live/call-table.ts';
-import { askOptions, gather, print, STATUS, socketPath } from './ask.ts';
+import { gather, print, STATUS, socketPath } from './ask.ts';
 import { command } from './command.ts';
 import { SOURCES, type Source } from './completion/completable.ts';
 
@@ -14,16 +14,15 @@ const PLAIN = /^[A-Za-z0-9@._:+~-]{1,128}$/;
 /** `pinholed complete SOURCE [BEGINNING]`: for shells: names that begin so, one a line, and behind a tab what they are. */
 export const complete = command(
   (argv) =>
-    askOptions(argv)
+    argv
       .positional('source', { choices: SOURCES, demandOption: true, describe: 'Names of what' })
       .positional('beginning', { type: 'string', default: '', describe: 'How they begin' })
       .option('line', { type: 'string', requiresArg: true, default: '', describe: 'The line that is typed' }),
-  async ({ line, ...given }) => {
-    const args = { ...given, config: valueIn(line, ['--config', '-c']), socket: valueIn(line, ['--socket']) };
+  async ({ source, beginning, line }) => {
+    const args = { config: valueIn(line, ['--config', '-c']), socket: valueIn(line, ['--socket']) };
     try {
-      const names =
-        args.source === 'peers' ? peers(args.config) : await asked(args, args.source, args.beginning);
-      const found = names.filter(([name]) => name.startsWith(args.beginning) && PLAIN.test(name));
+      const names = source === 'peers' ? peers(args.config) : await asked(args, source, beginning);
+      const found = names.filter(([name]) => name.startsWith(beginning) && PLAIN.test(name));
       await print(
         found
           .slice(0, MOST)
