@@ -14,7 +14,7 @@ import { host, sdp } from '../scene.ts';
 import { launchChromium, watchedPage, withoutChromium } from './chromium.ts';
 import { createShelf, type Shelf } from './reports.ts';
 
-// A report of more calls than one block holds is compressed; one block and a call more.
+// A report of more calls than one block holds is compressed: two blocks and a call more.
 const CALLS = 2 * BLOCK + 1;
 const EVIL = '</script><script>document.title="run"</script><!--\u202e';
 

@@ -15,7 +15,7 @@ export function bashScript(all: readonly Completable[]): string {
       values === undefined ? [] : [`        ${names.join('|')}) ${offer(values)}; return ;;`],
     ),
     '      esac',
-    `      if [ "\${word#-}" != "$word" ]; then _pinholed_words "${options.flatMap(({ names }) => names.at(-1)!).join(' ')}"`,
+    `      if [ "\${word#-}" != "$word" ]; then _pinholed_words "${options.map(({ names }) => names.at(-1)!).join(' ')}"`,
     `      else ${offer(words)}; fi ;;`,
   ]);
   return `# bash completion of pinholed, by "pinholed completion bash"

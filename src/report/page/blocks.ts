@@ -14,7 +14,7 @@ export function blockName(place: number): string {
   return `calls-${Math.floor(place / BLOCK)}`;
 }
 
-/** Name of the element that holds the list itself, where there are more lists than the page's own data has. */
+/** Name of the element that holds the list of a report, whose page has no more than how many calls there are. */
 export const ROWS = 'rows';
 
 export function blockOf(values: readonly unknown[]): Block {
