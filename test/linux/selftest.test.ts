@@ -19,6 +19,8 @@ interface Step {
 }
 
 interface Told {
+  /** What it called its namespaces by: `ip netns exec` becomes the program. */
+  readonly pid: number;
   readonly status: number | null;
   readonly stderr: string;
   readonly host: string;
@@ -88,7 +90,7 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     const status = await new Promise<number | null>((resolve) => child.once('close', resolve));
     const found =
       stdout === '' ? { host: '', peer: '', announced: '', rules: '', steps: [] } : JSON.parse(stdout);
-    return { ...found, status, stderr };
+    return { ...found, status, stderr, pid: child.pid! };
   }
   const textOf = ({ steps }: Told, name: string) => steps.find(({ step }) => step === name)!.text;
   /** How the steps of media have ended, but for the stranger's. */
@@ -149,7 +151,7 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     assert.match(result.rules, /inet filter, iptables-legacy mangle/);
     assert.equal(ruleset(), rules);
     assert.deepEqual(
-      readdirSync('/run/netns').filter((name) => name.startsWith('pinholed-selftest-')),
+      readdirSync('/run/netns').filter((name) => name.startsWith(`pinholed-selftest-${result.pid}-`)),
       [],
     );
   });
