@@ -1,5 +1,6 @@
-import type { Call } from '../call/call.ts';
+import type { Call, EndReason } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
+import { CLOSE_REASONS } from '../call/expiry.ts';
 import { type Arrival, appended, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
@@ -168,13 +169,16 @@ export function createDecider(
     deadlines.arm(call, Math.min(tracker.deadline(call), opener.deadline(call)));
   }
 
-  /** Calls that are over and past their cap leave nothing behind. */
   function forgetSurplus(work: Work): void {
-    for (let call = tracker.surplus(); call !== null; call = tracker.surplus()) {
-      opener.close(work, call, leaving('over-limit'));
-      byLegId.delete(call.legId);
-      deadlines.disarm(call);
-    }
+    for (let call = tracker.surplus(); call !== null; call = tracker.surplus())
+      forget(work, call, 'over-limit');
+  }
+
+  /** A call that is not known any more leaves nothing behind: nobody would ask for its pinholes again. */
+  function forget(work: Work, call: Call, reason: EndReason): void {
+    opener.close(work, call, leaving(CLOSE_REASONS[reason]));
+    byLegId.delete(call.legId);
+    deadlines.disarm(call);
   }
 
   function tick(work: Work): void {
@@ -192,10 +196,7 @@ export function createDecider(
       const { idle } = call;
       const outcome = tracker.expire(call, at);
       if (call.idle && !idle) silent.note(call, opener.held(call.legId));
-      if (outcome === null) {
-        byLegId.delete(call.legId);
-        return;
-      }
+      if (outcome === null) return forget(work, call, call.endReason!);
       apply(work, outcome, at);
       if (outcome.departure !== null && call.state !== 'ended') tellCall(work, 'changed', call, at);
     }
