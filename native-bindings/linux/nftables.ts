@@ -416,8 +416,11 @@ export function hasElement(socket: NetlinkSocket, table: string, set: string, ke
 
 /**
  * Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when anything in
- * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing. One that the kernel lists twice,
- * as it does while it makes the table of a set larger, is there once.
+ * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing.
+ *
+ * While the kernel moves a set into a larger or smaller table, it lists some elements twice, and as it resumes a listing
+ * by how many it has listed, leaves out as many at most (rhashtable_walk_next, net/netfilter/nft_set_hash.c): a listing
+ * that names one twice is asked for again.
  */
 export function readElements(
   socket: NetlinkSocket,
@@ -425,6 +428,33 @@ export function readElements(
   set: string,
   evenIfChanged = false,
 ): SetElementReadBack[] {
+  const found = new Map<string, SetElementReadBack>();
+  for (let reading = 0; reading < LISTINGS; reading++) {
+    let listed = 0;
+    found.clear();
+    try {
+      listElements(socket, table, set, (element) => {
+        found.set(textOf(element.key), element);
+        listed++;
+      });
+    } catch (error) {
+      if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
+    }
+    if (listed === found.size) return [...found.values()];
+  }
+  if (!evenIfChanged) throw new SystemError('linux', 'NFT_MSG_GETSETELEM', 4, 'the set is being moved');
+  return [...found.values()];
+}
+
+/** How often a set is listed before it is said that it does not come to rest. */
+const LISTINGS = 8;
+
+function listElements(
+  socket: NetlinkSocket,
+  table: string,
+  set: string,
+  visit: (element: SetElementReadBack) => void,
+): void {
   const writer = messageWriter(256);
   writer.message(
     messageType(NFT_MSG_GETSETELEM),
@@ -435,15 +465,9 @@ export function readElements(
   );
   writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
   writer.text(NFTA_SET_ELEM_LIST_SET, set);
-  const found = new Map<string, SetElementReadBack>();
-  try {
-    socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
-      eachElement(message, (_, element) => found.set(textOf(element.key), element)),
-    );
-  } catch (error) {
-    if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
-  }
-  return [...found.values()];
+  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
+    eachElement(message, (_, element) => visit(element)),
+  );
 }
 
 /** Bytes as a key of a map. */

@@ -93,14 +93,7 @@ export function createDecider(
   );
   const opener = createOpener(settings, policy, staticPeers, refusals);
   const deadlines = createDeadlines<Call>();
-  const audio = createAudioWatch({
-    after: () => missedAfter(settings()),
-    held: opener.held,
-    refused: refusals.reasonsOf,
-    onMissing: () => {
-      stats.callsWithoutAudio++;
-    },
-  });
+  const audio = audioWatchOf(settings, opener, refusals, stats);
   const byLegId = new Map<string, Call>();
   const silent = createSilent();
   /** Those that have not ended. */
@@ -183,9 +176,8 @@ export function createDecider(
 
   function tick(work: Work): void {
     if (standings.isDoubted) standings.review(work);
-    for (let due = deadlines.pop(work.now); due !== null; due = deadlines.pop(work.now)) {
+    for (let due = deadlines.pop(work.now); due !== null; due = deadlines.pop(work.now))
       expire(work, due.key, due.at);
-    }
     forgetSurplus(work);
   }
 
@@ -196,7 +188,10 @@ export function createDecider(
       const { idle } = call;
       const outcome = tracker.expire(call, at);
       if (call.idle && !idle) silent.note(call, opener.held(call.legId));
-      if (outcome === null) return forget(work, call, call.endReason!);
+      if (outcome === null) {
+        forget(work, call, call.endReason!);
+        return;
+      }
       apply(work, outcome, at);
       if (outcome.departure !== null && call.state !== 'ended') tellCall(work, 'changed', call, at);
     }
@@ -220,9 +215,8 @@ export function createDecider(
 
   /** What those set free in turn is next. */
   function conclude(work: Work): void {
-    for (let call = work.again?.shift(); call !== undefined; call = work.again?.shift()) {
+    for (let call = work.again?.shift(); call !== undefined; call = work.again?.shift())
       if (call.state !== 'ended') decideAgain(work, call, STAYING);
-    }
   }
 
   function adopt(work: Work, records: readonly CallRecord[]): void {
@@ -271,6 +265,22 @@ function admissionOf(settings: () => InspectorSettings, policy: () => Policy) {
     policy,
     (peer) => mediaSettings(settings(), policy().peerOf(peer)).earlyMediaSource === 'any',
   );
+}
+
+function audioWatchOf(
+  settings: () => InspectorSettings,
+  { held }: Opener,
+  { reasonsOf }: Refusals,
+  stats: DecidingStats,
+) {
+  return createAudioWatch({
+    after: () => missedAfter(settings()),
+    held,
+    refused: reasonsOf,
+    onMissing: () => {
+      stats.callsWithoutAudio++;
+    },
+  });
 }
 
 /** ms without audio after which it is missed; 0: never. What only another firewall sees is told later. */

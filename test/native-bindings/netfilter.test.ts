@@ -336,6 +336,44 @@ describe('netfilter, on this kernel', { skip: withoutRoot }, () => {
       drop();
     });
 
+    it('lists a set again whose listing names an element twice, as the kernel does while it moves a set', () => {
+      const socket = openNetlink(libc);
+      const batch = nftBatch(socket);
+      const keys = Array.from({ length: 5000 }, (_, port) => ({ key: udpTo(port + 1) }));
+      batch.addTable(table);
+      batch.addSet({ table, name: 's', key: ['inet_proto', 'ipv4_addr', 'inet_service'] });
+      batch.addElements(table, 's', keys);
+      batch.commit();
+      let moving = 0;
+      const moved: typeof socket = {
+        ...socket,
+        dump(call, request, visit) {
+          const rests = moving-- <= 0;
+          let first = true;
+          socket.dump(call, request, (message) => {
+            // The second message is left out, the first stands in its place.
+            if (first || rests) visit(message);
+            if (first && !rests) visit(message);
+            first = false;
+          });
+        },
+      };
+      moving = 3;
+      const read = readElements(moved, table, 's').sort((a, b) => Buffer.compare(a.key, b.key));
+      assert.deepEqual(
+        read.map(({ key }) => ({ key })),
+        keys,
+      );
+      moving = Number.POSITIVE_INFINITY;
+      assert.throws(
+        () => readElements(moved, table, 's'),
+        (error) => error instanceof SystemError && error.code === 'EINTR',
+      );
+      assert.ok(readElements(moved, table, 's', true).length < keys.length);
+      socket.close();
+      drop();
+    });
+
     it('marks the packets whose proto, address and port are in the set, and counts them', () => {
       const socket = openNetlink(libc);
       const batch = nftBatch(socket);
