@@ -81,9 +81,7 @@ export function planFor(
   }
   return {
     ...{ family, host, inside, peer, outside },
-    stranger: PEERS[family].find(
-      (one) => one !== peer && !settings.peers.some((known) => hasAddress(known.networks, one)),
-    )!,
+    stranger: strangerFor(settings, peer, family),
     announced: externalOf(settings, host, interfaces) ?? host,
     sipPort: settings.sipPorts[0]![0],
     mediaPorts: mediaPortsOf(settings),
@@ -141,8 +139,15 @@ function peerFor({ peers }: Settings, chosen: string | null, family: Family): Ad
     );
   }
   if (network === undefined) return PEERS[family][0];
-  if (isSingle(network)) return firstOf(network);
-  return neighboursOf(firstOf(network))[0]!;
+  const first = firstOf(network);
+  if (isSingle(network)) return first;
+  return neighboursOf(first).find((one) => networkHas(network, one)) ?? first;
+}
+
+/** One whom no call is with: better one that `peers` does not admit, but it may admit everybody. */
+function strangerFor({ peers }: Settings, peer: Address, family: Family): Address {
+  const others = PEERS[family].filter((one) => one !== peer);
+  return others.find((one) => !peers.some(({ networks }) => hasAddress(networks, one))) ?? others[0]!;
 }
 
 function interfaceTo(address: Address, interfaces: readonly Interface[], routeTo: RouteTo): Interface {
