@@ -1,8 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { familyOf } from '../address/address.ts';
 import type { Run } from '../checks/netfilter/listing.ts';
+import { visible } from '../config/problem.ts';
 import { readInterfaceAddresses } from '../daemon/interface-addresses.ts';
 import { SelftestError } from './error.ts';
+import { changedLine, faultyLine, type ListedTable, missingOf, tablesIn } from './listing.ts';
 import { type Copy, DEVICE, endOf, LET_OUT, type Machine, nameOf, WHERE, type Where } from './machine.ts';
 import type { Interface, Plan } from './plan.ts';
 import { must, whyOf } from './programs.ts';
@@ -107,7 +109,7 @@ function createCopy(run: Run, plan: Plan, interfaces: readonly Interface[], ownT
     for (const [key, value] of switches(interfaces)) {
       run('ip', within('firewall', 'sysctl', '-qw', `${key}=${value}`).slice(1));
     }
-    const description = copyRules(run, (...command) => within('firewall', ...command).slice(1), ownTable);
+    const description = copyRules(run, (...command) => within('firewall', ...command), ownTable);
     return { description, within, remove };
   } catch (error) {
     remove();
@@ -134,81 +136,97 @@ function switches(interfaces: readonly Interface[]): [key: string, value: string
   });
 }
 
-const LEGACY = [
-  ['/proc/net/ip_tables_names', 'iptables'],
-  ['/proc/net/ip6_tables_names', 'ip6tables'],
+const IPTABLES = [
+  { names: '/proc/net/ip_tables_names', program: 'iptables', family: 'ip' },
+  { names: '/proc/net/ip6_tables_names', program: 'ip6tables', family: 'ip6' },
 ] as const;
 
-/** Loads what this machine has: nftables, and both kinds of iptables. */
+/** Loads what this machine has: nftables, and both kinds of iptables. Throws SelftestError where some of it does not arrive. */
 function copyRules(
   run: Run,
   inFirewall: (...command: string[]) => readonly string[],
   ownTable: string,
 ): string {
-  const listed = must(run, 'nft', ['-s', 'list', 'ruleset']);
-  const tables = tablesIn(listed).filter(({ name }) => name !== `inet ${ownTable}`);
-  const native = tables.filter(({ isForeign }) => !isForeign);
-  load(run, inFirewall('nft', '-f', '-'), native.map(({ text }) => text).join(''));
-  const kept: string[] = native.map(({ name }) => name);
-  for (const [names, program] of LEGACY) {
-    if (existsSync(names) && readFileSync(names, 'utf8').trim() !== '') {
-      kept.push(...restored(run, inFirewall, `${program}-legacy`, program));
+  const tables = listed(run, (...command) => command).filter(({ name }) => name !== `inet ${ownTable}`);
+  const bridged = tables.filter(({ name, isForeign }) => isForeign && /^(?:arp|bridge) /.test(name));
+  const natives = tables.filter(({ isForeign }) => !isForeign);
+  const kept: string[] = [];
+  for (const { names, program, family } of IPTABLES) {
+    const foreign = tables.filter(({ name, isForeign }) => isForeign && name.startsWith(`${family} `));
+    if (foreign.length > 0) {
+      const copied = restored(run, inFirewall, `${program}-nft`, program);
+      if (copied === null) natives.push(...foreign);
+      else kept.push(...copied);
     }
-    const family = program === 'iptables' ? 'ip ' : 'ip6 ';
-    if (tables.some(({ name, isForeign }) => isForeign && name.startsWith(family))) {
-      kept.push(...restored(run, inFirewall, `${program}-nft`, program));
+    if (existsSync(names) && readFileSync(names, 'utf8').trim() !== '') {
+      const copied = restored(run, inFirewall, `${program}-legacy`, program);
+      if (copied === null) throw new SelftestError(`the ruleset cannot be copied: install ${program}`);
+      kept.push(...copied);
     }
   }
-  return kept.length === 0 ? 'there are no rules' : kept.join(', ');
+  for (const { name, text } of natives) {
+    load(run, inFirewall('nft', '-f', '-'), text, `nft, of what it lists as table ${name},`);
+  }
+  const wanted = tables.filter((one) => !bridged.includes(one));
+  const arrived = listed(run, inFirewall);
+  const missing = missingOf(wanted, arrived);
+  if (missing.length > 0) {
+    throw new SelftestError(
+      `the ruleset cannot be copied: what is loaded into the copy arrives without ${missing.join(', ')}. Rules of nft have ` +
+        'to be in tables of their own, not in those of iptables, and to stay when what loads them has ended',
+    );
+  }
+  const changed = changedLine(wanted, arrived);
+  const all = [...natives.map(({ name }) => name), ...kept];
+  return [
+    all.length === 0 ? 'there are no rules' : all.join(', '),
+    ...(changed === null ? [] : [`in ${changed.table} other ones than here, first ${shown(changed.line)}`]),
+    ...(bridged.length === 0 ? [] : [`not copied: ${bridged.map(({ name }) => name).join(', ')}`]),
+  ].join('; ');
 }
 
+const LONGEST_LINE = 200;
+
+function shown(line: string): string {
+  return `\`${visible(line.slice(0, LONGEST_LINE))}\``;
+}
+
+function listed(run: Run, where: (...command: string[]) => readonly string[]): ListedTable[] {
+  const [program = '', ...words] = where('nft', '-s', 'list', 'ruleset');
+  const ran = run(program, words);
+  if (ran?.status === 0) return tablesIn(ran.stdout, ran.stderr);
+  throw new SelftestError(`the ruleset cannot be listed: ${whyOf(ran, 'nft')}`);
+}
+
+/** The tables that were copied; null where there is no such program. */
 function restored(
   run: Run,
   inFirewall: (...command: string[]) => readonly string[],
   program: string,
   fallback: string,
-): string[] {
-  const own = run(`${program}-save`, []);
-  const name = own === null ? fallback : program;
-  const rules = own?.status === 0 ? own.stdout : must(run, `${fallback}-save`, []);
-  load(run, inFirewall(`${name}-restore`), rules);
-  return [...rules.matchAll(/^\*(\S+)/gm)].map(([, table]) => `${name} ${table}`);
-}
-
-/** A table of nftables as nft(8) lists it. */
-interface ListedTable {
-  /** `inet filter` */
-  readonly name: string;
-  readonly text: string;
-  /** It is of iptables-nft(8), whose matches nft(8) does not know. */
-  readonly isForeign: boolean;
-}
-
-/** The tables of a listing, each from its `table` to the brace that ends it. */
-export function tablesIn(listing: string): ListedTable[] {
-  const found: ListedTable[] = [];
-  let lines: string[] = [];
-  let name = '';
-  let isManaged = false;
-  for (const line of listing.split('\n')) {
-    if (line.startsWith('# Warning: table ')) isManaged = true;
-    if (line.startsWith('table ') && line.endsWith(' {')) {
-      name = line.slice('table '.length, -' {'.length);
-      lines = [];
-    }
-    if (name === '') continue;
-    lines.push(line);
-    if (line !== '}') continue;
-    const text = `${lines.join('\n')}\n`;
-    found.push({ name, text, isForeign: isManaged || / xt (target|match) "/.test(text) });
-    name = '';
-    isManaged = false;
+): string[] | null {
+  for (const name of [program, fallback]) {
+    const saved = run(`${name}-save`, []);
+    if (saved === null || (saved.status !== 0 && name !== fallback)) continue;
+    if (saved.status !== 0) throw new SelftestError(`${name}-save: ${whyOf(saved, name)}`);
+    load(run, inFirewall(`${name}-restore`), saved.stdout, `${name}-restore, of what ${name}-save wrote,`);
+    return [...saved.stdout.matchAll(/^\*(\S+)/gm)].map(([, table]) => `${name} ${table}`);
   }
-  return found;
+  return null;
 }
 
-function load(run: Run, command: readonly string[], rules: string): void {
-  const ran = run('ip', command, rules);
-  if (ran !== null && ran.status === 0) return;
-  throw new SelftestError(`the ruleset cannot be copied: ${whyOf(ran, command.at(-1)!)}`);
+/** `what`: who is to load it, and what it is. */
+function load(run: Run, command: readonly string[], rules: string, what: string): void {
+  const [program = '', ...words] = command;
+  const ran = run(program, words, rules);
+  if (ran?.status === 0) return;
+  const faulty = faultyLine(ran?.stderr ?? '', rules);
+  if (faulty === null) throw new SelftestError(`the ruleset cannot be copied: ${whyOf(ran, program)}`);
+  const { line, reason } = faulty;
+  const advice = reason.includes('xtables')
+    ? 'it is of iptables-nft: install iptables, whose programs copy it'
+    : 'put that line in other words, or take another version of the program';
+  throw new SelftestError(
+    `the ruleset cannot be copied: ${what} does not take the line ${shown(line)} (${reason}): ${advice}`,
+  );
 }

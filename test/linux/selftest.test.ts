@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execute, removeNamespace, within } from '../../lab/namespaces.ts';
-import { tablesIn } from '../../src/selftest/linux.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 const program = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -67,10 +66,10 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     execute(...within(machine, 'nft', '-f', file));
   };
   const ruleset = () => execute(...within(machine, 'nft', 'list', 'ruleset'));
-  const queue = (action: '-A' | '-D') => {
+  const queue = (action: '-A' | '-D', iptables = 'iptables-legacy') => {
     for (const side of ['--dport', '--sport']) {
       const rule = ['-p', 'udp', side, '5060', '-j', 'NFQUEUE', '--queue-num', '0'];
-      execute(...within(machine, 'iptables-legacy', '-t', 'mangle', action, 'FORWARD', ...rule));
+      execute(...within(machine, iptables, '-t', 'mangle', action, 'FORWARD', ...rule));
     }
   };
 
@@ -230,6 +229,57 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     assert.deepEqual(stops(result), ['stranger']);
   });
 
+  it("copies a table that is its program's own, and would go with that", async () => {
+    nft(filter());
+    const [tool = '', ...words] = within(machine, 'nft', '-i');
+    const owner = spawn(tool, words, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const ended = new Promise((resolve) => owner.once('close', resolve));
+    const said = new Promise<string>((resolve) => {
+      let text = '';
+      owner.stdout.on('data', (chunk) => {
+        text += chunk;
+        if (text.includes('policy drop;')) resolve(text);
+      });
+    });
+    owner.stdin.write('add table inet owned { flags owner; }\n');
+    owner.stdin.write('add chain inet owned drops { type filter hook forward priority 1; policy drop; }\n');
+    owner.stdin.write('list table inet owned\n');
+    assert.match(await said, /flags owner/);
+    const result = await told(SITE);
+    owner.stdin.end('quit\n');
+    await ended;
+    assert.match(result.rules, /inet owned/);
+    assert.deepEqual([result.status, stops(result), result.stderr], [2, ['INVITE out'], '']);
+  });
+
+  it('copies rules of iptables-nft, whose matches nft does not read back', async () => {
+    nft(filter());
+    queue('-D');
+    queue('-A', 'iptables-nft');
+    const recent = ['-A', 'FORWARD', '-m', 'recent', '--name', 'test', '--set'];
+    execute(...within(machine, 'iptables-nft', '-t', 'mangle', ...recent));
+    const result = await told(SITE);
+    assert.deepEqual([result.status, stops(result), result.stderr], [0, [], '']);
+    assert.match(result.rules, /^inet filter, iptables-nft mangle/);
+    const chain = 'add chain ip mangle mine { type filter hook forward priority 7; policy drop; }';
+    execute(...within(machine, 'nft', chain));
+    const partial = await told(SITE);
+    queue('-A');
+    assert.equal(partial.status, 1);
+    assert.match(partial.stderr, /arrives without chain mine of table ip mangle\. Rules of nft have to be/);
+  });
+
+  it('says which line arrives as another one', async () => {
+    nft(filter());
+    execute(...within(machine, 'iptables-nft', '-A', 'FORWARD', '-m', 'recent', '--name', 'test', '--set'));
+    execute(...within(machine, 'nft', 'add rule ip filter FORWARD udp dport { 4000, 4002 } accept'));
+    const result = await told(SITE);
+    assert.match(
+      result.rules,
+      /; in ip filter other ones than here, first `udp dport \{ 4000, 4002 \} accept`$/,
+    );
+  });
+
   it('says why there can be no call', async () => {
     nft(filter());
     const cases = [
@@ -244,34 +294,5 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
       assert.equal(status, 1);
       assert.match(stderr, why);
     }
-  });
-});
-
-describe('tables of a listing', () => {
-  it('are told apart from those of iptables', () => {
-    const listing = [
-      '# Warning: table ip mangle is managed by iptables-nft, do not touch!',
-      'table ip mangle {',
-      '\tchain FORWARD {',
-      '\t\tcounter packets 0 bytes 0 xt target "NFQUEUE"',
-      '\t}',
-      '}',
-      'table inet pinholed {',
-      '}',
-      'table inet filter {',
-      '\tchain forward {',
-      '\t}',
-      '}',
-      '',
-    ].join('\n');
-    assert.deepEqual(
-      tablesIn(listing).map(({ name, isForeign }) => [name, isForeign]),
-      [
-        ['ip mangle', true],
-        ['inet pinholed', false],
-        ['inet filter', false],
-      ],
-    );
-    assert.equal(tablesIn(listing)[2]!.text, 'table inet filter {\n\tchain forward {\n\t}\n}\n');
   });
 });
