@@ -8,33 +8,31 @@ export interface ListedTable {
   readonly isForeign: boolean;
 }
 
-/** `table inet filter {`; behind the brace is who owns it: `# progname firewalld`. */
-const HEAD = /^table (\S+ \S+) \{(?: #.*)?$/;
-const CHAIN = /^\tchain (\S+) \{/;
-const FLAGS = /^\tflags\b(.*)$/;
-const MANAGED = /^# Warning: table (\S+ \S+) is managed by iptables-nft/gm;
-const FOREIGN = /(?:^|[\t ])xt (?:match|target) /;
+const HEAD = 'table ';
+const FLAGS = '\tflags';
+const FOREIGN = /[\t ]xt (?:match|target) /;
+const CHAIN = '\tchain ';
+const MANAGED = ['# Warning: table ', ' is managed by iptables-nft'] as const;
 
 /**
  * The tables of a listing, each from its `table` to the brace that ends it. `warnings` is what nft(8) has written to
  * standard error beside it, which names the tables of iptables-nft.
  */
 export function tablesIn(listing: string, warnings = ''): ListedTable[] {
-  const managed = new Set([...`${warnings}\n${listing}`.matchAll(MANAGED)].map(([, name]) => name!));
+  const managed = managedTables(`${warnings}\n${listing}`);
   const found: ListedTable[] = [];
   let lines: string[] = [];
   let name = '';
   for (const line of listing.split('\n')) {
-    const head = HEAD.exec(line);
+    const head = nameIn(line);
     if (head !== null) {
-      name = head[1]!;
+      name = head;
       lines = [`table ${name} {`];
       continue;
     }
     if (name === '') continue;
-    const flags = FLAGS.exec(line);
-    if (flags !== null) {
-      if (isDormant(flags[1]!)) lines.push('\tflags dormant');
+    if (line.startsWith(FLAGS)) {
+      if (isDormant(line)) lines.push('\tflags dormant');
       continue;
     }
     lines.push(line);
@@ -46,14 +44,29 @@ export function tablesIn(listing: string, warnings = ''): ListedTable[] {
   return found;
 }
 
-/** Of the flags of a table the only one that says what it does; `owner` and `persist` are about who loaded it. */
-function isDormant(flags: string): boolean {
-  return flags.split(/[\s,;]+/).includes('dormant');
+/** Of a line that begins a table. Behind its brace is who owns it: `table inet filter { # progname firewalld`. */
+function nameIn(line: string): string | null {
+  const brace = line.indexOf(' {');
+  return line.startsWith(HEAD) && brace > 0 ? line.slice(HEAD.length, brace) : null;
+}
+
+function managedTables(text: string): ReadonlySet<string> {
+  const [before, behind] = MANAGED;
+  const lines = text.split('\n').filter((line) => line.startsWith(before) && line.includes(behind));
+  return new Set(lines.map((line) => line.slice(before.length, line.indexOf(behind))));
+}
+
+/** The only flag of a table that says what it does; `owner` and `persist` are about who loaded it. */
+function isDormant(line: string): boolean {
+  return line.split(/[\s,;]/).includes('dormant');
 }
 
 /** Comments and prefixes of log lines may hold any words. */
 function withoutTexts(line: string): string {
-  return line.replace(/"[^"]*"/g, '""');
+  return line
+    .split('"')
+    .filter((_, index) => index % 2 === 0)
+    .join('""');
 }
 
 /** What of these tables has not arrived, for a sentence: `table inet filter`, `chain forward of table inet filter`. */
@@ -90,10 +103,9 @@ function rulesOf(text: string): ReadonlyMap<string, readonly string[]> {
   const chains = new Map<string, string[]>();
   let lines: string[] | null = null;
   for (const line of text.split('\n')) {
-    const chain = CHAIN.exec(line);
-    if (chain !== null) {
+    if (line.startsWith(CHAIN)) {
       lines = [];
-      chains.set(chain[1]!, lines);
+      chains.set(line.slice(CHAIN.length, line.indexOf(' {')), lines);
     } else if (line === '\t}') lines = null;
     else lines?.push(line.trim());
   }
@@ -105,9 +117,10 @@ export function faultyLine(
   complaint: string,
   rules: string,
 ): { readonly line: string; readonly reason: string } | null {
-  const nft = /^[^\s:]+:([0-9]{1,9}):[0-9]+(?:-[0-9]+)?: Error: (.*)$/m.exec(complaint);
+  const nft = /:([0-9]{1,9}):[0-9-]{1,20}: Error: /.exec(complaint);
   const number = nft?.[1] ?? /(?:occurred at line|: line):? ([0-9]{1,9})\b/.exec(complaint)?.[1];
   const line = number === undefined ? undefined : rules.split('\n')[Number(number) - 1]?.trim();
   if (line === undefined || line === '') return null;
-  return { line, reason: nft?.[2] ?? complaint.trim().split('\n', 1)[0]! };
+  const why = nft === null ? complaint.trim() : complaint.slice(nft.index + nft[0].length);
+  return { line, reason: why.split('\n', 1)[0]! };
 }
