@@ -358,6 +358,11 @@ export function listOf<T>(
   return { expected, item, least, most: 256, collide };
 }
 
+/** For `collide` of mappings with a name. */
+export function nameOnce(text: string): string {
+  return `each name once (${text} is listed too)`;
+}
+
 /** `collide` for port ranges: a port may be in one range only. */
 export function overlap(one: PortRange, other: PortRange): string | null {
   return portsOverlap(one, other)

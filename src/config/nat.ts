@@ -86,7 +86,7 @@ export const uplinks: RecordsKind<UplinkSettings> = {
   short: null,
   collide: (one, other) =>
     one.interface === other.interface && familyOf(one.gateway) === familyOf(other.gateway)
-      ? 'each interface once for each address family'
+      ? `each interface once for each address family (${one.interface} is listed too)`
       : null,
 };
 

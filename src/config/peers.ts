@@ -1,7 +1,7 @@
 import type { Network } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
 import type { PortRange } from '../address/ports.ts';
-import { choice, integer, type Kind, listOf, name, network, overlap, portRange } from './kinds.ts';
+import { choice, integer, type Kind, listOf, name, nameOnce, network, overlap, portRange } from './kinds.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
 
 const bareNetwork: Kind<Peer> = {
@@ -57,7 +57,7 @@ export const peers: RecordsKind<Peer> = {
   },
   short: { kind: bareNetwork, isShort: (peer) => peer.name === null },
   collide: (one, other) => {
-    if (one.name !== null && one.name === other.name) return 'each name once';
+    if (one.name !== null && one.name === other.name) return nameOnce(one.name);
     if ((one.name === null) !== (other.name === null)) return null;
     const shared = one.networks.find(({ text }) => other.networks.some((network) => network.text === text));
     if (shared === undefined) return null;

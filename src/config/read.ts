@@ -19,6 +19,8 @@ interface Reader {
   readonly report: FaultReport;
   /** Offset of each setting that the file gives, by key. */
   readonly places: Map<string, number>;
+  /** Of each list, by key, which items of the file its values are: those at fault are left out. */
+  readonly kept: Map<string, readonly number[]>;
 }
 
 /**
@@ -33,6 +35,7 @@ export function readSettings(
   const wrong = new Set<string>();
   const reader: Reader = {
     places: new Map(),
+    kept: new Map(),
     report: (offset, key, message) => {
       wrong.add(key.split('[', 1)[0]!);
       report(offset, key, message);
@@ -45,11 +48,23 @@ export function readSettings(
     const key = keys.find((candidate) => reader.places.has(candidate)) ?? keys[0];
     report(reader.places.get(key) ?? 0, key, message);
   }
-  if (['inside', 'nat', 'uplinks'].some((key) => wrong.has(key))) return settings;
-  for (const { key, message } of placedFaults(settings, machine)) {
+  for (const { key: keptKey, beside, message } of placedFaults(settings, machine)) {
+    if (beside.some((key) => wrong.has(key))) continue;
+    const key = keyInFile(keptKey, reader.kept);
     report(reader.places.get(key) ?? 0, key, message);
   }
   return settings;
+}
+
+/** `nat[0].hosts[1]` by the places of values to the same by those of the items that they are in the file. */
+function keyInFile(key: string, kept: Reader['kept']): string {
+  let path = '';
+  for (const part of key.split('[')) {
+    const end = part.indexOf(']');
+    const index = Number(part.slice(0, Math.max(end, 0)));
+    path += end < 0 ? part : `[${kept.get(path)?.[index] ?? index}]${part.slice(end + 1)}`;
+  }
+  return path;
 }
 
 /** A value in the file, null where there is none behind its key, and the place to name for it. */
@@ -164,6 +179,8 @@ function readItems(
     return undefined;
   }
   const values: unknown[] = [];
+  const kept: number[] = [];
+  reader.kept.set(key, kept);
   for (const [index, item] of node.items.entries()) {
     const path = `${key}[${index}]`;
     const place = { node: item, offset: item === null ? offset : offsetOf(item) };
@@ -171,8 +188,10 @@ function readItems(
     const value = read(path, place);
     if (value === undefined) continue;
     const clash = values.map((other) => kind.collide(value, other)).find((text) => text !== null);
-    if (clash === undefined) values.push(value);
-    else reader.report(place.offset, path, `expected ${clash}, found ${found(item)}`);
+    if (clash === undefined) {
+      values.push(value);
+      kept.push(index);
+    } else reader.report(place.offset, path, `expected ${clash}, found ${found(item)}`);
   }
   return values;
 }

@@ -103,8 +103,10 @@ export interface ConfiguredMachine {
 
 /** A fault of one item in a list. */
 interface PlacedFault {
-  /** As in a file: `nat[0].hosts[1]`. */
+  /** `nat[0].hosts[1]`, counting the items of `settings`. */
   readonly key: string;
+  /** Other settings that it is a fault beside: where one of them is at fault itself, it may be none. */
+  readonly beside: readonly string[];
   readonly message: string;
 }
 
@@ -112,9 +114,13 @@ interface PlacedFault {
 export function placedFaults(settings: Settings, machine: ConfiguredMachine | null): PlacedFault[] {
   const { nat, uplinks, inside } = settings;
   const faults = [
-    ...natFaults(nat, inside).map(({ index, at, expected }) => ({ key: `nat[${index}].${at}`, expected })),
+    ...natFaults(nat, inside).map(({ index, at, expected }) => ({
+      key: `nat[${index}].${at}`,
+      beside: ['inside'],
+      expected,
+    })),
     ...staticMediaFaults(settings),
-  ].map(({ key, expected }) => ({ key, message: `expected ${expected}` }));
+  ].map(({ key, beside, expected }): PlacedFault => ({ key, beside, message: `expected ${expected}` }));
   if (machine === null) return faults;
   const named = [
     ...nat.map(({ external }, index) => ({
@@ -125,7 +131,7 @@ export function placedFaults(settings: Settings, machine: ConfiguredMachine | nu
   ];
   for (const { key, name } of named) {
     if (name === null || machine.hasInterface(name)) continue;
-    faults.push({ key, message: `expected an interface of this machine, found ${name}` });
+    faults.push({ key, beside: [], message: `expected an interface of this machine, found ${name}` });
   }
   return faults;
 }

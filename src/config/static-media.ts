@@ -2,7 +2,7 @@ import { type Address, familyOf } from '../address/address.ts';
 import { isCovered, type Network, networkHas, networksOverlap } from '../address/network.ts';
 import { isWithin, type PortRange, portsOverlap } from '../address/ports.ts';
 import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
-import { address, listOf, name, network, overlap, portRange } from './kinds.ts';
+import { address, listOf, name, nameOnce, network, overlap, portRange } from './kinds.ts';
 import type { NatSettings } from './nat.ts';
 import { field, listField, type RecordsKind, required } from './records.ts';
 
@@ -41,13 +41,15 @@ export const staticMedia: RecordsKind<StaticMedia> = {
     ),
   },
   short: null,
-  collide: (one, other) => (one.name === other.name ? 'each name once' : null),
+  collide: (one, other) => (one.name === other.name ? nameOnce(one.name) : null),
 };
 
 /** What is wrong with an entry beside other settings. */
 interface StaticMediaFault {
-  /** As in a file: `static-media[0].hosts[1]`. */
+  /** `static-media[0].hosts[1]` */
   readonly key: string;
+  /** The settings that it has to agree with. */
+  readonly beside: readonly string[];
   readonly expected: string;
 }
 
@@ -68,11 +70,25 @@ export function staticMediaFaults(settings: Surroundings): StaticMediaFault[] {
   return settings.staticMedia.flatMap((entry, index) => {
     const at = `static-media[${index}]`;
     return [
-      ...faultsOf(entry.peers, (peer) => peerFault(peer, settings), `${at}.peers`),
-      ...faultsOf(entry.mediaFrom ?? [], (sender) => senderFault(sender, settings), `${at}.media-from`),
-      ...faultsOf(entry.hosts, (host) => hostFault(host, entry, settings), `${at}.hosts`),
-      ...faultsOf(entry.ports, (ports) => portsFault(ports, settings), `${at}.ports`),
-      ...roomFault(entry, settings).map((expected) => ({ key: `${at}.ports`, expected })),
+      ...faultsOf(entry.peers, (peer) => peerFault(peer, settings), `${at}.peers`, [
+        'inside',
+        'nat',
+        'peers',
+      ]),
+      ...faultsOf(entry.mediaFrom ?? [], (sender) => senderFault(sender, settings), `${at}.media-from`, [
+        'inside',
+        'nat',
+      ]),
+      ...faultsOf(entry.hosts, (host) => hostFault(host, entry, settings), `${at}.hosts`, ['inside']),
+      ...faultsOf(entry.ports, (ports) => portsFault(ports, settings), `${at}.ports`, [
+        'media-ports',
+        'denied-ports',
+      ]),
+      ...roomFault(entry, settings).map((expected) => ({
+        key: `${at}.ports`,
+        beside: ['caps.static-ports'],
+        expected,
+      })),
     ];
   });
 }
@@ -81,10 +97,11 @@ function faultsOf<T>(
   items: readonly T[],
   faultOf: (item: T) => string | null,
   key: string,
+  beside: readonly string[],
 ): StaticMediaFault[] {
   return items.flatMap((item, index) => {
     const expected = faultOf(item);
-    return expected === null ? [] : [{ key: `${key}[${index}]`, expected }];
+    return expected === null ? [] : [{ key: `${key}[${index}]`, beside, expected }];
   });
 }
 

@@ -283,7 +283,7 @@ describe('a configuration that is wrong is told where and what was expected', ()
     [
       'two peers of one name',
       'peers: [{name: a, networks: [192.0.2.1]}, {name: a, networks: [192.0.2.2]}]',
-      'f.yaml:1:43: peers[1]: expected each name once, found a mapping',
+      'f.yaml:1:43: peers[1]: expected each name once (a is listed too), found a mapping',
     ],
     [
       'two peers with one network',

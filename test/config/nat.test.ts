@@ -122,6 +122,15 @@ freebsd: {anchor: userrules/pinholed, rdr-anchor: userrules/rdr, binat-anchor: p
     });
   }
 
+  it('name a fault by its place in the file, behind what is at fault itself', () => {
+    assert.deepEqual(
+      problems(
+        `${INSIDE}\nnat:\n- {external: 203.0.113.2, hosts: [x]}\n- y\n- {external: 203.0.113.3, hosts: [x, 10.0.0.1]}`,
+      ).filter((problem) => problem.includes('inside')),
+      ['f.yaml:5:38: nat[2].hosts[1]: expected a host that is inside, found 10.0.0.1/32'],
+    );
+  });
+
   it('ask for no interface where no machine is given: a capture is looked at anywhere', () => {
     assert.ok('settings' in loadConfig('nat: [{external: interface:em7, hosts: [192.168.1.10]}]', 'f.yaml'));
   });

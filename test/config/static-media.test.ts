@@ -129,7 +129,7 @@ describe('the static-media setting', () => {
       ],
       [
         `static-media:\n  - ${ENTRY}\n  - ${ENTRY}`,
-        'f.yaml:5:5: static-media[1]: expected each name once, found a mapping',
+        'f.yaml:5:5: static-media[1]: expected each name once (trunk is listed too), found a mapping',
       ],
       [
         entry('10000-10999, 30000', '10000-10999, 10500'),
@@ -145,5 +145,33 @@ describe('the static-media setting', () => {
       ],
     ];
     for (const [text, problem] of cases) assert.deepEqual(problems(text), [problem], text);
+  });
+
+  const named = (name: string, from: string, to: string) =>
+    `  - ${ENTRY.replace('trunk', name).replace(from, to)}\n`;
+  const HOST = '[192.168.1.10]';
+
+  it('says where a fault is behind items that are at fault themselves', () => {
+    const second = named('b', HOST, '[nobody, 192.168.1.10, 203.0.113.9]');
+    const third = named('c', '198.51.100.0/28', '192.168.1.0/30');
+    assert.deepEqual(problems(`static-media:\n  - nothing\n${second}${third}`), [
+      'f.yaml:4:5: static-media[0]: expected a mapping with name, peers, media-from, hosts, ports, found "nothing"',
+      'f.yaml:5:62: static-media[1].hosts[0]: expected an address such as 192.0.2.1 or 2001:db8::1, found "nobody"',
+      'f.yaml:5:84: static-media[1].hosts[2]: expected a host that is inside, found 203.0.113.9',
+      'f.yaml:6:36: static-media[2].peers[1]: expected addresses that are not inside (192.168.1.0/24 is), found 192.168.1.0/30',
+    ]);
+    const twice = `${named('a', '', '')}${named('a', '', '')}${named('b', HOST, '[203.0.113.9]')}`;
+    assert.deepEqual(problems(`static-media:\n${twice}`), [
+      'f.yaml:5:5: static-media[1]: expected each name once (a is listed too), found a mapping',
+      'f.yaml:6:62: static-media[2].hosts[0]: expected a host that is inside, found 203.0.113.9',
+    ]);
+  });
+
+  it('says nothing that another fault may be the reason of', () => {
+    const peer = 'expected a network such as 192.0.2.0/24 or 2001:db8::/32, or an address, found';
+    assert.deepEqual(problems(`peers: [203.0.113.7, 198.51.100.0.28]\n${entry('', '')}`), [
+      `f.yaml:3:22: peers[1]: ${peer} "198.51.100.0.28"`,
+    ]);
+    assert.equal(problems(`denied-ports: [5060, x]\n${entry('', '')}`).length, 1);
   });
 });
