@@ -229,11 +229,13 @@ async function catalogue(): Promise<readonly Completable[]> {
     import('./commands/completion/completable.ts'),
   ]);
   return Promise.all(
-    LISTED.map(async (entry) => {
-      const help = await (await options(entry, yargs([]).wrap(null))).getHelp();
-      return completableOf(nameOf(entry), entry.about, help);
-    }),
+    LISTED.map(async (entry) => completableOf(nameOf(entry), entry.about, await plainHelp(entry, yargs([])))),
   );
+}
+
+/** What --help of a command says, as it is read by us: a line for each option, in English whatever the user's language is. */
+async function plainHelp(entry: CommandEntry, argv: Argv): Promise<string> {
+  return (await options(entry, argv.wrap(null).locale('en'))).getHelp();
 }
 
 /** `-h`, `--help`, and whatever yargs may take for it. */
@@ -303,7 +305,7 @@ async function main(words: readonly string[]): Promise<void> {
   } catch (error) {
     if (!(error instanceof Error && error.name === USAGE_ERROR)) throw error;
     const entry = ENTRIES.find((one) => nameOf(one) === name);
-    const help = entry === undefined ? '' : await options(entry, yargs([])).then((built) => built.getHelp());
+    const help = entry === undefined ? '' : await plainHelp(entry, yargs([]));
     refuse(usageText(error.message, help));
   }
 }

@@ -1,4 +1,5 @@
-import { findConfig } from '../config/load.ts';
+import { statSync } from 'node:fs';
+import { defaultConfigPath, findConfig } from '../config/load.ts';
 import { ControlError, connectControl } from '../control/client.ts';
 import type { CallResult, CallsResult, StatusResult } from '../control/protocol.ts';
 import { whoText } from '../report/live/call-table.ts';
@@ -8,6 +9,8 @@ import { SOURCES, type Source } from './completion/completable.ts';
 
 /** Names that are offered at most. */
 const MOST = 200;
+/** ms. Somebody waits at a line half typed. */
+const DEADLINE = 1000;
 /** A shell puts what is offered into a command line: what would mean something there is not offered. */
 const PLAIN = /^[A-Za-z0-9@._:+~-]{1,128}$/;
 
@@ -52,6 +55,7 @@ function valueIn(line: string, names: readonly string[]): string | undefined {
 type Named = readonly [name: string, about: string];
 
 function peers(config: string | undefined): Named[] {
+  if (!isReadAtOnce(config)) return [];
   const found = findConfig(config);
   if (!found.ok) return [];
   return found.settings.peers.flatMap(({ name, networks }) =>
@@ -64,9 +68,9 @@ async function asked(
   source: Exclude<Source, 'peers'>,
   beginning: string,
 ): Promise<Named[]> {
-  const path = socketPath(args);
+  const path = args.socket !== undefined || isReadAtOnce(args.config) ? socketPath(args) : null;
   if (path === null) return [];
-  const client = await connectControl(path);
+  const client = await connectControl(path, DEADLINE, AbortSignal.timeout(DEADLINE));
   try {
     if (source === 'alarms') {
       const { alarms } = await client.askOnce<StatusResult>({ request: 'status' });
@@ -78,6 +82,11 @@ async function asked(
   } finally {
     client.close();
   }
+}
+
+/** False for a pipe, whose end may never come, and a terminal: reading them stops everything, the deadline with it. */
+function isReadAtOnce(config = defaultConfigPath()): boolean {
+  return statSync(config, { throwIfNoEntry: false })?.isFile() ?? true;
 }
 
 /** Its Call-ID is offered to who has begun to type one. */

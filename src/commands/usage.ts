@@ -1,4 +1,5 @@
 import { nearest, quote } from '../config/problem.ts';
+import { completableOf } from './completion/completable.ts';
 
 /**
  * What is wrong with a command line, in words of ours: yargs' sentence in, one line out. `help` is what --help of the
@@ -12,7 +13,7 @@ export function usageText(message: string, help: string): string {
   if (incomplete !== undefined) return `${option(incomplete)}: expected a value after it`;
   const [, name, given, choices] = /Argument: (\S+), Given: (.*), Choices: (.*)$/s.exec(message) ?? [];
   if (name !== undefined) {
-    return `${named(name, help)}: expected ${choices!.replaceAll('"', '').replace(/, ([^,]*)$/, ' or $1')}, found ${given}`;
+    return `${named(name, help)}: expected ${oneOf(choices!.replaceAll('"', '').split(', '))}, found ${given}`;
   }
   const [, one, other] = /^Arguments (\S+) and (\S+) are mutually exclusive$/.exec(message) ?? [];
   if (one !== undefined) return `expected ${option(one)} or ${option(other!)}, found both`;
@@ -32,12 +33,18 @@ function unknownText(names: readonly string[], help: string): string {
     .join('; ');
 }
 
-/** `<file..>` of the usage line as `FILE...`. */
+/** `<file..>` of the usage line as `FILE...`, and what it may be where that is one of a few words. */
 function positionals(help: string): string {
   const found = [...(help.split('\n', 1)[0] ?? '').matchAll(/<([a-z]+)(\.\.)?>/g)];
-  return found.length === 0
-    ? 'a command'
-    : found.map(([, name, many]) => name!.toUpperCase() + (many === undefined ? '' : '...')).join(' ');
+  if (found.length === 0) return 'a command';
+  const names = found.map(([, name, many]) => name!.toUpperCase() + (many === undefined ? '' : '...'));
+  const { words } = completableOf('', '', help);
+  return `${names.join(' ')}${Array.isArray(words) && found.length === 1 ? `: ${oneOf(words)}` : ''}`;
+}
+
+/** `bash, zsh or fish`. */
+function oneOf(words: readonly string[]): string {
+  return words.join(', ').replace(/, ([^,]*)$/, ' or $1');
 }
 
 /** An option, or a positional argument of the usage line: `--sort`, `SHELL`. */

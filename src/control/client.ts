@@ -34,9 +34,13 @@ export interface ControlClient {
 
 const ANSWER_WITHIN = 15_000;
 
-/** Connects to the daemon behind a control socket. Throws ControlError. */
-export async function connectControl(path: string, answerWithin = ANSWER_WITHIN): Promise<ControlClient> {
-  const socket = createConnection(path);
+/** Connects to the daemon behind a control socket, and lets it go when `signal` says so. Throws ControlError. */
+export async function connectControl(
+  path: string,
+  answerWithin = ANSWER_WITHIN,
+  signal?: AbortSignal,
+): Promise<ControlClient> {
+  const socket = createConnection({ path, ...(signal && { signal }) });
   try {
     await once(socket, 'connect');
   } catch (error) {

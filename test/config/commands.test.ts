@@ -110,6 +110,7 @@ describe('pinholed', () => {
     [['replay'], 'expected FILE...'],
     [['explain'], 'expected CALL'],
     [['run', '--keep', '--drop'], 'expected --drop or --keep, found both'],
+    [['completion'], 'expected SHELL: bash, zsh or fish'],
     [['completion', 'csh'], 'SHELL: expected bash, zsh or fish, found "csh"'],
     [['calls', '--limit', 'abc'], '--limit: expected a whole number from 1 on, found "abc"'],
     [['calls', '-n', '0'], '--limit: expected a whole number from 1 on, found "0"'],

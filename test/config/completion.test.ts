@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { typescript } from '../../lab/actors.ts';
@@ -30,6 +32,8 @@ describe('completion in a shell', () => {
       ...process.env,
       PATH: `${directory.path}:${process.env['PATH']}`,
       HOME: directory.path,
+      // What yargs says in a user's own language.
+      LC_ALL: 'de_DE.UTF-8',
     };
     const child = spawn(command, words, { env: environment, cwd: directory.path });
     let [said, complaints] = ['', ''];
@@ -131,6 +135,11 @@ zpty -d z; grep -v '^++$' ${directory.path}/found | tr -d + || true`;
         assert.deepEqual(await offered(`pinholed explain --socket ${server.path} a84b4c76e66710:1`), [
           callId,
         ]);
+        // Of a word that has not begun: none of its Call-IDs.
+        assert.deepEqual(
+          (await offered(`pinholed explain --socket ${server.path} `)).sort(),
+          CALLS.map(({ legId }) => legId),
+        );
         // A Call-ID is a stranger's text: none that means something to a shell is offered.
         assert.deepEqual(await offered(`pinholed close -c ${config} a84`), [CALLS[0]!.callId]);
         assert.deepEqual(await offered(`pinholed acknowledge -c ${config} pack`), ['packet-deaths']);
@@ -138,4 +147,21 @@ zpty -d z; grep -v '^++$' ${directory.path}/found | tr -d + || true`;
       });
     });
   }
+
+  it('waits for no daemon that does not answer, and for no end of a pipe', async () => {
+    const path = join(directory.path, 'mute');
+    const mute = createServer().listen(path);
+    await once(mute, 'listening');
+    const pipe = join(directory.path, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    try {
+      const asked = run(program, 'complete', 'calls', '', '--line', `pinholed explain --socket ${path} `);
+      await assert.rejects(asked, /^Error: \S+ 1 $/);
+      for (const source of ['calls', 'peers']) {
+        assert.equal(await run(program, 'complete', source, '', '--line', `pinholed x -c ${pipe} `), '');
+      }
+    } finally {
+      mute.close();
+    }
+  });
 });

@@ -27,7 +27,9 @@ export function fishScript(all: readonly Completable[]): string {
   });
   return `# fish completion of pinholed, by "pinholed completion fish"
 function __pinholed_names
-  pinholed complete $argv[1] (commandline -ct | string collect --allow-empty) --line=(commandline | string collect) 2>/dev/null
+  set -l word (commandline -ct)
+  set -l line (commandline)
+  pinholed complete $argv[1] "$word" --line="$line" 2>/dev/null
 end
 complete -c pinholed -f
 ${lines.join('\n')}
