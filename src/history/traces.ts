@@ -8,6 +8,7 @@ import type {
 } from '../inspector/happening.ts';
 import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
+import { METHODS } from '../sip/methods.ts';
 import type { CallReport, FramePlace, MessageLine, RefusalReport, SpellWithoutAudio } from './call-report.ts';
 
 /** A line of a ladder with what tells a retransmission of it from another message. */
@@ -231,4 +232,14 @@ export function summaryOf({ method, status, subject, cseqMethod, toTag }: Sip): 
   const reason = printable(subject, 32);
   const answers = cseqMethod === 'INVITE' ? '' : ` (${printable(cseqMethod, 20)})`;
   return `${status}${reason === '' ? '' : ` ${reason}`}${answers}`;
+}
+
+/**
+ * The method that a response answers, by its summary: `BYE` of `200 OK (BYE)`; null where that is an INVITE. A phrase may end
+ * in brackets of its own: `486 Busy (DND)`.
+ */
+export function answeredIn(summary: string): string | null {
+  if (!summary.endsWith(')')) return null;
+  const method = summary.slice(summary.lastIndexOf('(') + 1, -1);
+  return METHODS.has(method) ? method : null;
 }

@@ -1,5 +1,6 @@
 import type { RefusalReason } from '../call/refusal.ts';
 import type { PacketError } from '../packet/ip.ts';
+import { METHODS } from '../sip/methods.ts';
 
 /** By sender. */
 export interface Heard {
@@ -40,12 +41,7 @@ export interface DecidingStats {
 export interface InspectorStats extends ReadingStats, DecidingStats {}
 
 /** Methods counted by name; everything else is counted as `other`, so that no sender can fill memory. */
-const KNOWN_METHODS = [
-  'other',
-  ...'INVITE ACK BYE CANCEL OPTIONS REGISTER PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE PUBLISH MESSAGE'.split(
-    ' ',
-  ),
-];
+const KNOWN_METHODS = ['other', ...METHODS];
 
 export function newStats(): InspectorStats {
   return {

@@ -241,6 +241,10 @@ describe('redacted words', () => {
       messages: [
         { src: '192.168.7.20', dst: '81.2.69.160', summary: 'INVITE', sdp: 'audio 192.168.7.20:4000' },
         { src: '81.2.69.160', dst: '192.168.7.20', summary: '486 Alice is busy', sdp: null },
+        { src: '81.2.69.160', dst: '192.168.7.20', summary: '487 Busy (ALICE)', sdp: null },
+        { src: '81.2.69.160', dst: '192.168.7.20', summary: '603 (Alice) says no', sdp: null },
+        { src: '81.2.69.160', dst: '192.168.7.20', summary: '200 OK (BYE)', sdp: null },
+        { src: '81.2.69.160', dst: '192.168.7.20', summary: '481 (UPDATE)', sdp: null },
       ],
       withoutAudio: [
         { causes: [{ reason: 'nat', text: '81.2.69.160 cannot', advice: 'ask pbx.acme.example' }] },
@@ -249,6 +253,7 @@ describe('redacted words', () => {
     const text = JSON.stringify(redactExplained(leg, createTokens()));
     assert.doesNotMatch(text, PRIVATE);
     assert.match(text, /"486 Reason"/);
+    assert.match(text, /"487 Reason".*"603 Reason".*"200 OK \(BYE\)".*"481 \(UPDATE\)"/);
     assert.match(text, /foreign-address/);
   });
 });

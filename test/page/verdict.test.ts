@@ -145,3 +145,15 @@ test('a party is named by display name, else user, else host (RFC 3261 20.20)', 
   assert.equal(partyName('"" <sip:bob@example.com>'), 'bob');
   assert.equal(partyName('"say \\"hi\\"" <sip:b@example.com>'), 'say "hi"');
 });
+
+test('a call that failed has the phrase of its answer, whatever that ends in', () => {
+  const { call } = pictureOf('busy');
+  const of = (...summaries: readonly string[]) => {
+    const messages = summaries.map((summary) => ({ summary }));
+    return verdictOf({ ...call, messages, pinholes: [], endReason: 'failed' }, null).headline;
+  };
+  assert.equal(of('INVITE', '486 Busy (DND)', 'ACK'), 'Not answered: 486 Busy (DND).');
+  assert.equal(of('INVITE', '603 No (see X-Reason)'), 'Not answered: 603 No (see X-Reason).');
+  assert.equal(of('INVITE', '480 Away', '481 Gone (PRACK)'), 'Not answered: 480 Away.');
+  assert.equal(of('INVITE', '481 (UPDATE)'), 'Not answered.');
+});

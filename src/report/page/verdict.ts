@@ -1,5 +1,6 @@
 import { PARTIES } from '../../call/wanted.ts';
 import { countText, plural } from '../../counted.ts';
+import { answeredIn } from '../../history/traces.ts';
 import type { CallVerdict, Level, PageCall, PageFlow, ShownCause } from './model.ts';
 
 /** What of a call its verdict is made of; of its times only whether they are there. */
@@ -148,7 +149,7 @@ function withoutMedia(call: JudgedCall, media: string): [Level, string] {
   }
   if (call.answeredAt !== null) return ['none', 'Answered; no media was agreed on.'];
   const final = call.messages.findLast(
-    ({ summary }) => /^[3-6][0-9][0-9]/.test(summary) && !summary.endsWith(')'),
+    ({ summary }) => /^[3-6][0-9][0-9]/.test(summary) && answeredIn(summary) === null,
   );
   if (call.endReason === 'cancelled') return ['none', 'The caller gave up before there was an answer.'];
   if (final !== undefined) return ['none', `Not answered: ${final.summary}.`];

@@ -1,3 +1,4 @@
+import { answeredIn } from '../../history/traces.ts';
 import type { BlockedResult } from '../live/blocked.ts';
 import type { ExplainResult } from '../live/explain.ts';
 import { redactParties, redactPhrase } from './message.ts';
@@ -72,8 +73,10 @@ function redactBlocked(one: BlockedResult, tokens: Tokens): BlockedResult {
 
 /** `486 Busy Here (BYE)`: a phrase of somebody's own is none. */
 function redactSummary(summary: string): string {
-  const match = /^([1-6][0-9]{2})(?: ([^(]*?))?( \([A-Z]{1,20}\))?$/.exec(summary);
-  if (match === null) return /^(re-)?[A-Z]{1,20}$/.test(summary) ? summary : 'request';
-  const [, status, phrase = '', of = ''] = match;
+  const status = /^[1-6][0-9]{2}(?= |$)/.exec(summary)?.[0];
+  if (status === undefined) return /^(re-)?[A-Z]{1,20}$/.test(summary) ? summary : 'request';
+  const method = answeredIn(summary);
+  const of = method === null ? '' : ` (${method})`;
+  const phrase = summary.slice(status.length, summary.length - of.length).trim();
   return `${status}${phrase === '' ? '' : ` ${redactPhrase(phrase)}`}${of}`;
 }
