@@ -1,4 +1,5 @@
-import { type RefusedResult, refusedText } from '../report/live/refused.ts';
+import type { StatsResult } from '../control/protocol.ts';
+import { othersCounted, type RefusedResult, refusedText } from '../report/live/refused.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
 
@@ -19,7 +20,13 @@ export const refused = command(
         request,
         (part) => part.refused,
       );
-      await print(args.json ? jsonText({ refused: found }) : refusedText(found, Date.now() / 1000, style()));
+      const { refusals } = await client.askOnce<StatsResult>({ request: 'stats' });
+      const others = othersCounted(found, refusals);
+      await print(
+        args.json
+          ? jsonText({ refused: found, others })
+          : refusedText(found, others, Date.now() / 1000, style()),
+      );
       return STATUS.ok;
     }),
 );

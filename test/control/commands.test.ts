@@ -300,6 +300,19 @@ describe('commands', () => {
     await daemon.run('close', callId);
   });
 
+  it('refused: also what was counted in no call', async () => {
+    await daemon.send(bob, alice, 'INVITE sip:b@x SIP/2.0\r\nVia: SIP/2.0/UDP h\r\n\r\n');
+    let counted: Record<string, number> = {};
+    while (Object.keys(counted).length === 0) {
+      counted = JSON.parse((await daemon.run('refused', '--json')).stdout).others;
+    }
+    const [reason] = Object.keys(counted) as ['malformed-sip'];
+    assert.deepEqual(counted, { 'malformed-sip': 1 });
+    const words = (await daemon.run('refused')).stdout;
+    assert.match(words, /no call or to one that is not listed:\nREASON +TIMES\nmalformed-sip +1\n/);
+    assert.ok(words.includes(`${reason}: ${REFUSALS[reason].means}\n  ${REFUSALS[reason].advice}`));
+  });
+
   it('ask beside a configuration that was broken since the start, and say so', async () => {
     const file = join(daemon.directory, 'broken');
     const whole = readFileSync(join(daemon.directory, 'config'), 'utf8');

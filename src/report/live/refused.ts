@@ -1,4 +1,5 @@
 import { isUsual, REFUSALS } from '../../call/refusal.ts';
+import { countText } from '../../counted.ts';
 import type { RememberedCall } from '../../history/history.ts';
 import { printable } from '../../printable.ts';
 import type { Style } from '../style.ts';
@@ -48,8 +49,31 @@ const COLUMNS: readonly Column[] = [
   { head: 'ABOUT' },
 ];
 
-/** `pinholed refused` for people; `now` in seconds since the epoch. */
-export function refusedText(refused: readonly RefusedResult[], now: number, style: Style): string {
+const OTHERS: readonly Column[] = [{ head: 'REASON' }, { head: 'TIMES', right: true }];
+
+/** How often each reason was counted that none of `refused` has: those of no call, and of calls that are not listed. */
+export function othersCounted(
+  refused: readonly RefusedResult[],
+  counted: Readonly<Record<string, number>>,
+): Readonly<Record<string, number>> {
+  const listed = new Set(refused.map(({ reason }) => reason));
+  const others = Object.entries(counted).filter(
+    ([reason, count]) => count > 0 && !listed.has(reason) && !isUsual(reason),
+  );
+  return Object.fromEntries(others.sort(([, one], [, other]) => other - one));
+}
+
+/** `pinholed refused` for people; `others` as `othersCounted` has them, `now` in seconds since the epoch. */
+export function refusedText(
+  refused: readonly RefusedResult[],
+  others: Readonly<Record<string, number>>,
+  now: number,
+  style: Style,
+): string {
+  return [listedText(refused, now, style), ...othersText(others, style)].join('\n');
+}
+
+function listedText(refused: readonly RefusedResult[], now: number, style: Style): string {
   if (refused.length === 0) return 'Nothing was refused in the calls that are remembered.\n';
   const rows = refused.map(({ at, legId, parties, reason, detail }) => [
     ageText(Math.max(0, now - at)),
@@ -61,8 +85,26 @@ export function refusedText(refused: readonly RefusedResult[], now: number, styl
   return `${tableLines(COLUMNS, rows, style.strong).join('\n')}\n${adviceText(refused)}`;
 }
 
+function othersText(others: Readonly<Record<string, number>>, style: Style): string[] {
+  const reasons = Object.entries(others);
+  if (reasons.length === 0) return [];
+  const rows = reasons.map(([reason, count]) => [reason, countText(count)]);
+  const explained = reasons.flatMap(([reason]) =>
+    isReason(reason) ? [{ reason, why: REFUSALS[reason].means, advice: REFUSALS[reason].advice }] : [],
+  );
+  return [
+    'Beside these, since the start, what belongs to no call or to one that is not listed:',
+    ...tableLines(OTHERS, rows, style.strong),
+    adviceText(explained),
+  ];
+}
+
+function isReason(reason: string): reason is keyof typeof REFUSALS {
+  return Object.hasOwn(REFUSALS, reason);
+}
+
 /** Each reason once, with what it means and what to do. */
-function adviceText(refused: readonly RefusedResult[]): string {
+function adviceText(refused: readonly Pick<RefusedResult, 'reason' | 'why' | 'advice'>[]): string {
   const reasons = [...new Map(refused.map((one) => [one.reason, one])).values()];
   return reasons.map(({ reason, why, advice }) => `\n${reason}: ${why}\n  ${advice}\n`).join('');
 }
