@@ -167,6 +167,23 @@ describe('a store that not everybody may use', { skip: withoutStore }, () => {
     await server.close();
   });
 
+  it('is asked for TLS where it speaks clear text, or the other way round: the reason says so', async () => {
+    for (const [tls, scheme, words] of [
+      [false, 'rediss', /no TLS came about; .*redis:\/\/ for clear text/],
+      [true, 'redis', /if this port speaks TLS, peers-store\.url is to begin with rediss:\/\//],
+    ] as const) {
+      const server = await startServer({ tls });
+      const urls = [`${scheme}://127.0.0.1:${server.port}`];
+      const store = createRedisStore({ ...where(server.port), urls, prefix: '{pinholed:test}:' });
+      try {
+        await assert.rejects(store.connect(), words);
+      } finally {
+        store.close();
+        await server.close();
+      }
+    }
+  });
+
   it('shows by TLS who it is', async () => {
     const server = await startServer({ tls: true });
     const connect = (ca: string | null, url = `rediss://127.0.0.1:${server.port}`) =>

@@ -60,7 +60,7 @@ export async function connectPrimary(where: Whereabouts, key: string): Promise<P
 
 /** One connection more to a server that is known to be the primary. */
 export async function connectAgain(where: Whereabouts, url: string): Promise<Client> {
-  return await connected(makeClient(where, url, where.password));
+  return await connected(where, url, where.password);
 }
 
 /** One command. Rejects when the answer takes longer than `ms`. */
@@ -87,7 +87,9 @@ export function listOf(reply: Reply | undefined): readonly Reply[] {
 /** What went wrong, in words. Where a name has several addresses, why each of them failed is all that there is. */
 export function reasonOf(error: unknown): string {
   if (error instanceof AggregateError && error.message === '') return error.errors.map(reasonOf).join(', ');
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  // OpenSSL's own message has numbers and the names of its files.
+  return 'reason' in error && typeof error.reason === 'string' ? error.reason : error.message;
 }
 
 function makeClient({ tls }: Whereabouts, url: string, password: string | null) {
@@ -110,14 +112,32 @@ function makeClient({ tls }: Whereabouts, url: string, password: string | null) 
   return client;
 }
 
-async function connected(client: Client): Promise<Client> {
+async function connected(where: Whereabouts, url: string, password: string | null): Promise<Client> {
+  const client = makeClient(where, url, password);
   try {
     await within(client.connect(), CONNECT_WITHIN);
     return client;
   } catch (error) {
     drop(client);
-    throw error;
+    const hint = schemeHint(url, reasonOf(error));
+    throw hint === null ? error : new Error(`${reasonOf(error)}: ${hint}`);
   }
+}
+
+/**
+ * Where it may be that one end speaks TLS and the other does not. A store that speaks clear text waits for the end of what it
+ * takes for a line; one that speaks TLS closes the connection.
+ */
+function schemeHint(url: string, reason: string): string | null {
+  if (url.startsWith('rediss:')) {
+    const isMute = /^no answer|wrong version number|before secure TLS connection/.test(reason);
+    return isMute
+      ? 'no TLS came about; rediss:// is for a port that speaks TLS, redis:// for clear text'
+      : null;
+  }
+  return /^Socket closed unexpectedly$|ECONNRESET/.test(reason)
+    ? 'if this port speaks TLS, peers-store.url is to begin with rediss://'
+    : null;
 }
 
 export function drop(client: Client): void {
@@ -207,7 +227,7 @@ async function askSentinel(
   const { username } = new URL(url);
   const bare = new URL(url);
   if (password === null) bare.username = '';
-  const client = await connected(makeClient(where, withoutDatabase(bare), password));
+  const client = await connected(where, withoutDatabase(bare), password);
   try {
     const [host, port] = listOf(await request(client, ['SENTINEL', 'get-master-addr-by-name', name]));
     if (typeof host !== 'string' || typeof port !== 'string') {
