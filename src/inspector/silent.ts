@@ -1,7 +1,10 @@
 import type { Call } from '../call/call.ts';
 import type { Held } from '../pinhole/table.ts';
 
-/** Calls that lost their pinholes because nothing was heard, as long as a firewall that shares them may have heard some. */
+/**
+ * Calls that lost their pinholes because nothing was heard, as long as it may turn out that something was: by another firewall
+ * that shares them, or here, since the last count before the pinholes closed.
+ */
 export interface Silent {
   /** The call has just gone idle, and had these. */
   note(call: Call, held: readonly Held[]): void;

@@ -92,6 +92,23 @@ describe('a call that is taken up from another firewall', () => {
     assert.equal(two.inspector.sizes().pinholes, 0);
   });
 
+  it('is open again where media was counted after it was closed for silence, with others and without', () => {
+    const { inspector, send } = firewall(0x1000);
+    send(phone, trunk, sip('INVITE', { body: sdp(phone.address, [4000]) }));
+    send(trunk, phone, sip('200 INVITE', { to: 'b', body: sdp(trunk.address, [5000]) }));
+    send(phone, trunk, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    const [pinhole] = inspector.pinholes();
+    const now = 1000 + settings.timers.mediaIdle;
+    inspector.tick(now);
+    assert.equal(inspector.sizes().pinholes, 0);
+    inspector.traffic(pinhole!.id, now + 1);
+    inspector.tick(now + 1);
+    assert.deepEqual(
+      [...inspector.pinholes()].map(({ id }) => id),
+      [pinhole!.id],
+    );
+  });
+
   it('comes after what was named here in its Call-ID before', () => {
     const [one, two] = [firewall(0x1000), firewall(0x2000)];
     two.send(trunk, proxy, sip('UPDATE', { to: 'b', body: sdp('192.0.2.66', [4000]) }));
