@@ -248,6 +248,29 @@ describe('data path: waiting', () => {
     assert.ok(Math.max(...gaps) <= 250, `longest silence ${Math.max(...gaps)} ms`);
   });
 
+  it('beats between two steps of its work, each of which may take its time', () => {
+    const step = 400;
+    const { path, source, inspector, filter, beats, clock } = setUp(
+      {},
+      { intact: () => slow(true), backlog: () => slow(0) },
+    );
+    const slow = <T>(result: T): T => {
+      clock.pass(step);
+      return result;
+    };
+    for (const [index, name] of ['one', 'two', 'three'].entries())
+      inspector.on(name, () => slow({ change: changeOf([4000 + 10 * index]), events: [REFUSED] }));
+    filter.control.takes = () => void slow(null);
+    inspector.double.deadline = clock.now();
+    inspector.double.onTick = () => slow({ change: changeOf([5000]) });
+    source.arrive('one', 'two', 'three');
+    beats.push(clock.now());
+    for (let turn = 0; turn < 8; turn++) path.turn();
+    const gaps = beats.slice(1).map((at, index) => at - beats[index]!);
+    assert.ok(beats.at(-1)! - beats[0]! >= 10 * step);
+    assert.ok(Math.max(...gaps) <= step + BEAT, `longest silence ${Math.max(...gaps)} ms`);
+  });
+
   it('tells what happened once no packet has come for a moment', () => {
     const { path, source, inspector, post, clock } = setUp();
     inspector.on('invite', () => ({ events: [REFUSED] }));

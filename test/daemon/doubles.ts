@@ -72,11 +72,16 @@ export function createInterceptorDouble(log: string[]) {
 /** The model firewall, with its commits written into `log`; refuses as long as `refuse` is set. */
 export function createFirewallDouble(log: string[]) {
   const model = createModelFirewall();
-  const control: { refuse: FirewallError | Error | null; asked: number } = { refuse: null, asked: 0 };
+  const control: { refuse: FirewallError | Error | null; asked: number; takes: () => void } = {
+    refuse: null,
+    asked: 0,
+    takes: () => {},
+  };
   const firewall: Firewall = {
     ...model,
     commit(change) {
       control.asked++;
+      control.takes();
       if (control.refuse !== null) throw control.refuse;
       const counts = model.commit(change);
       log.push(`commit +[${portsOf(change.open)}] -[${portsOf(change.close)}]`);

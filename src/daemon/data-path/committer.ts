@@ -55,6 +55,7 @@ export function createCommitter(deps: CommitterDeps) {
     const patience = isDoubted() ? 0 : settings().timers.firewallRetry;
     const startedAt = clock();
     const giveUpAt = startedAt + patience;
+    beat(startedAt);
     for (;;) {
       try {
         outbox.counted(firewall.commit(change));
@@ -62,6 +63,7 @@ export function createCommitter(deps: CommitterDeps) {
         const confirmedAt = clock();
         times.record(confirmedAt - startedAt);
         exposure.change(change, confirmedAt);
+        beat(confirmedAt);
         return null;
       } catch (error) {
         if (!(error instanceof FirewallError)) {

@@ -91,8 +91,10 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     if (waitingRoom.isOpen) waitingRoom.expire(now);
     beat(now);
     filter.turn(now);
+    beat(clock());
     deps.mirror?.flush();
     outbox.flush(now, packets.length === 0);
+    beat(clock());
     const order = nextOrder();
     mayHaveOrders = order !== null;
     if (order !== null) orders.obey(order);
