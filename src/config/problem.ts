@@ -18,10 +18,37 @@ export function formatProblem({ file, at, key, message }: Problem): string {
 const LONGEST_QUOTE = 60;
 const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g;
 
-/** Text from a file in double quotes, for a terminal: at most 60 characters, nothing unprintable. */
+/** Text from a file in double quotes, for a terminal: at most 60 characters, nothing unprintable, and no password of a URL. */
 export function quote(text: string): string {
-  const short = text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text;
+  const masked = withoutPassword(text);
+  const short = masked.length > LONGEST_QUOTE ? `${masked.slice(0, LONGEST_QUOTE)}...` : masked;
   return visible(JSON.stringify(short));
+}
+
+const MASK = '***';
+const SCHEME_END = '://';
+
+/**
+ * Text with the password of a URL in it as `***` (RFC 3986 section 3.2.1: what follows the first colon of the user
+ * information), and what follows `?` or `#`, where some write one. It need not be a URL: a password may hold any character
+ * that it must not, so that the last `@` is taken for its end; the scheme may be missing, or the host.
+ */
+export function withoutPassword(text: string): string {
+  const scheme = text.indexOf(SCHEME_END);
+  const start = scheme < 0 ? 0 : scheme + SCHEME_END.length;
+  const colon = text.indexOf(':', start);
+  const at = text.lastIndexOf('@');
+  if (colon >= 0 && colon < at && !(scheme < 0 && /^sips?:/i.test(text))) {
+    return `${text.slice(0, colon + 1)}${MASK}${withoutQuery(text.slice(at))}`;
+  }
+  if (scheme < 0) return text;
+  const isPort = colon < 0 || text[start] === '[' || /^[0-9]{0,5}(?![^/?#])/.test(text.slice(colon + 1));
+  return at < start && !isPort ? `${text.slice(0, colon + 1)}${MASK}` : withoutQuery(text);
+}
+
+function withoutQuery(text: string): string {
+  const end = text.search(/[?#]/);
+  return end < 0 ? text : `${text.slice(0, end + 1)}${MASK}`;
 }
 
 /** Text with what cannot be seen, or steers a terminal, as \uNNNN. */

@@ -1,5 +1,5 @@
 import { Composer, type CST, type Document, isAlias, type LineCounter, type Node, Parser, visit } from 'yaml';
-import { quote, visible } from './problem.ts';
+import { quote, visible, withoutPassword } from './problem.ts';
 
 /**
  * Tells of one thing wrong at an offset (UTF-16 units) of the text; `key` is '' when no key is meant. A message that
@@ -37,7 +37,8 @@ export function parseYaml(text: string, lines: LineCounter, report: FaultReport)
 
 /** A message of the YAML reader as ours begin; it may hold pieces of the text. */
 function sentence(message: string): string {
-  return visible(`${message.slice(0, 1).toLowerCase()}${message.slice(1, 200)}`);
+  const masked = message.includes('://') ? withoutPassword(message) : message;
+  return visible(`${masked.slice(0, 1).toLowerCase()}${masked.slice(1, 200)}`);
 }
 
 /** The first node nested deeper than `depth`, found without recursion; null when there is none. */
