@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from './address/address.ts';
 import type { Entered, Ingress } from './address/ingress.ts';
+import type { StaticMediaUse } from './address/static-media.ts';
 import type { Call } from './call/call.ts';
 import { appended } from './call/outcome.ts';
 import type { Refusal, RefusalReason } from './call/refusal.ts';
@@ -107,6 +108,8 @@ export interface Inspector {
   sizes(): { readonly calls: number; readonly pinholes: number };
   /** How many calls miss audio now. */
   readonly withoutAudio: number;
+  /** How each entry of `static-media` stands; empty where there is none. */
+  staticMedia(): readonly StaticMediaUse[];
   readonly stats: InspectorStats;
 }
 
@@ -215,6 +218,7 @@ export function createInspector(
     get withoutAudio() {
       return decider.missingIn;
     },
+    staticMedia: () => decider.standings.use(settings().staticMedia ?? []),
     stats,
   };
 }

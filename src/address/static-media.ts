@@ -19,3 +19,12 @@ export interface StaticMedia {
 export function portsForPeer({ hosts, ports, mediaFrom }: StaticMedia): number {
   return portsIn(ports) * hosts.length * (1 + (mediaFrom?.length ?? 0));
 }
+
+/** How an entry stands. */
+export interface StaticMediaUse {
+  readonly name: string;
+  /** Addresses of its peers that are there: they have a connection or a registration. */
+  readonly peers: number;
+  /** What is open for them, as `portsForPeer` counts. */
+  readonly ports: number;
+}

@@ -136,6 +136,20 @@ export const METRICS: readonly Definition[] = [
     ({ status }) => status.inspector.callsWithoutAudio,
     'no-audio',
   ),
+  {
+    name: 'pinholed_static_media_peers',
+    type: 'gauge',
+    help: 'Peers of static-media that have a connection or a registration, by entry.',
+    samples: ({ status }) =>
+      status.staticMedia.map(({ name, peers }) => ({ labels: { entry: name }, value: peers })),
+  },
+  {
+    name: 'pinholed_static_media_ports',
+    type: 'gauge',
+    help: 'Ports open for them, each for each of its hosts and senders: at most caps.static-ports.',
+    samples: ({ status }) =>
+      status.staticMedia.map(({ name, ports }) => ({ labels: { entry: name }, value: ports })),
+  },
   gauge('pinholed_pinholes', 'Pinholes that should be open.', ({ status }) => status.pinholes),
   gauge(
     'pinholed_pinholes_missing',

@@ -1,3 +1,4 @@
+import type { StaticMediaUse } from '../address/static-media.ts';
 import type { NextTimer } from '../call/expiry.ts';
 import type { WrittenSettings } from '../config/print.ts';
 import type { DataPathCounters } from '../daemon/messages.ts';
@@ -148,6 +149,8 @@ export interface StatusResult {
   readonly callsStarted: number;
   /** Calls that are up and miss audio in one direction, or in both. */
   readonly callsWithoutAudio: number;
+  /** How each entry of `static-media` stands; empty where there is none. */
+  readonly staticMedia: readonly StaticMediaUse[];
   readonly pinholes: number;
   /** Pinholes that the packet filter refused to open. */
   readonly pinholesMissing: number;

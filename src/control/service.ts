@@ -309,6 +309,7 @@ function statusOf(daemon: RunningDaemon, status: DataPathStatus, board: AlarmBoa
     calls: status.calls,
     callsStarted: inspector.callsStarted,
     callsWithoutAudio: status.withoutAudio,
+    staticMedia: status.staticMedia,
     pinholes: status.pinholes,
     pinholesMissing: status.missing,
     adopted: about.adopted,

@@ -1,4 +1,5 @@
 import type { Ingress } from '../address/ingress.ts';
+import type { StaticMediaUse } from '../address/static-media.ts';
 import type { NextTimer } from '../call/expiry.ts';
 import type { Settings } from '../config/schema.ts';
 import type { LastCounts } from '../firewall/firewall.ts';
@@ -157,6 +158,8 @@ export interface DataPathStatus {
   readonly calls: number;
   /** Those of them that miss audio now. */
   readonly withoutAudio: number;
+  /** How each entry of `static-media` stands. */
+  readonly staticMedia: readonly StaticMediaUse[];
   readonly pinholes: number;
   /** Pinholes that should be open and are not, because the packet filter refused. */
   readonly missing: number;

@@ -34,7 +34,7 @@ interface Decider {
   /** Takes up calls from a journal, with those of their pinholes that the settings let be. */
   adopt(work: Work, records: readonly CallRecord[]): void;
   readonly sharing: Sharing;
-  readonly standings: Pick<Standings, 'segment' | 'message'>;
+  readonly standings: Pick<Standings, 'segment' | 'message' | 'use'>;
   /** The external addresses have changed: what was opened for one that is gone closes, what was refused opens. */
   renumber(work: Work): void;
   /** Who is inside, or of which peer, has changed. */

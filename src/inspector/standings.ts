@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Address } from '../address/address.ts';
-import { portsForPeer, type StaticMedia } from '../address/static-media.ts';
+import { portsForPeer, type StaticMedia, type StaticMediaUse } from '../address/static-media.ts';
 import type { Call, EndReason } from '../call/call.ts';
 import { leaving } from '../call/outcome.ts';
 import { type HeldConnection, isSameConnection, MOST_HELD_UP, type Standing } from '../call/standing.ts';
@@ -46,6 +46,8 @@ export interface Standings {
   review(work: Work): void;
   /** A call has ended, whatever it stood on. */
   over(call: Call): void;
+  /** How each entry stands. */
+  use(entries: readonly StaticMedia[]): readonly StaticMediaUse[];
 }
 
 /** How often, in `timers.static-idle`, a journal is told that a connection is in use. */
@@ -219,6 +221,15 @@ export function createStandings(deps: StandingsDeps): Standings {
     over(call) {
       calls.drop(call);
       doubted.delete(call);
+    },
+    use(entries) {
+      const peers = new Map<string, number>();
+      for (const { standing } of calls.all())
+        peers.set(standing!.entry, (peers.get(standing!.entry) ?? 0) + 1);
+      return entries.map((entry) => {
+        const present = peers.get(entry.name) ?? 0;
+        return { name: entry.name, peers: present, ports: present * portsForPeer(entry) };
+      });
     },
   };
 }

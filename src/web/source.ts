@@ -24,6 +24,7 @@ import {
   wordsOf,
   writeSelection,
 } from '../report/page/selection.ts';
+import { staticMediaText } from '../report/static-media.ts';
 import { VERSION } from '../version.ts';
 
 /** What the live page shows of a running daemon. */
@@ -168,6 +169,7 @@ export function createLiveSource(
       pinholes: status.pinholes,
       calls: status.calls,
       withoutAudio: status.withoutAudio,
+      staticMedia: status.staticMedia.map(staticMediaText),
       rows,
       rowsOmitted: omitted,
       remembered: history.size,

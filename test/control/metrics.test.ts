@@ -4,12 +4,14 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { describe, it } from 'node:test';
+import type { StaticMedia } from '../../src/address/static-media.ts';
 import { REFUSALS } from '../../src/call/refusal.ts';
 import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { keepExemplars } from '../../src/control/exemplars.ts';
 import { METRICS, type MetricsFormat, metricsText } from '../../src/control/metrics.ts';
 import { formatFor, openMetrics, openMetricsServer } from '../../src/control/metrics-http.ts';
-import { sdp, sip } from '../scene.ts';
+import { tcpPacket } from '../packets.ts';
+import { host, networks, sdp, sip } from '../scene.ts';
 import { alice, bob, startInProcess } from './in-process.ts';
 
 interface Family {
@@ -54,8 +56,16 @@ function parse(text: string): Map<string, Family> {
   return families;
 }
 
+const TRUNK: StaticMedia = {
+  name: 'trunk',
+  peers: networks('203.0.113.7'),
+  mediaFrom: ['203.0.113.8'],
+  hosts: [bob.address],
+  ports: [[10_000, 10_099]],
+};
+
 async function measured(): Promise<Map<string, Family>> {
-  const run = startInProcess();
+  const run = startInProcess({ staticMedia: [TRUNK] });
   for (const [index, callId] of ['one', 'two', 'three'].entries()) {
     run.send(alice, bob, sip('INVITE', { callId, body: sdp(alice.address, [6000]) }));
     run.send(bob, alice, sip('200 INVITE', { callId, to: 'b', body: sdp(bob.address, [4000 + 2 * index]) }));
@@ -92,6 +102,25 @@ describe('metrics', () => {
     // Opened 4 and 2 ms before the last packet and with it; then 5 s.
     const open = 2 * (5.004 + 5.002 + 5);
     assert.ok(Math.abs(value(families, 'pinholed_open_port_seconds_total') - open) < 1e-9);
+  });
+
+  it('have how many peers of static-media are there, by entry, from the start', async () => {
+    const labels = { entry: 'trunk' };
+    assert.equal(value(await measured(), 'pinholed_static_media_peers', labels), 0);
+    const run = startInProcess({ staticMedia: [TRUNK], sipPorts: [[5061, 5061]] });
+    const [pbx, peer] = [host(bob.address, 5061), host('203.0.113.7', 40_000)];
+    const serverHello = Buffer.from('160303007a0200007603038e', 'hex');
+    run.inspector.inspect(tcpPacket(pbx, peer, { seq: 1, payload: serverHello }), run.now);
+    const text = await metricsText({
+      status: await run.daemon.ask({ type: 'status' }),
+      daemon: run.daemon,
+      board: createAlarmBoard(),
+      exemplars: null,
+      blocked: { total: () => 0 },
+    });
+    const families = parse(text);
+    assert.equal(value(families, 'pinholed_static_media_peers', labels), 1);
+    assert.equal(value(families, 'pinholed_static_media_ports', labels), 2 * 100);
   });
 
   it('name in OpenMetrics the call that was counted last, as far as the log may have its names', async () => {
@@ -190,7 +219,7 @@ describe('the dashboard', () => {
   };
   const WORDS = new Set(
     ['sum', 'min', 'rate', 'by', 'on', 'group_left', 'time', 'histogram_quantile', 'instance'].concat(
-      ...['le', 'method', 'transport', 'reason', 'code', 'event', '__rate_interval', 'label_values'],
+      ...['le', 'method', 'transport', 'reason', 'code', 'event', 'entry', '__rate_interval', 'label_values'],
     ),
   );
   const expressions = dashboard.panels.flatMap(({ title, targets }) =>

@@ -374,6 +374,7 @@ const status: StatusResult = {
   description: ['divert port 8668: socket buffer 512 KiB', 'pf anchor pinholed'],
   calls: 12,
   callsStarted: 3456,
+  staticMedia: [],
   callsWithoutAudio: 0,
   pinholes: 24,
   pinholesMissing: 1,
@@ -459,6 +460,16 @@ describe('pinholed status', () => {
       text,
       /^ALARM {2}3 packets were lost\n {2}at {3}2026-07-01 10:41:00 UTC, since 2026-07-01 10:40:00 UTC \(packets-lost\)\n {2}do {3}Look at the load\.$/m,
     );
+  });
+
+  it('has how each entry of static-media stands, where there is one', () => {
+    const staticMedia = [
+      { name: 'trunk', peers: 1, ports: 2000 },
+      { name: 'teams', peers: 0, ports: 0 },
+    ];
+    const text = statusText({ ...status, staticMedia }, '0.1.0', plain);
+    assert.match(text, /^static-media +trunk: 1 peer, 2,000 ports open\n +teams: no peer is there$/m);
+    assert.doesNotMatch(statusText(status, '0.1.0', plain), /static-media/);
   });
 
   it('of a daemon that only looks on says what that means', () => {

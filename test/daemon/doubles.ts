@@ -152,6 +152,7 @@ export function createInspectorDouble() {
     counted: () => inspection(double.onCounted()),
     missingAudio: () => null,
     withoutAudio: 0,
+    staticMedia: () => [],
     end: () => inspection({}),
     renumber: () => inspection({}),
     dump: (legId) => {

@@ -120,6 +120,31 @@ describe('ports of static-media', () => {
     );
   });
 
+  it('are counted by entry: how many peers are there, and what is open for them', () => {
+    const teams = {
+      ...trunk,
+      name: 'teams',
+      peers: networks('198.51.100.0/24'),
+      mediaFrom: ['198.51.100.1'],
+    };
+    const place = createPlace([trunk, teams]);
+    const use = () => place.inspector.staticMedia().map(({ name, peers, ports }) => [name, peers, ports]);
+    assert.deepEqual(use(), [
+      ['trunk', 0, 0],
+      ['teams', 0, 0],
+    ]);
+    place.connect();
+    place.connect(host('203.0.113.8', 40_000));
+    place.connect(stranger);
+    assert.deepEqual(use(), [
+      ['trunk', 2, 200],
+      ['teams', 1, 200],
+    ]);
+    place.segment(pbx, provider, { flags: RST });
+    place.reload([trunk]);
+    assert.deepEqual(use(), [['trunk', 1, 100]]);
+  });
+
   it('open where the inside host connects, and where a connection is older than the daemon', () => {
     const outbound = createPlace();
     outbound.segment(host(pbx.address, 45_000), host(provider.address, 5061), { payload: CLIENT_HELLO });

@@ -22,6 +22,7 @@ function daemon() {
     shown: pictures.slice(0, 3),
     alarms: [] as LiveSnapshot['alarms'],
     withoutAudio: 0,
+    staticMedia: [] as readonly string[],
     failing: false,
     /** Calls that are not listed unless somebody looks for them. */
     others: [] as readonly CallPicture[],
@@ -50,6 +51,7 @@ function daemon() {
         },
         ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), remembered },
         withoutAudio: state.withoutAudio,
+        staticMedia: state.staticMedia,
         rowsOmitted: isEverything(selection) ? others.length : 0,
         latency: { inspection: { p50: 14, p99: 40, max: 900 }, commit: { p50: 1200, p99: 4000, max: 9000 } },
         refused: {},
@@ -246,6 +248,12 @@ test('the headline is the worst that is true now', { skip: withoutChromium }, as
   await says('Running, with 2 of 3 calls without audio one way or both ways.');
   state.alarms = [{ severity: 'critical', since: 1_782_900_100, text: 'pf refuses rules', advice: '' }];
   await says('Running, with 1 alarm, 2 of 3 calls without audio one way or both ways.');
+  assert.equal(await page.getByText('static-media').count(), 0);
+  state.staticMedia = ['trunk: 2 peers, 400 ports open', 'teams: no peer is there'];
+  await page
+    .getByText('static-media: trunk: 2 peers, 400 ports open · teams: no peer is there', { exact: true })
+    .waitFor();
+  state.staticMedia = [];
   state.failing = true;
   await says('The daemon does not answer.');
   state.failing = false;

@@ -76,7 +76,7 @@ function status(missing = 0): DataPathStatus {
     commit: commit.read(),
     fidelity: { modified: 0, compared: 30 } as DataPathStatus['fidelity'],
     exposure: {} as DataPathStatus['exposure'],
-    ...{ calls: CALLS, withoutAudio: 0, pinholes: 2 * CALLS, missing, platform: {} },
+    ...{ calls: CALLS, withoutAudio: 0, staticMedia: [], pinholes: 2 * CALLS, missing, platform: {} },
   };
 }
 

@@ -65,6 +65,7 @@ export function createAnswers(deps: AnswersDeps) {
       exposure: filter.exposure.read(clock()),
       calls: underWay,
       withoutAudio: inspector.withoutAudio,
+      staticMedia: inspector.staticMedia(),
       pinholes: open,
       missing: filter.missing(),
       platform: {

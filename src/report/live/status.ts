@@ -1,6 +1,7 @@
 import { modeText } from '../../control/mode.ts';
 import type { Alarm, GroupResult, Quantiles, StatusResult } from '../../control/protocol.ts';
 import { countText, plural } from '../../counted.ts';
+import { staticMediaText } from '../static-media.ts';
 import { type Style, wrapText } from '../style.ts';
 import { dateText } from '../time.ts';
 import { listLines } from './table.ts';
@@ -20,6 +21,10 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ['mode', modeText(mode)],
     ['calls', callsText(status, style)],
     ['pinholes', `${countText(status.pinholes)} open${missing}`],
+    ...status.staticMedia.map((use, at): [string, string] => [
+      at === 0 ? 'static-media' : '',
+      staticMediaText(use),
+    ]),
     ...(adopted.calls === 0 ? [] : [adoptedPair(adopted)]),
     [
       'packets',

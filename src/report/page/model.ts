@@ -260,6 +260,8 @@ export interface LiveSnapshot {
   readonly calls: number;
   /** Those that are up and miss audio in one direction, or in both. */
   readonly withoutAudio: number;
+  /** How each entry of `static-media` stands: `trunk: 2 peers, 400 ports open`. */
+  readonly staticMedia: readonly string[];
   /** Calls under way and, for a while, those that ended: those that were asked for, the first of them. */
   readonly rows: readonly CallRow[];
   /** Calls that were asked for and are not in `rows`. */

@@ -106,6 +106,15 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
       el('b', {}, `up ${span(now.at - now.startedAt)}`),
       ` · ${[`since ${date(now.startedAt)} UTC`, readable(now.platform), readable(now.mode), `version ${now.version}`].join(' · ')}`,
     ),
+    ...(now.staticMedia.length === 0
+      ? []
+      : [
+          el(
+            'p',
+            { class: 'source' },
+            `static-media: ${now.staticMedia.map((one) => readable(one)).join(' · ')}`,
+          ),
+        ]),
     ...now.alarms.map(({ severity, text, advice, since }) =>
       el(
         'p',
