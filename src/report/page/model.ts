@@ -5,6 +5,8 @@
  */
 export interface CallPicture {
   readonly call: PageCall;
+  /** Of a running daemon, and not of a capture. */
+  readonly isLive: boolean;
   /** Of a running daemon none: it sees no media. */
   readonly media: readonly PageFlow[];
   /** Flows past the number that is kept. */

@@ -81,6 +81,7 @@ export function pictureOf(
   const own: PageCall = { ...callJson(call, at, many), hops: hopsOf(call) };
   return {
     call: own,
+    isLive: false,
     media,
     mediaOmitted: flows.length - kept.length,
     until: seconds(lastAt ?? call.startedAt),
@@ -94,7 +95,10 @@ export function livePicture(call: CallReport, now: number): CallPicture {
   const pinholes = call.pinholes.map((pinhole) => ({ ...pinhole, opened: nowhere, closed: null }));
   const json = callJson({ ...call, pinholes }, () => ({ frame: 0 }), false);
   const own: PageCall = { ...json, hops: hopsOf(call) };
-  return { call: own, media: [], mediaOmitted: 0, until: seconds(now), verdict: liveVerdict(call, own, now) };
+  return {
+    ...{ call: own, isLive: true, media: [], mediaOmitted: 0 },
+    ...{ until: seconds(now), verdict: liveVerdict(call, own, now) },
+  };
 }
 
 /** What the daemon misses, it has seen to be missing; that nothing was counted so far says no more than that. */

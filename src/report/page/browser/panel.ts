@@ -8,6 +8,10 @@ import { MAX_ARROWS } from './ladder.ts';
 import { drawPicture } from './picture.ts';
 import { date, frame, kindsOf, offset, span } from './words.ts';
 
+/** Said where people look for a number of lost packets. */
+const NO_LOSS =
+  'Lost packets are not counted here, as media does not pass through the daemon: “pinholed replay” of a capture counts them.';
+
 export interface Panel {
   readonly element: HTMLElement;
   /** Draws it afresh, with what is known now. */
@@ -49,7 +53,7 @@ export function createPanel(first: CallPicture): Panel {
   return { element, update, close: () => observer.disconnect() };
 }
 
-function headOf({ call, verdict, mediaOmitted }: CallPicture): Child[] {
+function headOf({ call, isLive, verdict, mediaOmitted }: CallPicture): Child[] {
   const facts: [string, string][] = [
     ['Call-ID', readable(call.callId)],
     ['From', readable(call.from)],
@@ -65,6 +69,7 @@ function headOf({ call, verdict, mediaOmitted }: CallPicture): Child[] {
     );
   }
   if (mediaOmitted > 0) notes.push(`${plural(mediaOmitted, 'flow')} with fewer packets are left out.`);
+  if (isLive && call.answeredAt !== null) notes.push(NO_LOSS);
   return [
     el(
       'p',
