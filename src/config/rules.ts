@@ -4,6 +4,7 @@ import { formatTransportAddress, isLoopback, portRange } from './kinds.ts';
 import { natFaults } from './nat.ts';
 import type { Settings } from './schema.ts';
 import { staticMediaFaults } from './static-media.ts';
+import { uselessSettings } from './useless.ts';
 
 /** A condition over several settings. */
 interface SettingsRule {
@@ -60,6 +61,16 @@ export const rules: readonly SettingsRule[] = [
         ? null
         : `expected an address that is inside, or loopback: ${listen.address} is an outside one, where anybody could ` +
           'send copies',
+  },
+  {
+    keys: ['hep.send', 'hep.listen', 'hep.transports'],
+    breach: ({ hep: { send, listen, transports } }) =>
+      send !== null &&
+      listen !== null &&
+      transports.includes('udp') &&
+      formatTransportAddress(send) === formatTransportAddress(listen)
+        ? 'expected another address or port than that of hep.listen: what is mirrored would come back as copies'
+        : null,
   },
   {
     keys: ['hold-encrypted', 'hep.listen'],
@@ -194,7 +205,7 @@ function expectingTls({ sipPorts, staticMedia, holdEncrypted }: Settings): strin
   ];
 }
 
-/** What is allowed but wider than most would want, one sentence each, for `check` and for the log at the start. */
+/** What is allowed but wider than most would want, or does nothing, one sentence each, for `check` and for the log at the start. */
 export function cautions(settings: Settings): string[] {
   const found: string[] = [];
   const everywhere = settings.inside.filter((network) => network.prefix === 0);
@@ -249,10 +260,7 @@ export function cautions(settings: Settings): string[] {
       );
     }
   }
-  const { url, tls } = settings.peersStore;
-  if (url?.startsWith('redis:') === true && Object.values(tls).some((value) => value !== null)) {
-    found.push('peers-store.tls: the store is spoken to in clear: TLS is for rediss:// alone');
-  }
+  found.push(...uselessSettings(settings));
   if (settings.daemon.user === 'root') found.push('daemon.user: packets will be read with all privileges');
   return found;
 }

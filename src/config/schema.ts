@@ -380,7 +380,7 @@ export const schema = {
         'restart',
       ),
       transports: list(
-        listOf(choice('udp', 'tcp'), 'a list of udp and tcp', 1),
+        { ...listOf(choice('udp', 'tcp'), 'a list of udp and tcp', 1), most: 2 },
         ['udp'],
         'What copies are listened for on.',
         'restart',

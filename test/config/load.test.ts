@@ -151,6 +151,12 @@ peers:
 });
 
 describe('settings that depend on each other', () => {
+  it('may mirror to a port that copies are taken on by the other transport', () => {
+    const text =
+      'hep: {listen: 192.168.1.1:9060, transports: [tcp], from: [192.168.1.9], send: 192.168.1.1:9060}';
+    assert.deepEqual(loadConfig(text, 'f.yaml').ok, true);
+  });
+
   it('need no denied port outside media-ports', () => {
     const settings = settingsOf('denied-ports: []\nmedia-ports: [10000-20000]\nsip-ports: [5060, 20001]');
     assert.deepEqual(settings.deniedPorts, []);
@@ -274,6 +280,16 @@ describe('a configuration that is wrong is told where and what was expected', ()
       'a network of a peer',
       'peers: [{name: itsp, networks: [192.0.2.1/24]}]',
       'f.yaml:1:33: peers[0].networks[0]: expected a network without host bits (192.0.2.0/24) or a single address (192.0.2.1), found "192.0.2.1/24"',
+    ],
+    [
+      'copies that would come back',
+      'hep: {listen: 192.168.1.1:9060, from: [192.168.1.9], send: 192.168.1.1:9060}',
+      'f.yaml:1:60: hep.send: expected another address or port than that of hep.listen: what is mirrored would come back as copies',
+    ],
+    [
+      'no transport, of the two that there are',
+      'hep: {transports: []}',
+      'f.yaml:1:19: hep.transports: expected 1 to 2 items, found 0',
     ],
     [
       'a list in the place of a peer',

@@ -113,6 +113,57 @@ daemon: {user: root}
     assert.deepEqual(store('redis', 'group: office'), []);
   });
 
+  const STORE = '10.9.0.1:6379';
+  const LISTEN = 'listen: 192.168.1.1:9060';
+  const without = 'what is not inside has no ports opened, whoever sends a copy of its calls';
+  const useless: readonly (readonly [lines: string, said: readonly string[]])[] = [
+    [
+      `peers-store: {others: ["redis://${STORE}"], sentinel: voice}`,
+      ['peers-store.others, peers-store.sentinel: peers-store.url is off: calls are shared with nobody'],
+    ],
+    [
+      'peers-store: {confirm: peers, password-file: /etc/p, tls: {ca-file: /etc/ca.pem}}',
+      [
+        'peers-store.password-file, peers-store.tls, peers-store.confirm: peers-store.url is off: calls are shared with nobody',
+      ],
+    ],
+    ['peers-store: {name: a, group: office}', []],
+    ...['redis', 'rediss'].map((scheme): readonly [string, readonly string[]] => [
+      `peers-store: {url: "${scheme}://${STORE}", others: ["redis://h", "rediss://h"], tls: {ca-file: /etc/ca.pem}}`,
+      [
+        'peers-store.others: some have redis:// and some rediss://: calls and the password go in clear to the former',
+      ],
+    ]),
+    [`peers-store: {url: "rediss://${STORE}", others: ["rediss://h"], tls: {ca-file: /etc/ca.pem}}`, []],
+    [
+      'hep: {from: [192.168.1.10], speaks-for: [192.168.1.11], password-file: /etc/p}',
+      ['hep.from, hep.speaks-for, hep.password-file: hep.listen is off: no copy will come'],
+    ],
+    ['hep: {send: 192.168.1.30:9060, password-file: /etc/p}', []],
+    [
+      `hep: {${LISTEN}, from: [192.168.1.10, 203.0.113.9], password-file: /etc/p}`,
+      [`hep.from: 203.0.113.9/32: ${without}`],
+    ],
+    [
+      `hep: {${LISTEN}, from: [192.168.1.10], speaks-for: [192.168.0.0/16, 192.168.1.0/25], password-file: /etc/p}`,
+      [`hep.speaks-for: 192.168.0.0/16: ${without}`],
+    ],
+    ['hep: {listen: 127.0.0.1:5060, from: [127.0.0.1], password-file: /etc/p}', []],
+    [
+      'hep: {listen: 192.168.1.1:5060, from: [192.168.1.10], send: 192.168.1.30:5060, password-file: /etc/p}',
+      ['hep.listen', 'hep.send'].map(
+        (key) =>
+          `${key}: 5060 is one of sip-ports: what is sent there may be taken for SIP. Take another port`,
+      ),
+    ],
+    ['metrics-hosts: [fw.example]', ['metrics-hosts: metrics is off: nobody is answered']],
+  ];
+  for (const [lines, said] of useless) {
+    it(`is told where it does nothing: ${lines}`, () => {
+      assert.deepEqual(cautions(load(`inside: [192.168.1.0/24]\n${lines}`)), said);
+    });
+  }
+
   it('needs interfaces where the daemon loads the rules', () => {
     assert.match(missingInterfaces(load('fail: open'), 'freebsd') ?? '', /inside-interfaces/);
     assert.equal(missingInterfaces(load('fail: open'), 'linux'), null);
