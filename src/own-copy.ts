@@ -14,6 +14,12 @@ export function inOnePiece(text: string): string {
   return text;
 }
 
+/** One text for all who have these words, and `ownCopy` of any other: what nearly every message says is kept once. */
+export function sharedWords(words: readonly string[]): (text: string) => string {
+  const shared = new Map(words.map((word) => [word, word]));
+  return (text) => shared.get(text) ?? ownCopy(text);
+}
+
 /**
  * A copy of latin1 text in one piece: it shares no memory with the text it was cut from or the parts that it was put
  * together of. For what is kept as long as a call.

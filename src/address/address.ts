@@ -78,29 +78,34 @@ export function addressBytes(address: Address): Uint8Array {
 }
 
 function parseIPv4(text: string): Uint8Array | null {
-  const length = text.length;
-  if (length < 7 || length > 15 || text.charCodeAt(0) > 57) return null;
   const bytes = new Uint8Array(4);
+  return readIPv4(text, bytes) ? bytes : null;
+}
+
+/** Writes the octets of dotted decimal to the first four bytes; false where the text is none, whatever was written. */
+export function readIPv4(text: string, bytes: Uint8Array): boolean {
+  const length = text.length;
+  if (length < 7 || length > 15 || text.charCodeAt(0) > 57) return false;
   let octet = 0;
   let digits = 0;
   let value = 0;
   for (let i = 0; i <= length; i++) {
     const code = i === length ? 46 : text.charCodeAt(i);
     if (code === 46) {
-      if (digits === 0 || octet === 4) return null;
+      if (digits === 0 || octet === 4) return false;
       bytes[octet++] = value;
       digits = 0;
       value = 0;
     } else if (code >= 48 && code <= 57) {
-      if (digits > 0 && value === 0) return null;
+      if (digits > 0 && value === 0) return false;
       value = value * 10 + code - 48;
       digits++;
-      if (value > 255) return null;
+      if (value > 255) return false;
     } else {
-      return null;
+      return false;
     }
   }
-  return octet === 4 ? bytes : null;
+  return octet === 4;
 }
 
 function parseIPv6(text: string): Uint8Array | null {

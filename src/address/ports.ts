@@ -1,6 +1,19 @@
 /** Ports from `first` to `last`, both included. */
 export type PortRange = readonly [first: number, last: number];
 
+const SHARED = 8192;
+const shared = new Array<PortRange>(SHARED).fill([0, 0]);
+
+/** The range as one object for all who name it, as far as they do so one soon after the other: a call has it in several places. */
+export function portRange(first: number, last: number): PortRange {
+  const slot = (first + last) % SHARED;
+  const known = shared[slot]!;
+  if (known[0] === first && known[1] === last) return known;
+  const range: PortRange = [first, last];
+  shared[slot] = range;
+  return range;
+}
+
 /** Whether one of the ranges has this port. */
 export function includesPort(ranges: readonly PortRange[], port: number): boolean {
   return ranges.some(([first, last]) => first <= port && port <= last);

@@ -1,80 +1,91 @@
 import type { Address } from '../address/address.ts';
+import { type PortRange, portRange } from '../address/ports.ts';
 import type { Candidate, Connection, Session } from '../sdp/session.ts';
+import { extended } from './outcome.ts';
 import { lastPort } from './transport.ts';
 
 /** Ports at an address that could be opened, with who named them first in a Call-ID. */
 export interface Announced {
   readonly address: Address;
-  readonly ports: readonly [first: number, last: number];
+  readonly ports: PortRange;
   /** An outside party did. A host inside that passes them on has not announced itself. */
   readonly outside: boolean;
 }
 
-/** What was announced in a Call-ID, oldest first, and may be added to. */
-export type Announcements = Announced[];
+/** What was announced in a Call-ID, oldest first. With each addition another list: it is kept as long as the call. */
+export type Announcements = readonly Announced[];
+
+export const NOTHING_ANNOUNCED: Announcements = [];
 
 /** What is kept for one Call-ID. Of an address that is named once more from outside every port counts as named. */
 const MOST = 256;
-const ALL_PORTS = [0, 65535] as const;
+const ALL_PORTS = portRange(0, 65535);
 
 /** Takes down what a description names at addresses that could be opened. */
 export function announce(
-  list: Announcements,
+  before: Announcements,
   { streams }: Session,
   outside: boolean,
   isOpenable: (address: Address) => boolean,
-): void {
+): Announcements {
+  let list = before;
   for (const stream of streams) {
     const { port, connection, rtcp, candidates } = stream;
-    add(list, connection, [port, lastPort(stream)], outside, isOpenable);
-    if (rtcp !== null) add(list, rtcp.connection ?? connection, [rtcp.port, rtcp.port], outside, isOpenable);
-    announceCandidates(list, candidates, outside, isOpenable);
+    list = withPorts(list, connection, portRange(port, lastPort(stream)), outside, isOpenable);
+    if (rtcp !== null) {
+      const ports = portRange(rtcp.port, rtcp.port);
+      list = withPorts(list, rtcp.connection ?? connection, ports, outside, isOpenable);
+    }
+    list = announceCandidates(list, candidates, outside, isOpenable);
   }
+  return list;
 }
 
 /** The same for candidates (RFC 8839, 8840). */
 export function announceCandidates(
-  list: Announcements,
+  before: Announcements,
   candidates: readonly Candidate[],
   outside: boolean,
   isOpenable: (address: Address) => boolean,
-): void {
-  for (const { connection, port } of candidates) add(list, connection, [port, port], outside, isOpenable);
+): Announcements {
+  let list = before;
+  for (const { connection, port } of candidates) {
+    list = withPorts(list, connection, portRange(port, port), outside, isOpenable);
+  }
+  return list;
 }
 
-function add(
+function withPorts(
   list: Announcements,
   connection: Connection,
-  ports: Announced['ports'],
+  ports: PortRange,
   outside: boolean,
   isOpenable: (address: Address) => boolean,
-): void {
-  if (ports[0] === 0 || connection.kind !== 'address' || !isOpenable(connection.address)) return;
+): Announcements {
+  if (ports[0] === 0 || connection.kind !== 'address' || !isOpenable(connection.address)) return list;
   const { address } = connection;
-  if (isCovered(list, address, ports)) return;
-  if (list.length < MOST) list.push({ address, ports, outside });
-  else if (outside && list.length < 2 * MOST) list.push({ address, ports: ALL_PORTS, outside });
+  if (isCovered(list, address, ports)) return list;
+  if (list.length < MOST) return extended(list, { address, ports, outside });
+  return outside && list.length < 2 * MOST ? extended(list, { address, ports: ALL_PORTS, outside }) : list;
 }
 
-/** Adds what another firewall has taken down for the same Call-ID, after what is known here. */
-export function mergeAnnounced(list: Announcements, theirs: readonly Announced[]): void {
+/** With what another firewall has taken down for the same Call-ID, after what is known here. */
+export function mergeAnnounced(own: Announcements, theirs: Announcements): Announcements {
+  let list = own;
   for (const one of theirs) {
     if (isCovered(list, one.address, one.ports)) continue;
-    if (list.length < (one.outside ? 2 * MOST : MOST)) list.push(one);
+    if (list.length < (one.outside ? 2 * MOST : MOST)) list = extended(list, one);
   }
+  return list;
 }
 
 /** Whether one entry has all of these ports. */
-function isCovered(list: readonly Announced[], address: Address, [first, last]: Announced['ports']): boolean {
+function isCovered(list: Announcements, address: Address, [first, last]: PortRange): boolean {
   return list.some((one) => one.address === address && one.ports[0] <= first && last <= one.ports[1]);
 }
 
 /** Whether one of these ports was named by an outside party before anybody else named it. */
-export function isNamedOutside(
-  list: readonly Announced[],
-  connection: Connection,
-  ports: Announced['ports'],
-): boolean {
+export function isNamedOutside(list: Announcements, connection: Connection, ports: PortRange): boolean {
   if (connection.kind !== 'address' || !list.some(({ outside }) => outside)) return false;
   const own = list.filter(({ address }) => address === connection.address);
   for (let port = ports[0]; port <= ports[1]; port++) {

@@ -1,9 +1,15 @@
 import { ownCopy } from '../own-copy.ts';
 import { isSdpError, isSession } from '../sdp/session.ts';
-import { type Announcements, announce, announceCandidates, mergeAnnounced } from './announced.ts';
+import {
+  type Announcements,
+  announce,
+  announceCandidates,
+  mergeAnnounced,
+  NOTHING_ANNOUNCED,
+} from './announced.ts';
 import type { Call } from './call.ts';
 import type { Admission } from './context.ts';
-import type { Legs } from './legs.ts';
+import { type Legs, shareOut } from './legs.ts';
 import type { Incoming } from './outcome.ts';
 
 /** Takes down what is announced in each Call-ID. */
@@ -26,26 +32,33 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
   function takeDown({ message: { callId, sdp }, arrival, bodies }: Incoming): void {
     if (sdp.kind !== 'sdp' && sdp.kind !== 'sdpfrag') return;
     const outside = !isInside(arrival.source.address);
-    const leg = legs.of(callId)[0];
-    if (leg === undefined && !outside) return;
-    const list = leg?.announced ?? withoutLeg.get(callId) ?? [];
+    const own = legs.of(callId);
+    if (own.length === 0 && !outside) return;
+    const before = own[0]?.announced ?? withoutLeg.get(callId) ?? NOTHING_ANNOUNCED;
+    let list = before;
     if (sdp.kind === 'sdp') {
       const session = bodies.session();
-      if (isSession(session)) announce(list, session, outside, isOpenable);
+      if (isSession(session)) list = announce(list, session, outside, isOpenable);
     } else {
       const fragment = bodies.fragment();
       if (isSdpError(fragment)) return;
-      for (const { candidates } of fragment) announceCandidates(list, candidates, outside, isOpenable);
+      for (const { candidates } of fragment) list = announceCandidates(list, candidates, outside, isOpenable);
     }
-    if (leg !== undefined || list.length === 0 || withoutLeg.has(callId)) return;
-    if (withoutLeg.size >= MAX_WITHOUT_LEG) withoutLeg.delete(withoutLeg.keys().next().value!);
-    withoutLeg.set(ownCopy(callId), list);
+    if (list === before) return;
+    shareOut(own, list);
+    if (own.length === 0) keep(callId, list);
+  }
+
+  function keep(callId: string, list: Announcements): void {
+    const isNew = !withoutLeg.has(callId);
+    if (isNew && withoutLeg.size >= MAX_WITHOUT_LEG) withoutLeg.delete(withoutLeg.keys().next().value!);
+    withoutLeg.set(isNew ? ownCopy(callId) : callId, list);
   }
 
   return {
     takeDown,
     claim(callId, first) {
-      const list = first?.announced ?? withoutLeg.get(callId) ?? [];
+      const list = first?.announced ?? withoutLeg.get(callId) ?? NOTHING_ANNOUNCED;
       withoutLeg.delete(callId);
       return list;
     },
@@ -53,8 +66,7 @@ export function createAnnouncing({ isInside, isOpenable }: Admission, legs: Pick
       const list = withoutLeg.get(call.callId);
       if (list === undefined) return;
       withoutLeg.delete(call.callId);
-      mergeAnnounced(list, call.announced);
-      call.announced = list;
+      shareOut(legs.of(call.callId), mergeAnnounced(list, call.announced));
     },
   };
 }

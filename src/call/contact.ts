@@ -1,4 +1,4 @@
-import { parseAddress } from '../address/address.ts';
+import { cachedAddress } from '../address/address-cache.ts';
 import type { Call } from './call.ts';
 import type { Context } from './context.ts';
 import type { Incoming } from './outcome.ts';
@@ -18,7 +18,7 @@ export function learnContact(
   const { contact, status } = message;
   const names = status === 0 ? message.method : status > 100 && status < 300 ? message.cseqMethod : '';
   if (contact === '' || contact === call.parties[side] || (names !== 'INVITE' && names !== 'UPDATE')) return;
-  const address = parseAddress(contact);
+  const address = cachedAddress(contact);
   if (address === null || address === call.parties[side]) return;
   if (!admission.isInside(arrival.source.address) && admission.isOpenable(address)) return;
   addAddress(call, side, address);

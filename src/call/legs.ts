@@ -1,4 +1,4 @@
-import { mergeAnnounced } from './announced.ts';
+import { type Announcements, mergeAnnounced } from './announced.ts';
 import { type Call, legCount, legIdOf } from './call.ts';
 import { createFifo } from './fifo.ts';
 
@@ -22,6 +22,8 @@ export interface Legs {
   /** The one that has been over longest, where more than `most` are; null else. */
   surplus(most: number): Call | null;
   all(): Iterable<Call>;
+  /** How many are not over. */
+  underWay(): number;
 }
 
 /** Legs of one Call-ID, which are looked through for each message that has it. Those that ended count. */
@@ -35,8 +37,10 @@ export function createLegs(first = 1): Legs {
   /** Calls that are over, the one that ended first at the front. */
   const ended = createFifo<Call>();
   let nextCount = first;
+  let count = 0;
 
   function add(call: Call): Call {
+    count++;
     const legs = byCallId.get(call.callId);
     if (legs === undefined) byCallId.set(call.callId, [call]);
     else legs.push(call);
@@ -59,12 +63,8 @@ export function createLegs(first = 1): Legs {
     adopt(call, own) {
       const legs = byCallId.get(call.callId);
       if (legs?.some((leg) => leg.legId === call.legId)) return false;
-      const list = legs?.[0]?.announced;
-      if (list !== undefined) {
-        mergeAnnounced(list, call.announced);
-        call.announced = list;
-      }
       add(call);
+      if (legs !== undefined) shareOut(legs, mergeAnnounced(legs[0]!.announced, call.announced));
       if (own) nextCount = later(nextCount, legCount(call.legId) + 1);
       settle(call);
       return true;
@@ -75,6 +75,7 @@ export function createLegs(first = 1): Legs {
       ended.delete(call);
       const legs = byCallId.get(call.callId);
       if (legs === undefined || !legs.includes(call)) return;
+      count--;
       if (legs.length === 1) byCallId.delete(call.callId);
       else legs.splice(legs.indexOf(call), 1);
     },
@@ -82,7 +83,13 @@ export function createLegs(first = 1): Legs {
     *all() {
       for (const legs of byCallId.values()) yield* legs;
     },
+    underWay: () => count - ended.size,
   };
+}
+
+/** All legs of a Call-ID have one list. */
+export function shareOut(legs: readonly Call[], list: Announcements): void {
+  for (const leg of legs) leg.announced = list;
 }
 
 /** The one of two counts that comes after the other; counts go round at 2^32. */

@@ -3,7 +3,7 @@ import type { Announcing } from './announcing.ts';
 import type { Call } from './call.ts';
 import type { CallTimers } from './context.ts';
 import { latestEnd } from './expiry.ts';
-import { type Legs, MAX_LEGS } from './legs.ts';
+import { type Legs, MAX_LEGS, shareOut } from './legs.ts';
 import type { Places } from './places.ts';
 import { LONGEST_REGISTRATION } from './standing.ts';
 
@@ -42,9 +42,10 @@ export function makeLike(
   if (!isSameCall(call, theirs)) return false;
   places.leave(call);
   legs.revive(call);
-  const { announced, mediaAt, heardAt, ownAt, untoldAt } = call;
+  const { mediaAt, heardAt, ownAt, untoldAt } = call;
   const isHeard = !call.idle && now < mediaAt + (theirs.held ? timers.holdIdle : timers.mediaIdle);
-  mergeAnnounced(announced, theirs.announced);
+  const announced = mergeAnnounced(call.announced, theirs.announced);
+  shareOut(legs.of(call.callId), announced);
   Object.assign(call, theirs, {
     announced,
     idle: theirs.idle && !isHeard,

@@ -83,6 +83,11 @@ interface StreamPlace {
 }
 
 const SIDES: readonly Side[] = [0, 1];
+/** Names of the first streams of each side, which nearly every call has. */
+const SLOTS = [
+  ['0:0', '0:1', '0:2', '0:3'],
+  ['1:0', '1:1', '1:2', '1:3'],
+] as const;
 const NO_SLOTS: WantedStreams['idleSlots'] = new Map();
 const NO_CANDIDATES: readonly Trickled[] = [];
 
@@ -250,7 +255,7 @@ function addEndpoint(
   const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
   const entry: Wanted = {
-    slot: `${side}:${index}`,
+    slot: SLOTS[side][index] ?? `${side}:${index}`,
     media: stream.media,
     kind: endpoint.kind,
     protocol: endpoint.protocol,
@@ -283,12 +288,26 @@ function bounded(
 ): Sources {
   if (sources === 'any') return sources;
   const most = settings[side].caps.sources;
-  // A copy in any case: a list that has grown keeps room for sixteen more, and this one is kept with the pinhole.
-  if (sources.length <= most) return sources.length < 2 ? [...sources] : [...sources].sort();
+  if (sources.length === 1) return only(sources[0]!);
+  // A copy: a list that has grown keeps room for sixteen more, and this one is kept with the pinhole.
+  if (sources.length <= most) return [...sources].sort();
   const detail = `m=${printable(stream.media, 20)}: ${sources.length} addresses, the first ${most} count`;
   unusable.push({ reason: 'too-many-sources', detail });
   return sources.slice(0, most).sort();
 }
+
+/** The list of one address, the same for all calls of it lately. */
+function only(address: Address): readonly Address[] {
+  const known = lone.get(address);
+  if (known !== undefined) return known;
+  const list = [address];
+  if (lone.size >= MOST_LONE) lone.clear();
+  lone.set(address, list);
+  return list;
+}
+
+const MOST_LONE = 4096;
+const lone = new Map<Address, readonly Address[]>();
 
 /** Where media for this endpoint may come from: addresses of its own family only, the surest first. */
 function sourcesOf(

@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import type { SipMessage } from '../sip/message.ts';
+import { NOTHING_ANNOUNCED } from './announced.ts';
 import { createAnnouncing } from './announcing.ts';
 import {
   type Call,
@@ -14,7 +15,7 @@ import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall, latestEnd } from './expiry.ts';
 import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
-import { createLegs, MAX_LEGS } from './legs.ts';
+import { createLegs, MAX_LEGS, shareOut } from './legs.ts';
 import { type Arrival, appended, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
 import {
@@ -66,6 +67,8 @@ export interface Tracker {
   /** Whether some leg has this Call-ID. */
   knows(callId: string): boolean;
   calls(): Iterable<Call>;
+  /** How many calls have not ended. */
+  underWay(): number;
 }
 
 /** Methods whose responses may have a session description that counts. */
@@ -162,7 +165,7 @@ export function createTracker(
     const call = failed ?? begin(all, message, arrival);
     if (failed !== undefined) beginAnew(failed, arrival.now);
     // A device that has one Call-ID for all of its calls begins another.
-    if (failed !== undefined && all.every(({ state }) => state === 'ended')) call.announced.length = 0;
+    if (failed !== undefined && all.every(({ state }) => state === 'ended')) shareOut(all, NOTHING_ANNOUNCED);
     learnContact(context, call, 0, incoming);
     const { source, now } = arrival;
     const bytes = message.sdp.kind === 'sdp' ? message.sdp.bytes.length : 0;
@@ -315,6 +318,7 @@ export function createTracker(
     recount: places.recount,
     knows: (callId) => legs.of(callId).length > 0,
     calls: legs.all,
+    underWay: legs.underWay,
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Address } from '../address/address.ts';
-import { ownCopy } from '../own-copy.ts';
+import { ownCopy, sharedWords } from '../own-copy.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Call, type Description, type Dialog, newDialog, otherSide, type Transaction } from './call.ts';
 
 import type { Context } from './context.ts';
-import type { Arrival } from './outcome.ts';
+import { type Arrival, extended, without } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
 
@@ -12,6 +12,10 @@ const MAX_DIALOGS = 32;
 const MAX_TRANSACTIONS = 16;
 /** Requests whose answers open or close something: they are not forgotten for the sake of others. */
 const NEGOTIATING: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
+
+const methodWord = sharedWords(
+  'INVITE ACK BYE CANCEL OPTIONS PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE MESSAGE'.split(' '),
+);
 
 /** Remembers a request, and forgets those that were answered too long ago to be retransmitted. */
 export function addTransaction(
@@ -23,7 +27,7 @@ export function addTransaction(
   offer: Description | null,
 ): Transaction {
   const transaction: Transaction = {
-    method: message.method,
+    method: methodWord(message.method),
     branch: ownCopy(message.branch),
     cseq: message.cseq,
     side,
@@ -38,15 +42,14 @@ export function addTransaction(
     final: 0,
   };
   const oldest = now - timers().retransmissionMemory;
-  const kept = call.transactions.filter(
-    (one) => one === call.invite || one.final === 0 || one.startedAt > oldest,
-  );
+  const isKept = (one: Transaction) => one === call.invite || one.final === 0 || one.startedAt > oldest;
+  let kept: readonly Transaction[] = call.transactions;
+  if (!kept.every(isKept)) kept = kept.filter(isKept);
   if (kept.length >= MAX_TRANSACTIONS) {
-    const plain = kept.findIndex((one) => one !== call.invite && !NEGOTIATING.has(one.method));
-    kept.splice(plain >= 0 ? plain : kept[0] === call.invite ? 1 : 0, 1);
+    const plain = kept.find((one) => one !== call.invite && !NEGOTIATING.has(one.method));
+    kept = without(kept, plain ?? kept[kept[0] === call.invite ? 1 : 0]!);
   }
-  // As long as it has to be: what grows has room for sixteen more.
-  call.transactions = [...kept, transaction];
+  call.transactions = extended(kept, transaction);
   return transaction;
 }
 
@@ -118,7 +121,7 @@ export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
   if (known !== undefined) return known;
   if (call.dialogs.length >= MAX_DIALOGS || call.pastTags.includes(toTag)) return null;
   const dialog = newDialog(toTag);
-  call.dialogs = [...call.dialogs, dialog];
+  call.dialogs = extended(call.dialogs, dialog);
   return dialog;
 }
 

@@ -1,3 +1,4 @@
+import { portRange } from '../address/ports.ts';
 import type { Candidate, Connection, Session, Stream } from '../sdp/session.ts';
 import type { MediaKind } from './wanted.ts';
 
@@ -60,7 +61,9 @@ export function endpointsOf(stream: Stream, peer: Stream | null, apart: boolean)
   if (kind !== 'rtp') {
     const protocol = kind === 'msrp' || kind === 'bfcp' || kind === 'tcp' ? 'tcp' : 'udp';
     const port = stream.port;
-    return [{ protocol, kind, connection: stream.connection, ports: [port, port], candidate: false }];
+    return [
+      { protocol, kind, connection: stream.connection, ports: portRange(port, port), candidate: false },
+    ];
   }
   const muxed = isMuxed(stream, peer);
   return rtpEndpoints(stream, muxed, apart);
@@ -95,7 +98,7 @@ function rtpEndpoints(stream: Stream, muxed: boolean, apart: boolean): Endpoint[
     protocol: 'udp',
     kind,
     connection: at,
-    ports: [first, last],
+    ports: portRange(first, last),
     candidate: false,
   });
   if (stream.portCount > 1) return [udp('rtp+rtcp', connection, port, lastPort(stream))];
@@ -131,7 +134,7 @@ export function candidateEndpoints(
     );
     if (covered) continue;
     const kind = !rtp ? 'datachannel' : component === 2 ? 'rtcp' : muxed ? 'rtp+rtcp' : 'rtp';
-    endpoints.push({ protocol: 'udp', kind, connection, ports: [port, port], candidate: true });
+    endpoints.push({ protocol: 'udp', kind, connection, ports: portRange(port, port), candidate: true });
   }
   return endpoints;
 }

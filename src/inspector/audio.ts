@@ -56,7 +56,22 @@ interface Watched {
 }
 
 const SIDES = [0, 1] as const;
-const NOT_AWAITED: readonly [boolean, boolean] = [false, false];
+/** Both answers for the two parties, by the first and then by the second: one list for each, as every call has one. */
+const PAIRS = [
+  [
+    [false, false],
+    [false, true],
+  ],
+  [
+    [true, false],
+    [true, true],
+  ],
+] as const;
+const NEITHER = PAIRS[0][0];
+
+function pairOf(first: boolean, second: boolean): readonly [boolean, boolean] {
+  return PAIRS[first ? 1 : 0][second ? 1 : 0];
+}
 
 export function createAudioWatch({ after, held, refused, onMissing }: AudioWatchDeps): AudioWatch {
   const watched = new Map<Call, Watched>();
@@ -66,7 +81,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
 
   function update(call: Call, now: number): void {
     const isUp = call.state === 'confirmed' && after() > 0;
-    const awaited = isUp ? awaitedAudio(call) : NOT_AWAITED;
+    const awaited = isUp ? awaitedAudio(call) : NEITHER;
     const known = watched.get(call);
     if (known === undefined && !awaited[0] && !awaited[1]) return;
     if (!isUp) {
@@ -76,7 +91,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     const [own, other] = ownersOf(held(call.legId));
     const isSeen = own || other;
     const one = known ?? begin(call);
-    one.bySent = [!own, !other];
+    one.bySent = pairOf(!own, !other);
     for (const side of SIDES) {
       if (!awaited[side] || !isSeen) one.since[side] = null;
       else one.since[side] ??= now;
@@ -86,7 +101,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
   }
 
   function begin(call: Call): Watched {
-    const one: Watched = { since: [null, null], bySent: NOT_AWAITED, missing: null };
+    const one: Watched = { since: [null, null], bySent: NEITHER, missing: null };
     watched.set(call, one);
     return one;
   }
@@ -168,27 +183,33 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
 
 /** Towards which parties there is a pinhole for audio. */
 function ownersOf(all: readonly Held[]): readonly [boolean, boolean] {
-  const owners: [boolean, boolean] = [false, false];
+  let first = false;
+  let second = false;
   for (const one of all) {
-    if (awaitsAudio(one)) owners[ownerOf(one.slot)] = true;
+    if (!awaitsAudio(one)) continue;
+    if (ownerOf(one.slot) === 0) first = true;
+    else second = true;
   }
-  return owners;
+  return pairOf(first, second);
 }
 
 /** Which parties await audio by what both have agreed on: not on hold, nor where one only sends or only listens. */
 function awaitedAudio(call: Call): readonly [boolean, boolean] {
-  const awaited: [boolean, boolean] = [false, false];
+  let first = false;
+  let second = false;
   for (const { agreed, confirmed } of call.dialogs) {
     if (agreed === null || !confirmed) continue;
     const [caller, callee] = agreed.sides;
-    for (const [index, one] of caller.session.streams.entries()) {
+    const { streams } = caller.session;
+    for (let index = 0; index < streams.length; index++) {
+      const one = streams[index]!;
       const other = callee.session.streams[index];
       if (other === undefined || !isAudio(one) || !isAudio(other)) continue;
-      awaited[0] ||= receives(one.direction) && sends(other.direction);
-      awaited[1] ||= receives(other.direction) && sends(one.direction);
+      first ||= receives(one.direction) && sends(other.direction);
+      second ||= receives(other.direction) && sends(one.direction);
     }
   }
-  return awaited;
+  return pairOf(first, second);
 }
 
 function isAudio(stream: Stream): boolean {

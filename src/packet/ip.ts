@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Address, Family } from '../address/address.ts';
-import { cachedIPv4, cachedIPv6, readInt32 } from './address-cache.ts';
+import { cachedIPv4, cachedIPv6, readInt32 } from '../address/address-cache.ts';
 
 /**
  * One IP packet, read but not copied: `payload` is a window on the caller's bytes and lives as long as they do.

@@ -1,4 +1,4 @@
-import { appended } from '../call/outcome.ts';
+import { appended, extended, without } from '../call/outcome.ts';
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
 import type { Change } from './change.ts';
 import { createClaims, type TakenPort } from './claims.ts';
@@ -225,7 +225,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     const isNew = hold(work.legId, one.pinhole);
     if (isNew) work.opened = appended(work.opened, one.pinhole);
     const own = isNew ? one : { ...one, pinhole: rules.get(one.pinhole.id)!.pinhole };
-    work.held = [...work.held, own];
+    work.held = extended(work.held, own);
     tellOf(work, 'opened', own, own.until, own.reason, work.now);
   }
 
@@ -242,7 +242,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
-    work.held = work.held.filter((other) => other !== one);
+    work.held = without(work.held, one);
     tellOf(work, 'closed', one, at, reason, at);
     const rule = rules.get(one.pinhole.id)!;
     rule.holders.splice(rule.holders.indexOf(work.legId), 1);

@@ -1,4 +1,5 @@
-import { parseAddress } from '../address/address.ts';
+import type { Address } from '../address/address.ts';
+import { cachedAddress } from '../address/address-cache.ts';
 import type { Connection } from './session.ts';
 
 const NONE: Connection = { kind: 'none' };
@@ -13,10 +14,23 @@ export function readConnection(family: number | null, text: string): Connection 
   const slash = text.indexOf('/');
   const host = slash < 0 ? text : text.slice(0, slash);
   if (family !== 4 && family !== 6 && family !== null) return NONE;
-  const address = parseAddress(host);
+  const address = cachedAddress(host);
   if (address === null) return isHostname(host) ? { kind: 'hostname', name: host } : NONE;
   if (family !== null && (family === 6) !== host.includes(':')) return NONE;
-  return address === '0.0.0.0' || address === '::' ? UNSPECIFIED : { kind: 'address', address };
+  return address === '0.0.0.0' || address === '::' ? UNSPECIFIED : connectionTo(address);
+}
+
+const MOST_KNOWN = 4096;
+const known = new Map<Address, Connection>();
+
+/** One for all descriptions that name this address lately: each is kept as long as its call. */
+function connectionTo(address: Address): Connection {
+  const same = known.get(address);
+  if (same !== undefined) return same;
+  const connection: Connection = { kind: 'address', address };
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(address, connection);
+  return connection;
 }
 
 /** A name of letters, digits, hyphens and underscores with a letter in its last label (RFC 1123 2.1). */

@@ -21,6 +21,7 @@ const MAX_PORT = 65_535;
 /** RFC 8839 5.1: component-id is 1 to 256. */
 const MAX_COMPONENT = 256;
 const NO_CONNECTION: Connection = { kind: 'none' };
+const NO_BUNDLES: Session['bundles'] = [];
 
 /**
  * Reads one session description (RFC 8866) as far as it decides about transport. The lines that do are selected
@@ -40,7 +41,8 @@ export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError
     version: selection.version,
     streams,
     streamsDropped: selection.streamsDropped,
-    bundles: description.groups === undefined ? [] : description.groups.map((group) => midsOf(group.mids)),
+    bundles:
+      description.groups === undefined ? NO_BUNDLES : description.groups.map((group) => midsOf(group.mids)),
   };
 }
 
@@ -89,7 +91,7 @@ function streamOf(
     portCount: section.portCount,
     connection:
       connection === undefined ? NO_CONNECTION : readConnection(connection.version, String(connection.ip)),
-    direction: (media.direction ?? session.direction ?? 'sendrecv') satisfies Direction,
+    direction: directionWord(media.direction ?? session.direction ?? 'sendrecv'),
     rtcp: media.rtcp === undefined ? null : rtcpOf(media.rtcp),
     rtcpMux: media.rtcpMux !== undefined,
     rtcpMuxOnly: section.rtcpMuxOnly,
@@ -99,6 +101,20 @@ function streamOf(
     candidates,
     candidatesDropped: section.openable + section.others + section.candidatesDropped - candidates.length,
   };
+}
+
+/** Not the text that was parsed, but one for all. */
+function directionWord(direction: Direction): Direction {
+  switch (direction) {
+    case 'sendrecv':
+      return 'sendrecv';
+    case 'sendonly':
+      return 'sendonly';
+    case 'recvonly':
+      return 'recvonly';
+    case 'inactive':
+      return 'inactive';
+  }
 }
 
 function codecsOf(text: string, { formats, rtpmaps }: MediaSection): readonly string[] {

@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { ownCopy } from '../own-copy.ts';
+import { ownCopy, sharedWords } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, SPACE, skipSpace, trimEnd } from '../scan.ts';
 import type { SdpError, SdpErrorReason } from './session.ts';
@@ -80,6 +80,9 @@ const MAX_GROUPS = 32;
 /** a=rtpmap lines of a section. */
 const MAX_RTPMAPS = 64;
 const MAX_PORT = 65_535;
+
+const mediaWord = sharedWords(['audio', 'video', 'image', 'application', 'message', 'text']);
+const protoWord = sharedWords(['RTP/AVP', 'RTP/SAVP', 'RTP/AVPF', 'RTP/SAVPF', 'UDP/TLS/RTP/SAVPF', 'udptl']);
 
 const DOT = 0x2e;
 
@@ -320,8 +323,8 @@ function takeMedia(walk: Walk, start: number, valueStart: number, end: number): 
   if (port < 0 || portCount < 1 || port + 2 * (portCount - 1) > MAX_PORT) {
     return malformed('expected ports from 0 to 65535', walk, start, end);
   }
-  const media = copyOf(walk, valueStart, mediaEnd).toLowerCase();
-  const proto = copyOf(walk, protoStart, protoEnd);
+  const media = mediaWord(walk.text.slice(valueStart, mediaEnd).toLowerCase());
+  const proto = protoWord(walk.text.slice(protoStart, protoEnd));
   beginSection(walk, newSection(media, port, portCount, proto, [protoEnd, end]));
   return null;
 }

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { randomInt } from 'node:crypto';
-import { readInt32 } from '../../packet/address-cache.ts';
+import { readInt32 } from '../../address/address-cache.ts';
 import type { UdpPlace } from '../../packet/udp-place.ts';
 
 /** What is known of UDP flows, found by the bytes of addresses and ports where they lie in a frame. */

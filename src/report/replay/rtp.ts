@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { readInt32 } from '../../packet/address-cache.ts';
+import { readInt32 } from '../../address/address-cache.ts';
 import { readRtp } from '../../packet/media.ts';
 import type { Codec } from '../../sdp/codecs.ts';
 

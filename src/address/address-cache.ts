@@ -1,5 +1,5 @@
-import type { Buffer } from 'node:buffer';
-import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
+import { Buffer } from 'node:buffer';
+import { type Address, formatIPv4, formatIPv6, parseAddress, readIPv4 } from './address.ts';
 
 /**
  * A direct-mapped cache from address bytes to canonical text: bounded by its construction, no allocation on a
@@ -44,6 +44,14 @@ export function cachedIPv6(bytes: Buffer, offset: number): Address {
   keys6[at + 3] = d;
   texts6[slot] = text;
   return text;
+}
+
+const octets = Buffer.alloc(4);
+
+/** `parseAddress`, with the text that all have who name an IPv4 address lately. */
+export function cachedAddress(text: string): Address | null {
+  if (text.includes(':')) return parseAddress(text);
+  return readIPv4(text, octets) ? cachedIPv4(octets, 0) : null;
 }
 
 function slotOf(key: number): number {
