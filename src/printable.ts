@@ -11,13 +11,22 @@ export function printableJson(json: string): string {
  * become \xNN, and what is longer than `limit` characters is cut.
  */
 export function printable(text: string, limit = 80): string {
+  if (text.length <= limit && isPlain(text)) return text;
   let result = '';
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    const shown =
-      code >= 0x20 && code < 0x7f && code !== 0x5c ? text[i]! : `\\x${code.toString(16).padStart(2, '0')}`;
+    const shown = isPlainCode(code) ? text[i]! : `\\x${code.toString(16).padStart(2, '0')}`;
     if (result.length + shown.length > limit) return `${result}...`;
     result += shown;
   }
   return result;
+}
+
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (!isPlainCode(text.charCodeAt(i))) return false;
+  return true;
+}
+
+function isPlainCode(code: number): boolean {
+  return code >= 0x20 && code < 0x7f && code !== 0x5c;
 }

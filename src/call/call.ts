@@ -28,6 +28,8 @@ export interface Described {
 export interface Agreement {
   readonly offerSide: Side;
   readonly sides: readonly [Description, Description];
+  /** What `codecsText` says of it, which is told with each message; null until it is asked. */
+  words: string | null;
 }
 
 /** A request that still may be answered, or was answered a short while ago (retransmissions). */
@@ -207,8 +209,8 @@ export function legCount(legId: string): number {
 }
 
 /** Nearly every call has none of these. */
-const NO_STRAYS: readonly Stray[] = [];
-const NO_TAGS: readonly string[] = [];
+export const NO_STRAYS: readonly Stray[] = [];
+export const NO_TAGS: readonly string[] = [];
 const NO_OTHERS: Call['also'] = [[], []];
 const NOT_TRICKLED: Dialog['trickled'] = [[], []];
 

@@ -17,7 +17,9 @@ export function codecsText({ dialogs }: Pick<Call, 'dialogs'>): string {
     agreement = agreed;
     if (confirmed) break;
   }
-  return agreement === null ? '' : textOf(agreement);
+  if (agreement === null) return '';
+  agreement.words ??= textOf(agreement);
+  return agreement.words;
 }
 
 function textOf({ offerSide, sides }: Agreement): string {

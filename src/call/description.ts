@@ -35,20 +35,10 @@ export function describeReading(session: Session | SdpError | Refusal | null): s
   return isSession(session) ? describeSession(session) : `unusable SDP: ${session.detail}`;
 }
 
-/** Words of which nothing has to be escaped: almost every description has no other. */
-const USUAL_MEDIA: ReadonlySet<string> = new Set([
-  'audio',
-  'video',
-  'image',
-  'application',
-  'message',
-  'text',
-]);
-
 /** Built by appending: it is done for each description on the packet path. */
 function describeStream(stream: Stream): string {
   const { media, port, rtcp, direction, candidates } = stream;
-  const name = USUAL_MEDIA.has(media) ? media : printable(media, 16);
+  const name = printable(media, 16);
   if (!isEnabled(stream)) return `${name} off`;
   const kind = transportClass(stream.proto);
   let text = `${name} ${place(stream.connection, port, stream.portCount)}`;

@@ -1,8 +1,8 @@
 import type { SipMessage } from '../sip/message.ts';
-import type { Call, Dialog, EndReason, Offer, Transaction } from './call.ts';
+import { type Call, type Dialog, type EndReason, NO_STRAYS, type Offer, type Transaction } from './call.ts';
 import type { CallTimers, Context } from './context.ts';
 import { dropOffer } from './offer-answer.ts';
-import { changed, leaving, type Outcome, unchanged } from './outcome.ts';
+import { changed, leaving, NO_REFUSALS, type Outcome, unchanged } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import { standsUntil } from './standing.ts';
 import { heldRefusal } from './strays.ts';
@@ -313,8 +313,8 @@ export function endCall(
   // A flood of calls that fail at once must not keep their descriptions for as long as retransmissions may come. One
   // that only found no place may find one when it is answered.
   if (reason !== 'over-limit' && !isWaitedFor) dropDescriptions(call);
-  const refusals = call.strays.map(heldRefusal);
-  call.strays = [];
+  const refusals = call.strays.length === 0 ? NO_REFUSALS : call.strays.map(heldRefusal);
+  call.strays = NO_STRAYS;
   context.leave(call);
   const known = KNOWN_TO_BOTH.has(reason);
   return changed(call, leaving(CLOSE_REASONS[reason], known ? context.timers().drain : 0), refusals);

@@ -109,6 +109,7 @@ export function unflatten(flat: FlatCall): Call | null {
   const agreement = ({ offerSide, sides }: FlatAgreement): Agreement => ({
     offerSide,
     sides: [description(sides[0]), description(sides[1])],
+    words: null,
   });
   const described = (one: FlatDescribed): Described => ({
     description: mapped(one.description, description),

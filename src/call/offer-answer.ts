@@ -10,7 +10,7 @@ import {
   type Transaction,
 } from './call.ts';
 import type { Context } from './context.ts';
-import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
+import { changed, type Incoming, leaving, NO_REFUSALS, type Outcome, unchanged } from './outcome.ts';
 import { isRefusal, type Refusal } from './refusal.ts';
 import { MAX_TRANSPORTS } from './streams.ts';
 import { isEnabled } from './transport.ts';
@@ -141,13 +141,14 @@ function refusalOf({ error, detail }: SdpError): Refusal {
 
 /** What of the description was left out because of the caps. */
 function capped({ streams, streamsDropped }: Session): readonly Refusal[] {
+  let candidates = 0;
+  for (const stream of streams) candidates += stream.candidatesDropped;
+  if (streamsDropped === 0 && candidates === 0) return NO_REFUSALS;
   const refusals: Refusal[] = [];
   if (streamsDropped > 0) {
     const detail = `${streams.length + streamsDropped} m= lines, the first ${streams.length} count`;
     refusals.push({ reason: 'too-many-streams', detail });
   }
-  let candidates = 0;
-  for (const stream of streams) candidates += stream.candidatesDropped;
   if (candidates > 0) {
     refusals.push({ reason: 'too-many-streams', detail: `${candidates} candidates over the cap` });
   }
@@ -165,11 +166,11 @@ export function placeOffer(
 ): Outcome {
   if (description === null) return unchanged(call, refusals);
   const agreed = dialog.agreed?.sides[side];
-  const problems = [...refusals];
+  let problems = refusals;
   const lines = description.session.streams.length;
   if (agreed !== undefined && lines < agreed.session.streams.length) {
     const detail = `the offer has ${lines} m= lines, ${agreed.session.streams.length} are agreed`;
-    problems.push({ reason: 'fewer-streams', detail });
+    problems = [...refusals, { reason: 'fewer-streams', detail }];
   }
   const whole = agreed === undefined ? description : padded(description, agreed.session.streams);
   dialog.offers[side] = { description: carryHold(whole, agreed), transaction };
@@ -194,15 +195,15 @@ export function agree(
   if (answer === null) return unchanged(call, refusals);
   const before = dialog.agreed;
   const lines = answer.session.streams.length;
-  const problems = [...refusals];
+  let problems = refusals;
   if (lines < offer.session.streams.length) {
     const detail = `the answer has ${lines} m= lines, the offer ${offer.session.streams.length}`;
-    problems.push({ reason: 'fewer-streams', detail });
+    problems = [...refusals, { reason: 'fewer-streams', detail }];
   }
   const whole = inPlace(answer, offer.session);
   const carried = carryHold(whole, before?.sides[otherSide(offerSide)]);
   const sides: [Description, Description] = offerSide === 0 ? [offer, carried] : [carried, offer];
-  dialog.agreed = { offerSide, sides };
+  dialog.agreed = { offerSide, sides, words: null };
   dialog.settled ||= settles;
   dialog.offers[offerSide] = null;
   call.mediaAt = now;

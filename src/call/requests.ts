@@ -1,5 +1,5 @@
 import { isSdpError } from '../sdp/session.ts';
-import { type Call, type Dialog, otherSide } from './call.ts';
+import { type Call, type Dialog, NO_TAGS, otherSide } from './call.ts';
 import type { Context } from './context.ts';
 import { agree, describeAnswer, describeOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
@@ -23,7 +23,7 @@ export function startAttempt(context: Context, call: Call, incoming: Incoming): 
   call.state = 'calling';
   call.inviteCseq = message.cseq;
   call.dialogs = [];
-  call.pastTags = [];
+  call.pastTags = NO_TAGS;
   call.idle = false;
   call.cancelled = false;
   call.earlyOver = !context.admission.isEarlyOpen(arrival.destination.address);

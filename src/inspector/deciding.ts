@@ -68,6 +68,7 @@ export type MessageTap = (message: SipMessage, session: ReadSession) => void;
 type ReadSession = ReturnType<Bodies['session']>;
 
 const NO_LEGS: readonly string[] = [];
+const NEVER = Number.POSITIVE_INFINITY;
 /** ms within which firewalls that share their calls tell of media: every ten seconds, of what was counted every two. */
 const TOLD_WITHIN = 15_000;
 /** Nothing of a call leaves that is wanted as before; what is not closes at once. */
@@ -96,8 +97,6 @@ export function createDecider(
   const audio = audioWatchOf(settings, opener, refusals, stats);
   const byLegId = new Map<string, Call>();
   const silent = createSilent();
-  /** Those that have not ended. */
-  const underWay = new Set<Call>();
   const sdpCaps = derived(settings, ({ caps: { streams, candidates } }) => ({ streams, candidates }));
 
   const standings = createStandings({
@@ -139,27 +138,27 @@ export function createDecider(
   function apply(work: Work, { call, departure, refusals: refused }: Outcome, at: number): void {
     for (const refusal of refused) refusals.tell(work, call, refusal, at);
     if (call === null) return;
-    if (departure !== null) {
-      opener.update(work, call, departure, at);
-      if (call.state === 'ended') {
-        refusals.forget(call);
-        tellCall(work, 'ended', call, at);
-      }
-      audio.update(call, at);
+    if (departure === null) {
+      // When something is due for its pinholes is known already: they are as they were.
+      schedule(call, NEVER);
+      return;
     }
+    opener.update(work, call, departure, at);
+    if (call.state === 'ended') {
+      refusals.forget(call);
+      tellCall(work, 'ended', call, at);
+    }
+    audio.update(call, at);
     schedule(call);
   }
 
-  function schedule(call: Call): void {
+  function schedule(call: Call, pinholesDue = opener.deadline(call)): void {
     if (call.state === 'ended') {
-      underWay.delete(call);
       standings.over(call);
       silent.forget(call);
       opener.leaveQueue(call);
-    } else {
-      underWay.add(call);
     }
-    deadlines.arm(call, Math.min(tracker.deadline(call), opener.deadline(call)));
+    deadlines.arm(call, Math.min(tracker.deadline(call), pinholesDue));
   }
 
   function forgetSurplus(work: Work): void {
@@ -206,7 +205,8 @@ export function createDecider(
 
   function renumber(work: Work): void {
     const { isPresent } = policy();
-    for (const call of underWay) {
+    for (const call of tracker.calls()) {
+      if (call.state === 'ended') continue;
       const isLost = opener.held(call.legId).some(({ pinhole }) => !isPresent(pinhole));
       if (isLost || call.standing !== null || refusals.had(call, 'foreign-address'))
         decideAgain(work, call, RENUMBERED);
@@ -254,7 +254,7 @@ export function createDecider(
     call: (legId) => byLegId.get(legId) ?? null,
     open: opener,
     get underWay() {
-      return underWay.size;
+      return tracker.underWay();
     },
   };
 }

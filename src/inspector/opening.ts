@@ -52,6 +52,7 @@ export interface Opener {
   readonly size: number;
 }
 
+const NO_ENTRIES: readonly WantedPinhole[] = [];
 const NO_SLOTS: ReadonlyMap<string, 'stream-disabled' | 'bundled'> = new Map();
 
 export function createOpener(
@@ -102,7 +103,7 @@ export function createOpener(
   ): readonly WantedPinhole[] {
     const { decide } = policy();
     const most = settings().caps.pinholesPerCall;
-    const entries: WantedPinhole[] = [];
+    let entries: WantedPinhole[] | null = null;
     /** Ports of external addresses that the entries before have: few calls need one. */
     let claimed: Claims | null = null;
     for (const one of wanted) {
@@ -115,8 +116,8 @@ export function createOpener(
       if (taken !== null) {
         queue.wait(call, taken.place);
         refusals.tell(work, call, portTaken(taken), at, one);
-      } else if (entries.length < most) {
-        entries.push({ pinhole, wanted: one });
+      } else if ((entries?.length ?? 0) < most) {
+        entries = appended(entries, { pinhole, wanted: one });
         if (pinhole.translation !== null) {
           claimed ??= createClaims();
           claimed.add(pinhole);
@@ -126,7 +127,7 @@ export function createOpener(
         refusals.tell(work, call, { reason: 'too-many-streams', detail }, at, one);
       }
     }
-    return entries;
+    return entries ?? NO_ENTRIES;
   }
 
   function adopt(work: Work, call: Call, held: readonly Held[]): void {
