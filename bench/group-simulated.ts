@@ -13,11 +13,12 @@ import { readRecord } from '../src/inspector/record.ts';
 import { type CallRecord, createInspector } from '../src/inspector.ts';
 import { type Server, startServer, where } from '../test/group/redis-server.ts';
 import { networks, settingsWith } from '../test/scene.ts';
+import { wholeNumber } from './arguments.ts';
 import { callsUp, recordsOf, SCRIBE, stampOf } from './calls.ts';
 import { quantile } from './quantile.ts';
 
-const FIREWALLS = Number(process.argv[2] ?? 32);
-const CALLS = Number(process.argv[3] ?? 1_000_000);
+const FIREWALLS = wholeNumber('FIREWALLS', process.argv[2], { least: 2, fallback: 32 });
+const CALLS = wholeNumber('CALLS', process.argv[3], { least: 1, fallback: 1_000_000 });
 /** Calls that begin, and end, in a second. */
 const RATES = [50, 100, 200, 400, 800, 1600, 3200];
 /** Versions of a call that are written: it begins, is answered, ends, and once more between. */
@@ -25,6 +26,8 @@ const WRITES_A_CALL = 4;
 const SECONDS = 10;
 const SAMPLE = 20_000;
 const LARGE_SAMPLE = 100_000;
+/** The samples are as large for few calls: what one costs is to be told from what else goes on. */
+const ROOM = Math.max(CALLS, LARGE_SAMPLE);
 const AT_A_TIME = 64;
 const MB = 1024 * 1024;
 
@@ -44,7 +47,7 @@ interface Costs {
 const clock = () => performance.now();
 const settings = settingsWith({
   inside: networks('192.0.2.0/24'),
-  caps: { calls: CALLS, callsPerHost: CALLS, offersPerSecond: 100_000, pinholesPerCall: 64 },
+  caps: { calls: ROOM, callsPerHost: ROOM, offersPerSecond: 100_000, pinholesPerCall: 64 },
 });
 
 /** ms that a process has been on a processor (proc(5)). */
@@ -137,7 +140,7 @@ async function storeCosts(records: readonly { readonly name: string; readonly te
 /** What the control thread knows of each call, and how long it takes over looking through it. */
 function versionCosts() {
   const before = heap();
-  const versions = createVersions(() => CALLS, clock);
+  const versions = createVersions(() => ROOM, clock);
   for (let index = 0; index < LARGE_SAMPLE; index++) {
     const name = index.toString(16).padStart(16, '0');
     versions.remote([{ name, stamp: stampOf(1), text: '', age: 0 }]);
@@ -287,7 +290,11 @@ console.log(
 console.log(
   `memory of a call: ${Math.round(storeBytes)} bytes in the store, ${Math.round(pathBytes)} in a data path, ${Math.round(versionBytes)} in its control thread`,
 );
-const total = (bytes: number) => `${((bytes * CALLS) / MB / 1024).toFixed(1)} GB`;
+const total = (bytes: number) => {
+  const all = (bytes * CALLS) / MB;
+  return all < 1024 ? `${all.toFixed(1)} MB` : `${(all / 1024).toFixed(1)} GB`;
+};
+const lasting = (s: number) => (s < 60 ? `${s.toFixed(1)} s` : `${(s / 60).toFixed(0)} min`);
 console.log(
   `${CALLS} calls: ${total(storeBytes)} in the store, ${total(pathBytes)} in each data path, ${total(versionBytes)} beside; to look through all ${(walk * CALLS).toFixed(0)} ms; touched ${Math.round(CALLS / 120)} a second; joining ${((CALLS * (read + take)) / 1000).toFixed(0)} s`,
 );
@@ -301,7 +308,7 @@ for (const rate of RATES) {
   const at = (share: number) => `${quantile(lags, share).toFixed(1)} ms`;
   const writesASecond = rate * WRITES_A_CALL;
   const cells = [
-    ...[rate, `${(CALLS / rate / 60).toFixed(0)} min`, writesASecond, writesASecond * (FIREWALLS - 1)],
+    ...[rate, lasting(CALLS / rate), writesASecond, writesASecond * (FIREWALLS - 1)],
     ...[`${(100 * store).toFixed(0)} %`, `${(100 * dataPath).toFixed(0)} %`],
     ...(isEnough ? [at(0.5), at(0.99)] : ['grows', 'grows']),
   ];
