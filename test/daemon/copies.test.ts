@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { addressBytes } from '../../src/address/address.ts';
 import type { Settings } from '../../src/config/load.ts';
 import { createCopies } from '../../src/daemon/data-path/copies.ts';
 import { createModelFirewall } from '../../src/firewall/model.ts';
 import { createInspector, type Inspection } from '../../src/inspector.ts';
-import { KIND } from '../../src/intercept/hep/chunks.ts';
+import { CHUNK, KIND } from '../../src/intercept/hep/chunks.ts';
 import { encodeHep, type ToMirror } from '../../src/intercept/hep/encode.ts';
 import type { HepArrival } from '../../src/intercept/hep/listener.ts';
 import { KAMAILIO } from '../intercept/hep-vectors.ts';
@@ -224,6 +225,27 @@ describe('what a host mirrors by HEP', () => {
     const place = createPlace();
     place.copy(host('::', 5061), host('2001:db8::5', 5061), INVITE[2]);
     assert.deepEqual([place.open(), place.refused], [[], ['hep-unreadable']]);
+  });
+
+  it('is refused with addresses of two families, once it is known who sent it', () => {
+    const place = createPlace();
+    const copy = (key: Buffer | null) => {
+      const bytes = encodeHep({
+        ...{ source: pbx, destination: provider, transport: 'tcp', agent: 1, correlation: null, key },
+        ...{ seenAt: WALL + 1000, kind: KIND.sip, payload: Buffer.from(INVITE[2], 'latin1') },
+      });
+      const source = Buffer.concat([
+        Buffer.from([0, 0, 0, CHUNK.sourceIPv6, 0, 22]),
+        addressBytes('2001:db8::5'),
+      ]);
+      const both = Buffer.concat([bytes!, source]);
+      both.writeUInt16BE(both.length, 4);
+      place.arrive('192.168.1.10', both);
+    };
+    copy(null);
+    assert.deepEqual(place.refused, ['hep-wrong-key']);
+    copy(KEY);
+    assert.deepEqual([place.open(), place.refused], [[], ['hep-wrong-key', 'hep-unreadable']]);
   });
 
   it('opens for a host that it may speak for', () => {

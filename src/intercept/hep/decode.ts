@@ -1,12 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import {
-  type Address,
-  type Family,
-  familyOf,
-  formatIPv4,
-  formatIPv6,
-  isUnspecified,
-} from '../../address/address.ts';
+import { type Address, type Family, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import type { Mirrored } from '../../packet/mirrored.ts';
 import { CHUNK, CHUNK_HEAD, FAMILY, HEAD, isHep3, KIND, PROTOCOL } from './chunks.ts';
 import { type HepFault, packetOf, timeOf } from './copy.ts';
@@ -32,8 +25,8 @@ interface Draft {
 
 /**
  * One message of HEP version 3, 2 or 1, as it came in a datagram or was cut out of a stream. What it points to are windows
- * on `bytes`. Chunks of other vendors and types that say nothing about the message are passed over. Never throws; work is
- * linear in the bytes.
+ * on `bytes`, and its addresses may be of two families, as one that names nobody stands for the sender. Chunks of other
+ * vendors and types that say nothing about the message are passed over. Never throws; work is linear in the bytes.
  */
 export function decodeHep(bytes: Buffer): Mirrored | HepFault {
   if (!isHep3(bytes)) return decodeOldHep(bytes);
@@ -104,8 +97,6 @@ function finish(draft: Draft): Mirrored | HepFault {
   const { source, destination, sourcePort, destinationPort, kind, payload } = draft;
   if (payload === null) return { fault: draft.isCompressed ? 'a payload that is compressed' : 'no payload' };
   if (source === null || destination === null) return { fault: 'no source or no destination address' };
-  const isNamed = !isUnspecified(source) && !isUnspecified(destination);
-  if (isNamed && familyOf(source) !== familyOf(destination)) return { fault: 'addresses of two families' };
   if (sourcePort === null || destinationPort === null) return { fault: 'no source or no destination port' };
   const seenAt = draft.seconds === null ? null : timeOf(draft.seconds, draft.microseconds);
   if (seenAt === null && draft.seconds !== null) return { fault: `${draft.microseconds} microseconds` };
