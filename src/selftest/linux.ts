@@ -223,10 +223,16 @@ function load(run: Run, command: readonly string[], rules: string, what: string)
   const faulty = faultyLine(ran?.stderr ?? '', rules);
   if (faulty === null) throw new SelftestError(`the ruleset cannot be copied: ${whyOf(ran, program)}`);
   const { line, reason } = faulty;
-  const advice = reason.includes('xtables')
-    ? 'it is of iptables-nft: install iptables, whose programs copy it'
-    : 'put that line in other words, or take another version of the program';
   throw new SelftestError(
-    `the ruleset cannot be copied: ${what} does not take the line ${shown(line)} (${reason}): ${advice}`,
+    `the ruleset cannot be copied: ${what} does not take the line ${shown(line)} (${reason}): ${adviceFor(reason)}`,
   );
+}
+
+/** What to do about a line that is not taken. */
+function adviceFor(reason: string): string {
+  if (reason.includes('xtables')) return 'it is of iptables-nft: install iptables, whose programs copy it';
+  if (reason.includes('Interface does not exist')) {
+    return 'the copy has no interfaces but those with an address: write iifname and oifname, which need none';
+  }
+  return 'put that line in other words, or take another version of the program';
 }

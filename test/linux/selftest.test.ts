@@ -260,7 +260,7 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     execute(...within(machine, 'iptables-nft', '-t', 'mangle', ...recent));
     const result = await told(SITE);
     assert.deepEqual([result.status, stops(result), result.stderr], [0, [], '']);
-    assert.match(result.rules, /^inet filter, iptables-nft mangle/);
+    assert.match(result.rules, /^inet filter, iptables-nft mangle, iptables-legacy mangle$/);
     const chain = 'add chain ip mangle mine { type filter hook forward priority 7; policy drop; }';
     execute(...within(machine, 'nft', chain));
     const partial = await told(SITE);
@@ -277,6 +277,16 @@ describe('pinholed selftest', { skip: withoutRoot }, () => {
     assert.match(
       result.rules,
       /; in ip filter other ones than here, first `udp dport \{ 4000, 4002 \} accept`$/,
+    );
+  });
+
+  it('says which line the copy does not take', async () => {
+    nft(filter({ accepts: ['iif "lan0-end" accept', ...ACCEPTS] }));
+    const result = await told(SITE);
+    assert.equal(result.status, 1);
+    assert.match(
+      result.stderr,
+      /table inet filter, does not take the line `iif "lan0-end" accept` \(Interface does not exist\): .*: write iifname/,
     );
   });
 
