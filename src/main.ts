@@ -2,7 +2,7 @@
 import type { Argv } from 'yargs';
 import { type Command, exampleOf } from './commands/command.ts';
 import type { Completable } from './commands/completion/completable.ts';
-import { usageText } from './commands/usage.ts';
+import { isDoubtful, lineFault, usageText } from './commands/usage.ts';
 import { nearest, quote } from './config/problem.ts';
 import { VERSION } from './version.ts';
 
@@ -256,13 +256,28 @@ function usageError(message: string): Error {
   return Object.assign(new Error(message), { name: USAGE_ERROR });
 }
 
+const NO_COMMAND = 'expected a command';
+
+/** `--status` for `status`, `-v` for `--version`. */
+function meantBy(option: string): string {
+  const plain = option.replace(/^-+/, '').toLowerCase();
+  const near = plain === 'v' ? '--version' : nearest(plain, [...LISTED.map(nameOf), '--version', '--help']);
+  return near === null ? '' : `, did you mean ${near}?`;
+}
+
 function refuse(message: string): void {
   console.error(`pinholed: ${message}`);
   console.error('"pinholed --help" lists the commands, "pinholed COMMAND --help" the options of one.');
   process.exitCode = 1;
 }
 
-async function main(words: readonly string[]): Promise<void> {
+/** `help` and `help COMMAND` as others have them. */
+function withoutHelp(words: readonly string[]): readonly string[] {
+  return words[0] === 'help' ? [...words.slice(1, 2), '--help'] : words;
+}
+
+async function main(given: readonly string[]): Promise<void> {
+  const words = withoutHelp(given);
   if (words[0] === '--help' || words[0] === '-h') {
     const { overview } = await import('./commands/overview.ts');
     console.log(overview(GROUPS, COLUMNS));
@@ -275,6 +290,15 @@ async function main(words: readonly string[]): Promise<void> {
     return;
   }
   const { default: yargs } = await import('yargs');
+  const listed = LISTED.find((entry) => nameOf(entry) === name);
+  const fault =
+    listed !== undefined && isDoubtful(words)
+      ? lineFault(words.slice(1), await plainHelp(listed, yargs([])))
+      : null;
+  if (fault !== null) {
+    refuse(fault);
+    return;
+  }
   const named = ENTRIES.filter((entry) => nameOf(entry) === name);
   // Of a command that it finds by its name yargs lays out the help, asked for or not; of the only one there is it does not.
   const isPlain = named.length > 0 && !words.some(mayAskForHelp);
@@ -283,7 +307,7 @@ async function main(words: readonly string[]): Promise<void> {
     .locale('en')
     .version(VERSION)
     .alias({ help: 'h', version: 'V' })
-    .demandCommand(1, 'expected a command')
+    .demandCommand(1, NO_COMMAND)
     .strict()
     .showHelpOnFail(false)
     .fail((message, error) => {
@@ -306,7 +330,10 @@ async function main(words: readonly string[]): Promise<void> {
     if (!(error instanceof Error && error.name === USAGE_ERROR)) throw error;
     const entry = ENTRIES.find((one) => nameOf(one) === name);
     const help = entry === undefined ? '' : await plainHelp(entry, yargs([]));
-    refuse(usageText(error.message, help));
+    const isNoCommand = entry === undefined && name !== undefined && error.message === NO_COMMAND;
+    refuse(
+      isNoCommand ? `${NO_COMMAND}, found ${quote(name)}${meantBy(name)}` : usageText(error.message, help),
+    );
   }
 }
 

@@ -23,12 +23,18 @@ export function askOptions<T>(argv: Argv<T>): Argv<T & AskArguments> {
     .option('socket', {
       type: 'string',
       requiresArg: true,
+      coerce: socketName,
       describe: 'Path of the control socket, in place of control.socket of the configuration',
     })
     .option('json', jsonOption)
     .epilogue('Exit status: 0 well, 1 failed, 3 the daemon is not running.') as unknown as Argv<
     T & AskArguments
   >;
+}
+
+function socketName(given: string): string {
+  if (given !== '') return given;
+  throw new Error('--socket: expected the path of a socket, found an empty word');
 }
 
 /** Connects, lets `act` ask and closes. What cannot be asked is a line on stderr and an exit status. */

@@ -21,6 +21,7 @@ export const config = command(
       .option('print', { type: 'boolean', default: true, describe: 'Print all settings with what they mean' })
       .option('format', {
         choices: Object.keys(formats) as (keyof typeof formats)[],
+        requiresArg: true,
         default: 'yaml' as const,
         describe:
           'yaml and json: the settings of the file; the others: what there is to set, with its defaults',

@@ -13,8 +13,9 @@ export const configOption = {
   requiresArg: true,
   describe: `Configuration file (default: ${defaultConfigPath()} if it is there)`,
   coerce: (given: string | readonly string[]): string => {
-    if (typeof given === 'string') return given;
-    throw new Error('expected --config once');
+    if (typeof given !== 'string') throw new Error('expected --config once');
+    if (given === '') throw new Error('--config: expected the name of a file, found an empty word');
+    return given;
   },
 } as const;
 

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import type { ControlClient } from '../control/client.ts';
 import type { RecordingResult } from '../control/protocol.ts';
 import { plural } from '../counted.ts';
+import { writeReason } from '../reason.ts';
 import { withBlocked } from '../report/live/blocked.ts';
 import { type ExplainResult, readExplained } from '../report/live/explain.ts';
 import { explainText } from '../report/live/explain-text.ts';
@@ -79,13 +80,6 @@ async function writeCapture(
   }
   console.error(`${plural(messages.length, 'message')} written to ${path}`);
   return STATUS.ok;
-}
-
-function writeReason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'EEXIST') return 'it is there already, and nothing is written over';
-  if (code === 'ENOENT') return 'there is no such directory';
-  return code === 'EACCES' ? 'no permission to make it' : message;
 }
 
 function readMessage(one: RecordingResult['messages'][number], tokens: Tokens | null): CapturedMessage {

@@ -2,14 +2,16 @@ import type { StatsResult } from '../control/protocol.ts';
 import { othersCounted, type RefusedResult, refusedText } from '../report/live/refused.ts';
 import { askOptions, gather, jsonText, print, STATUS, style, withDaemon } from './ask.ts';
 import { command } from './command.ts';
+import { limitOf } from './selecting.ts';
 
 /** `pinholed refused`: who got no pinhole, and why. */
 export const refused = command(
   (argv) =>
     askOptions(argv).option('limit', {
-      type: 'number',
+      type: 'string',
       requiresArg: true,
-      default: 100,
+      default: '100',
+      coerce: limitOf,
       describe: 'At most so many, the latest',
     }),
   (args) =>

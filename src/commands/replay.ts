@@ -5,6 +5,7 @@ import { defaults, type Settings } from '../config/load.ts';
 import { followed } from '../daemon/platform/observing.ts';
 import type { InspectorSettings } from '../inspector.ts';
 import { CaptureError, type Captures, type FrameInPlace, openCaptures } from '../intercept/capture.ts';
+import { writeReason } from '../reason.ts';
 import { createProgress } from '../report/progress.ts';
 import { replayJson } from '../report/replay/json.ts';
 import type { ReplayReport, Window } from '../report/replay/model.ts';
@@ -233,7 +234,7 @@ async function writePage(path: string, report: ReplayReport): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
-    console.error(`pinholed: cannot write ${path}: ${error.message}`);
+    console.error(`pinholed: cannot write ${path}: ${writeReason(error)}`);
     return false;
   }
 }

@@ -14,6 +14,7 @@ export const rules = command(
   (argv) =>
     argv.option('config', configOption).option('platform', {
       choices: Object.keys(printers) as (keyof typeof printers)[],
+      requiresArg: true,
       describe: 'For which packet filter: pf or nftables (default: that of this system)',
     }),
   ({ config, platform }) => {

@@ -1,3 +1,4 @@
+import { quote } from '../config/problem.ts';
 import { type ControlClient, ControlError, connectControl } from '../control/client.ts';
 import type { CallResult, TopOrder, TopResult } from '../control/protocol.ts';
 import { printableJson } from '../printable.ts';
@@ -16,7 +17,7 @@ import {
   style,
 } from './ask.ts';
 import { command, exampleOf } from './command.ts';
-import { selecting, selectingOptions } from './selecting.ts';
+import { secondsOf, selecting, selectingOptions } from './selecting.ts';
 import { type Look, press } from './top/keys.ts';
 
 /** Calls asked for, as many as may be; a filter finds the others. */
@@ -29,7 +30,13 @@ export const top = command(
   (argv) =>
     selectingOptions(askOptions(argv))
       .default('sort', 'age' as const)
-      .option('interval', { type: 'number', default: 1, describe: 'Seconds between two pictures, 0.5 to 60' })
+      .option('interval', {
+        type: 'string',
+        requiresArg: true,
+        default: '1',
+        coerce: intervalOf,
+        describe: 'Seconds between two pictures, 0.5 to 60',
+      })
       .option('once', { type: 'boolean', default: false, describe: 'One picture, and no keys' })
       .example(exampleOf('pinholed top', 'h shows the keys: sort, filter, scroll, open a call'))
       .example(exampleOf('pinholed top --once --sort packets', 'one picture, for a script')),
@@ -47,6 +54,12 @@ export const top = command(
     }
   },
 );
+
+function intervalOf(text: string): number {
+  const seconds = secondsOf('interval')(text);
+  if (seconds >= 0.5 && seconds <= 60) return seconds;
+  throw new Error(`--interval: expected seconds between 0.5 and 60, found ${quote(text)}`);
+}
 
 async function showOnce(path: string, chosen: Chosen, json: boolean): Promise<void> {
   const client = await connectControl(path);

@@ -1,6 +1,6 @@
 import { isAlias, isMap, isScalar, isSeq, type Node, type ParsedNode, Scalar as YamlScalar } from 'yaml';
 import type { Kind, ListKind, Scalar } from './kinds.ts';
-import { nearest, quote } from './problem.ts';
+import { nearest, quote, visible, withoutPassword } from './problem.ts';
 import type { AnyField, RecordsKind } from './records.ts';
 import { type ConfiguredMachine, placedFaults, rules } from './rules.ts';
 import {
@@ -95,7 +95,8 @@ function readSection(
 ): Record<string, unknown> {
   const values: Record<string, unknown> = {};
   if (node !== null && !isMap(node) && !isNothing(node) && !isAlias(node)) {
-    reader.report(offsetOf(node), path, `expected a mapping of settings, found ${found(node)}`);
+    const meant = path === '' ? meantBy(node, Object.keys(wanted).map(kebab)) : '';
+    reader.report(offsetOf(node), path, `expected a mapping of settings, found ${found(node)}${meant}`);
   }
   const given = readKeys(path, Object.keys(wanted).map(kebab), node, reader);
   for (const [name, schemaNode] of Object.entries(wanted)) {
@@ -105,6 +106,12 @@ function readSection(
       entry === undefined ? initialValue(key, schemaNode) : readNode(key, schemaNode, entry, reader);
   }
   return values;
+}
+
+/** `inside = 10.0.0.0/8` and `inside 10.0.0.0/8`, as other programs have it. */
+function meantBy(node: Node, names: readonly string[]): string {
+  const name = isScalar(node) ? /^([a-z-]+)\s*[= ]/.exec(scalarOf(node).text)?.[1] : undefined;
+  return name !== undefined && names.includes(name) ? `, did you mean "${name}: ..."?` : '';
 }
 
 /** What a mapping gives, by key; nothing when `node` is none. */
@@ -145,6 +152,12 @@ function readScalar(key: string, kind: Kind<unknown>, { node, offset }: Given, r
 }
 
 function readList(key: string, kind: ListKind<unknown>, given: Given, reader: Reader): unknown[] | undefined {
+  const { node, offset } = given;
+  if (isScalar(node) && !isNothing(node) && kind.item.read(scalarOf(node)).ok) {
+    const meant = `did you mean [${visible(withoutPassword(scalarOf(node).text))}]?`;
+    reader.report(offset, key, `expected ${kind.expected}, found ${found(node)}, ${meant}`);
+    return undefined;
+  }
   return readItems(key, kind, given, reader, (path, item) => readScalar(path, kind.item, item, reader));
 }
 

@@ -17,7 +17,11 @@ const DEEPEST_NESTING = 32;
 export function parseYaml(text: string, lines: LineCounter, report: FaultReport): Document.Parsed | null {
   const tokens = [...new Parser(lines.addNewLine).parse(text)];
   const undecodable = text.indexOf('\ufffd');
-  if (undecodable >= 0) report(undecodable, '', 'expected UTF-8, found bytes that are not');
+  if (undecodable >= 0) {
+    const isWide = text.includes('\0');
+    report(undecodable, '', `expected UTF-8, found ${isWide ? 'UTF-16, or no text' : 'bytes that are not'}`);
+    if (isWide) return null;
+  }
   for (const token of tokens) {
     const tooDeep = firstBelow(DEEPEST_NESTING, token);
     if (tooDeep === null) continue;

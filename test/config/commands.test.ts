@@ -91,6 +91,19 @@ describe('pinholed', () => {
     }
   });
 
+  it('takes an option that may be given several times as often as it is given, and a flag twice', () => {
+    const twice = pinholed('replay', '--inside', '10.0.0.0/8', '--inside', '192.0.2.0/24', 'none.pcap');
+    assert.match(twice.stderr, /^pinholed: none\.pcap: cannot be read: there is no such file\n$/);
+    const gone = join(directory, 'none');
+    const flag = pinholed('status', '--json', '--json=true', '--socket', gone);
+    assert.deepEqual([flag.status, flag.stderr.includes('there is no such socket')], [3, true]);
+  });
+
+  it('has "help" and "help COMMAND", too', () => {
+    assert.equal(pinholed('help').stdout, pinholed('--help').stdout);
+    assert.equal(pinholed('help', 'status').stdout, pinholed('status', '--help').stdout);
+  });
+
   it('lists its commands under headings', () => {
     const { status, stdout } = pinholed('--help');
     assert.equal(status, 0);
@@ -103,6 +116,28 @@ describe('pinholed', () => {
     [['check', '--confg', 'x'], 'unknown option or word "confg", did you mean --config?'],
     [['check', '-c', 'a', '-c', 'b'], 'expected --config once'],
     [['check', '-c'], '-c: expected a value after it'],
+    [['check', '-config', 'x'], 'unknown option "-config", did you mean --config?'],
+    [['check', '/etc/p.yaml'], 'unknown option or word "/etc/p.yaml", did you mean --config /etc/p.yaml?'],
+    [['check', '--config='], '--config: expected the name of a file, found an empty word'],
+    [['config', '--format'], '--format: expected a value after it'],
+    [['--status'], 'expected a command, found "--status", did you mean status?'],
+    [['-v'], 'expected a command, found "-v", did you mean --version?'],
+    [['help', 'statsu'], 'unknown command "statsu", did you mean status?'],
+    [['status', '--json=maybe'], '--json: expected no value, found "maybe"'],
+    [['status', '--socket', ''], '--socket: expected the path of a socket, found an empty word'],
+    [['calls', '--sort', 'age', '--sort', 'idle'], 'expected --sort once'],
+    [['calls', '-n', '1', '--limit', '2'], 'expected --limit once'],
+    [['whatif', 'x'], 'expected --config FILE'],
+    [
+      ['reload', 'x'],
+      'expected --dry-run FILE; what makes the daemon read its file again is SIGHUP (service pinholed reload)',
+    ],
+    [['refused', '--limit', 'abc'], '--limit: expected a whole number from 1 on, found "abc"'],
+    [['top', '--interval', '90'], '--interval: expected seconds between 0.5 and 60, found "90"'],
+    [
+      ['exposure', '--range', '20000-10000'],
+      '--range: expected ports such as 10000-20000, found "20000-10000"',
+    ],
     [['config', 'extra'], 'unknown option or word "extra"'],
     [['config', 'EXTRA'], 'unknown option or word "EXTRA"'],
     [['config', '--forMat', 'yaml'], 'unknown option or word "forMat", did you mean --format?'],

@@ -252,7 +252,7 @@ describe('a configuration that is wrong is told where and what was expected', ()
     [
       'one value for a list',
       'inside: 10.0.0.0/8',
-      'f.yaml:1:9: inside: expected a list of networks, found "10.0.0.0/8"',
+      'f.yaml:1:9: inside: expected a list of networks, found "10.0.0.0/8", did you mean [10.0.0.0/8]?',
     ],
     ['a list for one value', 'strict: [true]', 'f.yaml:1:9: strict: expected true or false, found a list'],
     [
@@ -382,6 +382,16 @@ describe('a configuration that is wrong is told where and what was expected', ()
       'f.yaml:1:15: denied-ports: expected denied-ports to hold 5060, which is in sip-ports and in media-ports: through a pinhole there, signalling would pass unread',
     ],
     ['a list for the whole', '- inside', 'f.yaml:1:1: expected a mapping of settings, found a list'],
+    [
+      'what other programs have for the whole',
+      'inside = 10.0.0.0/8',
+      'f.yaml:1:1: expected a mapping of settings, found "inside = 10.0.0.0/8", did you mean "inside: ..."?',
+    ],
+    [
+      'UTF-16 as UTF-8',
+      Buffer.from('\ufeffinside: [10.0.0.0/8]', 'utf16le').toString('utf8'),
+      'f.yaml:1:1: expected UTF-8, found UTF-16, or no text',
+    ],
     ['a word for the whole', 'inside', 'f.yaml:1:1: expected a mapping of settings, found "inside"'],
     ['two documents', 'ice: true\n---\nice: true', 'f.yaml:2:1: expected one document, found a second one'],
     ['an anchor', 'ice: &a true', 'f.yaml:1:9: expected the value alone, found the anchor "a"'],

@@ -8,12 +8,14 @@ export type Source = (typeof SOURCES)[number];
 /** What may stand in a place: one of these words, a name, a file; null where nobody can tell. */
 type Values = readonly string[] | Source | 'files' | null;
 
-interface CompletableOption {
+export interface CompletableOption {
   /** `--sort`, `-n`. */
   readonly names: readonly string[];
   readonly about: string;
   /** Undefined where it takes no value. */
   readonly values: Values | undefined;
+  /** It may be given several times. */
+  readonly many: boolean;
 }
 
 /** A subcommand as a shell is to know it. */
@@ -57,7 +59,10 @@ function optionOf(written: string, rest: string): CompletableOption {
   const choices = choicesOf(rest);
   const takesValue = choices !== null || /\[(string|number|array)\]/.test(rest);
   const about = rest.replace(/ {2,}\[.*$/, '').trim();
-  return { names, about, values: takesValue ? (choices ?? OPTIONS[names.at(-1)!] ?? null) : undefined };
+  return {
+    ...{ names, about, many: /\[array\]/.test(rest) },
+    values: takesValue ? (choices ?? OPTIONS[names.at(-1)!] ?? null) : undefined,
+  };
 }
 
 function choicesOf(text: string): string[] | null {
