@@ -32,12 +32,14 @@ export function readSettings(
   report: FaultReport,
   machine: ConfiguredMachine | null,
 ): Settings {
+  /** Settings with a fault, and lists in them, as in the file. */
   const wrong = new Set<string>();
   const reader: Reader = {
     places: new Map(),
     kept: new Map(),
     report: (offset, key, message) => {
       wrong.add(key.split('[', 1)[0]!);
+      if (key.includes('[')) wrong.add(key.slice(0, key.lastIndexOf('[')));
       report(offset, key, message);
     },
   };
@@ -49,7 +51,7 @@ export function readSettings(
     report(reader.places.get(key) ?? 0, key, message);
   }
   for (const { key: keptKey, beside, message } of placedFaults(settings, machine)) {
-    if (beside.some((key) => wrong.has(key))) continue;
+    if (beside.some((key) => wrong.has(keyInFile(key, reader.kept)))) continue;
     const key = keyInFile(keptKey, reader.kept);
     report(reader.places.get(key) ?? 0, key, message);
   }

@@ -69,6 +69,7 @@ interface Surroundings {
 export function staticMediaFaults(settings: Surroundings): StaticMediaFault[] {
   return settings.staticMedia.flatMap((entry, index) => {
     const at = `static-media[${index}]`;
+    const senders = [`${at}.peers`, `${at}.media-from`];
     return [
       ...faultsOf(entry.peers, (peer) => peerFault(peer, settings), `${at}.peers`, [
         'inside',
@@ -79,7 +80,10 @@ export function staticMediaFaults(settings: Surroundings): StaticMediaFault[] {
         'inside',
         'nat',
       ]),
-      ...faultsOf(entry.hosts, (host) => hostFault(host, entry, settings), `${at}.hosts`, ['inside']),
+      ...faultsOf(entry.hosts, (host) => hostFault(host, entry, settings), `${at}.hosts`, [
+        'inside',
+        ...senders,
+      ]),
       ...faultsOf(entry.ports, (ports) => portsFault(ports, settings), `${at}.ports`, [
         'media-ports',
         'denied-ports',

@@ -46,9 +46,9 @@ export interface Choice {
 export type RouteTo = (address: Address) => string | null;
 
 /** Addresses that filters for forged sources do not drop; not one packet leaves the copy. */
-const PEERS: Readonly<Record<Family, readonly [Address, Address]>> = {
-  4: ['203.0.114.10', '203.0.114.66'],
-  6: ['2a00:1234::10', '2a00:1234::66'],
+const PEERS: Readonly<Record<Family, readonly [Address, Address, Address]>> = {
+  4: ['203.0.114.10', '203.0.114.66', '203.0.114.130'],
+  6: ['2a00:1234::10', '2a00:1234::66', '2a00:1234::130'],
 };
 
 /** Who is to call whom on this machine. Throws SelftestError where that cannot be told. */
@@ -81,7 +81,7 @@ export function planFor(
   }
   return {
     ...{ family, host, inside, peer, outside },
-    stranger: strangerFor(settings, peer, family),
+    stranger: strangerFor(settings, [host, peer], family),
     announced: externalOf(settings, host, interfaces) ?? host,
     sipPort: settings.sipPorts[0]![0],
     mediaPorts: mediaPortsOf(settings),
@@ -144,10 +144,15 @@ function peerFor({ peers }: Settings, chosen: string | null, family: Family): Ad
   return neighboursOf(first).find((one) => networkHas(network, one)) ?? first;
 }
 
-/** One whom no call is with: better one that `peers` does not admit, but it may admit everybody. */
-function strangerFor({ peers }: Settings, peer: Address, family: Family): Address {
-  const others = PEERS[family].filter((one) => one !== peer);
-  return others.find((one) => !peers.some(({ networks }) => hasAddress(networks, one))) ?? others[0]!;
+/** One whom no call is with: better one that is not inside and that `peers` does not admit, but it may admit everybody. */
+function strangerFor(
+  { inside, peers }: Settings,
+  parties: readonly [Address, Address],
+  family: Family,
+): Address {
+  const known = [...inside, ...peers.flatMap(({ networks }) => networks)];
+  const others = PEERS[family].filter((one) => !parties.includes(one));
+  return others.find((one) => !hasAddress(known, one)) ?? others[0]!;
 }
 
 function interfaceTo(address: Address, interfaces: readonly Interface[], routeTo: RouteTo): Interface {

@@ -173,5 +173,9 @@ describe('the static-media setting', () => {
       `f.yaml:3:22: peers[1]: ${peer} "198.51.100.0.28"`,
     ]);
     assert.equal(problems(`denied-ports: [5060, x]\n${entry('', '')}`).length, 1);
+    const ipv6 = '{name: b, peers: [203.0.113.7, 2001.db8::7], hosts: ["2001:db8:1::1"], ports: [10000]}';
+    assert.deepEqual(problems(`static-media:\n  - x\n  - ${ipv6}`).slice(1), [
+      `f.yaml:5:36: static-media[1].peers[1]: ${peer} "2001.db8::7"`,
+    ]);
   });
 });

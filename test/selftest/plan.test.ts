@@ -45,6 +45,24 @@ describe('who calls whom in a test call', () => {
     });
   }
 
+  it('has a stranger who is neither of the two, whoever they are', () => {
+    const inside = 'media-ports: [10000-20000]\n';
+    const { stranger } = planOf(inside, { host: '192.168.10.2', peer: '203.0.114.66' });
+    assert.equal(stranger, '203.0.114.10');
+    const loaded = loadConfig('inside: [192.168.10.0/24, 203.0.114.66]', 'test.yaml');
+    assert.ok(loaded.ok);
+    const plan = planFor(
+      loaded.settings,
+      INTERFACES,
+      (address) => (isLocal(address) || address === '203.0.114.66' ? 'lan0' : 'wan0'),
+      { host: '203.0.114.66', peer: null },
+    );
+    assert.deepEqual(
+      [plan.host, plan.peer, plan.stranger],
+      ['203.0.114.66', '203.0.114.10', '203.0.114.130'],
+    );
+  });
+
   it('calls an address that is of the network of peers, however narrow', () => {
     assert.equal(planOf('peers: [203.0.113.0/24]').peer, '203.0.113.1');
     assert.equal(planOf('peers: [203.0.113.254/31]').peer, '203.0.113.254');
