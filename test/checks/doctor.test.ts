@@ -552,6 +552,19 @@ describe('doctor, where the rules cannot be listed', () => {
       wrong({ nft, programs: { 'iptables-nft-save': '*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n' } }),
       [],
     );
+    const beside = { family: 'ip', table: 'mangle', name: 'mine', type: 'filter', hook: 'forward', prio: 7 };
+    const programs = {
+      'iptables-nft-save':
+        "# Table `mangle' contains incompatible base-chains, use 'nft' tool to list them.\n" +
+        '*mangle\n:FORWARD ACCEPT [0:0]\nCOMMIT\n',
+    };
+    assert.deepEqual(wrong({ nft: [...nft, { chain: { ...beside, policy: 'accept' } }], programs }), []);
+    assert.match(
+      examine({ nft: [...nft, { chain: { ...beside, policy: 'drop' } }], programs }).find(
+        ({ level }) => level === 'fault',
+      )?.text ?? '',
+      /chain mine of ip mangle/,
+    );
     const legacy = { '/proc/net/ip_tables_names': 'filter\n' };
     assert.match(
       only({ files: legacy }).advice,

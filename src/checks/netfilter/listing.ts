@@ -54,10 +54,11 @@ export function listRules(run: Run, read: ReadFile): Listing {
   for (const family of [4, 6] as const) {
     const program = PROGRAMS[family];
     const compatible = output(run, `${program}-nft-save`, []) ?? output(run, `${program}-save`, []);
-    if (compatible !== null) chains.push(...readIptables(compatible, program, family));
-    const names = new Set([...(compatible ?? '').matchAll(/^\*(\S+)/gm)].map(([, name]) => name!));
-    const isListed = (table: NftTable) => table.family === familyName(family) && names.has(table.name);
-    tables = tables.filter((table) => !isListed(table));
+    const known = compatible === null ? [] : readIptables(compatible, program, family);
+    chains.push(...known);
+    tables = tables.flatMap((table) =>
+      table.family === familyName(family) ? whatIsLeft(table, `${program} ${table.name}`, known) : [table],
+    );
     chains.push(...legacy(run, read, family));
   }
   const opaque = tables.find(({ chains: ones }) =>
@@ -70,6 +71,13 @@ export function listRules(run: Run, read: ReadFile): Listing {
     );
   }
   return { tables, chains: [...tables.flatMap((table) => table.chains), ...chains] };
+}
+
+/** A table without the chains that iptables-save(8) has; what nft put beside them is not there. */
+function whatIsLeft(table: NftTable, called: string, known: readonly Chain[]): NftTable[] {
+  const names = new Set(known.flatMap((one) => (one.table === called ? [one.name] : [])));
+  const chains = table.chains.filter(({ name }) => !names.has(name));
+  return names.size > 0 && chains.length === 0 ? [] : [{ ...table, chains }];
 }
 
 /** Those of iptables-legacy, where it has any: asking for others would load its modules. */
