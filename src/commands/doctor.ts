@@ -123,15 +123,11 @@ function userAndJournal(file: string | null, settings: Settings): Finding[] {
 function readable(file: string | null, user: User | null): Finding[] {
   const found = file === null ? null : readFault(file, user);
   if (found === null) return [];
+  const group = user?.gid ?? 0;
+  const advice = `chgrp ${group} ${file} && chmod 640 ${file}, or chmod 644; it has to enter the directories above as well`;
   return process.platform === 'linux'
-    ? [
-        fault(
-          'configuration',
-          `${found}: the systemd unit does not start, a reload changes nothing`,
-          'let it',
-        ),
-      ]
-    : [caution('configuration', `${found}: a reload changes nothing`, 'let it')];
+    ? [fault('configuration', `${found}: the systemd unit does not start, a reload changes nothing`, advice)]
+    : [caution('configuration', `${found}: a reload changes nothing`, advice)];
 }
 
 function journalOf(settings: Settings, user: User | null): Finding {
