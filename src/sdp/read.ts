@@ -6,7 +6,6 @@ import { type MediaSection, type SdpCaps, type SelectedLines, sdpError, selectLi
 import {
   type Candidate,
   type Connection,
-  type Direction,
   isSdpError,
   type SdpError,
   type Session,
@@ -34,7 +33,7 @@ export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError
   const description = parse(selection.selected);
   // A list that grows keeps room for sixteen more, and this one is kept as long as the call.
   const streams = sections.map((section, index) =>
-    streamOf(selection.text, section, description.media[index]!, description),
+    streamOf(selection, section, description.media[index]!, description),
   );
   return {
     origin: selection.origin,
@@ -76,7 +75,7 @@ function select(bytes: Buffer, caps: SdpCaps, isFragment: boolean): SelectedLine
 }
 
 function streamOf(
-  text: string,
+  selection: SelectedLines,
   section: MediaSection,
   media: MediaDescription,
   session: SessionDescription,
@@ -86,12 +85,12 @@ function streamOf(
   return {
     media: section.media,
     proto: section.proto,
-    codecs: codecsOf(text, section),
+    codecs: codecsOf(selection.text, section),
     port: section.port,
     portCount: section.portCount,
     connection:
       connection === undefined ? NO_CONNECTION : readConnection(connection.version, String(connection.ip)),
-    direction: directionWord(media.direction ?? session.direction ?? 'sendrecv'),
+    direction: section.direction ?? selection.direction ?? 'sendrecv',
     rtcp: media.rtcp === undefined ? null : rtcpOf(media.rtcp),
     rtcpMux: media.rtcpMux !== undefined,
     rtcpMuxOnly: section.rtcpMuxOnly,
@@ -101,20 +100,6 @@ function streamOf(
     candidates,
     candidatesDropped: section.openable + section.others + section.candidatesDropped - candidates.length,
   };
-}
-
-/** Not the text that was parsed, but one for all. */
-function directionWord(direction: Direction): Direction {
-  switch (direction) {
-    case 'sendrecv':
-      return 'sendrecv';
-    case 'sendonly':
-      return 'sendonly';
-    case 'recvonly':
-      return 'recvonly';
-    case 'inactive':
-      return 'inactive';
-  }
 }
 
 function codecsOf(text: string, { formats, rtpmaps }: MediaSection): readonly string[] {

@@ -2,7 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { ownCopy, sharedWords } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, SPACE, skipSpace, trimEnd } from '../scan.ts';
-import type { SdpError, SdpErrorReason } from './session.ts';
+import type { Direction, SdpError, SdpErrorReason } from './session.ts';
 
 /** How much of one description is read; what is beyond is counted and left out. */
 export interface SdpCaps {
@@ -27,12 +27,14 @@ export interface SelectedLines {
   readonly selected: string;
   /** One for each `m=` in `selected`. */
   readonly sections: readonly MediaSection[];
+  /** Of the description as a whole; null where it says none. */
+  readonly direction: Direction | null;
   readonly streamsDropped: number;
 }
 
 /**
  * An m= line and what belongs to its section but is not in sdp-transform's grammar, which has no port count, no
- * rtcp-mux-only, and narrower tokens than RFC 8866.
+ * rtcp-mux-only, and narrower tokens than RFC 8866; and what a word alone says, which nearly every section has.
  */
 export interface MediaSection {
   /** In lower case (RFC 6838 4.2). */
@@ -44,6 +46,7 @@ export interface MediaSection {
   readonly formats: readonly [start: number, end: number];
   readonly rtpmaps: number[];
   rtcpMuxOnly: boolean;
+  direction: Direction | null;
   /** a=candidate lines that are kept: those that could be opened, and others. */
   openable: number;
   others: number;
@@ -64,6 +67,7 @@ interface Walk {
   hasVersion: boolean;
   origin: string;
   version: string;
+  direction: Direction | null;
   selected: string;
   readonly sections: MediaSection[];
   streamsDropped: number;
@@ -120,6 +124,7 @@ export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): 
     hasVersion: isFragment,
     origin: '',
     version: '',
+    direction: null,
     selected: '',
     sections: [],
     streamsDropped: 0,
@@ -173,6 +178,7 @@ function newSection(
     formats,
     rtpmaps: [],
     rtcpMuxOnly: false,
+    direction: null,
     openable: 0,
     others: 0,
     candidatesDropped: 0,
@@ -357,6 +363,7 @@ function takeAttribute(walk: Walk, section: MediaSection, start: number, end: nu
   }
   if (kind !== BUNDLE && (section.seen & kind) !== 0 && !(kind === MID && walk.isFragment)) return null;
   if (isTooLong) return tooLong(walk, start - 'a='.length);
+  if (kind === DIRECTION) return takeDirection(walk, section, start);
   if (kind === RTCP) return takeRtcp(walk, section, start, end);
   const line = lineOf(walk, 'a=', start, end);
   if (kind === BUNDLE) return keep(walk, line);
@@ -369,6 +376,25 @@ function takeAttribute(walk: Walk, section: MediaSection, start: number, end: nu
     return null;
   }
   return keep(walk, line);
+}
+
+/** Before the first m= line it is of the whole description. */
+function takeDirection(walk: Walk, section: MediaSection, start: number): null {
+  section.seen |= DIRECTION;
+  section.direction = directionAt(walk, start);
+  if (walk.sections.length === 0) walk.direction = section.direction;
+  return null;
+}
+
+function directionAt({ bytes, text }: Walk, start: number): Direction {
+  switch (bytes[start]!) {
+    case 0x69: // i
+      return 'inactive';
+    case 0x72: // r
+      return 'recvonly';
+    default:
+      return text.startsWith('sendrecv', start) ? 'sendrecv' : 'sendonly';
+  }
 }
 
 /** Behind the foundation: component, transport, priority, address (RFC 8839 5.1). */
