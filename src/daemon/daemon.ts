@@ -11,7 +11,7 @@ import { makeJournalDirectory } from './journal/directory.ts';
 import { type Journal, type JournalRecord, openJournal, openJournalFiles } from './journal/journal.ts';
 import { createLog } from './log/log.ts';
 import { openLogSink } from './log/sink.ts';
-import { openGroup } from './peers/service.ts';
+import type { GroupService } from './peers/service.ts';
 import { type DaemonPlatform, explainOpening, type PlatformModule } from './platform/platform.ts';
 import { handedDown, NOTHING_HANDED_DOWN } from './process/handed-down.ts';
 import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
@@ -61,7 +61,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const { openPlatform } = (await import(options.platformModule)) as PlatformModule;
   const platform = await openPlatform(settings);
   const control = await platform.openControl(() => settings).catch(explainOpening);
-  const group = openGroup(settings, identify(), journal.records);
+  const group = await openGroupOf(settings, journal.records);
   const services: Service[] = [];
   const { passwordFile } = settings.hep;
   const hepKey = passwordFile === null ? null : readSecret(passwordFile, 'hep.password-file');
@@ -139,6 +139,16 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     recording: recording === null ? null : openRecording(recording),
     clock,
   });
+}
+
+/** What speaks to a store is larger than all that the daemon is else, and loaded where there is one. */
+async function openGroupOf(
+  settings: Settings,
+  records: readonly JournalRecord[],
+): Promise<GroupService | null> {
+  if (settings.peersStore.url === null) return null;
+  const { openGroup } = await import('./peers/service.ts');
+  return openGroup(settings, identify(), records);
 }
 
 /** Until they mean something, neither ends the process nor, as SIGUSR1 does in Node, opens a debugger. */

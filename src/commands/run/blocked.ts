@@ -7,7 +7,7 @@ import type { RecordedMessage } from '../../daemon/recording.ts';
 import type { RunningDaemon } from '../../daemon/serve.ts';
 import type { History } from '../../history/history.ts';
 import type { BlockedResult } from '../../report/live/blocked.ts';
-import { explainBlocked } from '../../report/live/why-blocked.ts';
+import type { explainBlocked } from '../../report/live/why-blocked.ts';
 
 /** Flows that are explained in one answer: each is a replay of a call, and some more of what would let it pass. */
 const MOST_EXPLAINED = 50;
@@ -15,17 +15,26 @@ const MOST_EXPLAINED = 50;
 const AT_A_TIME = 500;
 
 /**
+ * What says why media was dropped: a replay of its call. It is large, and loaded where `blocked.watch` asks for it; at the start,
+ * as the daemon may have another root directory later.
+ */
+export async function loadExplainer(watch: boolean): Promise<typeof explainBlocked | null> {
+  return watch ? (await import('../../report/live/why-blocked.ts')).explainBlocked : null;
+}
+
+/**
  * Media that was dropped near calls, the latest first, with why; of one leg, or of all (null). `epoch`: that of the daemon's
  * clock, in ms. Throws RequestError where nobody looks at it.
  */
 export async function blockedNow(
+  explain: typeof explainBlocked | null,
   legIds: ReadonlySet<string> | null,
   blocked: BlockedMedia,
   daemon: Pick<RunningDaemon, 'blocked' | 'recording' | 'settings'>,
   history: Pick<History, 'get'>,
   epoch: number,
 ): Promise<BlockedResult[]> {
-  if (daemon.blocked === null) {
+  if (daemon.blocked === null || explain === null) {
     throw new RequestError('not-watched', 'nobody looks at what the ruleset drops: blocked.watch is false');
   }
   const flows = blocked
@@ -42,7 +51,7 @@ export async function blockedNow(
   for (const { flow, report } of named) {
     const settings = followed(daemon.settings());
     const own = messages.get(report.callId) ?? [];
-    results.push(explainBlocked(flow, report, own, settings, addresses, epoch));
+    results.push(explain(flow, report, own, settings, addresses, epoch));
     await nextTurn();
   }
   return results;

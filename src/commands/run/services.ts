@@ -31,7 +31,7 @@ import type { BlockedResult } from '../../report/live/blocked.ts';
 import { type ExplainResult, explainCall } from '../../report/live/explain.ts';
 import { type RefusedResult, refusedIn } from '../../report/live/refused.ts';
 import { openLivePage } from '../../web/service.ts';
-import { blockedNow } from './blocked.ts';
+import { blockedNow, loadExplainer } from './blocked.ts';
 
 /** How exactly, in ms, it is known when something happened that is an alarm. */
 const ALARMS_EVERY = 10_000;
@@ -69,6 +69,7 @@ export async function openControl(settings: Settings, user: User | null): Promis
     () => (running?.settings() ?? settings).metricsHosts,
   );
   const web = await openLivePage(settings);
+  const explainer = await loadExplainer(settings.blocked.watch);
   const file = settings.log.calls;
   const recordFile = file === null ? null : openLogFile(file, 'log.calls', user);
   let records: CallRecords | null = null;
@@ -96,12 +97,14 @@ export async function openControl(settings: Settings, user: User | null): Promis
       exemplars = keepExemplars(daemon, epoch);
       const kept = blocked;
       const blockedOf = async (legId: string) =>
-        daemon.blocked === null ? [] : await blockedNow(new Set([legId]), kept, daemon, history, epoch());
+        daemon.blocked === null
+          ? []
+          : await blockedNow(explainer, new Set([legId]), kept, daemon, history, epoch());
       const all: Record<RequestName, Handler> = {
         ...createHandlers(daemon, history.passedBefore, board),
         explain: (request) => explainNamed(request, history, epoch(), daemon.settings(), blockedOf),
         blocked: async (request) => ({
-          blocked: await blockedNow(legsOf(request, history), kept, daemon, history, epoch()),
+          blocked: await blockedNow(explainer, legsOf(request, history), kept, daemon, history, epoch()),
         }),
         history: (request) => remembered(request, history, epoch()),
         recording: (request) => recordedMessages(callOf(request), daemon, history, epoch()),
