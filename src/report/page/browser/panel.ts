@@ -9,8 +9,7 @@ import { drawPicture } from './picture.ts';
 import { date, frame, kindsOf, offset, span } from './words.ts';
 
 /** Said where people look for a number of lost packets. */
-const NO_LOSS =
-  'Lost packets are not counted here, as media does not pass through the daemon: “pinholed replay” of a capture counts them.';
+const NO_LOSS = 'not seen here; “pinholed replay” of a capture counts them';
 
 export interface Panel {
   readonly element: HTMLElement;
@@ -62,6 +61,7 @@ function headOf({ call, isLive, verdict, mediaOmitted }: CallPicture): Child[] {
     ['Start', `${date(call.startedAt)} UTC`],
     [call.endedAt === null ? 'State' : 'End', endOf(call)],
   ];
+  if (isLive && call.answeredAt !== null) facts.push(['Lost packets', NO_LOSS]);
   const notes = [];
   if (call.messages.length + call.messagesOmitted > MAX_ARROWS) {
     notes.push(
@@ -69,7 +69,6 @@ function headOf({ call, isLive, verdict, mediaOmitted }: CallPicture): Child[] {
     );
   }
   if (mediaOmitted > 0) notes.push(`${plural(mediaOmitted, 'flow')} with fewer packets are left out.`);
-  if (isLive && call.answeredAt !== null) notes.push(NO_LOSS);
   return [
     el(
       'p',
