@@ -15,9 +15,9 @@ export function inOnePiece(text: string): string {
 }
 
 /** One text for all who have these words, and `ownCopy` of any other: what nearly every message says is kept once. */
-export function sharedWords(words: readonly string[]): (text: string) => string {
+export function sharedWords(words: readonly string[]): <Text extends string>(text: Text) => Text {
   const shared = new Map(words.map((word) => [word, word]));
-  return (text) => shared.get(text) ?? ownCopy(text);
+  return <Text extends string>(text: Text) => (shared.get(text) ?? ownCopy(text)) as Text;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { extended, without } from '../call/outcome.ts';
 import type { LastCounts, Traffic, TwoWayTraffic } from '../firewall/firewall.ts';
 import type { MediaWay } from '../inspector.ts';
 
@@ -23,6 +24,7 @@ export interface TrafficWatch {
   readonly total: Traffic;
 }
 
+const NO_WAYS: readonly MediaWay[] = [];
 const NOTHING: TwoWayTraffic = { packets: 0, bytes: 0, sent: null };
 
 interface Known {
@@ -48,17 +50,17 @@ export function createTrafficWatch(): TrafficWatch {
   const known = new Map<string, Known>();
   const shares = new Map<string, Map<string, Share>>();
   /** Calls that have a pinhole now, by its id. */
-  const holders = new Map<string, Set<string>>();
+  const holders = new Map<string, readonly string[]>();
   let updates = 0;
   let packets = 0;
   let bytes = 0;
 
   /** What was counted since the last count. */
-  function take(id: string, count: Traffic, sent: number | null, closed: boolean): MediaWay[] {
+  function take(id: string, count: Traffic, sent: number | null, closed: boolean): readonly MediaWay[] {
     const before = known.get(id);
     if (before !== undefined && !closed && isAsBefore(before, count, sent)) {
       before.update = updates;
-      return [];
+      return NO_WAYS;
     }
     const isNew = before === undefined || before.closed || count.packets < before.count.packets;
     if (isNew) shares.delete(id);
@@ -91,9 +93,10 @@ export function createTrafficWatch(): TrafficWatch {
   return {
     update(counters) {
       updates++;
-      const seen = [...counters].flatMap(([id, count]) =>
-        take(id, count, count.sent, false).map((way): SeenMedia => [id, way]),
-      );
+      const seen: SeenMedia[] = [];
+      for (const [id, count] of counters) {
+        for (const way of take(id, count, count.sent, false)) seen.push([id, way]);
+      }
       forget();
       return seen;
     },
@@ -101,9 +104,10 @@ export function createTrafficWatch(): TrafficWatch {
       for (const [id, count] of counts) take(id, count, null, true);
     },
     shared(id, legId) {
-      const own = holders.get(id) ?? new Set<string>();
-      const isFirst = own.size === 0;
-      holders.set(id, own.add(legId));
+      const own = holders.get(id);
+      const isFirst = own === undefined;
+      if (isFirst) holders.set(id, [legId]);
+      else if (!own.includes(legId)) holders.set(id, extended(own, legId));
       const so = known.get(id);
       // What was counted before the first was heard of is its own: the filter had the rule before we had the news.
       if (isFirst || so === undefined || so.closed || so.count.packets === 0) return;
@@ -111,9 +115,9 @@ export function createTrafficWatch(): TrafficWatch {
       shares.set(id, calls.set(legId, { before: so.count, left: null }));
     },
     left(id, legId) {
-      const own = holders.get(id);
-      own?.delete(legId);
-      if (own?.size === 0) holders.delete(id);
+      const others = without(holders.get(id) ?? [], legId);
+      if (others.length === 0) holders.delete(id);
+      else holders.set(id, others);
       const share = shares.get(id)?.get(legId);
       if (share !== undefined) share.left = updates;
     },

@@ -1,7 +1,11 @@
 import type { Address } from '../address/address.ts';
+import { portRange } from '../address/ports.ts';
+import { extended, without } from '../call/outcome.ts';
 import type { CloseReason } from '../call/wanted.ts';
 import type { PinholeHappening } from '../inspector/happening.ts';
+import { inOnePiece } from '../own-copy.ts';
 import type { FramePlace, PinholeReport } from './call-report.ts';
+import { shared } from './words.ts';
 
 /** A pinhole of one call, from its opening on. */
 export interface PinholeTrace extends PinholeReport {
@@ -22,31 +26,44 @@ export interface PinholeTrace extends PinholeReport {
 export interface PinholeTraces {
   /** Takes what happened at `place`; null when a deadline did it, `last` being the frame before. */
   take(event: PinholeHappening, place: FramePlace | null, last: FramePlace): void;
-  /** Those open now that lead to this UDP port. */
-  openAt(address: Address, port: number): Iterable<PinholeTrace>;
-  /** The one closed last that led to this UDP port. */
-  closedAt(address: Address, port: number): PinholeTrace | null;
-  /** The pinhole with this id as the call holds it, or held it, that opened it last. */
-  byId(id: string): PinholeTrace | null;
   of(legId: string): readonly PinholeTrace[];
   /** The capture is over: what already has its last moment is closed then; the rest stays open. */
   settle(): void;
   forget(legId: string): void;
 }
 
+/** Pinholes by where they lead to, for who has packets to find the pinhole of. */
+export interface PinholeSearch {
+  /** Those open now that lead to this UDP port. */
+  openAt(address: Address, port: number): readonly PinholeTrace[];
+  /** The one closed last that led to this UDP port. */
+  closedAt(address: Address, port: number): PinholeTrace | null;
+  /** The pinhole with this id as the call holds it, or held it, that opened it last. */
+  byId(id: string): PinholeTrace | null;
+}
+
+/** What a search is told. */
+interface PinholeIndex extends PinholeSearch {
+  opened(record: PinholeTrace): void;
+  closed(record: PinholeTrace): void;
+  forgotten(record: PinholeTrace): void;
+}
+
+const NONE: readonly PinholeTrace[] = [];
+
 /** Who held which pinhole from when to when, and why it ended. */
-export function createPinholeTraces(): PinholeTraces {
-  const byLeg = new Map<string, PinholeTrace[]>();
+export function createPinholeTraces(index: PinholeIndex | null = null): PinholeTraces {
+  const byLeg = new Map<string, readonly PinholeTrace[]>();
   /** By call and pinhole id. */
   const open = new Map<string, PinholeTrace>();
-  const openByPort = new Map<string, Set<PinholeTrace>>();
-  const closedByPort = new Map<string, PinholeTrace>();
-  const latest = new Map<string, PinholeTrace>();
 
   function take(event: PinholeHappening, place: FramePlace | null, last: FramePlace): void {
-    const key = `${event.call.legId} ${event.pinhole.id}`;
+    const key = keyOf(event.call.legId, event.pinhole.id);
     if (event.what === 'opened') {
-      opened(key, traceOf(event, place ?? last));
+      const record = traceOf(event, place ?? last);
+      open.set(key, record);
+      byLeg.set(record.legId, extended(byLeg.get(record.legId) ?? NONE, record));
+      index?.opened(record);
       return;
     }
     const record = open.get(key);
@@ -63,25 +80,7 @@ export function createPinholeTraces(): PinholeTraces {
     record.closed ??= place;
     record.closedAt = event.at;
     record.closeReason = event.reason;
-    eachPort(record, (portKey) => {
-      const set = openByPort.get(portKey);
-      set?.delete(record);
-      if (set?.size === 0) openByPort.delete(portKey);
-      closedByPort.set(portKey, record);
-    });
-  }
-
-  function opened(key: string, record: PinholeTrace): void {
-    open.set(key, record);
-    latest.set(record.id, record);
-    const own = byLeg.get(record.legId);
-    if (own === undefined) byLeg.set(record.legId, [record]);
-    else own.push(record);
-    eachPort(record, (portKey) => {
-      const set = openByPort.get(portKey);
-      if (set === undefined) openByPort.set(portKey, new Set([record]));
-      else set.add(record);
-    });
+    index?.closed(record);
   }
 
   function settle(): void {
@@ -93,28 +92,62 @@ export function createPinholeTraces(): PinholeTraces {
   }
 
   function forget(legId: string): void {
-    for (const record of byLeg.get(legId) ?? []) {
-      open.delete(`${legId} ${record.id}`);
-      if (latest.get(record.id) === record) latest.delete(record.id);
-      eachPort(record, (portKey) => {
-        if (closedByPort.get(portKey) === record) closedByPort.delete(portKey);
-        const set = openByPort.get(portKey);
-        set?.delete(record);
-        if (set?.size === 0) openByPort.delete(portKey);
-      });
+    for (const record of byLeg.get(legId) ?? NONE) {
+      open.delete(keyOf(legId, record.id));
+      index?.forgotten(record);
     }
     byLeg.delete(legId);
   }
 
+  return { take, of: (legId) => byLeg.get(legId) ?? NONE, settle, forget };
+}
+
+/** The same, to be searched. */
+export function createSearchedPinholes(): PinholeTraces & PinholeSearch {
+  const index = createPinholeIndex();
+  const { openAt, closedAt, byId } = index;
+  return { ...createPinholeTraces(index), openAt, closedAt, byId };
+}
+
+function createPinholeIndex(): PinholeIndex {
+  const openByPort = new Map<string, readonly PinholeTrace[]>();
+  const closedByPort = new Map<string, PinholeTrace>();
+  const latest = new Map<string, PinholeTrace>();
+
+  function leave(portKey: string, record: PinholeTrace): void {
+    const left = without(openByPort.get(portKey) ?? NONE, record);
+    if (left.length === 0) openByPort.delete(portKey);
+    else openByPort.set(portKey, left);
+  }
+
   return {
-    take,
-    openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? [],
+    opened(record) {
+      latest.set(record.id, record);
+      eachPort(record, (portKey) => {
+        openByPort.set(portKey, extended(openByPort.get(portKey) ?? NONE, record));
+      });
+    },
+    closed(record) {
+      eachPort(record, (portKey) => {
+        leave(portKey, record);
+        closedByPort.set(portKey, record);
+      });
+    },
+    forgotten(record) {
+      if (latest.get(record.id) === record) latest.delete(record.id);
+      eachPort(record, (portKey) => {
+        if (closedByPort.get(portKey) === record) closedByPort.delete(portKey);
+        leave(portKey, record);
+      });
+    },
+    openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? NONE,
     closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
     byId: (id) => latest.get(id) ?? null,
-    of: (legId) => byLeg.get(legId) ?? [],
-    settle,
-    forget,
   };
+}
+
+function keyOf(legId: string, pinholeId: string): string {
+  return inOnePiece(`${legId} ${pinholeId}`);
 }
 
 /** Written out: V8 keeps a description of its own, of half a kilobyte, for each object of so many spread ones. */
@@ -122,19 +155,19 @@ function traceOf(event: PinholeHappening, place: FramePlace): PinholeTrace {
   const { pinhole } = event;
   return {
     id: pinhole.id,
-    protocol: pinhole.protocol,
+    protocol: shared(pinhole.protocol),
     sources: pinhole.sources,
     sourcePort: pinhole.sourcePort,
     address: pinhole.address,
-    ports: pinhole.ports,
-    kind: pinhole.kind ?? pinhole.protocol,
-    media: pinhole.media,
+    ports: portRange(pinhole.ports[0], pinhole.ports[1]),
+    kind: shared(pinhole.kind ?? pinhole.protocol),
+    media: shared(pinhole.media),
     legId: event.call.legId,
-    slot: event.slot,
+    slot: shared(event.slot),
     agreed: event.agreed,
     opened: place,
     openedAt: event.at,
-    direction: pinhole.direction,
+    direction: shared(pinhole.direction),
     external: pinhole.translation?.external ?? null,
     onTrial: isOnTrial(event),
     closed: null,
@@ -157,5 +190,5 @@ function isOnTrial({ reason }: PinholeHappening): boolean {
 
 function eachPort({ protocol, address, ports }: PinholeTrace, action: (key: string) => void): void {
   if (protocol !== 'udp') return;
-  for (let port = ports[0]; port <= ports[1]; port++) action(`${address} ${port}`);
+  for (let port = ports[0]; port <= ports[1]; port++) action(inOnePiece(`${address} ${port}`));
 }

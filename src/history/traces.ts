@@ -1,4 +1,6 @@
+import type { Address } from '../address/address.ts';
 import type { CallState, EndReason } from '../call/call.ts';
+import { extended, without } from '../call/outcome.ts';
 import type {
   AudioHappening,
   Leg,
@@ -10,6 +12,7 @@ import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { METHODS } from '../sip/methods.ts';
 import type { CallReport, FramePlace, MessageLine, RefusalReport, SpellWithoutAudio } from './call-report.ts';
+import { shared } from './words.ts';
 
 /** A line of a ladder with what tells a retransmission of it from another message. */
 interface TracedMessage extends MessageLine {
@@ -17,7 +20,7 @@ interface TracedMessage extends MessageLine {
 }
 
 export interface CallTrace extends Omit<CallReport, 'pinholes'> {
-  readonly toTags: string[];
+  toTags: readonly string[];
   codecs: string;
   ports: [number, number] | null;
   state: CallState;
@@ -25,7 +28,7 @@ export interface CallTrace extends Omit<CallReport, 'pinholes'> {
   endedAt: number | null;
   endReason: EndReason | null;
   endStatus: number;
-  readonly messages: TracedMessage[];
+  messages: readonly TracedMessage[];
   messagesOmitted: number;
   readonly refusals: RefusalReport[];
   readonly withoutAudio: SpellWithoutAudio[];
@@ -52,6 +55,8 @@ export interface CallTraces {
   forget(legId: string): void;
 }
 
+const NO_TAGS: readonly string[] = [];
+const NO_MESSAGES: readonly TracedMessage[] = [];
 const MAX_MESSAGES = 1000;
 /** Times without audio that are kept of one call. */
 const MAX_SPELLS = 16;
@@ -61,11 +66,11 @@ const REPEAT_WINDOW = 16;
 /** Every call leg of a capture with its ladder. */
 export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
   const records = new Map<string, CallTrace>();
-  const byCallId = new Map<string, CallTrace[]>();
+  const byCallId = new Map<string, readonly CallTrace[]>();
 
   function update(leg: Leg): void {
     const record = records.get(leg.legId) ?? begin(leg);
-    record.state = leg.state;
+    record.state = shared(leg.state);
     record.answeredAt = leg.answeredAt;
     record.endedAt = leg.endedAt;
     record.endReason = leg.endReason;
@@ -81,7 +86,7 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
       legId,
       callId,
       fromTag,
-      toTags: [],
+      toTags: NO_TAGS,
       parties,
       ports: null,
       from,
@@ -93,15 +98,13 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
       endedAt: null,
       endReason: null,
       endStatus: 0,
-      messages: [],
+      messages: NO_MESSAGES,
       messagesOmitted: 0,
       refusals: [],
       withoutAudio: [],
     };
     records.set(legId, record);
-    const legs = byCallId.get(callId);
-    if (legs === undefined) byCallId.set(callId, [record]);
-    else legs.push(record);
+    byCallId.set(callId, extended(byCallId.get(callId) ?? [], record));
     return record;
   }
 
@@ -120,16 +123,16 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
       } else if (messages.length === maxMessages) {
         record.messagesOmitted++;
       } else {
-        const { source, sourcePort, destination, destinationPort } = packet;
-        messages.push({
+        const { sourcePort, destinationPort } = packet;
+        record.messages = extended(messages, {
           place,
           at,
-          transport,
-          source,
+          transport: shared(transport),
+          source: asParty(record, packet.source),
           sourcePort,
-          destination,
+          destination: asParty(record, packet.destination),
           destinationPort,
-          summary: ownCopy(summaryOf(sip)),
+          summary: shared(summaryOf(sip)),
           description: description === null ? null : ownCopy(description),
           repeats: 0,
           copies: 0,
@@ -177,9 +180,9 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     const record = records.get(legId);
     if (record === undefined) return;
     records.delete(legId);
-    const legs = byCallId.get(record.callId)!;
-    if (legs.length === 1) byCallId.delete(record.callId);
-    else legs.splice(legs.indexOf(record), 1);
+    const legs = without(byCallId.get(record.callId)!, record);
+    if (legs.length === 0) byCallId.delete(record.callId);
+    else byCallId.set(record.callId, legs);
   }
 
   return {
@@ -198,7 +201,13 @@ const MAX_TAGS = 64;
 
 function noteTag(record: CallTrace, tag: string): void {
   if (tag === '' || record.toTags.includes(tag) || record.toTags.length >= MAX_TAGS) return;
-  record.toTags.push(ownCopy(tag));
+  record.toTags = extended(record.toTags, ownCopy(tag));
+}
+
+/** What came from the packets' thread is a text of its own each time: of a party's address the trace has one. */
+function asParty({ parties }: CallTrace, address: Address): Address {
+  if (address === parties[0]) return parties[0];
+  return address === parties[1] ? parties[1] : address;
 }
 
 function portsOf(

@@ -1,7 +1,7 @@
 import type { Address } from '../../address/address.ts';
 import type { Refusal } from '../../call/refusal.ts';
 import type { FramePlace } from '../../history/call-report.ts';
-import type { PinholeTrace, PinholeTraces } from '../../history/pinholes.ts';
+import type { PinholeSearch, PinholeTrace } from '../../history/pinholes.ts';
 import type { RefusedHappening } from '../../inspector/happening.ts';
 import type { Announcement, AnnouncementIndex } from './announced.ts';
 
@@ -95,7 +95,7 @@ export function findCause(
   destination: Address,
   port: number,
   announcements: AnnouncementIndex,
-  pinholes: PinholeTraces,
+  pinholes: PinholeSearch,
   refusals: RefusalIndex,
 ): Cause {
   const open = [...pinholes.openAt(destination, port)];

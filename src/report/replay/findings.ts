@@ -1,5 +1,5 @@
 import type { Address } from '../../address/address.ts';
-import { createPinholeTraces, type PinholeTraces } from '../../history/pinholes.ts';
+import { createSearchedPinholes, type PinholeSearch, type PinholeTraces } from '../../history/pinholes.ts';
 import { type CallTraces, createCallTraces } from '../../history/traces.ts';
 import { createPlaceChanges, type PlaceChanges } from '../../pinhole/place-changes.ts';
 import { type AnnouncementIndex, createAnnouncements } from './announced.ts';
@@ -12,7 +12,7 @@ export interface Findings {
   readonly calls: CallTraces;
   /** Messages of INVITE dialogs that no call came of. */
   readonly strays: CallTraces;
-  readonly pinholes: PinholeTraces;
+  readonly pinholes: PinholeTraces & PinholeSearch;
   readonly announcements: AnnouncementIndex;
   /** Where something was announced, or a pinhole opened or closed. */
   readonly places: PlaceChanges;
@@ -35,7 +35,7 @@ export function createFindings(): Findings {
   return {
     calls: createCallTraces(),
     strays: createCallTraces(MAX_STRAY_MESSAGES),
-    pinholes: createPinholeTraces(),
+    pinholes: createSearchedPinholes(),
     announcements,
     places,
     refusals: createRefusalIndex(),

@@ -112,7 +112,7 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
     const [to, from] = [places.at(goesTo.slot), places.at(comesFrom.slot)];
     if (goesTo.changes !== to) {
       flow.isFax ||= leadsToFax(flow);
-      flow.into = lastOf(pinholes.openAt(flow.destination, flow.destinationPort));
+      flow.into = pinholes.openAt(flow.destination, flow.destinationPort).at(-1) ?? null;
     }
     if (isTranslated || goesTo.changes !== to || comesFrom.changes !== from) flow.isPinholeStale = true;
     goesTo.changes = to;
@@ -174,10 +174,4 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
       epoch++;
     },
   };
-}
-
-function lastOf<T>(items: Iterable<T>): T | null {
-  let last: T | null = null;
-  for (const item of items) last = item;
-  return last;
 }
