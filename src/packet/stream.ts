@@ -30,12 +30,15 @@ export interface StreamOptions<User = unknown> {
   readonly streamIdleMs?: number;
 }
 
-/** One direction of a TCP connection. */
-export interface TcpStream<User> {
+interface Endpoints {
   readonly source: Address;
   readonly sourcePort: number;
   readonly destination: Address;
   readonly destinationPort: number;
+}
+
+/** One direction of a TCP connection. */
+export interface TcpStream<User> extends Endpoints {
   /** No SYN was seen: the first byte delivered may be anywhere in a message. */
   readonly midstream: boolean;
   /**
@@ -73,6 +76,11 @@ interface StreamTable<User> {
   ignore(stream: TcpStream<User>): void;
   /** The stream is of use: others go before it does. */
   keep(stream: TcpStream<User>): void;
+  /**
+   * What follows in this direction may have passed elsewhere: the next bytes begin the stream anew, in its middle, unless
+   * they go on where it was. The stream, where it is known.
+   */
+  elsewhere(direction: Endpoints): TcpStream<User> | null;
   /** Forgets what is older than the time-outs; `push` does so too. */
   expire(now: number): void;
   readonly size: number;
@@ -95,6 +103,8 @@ interface StreamState<User> extends TcpStream<User>, Sequence {
   peer: StreamState<User> | null;
   /** Sequence number behind a SYN that a live stream does not expect: a new connection, or a forgery. */
   candidate: number | null;
+  /** What followed may have passed elsewhere. */
+  isElsewhere: boolean;
   rank: Rank;
   readonly inUsed: Link<StreamState<User>>;
 }
@@ -138,6 +148,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
       user: null,
       peer,
       candidate: null,
+      isElsewhere: false,
       rank: 'pending',
       inUsed: newLink(),
     };
@@ -209,6 +220,9 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     } else if (startsAnew(stream, dataSeq, syn, windowBytes)) {
       forget(stream);
       stream = create(key, view, stream.candidate ?? dataSeq, false);
+    } else if (stream.isElsewhere && !syn && carriesData(view.payload) && !goesOn(stream, dataSeq)) {
+      forget(stream);
+      stream = create(key, view, dataSeq, true);
     }
     touch(stream, now);
     const other = stream.peer;
@@ -231,8 +245,15 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
       stream.kept = stream.next;
     }
     const { bytes, gap } = stream.ignored ? NOTHING : sequencer.take(stream, position, view.payload, now);
+    if (bytes !== null) stream.isElsewhere = false;
     if (stream.finAt !== null && stream.next >= stream.finAt) close(stream);
     return { stream, bytes, gap };
+  }
+
+  /** Whether a segment follows what was seen of this stream, or is a copy of it. */
+  function goesOn(stream: StreamState<User>, dataSeq: number): boolean {
+    const behind = stream.next - positionOf(stream, dataSeq);
+    return !stream.ignored && behind >= 0 && behind <= windowBytes;
   }
 
   /**
@@ -275,10 +296,17 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     if (streams.get(own.key) === own && own.rank === 'open') moveTo(own, 'kept');
   }
 
+  function elsewhere(direction: Endpoints): TcpStream<User> | null {
+    const stream = streams.get(directionKey(direction)) ?? null;
+    if (stream !== null) stream.isElsewhere = true;
+    return stream;
+  }
+
   return {
     push,
     ignore,
     keep,
+    elsewhere,
     expire,
     get size() {
       return streams.size;

@@ -10,6 +10,8 @@ interface Stamps {
   compare(key: string, theirs: Stamp): number;
   /** Whether another firewall may have heard of it. */
   isShared(key: string): boolean;
+  /** Whether this firewall had to do with it last. */
+  isOwn(key: string): boolean;
   remember(stamps: ReadonlyMap<string, Stamp>): void;
   forget(key: string): void;
 }
@@ -58,6 +60,7 @@ export function createStamps(
       return order;
     },
     isShared: (key) => known.has(key),
+    isOwn: (key) => newer.has(key) || known.get(key)?.machine === member,
     remember(stamps) {
       for (const [key, stamp] of stamps) note(key, stamp);
     },

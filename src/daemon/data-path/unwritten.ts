@@ -93,7 +93,8 @@ export function createUnwritten(
       stamps.forget(key);
       return;
     }
-    if (what !== 'unused') stamps.happened(key);
+    // What makes room here may be in use at whoever read it last.
+    if (what !== 'crowded' || stamps.isOwn(key)) stamps.happened(key);
     directions.set(key, { direction, closed });
   }
 

@@ -6,7 +6,13 @@ import { isSipError, type SipError, type SipErrorReason, type SipMessage } from 
 import type { SipLimits } from '../../sip/read.ts';
 import { looksLikeSip } from '../../sip/recognise.ts';
 import { createSipFramer } from '../../sip/stream.ts';
-import { type ConnectionDirection, connectionKey, createKnownDirections, reverseOf } from './connections.ts';
+import {
+  type ConnectionDirection,
+  createKnownDirections,
+  createOlderConnections,
+  directionOf,
+  reverseOf,
+} from './connections.ts';
 import { createUnfinishedList, newUnfinished, type Unfinished } from './unfinished.ts';
 import { createChosenFramer, createWebSockets } from './websocket.ts';
 
@@ -29,18 +35,19 @@ interface Loss {
 }
 
 /**
- * SIP was read on this direction of a connection for the first time, or its end has come; `unused`: it makes room, or
- * nothing was seen of it for so long that its numbers may be another's.
+ * SIP is read on this direction of a connection: for the first time, or here where another firewall had read it, or
+ * still; or its end has come. `unused`: nothing was seen of it for so long that its numbers may be another's. `crowded`: it
+ * makes room.
  */
 export interface DirectionChange {
-  readonly what: 'opened' | 'closed' | 'unused';
+  readonly what: 'opened' | 'closed' | 'unused' | 'crowded';
   readonly direction: ConnectionDirection;
 }
 
 export interface TcpReader {
   /** Takes a TCP segment at `now` ms. `sdp.bytes` of an item lasts until the next segment of its stream. */
   push(packet: PacketView, now: number): SegmentReading;
-  /** Takes up directions of a journal: they are read on wherever they are. */
+  /** Takes up directions of a journal, or that another firewall reads: they are read on wherever they are. */
   remember(directions: Iterable<ConnectionDirection>, now: number): void;
   /** They have ended, as another firewall says. */
   forget(directions: Iterable<ConnectionDirection>): void;
@@ -90,6 +97,8 @@ const WHY_STOPPED: Readonly<Partial<Record<SipErrorReason, string>>> = {
 interface Signalling extends Unfinished {
   /** When it was noted as in use; -Infinity while no SIP was read on it. */
   notedAt: number;
+  /** Whoever read it before was told that it is read here. */
+  isClaimed: boolean;
   /** Copies of its bytes differed: nobody can say what the receiver reads. */
   frozen: boolean;
   /** What of the bytes that its framer passed over was told. */
@@ -115,8 +124,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     },
   });
   const known = createKnownDirections(() => bounds().maxConnections * 2);
-  /** Connections older than this reader that begin like SIP, by `connectionKey`. */
-  const older = new Set<string>();
+  const older = createOlderConnections(() => bounds().maxConnections);
   const webSockets = createWebSockets({ limits, most: () => bounds().maxConnections, isInside, isNamedPeer });
   const unfinished = createUnfinishedList(bounds, note);
 
@@ -152,6 +160,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
         note(user, fault ?? WHY_STOPPED[stopped] ?? 'a message in it cannot be read');
       streams.ignore(stream);
     }
+    if (bytes !== null && !user.isClaimed && !user.frozen) claim(stream, user, now);
     follow(stream, user, items, now);
     return finish(items, taken, stopped !== null && packet.payload.length > 0);
   }
@@ -175,18 +184,15 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   function admit(stream: TcpStream<Signalling>, first: Buffer): boolean {
     if (!stream.midstream) {
       if (known.delete(stream)) pending.push({ what: 'closed', direction: stream });
-      if (older.size > 0) older.delete(connectionKey(stream));
+      older.delete(stream);
       return true;
     }
     if (!stream.ignored && (trustMidstream() || mayBeReadOn(stream))) return true;
     if (!stream.ignored) streams.ignore(stream);
-    const isOlderSip = !stream.closed && looksLikeSip(first);
-    if (older.size === 0 && !isOlderSip) return false;
-    const key = connectionKey(stream);
-    if (stream.closed) older.delete(key);
-    if (!isOlderSip || older.has(key)) return false;
-    if (older.size < bounds().maxConnections) older.add(key);
-    lost.push({ reason: 'older-connection', detail: `TCP ${directionKey(stream)}` });
+    if (stream.closed) older.delete(stream);
+    else if (looksLikeSip(first) && older.add(stream)) {
+      lost.push({ reason: 'older-connection', detail: `TCP ${directionKey(stream)}` });
+    }
     return false;
   }
 
@@ -207,9 +213,16 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     return {
       ...newUnfinished(`TCP ${directionKey(stream)}`, framer),
       notedAt: Number.NEGATIVE_INFINITY,
+      isClaimed: false,
       frozen: false,
       skippedTold: 0,
     };
+  }
+
+  /** Whoever read it before has seen nothing of what comes here, be it no whole message. */
+  function claim(stream: TcpStream<Signalling>, user: Signalling, now: number): void {
+    user.isClaimed = true;
+    if (known.claim(stream, now)) pending.push({ what: 'opened', direction: stream });
   }
 
   /** Notes the directions that SIP is read on, and their end. */
@@ -232,7 +245,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     if (now - user.notedAt < NOTED || webSockets.has(stream)) return;
     user.notedAt = now;
     if (known.add(stream, now)) pending.push({ what: 'opened', direction: stream });
-    for (const direction of known.expire(now)) pending.push({ what: 'unused', direction });
+    pending.push(...known.expire(now));
   }
 
   function note(stream: Unfinished, why: string): void {
@@ -251,7 +264,13 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
   return {
     push,
     remember(directions, now) {
-      for (const direction of directions) known.add(direction, now);
+      for (const direction of directions) {
+        known.remember(direction, now);
+        older.delete(direction);
+        const user = streams.elsewhere(direction)?.user ?? null;
+        if (user !== null) user.isClaimed = false;
+      }
+      pending.push(...known.expire(now));
     },
     forget(directions) {
       for (const direction of directions) known.delete(direction);
@@ -260,10 +279,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
       if (pending.length === 0) return NO_CHANGES;
       const told = pending;
       pending = [];
-      return told.map(({ what, direction: { source, sourcePort, destination, destinationPort } }) => ({
-        what,
-        direction: { source, sourcePort, destination, destinationPort },
-      }));
+      return told.map(({ what, direction }) => ({ what, direction: directionOf(direction) }));
     },
     known: () => known.all(),
     get older() {
