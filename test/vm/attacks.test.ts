@@ -20,7 +20,7 @@ import { sdp, sip } from '../scene.ts';
 import { arrival, type Dialog, hangUp, type Party, party } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { ADDRESSES, type Guest, withoutGuest } from './guest.ts';
-import { describeMedia, type Lab, open, openLab, PATIENCE, pauseFor, shut } from './lab.ts';
+import { describeMedia, type Lab, open, openLab, PATIENCE, pauseThere, shut } from './lab.ts';
 import { egress, ruleset, UNCAPPED } from './ruleset.ts';
 
 const PHONE = ADDRESSES.inside[4];
@@ -158,7 +158,7 @@ describe('attacks through FreeBSD', { skip: withoutGuest }, () => {
       const [phone, peer, late] = [inside(), outside(), outside(NAMED)];
       await Promise.all([open(phone), open(peer), open(late)]);
       const dialog = await callOut(phone, peer);
-      await pauseFor(T1_64 + 1000);
+      await pauseThere(guest, T1_64 + 1000);
       const { callId } = dialog;
       await exchange(peer, phone, sip('200 INVITE', { callId, to: 'evil', body: describeMedia(late.media) }));
       assert.equal(await arrival(late, phone), null);
@@ -224,7 +224,7 @@ describe('attacks through FreeBSD', { skip: withoutGuest }, () => {
     it("a browser's, in which an INVITE stands at the start of a segment, after a silence", async () => {
       const [phone, peer] = [inside(), outside()];
       await olderConnection(phone, peer, 'POST / HTTP/1.1\r\nContent-Length: 99999\r\n\r\n');
-      await pauseFor(1500);
+      await pauseThere(guest, 1500);
       await invites(phone, peer);
       await daemon.said(/older-connection/);
       assert.deepEqual(await rulesFor(phone), []);

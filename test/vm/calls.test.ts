@@ -16,7 +16,7 @@ import {
   openLab,
   PATIENCE,
   passes,
-  pauseFor,
+  pauseThere,
   setUp,
   shut,
 } from './lab.ts';
@@ -228,7 +228,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
     await Promise.all([open(caller), open(callee)]);
     const dialog = await setUp(caller, callee);
     const before = await lab.pinholes();
-    await pauseFor(1500);
+    await pauseThere(guest, 1500);
     const { dataPath } = await daemon.pids();
     await guest.run(`kill -9 ${dataPath}`);
     assert.ok(await mediaPasses(caller, callee));
@@ -244,7 +244,7 @@ describe('calls through FreeBSD', { skip: withoutGuest }, () => {
     const { caller, callee } = agents();
     await Promise.all([open(caller), open(callee)]);
     const dialog = await setUp(caller, callee);
-    await pauseFor(1500);
+    await pauseThere(guest, 1500);
     const { dataPath, supervisor } = await daemon.pids();
     await guest.run(`kill -9 ${supervisor} ${dataPath}`);
     assert.ok(await mediaPasses(caller, callee));

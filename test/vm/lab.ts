@@ -39,6 +39,11 @@ export function describeMedia({ address, port }: TransportAddress, version = 1):
   return sdp(address, [line]).replace('o=- 1 1 ', `o=- 1 ${version} `);
 }
 
+/** Waits by the machine's own clock, which an emulated one may have slower than this one's. */
+export async function pauseThere({ run }: Guest, ms: number): Promise<void> {
+  await run(`sleep ${ms / 1000}`);
+}
+
 export function pauseFor(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

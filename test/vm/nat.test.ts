@@ -16,7 +16,7 @@ import {
 } from './behind.ts';
 import { eventually, type GuestDaemon, startDaemon } from './daemon.ts';
 import { type Guest, withoutGuest } from './guest.ts';
-import { type Lab, LONG, open, openLab, pauseFor, shut } from './lab.ts';
+import { type Lab, LONG, open, openLab, pauseThere, shut } from './lab.ts';
 import {
   assertClosed,
   EXTERNAL,
@@ -269,7 +269,7 @@ describe('a PBX behind NAT on FreeBSD', { skip: withoutGuest }, () => {
         await Promise.all([open(trunk), open(pbx)]);
         const dialog = await up(trunk, pbx);
         const rules = (await rulesOf(lab, pbx)).sort();
-        await pauseFor(1500);
+        await pauseThere(guest, 1500);
         const { dataPath, supervisor } = await daemon.pids();
         await guest.run(`kill -9 ${supervisor} ${dataPath}`);
         await assertMedia(trunk, pbx);

@@ -10,7 +10,7 @@ import {
   open,
   openLab,
   passes,
-  pauseFor,
+  pauseThere,
   setUpSilently,
   shut,
 } from './lab.ts';
@@ -79,7 +79,7 @@ ${UNCAPPED}`;
 
   it('signalling passes while the data path is gone, and is read again afterwards', async () => {
     const { dataPath } = await daemon.pids();
-    await pauseFor(1500);
+    await pauseThere(guest, 1500);
     await guest.run(`kill -9 ${dataPath}`);
     const unseen = lab.agents();
     await Promise.all([open(unseen.caller), open(unseen.callee)]);
