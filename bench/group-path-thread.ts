@@ -1,11 +1,17 @@
-/** A whole data path on a thread of its own, with packets and a packet filter in memory: what bench/group-path.ts measures. */
+/**
+ * A whole data path on a thread of its own, with packets in memory and a packet filter there or in the kernel: what
+ * bench/group-path.ts measures.
+ */
 import type { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { loadLibc } from '../native-bindings/engine.ts';
+import { CLONE_NEWNET } from '../native-bindings/linux/constants.ts';
 import type { Settings } from '../src/config/schema.ts';
 import { createDataPath } from '../src/daemon/data-path/data-path.ts';
 import type { DataPathReport, Order } from '../src/daemon/messages.ts';
 import { createModelFirewall } from '../src/firewall/model.ts';
+import { openNftables } from '../src/firewall/nftables.ts';
 import { createInspector } from '../src/inspector.ts';
 import type { HeldPacket } from '../src/intercept/interceptor.ts';
 import { callPackets } from './calls.ts';
@@ -16,6 +22,8 @@ export interface ThreadData {
   /** Eight hexadecimal digits; null where nothing is shared. */
   readonly member: string | null;
   readonly machine: string;
+  /** nftables of a network namespace of its own; else a packet filter in memory. Needs root. */
+  readonly isKernel: boolean;
 }
 
 /** What it is asked to do beside orders. */
@@ -35,7 +43,7 @@ export interface Measured {
   readonly latencies: readonly number[];
 }
 
-const { port, settings, member, machine } = workerData as ThreadData;
+const { port, settings, member, machine, isKernel } = workerData as ThreadData;
 const AT_A_TIME = 64;
 const STEPS = 7;
 const clock = () => performance.timeOrigin + performance.now();
@@ -152,8 +160,16 @@ function nextOrder(): Order | null {
   }
 }
 
+async function kernelFirewall() {
+  const libc = await loadLibc();
+  libc.check('unshare', libc.unshare(CLONE_NEWNET), 'CLONE_NEWNET');
+  const { table, mark } = settings.linux;
+  return openNftables(libc, { table, mark });
+}
+
 let current = settings;
-const firewall = createModelFirewall();
+const model = createModelFirewall();
+const firewall = isKernel ? await kernelFirewall() : model;
 const path = createDataPath({
   ends: {
     interceptor: {
@@ -179,7 +195,7 @@ const path = createDataPath({
   nextOrder,
   post(report: DataPathReport) {
     port.postMessage(report);
-    if (report.type === 'batch') firewall.retire({ closed: report.closed });
+    if (report.type === 'batch' && !isKernel) model.retire({ closed: report.closed });
   },
 });
 path.start({});

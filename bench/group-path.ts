@@ -3,8 +3,11 @@
  * their calls by: messages a second without a store, with one, and with `confirm: peers`, in turns; and what a firewall that
  * joins does to the packets that pass it meanwhile. Needs valkey-server or redis-server.
  *
- *   node bench/run.mjs group-path [CALLS THAT A JOINING ONE FINDS ...]
+ *   node bench/run.mjs group-path [kernel] [CALLS THAT A JOINING ONE FINDS ...]
+ *
+ * `kernel`: the joining alone, of one whose pinholes are in nftables, in a network namespace of its own; as root.
  */
+import { loadavg } from 'node:os';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { defaults, type Settings } from '../src/config/schema.ts';
 import type { Answers, CallEntry, DataPathReport, Order } from '../src/daemon/messages.ts';
@@ -17,7 +20,9 @@ import { callsUp, recordsOf, stampOf } from './calls.ts';
 import type { Load, Measured, ThreadData } from './group-path-thread.ts';
 import { median, quantile } from './quantile.ts';
 
-const found = process.argv.slice(2).map(Number);
+const words = process.argv.slice(2);
+const isKernel = words[0] === 'kernel';
+const found = words.slice(Number(isKernel)).map(Number);
 const ROUNDS = 9;
 const CALLS = 400;
 const WINDOW = 32;
@@ -58,7 +63,7 @@ function startFirewall(group: string | null, confirm: 'none' | 'peers' = 'none')
   const settings = settingsFor(confirm);
   const { port1, port2 } = new MessageChannel();
   const workerData: ThreadData = {
-    ...{ port: port2, settings, machine },
+    ...{ port: port2, settings, machine, isKernel },
     member: group === null ? null : machine,
   };
   const worker = new Worker(new URL('./group-path-thread.js', import.meta.url), {
@@ -213,6 +218,11 @@ async function fill(group: string, count: number): Promise<void> {
 async function joinWith(count: number): Promise<void> {
   const group = `join${count}`;
   await fill(group, count);
+  console.log(
+    `\nload average ${loadavg()
+      .map((one) => one.toFixed(1))
+      .join(' ')}`,
+  );
   const alone = startFirewall(null);
   alone.load({ type: 'pace', perSecond: PACE });
   await pause(5000);
@@ -234,16 +244,24 @@ async function joinWith(count: number): Promise<void> {
   const { calls, pinholes } = await late.ask('status');
   const times = (sorted: readonly number[]) =>
     `p50 ${quantile(sorted, 0.5).toFixed(2)}, p99 ${quantile(sorted, 0.99).toFixed(2)}, longest ${quantile(sorted, 1).toFixed(1)} ms`;
-  console.log(`\njoining ${count} calls, ${PACE} messages a second passing meanwhile`);
+  console.log(
+    `joining ${count} calls, pinholes in ${isKernel ? 'nftables' : 'memory'}, ${PACE} messages a second passing meanwhile`,
+  );
   console.log(
     `the set was read in ${(joined / 1000).toFixed(1)} s, and in the data path (${calls} calls, ${pinholes} pinholes) after ${(taken / 1000).toFixed(1)} s, ${((1000 * busy) / count).toFixed(0)} µs of its processor time a call`,
   );
   console.log(
     `from at hand to released: alone ${times(quiet.latencies)}; joining ${times(latencies)} (${latencies.length} messages)`,
   );
+  const memory = Math.round(process.memoryUsage.rss() / 2 ** 20);
+  console.log(
+    `load average ${loadavg()
+      .map((one) => one.toFixed(1))
+      .join(' ')}, ${memory} MiB of memory`,
+  );
   await late.close();
 }
 
-await messagesPerSecond();
+if (!isKernel) await messagesPerSecond();
 for (const count of found.length > 0 ? found : [10_000]) await joinWith(count);
 await running.close();
