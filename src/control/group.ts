@@ -10,7 +10,10 @@ export function otherNames({ members, self }: Pick<GroupStatus, 'members' | 'sel
 }
 
 /** How the sharing of calls stands; null where none are shared. */
-export function groupOf({ group, clock }: RunningDaemon, { counters }: DataPathStatus): GroupResult | null {
+export function groupOf(
+  { group, clock }: Pick<RunningDaemon, 'group' | 'clock'>,
+  { counters }: DataPathStatus,
+): GroupResult | null {
   if (group === null) return null;
   const status = group.status();
   const { state, since, why, self, own, others, owners, waiting, lag, contact, refused } = status;

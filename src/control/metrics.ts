@@ -14,7 +14,7 @@ import { runtimeName } from './service.ts';
 /** Everything that a metric can be made of, at one moment. */
 interface Measured {
   readonly status: DataPathStatus;
-  readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic' | 'group'>;
+  readonly daemon: Pick<RunningDaemon, 'about' | 'settings' | 'traffic' | 'group' | 'clock'>;
   readonly board: AlarmBoard;
   /** Null: none are told. */
   readonly exemplars: Exemplars | null;
@@ -194,6 +194,11 @@ export const METRICS: readonly Definition[] = [
     'pinholed_peers_lag_seconds',
     'From the last write to its coming back as news.',
     ({ group }) => (group?.lag ?? 0) / 1000,
+  ),
+  gauge(
+    'pinholed_peers_contact_seconds',
+    'Since the last answer of the store, or since the start where there was none; 0 also where peers-store is off.',
+    ({ group, daemon }) => (group === null ? 0 : (daemon.clock() - (group.contact ?? group.since)) / 1000),
   ),
   counter(
     'pinholed_peers_records_refused_total',

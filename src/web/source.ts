@@ -3,6 +3,7 @@ import { setImmediate as nextTurn, setTimeout as rest } from 'node:timers/promis
 import type { Settings } from '../config/schema.ts';
 import type { AlarmBoard } from '../control/alarms.ts';
 import { askDataPath } from '../control/calls.ts';
+import { groupOf } from '../control/group.ts';
 import { PASSIVE } from '../control/mode.ts';
 import { refusedOf } from '../control/numbers.ts';
 import { RequestError } from '../control/protocol.ts';
@@ -13,6 +14,7 @@ import type { RunningDaemon } from '../daemon/serve.ts';
 import type { History, RememberedCall } from '../history/history.ts';
 import { type BlockedResult, withBlocked } from '../report/live/blocked.ts';
 import { atEpoch } from '../report/live/explain.ts';
+import { groupTexts } from '../report/live/group.ts';
 import type { CallPicture, CallRow, LiveSnapshot, ShownAlarm, ShownLatency } from '../report/page/model.ts';
 import { livePicture, rowOf } from '../report/page/pictures.ts';
 import {
@@ -152,6 +154,7 @@ export function createLiveSource(
     const status = await ask({ type: 'status' });
     const { inspector, counters, inspection, commit } = status;
     const { rows, omitted } = await choose();
+    const group = groupOf(daemon, status);
     return {
       version: VERSION,
       platform: `${systemName()} ${release()}, ${MEANS[daemon.about.platform]}`,
@@ -170,6 +173,7 @@ export function createLiveSource(
       calls: status.calls,
       withoutAudio: status.withoutAudio,
       staticMedia: status.staticMedia.map(staticMediaText),
+      group: group === null ? [] : groupTexts(group),
       rows,
       rowsOmitted: omitted,
       remembered: history.size,

@@ -472,6 +472,29 @@ describe('pinholed status', () => {
     assert.doesNotMatch(statusText(status, '0.1.0', plain), /static-media/);
   });
 
+  it('says how it stands with the firewalls that it shares calls with, and when the store was heard', () => {
+    const group = {
+      ...({ state: 'joined', for: 7200, why: null, self: 'fw1', others: ['fw2'] } as const),
+      calls: { own: 3, others: 40 },
+      owners: [
+        { name: 'fw1', calls: 3 },
+        { name: 'fw2', calls: 40 },
+      ],
+      ...{ waiting: 0, lag: 0.0012, contact: 0.3, refused: 0, waited: 0, overdue: 0 },
+    };
+    const [first, second] = [
+      'fw1 joined, with fw2, for 2h00m, last answer 0.3s ago',
+      '3 calls of its own, 40 of others (fw2 40), 0 not written yet, written and back in 1.20 ms',
+    ];
+    const text = statusText({ ...status, group }, '0.1.0', plain);
+    assert.ok(text.replace(/\n {2,}/g, '\n').includes(`${first}\n${second}\n`), text);
+    const away = { ...group, state: 'away', why: 'connection refused', contact: 63 } as const;
+    assert.match(
+      statusText({ ...status, group: away }, '0.1.0', plain),
+      /fw1 the store is away: connection refused, for 2h00m, last answer 1m03s ago/,
+    );
+  });
+
   it('of a daemon that only looks on says what that means', () => {
     const passive = { ...status, mode: { ...status.mode, passive: true } };
     assert.match(

@@ -96,6 +96,7 @@ describe('a SIP connection over TCP between firewalls of a group', () => {
       port += 10;
     }
     assert.deepEqual(one.open(), two.open());
+    assert.equal(one.group.status().own + one.group.status().others, 1, 'connections are no calls');
     connection.hangUp(one);
     await settle();
     for (const member of [one, two]) {

@@ -23,6 +23,7 @@ function daemon() {
     alarms: [] as LiveSnapshot['alarms'],
     withoutAudio: 0,
     staticMedia: [] as readonly string[],
+    group: [] as readonly string[],
     failing: false,
     /** Calls that are not listed unless somebody looks for them. */
     others: [] as readonly CallPicture[],
@@ -52,6 +53,7 @@ function daemon() {
         ...{ pinholes: shown.length * 2, calls: shown.length, rows: shown.map(rowOf), remembered },
         withoutAudio: state.withoutAudio,
         staticMedia: state.staticMedia,
+        group: state.group,
         rowsOmitted: isEverything(selection) ? others.length : 0,
         latency: { inspection: { p50: 14, p99: 40, max: 900 }, commit: { p50: 1200, p99: 4000, max: 9000 } },
         refused: {},
@@ -254,6 +256,14 @@ test('the headline is the worst that is true now', { skip: withoutChromium }, as
     .getByText('static-media: trunk: 2 peers, 400 ports open · teams: no peer is there', { exact: true })
     .waitFor();
   state.staticMedia = [];
+  assert.equal(await page.getByText('shared:').count(), 0);
+  state.group = ['fw1 joined, with fw2, for 2h00m, last answer 0.3s ago', '3 calls of its own'];
+  await page
+    .getByText('shared: fw1 joined, with fw2, for 2h00m, last answer 0.3s ago · 3 calls of its own', {
+      exact: true,
+    })
+    .waitFor();
+  state.group = [];
   state.failing = true;
   await says('The daemon does not answer.');
   state.failing = false;

@@ -4,6 +4,7 @@ import { defaults } from '../../src/config/schema.ts';
 import { createAlarmBoard } from '../../src/control/alarms.ts';
 import { createHistogram } from '../../src/daemon/data-path/histogram.ts';
 import type { CallSummary, DataPathStatus } from '../../src/daemon/messages.ts';
+import type { GroupStatus } from '../../src/daemon/peers/group.ts';
 import { createHistory } from '../../src/history/history.ts';
 import type { Leg } from '../../src/inspector/happening.ts';
 import { EVERYTHING } from '../../src/report/page/selection.ts';
@@ -102,6 +103,17 @@ const dropped = {
   ],
 };
 
+const member = (name: string) => ({ machine: name, name, records: 1, boot: null, start: '' });
+const GROUP: GroupStatus = {
+  ...{ state: 'joined', since: 40_000, why: null },
+  ...{ self: member('fw1'), members: [member('fw1'), member('fw2')] },
+  ...{ own: 2, others: 1, waiting: 0, lag: 2, contact: 49_500, refused: 0 },
+  owners: [
+    { name: 'fw1', calls: 2 },
+    { name: 'fw2', calls: 1 },
+  ],
+};
+
 function withCalls(count = CALLS) {
   const history = createHistory({
     endedCalls: () => ENDED,
@@ -130,7 +142,7 @@ function withCalls(count = CALLS) {
       clock: () => 50_000,
       group: {
         ownerOf: (legId) => (legId === leg(CALLS - 1, null).legId ? 'fw2' : null),
-        status: () => assert.fail('not asked'),
+        status: () => GROUP,
         handOver: () => assert.fail('not asked'),
       },
       settings: defaults,
@@ -158,6 +170,10 @@ test('of ten thousand calls the newest and the last that ended are listed, and t
     live.rows.flatMap(({ callId, firewall }) => (firewall === undefined ? [] : [`${callId} ${firewall}`])),
     ['call-9999 fw2'],
   );
+  assert.deepEqual(live.group, [
+    'fw1 joined, with fw2, for 10s, last answer 0.5s ago',
+    '2 calls of its own, 1 of others (fw2 1), 0 not written yet, written and back in 2 ms',
+  ]);
   assert.deepEqual(questions, ['status'], 'the data path gives its counters and no calls');
   assert.equal(
     (await source.call(leg(0, null).legId))?.call.callId,

@@ -34,6 +34,11 @@ export function directionEntry(record: DirectionRecord, scribe: Scribe): Journal
 /** Any other than FNV_BASIS. */
 const SECOND_BASIS = 0x01000193;
 
+/** Whether this key of an entry is of a direction, and of no call. */
+export function isDirectionName(key: string): boolean {
+  return key.startsWith('t');
+}
+
 /** Sixteen characters, of which no call's name has the first; the rest tells 2^60 directions apart (FNV-1a, twice). */
 export function directionName(direction: ConnectionDirection): string {
   const key = directionKey(direction);

@@ -1,3 +1,4 @@
+import { isDirectionName } from '../journal/records.ts';
 import type { Member, Store } from './store.ts';
 import type { Versions } from './versions.ts';
 
@@ -64,7 +65,8 @@ export function createOwners(
     standing(members) {
       const counts = new Map([self, ...members].map(({ machine }) => [machine, 0]));
       let all = 0;
-      for (const [, machine] of versions.underWay()) {
+      for (const [name, machine] of versions.underWay()) {
+        if (isDirectionName(name)) continue;
         counts.set(machine, (counts.get(machine) ?? 0) + 1);
         all++;
       }

@@ -1,9 +1,10 @@
 import { modeText } from '../../control/mode.ts';
-import type { Alarm, GroupResult, Quantiles, StatusResult } from '../../control/protocol.ts';
+import type { Alarm, Quantiles, StatusResult } from '../../control/protocol.ts';
 import { countText, plural } from '../../counted.ts';
 import { staticMediaText } from '../static-media.ts';
 import { type Style, wrapText } from '../style.ts';
 import { dateText } from '../time.ts';
+import { groupTexts } from './group.ts';
 import { listLines } from './table.ts';
 import { ageText, bytesText, shortSpanText } from './words.ts';
 
@@ -44,7 +45,9 @@ export function statusText(status: StatusResult, client: string, style: Style): 
     ['inspection', quantilesText(status.latency.inspection)],
     ['commit', quantilesText(status.latency.commit)],
     ['losses', lossesText(status.platformCounters)],
-    ...(status.group === null ? [] : groupPairs(status.group, style)),
+    ...(status.group === null ? [] : groupTexts(status.group, style.bad)).map(
+      (text, at): [string, string] => [at === 0 ? 'shared' : '', text],
+    ),
   ];
   return [...listLines(pairs), '', ...alarmLines(status.alarms, style), ''].join('\n');
 }
@@ -62,25 +65,6 @@ function mirroredText({ mirrored }: StatusResult): string {
 
 function adoptedPair({ calls, pinholes }: StatusResult['adopted']): [string, string] {
   return ['taken up', `${plural(calls, 'call')} with ${plural(pinholes, 'pinhole')} from the journal`];
-}
-
-function groupPairs(group: GroupResult, style: Style): [string, string][] {
-  const { state, why, self, others, calls, owners, waiting, lag, waited, overdue } = group;
-  const company = others.length === 0 ? 'nobody else is there' : `with ${others.join(', ')}`;
-  const how = state === 'away' ? `${style.bad('the store is away')}: ${why}` : `${state}, ${company}`;
-  const back = lag === null ? '' : `, written and back in ${shortSpanText(lag)}`;
-  const theirs = owners.filter((one) => one.name !== self && one.calls > 0);
-  const whose = theirs.map((one) => `${one.name} ${countText(one.calls)}`).join(', ');
-  const lines: [string, string][] = [
-    ['shared', `${self} ${how}, for ${ageText(group.for)}`],
-    [
-      '',
-      `${plural(calls.own, 'call')} of its own, ${countText(calls.others)} of others${whose === '' ? '' : ` (${whose})`}, ${waiting} not written yet${back}`,
-    ],
-  ];
-  if (waited > 0)
-    lines.push(['', `${plural(waited, 'message')} waited for the others, ${overdue} went on unconfirmed`]);
-  return lines;
 }
 
 function quantilesText({ median, p99, longest }: Quantiles): string {

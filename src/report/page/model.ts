@@ -264,6 +264,8 @@ export interface LiveSnapshot {
   readonly withoutAudio: number;
   /** How each entry of `static-media` stands: `trunk: 2 peers, 400 ports open`. */
   readonly staticMedia: readonly string[];
+  /** How the sharing of calls with other firewalls stands, a line each; none where they are shared with nobody. */
+  readonly group: readonly string[];
   /** Calls under way and, for a while, those that ended: those that were asked for, the first of them. */
   readonly rows: readonly CallRow[];
   /** Calls that were asked for and are not in `rows`. */

@@ -115,6 +115,9 @@ function headOf(history: readonly LiveSnapshot[], failedAt: number | null): HTML
             `static-media: ${now.staticMedia.map((one) => readable(one)).join(' · ')}`,
           ),
         ]),
+    ...(now.group.length === 0
+      ? []
+      : [el('p', { class: 'source' }, `shared: ${now.group.map((one) => readable(one)).join(' · ')}`)]),
     ...now.alarms.map(({ severity, text, advice, since }) =>
       el(
         'p',
