@@ -97,6 +97,8 @@ export interface Inspector {
   renumber(addresses: InterfaceAddresses, now: number): Inspection;
   /** The settings have changed. Calls go on; what is decided from now on follows the new ones. */
   reload(): void;
+  /** The addresses at which an inside host is reached from outside: itself where nothing stands for it. */
+  reachedAt(host: Address): readonly Address[];
   calls(): Iterable<Call>;
   /** The call whose leg has this legId. */
   call(legId: string): Call | null;
@@ -210,6 +212,7 @@ export function createInspector(
       policy = createPolicy(settings(), addresses);
       decider.recount();
     },
+    reachedAt: (host) => policy.reachedAt(host),
     calls: decider.calls,
     call: decider.call,
     held: decider.open.held,

@@ -249,8 +249,9 @@ export const REFUSALS = {
     advice: 'Mirror signalling only. Raise hep.messages-per-second for a busy PBX.',
   },
   'hep-unreadable': {
-    means: 'A copy of a message (HEP) cannot be read.',
-    advice: 'Look at the detail. Use HEP version 3 without compression; over TCP no other can be read.',
+    means: 'A copy of a message (HEP) cannot be read, or does not say who the other party is.',
+    advice:
+      'Look at the detail. Use HEP version 3 without compression; over TCP no other can be read. FreeSWITCH leaves out IPv6 addresses.',
   },
   'firewall-error': {
     means: 'The firewall did not take the change.',

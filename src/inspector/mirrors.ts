@@ -13,22 +13,26 @@ interface MirrorGate {
   authenticate(sender: Address, key: Mirrored['key'], now: number): Refusal | null;
   /**
    * The copy as it is to be read, or why it is not. `wall`: ms since the epoch. `as` is the copy with the mirroring host's
-   * own address where it names none (0.0.0.0: a socket that is bound to all of them).
+   * own address where it names none (0.0.0.0: a socket that is bound to all of them), or one that stands for it outside.
    */
   examine(sender: Address, copy: Mirrored, wall: number): Refusal | { readonly as: Mirrored['packet'] };
 }
 
 /** Hosts whose rate is remembered. */
 const MOST_SENDERS = 1024;
+/** What proxies write for a party that they do not know (`SIPTRACE_ANYADDR` of kamailio, `set_columns_to_any` of OpenSIPS). */
+const ANYBODY: Address = '255.255.255.255';
 
 /**
  * A copy opens what the message itself would have opened, had it crossed the firewall: it is taken from hosts that are
- * named, that know the key, of messages that were sent or received just now by a host that they speak for.
+ * named, that know the key, of messages that were sent or received just now by a host that they speak for. `reachedAt`: the
+ * addresses that a host is reached at from outside, which some write for their own (the tracer of OpenSIPS from 3.5 on).
  */
 export function createMirrorGate(
   settings: () => MirrorSettings,
   key: Uint8Array | null,
   isInside: (address: Address) => boolean,
+  reachedAt: (host: Address) => readonly Address[],
 ): MirrorGate {
   const sets = derived(settings, ({ from, speaksFor }) => ({
     isSender: networkSet(from),
@@ -59,8 +63,16 @@ export function createMirrorGate(
       const text = `${Math.round(Math.abs(age))} ms ${age > 0 ? 'old' : 'ahead of our clock'}`;
       return { reason: 'hep-too-old', detail: `a copy of ${sender} is ${text}` };
     }
-    const own = (address: Address) => (isUnspecified(address) ? sender : address);
-    const [source, destination] = [own(copy.packet.source), own(copy.packet.destination)];
+    const speaksFor = (address: Address) => address === sender || sets().isSpokenFor(address);
+    const { source: from, destination: to } = copy.packet;
+    const isOwn = (address: Address, other: Address) =>
+      isUnspecified(address) || (!speaksFor(other) && reachedAt(sender).includes(address));
+    const [isOwnFrom, isOwnTo] = [isOwn(from, to), isOwn(to, from)];
+    if ((isOwnFrom && isOwnTo) || from === ANYBODY || to === ANYBODY) {
+      const detail = `${sender} mirrors what ${from} sent to ${to}, which does not say who the other party is`;
+      return { reason: 'hep-unreadable', detail };
+    }
+    const [source, destination] = [isOwnFrom ? sender : from, isOwnTo ? sender : to];
     const family = familyOf(source);
     if (family !== familyOf(destination)) {
       return {
@@ -68,7 +80,6 @@ export function createMirrorGate(
         detail: `${sender} mirrors what ${source} sent to ${destination}, addresses of two families`,
       };
     }
-    const speaksFor = (address: Address) => address === sender || sets().isSpokenFor(address);
     const foreign = [source, destination].find((address) => isInside(address) && !speaksFor(address));
     if (foreign !== undefined || !(speaksFor(source) || speaksFor(destination))) {
       const detail = `${sender} mirrors what ${source} sent to ${destination}`;

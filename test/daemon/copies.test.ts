@@ -25,8 +25,12 @@ interface Copied extends Partial<Pick<ToMirror, 'key' | 'seenAt' | 'kind'>> {
 }
 
 /** An inspector and a packet filter that are told by packets, by copies, or by both. */
-function createPlace(changes: Partial<Settings['hep']> = {}, key: Uint8Array | null = KEY) {
-  const base = settingsWith({ inside: networks('192.168.0.0/16') });
+function createPlace(
+  changes: Partial<Settings['hep']> = {},
+  key: Uint8Array | null = KEY,
+  nat: Settings['nat'] = [],
+) {
+  const base = settingsWith({ inside: networks('192.168.0.0/16'), nat });
   const settings = { ...base, hep: { ...base.hep, from: networks('192.168.1.10'), ...changes } };
   const inspector = createInspector(() => settings);
   const firewall = createModelFirewall();
@@ -246,6 +250,67 @@ describe('what a host mirrors by HEP', () => {
     assert.deepEqual(place.refused, ['hep-wrong-key']);
     copy(KEY);
     assert.deepEqual([place.open(), place.refused], [[], ['hep-wrong-key', 'hep-unreadable']]);
+  });
+
+  it('is refused where it does not say who the other party is', () => {
+    const unnamed: readonly (readonly [Host, Host])[] = [
+      // FreeSWITCH over IPv6: it copies 4 bytes of flow information in place of each address.
+      [host('::', 5061), host('::', 5061)],
+      [host('0.0.0.0', 5061), host('0.0.0.0', 5061)],
+      // What kamailio and OpenSIPS write for a destination that they do not know.
+      [pbx, host('255.255.255.255', 5060)],
+      [host('255.255.255.255', 5060), pbx],
+    ];
+    for (const [from, to] of unnamed) {
+      const place = createPlace();
+      place.copy(from, to, INVITE[2]);
+      assert.deepEqual(
+        [place.open(), place.refused],
+        [[], ['hep-unreadable']],
+        `${from.address} ${to.address}`,
+      );
+      assert.equal(place.inspector.stats.mirrored, 0);
+    }
+  });
+
+  describe('from behind nat', () => {
+    const external = { address: '203.0.113.2' };
+    const behind = (...hosts: string[]) => [
+      { external, hosts: networks(...hosts), translation: null, arrivesAt: null },
+    ];
+    const outer = host(external.address, 5061);
+
+    it('may say the address that stands for its host, as OpenSIPS does', () => {
+      for (const own of [pbx, outer]) {
+        const place = createPlace({}, KEY, behind('192.168.1.10'));
+        const body = sdp(external.address, [10_000]);
+        place.copy(own, provider, sip('INVITE', { body }));
+        const answer = sip('200 INVITE', { to: 'b', body: sdp(provider.address, [20_000]) });
+        place.copy(provider, own, answer);
+        const ofCopies = place.refused.filter((reason) => reason.startsWith('hep-'));
+        assert.deepEqual([place.open(), ofCopies], [['192.168.1.10 10000'], []], own.address);
+        place.copy(own, provider, sip('BYE', { to: 'b', cseq: 2 }));
+        place.copy(provider, own, sip('200 BYE', { to: 'b', cseq: 2 }));
+        place.pass(60_000);
+        assert.deepEqual(place.open(), [], own.address);
+      }
+    });
+
+    it('may not say one that stands for others', () => {
+      for (const hosts of [['192.168.1.20'], ['192.168.1.11', '192.168.1.20']]) {
+        const place = createPlace({}, KEY, behind(...hosts));
+        place.copy(outer, provider, sip('INVITE', { body: sdp(external.address, [10_000]) }));
+        assert.deepEqual([place.open(), place.refused], [[], ['hep-not-spoken-for']]);
+      }
+    });
+
+    it('says by it who the other is where both are behind it, and nothing where it is all that is said', () => {
+      const place = createPlace({}, KEY, behind('192.168.1.10', '192.168.1.20'));
+      place.copy(pbx, outer, sip('INVITE', { body: sdp(external.address, [10_000]) }));
+      assert.deepEqual([place.inspector.stats.mirrored, place.refused], [1, []]);
+      place.copy(outer, outer, sip('INVITE', { callId: 'other', body: sdp(external.address, [10_002]) }));
+      assert.deepEqual([place.inspector.stats.mirrored, place.refused], [1, ['hep-unreadable']]);
+    });
   });
 
   it('opens for a host that it may speak for', () => {

@@ -155,6 +155,7 @@ export function createInspectorDouble() {
     staticMedia: () => [],
     end: () => inspection({}),
     renumber: () => inspection({}),
+    reachedAt: (host) => [host],
     dump: (legId) => {
       const call = adopted.find((one) => one.call.legId === legId)?.call;
       return { call: call ?? { ...callOf('forgotten'), legId }, held: [] };

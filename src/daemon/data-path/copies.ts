@@ -13,7 +13,7 @@ import { type HepArrival, openHepListener } from '../../intercept/hep/listener.t
 import type { DataPathDeps } from './deps.ts';
 
 export interface CopiesDeps extends NonNullable<DataPathDeps['copies']> {
-  readonly inspector: Pick<Inspector, 'inspectCopy' | 'refuse'>;
+  readonly inspector: Pick<Inspector, 'inspectCopy' | 'refuse' | 'reachedAt'>;
   readonly settings: () => Settings;
   /** ms of a clock that never runs backwards. */
   readonly clock: () => number;
@@ -33,6 +33,7 @@ export function createCopies(deps: CopiesDeps) {
     () => settings().hep,
     key,
     (address) => isInside()(address),
+    inspector.reachedAt,
   );
   const isNews = createNews();
 
