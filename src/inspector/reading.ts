@@ -174,10 +174,10 @@ export function createReader(
   }
 
   function readSegment(packet: PacketView, now: number): PacketReading {
-    const { items, bytes, lost, unread } = tcp.push(packet, now);
+    const { items, bytes, lost, unread, older } = tcp.push(packet, now);
     let messages = 0;
     stats.olderConnections = tcp.older;
-    const sealed = unread ? encrypted.segment(packet, now) : null;
+    const sealed = unread ? encrypted.segment(packet, older, now) : null;
     const pair = staticPeers.pairOfSegment(packet);
     if (items.length === 0 && lost.length === 0 && sealed === null && pair === null) {
       return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };

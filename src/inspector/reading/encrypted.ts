@@ -52,9 +52,9 @@ export function createEncryptedWatch(
   }
 
   return {
-    /** A TCP segment with which TLS begins; null for any other. */
-    segment(packet: PacketView, now: number): Notice | null {
-      if (!beginsTls(packet.payload)) return null;
+    /** A TCP segment with which TLS begins, or the first of an `older` connection that carries it; null for any other. */
+    segment(packet: PacketView, older: boolean, now: number): Notice | null {
+      if (!beginsTls(packet.payload) && !(older && carriesTls(packet.payload))) return null;
       const led = named.get(insideOf(packet));
       const isRecent = led !== undefined && now - led.at < NAMED_FOR;
       const why = isRecent ? `, where DNS may have led for ${led.name}, which a message named` : '';

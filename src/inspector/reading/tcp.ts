@@ -26,6 +26,8 @@ interface SegmentReading {
   readonly lost: readonly Loss[];
   /** It carries bytes of a stream that is not read, because what came before is no SIP or cannot be framed. */
   readonly unread: boolean;
+  /** Its stream was up before and is none that is read: nothing was seen of it until now. */
+  readonly older: boolean;
 }
 
 interface Loss {
@@ -79,7 +81,7 @@ interface TcpReaderOptions {
   readonly isInside: (address: string) => boolean;
 }
 
-const NOTHING: SegmentReading = { items: [], bytes: [], lost: [], unread: false };
+const NOTHING: SegmentReading = { items: [], bytes: [], lost: [], unread: false, older: false };
 const NO_LOSSES: readonly Loss[] = [];
 const NO_ITEMS: SegmentReading['items'] = [];
 const NO_BYTES: SegmentReading['bytes'] = [];
@@ -132,8 +134,9 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     const delivery = streams.push(packet, now);
     if (delivery === null) return NOTHING;
     const { stream, bytes } = delivery;
+    const { ignored } = stream;
     if (stream.user === null && !admit(stream, packet.payload)) {
-      return finish(NO_ITEMS, NO_BYTES, packet.payload.length > 0);
+      return finish(NO_ITEMS, NO_BYTES, packet.payload.length > 0, !ignored);
     }
     stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
@@ -169,10 +172,11 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     items: SegmentReading['items'],
     bytes: SegmentReading['bytes'],
     unread: boolean,
+    older = false,
   ): SegmentReading {
     if (lost.length === 0)
-      return items.length === 0 && !unread ? NOTHING : { items, bytes, lost: NO_LOSSES, unread };
-    const reading = { items, bytes, lost, unread };
+      return items.length === 0 && !unread ? NOTHING : { items, bytes, lost: NO_LOSSES, unread, older };
+    const reading = { items, bytes, lost, unread, older };
     lost = [];
     return reading;
   }
