@@ -291,3 +291,9 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     },
   };
 }
+
+/** The change without what else is known of its stream. */
+function detached({ what, direction }: DirectionChange): DirectionChange {
+  const { source, sourcePort, destination, destinationPort } = direction;
+  return { what, direction: { source, sourcePort, destination, destinationPort } };
+}
