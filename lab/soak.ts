@@ -4,6 +4,7 @@
  */
 import { defaults } from '../src/config/schema.ts';
 import { createModelFirewall } from '../src/firewall/model.ts';
+import { readRecord, writeCall } from '../src/inspector/record.ts';
 import { createInspector, type Inspection } from '../src/inspector.ts';
 import type { Flow } from '../src/pinhole/opening.ts';
 import { udpPacket } from '../test/packets.ts';
@@ -16,6 +17,9 @@ export interface SoakOptions {
   readonly callsPerHour: number;
   /** Packets say that they were made on this machine: what forged sources do where nothing speaks against them. */
   readonly believed?: boolean;
+  /** Times an hour that the settings are read again, and that the daemon is killed and another takes up its journal. */
+  readonly reloads?: number;
+  readonly kills?: number;
 }
 
 export interface SoakResult {
@@ -34,6 +38,10 @@ export interface SoakResult {
   readonly strangers: number;
   /** Packets of the other party that passed longer than 33 s after the PBX had hung up. */
   readonly outlived: number;
+  readonly reloads: number;
+  readonly kills: number;
+  /** Pinholes that a daemon which took up a journal had too many, or too few, or that the packet filter had otherwise. */
+  readonly misremembered: number;
   readonly left: {
     readonly calls: number;
     readonly pinholes: number;
@@ -59,10 +67,18 @@ const AFTERWARDS = 26 * HOUR;
 type Script = Generator<number, void>;
 
 /** Runs it. The same seed gives the same calls. */
-export function soak({ seed, hours, callsPerHour, believed = false }: SoakOptions): SoakResult {
+export function soak(options: SoakOptions): SoakResult {
+  const {
+    seed,
+    hours,
+    callsPerHour,
+    believed = false,
+    reloads: reloadsPerHour = 0,
+    kills: killsPerHour = 0,
+  } = options;
   const random = generator(seed);
-  const settings = { ...defaults(), inside: networks('10.0.0.0/8') };
-  const inspector = createInspector(() => settings);
+  let settings = { ...defaults(), inside: networks('10.0.0.0/8') };
+  let inspector = createInspector(() => settings);
   inspector.learn(INGRESS);
   const firewall = createModelFirewall({ egress: ({ source }) => source.startsWith('10.') });
   const agenda = createAgenda();
@@ -71,6 +87,8 @@ export function soak({ seed, hours, callsPerHour, believed = false }: SoakOption
   let [now, calls, packets, opened, closed, mostCalls, mostPinholes, lost, strangers, outlived] = [
     1_000_000, 0, 0, 0, 0, 0, 0, 0, 0, 0,
   ];
+  let [reloads, kills, misremembered] = [0, 0, 0];
+  const start = now;
 
   function apply({ change }: Inspection): void {
     if (change === null) return;
@@ -78,6 +96,43 @@ export function soak({ seed, hours, callsPerHour, believed = false }: SoakOption
     closed += change.close.length;
     firewall.commit(change);
     firewall.retire({ closed: change.close });
+  }
+
+  /** Other timers each time, of those that only decide how long who gives no answer is waited for. */
+  function reload(): void {
+    reloads++;
+    const { ringing } = defaults().timers;
+    settings = {
+      ...settings,
+      timers: { ...settings.timers, ringing: reloads % 2 === 0 ? ringing : ringing + 60_000 },
+    };
+    inspector.reload();
+    apply(inspector.tick(now));
+  }
+
+  /** Another daemon has the bytes of the journal, and what the packet filter still holds. */
+  function kill(): void {
+    kills++;
+    apply(inspector.tick(now));
+    const scribe = { machine: '50a050a0', boot: 'one', now: () => now, wall: () => now };
+    const journal = [...inspector.calls()].map(({ legId }) => writeCall(inspector.dump(legId)!, scribe));
+    const before = [...inspector.pinholes()].map(({ id }) => id);
+    inspector = createInspector(() => settings);
+    inspector.learn(INGRESS);
+    const records = journal.map((bytes) => readRecord(bytes, scribe));
+    misremembered += records.filter(({ what }) => what !== 'call').length;
+    for (const read of records) if (read.what === 'call') apply(inspector.adopt([read.record], now));
+    const after = [...inspector.pinholes()];
+    const { missing, strange } = firewall.compare(after);
+    const ids = new Set(after.map(({ id }) => id));
+    misremembered += missing.length + strange.length + before.filter((id) => !ids.has(id)).length;
+  }
+
+  function* every(ms: number, act: () => void): Script {
+    while (now + ms < start + hours * HOUR) {
+      yield ms;
+      act();
+    }
   }
 
   function say(
@@ -234,6 +289,8 @@ export function soak({ seed, hours, callsPerHour, believed = false }: SoakOption
     kinds[kind] = (kinds[kind] ?? 0) + 1;
     agenda.add(now + random() * hours * HOUR, scriptOf(kind));
   }
+  if (reloadsPerHour > 0) agenda.add(now, every(HOUR / reloadsPerHour, reload));
+  if (killsPerHour > 0) agenda.add(now, every(HOUR / killsPerHour, kill));
   for (let next = agenda.take(); next !== null; next = agenda.take()) {
     now = Math.max(now, next.at);
     if (inspector.nextDeadline() <= now) apply(inspector.tick(now));
@@ -252,7 +309,7 @@ export function soak({ seed, hours, callsPerHour, believed = false }: SoakOption
   );
   return {
     ...{ calls, packets, pinholesOpened: opened, pinholesClosed: closed, mostCalls, mostPinholes },
-    ...{ kinds, lost, strangers, outlived },
+    ...{ kinds, lost, strangers, outlived, reloads, kills, misremembered },
     left: {
       ...inspector.sizes(),
       rules: firewall.list().length,

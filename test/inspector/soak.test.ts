@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { soak } from '../../lab/soak.ts';
 
-describe('an hour of calls that end in every way, among peers that are not honest', () => {
+describe('an hour of calls that end in every way, with reloads and kills, among peers that are not honest', () => {
   for (const seed of [1, 20_261_127]) {
     it(`leaves nothing behind (${seed})`, () => {
-      const { calls, pinholesOpened, pinholesClosed, lost, strangers, outlived, left } = soak({
-        seed,
-        hours: 1,
-        callsPerHour: 400,
-      });
+      const result = soak({ seed, hours: 1, callsPerHour: 400, reloads: 20, kills: 30 });
+      const { calls, pinholesOpened, pinholesClosed, lost, strangers, outlived, left } = result;
+      assert.deepEqual([result.reloads, result.kills], [19, 29]);
+      assert.equal(result.misremembered, 0, 'pinholes after a kill');
       assert.equal(calls, 400);
       assert.ok(pinholesOpened > 100);
       assert.equal(pinholesClosed, pinholesOpened);
