@@ -18,7 +18,7 @@ import { HEARTBEAT_DESCRIPTOR } from './process/heartbeat.ts';
 import { favour } from './process/priority.ts';
 import { asUser, becomeUser, changeRoot, confineThread, readerOf, type User } from './process/privileges.ts';
 import { readSecret } from './process/secret.ts';
-import { statusSignals } from './process/signals.ts';
+import { keepEarlySignals } from './process/signals.ts';
 import { openRecording, recordingMemory } from './recording.ts';
 import { createReports, type Reports } from './reports.ts';
 import { identify } from './scribe.ts';
@@ -47,7 +47,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const clock = createClock(libc);
   let { settings } = options;
   process.umask(0o027);
-  ignoreEarlySignals();
+  const early = keepEarlySignals();
   const reader = readerOf(settings, options.user);
   const name = reader?.name ?? 'root';
   const user = libc.geteuid() === 0 ? reader : null;
@@ -136,6 +136,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     group,
     thread,
     reports,
+    early,
     recording: recording === null ? null : openRecording(recording),
     clock,
   });
@@ -149,11 +150,6 @@ async function openGroupOf(
   if (settings.peersStore.url === null) return null;
   const { openGroup } = await import('./peers/service.ts');
   return openGroup(settings, identify(), records);
-}
-
-/** Until they mean something, neither ends the process nor, as SIGUSR1 does in Node, opens a debugger. */
-function ignoreEarlySignals(): void {
-  for (const signal of ['SIGHUP', ...statusSignals()] as const) process.on(signal, () => {});
 }
 
 /** Root opens, the user goes on: in the order in which the platform needs it. */

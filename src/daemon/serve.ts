@@ -17,7 +17,7 @@ import type { Answers, Batch, DataPathStatus, Note, Question } from './messages.
 import type { Exchange, GroupService } from './peers/service.ts';
 import type { ControlEnds, DaemonPlatform } from './platform/platform.ts';
 import { abandonOutput } from './process/output.ts';
-import { onSignals } from './process/signals.ts';
+import { type EarlySignals, onSignals } from './process/signals.ts';
 import type { Recording } from './recording.ts';
 import { reloadable } from './reloadable.ts';
 import type { FromThread, Reports } from './reports.ts';
@@ -116,6 +116,8 @@ interface Serving {
   readonly thread: DataThread;
   readonly reports: Reports;
   readonly recording: Recording | null;
+  /** What came during the start. */
+  readonly early: EarlySignals;
   readonly clock: () => number;
 }
 
@@ -254,7 +256,10 @@ export async function serve(serving: Serving): Promise<number> {
     return { end: () => clearTimeout(timer) };
   }
 
-  const signals = onSignals({ stop, reload, tellStatus, supervised: options.supervised });
+  const signals = onSignals({
+    ...{ stop, reload, tellStatus },
+    ...{ supervised: options.supervised, early: serving.early },
+  });
   for (const caution of cautions(settings())) log.own.warn(`configuration: ${caution}`);
   const file = options.configFile ?? null;
   if (file !== null && !isReadable(file)) {

@@ -32,6 +32,11 @@ const DEAF = BEATING.replace("note('SIGTERM'); process.exit(0);", '');
 const SHORT_LIVED = `${BEATING}
   setTimeout(() => process.exit(3), 10);
 `;
+/** Has no handlers before it is ready, and is not ready at once. */
+const LATE = BEATING.replace("note('start');", "note('start'); setTimeout(() => {").replace(
+  /\n$/,
+  '}, 300);\n',
+);
 const FAILING = `require('node:fs').appendFileSync(process.argv[1], 'start\\n'); process.exit(3);`;
 
 interface Running {
@@ -209,6 +214,17 @@ describe('supervisor', () => {
     await until(() => notes().includes('SIGHUP'));
     supervisor.signal('SIGUSR1');
     await until(() => notes().includes('SIGUSR1'));
+    supervisor.stop();
+    assert.equal(await supervisor.done, 0);
+  });
+
+  it('passes a signal on to a data path that is about to start only once it has begun', async () => {
+    const { supervisor, until, notes } = run(LATE);
+    await until(() => notes().includes('start'));
+    supervisor.signal('SIGHUP');
+    supervisor.signal('SIGHUP');
+    await until(() => notes().length > 1);
+    assert.deepEqual(notes(), ['start', 'SIGHUP']);
     supervisor.stop();
     assert.equal(await supervisor.done, 0);
   });

@@ -13,7 +13,7 @@ import { dataPathCommand } from './own-command.ts';
 import { endOrphan, writePidFile } from './pid-file.ts';
 import { confineChildren, packetUser } from './privileges.ts';
 import { notifyServiceManager } from './service-manager.ts';
-import { statusSignals } from './signals.ts';
+import { keepEarlySignals, statusSignals } from './signals.ts';
 import { supervise } from './supervisor.ts';
 
 export interface RunSupervisorOptions {
@@ -31,6 +31,7 @@ export interface RunSupervisorOptions {
 export async function runSupervisor(options: RunSupervisorOptions): Promise<number> {
   const { settings, args, platformModule } = options;
   const user = process.geteuid?.() === 0 ? packetUser(settings, options.user) : null;
+  const early = keepEarlySignals();
   const libc = await loadLibc();
   const pidFile = settings.daemon.pidFile;
   const childFile = pidFile === null ? null : `${pidFile}.child`;
@@ -65,13 +66,18 @@ export async function runSupervisor(options: RunSupervisorOptions): Promise<numb
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
-    process.on('SIGHUP', () => {
+    const reload = () => {
       const loaded = options.reload();
       if (loaded.ok) current = reloadable(current, loaded.settings);
       log.reload(current.log);
       supervisor.signal('SIGHUP');
-    });
+    };
+    process.on('SIGHUP', reload);
     for (const signal of statusSignals()) process.on(signal, () => supervisor.signal(signal));
+    for (const signal of early.release()) {
+      if (signal === 'SIGHUP') reload();
+      else supervisor.signal(signal);
+    }
     return await supervisor.done;
   } finally {
     removeChildFile();

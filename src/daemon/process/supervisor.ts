@@ -31,7 +31,7 @@ export interface Supervisor {
   readonly done: Promise<number>;
   /** Ends the data path in good order. */
   stop(): void;
-  /** Passes a signal on. */
+  /** Passes a signal on: at once, or once there is a data path that has begun. */
   signal(signal: NodeJS.Signals): void;
   /** Process id of the data path; null between two. */
   readonly child: number | null;
@@ -69,6 +69,8 @@ export function supervise(options: SupervisorOptions): Supervisor {
   let beatAt = 0;
   let watchedAt = performance.now();
   let failures = 0;
+  /** Signals for the next data path that has begun. */
+  const pending = new Set<NodeJS.Signals>();
   let restart: NodeJS.Timeout | null = null;
   let finish: (status: number) => void = () => {};
   const done = new Promise<number>((resolve) => {
@@ -120,6 +122,14 @@ export function supervise(options: SupervisorOptions): Supervisor {
     readyAt = beatAt;
     rules?.want(!stopping);
     options.onReady?.();
+    for (const signal of pending) child?.kill(signal);
+    pending.clear();
+  }
+
+  /** One that has not begun would end by it. */
+  function signal(name: NodeJS.Signals): void {
+    if (ready) child?.kill(name);
+    else pending.add(name);
   }
 
   function watch(): void {
@@ -148,6 +158,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
   function onEnd(why: string, status: number | null): void {
     rules?.want(false);
     child = null;
+    ready = false;
     if (stopping || (!everReady && status !== null)) {
       if (!stopping) say('error', 'the first start failed: not trying again');
       void end(status ?? (stopping && why === 'SIGTERM' ? 0 : 1));
@@ -198,7 +209,7 @@ export function supervise(options: SupervisorOptions): Supervisor {
   return {
     done,
     stop,
-    signal: (signal) => void child?.kill(signal),
+    signal,
     get child() {
       return child?.pid ?? null;
     },
