@@ -177,7 +177,7 @@ export function createReader(
     const { items, bytes, lost, unread, older } = tcp.push(packet, now);
     let messages = 0;
     stats.olderConnections = tcp.older;
-    const sealed = unread ? encrypted.segment(packet, older, now) : null;
+    const sealed = unread || older ? encrypted.segment(packet, older, now) : null;
     const pair = staticPeers.pairOfSegment(packet);
     if (items.length === 0 && lost.length === 0 && sealed === null && pair === null) {
       return { packet, found: NOTHING, verdict: unread ? ifUnread() : 'release' };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createInspector } from '../../src/inspector.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
-import { host, networks, sdp, settingsWith, sip } from '../scene.ts';
+import { host, networks, peer, sdp, settingsWith, sip } from '../scene.ts';
 
 const pbx = host('192.168.1.10', 5061);
 const provider = host('203.0.113.113', 40_000);
@@ -53,29 +53,31 @@ describe('signalling that is encrypted', () => {
 
   it('is said of a connection that is older than the daemon, with the first that it carries', () => {
     const data = Buffer.concat([Buffer.from('1703030140', 'hex'), Buffer.alloc(0x140, 0x5a)]);
-    const { inspect, told, pass, inspector } = createPlace();
-    const segment = (from: typeof pbx, to: typeof pbx, seq: number, payload: Buffer) =>
-      inspect(tcpPacket(from, to, { seq, ack: 1, flags: 0x18, payload }));
-    segment(provider, pbx, 7000, data);
-    assert.deepEqual(told, [
-      'signalling with 203.0.113.113 is encrypted (TLS): mirror it by HEP, or have it come in clear',
-    ]);
-    pass(MINUTE);
-    segment(provider, pbx, 7000 + data.length, data);
-    assert.equal(told.length, 1, 'not again for as long as it is up');
-    segment(pbx, host('198.51.100.7', 5061), 9000, data);
-    assert.match(told[1]!, /198\.51\.100\.7/);
-    for (const [n, other] of [
-      '17030301',
-      '1702030140',
-      '170305014000',
-      '1703034900aa',
-      '47455420',
-    ].entries()) {
-      segment({ ...provider, port: 41_000 + n }, host('192.168.1.12', 5061), 1, Buffer.from(other, 'hex'));
+    for (const peers of [[], [peer('itsp', { networks: networks('203.0.113.113') })]]) {
+      const { inspect, told, pass, inspector } = createPlace({ peers });
+      const segment = (from: typeof pbx, to: typeof pbx, seq: number, payload: Buffer) =>
+        inspect(tcpPacket(from, to, { seq, ack: 1, flags: 0x18, payload }));
+      segment(provider, pbx, 7000, data);
+      assert.deepEqual(told, [
+        'signalling with 203.0.113.113 is encrypted (TLS): mirror it by HEP, or have it come in clear',
+      ]);
+      pass(MINUTE);
+      segment(provider, pbx, 7000 + data.length, data);
+      assert.equal(told.length, 1, 'not again for as long as it is up');
+      segment(pbx, host('198.51.100.7', 5061), 9000, data);
+      assert.match(told[1]!, /198\.51\.100\.7/);
+      for (const [n, other] of [
+        '17030301',
+        '1702030140',
+        '170305014000',
+        '1703034900aa',
+        '47455420',
+      ].entries()) {
+        segment({ ...provider, port: 41_000 + n }, host('192.168.1.12', 5061), 1, Buffer.from(other, 'hex'));
+      }
+      assert.equal(told.length, 2);
+      assert.equal(inspector.stats.refusals.get('encrypted-signalling'), 2);
     }
-    assert.equal(told.length, 2);
-    assert.equal(inspector.stats.refusals.get('encrypted-signalling'), 2);
   });
 
   it('is said where a message in clear asks for what follows over TLS', () => {

@@ -26,7 +26,7 @@ interface SegmentReading {
   readonly lost: readonly Loss[];
   /** It carries bytes of a stream that is not read, because what came before is no SIP or cannot be framed. */
   readonly unread: boolean;
-  /** Its stream was up before and is none that is read: nothing was seen of it until now. */
+  /** Its stream was up before, and nothing was seen of it until now. */
   readonly older: boolean;
 }
 
@@ -107,6 +107,12 @@ interface Signalling extends Unfinished {
   skippedTold: number;
 }
 
+/** Whether what cannot be read any further was SIP until then. */
+function isOfSip({ framer, notedAt }: Signalling, items: SegmentReading['items']): boolean {
+  if (framer.stopped !== 'not-sip' || typeof framer.fault === 'string') return true;
+  return notedAt !== Number.NEGATIVE_INFINITY || items.some((one) => !isSipError(one));
+}
+
 /** SIP messages from TCP segments: reassembly, framing, and the bounds on what both may keep. */
 export function createTcpReader(options: TcpReaderOptions): TcpReader {
   const { bounds, limits, trustMidstream, isNamedPeer, isInside } = options;
@@ -134,9 +140,9 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     const delivery = streams.push(packet, now);
     if (delivery === null) return NOTHING;
     const { stream, bytes } = delivery;
-    const { ignored } = stream;
+    const isOlder = stream.midstream && stream.user === null && !stream.ignored;
     if (stream.user === null && !admit(stream, packet.payload)) {
-      return finish(NO_ITEMS, NO_BYTES, packet.payload.length > 0, !ignored);
+      return finish(NO_ITEMS, NO_BYTES, packet.payload.length > 0, isOlder);
     }
     stream.user ??= newSignalling(stream, packet.payload);
     const { user } = stream;
@@ -157,26 +163,24 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     tellSkipped(user);
     const { stopped, fault } = user.framer;
     if (stopped !== null && !stream.ignored) {
-      const hadMessages = user.notedAt !== Number.NEGATIVE_INFINITY || items.some((one) => !isSipError(one));
-      const isSip = stopped !== 'not-sip' || hadMessages || typeof fault === 'string';
-      if (isSip && !user.isTold)
+      if (!user.isTold && isOfSip(user, items))
         note(user, fault ?? WHY_STOPPED[stopped] ?? 'a message in it cannot be read');
       streams.ignore(stream);
     }
     if (bytes !== null && !user.isClaimed && !user.frozen) claim(stream, user, now);
     follow(stream, user, items, now);
-    return finish(items, taken, stopped !== null && packet.payload.length > 0);
+    return finish(items, taken, stopped !== null && packet.payload.length > 0, isOlder);
   }
 
   function finish(
     items: SegmentReading['items'],
     bytes: SegmentReading['bytes'],
     unread: boolean,
-    older = false,
+    older: boolean,
   ): SegmentReading {
-    if (lost.length === 0)
-      return items.length === 0 && !unread ? NOTHING : { items, bytes, lost: NO_LOSSES, unread, older };
-    const reading = { items, bytes, lost, unread, older };
+    if (lost.length === 0 && items.length === 0 && !unread && !older) return NOTHING;
+    const reading = { items, bytes, lost: lost.length === 0 ? NO_LOSSES : lost, unread, older };
+    if (lost.length === 0) return reading;
     lost = [];
     return reading;
   }
@@ -290,10 +294,4 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
       return older.size;
     },
   };
-}
-
-/** The change without what else is known of its stream. */
-function detached({ what, direction }: DirectionChange): DirectionChange {
-  const { source, sourcePort, destination, destinationPort } = direction;
-  return { what, direction: { source, sourcePort, destination, destinationPort } };
 }
