@@ -45,9 +45,12 @@ export function pages(): PackageFile[] {
     );
 }
 
-/** As pkg-install.in and pkg-deinstall.in of pfSense's ports do: pfSense writes it into, or out of, its configuration. */
+/**
+ * As pkg-install.in and pkg-deinstall.in of pfSense's ports do: pfSense writes it into, or out of, its configuration. pkg
+ * sets PKG_ROOTDIR always, to `/` where no other root was asked for (libpkg, scripts.c).
+ */
 function registration(when: string): string {
-  return `if [ -z "\${PKG_ROOTDIR}" ] && [ -x /usr/local/bin/php ]; then
+  return `if [ -z "\${PKG_ROOTDIR%/}" ] && [ -x /usr/local/bin/php ]; then
 	/usr/local/bin/php -f /etc/rc.packages ${NAME} ${when}
 fi
 exit 0

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { createRoot, sources, withoutSource } from './real/root.ts';
@@ -139,6 +139,53 @@ for (const source of withoutSource ? ['/'] : sources) {
         ])
           assert.equal(existsSync(join(root.directory, path)), false, path);
       }
+    });
+
+    it('takes part in a pair from its installation on, also while it is off, where the receiver can take it', () => {
+      const sound = !root.version.startsWith('2.8');
+      for (const form of ['', '<enable>on</enable>']) {
+        root.configure({ FORM: form });
+        const install = "install_package_xml('pinholed');";
+        const hooks = `echo json_encode(array_column(config_get_path('installedpackages/package/0/plugins/item'), 'type'));`;
+        root.run(`config_del_path('installedpackages/package'); write_config('x'); ${install}`);
+        for (const when of ['installed', 'upgraded']) {
+          const registered = JSON.parse(/\[.*\]$/.exec(root.run(hooks))![0]) as string[];
+          assert.deepEqual(
+            registered,
+            [
+              'plugin_carp',
+              'plugin_gateway',
+              ...(sound ? ['plugin_xmlrpc_send', 'plugin_xmlrpc_recv', 'plugin_xmlrpc_recv_done'] : []),
+            ],
+            `${when}, ${form}`,
+          );
+          if (when === 'installed') root.run(install);
+        }
+        const config = readFileSync(join(root.directory, 'cf/conf/config.xml'), 'utf8');
+        for (const once of ['<url>/status_pinholed.php</url>\\s*</menu>', '<rcfile>pinholed.sh'])
+          assert.equal([...config.matchAll(new RegExp(once, 'g'))].length, 1, once);
+        assert.equal(root.run("echo get_package_id('pinholed');").trim(), '0');
+      }
+    });
+
+    it('switched off, it leaves its settings and passwords in config.xml alone, and its journal', () => {
+      const form = `<storeurl>redis://192.168.1.30</storeurl><storepassword>${btoa('of the store')}</storepassword>`;
+      const hep =
+        `<hepfrom>192.168.1.10</hepfrom><heplisten>192.168.1.1:9060</heplisten>` +
+        `<heppassword>${btoa('of HEP')}</heppassword>`;
+      const written = ['usr/local/etc/pinholed.yaml', 'store-password', 'hep-password'].map((name) =>
+        join(root.directory, name.includes('/') ? name : `var/db/pinholed/${name}`),
+      );
+      const resync = "require_once('/usr/local/pkg/pinholed.inc'); pinholed_resync();";
+      root.configure({ FORM: `<enable>on</enable>${form}${hep}` });
+      root.run(resync);
+      for (const path of written) assert.equal(statSync(path).mode & 0o777, 0o600, path);
+      assert.equal(readFileSync(written[1]!, 'utf8'), 'of the store\n');
+      writeFileSync(join(root.directory, 'var/db/pinholed/journal'), '');
+      root.configure({ FORM: `${form}${hep}` });
+      root.run(resync);
+      for (const path of written) assert.equal(existsSync(path), false, path);
+      assert.deepEqual(readdirSync(join(root.directory, 'var/db/pinholed')), ['journal']);
     });
 
     it('loads its ruleset without ours when the package stumbles', () => {
