@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -148,6 +149,49 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutC
     assert.deepEqual(loaded.settings.freebsd.insideInterfaces, ['igb1', 'igb1_vlan20']);
     assert.deepEqual(loaded.settings.nat[0]!.external, { interface: 'igb0' });
     assert.equal(loaded.settings.uplinks.length, 2);
+  });
+
+  it('a stop leaves its settings and passwords in files while it is enabled; disabled, only its journal, and nothing open', () => {
+    const scripts = '/usr/local/opnsense/scripts/pinholed';
+    const passwords =
+      '<storeurl>redis://192.168.1.30</storeurl><storepassword>of the store</storepassword>' +
+      '<hepfrom>192.168.1.10</hepfrom><heplisten>192.168.1.1:9060</heplisten><heppassword>of HEP</heppassword>';
+    const config = usualConfig.replace('</siprules>', `</siprules>${passwords}`);
+    const disabled = having({ enabled: '0' }, config);
+    const standIn = (path: string) =>
+      `file_put_contents('${path}', '#!/bin/sh\necho "\${0##*/} $*" >>/tmp/asked\n'); chmod('${path}', 0755);`;
+    const stop = `unlink('/tmp/asked');
+      exec('${scripts}/service.sh stop 2>&1', $said, $status);
+      $found = array_filter(['/usr/local/etc/pinholed.yaml', ...glob('/var/db/pinholed/*')], 'is_file');
+      $modes = array_map(fn ($path) => basename($path) . ' ' . decoct(fileperms($path) & 0777), array_values($found));
+      $stops[] = [$status, $said, file('/tmp/asked', FILE_IGNORE_NEW_LINES), $modes];`;
+    const code = `$said = [];
+      ${['/usr/sbin/service', '/usr/sbin/pfctl', '/usr/local/bin/pinholed'].map(standIn).join('\n')}
+      exec('${scripts}/settings.php write');
+      touch('/tmp/asked');
+      touch('/var/db/pinholed/journal');
+      chmod('/var/db/pinholed/journal', 0600);
+      ${stop}
+      file_put_contents('/conf/config.xml', base64_decode('${Buffer.from(disabled).toString('base64')}'));
+      ${stop}
+      echo json_encode($stops);`;
+    assert.deepEqual(JSON.parse(run(config, ['-r', code])), [
+      [
+        0,
+        [],
+        ['service pinholed stop'],
+        ['pinholed.yaml 644', 'hep-password 600', 'journal 600', 'store-password 600'],
+      ],
+      [
+        0,
+        [],
+        [
+          ...['service pinholed onestatus', 'pinholed flush', 'service pinholed onestop'],
+          ...['pfctl -a pinholed -s Anchors', 'pfctl -q -a pinholed -F rules', 'pfctl -q -a pinholed -F nat'],
+        ],
+        ['journal 600'],
+      ],
+    ]);
   });
 
   it('with the change that is ready to send, a rule of the user’s can divert to the plugin while it is enabled', () => {

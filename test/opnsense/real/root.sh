@@ -13,12 +13,19 @@ mkdir -p local/upper local/work sbin/upper sbin/work keep conf conf/backup tmp l
 cp "$here"/*.php keep
 cat >conf/config.xml
 mkdir -p local/upper/bin local/upper/opnsense/version local/upper/sbin
-ln -s /usr/bin/php local/upper/bin/php
 echo '{"product_name":"OPNsense","product_version":"tests","product_series":"tests"}' >local/upper/opnsense/version/core
 cp "$here"/sbin/* sbin/upper
+# Also what scripts begin with.
+cat >local/upper/bin/php <<'PHP'
+#!/bin/sh
+exec /usr/bin/php -d display_errors=stderr -d auto_prepend_file=/mnt/keep/framework.php \
+	-d include_path=/usr/local/etc/inc:/usr/local/www:/usr/local/opnsense/mvc:/usr/local/opnsense/contrib "$@"
+PHP
+chmod 755 local/upper/bin/php
 mount -t overlay overlay -o "lowerdir=$plugin:$core/src,upperdir=$PWD/local/upper,workdir=$PWD/local/work" /usr/local
 mount -t overlay overlay -o "lowerdir=/usr/sbin,upperdir=$PWD/sbin/upper,workdir=$PWD/sbin/work" /usr/sbin
-mkdir -p /conf
+mkdir -p /conf /var/db
+mount -t tmpfs tmpfs /var/db
 mount --bind "$PWD/conf" /conf
 mount --bind "$PWD/log" /var/log
 mount --bind "$PWD/cache" /var/cache
@@ -27,5 +34,4 @@ mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/lib
 mkdir -p /var/lib/php/tmp
 mount --bind "$PWD/tmp" /tmp
-exec php -d display_errors=stderr -d auto_prepend_file="$keep/framework.php" \
-	-d include_path=/usr/local/etc/inc:/usr/local/www:/usr/local/opnsense/mvc:/usr/local/opnsense/contrib "$@"
+exec /usr/local/bin/php "$@"

@@ -9,6 +9,8 @@
 /*
  * settings.php write          writes the daemon's file; says unchanged, reload or restart
  * settings.php check FORM     says what the daemon finds wrong with a form (base64 of JSON) that is not saved yet
+ * settings.php enabled        says yes or no
+ * settings.php forget         removes the daemon's file and those with its passwords
  * settings.php found          what this firewall's own rules say about external addresses and uplinks, as JSON
  */
 
@@ -88,6 +90,16 @@ if (!is_array($form)) {
 }
 $machine = pinholed_machine($form);
 switch ($task) {
+    case 'enabled':
+        echo (empty($form['enabled']) ? 'no' : 'yes') . PHP_EOL;
+        break;
+    case 'forget':
+        foreach ([DaemonSettings::FILE, ...array_keys(DaemonSettings::secrets($form, null))] as $path) {
+            if (is_file($path)) {
+                unlink($path);
+            }
+        }
+        break;
     case 'write':
         $secrets = DaemonSettings::secrets($form, authority($form['storeca']));
         echo write(DaemonSettings::make($form, $machine), $secrets) . PHP_EOL;
