@@ -239,6 +239,15 @@ describe('encrypted packets of a host that mirrors', () => {
     const { tls, sift, holding } = createPlace();
     const many = Array.from({ length: 1100 }, (_, n) => tls(`${n}`, pbx, { ...provider, port: 1024 + n }));
     assert.equal(sift(...many).length, 1100 - 1024);
+    assert.deepEqual(
+      sift(
+        tls('behind 5', pbx, { ...provider, port: 1029 }),
+        tls('behind 7', pbx, { ...provider, port: 1031 }),
+      ),
+      ['5', 'behind 5'],
+      'none overtakes what waits on its connection, and there is room again',
+    );
+    assert.deepEqual(holding.counters(), { heldEncrypted: 1025, heldInVain: 1 });
     assert.equal(holding.empty().length, 1024);
     assert.deepEqual(createPlace(null).sift(tls('off', pbx, provider)).length, 1);
   });

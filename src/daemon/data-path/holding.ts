@@ -29,7 +29,7 @@ interface Waiting {
  * cipher of today adds less than 16. Shorter are keepalives (RFC 5626 3.5.1), alerts and most of a handshake, which nobody mirrors.
  */
 const SHORTEST = 80;
-/** Packets that wait at a time; those beyond pass at once. */
+/** Packets that wait at a time; those beyond pass at once, and with each all that waits before it on its connection. */
 const MOST_WAITING = 1024;
 /** Times of one pair that are remembered. */
 const MOST_TIMES = 256;
@@ -72,16 +72,21 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
   function sift(packets: readonly HeldPacket[], now: number): readonly HeldPacket[] {
     const most = longest();
     if (waiting.length === 0 && (most === null || packets.length === 0)) return packets;
-    const free = settle(now, most === null);
-    for (const packet of packets) if (!mayWait(packet, now, most)) free.push(packet);
+    const free = settle(now, () => most === null);
+    for (const packet of packets) if (!mayWait(packet, now, most, free)) free.push(packet);
     return free;
   }
 
-  function mayWait(packet: HeldPacket, now: number, most: number | null): boolean {
-    if (most === null || interceptor.succession === undefined || waiting.length >= MOST_WAITING) return false;
+  /** False where it goes on; what waits before it has gone on then, too: it is in `free`. */
+  function mayWait(packet: HeldPacket, now: number, most: number | null, free: HeldPacket[]): boolean {
+    if (most === null || interceptor.succession === undefined) return false;
     const view = readPacket(packet.bytes);
     if (typeof view === 'string' || view.protocol !== 'tcp') return false;
     const own = directionKey(view);
+    if (waiting.length >= MOST_WAITING) {
+      free.push(...settle(now, ({ flow }) => flow === own));
+      return false;
+    }
     const behind = waiting.some(({ flow }) => flow === own);
     const pair = isMirrored(view.source) ? `${view.source} ${view.destination}` : null;
     let missing = pair === null ? 0 : Math.min(records.endingIn(view), MOST_TIMES);
@@ -101,12 +106,13 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     if (most !== null && !paid.take(pair, now - 2 * most)) owed.add(pair, now);
   }
 
-  function settle(now: number, all: boolean): HeldPacket[] {
+  /** Takes out what waits no longer, and what need not: never one before those that came before it on its connection. */
+  function settle(now: number, needNot: (one: Waiting) => boolean): HeldPacket[] {
     const free: HeldPacket[] = [];
     const blocked = new Set<string>();
     const left: Waiting[] = [];
     for (const one of waiting) {
-      const isOver = all || one.missing === 0 || now >= one.until;
+      const isOver = one.missing === 0 || now >= one.until || needNot(one);
       if (blocked.has(one.flow) || !isOver) {
         blocked.add(one.flow);
         left.push(one);
@@ -126,7 +132,7 @@ export function createHolding({ interceptor, longest, isMirrored }: HoldingDeps)
     /** When the first of them has waited long enough; Infinity while none waits. */
     due: (): number => waiting.reduce((least, { until }) => Math.min(least, until), Number.POSITIVE_INFINITY),
     /** Everything that waits. */
-    empty: (): readonly HeldPacket[] => settle(Number.POSITIVE_INFINITY, true),
+    empty: (): readonly HeldPacket[] => settle(Number.POSITIVE_INFINITY, () => true),
     /** `heldEncrypted`: packets that waited; `heldInVain`: those whose copy did not come in time. */
     counters: (): Readonly<typeof counts> => ({ ...counts }),
   };
