@@ -1,11 +1,16 @@
 /**
- * What a store of shared calls takes: bytes of a record, writing, the whole set for one that joins, and from a write until a
- * reader has the news of it. Needs valkey-server or redis-server.
+ * What a store of shared calls takes: bytes of a record, writing, the whole set for one that joins, from a write until a
+ * reader has the news of it, and the versions of calls that are over for one that comes back, or whose store was emptied.
+ * Needs valkey-server or redis-server.
  *
  *   node bench/run.mjs group [CALLS ...]
  */
 import { Buffer } from 'node:buffer';
+import { createLagWatch } from '../src/daemon/peers/lag.ts';
 import { createRedisStore } from '../src/daemon/peers/redis.ts';
+import { createTaking } from '../src/daemon/peers/taking.ts';
+import { createVersions } from '../src/daemon/peers/versions.ts';
+import { createWriting } from '../src/daemon/peers/writing.ts';
 import { writeCall } from '../src/inspector/record.ts';
 import { createInspector } from '../src/inspector.ts';
 import { startServer, where } from '../test/group/redis-server.ts';
@@ -19,6 +24,7 @@ const MACHINE = '00000001';
 const ANSWERED = 1 as const;
 const AT_A_TIME = 64;
 const NEWS = 2000;
+const ENDED = 10_000;
 
 const client = host('192.0.2.10');
 const server = host('198.51.100.20');
@@ -81,4 +87,42 @@ const at = (share: number) => quantile(lags, share).toFixed(2);
 console.log(`from a write until a reader has the news: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms`);
 writer.close();
 reader.close();
+
+/** What has gone over the store's connections, in bytes. */
+async function bytesMoved(): Promise<number> {
+  const stats = await running.command('INFO', 'stats');
+  return [...stats.matchAll(/total_net_(?:in|out)put_bytes:(\d+)/g)].reduce(
+    (sum, [, bytes]) => sum + Number(bytes),
+    0,
+  );
+}
+
+async function took(what: string, work: () => Promise<unknown>): Promise<void> {
+  const before = await bytesMoved();
+  const begun = performance.now();
+  await work();
+  const ms = performance.now() - begun;
+  const bytes = (await bytesMoved()) - before;
+  console.log(
+    `${what}: ${ms.toFixed(0)} ms, ${(bytes / 1e6).toFixed(2)} MB, ${(bytes / ENDED).toFixed(0)} bytes a call`,
+  );
+}
+
+const store = createRedisStore({ ...options, prefix: '{pinholed:over}:' });
+await store.connect();
+const versions = createVersions(() => ENDED, performance.now.bind(performance));
+versions.remember(
+  Array.from({ length: ENDED }, (_, index) => ({
+    name: index.toString(16).padStart(16, '0'),
+    stamp: { generation: 0, phase: 2, version: 3, machine: MACHINE },
+  })),
+);
+const write = createWriting(store, versions, createLagWatch(), performance.now.bind(performance));
+const taking = createTaking(store, versions, MACHINE, () => {});
+await took(`the store knows nothing of ${ENDED} calls that are over: it is told of all`, async () => {
+  await taking.all();
+  await write();
+});
+await took('it knows them: their versions are compared', () => taking.all());
+store.close();
 await running.close();
