@@ -12,6 +12,7 @@ import { platformName, StartError } from '../../src/daemon/platform/platform.ts'
 import { dataPathCommand, ownCommand } from '../../src/daemon/process/own-command.ts';
 import { endOrphan, writePidFile } from '../../src/daemon/process/pid-file.ts';
 import { packetUser, readerOf } from '../../src/daemon/process/privileges.ts';
+import { keepEarlySignals, onSignals } from '../../src/daemon/process/signals.ts';
 import { reloadable } from '../../src/daemon/reloadable.ts';
 import { createRetirer } from '../../src/daemon/retirer.ts';
 import { createTrafficWatch, type SeenMedia } from '../../src/daemon/traffic.ts';
@@ -397,5 +398,36 @@ describe('clock', () => {
     const after = process.hrtime.bigint();
     const slack = 1_000_000n;
     assert.ok(now >= before - slack && now <= after + slack, `${before} ${now} ${after}`);
+  });
+});
+
+describe('signals', () => {
+  it('that come during a start are done once it is over, each once', async () => {
+    const done: string[] = [];
+    const early = keepEarlySignals();
+    process.kill(process.pid, 'SIGHUP');
+    process.kill(process.pid, 'SIGHUP');
+    await new Promise<void>((resolve) => {
+      const seen = () => {
+        process.off('SIGHUP', seen);
+        resolve();
+      };
+      process.on('SIGHUP', seen);
+    });
+    await new Promise<void>((resolve) => {
+      const signals = onSignals({
+        stop: () => done.push('stop'),
+        reload: () => {
+          done.push('reload');
+          signals.end();
+          resolve();
+        },
+        tellStatus: () => done.push('status'),
+        ...{ supervised: false, early },
+      });
+      assert.deepEqual(done, [], 'whoever asked is not at work yet');
+    });
+    assert.deepEqual(done, ['reload']);
+    assert.equal(process.listenerCount('SIGHUP'), 0);
   });
 });
