@@ -122,4 +122,24 @@ describe('pkg(8) with the package for OPNsense', { skip }, () => {
       );
     }
   });
+
+  it('removed, it is in no configuration of the system log and has no log', () => {
+    const system = createSystem(folder, pkg!);
+    system.write('/usr/local/sbin/syslog-ng-ctl', '#!/bin/sh\necho "syslog-ng-ctl $*" >>/standin/log\n');
+    const [description] = opnsense('amd64', program('one'));
+    add(system, description!, '0.1.0');
+    system.write('/var/log/pinholed/pinholed_20261127.log', 'a line\n');
+    system.asked();
+    system.pkg('delete', '-y', description!.name);
+    const asked = system.asked().filter((line) => /^(configctl|syslog)/.test(line));
+    assert.deepEqual(asked, [
+      'configctl template reload OPNsense/Syslog',
+      'configctl filter reload',
+      'syslog-ng-ctl reload',
+    ]);
+    assert.deepEqual(
+      filesOf(system).filter((path) => path.includes('pinholed')),
+      [],
+    );
+  });
 });
