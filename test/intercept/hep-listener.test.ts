@@ -112,6 +112,42 @@ describe('the HEP listener', () => {
     stream.destroy();
   });
 
+  it('hears each of those that send, however much the others do', async () => {
+    const listener = open(own(6), ['udp', 'tcp']);
+    const [loud, quiet] = await Promise.all(
+      [1, 2].map(async () => {
+        const stream = connect({ host: own(6), port: PORT, localAddress: own(6) });
+        await once(stream, 'connect');
+        return stream;
+      }),
+    );
+    const message = (kind: number) => Buffer.concat([KAMAILIO.version3, Buffer.alloc(40_000, kind)]);
+    const framed = (kind: number) => {
+      const bytes = message(kind);
+      bytes.writeUInt16BE(bytes.length, 4);
+      return bytes;
+    };
+    loud!.on('error', () => {});
+    loud!.write(Buffer.concat(Array.from({ length: 100 }, () => framed(1))));
+    quiet!.write(framed(2));
+    const socket = createSocket('udp4');
+    const flood = (count: number) =>
+      Promise.all(
+        Array.from({ length: count }, () => new Promise((sent) => socket.send('noise', PORT, own(6), sent))),
+      );
+    await flood(64);
+    const heard = new Set<number | undefined>();
+    for (let turns = 0; turns < 50 && !(heard.has(1) && heard.has(2)); turns++) {
+      listener.wait([-1], 100);
+      for (const { bytes } of listener.receive()) heard.add(bytes?.at(-1));
+      await flood(64);
+    }
+    socket.close();
+    loud!.destroy();
+    quiet!.destroy();
+    assert.ok(heard.has(1) && heard.has(2) && heard.has('e'.charCodeAt(0)), [...heard].join());
+  });
+
   it('says which address it could not have', () => {
     open(own(5), ['udp']);
     assert.throws(

@@ -45,6 +45,11 @@ interface HepListenerOptions {
 
 /** Messages and datagrams handed over at a time, so that packets wait for no flood. */
 const MOST_AT_ONCE = 64;
+/** Of them datagrams while there are connections, and what one connection brings while there are others: none has all the places. */
+const MOST_DATAGRAMS = 32;
+const MOST_OF_ONE = 16;
+/** Connections taken, or closed again, at a time. */
+const MOST_ACCEPTED = 16;
 /** Connections at a time; the oldest makes room. */
 const MOST_CONNECTIONS = 64;
 const RECEIVE_BUFFER = 4 * 1024 * 1024;
@@ -72,6 +77,7 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
   const connections = new Set<Connection>();
   let arrivals: HepArrival[] = [];
   let polled: Buffer | null = null;
+  let turn = 0;
 
   function descriptors(beside: readonly number[]): Buffer {
     const fds = [...beside, datagrams?.fd, listener?.fd, ...[...connections].map(({ socket }) => socket.fd)];
@@ -83,8 +89,8 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
     return bytes;
   }
 
-  function receiveDatagrams(): void {
-    while (datagrams !== null && arrivals.length < MOST_AT_ONCE) {
+  function receiveDatagrams(most: number): void {
+    while (datagrams !== null && arrivals.length < most) {
       const received = datagrams.receive();
       if (received === null) return;
       arrivals.push({ sender: senderOf(received.from), bytes: Buffer.from(received.bytes), fault: null });
@@ -93,7 +99,7 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
 
   function accept(): void {
     if (listener === null) return;
-    for (let tries = 0; tries < MOST_CONNECTIONS; tries++) {
+    for (let tries = 0; tries < MOST_ACCEPTED; tries++) {
       const socket = listener.accept();
       if (socket === null) return;
       polled = null;
@@ -114,9 +120,19 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
     polled = null;
   }
 
-  function receiveStream(connection: Connection): void {
+  /** Each time another connection is the first. */
+  function receiveStreams(): void {
+    const all = [...connections];
+    turn = (turn + 1) % Math.max(1, all.length);
+    for (const connection of [...all.slice(turn), ...all.slice(0, turn)]) {
+      const most = all.length === 1 ? MOST_AT_ONCE : arrivals.length + MOST_OF_ONE;
+      receiveStream(connection, Math.min(MOST_AT_ONCE, most));
+    }
+  }
+
+  function receiveStream(connection: Connection, most: number): void {
     const { socket, sender, framer } = connection;
-    while (arrivals.length < MOST_AT_ONCE) {
+    while (arrivals.length < most) {
       const bytes = socket.receive();
       if (bytes === null) return;
       if (bytes === 'end') {
@@ -140,9 +156,9 @@ export function openHepListener(libc: Libc, { at, transports, mayConnect }: HepL
     },
     receive() {
       arrivals = [];
-      receiveDatagrams();
+      receiveDatagrams(connections.size === 0 ? MOST_AT_ONCE : MOST_DATAGRAMS);
       accept();
-      for (const connection of [...connections]) receiveStream(connection);
+      receiveStreams();
       return arrivals;
     },
     close() {
