@@ -38,6 +38,8 @@ export function createWebSocketReader(isMasked: boolean, maxBytes: number): WebS
   let length = 0;
   /** A message began and has not ended: the next frame of data continues it. */
   let isOpen = false;
+  /** Its sender has ended it: whatever follows, its receiver passes over (RFC 6455 5.5.1). */
+  let isClosed = false;
   let fault: string | null = null;
 
   function take(payload: Uint8Array, of: Frame): void {
@@ -82,7 +84,7 @@ export function createWebSocketReader(isMasked: boolean, maxBytes: number): WebS
 
   return {
     push(bytes, each) {
-      if (fault !== null) return fault;
+      if (fault !== null || isClosed) return fault;
       for (let at = 0; at < bytes.length || (frame !== null && frame.left === 0); ) {
         if (frame === null) {
           head[headLength++] = bytes[at++]!;
@@ -100,6 +102,11 @@ export function createWebSocketReader(isMasked: boolean, maxBytes: number): WebS
         take(payload, frame);
         at += payload.length;
         if (frame.left > 0) break;
+        if (frame.opcode === CLOSE) {
+          isClosed = true;
+          message = EMPTY;
+          return null;
+        }
         if (frame.opcode < CLOSE && frame.isLast) {
           each(message.subarray(0, length));
           length = 0;

@@ -66,6 +66,17 @@ describe('WebSocket frames', () => {
     });
   }
 
+  it('are none behind a close, whole or in part (RFC 6455 5.5.1)', () => {
+    const { messages, fault, reader } = read(false, hex('81 01 41 01 01 42 88 02 03e8 80 01 43 81 01 44'));
+    assert.deepEqual([messages, fault], [[Buffer.from('A')], null]);
+    for (const later of ['81 01 45', 'ff ff'])
+      assert.equal(
+        reader.push(hex(later), () => assert.fail()),
+        null,
+      );
+    assert.equal(reader.memory, 0);
+  });
+
   it('are bounded together where they are fragments of one message', () => {
     const part = hex(`00 7e 4000`);
     const first = hex(`01 7e 4000`);
