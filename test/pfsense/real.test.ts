@@ -141,6 +141,28 @@ for (const source of withoutSource ? ['/'] : sources) {
       }
     });
 
+    it('an old version that makes place for a new one leaves its file, its journal and its passwords', () => {
+      const password = `<storeurl>redis://192.168.1.30</storeurl><storepassword>${btoa('of the store')}</storepassword>`;
+      root.configure({ FORM: `<enable>on</enable>${password}` });
+      root.run(
+        "config_del_path('installedpackages/package'); write_config('x'); install_package_xml('pinholed');",
+      );
+      const journal = join(root.directory, 'var/db/pinholed/journal');
+      writeFileSync(journal, 'a call\n');
+      const kept = ['usr/local/etc/pinholed.yaml', 'var/db/pinholed/store-password'].map((path) => {
+        const file = join(root.directory, path);
+        return [file, readFileSync(file, 'utf8')] as const;
+      });
+      root.run("putenv('PKG_UPGRADE=true'); delete_package_xml('pinholed', 'deinstall');");
+      for (const [path, text] of [...kept, [journal, 'a call\n']] as const)
+        assert.equal(readFileSync(path, 'utf8'), text, path);
+      root.run("putenv('PKG_UPGRADE=true'); install_package_xml('pinholed');");
+      const config = readFileSync(join(root.directory, 'cf/conf/config.xml'), 'utf8');
+      assert.equal(config.match(/<rcfile>pinholed\.sh/g)?.length, 1);
+      assert.equal(config.match(/<url>\/status_pinholed\.php<\/url>\s*<\/menu>/g)?.length, 1);
+      assert.ok(existsSync(join(root.directory, 'usr/local/etc/rc.d/pinholed.sh')));
+    });
+
     it('takes part in a pair from its installation on, also while it is off, where the receiver can take it', () => {
       const sound = !root.version.startsWith('2.8');
       for (const form of ['', '<enable>on</enable>']) {
