@@ -174,6 +174,17 @@ describe('a TCP connection that is older than the daemon', () => {
       { what: 'closed', direction: directionOf(pbx, trunk) },
     ]);
   });
+
+  it('is forgotten with any number of others, where a journal had more than are kept now', () => {
+    const known = Array.from({ length: 200_000 }, (_, index) => ({
+      ...directionOf(pbx, trunk),
+      sourcePort: index % 60_000,
+      destinationPort: 5060 + Math.floor(index / 60_000),
+    }));
+    const { inspector } = createWire({ caps: { tcpConnections: 1 } }, known);
+    const crowded = inspector.directionChanges().filter(({ what }) => what === 'crowded');
+    assert.equal(crowded.length, known.length - 2);
+  });
 });
 
 describe('a stream out of step', () => {

@@ -253,7 +253,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     if (now - user.notedAt < NOTED || webSockets.has(stream)) return;
     user.notedAt = now;
     if (known.add(stream, now)) pending.push({ what: 'opened', direction: stream });
-    pending.push(...known.expire(now));
+    for (const one of known.expire(now)) pending.push(one);
   }
 
   function note(stream: Unfinished, why: string): void {
@@ -278,7 +278,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
         const user = streams.elsewhere(direction)?.user ?? null;
         if (user !== null) user.isClaimed = false;
       }
-      pending.push(...known.expire(now));
+      for (const one of known.expire(now)) pending.push(one);
     },
     forget(directions) {
       for (const direction of directions) known.delete(direction);
