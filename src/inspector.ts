@@ -52,8 +52,16 @@ export interface Inspector {
    * packets are taken to have come in where they should.
    */
   inspectPacket(packet: PacketView, now: number): Inspection;
-  /** A message that a host mirrors: its changes are those that the message itself would have brought. */
-  inspectCopy(copy: Mirrored['packet'], transport: Mirrored['transport'], now: number): Inspection;
+  /**
+   * A message that a host mirrors: its changes are those that the message itself would have brought. `isShown`: to `onRead`,
+   * as others are.
+   */
+  inspectCopy(
+    copy: Mirrored['packet'],
+    transport: Mirrored['transport'],
+    now: number,
+    isShown: boolean,
+  ): Inspection;
   /** Tells that something was refused which is of no packet and no call; where it is no news, it is counted alone. */
   refuse(refusal: Refusal, isNews: boolean, now: number): Inspection;
   /** Does everything that is due at `now`. */
@@ -139,14 +147,14 @@ export function createInspector(
   const refusals = createRefusals(stats.refusals);
   const decider = createDecider(settings, () => policy, staticPeers, refusals, stats, onMessage, firstCount);
 
-  function decide({ packet, found, verdict }: PacketReading, now: number): Inspection {
+  function decide({ packet, found, verdict }: PacketReading, now: number, show = onRead): Inspection {
     if (packet === null || found.length === 0) return uneventful(packet, verdict);
     const work = newWork(now);
     let messages: Buffer[] | null = null;
     for (const one of found) {
       if (one.what === 'message') {
         messages = appended(messages, one.bytes);
-        onRead?.(one.message, one.bytes, one.transport, packet);
+        show?.(one.message, one.bytes, one.transport, packet);
         decider.message(work, one.message, one.transport, packet);
         decider.standings.message(work, one.message, one.bytes, packet);
       } else if (one.what === 'segment') {
@@ -173,7 +181,8 @@ export function createInspector(
   return {
     inspect: (bytes, now, entered) => decide(reader.read(bytes, now, entered), now),
     inspectPacket: (packet, now) => decide(reader.readWhole(packet, now), now),
-    inspectCopy: (copy, transport, now) => decide(reader.readCopy(copy, transport), now),
+    inspectCopy: (copy, transport, now, isShown) =>
+      decide(reader.readCopy(copy, transport), now, isShown ? onRead : null),
     refuse: (refusal, isNews, now) => doing(now, (work) => refusals.say(work, { refusal, isNews })),
     tick: (now) => doing(now, decider.tick),
     nextDeadline: decider.nextDeadline,

@@ -11,6 +11,8 @@ export interface Mirrored {
   readonly isSip: boolean;
   /** When it was seen, in ms since the epoch; null where the copy does not say. */
   readonly seenAt: number | null;
+  /** What its sender calls itself by; null where the copy does not say. */
+  readonly agent: number | null;
   /** What the copy authenticates itself with; null without one. */
   readonly key: Buffer | null;
 }

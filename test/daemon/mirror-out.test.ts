@@ -4,14 +4,18 @@ import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import type { Settings } from '../../src/config/load.ts';
+import { createCopies } from '../../src/daemon/data-path/copies.ts';
 import { openMirrorOut } from '../../src/daemon/data-path/mirror-out.ts';
 import { openHepLog } from '../../src/daemon/hep-log.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
 import type { Occasion } from '../../src/inspector/happening.ts';
 import { createInspector } from '../../src/inspector.ts';
+import { KIND } from '../../src/intercept/hep/chunks.ts';
 import { decodeHep } from '../../src/intercept/hep/decode.ts';
+import { encodeHep } from '../../src/intercept/hep/encode.ts';
+import type { HepArrival } from '../../src/intercept/hep/listener.ts';
 import { tcpPacket, udpPacket } from '../packets.ts';
-import { host, sdp, sip } from '../scene.ts';
+import { host, networks, sdp, sip } from '../scene.ts';
 import { settingsWith } from './doubles.ts';
 
 const pbx = host('192.0.2.10');
@@ -101,6 +105,36 @@ describe('what is inspected, mirrored by HEP', () => {
       ],
     );
     assert.deepEqual(mirror.counters(), { hepSent: 3, hepUnsent: 0 });
+  });
+
+  it('goes on once: a copy of a host is mirrored, what a daemon mirrors is by no other, as two would go on for ever', async () => {
+    const hep = { ...settings.hep, from: networks('192.0.2.10') };
+    const there: Settings = { ...settings, inside: networks('192.0.2.0/24'), hep };
+    const mirror = openMirrorOut(await loadLibc(), there, KEY, () => WALL)!;
+    const inspector = createInspector(() => there, null, mirror.take);
+    const arrivals: HepArrival[] = [];
+    const copies = createCopies({
+      listener: { wait() {}, receive: () => arrivals.splice(0), close() {} },
+      ...{ key: KEY, inspector, settings: () => there, clock: () => 1000, wall: () => WALL },
+      ...{ done() {}, copied() {}, unexpected: (_, error) => assert.fail(String(error)) },
+    });
+    const take = (bytes: Buffer) => {
+      arrivals.push({ sender: pbx.address, bytes, fault: null });
+      copies.take();
+      mirror.flush();
+    };
+    const sent = once(receiver, 'message');
+    take(
+      encodeHep({
+        ...{ source: pbx, destination: peer, transport: 'tcp', kind: KIND.sip, seenAt: WALL, agent: 1 },
+        ...{ key: KEY, correlation: null, payload: Buffer.from(sip('INVITE')) },
+      })!,
+    );
+    const [again] = await sent;
+    received.splice(0);
+    take(again);
+    assert.equal(inspector.stats.mirrored, 2);
+    assert.deepEqual(mirror.counters(), { hepSent: 1, hepUnsent: 0 });
   });
 
   it('has the pinholes and refusals of its call beside it, as log lines', async () => {

@@ -8,6 +8,7 @@ import { createMirrorGate } from '../../inspector/mirrors.ts';
 import { createNews } from '../../inspector/news.ts';
 import { derived } from '../../inspector/settings.ts';
 import type { Inspection, Inspector } from '../../inspector.ts';
+import { AGENT } from '../../intercept/hep/chunks.ts';
 import { decodeHep } from '../../intercept/hep/decode.ts';
 import { type HepArrival, openHepListener } from '../../intercept/hep/listener.ts';
 import type { DataPathDeps } from './deps.ts';
@@ -64,7 +65,9 @@ export function createCopies(deps: CopiesDeps) {
       refuse(judged, sender, now);
       return;
     }
-    done(inspector.inspectCopy(judged.as, copy.transport, now));
+    // Daemons that mirror to each other would do so for ever.
+    const goesOn = copy.agent !== AGENT;
+    done(inspector.inspectCopy(judged.as, copy.transport, now, goesOn));
     deps.copied(judged.as.source, judged.as.destination, now);
   }
 

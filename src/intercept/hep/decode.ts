@@ -18,6 +18,7 @@ interface Draft {
   seconds: number | null;
   microseconds: number;
   kind: number | null;
+  agent: number | null;
   key: Buffer | null;
   payload: Buffer | null;
   isCompressed: boolean;
@@ -37,7 +38,7 @@ export function decodeHep(bytes: Buffer): Mirrored | HepFault {
   const draft: Draft = {
     ...{ family: null, protocol: null, source: null, destination: null, sourcePort: null },
     ...{ destinationPort: null, seconds: null, microseconds: 0, kind: null, key: null, payload: null },
-    isCompressed: false,
+    ...{ agent: null, isCompressed: false },
   };
   let count = 0;
   for (let at = HEAD; at < length; ) {
@@ -73,6 +74,7 @@ function take(draft: Draft, type: number, value: Buffer): boolean {
   else if (type === CHUNK.seconds) draft.seconds = value.readUInt32BE(0);
   else if (type === CHUNK.microseconds) draft.microseconds = value.readUInt32BE(0);
   else if (type === CHUNK.kind) draft.kind = value[0]!;
+  else if (type === CHUNK.agent && value.length === 4) draft.agent = value.readUInt32BE(0);
   else if (type === CHUNK.key) draft.key = value;
   else if (type === CHUNK.payload) draft.payload = value;
   else if (type === CHUNK.compressedPayload) draft.isCompressed = true;
@@ -94,7 +96,7 @@ const SIZES: Readonly<Record<number, number>> = {
 };
 
 function finish(draft: Draft): Mirrored | HepFault {
-  const { source, destination, sourcePort, destinationPort, kind, payload } = draft;
+  const { source, destination, sourcePort, destinationPort, kind, agent, key, payload } = draft;
   if (payload === null) return { fault: draft.isCompressed ? 'a payload that is compressed' : 'no payload' };
   if (source === null || destination === null) return { fault: 'no source or no destination address' };
   if (sourcePort === null || destinationPort === null) return { fault: 'no source or no destination port' };
@@ -104,7 +106,6 @@ function finish(draft: Draft): Mirrored | HepFault {
     packet: packetOf({ source, sourcePort, destination, destinationPort, payload }),
     transport: draft.protocol === PROTOCOL.udp ? 'udp' : 'tcp',
     isSip: kind === KIND.sip,
-    seenAt,
-    key: draft.key,
+    ...{ seenAt, agent, key },
   };
 }

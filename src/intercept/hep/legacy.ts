@@ -42,7 +42,6 @@ export function decodeOldHep(bytes: Buffer): Mirrored | HepFault {
     }),
     transport: bytes[3] === PROTOCOL.udp ? 'udp' : 'tcp',
     isSip: true,
-    seenAt,
-    key: null,
+    ...{ seenAt, agent: null, key: null },
   };
 }
