@@ -1,4 +1,3 @@
-import { extended, without } from '../call/outcome.ts';
 import type { LastCounts, Traffic, TwoWayTraffic } from '../firewall/firewall.ts';
 import type { MediaWay } from '../inspector.ts';
 
@@ -49,8 +48,8 @@ interface Share {
 export function createTrafficWatch(): TrafficWatch {
   const known = new Map<string, Known>();
   const shares = new Map<string, Map<string, Share>>();
-  /** Calls that have a pinhole now, by its id. */
-  const holders = new Map<string, readonly string[]>();
+  /** Calls that have a pinhole now, by its id: nearly always one. */
+  const holders = new Map<string, string | Set<string>>();
   let updates = 0;
   let packets = 0;
   let bytes = 0;
@@ -106,8 +105,9 @@ export function createTrafficWatch(): TrafficWatch {
     shared(id, legId) {
       const own = holders.get(id);
       const isFirst = own === undefined;
-      if (isFirst) holders.set(id, [legId]);
-      else if (!own.includes(legId)) holders.set(id, extended(own, legId));
+      if (isFirst) holders.set(id, legId);
+      else if (typeof own !== 'string') own.add(legId);
+      else if (own !== legId) holders.set(id, new Set([own, legId]));
       const so = known.get(id);
       // What was counted before the first was heard of is its own: the filter had the rule before we had the news.
       if (isFirst || so === undefined || so.closed || so.count.packets === 0) return;
@@ -115,9 +115,9 @@ export function createTrafficWatch(): TrafficWatch {
       shares.set(id, calls.set(legId, { before: so.count, left: null }));
     },
     left(id, legId) {
-      const others = without(holders.get(id) ?? [], legId);
-      if (others.length === 0) holders.delete(id);
-      else holders.set(id, others);
+      const own = holders.get(id);
+      if (typeof own === 'object') own.delete(legId);
+      if (own === legId || (typeof own === 'object' && own.size === 0)) holders.delete(id);
       const share = shares.get(id)?.get(legId);
       if (share !== undefined) share.left = updates;
     },

@@ -296,6 +296,15 @@ describe('traffic watch', () => {
     assert.deepEqual(watch.last('a', 'second'), { packets: 0, bytes: 0, sent: null }, 'it has it again');
   });
 
+  it('counts all for who comes once all of several have left, in whatever order and however often', () => {
+    const watch = createTrafficWatch();
+    for (const legId of ['first', 'second', 'third', 'second']) watch.shared('a', legId);
+    watch.update(counters(['a', 5]));
+    for (const legId of ['first', 'nobody', 'third', 'second']) watch.left('a', legId);
+    watch.shared('a', 'next');
+    assert.deepEqual(watch.last('a', 'next'), { packets: 5, bytes: 500, sent: null });
+  });
+
   it('counts for a call all that came, when the pinhole was closed before it was opened for it', () => {
     const watch = createTrafficWatch();
     watch.update(counters(['a', 5]));
