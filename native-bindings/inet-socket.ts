@@ -117,6 +117,8 @@ export interface StreamListener {
 
 /** A UDP datagram is no longer. */
 const DATAGRAM = 65_536;
+/** Bytes of a stream at a time: whoever reads it has to do with as many messages as these may hold. */
+const OF_STREAM = 8192;
 const BACKLOG = 16;
 
 function open(libc: Libc, type: number, name: InetName, text: string): number {
@@ -206,7 +208,7 @@ export function openStreamListener(libc: Libc, name: InetName, text: string): St
   }
   const address = Buffer.alloc(LARGEST);
   const length = Buffer.alloc(4);
-  const buffer = Buffer.alloc(DATAGRAM);
+  const buffer = Buffer.alloc(OF_STREAM);
   return {
     fd,
     accept() {

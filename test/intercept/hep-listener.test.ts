@@ -112,6 +112,25 @@ describe('the HEP listener', () => {
     stream.destroy();
   });
 
+  it('hands over no more of the shortest messages at a time than a read of 8 KiB has', async () => {
+    const listener = open(own(7), ['tcp']);
+    const stream = connect({ host: own(7), port: PORT, localAddress: own(7) });
+    const shortest = Buffer.from('HEP3\0\x06', 'latin1');
+    const count = 10_000;
+    await new Promise((sent) => stream.write(Buffer.concat(Array(count).fill(shortest)), sent));
+    let [all, most] = [0, 0];
+    for (const until = performance.now() + 5000; all < count && performance.now() < until; ) {
+      listener.wait([-1], 1);
+      const some = listener.receive().length;
+      all += some;
+      most = Math.max(most, some);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(all, count);
+    assert.ok(most <= 64 + 8192 / shortest.length, `${most} at a time`);
+    stream.destroy();
+  });
+
   it('hears each of those that send, however much the others do', async () => {
     const listener = open(own(6), ['udp', 'tcp']);
     const [loud, quiet] = await Promise.all(
