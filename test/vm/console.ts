@@ -8,6 +8,8 @@ export interface Console {
   close(): void;
 }
 
+/** Of any shell; the kernel may speak behind it: `random: unblocking device.` */
+const FIRST_PROMPT = /[#$%>] ?(?:[a-z]+\d*: .*\r?\n)*$/;
 const PROMPT = 'pinholed-test# ';
 /** What the shell says while a command goes on in the next line. */
 const MORE = 'pinholed-more> ';
@@ -52,9 +54,9 @@ export async function openConsole(path: string, within: number): Promise<Console
 
   await until(/login: /, within);
   socket.write('root\n');
-  await until(/[#$%>] ?$/, 60_000);
+  await until(FIRST_PROMPT, 60_000);
   socket.write('exec env ENV= /bin/sh\n');
-  await until(/[#$%>] ?$/, 60_000);
+  await until(FIRST_PROMPT, 60_000);
   // The shell's own line editing would echo all the same.
   socket.write(
     `set +o emacs +o vi; stty -echo cols 10000; PS1='pinholed-''test# '; PS2='pinholed-''more> '\n`,

@@ -1,5 +1,5 @@
 /** One FreeBSD machine that qemu runs, with a root shell on its serial console. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -75,6 +75,8 @@ export async function bootMachine({ cards, remove }: BootOptions): Promise<Boote
   );
   const clean = () => {
     remove();
+    // Those of a machine that did not come up are here still.
+    for (const { tap } of cards) spawnSync('ip', ['link', 'delete', tap], { stdio: 'ignore' });
     rmSync(directory, { recursive: true, force: true });
   };
   const forget = endWithRunner(() => {
