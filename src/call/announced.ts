@@ -1,7 +1,7 @@
 import type { Address } from '../address/address.ts';
 import { type PortRange, portRange } from '../address/ports.ts';
+import { extended } from '../lists.ts';
 import type { Candidate, Connection, Session } from '../sdp/session.ts';
-import { extended } from './outcome.ts';
 import { lastPort } from './transport.ts';
 
 /** Ports at an address that could be opened, with who named them first in a Call-ID. */

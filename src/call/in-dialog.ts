@@ -1,15 +1,8 @@
+import { appended } from '../lists.ts';
 import { type Call, otherSide } from './call.ts';
 import { learnContact } from './contact.ts';
 import type { Context } from './context.ts';
-import {
-  type Arrival,
-  appended,
-  changed,
-  type Incoming,
-  leaving,
-  type Outcome,
-  unchanged,
-} from './outcome.ts';
+import { type Arrival, changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
 import { type DialogSide, onStray } from './requests.ts';
 import { holdStray } from './strays.ts';
 import { addAddress, isParty } from './transactions.ts';

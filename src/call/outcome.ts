@@ -39,28 +39,6 @@ export interface Outcome {
 
 export const NO_REFUSALS: readonly Refusal[] = [];
 
-/** Adds to a list, made with its first item: most have one, and a list that grows has room for sixteen more. */
-export function appended<Item>(list: Item[] | null, item: Item): Item[] {
-  if (list === null) return [item];
-  list.push(item);
-  return list;
-}
-
-/**
- * The list with one item more, for what is kept as long as a call: exactly as long as it has to be, which what was pushed to,
- * filtered or spread is not.
- */
-export function extended<Item>(list: readonly Item[], item: Item): Item[] {
-  if (list.length === 0) return [item];
-  return list.length === 1 ? [list[0]!, item] : list.concat([item]);
-}
-
-/** The list without this item, as long as it has to be. */
-export function without<Item>(list: readonly Item[], item: Item): Item[] {
-  const at = list.indexOf(item);
-  return at < 0 ? list.slice() : list.slice(0, at).concat(list.slice(at + 1));
-}
-
 /** The call wants what it wanted before. */
 export function unchanged(call: Call | null, refusals: readonly Refusal[] = NO_REFUSALS): Outcome {
   return { call, departure: null, refusals };

@@ -1,4 +1,5 @@
 import type { Address } from '../address/address.ts';
+import { appended } from '../lists.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { NOTHING_ANNOUNCED } from './announced.ts';
 import { createAnnouncing } from './announcing.ts';
@@ -16,7 +17,7 @@ import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall, latestEnd } from './expiry.ts';
 import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
 import { createLegs, MAX_LEGS, shareOut } from './legs.ts';
-import { type Arrival, appended, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
+import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
 import {
   type DialogSide,

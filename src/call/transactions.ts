@@ -1,10 +1,10 @@
 import type { Address } from '../address/address.ts';
+import { extended, without } from '../lists.ts';
 import { ownCopy, sharedWords } from '../own-copy.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { type Call, type Description, type Dialog, newDialog, otherSide, type Transaction } from './call.ts';
-
 import type { Context } from './context.ts';
-import { type Arrival, extended, without } from './outcome.ts';
+import type { Arrival } from './outcome.ts';
 import type { Refusal } from './refusal.ts';
 import type { Side } from './wanted.ts';
 

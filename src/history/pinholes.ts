@@ -1,8 +1,8 @@
 import type { Address } from '../address/address.ts';
 import { portRange } from '../address/ports.ts';
-import { extended, without } from '../call/outcome.ts';
 import type { CloseReason } from '../call/wanted.ts';
 import type { PinholeHappening } from '../inspector/happening.ts';
+import { extended, without } from '../lists.ts';
 import { inOnePiece } from '../own-copy.ts';
 import type { FramePlace, PinholeReport } from './call-report.ts';
 import { shared } from './words.ts';

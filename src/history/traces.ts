@@ -1,6 +1,5 @@
 import type { Address } from '../address/address.ts';
 import type { CallState, EndReason } from '../call/call.ts';
-import { extended, without } from '../call/outcome.ts';
 import type {
   AudioHappening,
   Leg,
@@ -8,6 +7,7 @@ import type {
   PacketEnds,
   RefusedHappening,
 } from '../inspector/happening.ts';
+import { extended, without } from '../lists.ts';
 import { ownCopy } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { METHODS } from '../sip/methods.ts';

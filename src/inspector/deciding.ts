@@ -1,9 +1,10 @@
 import type { Call, EndReason } from '../call/call.ts';
 import { describeReading } from '../call/description.ts';
 import { CLOSE_REASONS } from '../call/expiry.ts';
-import { type Arrival, appended, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
+import { type Arrival, type Bodies, leaving, type Outcome } from '../call/outcome.ts';
 import { createTracker } from '../call/tracker.ts';
 import type { Departure } from '../call/wanted.ts';
+import { appended } from '../lists.ts';
 import type { PacketView } from '../packet/ip.ts';
 import { createAdmission } from '../policy/admission.ts';
 import type { Policy } from '../policy/policy.ts';

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import type { Call } from '../call/call.ts';
-import { appended } from '../call/outcome.ts';
+import { appended } from '../lists.ts';
 import type { PacketView } from '../packet/ip.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';

@@ -1,9 +1,9 @@
 import type { Address } from '../address/address.ts';
 import { type Call, otherSide } from '../call/call.ts';
-import { appended } from '../call/outcome.ts';
 import { isRefusal, type Refusal } from '../call/refusal.ts';
 import { type StreamSettings, type WantedStreams, wantedStreams } from '../call/streams.ts';
 import { type CloseReason, type Departure, ownerOf, type Wanted } from '../call/wanted.ts';
+import { appended } from '../lists.ts';
 import { type Claims, createClaims, type TakenPort } from '../pinhole/claims.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import {

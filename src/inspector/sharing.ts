@@ -1,7 +1,7 @@
 import type { Call } from '../call/call.ts';
 import { CLOSE_REASONS } from '../call/expiry.ts';
-import { appended } from '../call/outcome.ts';
 import type { Tracker } from '../call/tracker.ts';
+import { appended } from '../lists.ts';
 import type { AudioWatch } from './audio.ts';
 import { tellCall, type Work } from './inspection.ts';
 import type { Opener } from './opening.ts';

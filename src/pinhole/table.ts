@@ -1,5 +1,5 @@
-import { appended, extended, without } from '../call/outcome.ts';
 import type { CloseReason, Departure, Wanted } from '../call/wanted.ts';
+import { appended, extended, without } from '../lists.ts';
 import type { Change } from './change.ts';
 import { createClaims, type TakenPort } from './claims.ts';
 import { contains, type Opening } from './opening.ts';
