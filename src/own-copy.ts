@@ -15,8 +15,8 @@ export function inOnePiece(text: string): string {
 }
 
 /** One text for all who have these words, and `ownCopy` of any other: what nearly every message says is kept once. */
-export function sharedWords(words: readonly string[]): <Text extends string>(text: Text) => Text {
-  const shared = new Map(words.map((word) => [word, word]));
+export function sharedWords(words: Iterable<string>): <Text extends string>(text: Text) => Text {
+  const shared = new Map(Array.from(words, (word) => [word, word]));
   return <Text extends string>(text: Text) => (shared.get(text) ?? ownCopy(text)) as Text;
 }
 

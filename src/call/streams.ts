@@ -1,5 +1,6 @@
 import { type Address, type Family, familyOf } from '../address/address.ts';
 import { printable } from '../printable.ts';
+import { remembered } from '../remembered.ts';
 import type { Connection, Stream } from '../sdp/session.ts';
 import { isNamedOutside } from './announced.ts';
 import { type Agreement, type Call, type Description, type Dialog, otherSide } from './call.ts';
@@ -297,17 +298,7 @@ function bounded(
 }
 
 /** The list of one address, the same for all calls of it lately. */
-function only(address: Address): readonly Address[] {
-  const known = lone.get(address);
-  if (known !== undefined) return known;
-  const list = [address];
-  if (lone.size >= MOST_LONE) lone.clear();
-  lone.set(address, list);
-  return list;
-}
-
-const MOST_LONE = 4096;
-const lone = new Map<Address, readonly Address[]>();
+const only = remembered(4096, (address: Address): readonly Address[] => [address]);
 
 /** Where media for this endpoint may come from: addresses of its own family only, the surest first. */
 function sourcesOf(

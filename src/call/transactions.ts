@@ -2,6 +2,7 @@ import type { Address } from '../address/address.ts';
 import { extended, without } from '../lists.ts';
 import { ownCopy, sharedWords } from '../own-copy.ts';
 import type { SipMessage } from '../sip/message.ts';
+import { METHODS } from '../sip/methods.ts';
 import { type Call, type Description, type Dialog, newDialog, otherSide, type Transaction } from './call.ts';
 import type { Context } from './context.ts';
 import type { Arrival } from './outcome.ts';
@@ -13,9 +14,7 @@ const MAX_TRANSACTIONS = 16;
 /** Requests whose answers open or close something: they are not forgotten for the sake of others. */
 const NEGOTIATING: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
 
-const methodWord = sharedWords(
-  'INVITE ACK BYE CANCEL OPTIONS PRACK UPDATE INFO REFER NOTIFY SUBSCRIBE MESSAGE'.split(' '),
-);
+const methodWord = sharedWords(METHODS);
 
 /** Remembers a request, and forgets those that were answered too long ago to be retransmitted. */
 export function addTransaction(

@@ -1,8 +1,14 @@
-import type { PacketView } from './ip.ts';
+import type { Address } from '../address/address.ts';
 
-type Ends = Pick<PacketView, 'source' | 'sourcePort' | 'destination' | 'destinationPort'>;
+/** Who sends to whom, of one protocol. */
+export interface Ends {
+  readonly source: Address;
+  readonly sourcePort: number;
+  readonly destination: Address;
+  readonly destinationPort: number;
+}
 
-/** What goes this way between these ends, of one protocol: `10.0.0.1 40000 > 10.0.0.2 5060` */
+/** What goes this way between these ends: `10.0.0.1 40000 > 10.0.0.2 5060` */
 export function directionKey({ source, sourcePort, destination, destinationPort }: Ends): string {
   return `${source} ${sourcePort} > ${destination} ${destinationPort}`;
 }

@@ -1,6 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { Address } from '../address/address.ts';
-import { directionKey, reverseKey } from './direction.ts';
+import { directionKey, type Ends, reverseKey } from './direction.ts';
 import { type PacketView, TCP_ACK, TCP_FIN, TCP_RST, TCP_SYN, TCP_URG, type TcpFields } from './ip.ts';
 import { createQueue, type Link, newLink } from './queue.ts';
 import { createSequencer, newSequence, positionOf, type Sequence } from './sequence.ts';
@@ -30,15 +29,8 @@ export interface StreamOptions<User = unknown> {
   readonly streamIdleMs?: number;
 }
 
-interface Endpoints {
-  readonly source: Address;
-  readonly sourcePort: number;
-  readonly destination: Address;
-  readonly destinationPort: number;
-}
-
 /** One direction of a TCP connection. */
-export interface TcpStream<User> extends Endpoints {
+export interface TcpStream<User> extends Ends {
   /** No SYN was seen: the first byte delivered may be anywhere in a message. */
   readonly midstream: boolean;
   /**
@@ -80,7 +72,7 @@ interface StreamTable<User> {
    * What follows in this direction may have passed elsewhere: the next bytes begin the stream anew, in its middle, unless
    * they go on where it was. The stream, where it is known.
    */
-  elsewhere(direction: Endpoints): TcpStream<User> | null;
+  elsewhere(direction: Ends): TcpStream<User> | null;
   /** Forgets what is older than the time-outs; `push` does so too. */
   expire(now: number): void;
   readonly size: number;
@@ -296,7 +288,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     if (streams.get(own.key) === own && own.rank === 'open') moveTo(own, 'kept');
   }
 
-  function elsewhere(direction: Endpoints): TcpStream<User> | null {
+  function elsewhere(direction: Ends): TcpStream<User> | null {
     const stream = streams.get(directionKey(direction)) ?? null;
     if (stream !== null) stream.isElsewhere = true;
     return stream;

@@ -1,6 +1,7 @@
 import type { Address } from '../address/address.ts';
 import { networkHas, networkSet } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
+import { remembered } from '../remembered.ts';
 
 /** A peer whose addresses are one party. */
 export interface NamedPeer extends Peer {
@@ -27,19 +28,15 @@ export function createPeers(peers: readonly Peer[]): Peers {
     .filter(isNamed)
     .flatMap((peer) => peer.networks.map((network) => ({ peer, network })))
     .sort((a, b) => b.network.prefix - a.network.prefix);
-  const known = new Map<Address, NamedPeer | null>();
+  const find = remembered(
+    MAX_KNOWN,
+    (address: Address) => named.find(({ network }) => networkHas(network, address))?.peer ?? null,
+  );
 
-  function peerOf(address: Address): NamedPeer | null {
-    if (named.length === 0) return null;
-    const before = known.get(address);
-    if (before !== undefined) return before;
-    const peer = named.find(({ network }) => networkHas(network, address))?.peer ?? null;
-    if (known.size >= MAX_KNOWN) known.clear();
-    known.set(address, peer);
-    return peer;
-  }
-
-  return { isAllowed: (address) => peers.length === 0 || isListed(address), peerOf };
+  return {
+    isAllowed: (address) => peers.length === 0 || isListed(address),
+    peerOf: (address) => (named.length === 0 ? null : find(address)),
+  };
 }
 
 function isNamed(peer: Peer): peer is NamedPeer {

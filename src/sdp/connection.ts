@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import { cachedAddress } from '../address/address-cache.ts';
+import { remembered } from '../remembered.ts';
 import type { Connection } from './session.ts';
 
 const NONE: Connection = { kind: 'none' };
@@ -20,18 +21,8 @@ export function readConnection(family: number | null, text: string): Connection 
   return address === '0.0.0.0' || address === '::' ? UNSPECIFIED : connectionTo(address);
 }
 
-const MOST_KNOWN = 4096;
-const known = new Map<Address, Connection>();
-
 /** One for all descriptions that name this address lately: each is kept as long as its call. */
-function connectionTo(address: Address): Connection {
-  const same = known.get(address);
-  if (same !== undefined) return same;
-  const connection: Connection = { kind: 'address', address };
-  if (known.size >= MOST_KNOWN) known.clear();
-  known.set(address, connection);
-  return connection;
-}
+const connectionTo = remembered(4096, (address: Address): Connection => ({ kind: 'address', address }));
 
 /** A name of letters, digits, hyphens and underscores with a letter in its last label (RFC 1123 2.1). */
 function isHostname(text: string): boolean {

@@ -1,13 +1,7 @@
-import type { Address } from '../../address/address.ts';
-import { directionKey } from '../../packet/direction.ts';
+import { directionKey, type Ends } from '../../packet/direction.ts';
 
 /** One direction of a TCP connection. */
-export interface ConnectionDirection {
-  readonly source: Address;
-  readonly sourcePort: number;
-  readonly destination: Address;
-  readonly destinationPort: number;
-}
+export type ConnectionDirection = Ends;
 
 /** The same for both directions of a connection. */
 function connectionKey({ source, sourcePort, destination, destinationPort }: ConnectionDirection): string {
