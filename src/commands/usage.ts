@@ -48,10 +48,16 @@ export function lineFault(words: readonly string[], help: string): string | null
   return null;
 }
 
-/** Whether `lineFault` is worth the help that it asks for: two options, or one that is written in a way of its own. */
+/**
+ * Whether `lineFault` is worth the help that it asks for: an option is there twice, or may be, under its letter and its name; or one is
+ * written in a way of its own.
+ */
 export function isDoubtful(words: readonly string[]): boolean {
   const options = words.filter((word) => word.startsWith('-'));
-  return options.length > 1 || options.some((word) => word.includes('=') || SINGLE_DASH.test(word));
+  const mayBeTwice = new Set(options).size < options.length || options.some(({ length }) => length === 2);
+  return (
+    (options.length > 1 && mayBeTwice) || options.some((word) => word.includes('=') || SINGLE_DASH.test(word))
+  );
 }
 
 const SINGLE_DASH = /^-[a-z][a-z-]/;
