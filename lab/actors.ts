@@ -11,9 +11,10 @@ export interface Actor {
   close(): void;
 }
 
-/** The command that runs a module, named by its path from this directory. */
+/** The command that runs a module, named by its path from this directory: compiled code as it is, which tsx would change. */
 export function typescript(module: string): [string, ...string[]] {
-  return [process.execPath, '--import', 'tsx', fileURLToPath(new URL(module, import.meta.url))];
+  const path = fileURLToPath(new URL(module, import.meta.url));
+  return [process.execPath, ...(path.endsWith('.js') ? [] : ['--import', 'tsx']), path];
 }
 
 /** Starts an actor in the namespace. `began` is called with its process at once. Rejects when it ends before it is ready. */

@@ -105,6 +105,7 @@ async function withDaemon(
   const caps = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
   const inside = announced === undefined ? '' : 'inside: [10.0.1.0/24]\n';
   const daemon = await startDaemon(topology, {
+    module: '../dist/src/main.js',
     pinned: FIREWALL_CORE,
     changes: `${inside}${settings}${caps}`,
   });

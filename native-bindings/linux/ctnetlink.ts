@@ -34,8 +34,8 @@ import {
   messageWriter,
   NETFILTER_HEADER,
   type NetlinkSocket,
-  NLA_HDRLEN,
   NLMSG_HDRLEN,
+  valueEnd,
 } from './netlink.ts';
 
 /** One direction of a flow. Addresses are 4 or 16 bytes in network order; ports are 0 for protocols without. */
@@ -162,11 +162,6 @@ function sourcePortOf(bytes: Buffer, start: number, end: number, tuple: number):
   if (proto < 0) return 0;
   const port = findAttribute(bytes, proto, valueEnd(bytes, proto), CTA_PROTO_SRC_PORT);
   return port < 0 || valueEnd(bytes, port) - port !== 2 ? 0 : bytes.readUInt16BE(port);
-}
-
-/** Where the value of an attribute that `findAttribute` found ends. */
-function valueEnd(bytes: Buffer, value: number): number {
-  return value - NLA_HDRLEN + bytes.readUInt16LE(value - NLA_HDRLEN);
 }
 
 function readEntry(bytes: Buffer, start: number, end: number): ConntrackEntry | undefined {

@@ -81,66 +81,93 @@ export interface MessageWriter {
   u8(type: number, value: number): void;
   be16(type: number, value: number): void;
   be32(type: number, value: number): void;
-  /** A NUL-terminated string. */
-  text(type: number, value: string): void;
+  /** A NUL-terminated string; `before`, if given, are bytes of the same attribute. */
+  text(type: number, value: string, before?: readonly number[]): void;
   bytes(type: number, value: Uint8Array): void;
   /** Writes an attribute of attributes; `contents` writes these. */
   nest(type: number, contents: () => void): void;
+  /** The same in two steps: what `begin` returns is given to `end`, once all that belongs into it is written. */
+  begin(type: number): number;
+  end(begun: number): void;
   /** Everything written since `reset`: a view. */
   contents(): Buffer;
 }
 
+const NOTHING: readonly number[] = [];
+
 /** A writer over a buffer that grows as needed from `size` bytes. */
 export function messageWriter(size = 4096): MessageWriter {
   let buffer = Buffer.alloc(size);
-  let end = 0;
+  let length = 0;
   let start = -1;
 
-  const room = (length: number): void => {
-    if (end + length <= buffer.length) return;
-    const larger = Buffer.alloc(Math.max(buffer.length * 2, end + length));
-    buffer.copy(larger, 0, 0, end);
+  const room = (bytes: number): void => {
+    if (length + bytes <= buffer.length) return;
+    const larger = Buffer.alloc(Math.max(buffer.length * 2, length + bytes));
+    buffer.copy(larger, 0, 0, length);
     buffer = larger;
   };
+  const put16 = (value: number, at: number): void => {
+    buffer[at] = value;
+    buffer[at + 1] = value >>> 8;
+  };
+  const put32 = (value: number, at: number): void => {
+    put16(value, at);
+    put16(value >>> 16, at + 2);
+  };
   // May replace `buffer`: what it returns is a place in the buffer there is afterwards.
-  const header = (type: number, length: number): number => {
-    if (length > ATTRIBUTE_MAX)
-      throw new RangeError(`netlink attribute ${type} of ${length} bytes: expected at most ${ATTRIBUTE_MAX}`);
-    const space = NLA_HDRLEN + aligned(length);
+  const header = (type: number, bytes: number): number => {
+    if (bytes > ATTRIBUTE_MAX)
+      throw new RangeError(`netlink attribute ${type} of ${bytes} bytes: expected at most ${ATTRIBUTE_MAX}`);
+    const space = NLA_HDRLEN + aligned(bytes);
     room(space);
-    buffer.writeUInt16LE(NLA_HDRLEN + length, end);
-    buffer.writeUInt16LE(type, end + 2);
-    const value = end + NLA_HDRLEN;
-    buffer.fill(0, value + length, end + space);
-    end += space;
+    put16(NLA_HDRLEN + bytes, length);
+    put16(type, length + 2);
+    const value = length + NLA_HDRLEN;
+    length += space;
+    for (let at = value + bytes; at < length; at++) buffer[at] = 0;
     return value;
   };
   const finish = (): void => {
-    if (start >= 0) buffer.writeUInt32LE(end - start, start);
+    if (start >= 0) put32(length - start, start);
+  };
+  const begin = (type: number): number => {
+    const begun = length;
+    header(type | NLA_F_NESTED, 0);
+    return begun;
+  };
+  const end = (begun: number): void => {
+    const bytes = length - begun;
+    if (bytes > 0xffff) {
+      const type = buffer.readUInt16LE(begun + 2) & NLA_TYPE_MASK;
+      throw new RangeError(`netlink attribute ${type} of ${bytes} bytes: expected at most 65535`);
+    }
+    put16(bytes, begun);
   };
   return {
     get length() {
-      return end;
+      return length;
     },
     reset() {
-      end = 0;
+      length = 0;
       start = -1;
     },
     message(type, flags, sequence, family, resource) {
       finish();
-      start = end;
+      start = length;
       room(NETFILTER_HEADER);
-      buffer.writeUInt16LE(type, start + 4);
-      buffer.writeUInt16LE(flags, start + 6);
-      buffer.writeUInt32LE(sequence, start + 8);
-      buffer.writeUInt32LE(0, start + 12);
+      put16(type, start + 4);
+      put16(flags, start + 6);
+      put32(sequence, start + 8);
+      put32(0, start + 12);
       buffer[start + 16] = family;
       buffer[start + 17] = 0;
-      buffer.writeUInt16BE(resource, start + 18);
-      end = start + NETFILTER_HEADER;
+      buffer[start + 18] = resource >>> 8;
+      buffer[start + 19] = resource;
+      length = start + NETFILTER_HEADER;
     },
     addFlags(flags) {
-      buffer.writeUInt16LE(buffer.readUInt16LE(start + 6) | flags, start + 6);
+      put16(buffer.readUInt16LE(start + 6) | flags, start + 6);
     },
     u8(type, value) {
       const place = header(type, 1);
@@ -154,30 +181,42 @@ export function messageWriter(size = 4096): MessageWriter {
       const place = header(type, 4);
       buffer.writeUInt32BE(value, place);
     },
-    text(type, value) {
-      const length = Buffer.byteLength(value);
-      const place = header(type, length + 1);
-      buffer.write(value, place);
-      buffer[place + length] = 0;
+    text(type, value, before = NOTHING) {
+      const bytes = isAscii(value) ? value.length : Buffer.byteLength(value);
+      let place = header(type, before.length + bytes + 1);
+      for (const byte of before) buffer[place++] = byte;
+      if (bytes === value.length) {
+        for (let at = 0; at < bytes; at++) buffer[place + at] = value.charCodeAt(at);
+      } else {
+        buffer.write(value, place);
+      }
+      buffer[place + bytes] = 0;
     },
     bytes(type, value) {
       const place = header(type, value.length);
-      buffer.set(value, place);
+      if (value.length > FEW) buffer.set(value, place);
+      else for (let at = 0; at < value.length; at++) buffer[place + at] = value[at]!;
     },
     nest(type, contents) {
-      const from = end;
-      header(type | NLA_F_NESTED, 0);
+      const begun = begin(type);
       contents();
-      const length = end - from;
-      if (length > 0xffff)
-        throw new RangeError(`netlink attribute ${type} of ${length} bytes: expected at most 65535`);
-      buffer.writeUInt16LE(length, from);
+      end(begun);
     },
+    begin,
+    end,
     contents() {
       finish();
-      return buffer.subarray(0, end);
+      return buffer.subarray(0, length);
     },
   };
+}
+
+/** Bytes up to which a loop copies them faster than a call. */
+const FEW = 64;
+
+function isAscii(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 /** One message where it lies: its payload, after nlmsghdr, is `bytes` from `start` to `end`. */
@@ -228,12 +267,17 @@ export function forEachAttribute(
 export function findAttribute(bytes: Buffer, start: number, end: number, type: number): number {
   let at = start;
   while (at + NLA_HDRLEN <= end) {
-    const length = bytes.readUInt16LE(at);
+    const length = bytes[at]! | (bytes[at + 1]! << 8);
     if (length < NLA_HDRLEN || length > end - at) return -1;
-    if ((bytes.readUInt16LE(at + 2) & NLA_TYPE_MASK) === type) return at + NLA_HDRLEN;
+    if (((bytes[at + 2]! | (bytes[at + 3]! << 8)) & NLA_TYPE_MASK) === type) return at + NLA_HDRLEN;
     at += aligned(length);
   }
   return -1;
+}
+
+/** Where the value of an attribute that `findAttribute` found ends. */
+export function valueEnd(bytes: Buffer, from: number): number {
+  return from - NLA_HDRLEN + (bytes[from - 4]! | (bytes[from - 3]! << 8));
 }
 
 /** The attributes by type, as views. Of two of one type the later counts. */

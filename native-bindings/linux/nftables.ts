@@ -69,6 +69,7 @@ import {
   ATTRIBUTE_MAX,
   attributes,
   attributeText,
+  findAttribute,
   forEachAttribute,
   type Message,
   type MessageWriter,
@@ -76,6 +77,7 @@ import {
   NETFILTER_HEADER,
   type NetlinkSocket,
   NLMSG_HDRLEN,
+  valueEnd,
 } from './netlink.ts';
 import { counter, type Expression } from './nft-expressions.ts';
 
@@ -117,6 +119,8 @@ export interface SetElement {
 }
 
 export interface SetElementReadBack extends SetElement {
+  /** A copy. */
+  readonly key: Buffer;
   /** Null where the set has no counters. */
   readonly traffic: { readonly packets: bigint; readonly bytes: bigint } | null;
 }
@@ -181,11 +185,12 @@ function messageType(type: number): number {
 const COMMENT = 0;
 const COMMENT_MAX = 254;
 
-function commentData(comment: string): Buffer {
+/** What comes before the text. */
+function commentHead(comment: string): readonly number[] {
   const length = Buffer.byteLength(comment);
   if (length > COMMENT_MAX)
     throw new RangeError(`comment of ${length} bytes: expected at most ${COMMENT_MAX}`);
-  return Buffer.concat([Buffer.from([COMMENT, length + 1]), Buffer.from(`${comment}\0`)]);
+  return [COMMENT, length + 1];
 }
 
 function commentText(data: Buffer): string | undefined {
@@ -219,17 +224,18 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
     writer.reset();
     changes = 0;
   };
+  const value = (type: number, bytes: Uint8Array): void => {
+    const begun = writer.begin(type);
+    writer.bytes(NFTA_DATA_VALUE, bytes);
+    writer.end(begun);
+  };
   const element = ({ key, keyEnd, data, comment }: SetElement): void => {
-    writer.nest(NFTA_LIST_ELEM, () => {
-      writer.nest(NFTA_SET_ELEM_KEY, () => writer.bytes(NFTA_DATA_VALUE, key));
-      if (keyEnd !== undefined) {
-        writer.nest(NFTA_SET_ELEM_KEY_END, () => writer.bytes(NFTA_DATA_VALUE, keyEnd));
-      }
-      if (data !== undefined) {
-        writer.nest(NFTA_SET_ELEM_DATA, () => writer.bytes(NFTA_DATA_VALUE, data));
-      }
-      if (comment !== undefined) writer.bytes(NFTA_SET_ELEM_USERDATA, commentData(comment));
-    });
+    const begun = writer.begin(NFTA_LIST_ELEM);
+    value(NFTA_SET_ELEM_KEY, key);
+    if (keyEnd !== undefined) value(NFTA_SET_ELEM_KEY_END, keyEnd);
+    if (data !== undefined) value(NFTA_SET_ELEM_DATA, data);
+    if (comment !== undefined) writer.text(NFTA_SET_ELEM_USERDATA, comment, commentHead(comment));
+    writer.end(begun);
   };
   const elements = (
     name: string,
@@ -244,12 +250,12 @@ export function nftBatch(socket: NetlinkSocket): NftBatch {
       change(name, type, flags);
       writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
       writer.text(NFTA_SET_ELEM_LIST_SET, set);
-      writer.nest(NFTA_SET_ELEM_LIST_ELEMENTS, () => {
-        const from = writer.length;
-        while (next < all.length && writer.length - from + elementSize(all[next]!) <= ATTRIBUTE_MAX) {
-          element(all[next++]!);
-        }
-      });
+      const list = writer.begin(NFTA_SET_ELEM_LIST_ELEMENTS);
+      const from = writer.length;
+      while (next < all.length && writer.length - from + elementSize(all[next]!) <= ATTRIBUTE_MAX) {
+        element(all[next++]!);
+      }
+      writer.end(list);
     }
   };
 
@@ -480,49 +486,61 @@ function eachElement(
   { bytes, start, end }: Message,
   visit: (set: string, element: SetElementReadBack) => void,
 ): void {
-  const members = attributes(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end);
-  const set = members.get(NFTA_SET_ELEM_LIST_SET);
-  const list = members.get(NFTA_SET_ELEM_LIST_ELEMENTS);
-  if (set === undefined || list === undefined) return;
-  const name = attributeText(set);
-  forEachAttribute(list, 0, list.length, (_, from, to) => {
-    const element = readElement(list.subarray(from, to));
+  const first = start + NETFILTER_HEADER - NLMSG_HDRLEN;
+  const set = findAttribute(bytes, first, end, NFTA_SET_ELEM_LIST_SET);
+  const list = findAttribute(bytes, first, end, NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (set < 0 || list < 0) return;
+  const name = attributeText(bytes.subarray(set, valueEnd(bytes, set)));
+  forEachAttribute(bytes, list, valueEnd(bytes, list), (_, from, to) => {
+    const element = readElement(bytes, from, to);
     if (element !== undefined) visit(name, element);
   });
 }
 
-function readElement(bytes: Buffer): SetElementReadBack | undefined {
-  const members = attributes(bytes);
-  const key = dataValue(members.get(NFTA_SET_ELEM_KEY));
+function readElement(bytes: Buffer, start: number, end: number): SetElementReadBack | undefined {
+  const key = dataValue(bytes, start, end, NFTA_SET_ELEM_KEY);
   if (key === undefined) return undefined;
-  const keyEnd = dataValue(members.get(NFTA_SET_ELEM_KEY_END));
-  const data = dataValue(members.get(NFTA_SET_ELEM_DATA));
-  const userdata = members.get(NFTA_SET_ELEM_USERDATA);
-  const comment = userdata === undefined ? undefined : commentText(userdata);
+  const keyEnd = dataValue(bytes, start, end, NFTA_SET_ELEM_KEY_END);
+  const data = dataValue(bytes, start, end, NFTA_SET_ELEM_DATA);
+  const userdata = findAttribute(bytes, start, end, NFTA_SET_ELEM_USERDATA);
+  const comment = userdata < 0 ? undefined : commentText(bytes.subarray(userdata, valueEnd(bytes, userdata)));
   return {
     key,
     ...(keyEnd === undefined ? {} : { keyEnd }),
     ...(data === undefined ? {} : { data }),
     ...(comment === undefined ? {} : { comment }),
-    traffic: readCounter(members.get(NFTA_SET_ELEM_EXPR)),
+    traffic: readCounter(bytes, findAttribute(bytes, start, end, NFTA_SET_ELEM_EXPR)),
   };
 }
 
 /** A copy, for the buffer it lies in is used again. */
-function dataValue(nested: Buffer | undefined): Buffer | undefined {
-  const value = nested === undefined ? undefined : attributes(nested).get(NFTA_DATA_VALUE);
-  return value === undefined ? undefined : Buffer.from(value);
+function dataValue(bytes: Buffer, start: number, end: number, type: number): Buffer | undefined {
+  const nested = findAttribute(bytes, start, end, type);
+  if (nested < 0) return undefined;
+  const value = findAttribute(bytes, nested, valueEnd(bytes, nested), NFTA_DATA_VALUE);
+  return value < 0 ? undefined : Buffer.from(bytes.subarray(value, valueEnd(bytes, value)));
 }
 
-function readCounter(nested: Buffer | undefined): SetElementReadBack['traffic'] {
-  if (nested === undefined) return null;
-  const expression = attributes(nested);
-  const name = expression.get(NFTA_EXPR_NAME);
-  const data = expression.get(NFTA_EXPR_DATA);
-  if (name === undefined || data === undefined || attributeText(name) !== 'counter') return null;
-  const values = attributes(data);
-  const packets = values.get(NFTA_COUNTER_PACKETS);
-  const bytes = values.get(NFTA_COUNTER_BYTES);
-  if (packets?.length !== 8 || bytes?.length !== 8) return null;
-  return { packets: packets.readBigUInt64BE(), bytes: bytes.readBigUInt64BE() };
+/** `expression`: where its attributes begin, -1 where there is none. */
+function readCounter(bytes: Buffer, expression: number): SetElementReadBack['traffic'] {
+  if (expression < 0) return null;
+  const end = valueEnd(bytes, expression);
+  const name = findAttribute(bytes, expression, end, NFTA_EXPR_NAME);
+  const data = findAttribute(bytes, expression, end, NFTA_EXPR_DATA);
+  if (name < 0 || data < 0 || !isText(bytes, name, 'counter')) return null;
+  const packets = counted(bytes, data, NFTA_COUNTER_PACKETS);
+  const octets = counted(bytes, data, NFTA_COUNTER_BYTES);
+  return packets === null || octets === null ? null : { packets, bytes: octets };
+}
+
+function counted(bytes: Buffer, data: number, type: number): bigint | null {
+  const value = findAttribute(bytes, data, valueEnd(bytes, data), type);
+  return value < 0 || valueEnd(bytes, value) - value !== 8 ? null : bytes.readBigUInt64BE(value);
+}
+
+/** Whether the value that begins here is this text with its NUL. */
+function isText(bytes: Buffer, from: number, text: string): boolean {
+  if (valueEnd(bytes, from) - from !== text.length + 1) return false;
+  for (let at = 0; at < text.length; at++) if (bytes[from + at] !== text.charCodeAt(at)) return false;
+  return bytes[from + text.length] === 0;
 }

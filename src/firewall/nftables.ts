@@ -6,12 +6,7 @@ import type { Libc } from '../../native-bindings/engine.ts';
 import { SystemError } from '../../native-bindings/errno.ts';
 import { NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST } from '../../native-bindings/linux/constants.ts';
 import { openNetlink } from '../../native-bindings/linux/netlink.ts';
-import {
-  nftBatch,
-  readTable,
-  type SetElement,
-  type SetElementReadBack,
-} from '../../native-bindings/linux/nftables.ts';
+import { nftBatch, readTable, type SetElement } from '../../native-bindings/linux/nftables.ts';
 import type { Change } from '../pinhole/change.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import { guarded, persist } from './attempt.ts';
@@ -26,7 +21,7 @@ import {
   recordOf,
   sumOf,
 } from './nftables/contents.ts';
-import type { Element } from './nftables/element.ts';
+import { type Element, elementName, isSetName } from './nftables/element.ts';
 import { elementOf, elementsOf, strangerOf } from './nftables/elements.ts';
 import { addTable, addTranslation, RECORDS } from './nftables/table.ts';
 import { translationsOf } from './nftables/translations.ts';
@@ -107,7 +102,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
   }
 
   function commit(change: Change): LastCounts {
-    const { added, removed, done } = shares.plan(change);
+    const { added, removed, closed, done } = shares.plan(change);
     const opened = change.open.map(newRecord);
     const translates = !translating && added.some(({ data }) => data !== undefined);
     if (translates) addTranslation(batch, table);
@@ -124,13 +119,13 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
     );
     for (const [set, elements] of bySet(added)) batch.addElements(table, set, elements);
     for (const { elements } of opened) batch.addElements(table, RECORDS, elements);
-    guarded(() => batch.commit((set, element) => left.set(...departed(set, element))));
+    guarded(() => batch.commit((set, { key, traffic }) => left.set(nameIn(set, key), countOf(traffic))));
     rubbish = new Map();
     translating ||= translates;
     done();
     for (const { id } of change.close) forget(id);
     for (const { id, number, elements } of opened) remember(id, { number, parts: elements.length });
-    return left.size === 0 ? NOT_COUNTED : lastCounts(change.close, left);
+    return left.size === 0 ? NOT_COUNTED : lastCounts(closed, left);
   }
 
   function newRecord(pinhole: Pinhole): NewRecord {
@@ -233,21 +228,20 @@ function bySet(elements: readonly Element[]): Map<Element['set'], Element[]> {
   return sets;
 }
 
-/** A deleted element's key in its set, and what it had counted. */
-function departed(set: string, { key, traffic }: SetElementReadBack): [string, Traffic] {
-  return [`${set} ${latin1(key)}`, countOf(traffic)];
+/** The name of an element that the kernel tells of; of one of a map, which does not count, what nothing is called. */
+function nameIn(set: string, key: Buffer): string {
+  return isSetName(set) ? elementName(set, key) : '';
 }
 
 /** Of pinholes all of whose elements were deleted: an element that stays counts on, for whoever has it still. */
-function lastCounts(closed: readonly Pinhole[], left: ReadonlyMap<string, Traffic>): LastCounts {
+function lastCounts(
+  closed: readonly PinholeAtoms<Element>[],
+  left: ReadonlyMap<string, Traffic>,
+): LastCounts {
   const counts = new Map<string, Traffic>();
-  for (const pinhole of closed) {
-    const own = elementsOf(pinhole).map(({ set, key }) => left.get(`${set} ${latin1(key)}`));
+  for (const { pinhole, atoms } of closed) {
+    const own = atoms.filter(({ set }) => isSetName(set)).map(({ name }) => left.get(name));
     if (own.every((one) => one !== undefined)) counts.set(pinhole.id, sumOf(own));
   }
   return counts;
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
 }

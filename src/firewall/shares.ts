@@ -16,6 +16,8 @@ export interface PinholeAtoms<Atom> {
 interface Plan<Atom> {
   readonly added: readonly Atom[];
   readonly removed: readonly Atom[];
+  /** The pinholes that close, of those that are open, with what they had. */
+  readonly closed: readonly PinholeAtoms<Atom>[];
   /** The filter has done it. Until then nothing is remembered of it. */
   done(): void;
 }
@@ -59,11 +61,6 @@ export function createShares<Atom>(
     return kept.get(pinhole.id) ?? atomsOf(pinhole);
   }
 
-  function closedAtoms(id: string): readonly Atom[] {
-    const pinhole = open.get(id);
-    return pinhole === undefined ? [] : heldBy(pinhole);
-  }
-
   function plan({ open: opening, close: closing }: Change): Plan<Atom> {
     const opened: PinholeAtoms<Atom>[] = [];
     const touched = new Map<string, { readonly atom: Atom; change: number }>();
@@ -79,7 +76,14 @@ export function createShares<Atom>(
       opened.push({ pinhole, atoms });
       for (const atom of atoms) touch(atom, 1);
     }
-    for (const { id } of closing) for (const atom of closedAtoms(id)) touch(atom, -1);
+    const closed: PinholeAtoms<Atom>[] = [];
+    for (const { id } of closing) {
+      const pinhole = open.get(id);
+      if (pinhole === undefined) continue;
+      const atoms = heldBy(pinhole);
+      closed.push({ pinhole, atoms });
+      for (const atom of atoms) touch(atom, -1);
+    }
     const added: Atom[] = [];
     const removed: Atom[] = [];
     for (const [name, { atom, change }] of touched) {
@@ -90,8 +94,9 @@ export function createShares<Atom>(
     return {
       added,
       removed,
+      closed,
       done() {
-        for (const { id } of closing) forget(id);
+        for (const { pinhole } of closed) forget(pinhole.id);
         for (const one of opened) remember(one);
         for (const [name, { change }] of touched) count(name, change);
       },

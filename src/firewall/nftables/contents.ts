@@ -9,7 +9,8 @@ import {
 } from '../../../native-bindings/linux/nftables.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
-import { type ElementMatch, elementName, matchesOf, readKey, setShapes } from './elements.ts';
+import { elementName } from './element.ts';
+import { type ElementMatch, elementsOf, matchesOf, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
 import { mapShapes, readTranslation, translationsOf } from './translations.ts';
@@ -74,7 +75,7 @@ export function readCounted(socket: NetlinkSocket, table: string, evenIfChanged:
     for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
       const match = readKey(shape, key);
       if (match === null) continue;
-      elements.set(elementName(match), { match, traffic: countOf(traffic) });
+      elements.set(elementName(shape.name, key), { match, traffic: countOf(traffic) });
     }
   }
   return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
@@ -127,7 +128,7 @@ export function trafficOf({ elements, records }: Counted): Map<string, Traffic> 
   const traffic = new Map<string, Traffic>();
   for (const { pinhole } of records) {
     if (pinhole === null) continue;
-    const own = matchesOf(pinhole).map((match) => elements.get(elementName(match))?.traffic);
+    const own = elementsOf(pinhole).map(({ name }) => elements.get(name)?.traffic);
     if (own.every((count) => count !== undefined)) traffic.set(pinhole.id, sumOf(own));
   }
   return traffic;
@@ -152,7 +153,7 @@ export function sumOf(counts: readonly Traffic[]): Traffic {
 export function wantedLines(pinholes: readonly Pinhole[]): Set<string> {
   return new Set(
     pinholes.flatMap((pinhole) => [
-      ...matchesOf(pinhole).map((match) => elementLine(elementName(match))),
+      ...matchesOf(pinhole).map(elementLine),
       ...translationsOf(pinhole).map(({ name }) => name),
       formatRecord(pinhole),
     ]),
@@ -165,9 +166,7 @@ export function readLines(socket: NetlinkSocket, table: string): string[] {
     const elements = setShapes.flatMap((shape) =>
       readElements(socket, table, shape.name).map(({ key }) => {
         const match = readKey(shape, key);
-        return match === null
-          ? `an element of set ${shape.name} that no pinhole has`
-          : elementLine(elementName(match));
+        return match === null ? `an element of set ${shape.name} that no pinhole has` : elementLine(match);
       }),
     );
     const records = readRecords(readElements(socket, table, RECORDS)).map(({ pinhole }) =>
@@ -181,9 +180,6 @@ export function readLines(socket: NetlinkSocket, table: string): string[] {
 }
 
 /** `udp 198.51.100.2 :* > 10.0.0.10 4000` */
-function elementLine(name: string): string {
-  const [protocol, source, port, destination, to] = name
-    .split(' ')
-    .map((field) => (field === 'null' ? '*' : field));
-  return `${protocol} ${source} :${port} > ${destination} ${to}`;
+function elementLine({ protocol, source, sourcePort, destination, destinationPort }: ElementMatch): string {
+  return `${protocol} ${source ?? '*'} :${sourcePort ?? '*'} > ${destination} ${destinationPort}`;
 }

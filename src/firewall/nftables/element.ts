@@ -23,6 +23,22 @@ export type MapName =
   | 'snat6'
   | 'snat_any6';
 
+/** What tells names of elements of different sets apart, whose keys may be the same bytes. */
+const setNumbers: Readonly<Record<SetName, number>> = {
+  source4: 1,
+  any4: 2,
+  source_port4: 3,
+  any_port4: 4,
+  source6: 5,
+  any6: 6,
+  source_port6: 7,
+  any_port6: 8,
+};
+
+export function isSetName(name: string): name is SetName {
+  return Object.hasOwn(setNumbers, name);
+}
+
 export interface Element {
   readonly set: SetName | MapName;
   /** The fields in the order protocol, source, source port, destination, port, each padded to four bytes. */
@@ -51,7 +67,17 @@ export function bytesOf(address: Address): Uint8Array {
   return bytes;
 }
 
+/** The name of an element of a set: its key as text, with the set's number where the padding of the protocol begins. */
+export function elementName(set: SetName, key: Buffer): string {
+  key[1] = setNumbers[set];
+  const name = key.toString('latin1');
+  key[1] = 0;
+  return name;
+}
+
 /** From Node's pool: thousands of keys with memory of their own each would be as many allocations of the system's. */
 export function zeros(bytes: number): Buffer {
-  return Buffer.allocUnsafe(bytes).fill(0);
+  const buffer = Buffer.allocUnsafe(bytes);
+  for (let at = 0; at < bytes; at++) buffer[at] = 0;
+  return buffer;
 }

@@ -1,9 +1,16 @@
 /** Pinholes as elements of sets: what the kernel compares packets with, and how it is read back. */
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
-import { ownCopy } from '../../own-copy.ts';
 import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import { bytesOf, type Element, protocolNumbers, type SetName, SMALL, zeros } from './element.ts';
+import {
+  bytesOf,
+  type Element,
+  elementName,
+  protocolNumbers,
+  type SetName,
+  SMALL,
+  zeros,
+} from './element.ts';
 
 export interface SetShape {
   readonly name: SetName;
@@ -26,8 +33,13 @@ export interface ElementMatch extends Pick<Flow, 'protocol' | 'destination' | 'd
   readonly sourcePort: number | null;
 }
 
-export function elementOf(match: ElementMatch): Element {
-  const { protocol, source, sourcePort, destination, destinationPort } = match;
+export function elementOf({
+  protocol,
+  source,
+  sourcePort,
+  destination,
+  destinationPort,
+}: ElementMatch): Element {
   const to = bytesOf(destination);
   const sourceSize = source === null ? 0 : to.length;
   const key = zeros(SMALL + sourceSize + (sourcePort === null ? 0 : SMALL) + to.length + SMALL);
@@ -42,13 +54,7 @@ export function elementOf(match: ElementMatch): Element {
   key.set(to, at);
   key.writeUInt16BE(destinationPort, at + to.length);
   const set = setOf(to.length === 4 ? 4 : 6, source !== null, sourcePort !== null);
-  return { set, key, name: elementName(match) };
-}
-
-/** The name of the element without the rest of it. In one piece, since it is kept as long as the element. */
-export function elementName(match: ElementMatch): string {
-  const { protocol, source, sourcePort, destination, destinationPort } = match;
-  return ownCopy(`${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`);
+  return { set, key, name: elementName(set, key) };
 }
 
 function setOf(family: 4 | 6, source: boolean, sourcePort: boolean): SetName {
