@@ -3,6 +3,7 @@ import type { LogSink } from '../daemon/log/sink.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { callRecord } from '../history/call-record.ts';
 import type { History } from '../history/history.ts';
+import { allPassed } from '../history/passed.ts';
 import type { Occasion } from '../inspector/happening.ts';
 import { printableJson } from '../printable.ts';
 
@@ -66,7 +67,7 @@ export function keepCallRecords(
     const { answeredAt, pinholes } = remembered.report;
     if (answeredAt === null && pinholes.length === 0 && !attempts.admit()) return;
     const withCallId = daemon.settings().log.callId === 'plain';
-    const record = callRecord(remembered.report, history.passedBefore(legId), dateOf, withCallId);
+    const record = callRecord(remembered.report, allPassed(history.passedBefore(legId)), dateOf, withCallId);
     sink.write(printableJson(JSON.stringify(record)), 'info');
   }
 

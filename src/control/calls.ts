@@ -1,9 +1,16 @@
-import { PARTIES } from '../call/wanted.ts';
+import { PARTIES, ownerOf as partyOf } from '../call/wanted.ts';
 import type { Slice } from '../daemon/data-path/slices.ts';
 import { type CallSummary, MOST_PER_SLICE } from '../daemon/messages.ts';
 import type { RunningDaemon } from '../daemon/serve.ts';
 import { legsNamed } from '../history/named.ts';
-import { NOTHING_PASSED, type Passed, together } from '../history/passed.ts';
+import {
+  allPassed,
+  NOTHING_PASSED,
+  type Passed,
+  type PassedBySide,
+  packetsTo,
+  withPassed,
+} from '../history/passed.ts';
 import type { Pinhole } from '../pinhole/pinhole.ts';
 import type { Held } from '../pinhole/table.ts';
 import { ofOneCall, unknownCall } from './named.ts';
@@ -90,15 +97,19 @@ async function whole<T>(take: (cursor: number | null) => Promise<Slice<T> | null
 /** Where it is known what pinholes passed: those that are open, and those that a call held before. */
 export interface PassedSource {
   readonly trafficOf: RunningDaemon['trafficOf'];
-  readonly passedBefore: (legId: string) => Passed;
+  readonly passedBefore: (legId: string) => PassedBySide;
 }
 
 /** What all pinholes of a call have passed so far. */
-export function passedBy({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: PassedSource): Passed {
+export function passedBy(call: CallSummary, source: PassedSource): Passed {
+  return allPassed(passedBySide(call, source));
+}
+
+function passedBySide({ leg, pinholes }: CallSummary, { trafficOf, passedBefore }: PassedSource) {
   let all = passedBefore(leg.legId);
-  for (const { pinhole } of pinholes) {
+  for (const { pinhole, slot } of pinholes) {
     const traffic = trafficOf(pinhole.id, leg.legId);
-    if (traffic !== undefined) all = together(all, traffic);
+    if (traffic !== undefined) all = withPassed(all, partyOf(slot), traffic);
   }
   return all;
 }
@@ -130,6 +141,7 @@ export function createCallWriter(
     const { legId, callId, from, to, parties, codecs, state, endReason } = leg;
     const { startedAt, answeredAt, endedAt } = leg;
     const pinholes = held.map((one) => pinhole(one, [legId], legId));
+    const media = passedBySide(summary, passed);
     return {
       ...{ legId, callId, from, to, parties, codecs, state, endReason, owner: ownerOf(legId) },
       startedAt: date(startedAt),
@@ -137,7 +149,8 @@ export function createCallWriter(
       endedAt: endedAt === null ? null : date(endedAt),
       age: seconds((endedAt ?? now) - startedAt),
       idle: seconds(Math.max(0, now - mediaAt)),
-      ...passedBy(summary, passed),
+      ...allPassed(media),
+      packetsTo: { caller: packetsTo(0, media), callee: packetsTo(1, media) },
       noAudio: noAudio && {
         to: noAudio.to.map((side) => PARTIES[side]),
         since: date(noAudio.since),

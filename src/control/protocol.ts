@@ -295,6 +295,8 @@ export interface CallResult {
   readonly bytes: number;
   /** Packets that were sent back from where they lead; null where nobody tells who sends. */
   readonly sent: number | null;
+  /** The same by who they were on their way to; null where nobody tells who sends, or while nothing has been counted. */
+  readonly packetsTo: { readonly caller: number | null; readonly callee: number | null };
   /** Who gets no audio though it was agreed on, since when, and why; null where nothing is missed. */
   readonly noAudio: {
     readonly to: readonly ('caller' | 'callee')[];

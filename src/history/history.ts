@@ -1,3 +1,4 @@
+import { ownerOf, type Side } from '../call/wanted.ts';
 import {
   type CallHappening,
   type Happening,
@@ -9,7 +10,7 @@ import {
 import type { Held } from '../pinhole/table.ts';
 import type { CallReport, FramePlace } from './call-report.ts';
 import { legsNamed } from './named.ts';
-import { NOTHING_PASSED, type Passed, together } from './passed.ts';
+import { NEVER_OPEN, NOTHING_PASSED, type Passed, type PassedBySide, withPassed } from './passed.ts';
 import { createPinholeTraces, type PinholeTrace } from './pinholes.ts';
 import { type CallTrace, createCallTraces } from './traces.ts';
 
@@ -45,7 +46,7 @@ export interface History {
   /** Those that ended last first. */
   ended(): Iterable<RememberedCall>;
   /** What the pinholes had passed that this call does not hold any more. */
-  passedBefore(legId: string): Passed;
+  passedBefore(legId: string): PassedBySide;
   readonly size: number;
 }
 
@@ -58,7 +59,7 @@ interface Remembered {
   adopted: boolean;
   pinholesOmitted: number;
   /** Of pinholes that are closed, also of omitted ones. */
-  passed: Passed;
+  passed: PassedBySide;
 }
 
 export function createHistory(options: HistoryOptions): History {
@@ -103,12 +104,12 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   function takePinhole(happening: PinholeHappening, place: FramePlace | null): void {
-    const { what, call, pinhole } = happening;
+    const { what, call, pinhole, slot } = happening;
     const isFull = what === 'opened' && pinholes.of(call.legId).length >= MAX_PINHOLES;
     const entry = entries.get(call.legId);
     if (isFull && entry !== undefined) entry.pinholesOmitted++;
     else pinholes.take(happening, place, last);
-    if (what === 'closed') keepCount(call.legId, pinhole.id);
+    if (what === 'closed') keepCount(call.legId, pinhole.id, ownerOf(slot));
   }
 
   function note({ what, leg }: Pick<CallHappening, 'what' | 'leg'>): void {
@@ -116,7 +117,7 @@ export function createHistory(options: HistoryOptions): History {
     calls.update(leg);
     // Only a call that was taken up is told of without its beginning.
     if (!entries.has(legId))
-      entries.set(legId, { adopted: what !== 'started', pinholesOmitted: 0, passed: NOTHING_PASSED });
+      entries.set(legId, { adopted: what !== 'started', pinholesOmitted: 0, passed: NEVER_OPEN });
     underWay.delete(legId);
     if (leg.state !== 'ended') {
       underWay.add(legId);
@@ -127,7 +128,7 @@ export function createHistory(options: HistoryOptions): History {
   }
 
   /** The filter's counter is gone soon after the pinhole. */
-  function keepCount(legId: string, id: string): void {
+  function keepCount(legId: string, id: string, owner: Side): void {
     const passed = options.trafficOf(id, legId) ?? NOTHING_PASSED;
     const record = pinholes.of(legId).findLast((one) => one.id === id);
     if (record !== undefined) {
@@ -136,7 +137,7 @@ export function createHistory(options: HistoryOptions): History {
     }
     const entry = entries.get(legId);
     if (entry === undefined) return;
-    entry.passed = together(entry.passed, passed);
+    entry.passed = withPassed(entry.passed, owner, passed);
   }
 
   function bound(): void {
@@ -211,7 +212,7 @@ export function createHistory(options: HistoryOptions): History {
     find,
     underWay: () => remembered(callsUnderWay()),
     ended: () => remembered([...ended].reverse()),
-    passedBefore: (legId) => entries.get(legId)?.passed ?? NOTHING_PASSED,
+    passedBefore: (legId) => entries.get(legId)?.passed ?? NEVER_OPEN,
     get size() {
       return entries.size;
     },

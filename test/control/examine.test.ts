@@ -14,8 +14,7 @@ const settingsWith = (run: { readonly settings: Settings }, socket: string): Set
   control: { ...run.settings.control, socket },
 });
 
-const handlersOf = ({ daemon }: InProcess) =>
-  createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null }), createAlarmBoard());
+const handlersOf = ({ daemon }: InProcess) => createHandlers(daemon, () => [null, null], createAlarmBoard());
 
 describe('the running daemon, looked at by doctor', () => {
   it('is well, or what is wrong with it has advice', async () => {
@@ -64,9 +63,7 @@ describe('the running daemon, looked at by doctor', () => {
     const run = startInProcess();
     const about = { ...run.daemon.about, startedAt: Date.now() - 600_000 };
     const daemon = { ...run.daemon, about };
-    const server = await serve(
-      createHandlers(daemon, () => ({ packets: 0, bytes: 0, sent: null }), createAlarmBoard()),
-    );
+    const server = await serve(createHandlers(daemon, () => [null, null], createAlarmBoard()));
     const found = await examineDaemon(settingsWith(run, server.path));
     const seen = found.find(({ check }) => check === 'sip-seen')!;
     assert.deepEqual([seen.level, seen.text], ['caution', 'no SIP has come in 10 minutes']);

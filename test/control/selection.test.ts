@@ -11,7 +11,7 @@ import { watchLine } from '../../src/report/live/watch.ts';
 const ALL = { sort: null, limit: 1000 } as const;
 const passed = {
   trafficOf: () => undefined,
-  passedBefore: (call: string) => ({ packets: Number(`0x${call}`), bytes: 0, sent: null }),
+  passedBefore: (call: string) => [{ packets: Number(`0x${call}`), bytes: 0, sent: null }, null] as const,
 };
 
 function call(legId: string, leg: Partial<CallSummary['leg']>, mediaAt = 0): CallSummary {

@@ -24,6 +24,7 @@ import type {
 import { createHandlers } from '../../src/control/service.ts';
 import { MOST_PER_SLICE } from '../../src/daemon/messages.ts';
 import type { RunningDaemon } from '../../src/daemon/serve.ts';
+import type { Traffic } from '../../src/firewall/firewall.ts';
 import { sdp, sip } from '../scene.ts';
 import { alice, bob, type InProcess, startInProcess } from './in-process.ts';
 import { serve, until } from './socket.ts';
@@ -155,6 +156,54 @@ describe('what the daemon answers', () => {
       list.map(({ state, pinholes, packets, bytes }) => [state, pinholes.length, packets, bytes]),
       [['ended', 0, 500, 86_000]],
     );
+  });
+
+  it('calls: packets by who they were on their way to, before the end of the call and after it', async () => {
+    const run = startInProcess();
+    const server = await serve(
+      createHandlers(run.daemon, keepHistory(run.daemon).passedBefore, createAlarmBoard()),
+    );
+    establish(run, 'in');
+    run.send(bob, alice, sip('INVITE', { callId: 'out', body: sdp(bob.address, [4002]) }));
+    run.send(alice, bob, sip('200 INVITE', { callId: 'out', to: 'b', body: sdp(alice.address, [6002]) }));
+    const client = await connectControl(server.path);
+    async function counted(passed: Traffic & { readonly sent?: number }) {
+      for (const { legId } of run.inspector.calls()) {
+        for (const { pinhole } of run.inspector.held(legId)) run.media.set(pinhole.id, passed);
+      }
+      // What was read is good for half a second.
+      run.wait(1000);
+      const { calls: list } = await client.askOnce<CallsResult>({ request: 'calls' });
+      return Object.fromEntries(list.map(({ callId, packetsTo }) => [callId, packetsTo]));
+    }
+    const both = { caller: 490, callee: 500 };
+    const swapped = { caller: 500, callee: 490 };
+    assert.deepEqual(await counted({ packets: 500, bytes: 86_000 }), {
+      in: { caller: null, callee: null },
+      out: { caller: null, callee: null },
+    });
+    assert.deepEqual(await counted({ packets: 500, bytes: 86_000, sent: 0 }), {
+      in: { caller: 0, callee: 500 },
+      out: { caller: 500, callee: 0 },
+    });
+    assert.deepEqual(await counted({ packets: 500, bytes: 86_000, sent: 490 }), { in: both, out: swapped });
+    hangUp(run, 'in');
+    assert.deepEqual(await counted({ packets: 500, bytes: 86_000, sent: 490 }), { in: both, out: swapped });
+    client.close();
+    server.stop();
+  });
+
+  it('calls: where both parties have pinholes, a flow that both count is counted once', async () => {
+    const run = startInProcess({ outbound: true });
+    establish(run, 'one');
+    const held = run.inspector.held([...run.inspector.calls()][0]!.legId);
+    assert.deepEqual(held.map(({ slot }) => slot[0]).sort(), ['0', '1']);
+    for (const { slot, pinhole } of held) {
+      const isCallers = slot.startsWith('0');
+      run.media.set(pinhole.id, { packets: isCallers ? 490 : 500, bytes: 1, sent: isCallers ? 498 : 488 });
+    }
+    const [call] = await calls(run);
+    assert.deepEqual(call!.packetsTo, { caller: 490, callee: 500 });
   });
 
   it('one call by its Call-ID, its name or the first digits of it', async () => {

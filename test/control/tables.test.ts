@@ -59,6 +59,7 @@ const call: CallResult = {
   packets: 1500,
   bytes: 258_000,
   sent: 1499,
+  packetsTo: { caller: 1499, callee: 1500 },
   noAudio: null,
   nextTimer: { name: 'media-idle', in: 298.7 },
   pinholes: [hole],
@@ -208,6 +209,7 @@ describe('pinholed calls', () => {
       /^ {2}from {8}"Al" <sip:al@example\.com>;tag=1$/m,
       /^ {2}started {5}2026-11-23 09:21:40\.000 UTC, 1h02m long$/m,
       /^ {2}answered {4}2026-11-23 09:21:45\.000 UTC$/m,
+      /^ {2}media {7}1,500 packets, 252 KiB; 1,499 to the caller, 1,500 to the callee$/m,
       /^ {2}next timer {2}media-idle in 4m58s$/m,
       /^ {2}audio rtp\+rtcp udp 10\.0\.0\.5:4000-4001 from 192\.0\.2\.1, 192\.0\.2\.9, 1,500 packets$/m,
     ]) {

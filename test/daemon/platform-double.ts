@@ -122,7 +122,7 @@ function openFirewall(): Firewall & FirewallControl {
       counts: new Map(
         existsSync(file('traffic'))
           ? (JSON.parse(readFileSync(file('traffic'), 'utf8')) as [string, Traffic][]).map(
-              ([id, traffic]) => [id, { ...traffic, sent: null }],
+              ([id, traffic]) => [id, { sent: null, ...traffic }],
             )
           : [],
       ),

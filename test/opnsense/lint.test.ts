@@ -65,6 +65,28 @@ describe('OPNsense plugin: every file', () => {
     }
   });
 
+  it('names no variable of a page with a word that Volt keeps for itself: such a page is a syntax error', () => {
+    const kept = new Set(
+      (
+        'if else elsefor elseif endif for endfor switch case default endswitch in set null false true and or block ' +
+        'endblock macro endmacro call endcall with return extends is not defined include empty even odd numeric scalar ' +
+        'iterable cache endcache do autoescape endautoescape continue break verbatim endverbatim raw endraw'
+      ).split(' '),
+    );
+    for (const name of names.filter((one) => one.endsWith('.volt'))) {
+      const tags = [...textOf(name).matchAll(/\{[{%](.*?)[%}]\}/gs)].map(([, inner]) => inner!);
+      const variables = tags.flatMap((tag) => [
+        ...[...tag.matchAll(/^-? *(?:for|set) (\w+)(?:, *(\w+))?/g)].flatMap(([, one, other]) => [
+          one,
+          other,
+        ]),
+        ...[...tag.replace(/'[^']*'/g, "''").matchAll(/(\w+) *(?:\[|\.|\|)/g)].map(([, one]) => one),
+      ]);
+      assert.ok(variables.length > 3, name);
+      for (const variable of variables) assert.ok(!kept.has(variable ?? ''), `${name}: ${variable}`);
+    }
+  });
+
   it('writes nothing of the network or the user into a page unescaped', () => {
     const views = names.filter((name) => name.endsWith('.volt'));
     assert.equal(views.length, 2);

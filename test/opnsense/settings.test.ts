@@ -512,7 +512,8 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
     state: 'confirmed',
     endReason: null,
     age: 3725.4,
-    packets: 12,
+    packets: 1312,
+    packetsTo: { caller: 12, callee: 1300 },
     pinholes: [{ protocol: 'udp', address: '192.168.1.10', ports: [10000, 10001], packets: 12 }],
   };
   const rows = (calls: readonly unknown[]) =>
@@ -527,11 +528,36 @@ describe('OPNsense: the table of calls', { skip: withoutPhp }, () => {
         parties: '192.168.1.10:5060 - 192.0.2.1:5060',
         state: 'confirmed',
         age: '1:02:05',
-        pinholes: ['udp 192.168.1.10 port 10000-10001, 12 packets'],
-        packets: 12,
+        pinholes: ['udp 192.168.1.10 port 10000-10001'],
+        towards: { caller: '12', callee: '1,300' },
+        silent: [],
         ended: false,
       },
     ]);
+  });
+
+  it('says how many packets went to each party, and who hears nothing', () => {
+    const towards = (more: object) => rows([{ ...call, ...more }])[0]!['towards'];
+    assert.deepEqual(towards({ packetsTo: { caller: 0, callee: 7 } }), { caller: '0', callee: '7' });
+    const untold = { caller: null, callee: null };
+    assert.deepEqual(towards({ packetsTo: untold }), { caller: '', callee: '' });
+    assert.deepEqual(towards({ packetsTo: untold, packets: 0 }), { caller: '-', callee: '-' });
+    for (const packetsTo of [undefined, 'x', { caller: '9', callee: [1] }])
+      assert.deepEqual(towards({ packetsTo }), { caller: '', callee: '' });
+    const silent = (noAudio: unknown) => rows([{ ...call, noAudio }])[0]!['silent'];
+    const causes = [
+      { reason: 'nat', text: 'The caller \u202eannounces.', advice: 'See nat.' },
+      { text: 'And', advice: '' },
+    ];
+    assert.deepEqual(silent({ to: ['caller'], since: 1, causes }), {
+      caller: 'The caller announces. See nat. And',
+    });
+    assert.deepEqual(Object.keys(silent({ to: ['caller', 'callee'], causes: 'x' }) as object), [
+      'caller',
+      'callee',
+    ]);
+    for (const noAudio of [null, 'x', {}, { to: 'caller' }, { to: [['caller'], 'other', null], causes: [7] }])
+      assert.deepEqual(silent(noAudio), []);
   });
 
   it('says who was refused, why, and what to do', () => {

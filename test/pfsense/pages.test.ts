@@ -40,6 +40,8 @@ for (const source of skip ? ['/'] : sources) {
       );
       await daemon.call('<b>two</b>@pbx', hostile, '<sip:201@pbx.example>', 4002);
       await daemon.foreign('three@pbx');
+      await daemon.talks(4000, 50, 50);
+      await daemon.talks(4002, 50, 0);
     });
     after(async () => {
       await daemon?.close();
@@ -148,6 +150,13 @@ for (const source of skip ? ['/'] : sources) {
         const one = rows.find((row) => row.includes('Alice Example')) ?? '';
         assert.match(one, /192\.0\.2\.1.*200.*192\.168\.1\.10.*confirmed/);
         assert.match(one, /udp 192\.168\.1\.10:4000-4001 from 192\.0\.2\.1/);
+        const cells = (name: string, who: string) =>
+          calls.filter({ hasText: who }).locator(`td[data-label="Packets to ${name}"]`).allTextContents();
+        const passed = /^[1-9][\d,]*$/;
+        assert.match((await cells('caller', 'Alice Example'))[0]!, passed);
+        assert.match((await cells('callee', 'Alice Example'))[0]!, passed);
+        assert.deepEqual(await cells('caller', '4002'), ['0 hears nothing']);
+        assert.match((await cells('callee', '4002'))[0]!, passed);
         assert.ok(
           rows.some((row) => row.includes('<script>document.title=1</script>')),
           rows.join('\n'),
@@ -210,6 +219,7 @@ for (const source of skip ? ['/'] : sources) {
       const html = await response.text();
       assert.match(html, /Alice Example/);
       assert.match(html, /calls, \d+ pinholes?/);
+      assert.match(html, /Alice Example<br \/><small>[1-9][\d,]*<\/small>.*<small>[1-9][\d,]*<\/small>/);
     });
   });
 }

@@ -38,7 +38,8 @@ function answerOf(request: string, text: string): unknown {
       to: `"${text}" <sip:${text}>`,
       parties: [text, text],
     },
-    ...{ state: text, endReason: text, age: 75, packets: 1 },
+    ...{ state: text, endReason: text, age: 75, packets: 1, packetsTo: { caller: text, callee: 7 } },
+    noAudio: { to: ['caller', text], since: 0, causes: [{ reason: text, text, advice: text }] },
     pinholes: [{ protocol: text, address: text, ports: [4000, 4001], sources: [text, text], packets: 1234 }],
   };
   const refused = { ...call, at: 1_800_000_000, reason: text, detail: text, why: text, advice: text };

@@ -1,6 +1,6 @@
 import { portsText, transportText } from '../../call/description.ts';
 import type { CallResult, PinholeResult } from '../../control/protocol.ts';
-import { plural } from '../../counted.ts';
+import { countText, plural } from '../../counted.ts';
 import { printable } from '../../printable.ts';
 import { foldLine, type Style } from '../style.ts';
 import { dateText } from '../time.ts';
@@ -46,12 +46,21 @@ function callInFull(call: CallResult, style: Style): string {
     ...(call.endedAt === null ? [] : [['ended', date(call.endedAt)] as [string, string]]),
     ['idle', ageText(call.idle)],
     ['codecs', codecsOf(call) || '-'],
-    ['media', `${plural(call.packets, 'packet')}, ${bytesText(call.bytes)}`],
+    ['media', mediaText(call)],
     ['next timer', call.nextTimer === null ? '-' : `${call.nextTimer.name} in ${ageText(call.nextTimer.in)}`],
   ];
   const pinholes = call.pinholes.map((pinhole) => `  ${pinholeText(pinhole)}`);
   const why = audioLines(call).flatMap((line) => foldLine(line, style.width));
   return [`${style.strong(call.legId)}`, ...listLines(pairs, '  '), ...why, ...pinholes, ''].join('\n');
+}
+
+/** `1,500 packets, 258 kB; 1,499 to the caller, 1,500 to the callee`. A daemon of before does not tell who they went to. */
+function mediaText({ packets, bytes, packetsTo }: CallResult): string {
+  const { caller = null, callee = null } = packetsTo ?? {};
+  const all = `${plural(packets, 'packet')}, ${bytesText(bytes)}`;
+  if (caller === null && callee === null) return all;
+  const [one, other] = [caller, callee].map((count) => (count === null ? 'not told' : countText(count)));
+  return `${all}; ${one} to the caller, ${other} to the callee`;
 }
 
 /** One pinhole in a line: `audio rtp+rtcp udp 10.0.0.5:4000-4001 from 192.0.2.1, 12s, 600 packets`. */

@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { connectControl } from '../../../src/control/client.ts';
+import type { CallResult, CallsResult } from '../../../src/control/protocol.ts';
+import type { TwoWayTraffic } from '../../../src/firewall/firewall.ts';
+import type { Pinhole } from '../../../src/pinhole/pinhole.ts';
 import { udpPacket } from '../../packets.ts';
 import { type Host, host, sdp, sip } from '../../scene.ts';
 
@@ -15,6 +19,11 @@ export interface CallingDaemon {
   call(callId: string, from: string, to: string, port: number): Promise<void>;
   /** The PBX announces an address that is not its own. */
   foreign(callId: string): Promise<void>;
+  /**
+   * Packets come to the PBX at this port, and are sent from it, so many a second from now on. Resolves once the daemon has
+   * counted some, and has noticed that none are sent.
+   */
+  talks(port: number, packets: number, sent: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -25,7 +34,7 @@ export async function startDaemon(folder: string, socket: string): Promise<Calli
   mkdirSync(files, { recursive: true });
   writeFileSync(
     config,
-    `inside: [192.168.0.0/16]\ndaemon: { pid-file: off, journal: off }\ncontrol: { socket: ${socket} }\n`,
+    `inside: [192.168.0.0/16]\ntimers: { no-audio: 5s }\ndaemon: { pid-file: off, journal: off }\ncontrol: { socket: ${socket} }\n`,
   );
   const script = fileURLToPath(new URL('../../control/process.ts', import.meta.url));
   const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', script, config, 'root'], {
@@ -41,6 +50,17 @@ export async function startDaemon(folder: string, socket: string): Promise<Calli
       if (/pinholes taken up/.test(said)) resolve();
     });
   });
+  const rates = new Map<string, TwoWayTraffic & { readonly sent: number }>();
+  const since = performance.now();
+  const media = setInterval(() => {
+    const seconds = Math.ceil((performance.now() - since) / 1000);
+    const counts = [...rates].map(([id, { packets, bytes, sent }]) => [
+      id,
+      { packets: packets * seconds, bytes: bytes * seconds, sent: sent * seconds },
+    ]);
+    writeFileSync(join(files, 'traffic.draft'), JSON.stringify(counts));
+    renameSync(join(files, 'traffic.draft'), join(files, 'traffic'));
+  }, 250);
   const wire = createSocket('udp4');
   await new Promise<void>((resolve) => wire.bind(0, '127.0.0.1', resolve));
   const port = Number(readFileSync(join(files, 'port'), 'utf8'));
@@ -74,7 +94,22 @@ export async function startDaemon(folder: string, socket: string): Promise<Calli
       // The history is told within a quarter of a second.
       await setTimeout(500);
     },
+    async talks(mediaPort, packets, sent) {
+      const rules = JSON.parse(readFileSync(join(files, 'rules'), 'utf8')) as Pinhole[];
+      const { id } = rules.find(({ ports }) => ports[0] === mediaPort)!;
+      rates.set(id, { packets, bytes: 172 * packets, sent });
+      const client = await connectControl(socket);
+      const isOne = (call: CallResult) => call.pinholes.some(({ ports }) => ports[0] === mediaPort);
+      for (let isCounted = false; !isCounted; ) {
+        const { calls } = await client.askOnce<CallsResult>({ request: 'calls' });
+        const { packetsTo, noAudio = null } = calls.find(isOne) ?? {};
+        isCounted = (packetsTo?.callee ?? 0) > 0 && (sent > 0 || noAudio !== null);
+        await setTimeout(50);
+      }
+      client.close();
+    },
     async close() {
+      clearInterval(media);
       wire.close();
       child.kill('SIGTERM');
       await exited;

@@ -26,6 +26,10 @@ export default class Pinholed extends BaseTableWidget {
             [this.translations.calls, text(status.calls)],
             [this.translations.pinholes, text(status.pinholes)],
             [
+                this.translations.silent,
+                `<span class="${status.callsWithoutAudio > 0 ? 'text-danger' : ''}">${text(status.callsWithoutAudio)}</span>`
+            ],
+            [
                 this.translations.alarms,
                 status.alarms.length === 0 ? text(this.translations.none) : status.alarms.map(
                     (alarm) => `<div class="text-danger">${text(alarm.text)}</div>`

@@ -29,7 +29,8 @@ class CallTable
                 'state' => self::text($call['state'] ?? '') . ($end == '' ? '' : ': ' . $end),
                 'age' => self::span($call['age'] ?? 0),
                 'pinholes' => array_map([self::class, 'pinhole'], self::listed($call['pinholes'] ?? [])),
-                'packets' => (int)($call['packets'] ?? 0),
+                'towards' => ['caller' => self::packetsTo('caller', $call), 'callee' => self::packetsTo('callee', $call)],
+                'silent' => self::silent($call),
                 'ended' => ($call['state'] ?? '') == 'ended',
             ];
         }, array_filter($calls, 'is_array')));
@@ -66,15 +67,38 @@ class CallTable
         return $name == '' ? $found[2] : $name . ', ' . $found[2];
     }
 
+    /** Packets that were on their way to the caller or the callee; '-' before the first, '' where nobody tells who sends. */
+    private static function packetsTo($party, $call)
+    {
+        $count = is_array($call['packetsTo'] ?? null) ? $call['packetsTo'][$party] ?? null : null;
+        if (is_int($count)) {
+            return number_format($count);
+        }
+        return (int)($call['packets'] ?? 0) > 0 ? '' : '-';
+    }
+
+    /**
+     * Who gets no audio though it was agreed on.
+     * @return array why and what to do, by "caller" and "callee"
+     */
+    private static function silent($call)
+    {
+        $missing = is_array($call['noAudio'] ?? null) ? $call['noAudio'] : [];
+        $causes = array_map(function ($cause) {
+            return is_array($cause) ? trim(self::text($cause['text'] ?? '') . ' ' . self::text($cause['advice'] ?? '')) : '';
+        }, self::listed($missing['causes'] ?? []));
+        $parties = array_intersect(['caller', 'callee'], array_filter(self::listed($missing['to'] ?? []), 'is_string'));
+        return array_fill_keys($parties, implode(' ', $causes));
+    }
+
     private static function pinhole($pinhole)
     {
         $ports = self::listed($pinhole['ports'] ?? []) + [0, 0];
         return sprintf(
-            '%s %s port %s, %d packets',
+            '%s %s port %s',
             self::text($pinhole['protocol'] ?? ''),
             self::text($pinhole['address'] ?? ''),
-            Ports::text([(int)$ports[0], (int)$ports[1]], '-'),
-            (int)($pinhole['packets'] ?? 0)
+            Ports::text([(int)$ports[0], (int)$ports[1]], '-')
         );
     }
 

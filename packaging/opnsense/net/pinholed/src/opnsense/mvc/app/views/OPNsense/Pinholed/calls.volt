@@ -53,31 +53,45 @@
                     <th>{{ lang._('State') }}</th>
                     <th>{{ lang._('Since') }}</th>
                     <th>{{ lang._('Pinholes') }}</th>
+                    <th>{{ lang._('Packets to caller') }}</th>
+                    <th>{{ lang._('Packets to callee') }}</th>
                     <th></th>
                 </tr>
             </thead>
             <tbody>
-                {% for call in calls %}
+                {% for one in calls %}
                 <tr>
-                    <td class="pinholed-wide" data-label="{{ lang._('From') }}" title="{{ call['parties'] | e }}">{{ call['from'] | e }}</td>
-                    <td class="pinholed-wide" data-label="{{ lang._('To') }}">{{ call['to'] | e }}</td>
-                    <td data-label="{{ lang._('State') }}">{{ call['state'] | e }}</td>
-                    <td data-label="{{ lang._('Since') }}">{{ call['age'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('From') }}" title="{{ one['parties'] | e }}">{{ one['from'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('To') }}">{{ one['to'] | e }}</td>
+                    <td data-label="{{ lang._('State') }}">{{ one['state'] | e }}</td>
+                    <td data-label="{{ lang._('Since') }}">{{ one['age'] | e }}</td>
                     <td class="pinholed-wide" data-label="{{ lang._('Pinholes') }}">
-                        {% for pinhole in call['pinholes'] %}
+                        {% for pinhole in one['pinholes'] %}
                         <div>{{ pinhole | e }}</div>
                         {% endfor %}
                     </td>
+                    <td data-label="{{ lang._('Packets to caller') }}">
+                        {% if one['towards']['caller'] == '' %}{{ lang._('not told') }}{% else %}{{ one['towards']['caller'] | e }}{% endif %}
+                        {% if one['silent']['caller'] is defined %}
+                        <span class="label label-danger" title="{{ one['silent']['caller'] | e }}">{{ lang._('hears nothing') }}</span>
+                        {% endif %}
+                    </td>
+                    <td data-label="{{ lang._('Packets to callee') }}">
+                        {% if one['towards']['callee'] == '' %}{{ lang._('not told') }}{% else %}{{ one['towards']['callee'] | e }}{% endif %}
+                        {% if one['silent']['callee'] is defined %}
+                        <span class="label label-danger" title="{{ one['silent']['callee'] | e }}">{{ lang._('hears nothing') }}</span>
+                        {% endif %}
+                    </td>
                     <td style="white-space: nowrap">
-                        <button type="button" class="btn btn-default btn-xs pinholed-ladder" data-leg-id="{{ call['legId'] | e }}" title="{{ lang._('What happened') }}"><i class="fa fa-list-alt fa-fw"></i></button>
-                        {% if not call['ended'] %}
-                        <button type="button" class="btn btn-default btn-xs pinholed-close" data-leg-id="{{ call['legId'] | e }}" title="{{ lang._('Close its pinholes') }}"><i class="fa fa-times fa-fw"></i></button>
+                        <button type="button" class="btn btn-default btn-xs pinholed-ladder" data-leg-id="{{ one['legId'] | e }}" title="{{ lang._('What happened') }}"><i class="fa fa-list-alt fa-fw"></i></button>
+                        {% if not one['ended'] %}
+                        <button type="button" class="btn btn-default btn-xs pinholed-close" data-leg-id="{{ one['legId'] | e }}" title="{{ lang._('Close its pinholes') }}"><i class="fa fa-times fa-fw"></i></button>
                         {% endif %}
                     </td>
                 </tr>
                 {% endfor %}
                 {% if running and calls is empty %}
-                <tr><td colspan="6">{{ lang._('No calls.') }}</td></tr>
+                <tr><td colspan="8">{{ lang._('No calls.') }}</td></tr>
                 {% endif %}
             </tbody>
         </table>
