@@ -422,34 +422,24 @@ export function hasElement(socket: NetlinkSocket, table: string, set: string, ke
 
 /**
  * Reads a set's elements back. Throws SystemError: ENOENT where there is no such set, EINTR when anything in
- * nf_tables changed meanwhile, unless `evenIfChanged`: then an element may be missing.
+ * nf_tables changed meanwhile.
  *
  * While the kernel moves a set into a larger or smaller table, it lists some elements twice, and as it resumes a listing
  * by how many it has listed, leaves out as many at most (rhashtable_walk_next, net/netfilter/nft_set_hash.c): a listing
  * that names one twice is asked for again.
  */
-export function readElements(
-  socket: NetlinkSocket,
-  table: string,
-  set: string,
-  evenIfChanged = false,
-): SetElementReadBack[] {
+export function readElements(socket: NetlinkSocket, table: string, set: string): SetElementReadBack[] {
   const found = new Map<string, SetElementReadBack>();
   for (let reading = 0; reading < LISTINGS; reading++) {
     let listed = 0;
     found.clear();
-    try {
-      listElements(socket, table, set, (element) => {
-        found.set(textOf(element.key), element);
-        listed++;
-      });
-    } catch (error) {
-      if (!(evenIfChanged && error instanceof SystemError && error.code === 'EINTR')) throw error;
-    }
+    listElements(socket, table, set, (element) => {
+      found.set(textOf(element.key), element);
+      listed++;
+    });
     if (listed === found.size) return [...found.values()];
   }
-  if (!evenIfChanged) throw new SystemError('linux', 'NFT_MSG_GETSETELEM', 4, 'the set is being moved');
-  return [...found.values()];
+  throw new SystemError('linux', 'NFT_MSG_GETSETELEM', 4, 'the set is being moved');
 }
 
 /** How often a set is listed before it is said that it does not come to rest. */

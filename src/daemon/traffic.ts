@@ -24,17 +24,19 @@ export interface TrafficWatch {
 }
 
 const NO_WAYS: readonly MediaWay[] = [];
-const NOTHING: TwoWayTraffic = { packets: 0, bytes: 0, sent: null };
 
+/** Changed in place: with thousands of pinholes each count would be as many objects that live until the next. */
 interface Known {
-  /** `sent` is all that was seen to be sent, also by flows that have ended. */
-  readonly count: TwoWayTraffic;
+  packets: number;
+  bytes: number;
+  /** All that was seen to be sent, also by flows that have ended. */
+  sent: number | null;
   /** By the flows there were at the last count. */
-  readonly sent: number;
+  sentNow: number;
   /** Number of the update that saw it last. */
   update: number;
   /** It was closed: what is counted under its id from now on is another one's. */
-  readonly closed: boolean;
+  closed: boolean;
 }
 
 /** What calls share with others that had the pinhole before them. */
@@ -56,24 +58,33 @@ export function createTrafficWatch(): TrafficWatch {
 
   /** What was counted since the last count. */
   function take(id: string, count: Traffic, sent: number | null, closed: boolean): readonly MediaWay[] {
-    const before = known.get(id);
-    if (before !== undefined && !closed && isAsBefore(before, count, sent)) {
-      before.update = updates;
+    let now = known.get(id);
+    if (now !== undefined && !closed && isAsBefore(now, count, sent)) {
+      now.update = updates;
       return NO_WAYS;
     }
-    const isNew = before === undefined || before.closed || count.packets < before.count.packets;
+    const isNew = now === undefined || now.closed || count.packets < now.packets;
     if (isNew) shares.delete(id);
-    const since = isNew ? NOTHING : before.count;
-    packets += count.packets - since.packets;
-    bytes += count.bytes - since.bytes;
-    const { packets: came, bytes: size } = count;
-    const so = isNew ? null : before;
-    const all = sentSince(so?.count.sent ?? null, so?.sent ?? 0, sent);
-    const last = sent ?? so?.sent ?? 0;
-    known.set(id, { count: { packets: came, bytes: size, sent: all }, sent: last, update: updates, closed });
+    if (now === undefined) {
+      now = { packets: 0, bytes: 0, sent: null, sentNow: 0, update: 0, closed: false };
+      known.set(id, now);
+    } else if (isNew) {
+      now.packets = 0;
+      now.bytes = 0;
+      now.sent = null;
+      now.sentNow = 0;
+    }
+    packets += count.packets - now.packets;
+    bytes += count.bytes - now.bytes;
     const ways: MediaWay[] = [];
-    if (came > since.packets) ways.push(sent === null ? 'untold' : 'came');
-    if (sent !== null && sent > (isNew ? 0 : before.sent)) ways.push('sent');
+    if (count.packets > now.packets) ways.push(sent === null ? 'untold' : 'came');
+    if (sent !== null && sent > now.sentNow) ways.push('sent');
+    now.sent = sentSince(now.sent, now.sentNow, sent);
+    now.sentNow = sent ?? now.sentNow;
+    now.packets = count.packets;
+    now.bytes = count.bytes;
+    now.update = updates;
+    now.closed = closed;
     return ways;
   }
 
@@ -110,9 +121,9 @@ export function createTrafficWatch(): TrafficWatch {
       else if (own !== legId) holders.set(id, new Set([own, legId]));
       const so = known.get(id);
       // What was counted before the first was heard of is its own: the filter had the rule before we had the news.
-      if (isFirst || so === undefined || so.closed || so.count.packets === 0) return;
+      if (isFirst || so === undefined || so.closed || so.packets === 0) return;
       const calls = shares.get(id) ?? new Map<string, Share>();
-      shares.set(id, calls.set(legId, { before: so.count, left: null }));
+      shares.set(id, calls.set(legId, { before: countOf(so), left: null }));
     },
     left(id, legId) {
       const own = holders.get(id);
@@ -122,9 +133,10 @@ export function createTrafficWatch(): TrafficWatch {
       if (share !== undefined) share.left = updates;
     },
     last(id, legId) {
-      const count = known.get(id)?.count;
+      const count = known.get(id);
+      if (count === undefined) return undefined;
       const share = legId === undefined ? undefined : shares.get(id)?.get(legId);
-      if (count === undefined || share === undefined) return count;
+      if (share === undefined) return countOf(count);
       const { packets: past, bytes: pastBytes, sent: pastSent } = share.before;
       return {
         packets: count.packets - past,
@@ -138,13 +150,13 @@ export function createTrafficWatch(): TrafficWatch {
   };
 }
 
-function isAsBefore(
-  { count, sent: last, closed }: Known,
-  { packets, bytes }: Traffic,
-  sent: number | null,
-): boolean {
-  const sentAsMuch = sent === null || (sent === last && count.sent !== null);
-  return !closed && sentAsMuch && packets === count.packets && bytes === count.bytes;
+function countOf({ packets, bytes, sent }: Known): TwoWayTraffic {
+  return { packets, bytes, sent };
+}
+
+function isAsBefore(known: Known, { packets, bytes }: Traffic, sent: number | null): boolean {
+  const sentAsMuch = sent === null || (sent === known.sentNow && known.sent !== null);
+  return !known.closed && sentAsMuch && packets === known.packets && bytes === known.bytes;
 }
 
 /** All that was sent, given what was before and by the flows then, and what those of now have sent; null: not told. */

@@ -60,36 +60,6 @@ export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Openi
   return found.filter((entry) => deleteEntry(socket, entry)).length;
 }
 
-/**
- * Packets that the hosts these openings lead to have sent to where they let in, by the opening's id, of the entries there
- * are. An opening that has no entry, or one that does not count, is missing. Walks the whole table. Throws SystemError.
- */
-export function packetsSent(
-  socket: NetlinkSocket,
-  openings: readonly (Opening & { readonly id: string })[],
-): ReadonlyMap<string, number> {
-  const sent = new Map<string, number>();
-  if (openings.length === 0) return sent;
-  const sourcePorts = portsOf(openings);
-  const index = createOpeningIndex(openings);
-  const uncounted = new Set<string>();
-  forEachEntry(socket, { sourcePorts }, (entry) => {
-    const [along, back] = directions(entry);
-    const counts = [
-      [along, entry.packets?.reply],
-      [back, entry.packets?.original],
-    ] as const;
-    for (const [flow, answers] of counts) {
-      for (const { id } of flow === undefined ? [] : index.all(flow)) {
-        if (answers === undefined) uncounted.add(id);
-        else sent.set(id, (sent.get(id) ?? 0) + answers);
-      }
-    }
-  });
-  for (const id of uncounted) sent.delete(id);
-  return sent;
-}
-
 function arrivesAt({ translation, address }: Opening): Address {
   return translation?.arrivesAt ?? address;
 }

@@ -63,7 +63,7 @@ export interface FirewallControl {
 }
 
 export interface TrafficReading {
-  /** By pinhole id. */
+  /** By pinhole id. They are of this reading until the next one, which may put its own in their place. */
   readonly counts: ReadonlyMap<string, TwoWayTraffic>;
   /** Pinholes whose media passes by states that count for nobody: to be retired, for the next packet to count. */
   readonly uncounted: readonly Pinhole[];

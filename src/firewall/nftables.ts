@@ -176,7 +176,7 @@ export function openNftables(libc: Libc, { table, mark }: NftablesOptions): Nfta
       whole.push({ pinhole, atoms });
     }
     const spoken = new Set(whole.flatMap(({ atoms }) => atoms.map(({ name }) => name)));
-    const strangers = [...elements].flatMap(([name, { match }]): PinholeAtoms<Element>[] =>
+    const strangers = [...elements].flatMap(([name, match]): PinholeAtoms<Element>[] =>
       spoken.has(name) ? [] : [{ pinhole: strangerOf(match), atoms: [elementOf(match)] }],
     );
     shares.adopt([...whole, ...strangers]);

@@ -3,8 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { before, beforeEach, describe, it } from 'node:test';
 import { openUdp, type UdpSocket } from '../../lab/udp.ts';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
+import { SystemError } from '../../native-bindings/errno.ts';
+import { openNetlink } from '../../native-bindings/linux/netlink.ts';
 import { type Firewall, FirewallError } from '../../src/firewall/firewall.ts';
 import { openNftablesControl } from '../../src/firewall/nftables/control.ts';
+import { createCountReader } from '../../src/firewall/nftables/counts.ts';
 import { type NftablesFirewall, openNftables } from '../../src/firewall/nftables.ts';
 import { openingId } from '../../src/pinhole/opening.ts';
 import type { Pinhole } from '../../src/pinhole/pinhole.ts';
@@ -406,6 +409,77 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
       [2, 1],
     ]);
     for (const { sockets } of flows) for (const socket of sockets) socket.close();
+  });
+
+  it('counts by reading after reading, while pinholes come and go and another daemon takes the table', () => {
+    const many = Array.from({ length: 600 }, (_, n) =>
+      pinhole({ address: '192.0.2.10', ports: [2000 + 2 * n, 2001 + 2 * n], label: `pinholed:${n}:0.0` }),
+    );
+    const sources = Array.from({ length: 60 }, (_, n) => `203.0.113.${n + 1}`).sort();
+    const wide = pinhole({ address: '192.0.2.10', ports: [9000, 9000], sources });
+    const v6 = pinhole({
+      address: '2001:db8::10',
+      ports: [6, 7],
+      sources: ['2001:db8:1::1'],
+      sourcePort: 700,
+    });
+    const control = openNftablesControl(libc, OPTIONS.table);
+    const counted = () => [...control.traffic().counts.keys()].sort();
+    const idsOf = (pinholes: readonly Pinhole[]) => pinholes.map(({ id }) => id).sort();
+    assert.deepEqual(counted(), []);
+    firewall.commit({ open: [...many, wide, v6], close: NONE });
+    assert.deepEqual(counted(), idsOf([...many, wide, v6]));
+    firewall.commit({ open: NONE, close: many.slice(5) });
+    assert.deepEqual(counted(), idsOf([...many.slice(0, 5), wide, v6]));
+
+    // Its pinholes have the numbers that these had, from 1 on.
+    firewall.clear();
+    firewall.close();
+    firewall = openNftables(libc, OPTIONS);
+    const others = [v6, wide, ...many.slice(300, 304)];
+    firewall.commit({ open: others, close: NONE });
+    counted();
+    assert.deepEqual(counted(), idsOf(others));
+    control.close();
+  });
+
+  it('lists again what names an element twice, and leaves out what it did not read whole', () => {
+    const many = Array.from({ length: 2000 }, (_, n) =>
+      pinhole({ address: '192.0.2.10', ports: [2000 + 2 * n, 2001 + 2 * n], label: `pinholed:${n}:0.0` }),
+    );
+    firewall.commit({ open: many, close: NONE });
+    const socket = openNetlink(libc);
+    let moving = 0;
+    let fails = false;
+    const read = createCountReader(
+      {
+        ...socket,
+        dump(call, request, visit) {
+          const rests = moving <= 0;
+          moving--;
+          let messages = 0;
+          socket.dump(call, request, (message) => {
+            // The second message is left out, the first stands in its place.
+            const place = messages++;
+            if (rests || place !== 1) visit(message);
+            if (!rests && place === 0) visit(message);
+          });
+          if (fails) throw new SystemError('linux', call, 4, 'changed meanwhile');
+        },
+      },
+      OPTIONS.table,
+    );
+    moving = 3;
+    assert.equal(read().size, many.length);
+    fails = true;
+    assert.throws(read, /EINTR/, 'who has sent is not to be told of half of the flows');
+    fails = false;
+    moving = Number.POSITIVE_INFINITY;
+    const some = read().size;
+    assert.ok(some > 0 && some < many.length);
+    moving = 0;
+    assert.equal(read().size, many.length);
+    socket.close();
   });
 
   it('kills a flow by which answers come in, whoever began it', () => {

@@ -10,7 +10,7 @@ import {
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { Traffic } from '../firewall.ts';
 import { elementName } from './element.ts';
-import { type ElementMatch, elementsOf, matchesOf, readKey, setShapes } from './elements.ts';
+import { type ElementMatch, matchesOf, readKey, setShapes } from './elements.ts';
 import { formatRecord, parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
 import { mapShapes, readTranslation, translationsOf } from './translations.ts';
@@ -23,13 +23,10 @@ interface RecordRead {
   readonly parts: readonly SetElement[];
 }
 
-interface Counted {
+export interface Contents {
   /** By element name. */
-  readonly elements: ReadonlyMap<string, { readonly match: ElementMatch; readonly traffic: Traffic }>;
+  readonly elements: ReadonlyMap<string, ElementMatch>;
   readonly records: readonly RecordRead[];
-}
-
-export interface Contents extends Counted {
   /** Elements of the maps that translate, by name; one that makes no sense has one of its own. */
   readonly translations: ReadonlyMap<string, { readonly set: string; readonly element: SetElement }>;
 }
@@ -65,20 +62,15 @@ function recordKey(number: number, part: number): Buffer {
 
 /** Everything. Throws SystemError: EINTR when anybody changed anything in nf_tables meanwhile. */
 export function readContents(socket: NetlinkSocket, table: string): Contents {
-  return { ...readCounted(socket, table, false), translations: readTranslations(socket, table) };
-}
-
-/** What counts. With `evenIfChanged` what others change meanwhile is there, or not; without, as `readContents`. */
-export function readCounted(socket: NetlinkSocket, table: string, evenIfChanged: boolean): Counted {
-  const elements = new Map<string, { match: ElementMatch; traffic: Traffic }>();
+  const elements = new Map<string, ElementMatch>();
   for (const shape of setShapes) {
-    for (const { key, traffic } of readElements(socket, table, shape.name, evenIfChanged)) {
+    for (const { key } of readElements(socket, table, shape.name)) {
       const match = readKey(shape, key);
-      if (match === null) continue;
-      elements.set(elementName(shape.name, key), { match, traffic: countOf(traffic) });
+      if (match !== null) elements.set(elementName(shape.name, key), match);
     }
   }
-  return { elements, records: readRecords(readElements(socket, table, RECORDS, evenIfChanged)) };
+  const records = readRecords(readElements(socket, table, RECORDS));
+  return { elements, records, translations: readTranslations(socket, table) };
 }
 
 function readTranslations(socket: NetlinkSocket, table: string): Contents['translations'] {
@@ -118,20 +110,6 @@ function readRecords(found: readonly SetElement[]): RecordRead[] {
     const parts = line.map(({ part }) => ({ key: part.key }));
     return { number, pinhole: parseRecord(line.map(({ part }) => part.comment ?? '').join('')), parts };
   });
-}
-
-/**
- * What each pinhole has passed. An element that several have in common counts for all of them. A pinhole that was
- * not read whole, because others changed the sets meanwhile, is left out.
- */
-export function trafficOf({ elements, records }: Counted): Map<string, Traffic> {
-  const traffic = new Map<string, Traffic>();
-  for (const { pinhole } of records) {
-    if (pinhole === null) continue;
-    const own = elementsOf(pinhole).map(({ name }) => elements.get(name)?.traffic);
-    if (own.every((count) => count !== undefined)) traffic.set(pinhole.id, sumOf(own));
-  }
-  return traffic;
 }
 
 /** An element's counter as it was read. */

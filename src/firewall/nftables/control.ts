@@ -4,21 +4,17 @@ import { type NetlinkSocket, openNetlink } from '../../../native-bindings/linux/
 import { hasElement } from '../../../native-bindings/linux/nftables.ts';
 import type { Flow } from '../../pinhole/opening.ts';
 import { guarded, persist } from '../attempt.ts';
-import { deleteFlows, deleteUntranslated, packetsSent } from '../conntrack.ts';
+import { deleteFlows, deleteUntranslated } from '../conntrack.ts';
 import { deviationOf } from '../deviation.ts';
-import {
-  type FirewallControl,
-  NOT_COUNTED,
-  type Retired,
-  type Retirement,
-  type TwoWayTraffic,
-} from '../firewall.ts';
-import { READS, readCounted, readLines, trafficOf, wantedLines } from './contents.ts';
+import { type FirewallControl, NOT_COUNTED, type Retired, type Retirement } from '../firewall.ts';
+import { READS, readLines, wantedLines } from './contents.ts';
+import { createCountReader } from './counts.ts';
 import { elementOf } from './elements.ts';
 
 /** `table` is of family inet. Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError. */
 export function openNftablesControl(libc: Libc, table: string): FirewallControl {
   const socket = guarded(() => openNetlink(libc));
+  const readCounts = createCountReader(socket, table);
 
   /** Each walks the whole of conntrack. */
   function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
@@ -30,7 +26,7 @@ export function openNftablesControl(libc: Libc, table: string): FirewallControl 
   }
 
   return {
-    traffic: () => guarded(() => ({ counts: readTraffic(socket, table), uncounted: [] })),
+    traffic: () => guarded(() => ({ counts: readCounts(), uncounted: [] })),
     compare: (intended) =>
       guarded(() => {
         const held = persist(() => readLines(socket, table), READS);
@@ -39,15 +35,6 @@ export function openNftablesControl(libc: Libc, table: string): FirewallControl 
     retire: (what) => guarded(() => retire(what)),
     close: socket.close,
   };
-}
-
-/** The sets count what comes, the kernel's connection tracking who sent it. */
-function readTraffic(socket: NetlinkSocket, table: string): Map<string, TwoWayTraffic> {
-  const counted = readCounted(socket, table, true);
-  const pinholes = counted.records.flatMap(({ pinhole }) => pinhole ?? []);
-  const sent = packetsSent(socket, pinholes);
-  const came = [...trafficOf(counted)];
-  return new Map(came.map(([id, traffic]) => [id, { ...traffic, sent: sent.get(id) ?? null }]));
 }
 
 /** Whether any pinhole lets these packets pass, asked of the kernel. */
