@@ -4,6 +4,7 @@ import type { Call } from '../../src/call/call.ts';
 import type { Settings } from '../../src/config/load.ts';
 import type { AtHand, Inheritance } from '../../src/daemon/data-path/at-hand.ts';
 import { BEAT, createDataPath } from '../../src/daemon/data-path/data-path.ts';
+import type { IdleCollection } from '../../src/daemon/data-path/idle-collection.ts';
 import { QUIET, SOON } from '../../src/daemon/data-path/outbox.ts';
 import type { Batch, DataPathReport } from '../../src/daemon/messages.ts';
 import { FirewallError } from '../../src/firewall/firewall.ts';
@@ -29,6 +30,7 @@ interface More {
   readonly intact?: () => boolean;
   readonly pause?: () => void;
   readonly backlog?: () => number;
+  readonly collection?: IdleCollection;
 }
 
 function setUp(changes: Partial<Settings> = {}, more: More = {}) {
@@ -59,6 +61,7 @@ function setUp(changes: Partial<Settings> = {}, more: More = {}) {
     ...(more.backlog && { backlog: more.backlog }),
     ...(more.atHand && { atHand: more.atHand }),
     ...(more.inheritance && { inheritance: more.inheritance }),
+    ...(more.collection && { collection: more.collection }),
     beat: () => beats.push(clock.now()),
     nextOrder: post.nextOrder,
     post: post.post,
@@ -133,6 +136,36 @@ describe('data path: order of things', () => {
       batches(post.reports).flatMap(({ closed }) => closed),
       [pinhole(4000)],
     );
+  });
+});
+
+describe('data path: garbage', () => {
+  it('is collected in a turn in which no packet came, for which a moment is waited where it is due', () => {
+    const told: string[] = [];
+    let isDue = false;
+    const { path, source, clock } = setUp(
+      {},
+      {
+        collection: {
+          passed: (packets, now) => void (packets > 0 && told.push(`${packets} at ${now}`)),
+          get isDue() {
+            return isDue;
+          },
+          rest: (now) => void told.push(`rest at ${now}`),
+        },
+      },
+    );
+    clock.pass(1000);
+    const began = clock.now();
+    source.arrive('one', 'two');
+    path.turn();
+    assert.deepEqual(told.splice(0), [`2 at ${began}`]);
+    path.turn();
+    assert.deepEqual(told.splice(0), [`rest at ${began}`]);
+    assert.deepEqual(source.timeouts.slice(-1), [BEAT]);
+    isDue = true;
+    path.turn();
+    assert.deepEqual(source.timeouts.slice(-1), [1]);
   });
 });
 

@@ -40,13 +40,15 @@ export const BEAT = 100;
 /** How long after a question, and for how long, packets are waited for at a time: another question may follow. */
 const QUESTIONS_FOLLOW = 50;
 const WAIT_AMONG_QUESTIONS = 2;
+/** ms without a packet after which there is time for a collection. */
+const REST = 1;
 
 /**
  * The data path: receive, inspect, commit, release. Whatever goes wrong with one packet, it is released (or
  * dropped where the settings say so) and the loop goes on.
  */
 export function createDataPath(deps: DataPathDeps): DataPath {
-  const { ends, inspector, settings, clock, pause, nextOrder, post } = deps;
+  const { ends, inspector, settings, clock, pause, nextOrder, post, collection = null } = deps;
   const { interceptor, firewall } = ends;
   const counters = newCounters(deps.inheritance?.deaths ?? 0);
   let inherited = deps.inheritance?.unread ?? [];
@@ -87,6 +89,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     inherited = [];
     passage.pass(packets);
     const now = clock();
+    collection?.passed(packets.length, now);
     if (inspector.nextDeadline() <= now) tick(now);
     if (waitingRoom.isOpen) waitingRoom.expire(now);
     beat(now);
@@ -94,6 +97,7 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     beat(clock());
     deps.mirror?.flush();
     outbox.flush(now, packets.length === 0);
+    if (packets.length === 0 && nobodyWaits()) collection?.rest(now);
     beat(clock());
     const order = nextOrder();
     mayHaveOrders = order !== null;
@@ -101,12 +105,17 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     return !stopped;
   }
 
+  /** Neither for a copy nor for another firewall. */
+  function nobodyWaits(): boolean {
+    return !waitingRoom.isOpen && arrivals.due() === Number.POSITIVE_INFINITY;
+  }
+
   /** ms until something is due, at most a heartbeat; whole, rounded up so that poll(2) does not spin. */
   function longestWait(now: number): number {
     const due = Math.min(inspector.nextDeadline(), filter.due(), outbox.due(), arrivals.due());
     if (mayHaveOrders) return 0;
     const isAsked = now < orders.askedAt() + QUESTIONS_FOLLOW || waitingRoom.isOpen;
-    const most = isAsked ? WAIT_AMONG_QUESTIONS : BEAT;
+    const most = collection?.isDue === true ? REST : isAsked ? WAIT_AMONG_QUESTIONS : BEAT;
     return Math.ceil(Math.min(most, Math.max(0, due - now)));
   }
 

@@ -16,6 +16,7 @@ import { identify, memberId } from '../scribe.ts';
 import { inherit } from './at-hand.ts';
 import { openCopies } from './copies.ts';
 import { createDataPath } from './data-path.ts';
+import { openIdleCollection } from './idle-collection.ts';
 import { openMirrorOut } from './mirror-out.ts';
 import { readRecords } from './records.ts';
 import { warmUp } from './warm-up.ts';
@@ -97,6 +98,7 @@ async function runThread(data: ThreadData): Promise<void> {
       identity,
       member,
       pause,
+      collection: openIdleCollection(),
       beat: () => {
         if (!supervised || heartbeat?.beat() !== false) return;
         supervised = false;

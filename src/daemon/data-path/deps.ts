@@ -6,6 +6,7 @@ import type { DataPathReport, Order } from '../messages.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
 import type { Recorder } from '../recording.ts';
 import type { AtHand, Inheritance } from './at-hand.ts';
+import type { IdleCollection } from './idle-collection.ts';
 import type { MirrorOut } from './mirror-out.ts';
 
 /** What the loop is given. Everything is synchronous: nothing is awaited between a packet's receipt and release. */
@@ -42,6 +43,8 @@ export interface DataPathDeps {
   /** Where the packets at hand are noted down, under a supervisor, and what the data path before this one left. */
   readonly atHand?: AtHand;
   readonly inheritance?: Inheritance;
+  /** Null, as where nothing is given: garbage is collected when the runtime comes to it. */
+  readonly collection?: IdleCollection | null;
   /** Where the signalling of calls is recorded. */
   readonly recorder?: Recorder | null;
 }
