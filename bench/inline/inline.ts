@@ -1,15 +1,18 @@
 /**
  * What the way through the firewall costs a SIP message: without inspection, with nf_conntrack_sip, with the least
  * program that an NFQUEUE can have, and with pinholed. Needs root, Linux and a C compiler; makes network namespaces.
- * The firewall's program has one core, the load another.
+ * The firewall's program has one core, the load another. Nothing is favoured but what the daemon does for itself
+ * (daemon.priority).
  *
- *   node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed|nat ...]
+ *   npm run build && node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed|nat|many ...] [--main=PATH]
+ *
+ * `many`: pinholed beside 100,000 calls. `--main`: compiled code of another version.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { startDaemon } from '../../lab/daemon.ts';
 import { externalAddress, natRules } from '../../lab/nat.ts';
 import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../lab/topology.ts';
@@ -23,9 +26,12 @@ table inet helper {
   }
 }`;
 
-/** A core for each, before whatever else the machine does. */
-const FIREWALL_CORE = ['nice', '-n', '-20', 'taskset', '-c', '0'];
-const LOAD_CORE = ['nice', '-n', '-20', 'taskset', '-c', '1'];
+/** A core for each. */
+const FIREWALL_CORE = ['taskset', '-c', '0'];
+const LOAD_CORE = ['taskset', '-c', '1'];
+const words = process.argv.slice(2);
+const wanted = words.filter((word) => !word.startsWith('--'));
+const main = words.find((word) => word.startsWith('--main='))?.slice('--main='.length);
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-bench-'));
 const compiled = (name: string): string => {
@@ -42,14 +48,12 @@ interface Result {
   readonly seconds: number;
   readonly messages: number;
   readonly lost: number;
-  /** Of each kind of message p50, p99 and the worst, in ns. */
-  readonly kinds: Readonly<Record<string, readonly [number, number, number]>>;
+  /** Of each kind of message p50, p99, p99.9 and the worst, in ns. */
+  readonly kinds: Readonly<Record<string, readonly [number, number, number, number]>>;
 }
 
 interface Started {
   readonly topology: Topology;
-  /** The process that packets go through. */
-  readonly pid: number | null;
   readonly close: () => Promise<void>;
   /** What the client announces and is reached at, in place of its own address. */
   readonly announced?: string;
@@ -57,6 +61,10 @@ interface Started {
 
 interface Way {
   readonly name: string;
+  /** Calls beside which it is measured as well. */
+  readonly beside?: number;
+  /** Whether it is measured with no other calls. */
+  readonly alone?: boolean;
   readonly start: () => Promise<Started>;
 }
 
@@ -80,11 +88,18 @@ const ways: Readonly<Record<string, Way>> = {
       const [command, ...words] = FIREWALL_CORE;
       const child = topology.start(command!, ...words, floor, '0');
       await new Promise((resolve) => child.stdout!.once('data', resolve));
-      return { topology, pid: child.pid!, close };
+      return { topology, close };
     },
   },
   pinholed: {
     name: 'pinholed',
+    beside: 10_000,
+    start: () => withDaemon(''),
+  },
+  many: {
+    name: 'pinholed',
+    beside: 100_000,
+    alone: false,
     start: () => withDaemon(''),
   },
   nat: {
@@ -105,7 +120,7 @@ async function withDaemon(
   const caps = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
   const inside = announced === undefined ? '' : 'inside: [10.0.1.0/24]\n';
   const daemon = await startDaemon(topology, {
-    module: '../dist/src/main.js',
+    module: main === undefined ? '../dist/src/main.js' : pathToFileURL(resolve(main)).href,
     pinned: FIREWALL_CORE,
     changes: `${inside}${settings}${caps}`,
   });
@@ -113,26 +128,12 @@ async function withDaemon(
     await daemon.close();
     await topology.close();
   };
-  return { topology, pid: daemon.pid(), close, ...(announced !== undefined && { announced }) };
+  return { topology, close, ...(announced !== undefined && { announced }) };
 }
 
 async function plain(rules: (firewall: Topology['firewall']) => void): Promise<Started> {
   const topology = await createTopology({ rules });
-  return { topology, pid: null, close: topology.close };
-}
-
-/**
- * Lets the thread that has worked most so far, which is the one that packets go through, run as soon as it can, so
- * that other work on this machine does not show in the figures.
- */
-function prefer(pid: number): void {
-  const busiest = readdirSync(`/proc/${pid}/task`)
-    .map((task) => {
-      const fields = readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8').split(') ')[1]!.split(' ');
-      return { task, ticks: Number(fields[11]) + Number(fields[12]) };
-    })
-    .sort((a, b) => b.ticks - a.ticks)[0]!;
-  execFileSync('chrt', ['--fifo', '--pid', '1', busiest.task]);
+  return { topology, close: topology.close };
 }
 
 let calls = 0;
@@ -164,8 +165,9 @@ function quietest(kind: string, runs: readonly Result[]): Result {
 
 function report(what: string, { kinds, lost }: Result, only: readonly string[]): void {
   for (const kind of only) {
-    const [p50, p99, worst] = kinds[kind]!;
-    const text = `p50 ${micro(p50).padStart(7)}  p99 ${micro(p99).padStart(8)}  max ${micro(worst).padStart(9)} µs`;
+    const [p50, p99, p999, worst] = kinds[kind]!;
+    const high = `p99 ${micro(p99).padStart(8)}  p99.9 ${micro(p999).padStart(8)}`;
+    const text = `p50 ${micro(p50).padStart(7)}  ${high}  max ${micro(worst).padStart(9)} µs`;
     console.log(`    ${`${kind}, ${what}`.padEnd(34)} ${text}${lost > 0 ? `  LOST ${lost}` : ''}`);
   }
 }
@@ -173,17 +175,15 @@ function report(what: string, { kinds, lost }: Result, only: readonly string[]):
 const CALL = ['INVITE', '200 INVITE'];
 
 function measure(started: Started): void {
-  const { pid } = started;
   const rounds = [0, 1, 2];
   const repeat = (mode: string, count: number, pace: string) =>
     rounds.map(() => run(started, mode, count, pace));
   run(started, 'options', 3000, 'one');
   run(started, 'calls', 3000, 'one');
-  if (pid !== null) prefer(pid);
   report('one at a time', quietest('OPTIONS', repeat('options', 10_000, 'one')), ['OPTIONS']);
   report('500/s', quietest('OPTIONS', repeat('options', 1000, '500')), ['OPTIONS']);
   report('one call at a time', quietest('INVITE', repeat('calls', 2000, 'one')), CALL);
-  report('100 calls/s', quietest('INVITE', repeat('calls', 300, '100')), CALL);
+  report('200 calls/s', quietest('INVITE', repeat('calls', 2000, '200')), CALL);
   fastest('OPTIONS', repeat('options', 40_000, 'w64'), 1);
   fastest('calls', repeat('calls', 6000, 'w32'), 5);
 }
@@ -195,30 +195,24 @@ function fastest(what: string, runs: readonly Result[], perCall: number): void {
   console.log(`    ${`${what}, as fast as it goes`.padEnd(34)} ${rate} messages/s${each}, lost ${best.lost}`);
 }
 
-try {
-  // Where the scheduler shares out by session, nice(1) has no say over the work of other sessions.
-  writeFileSync('/proc/self/autogroup', '-20');
-} catch {}
-
-const wanted = process.argv.slice(2);
 console.log(`${cpus()[0]!.model}, ${cpus().length} cores, Node ${process.version}`);
 for (const [key, way] of Object.entries(ways)) {
-  if (wanted.length > 0 && !wanted.includes(key)) continue;
+  if (wanted.length > 0 ? !wanted.includes(key) : key === 'many') continue;
   const started = await way.start();
-  const { close } = started;
   try {
     console.log(`\n${way.name}`);
-    measure(started);
-    if (key === 'pinholed' && !wanted.includes('nat')) {
-      const many = 10_000;
-      const first = calls;
-      const { seconds, lost } = run(started, 'setup', many, 'w32');
-      console.log(`  ${many} calls set up in ${seconds.toFixed(1)} s, lost ${lost}; beside them`);
-      measure(started);
-      const down = run(started, 'teardown', many, 'w32', first);
-      console.log(`  torn down in ${down.seconds.toFixed(1)} s, lost ${down.lost}`);
-    }
+    if (way.alone !== false) measure(started);
+    if (way.beside !== undefined) besideOthers(started, way.beside);
   } finally {
-    await close();
+    await started.close();
   }
+}
+
+function besideOthers(started: Started, many: number): void {
+  const first = calls;
+  const { seconds, lost } = run(started, 'setup', many, 'w32');
+  console.log(`  ${many} calls set up in ${seconds.toFixed(1)} s, lost ${lost}; beside them`);
+  measure(started);
+  const down = run(started, 'teardown', many, 'w32', first);
+  console.log(`  torn down in ${down.seconds.toFixed(1)} s, lost ${down.lost}`);
 }

@@ -15,7 +15,7 @@
  * FIRST number of the first call: it makes Call-ID and ports
  * EXTERNAL  what the client announces, and is reached at, where there is NAT between
  *
- * Prints one line of JSON: seconds, messages, lost, and for each kind of message its p50, p99 and max in ns.
+ * Prints one line of JSON: seconds, messages, lost, and for each kind of message its p50, p99, p99.9 and max in ns.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -221,8 +221,8 @@ int main(int argc, char **argv)
 		if (n == 0)
 			continue;
 		qsort(taken[kind], n, sizeof **taken, ascending);
-		printf("%s\"%s\":[%lld,%lld,%lld]", separator, names[kind], taken[kind][n / 2],
-		       taken[kind][(int)(n * 0.99)], taken[kind][n - 1]);
+		printf("%s\"%s\":[%lld,%lld,%lld,%lld]", separator, names[kind], taken[kind][n / 2],
+		       taken[kind][(int)(n * 0.99)], taken[kind][(int)(n * 0.999)], taken[kind][n - 1]);
 		separator = ",";
 	}
 	puts("}}");
