@@ -1,5 +1,6 @@
 import type { Address } from '../address/address.ts';
 import { cachedAddress } from '../address/address-cache.ts';
+import { ownCopy } from '../own-copy.ts';
 import { remembered } from '../remembered.ts';
 import type { Connection } from './session.ts';
 
@@ -16,7 +17,7 @@ export function readConnection(family: number | null, text: string): Connection 
   const host = slash < 0 ? text : text.slice(0, slash);
   if (family !== 4 && family !== 6 && family !== null) return NONE;
   const address = cachedAddress(host);
-  if (address === null) return isHostname(host) ? { kind: 'hostname', name: host } : NONE;
+  if (address === null) return isHostname(host) ? { kind: 'hostname', name: ownCopy(host) } : NONE;
   if (family !== null && (family === 6) !== host.includes(':')) return NONE;
   return address === '0.0.0.0' || address === '::' ? UNSPECIFIED : connectionTo(address);
 }

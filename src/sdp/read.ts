@@ -20,20 +20,22 @@ const MAX_PORT = 65_535;
 /** RFC 8839 5.1: component-id is 1 to 256. */
 const MAX_COMPONENT = 256;
 const NO_CONNECTION: Connection = { kind: 'none' };
+const NO_ATTRIBUTES = parse('');
+const NO_MEDIA: MediaDescription = parse('m=\n').media[0]!;
 const NO_BUNDLES: Session['bundles'] = [];
 
 /**
  * Reads one session description (RFC 8866) as far as it decides about transport. The lines that do are selected
- * first, in linear time, and sdp-transform parses only those. Never throws.
+ * first, in linear time, and sdp-transform parses only the attributes among them, where there are any. Never throws.
  */
 export function readSdp(bytes: Buffer, caps: SdpCaps = CAPS): Session | SdpError {
   const selection = select(bytes, caps, false);
   if (isSdpError(selection)) return selection;
   const { sections } = selection;
-  const description = parse(selection.selected);
+  const description = selection.hasAttributes ? parse(selection.selected) : NO_ATTRIBUTES;
   // A list that grows keeps room for sixteen more, and this one is kept as long as the call.
   const streams = sections.map((section, index) =>
-    streamOf(selection, section, description.media[index]!, description),
+    streamOf(selection, section, description.media[index] ?? NO_MEDIA, description),
   );
   return {
     origin: selection.origin,
@@ -81,16 +83,14 @@ function streamOf(
   session: SessionDescription,
 ): Stream {
   const candidates = media.candidates === undefined ? NO_CANDIDATES : candidatesOf(media);
-  const connection = media.connection ?? session.connection;
   return {
     media: section.media,
     proto: section.proto,
     codecs: codecsOf(selection.text, section),
     port: section.port,
     portCount: section.portCount,
-    connection:
-      connection === undefined ? NO_CONNECTION : readConnection(connection.version, String(connection.ip)),
-    direction: section.direction ?? selection.direction ?? 'sendrecv',
+    connection: connectionOf(section.connection === '' ? selection.top.connection : section.connection),
+    direction: section.direction ?? selection.top.direction ?? 'sendrecv',
     rtcp: media.rtcp === undefined ? null : rtcpOf(media.rtcp),
     rtcpMux: media.rtcpMux !== undefined,
     rtcpMuxOnly: section.rtcpMuxOnly,
@@ -100,6 +100,15 @@ function streamOf(
     candidates,
     candidatesDropped: section.openable + section.others + section.candidatesDropped - candidates.length,
   };
+}
+
+/** `line`: as a section has it. The address ends at a blank, and at one that does not break (of latin1). */
+function connectionOf(line: string | null): Connection {
+  if (line === null || line === '') return NO_CONNECTION;
+  const start = 'IN IP4 '.length;
+  let end = start;
+  while (end < line.length && line[end] !== ' ' && line[end] !== '\xa0') end++;
+  return readConnection(line['IN IP'.length] === '6' ? 6 : 4, line.slice(start, end));
 }
 
 function codecsOf(text: string, { formats, rtpmaps }: MediaSection): readonly string[] {

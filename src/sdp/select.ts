@@ -23,12 +23,14 @@ export interface SelectedLines {
   readonly origin: string;
   /** sess-version, the third word of `o=` (RFC 8866 5.2). */
   readonly version: string;
-  /** The selected lines for sdp-transform, in order, each ended by LF; an empty `m=` where a section begins. */
+  /** The attributes for sdp-transform, in order, each ended by LF; an empty `m=` where a section begins. */
   readonly selected: string;
+  /** Whether there is an attribute in `selected`: most descriptions have none. */
+  readonly hasAttributes: boolean;
   /** One for each `m=` in `selected`. */
   readonly sections: readonly MediaSection[];
-  /** Of the description as a whole; null where it says none. */
-  readonly direction: Direction | null;
+  /** What stands before the first m= line, and so holds for all sections that do not say otherwise. */
+  readonly top: MediaSection;
   readonly streamsDropped: number;
 }
 
@@ -52,8 +54,8 @@ export interface MediaSection {
   others: number;
   /** Those left out that could have been opened, or are too long to tell. */
   candidatesDropped: number;
-  /** The first c=, its words apart by one blank, '' without one. */
-  connection: string;
+  /** `IN IP4 address`, its words apart by one blank; '' without a c=, null where it has no one address in any. */
+  connection: string | null;
   /** Bits of what was already taken: the first of each kind counts. */
   seen: number;
 }
@@ -67,9 +69,10 @@ interface Walk {
   hasVersion: boolean;
   origin: string;
   version: string;
-  direction: Direction | null;
   selected: string;
+  hasAttributes: boolean;
   readonly sections: MediaSection[];
+  readonly top: MediaSection;
   streamsDropped: number;
   groups: number;
   /** null inside a stream past the cap. */
@@ -101,21 +104,17 @@ const BUNDLE_ONLY = 64;
 const END_OF_CANDIDATES = 128;
 const CANDIDATE = 256;
 const BUNDLE = 512;
-const CONNECTION = 1024;
-const CONNECTIONS_DIFFER = 2048;
-const RTPMAP = 4096;
-
-/** c= of anything but one IN IP4 or IN IP6 address, in words that sdp-transform understands; the last c= counts. */
-const OTHER_NETWORK = 'IN IP0 -';
+const RTPMAP = 1024;
 
 /**
- * Walks once over a description and keeps the lines that decide about transport: o=, c=, m= and a few
+ * Walks once over a description and keeps what decides about transport: o=, c=, m= and a few
  * attributes; keys and passwords are never among them. A line ends in CR, LF or CRLF. Linear in `bytes`.
  *
  * A fragment (RFC 8840 section 9) has no v= and o=, and there an a=mid may begin a section without an m= line.
  */
 export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): SelectedLines | SdpError {
   const text = bytes.toString('latin1');
+  const top = newSection('', 0, 1, '', NO_FORMATS);
   const walk: Walk = {
     bytes,
     text,
@@ -124,12 +123,13 @@ export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): 
     hasVersion: isFragment,
     origin: '',
     version: '',
-    direction: null,
     selected: '',
+    hasAttributes: false,
     sections: [],
+    top,
     streamsDropped: 0,
     groups: 0,
-    section: newSection('', 0, 1, '', NO_FORMATS),
+    section: top,
   };
   const length = text.length;
   let lineFeed = -1;
@@ -226,9 +226,10 @@ function takeOrigin(walk: Walk, start: number, end: number): SdpError | null {
   return null;
 }
 
-/** Keeps a line in the words that sdp-transform understands: apart by one blank each. */
+/** Keeps an attribute in the words that sdp-transform understands: apart by one blank each. */
 function keep(walk: Walk, line: string): null {
   walk.selected += `${line}\n`;
+  walk.hasAttributes = true;
   return null;
 }
 
@@ -286,15 +287,12 @@ function takeConnection(
   valueStart: number,
   end: number,
 ): SdpError | null {
-  const connection = end - start > MAX_LINE ? '' : connectionOf(lineOf(walk, '', valueStart, end));
-  const isRepeated = (section.seen & CONNECTION) !== 0;
-  if (isRepeated && (section.connection === connection || (section.seen & CONNECTIONS_DIFFER) !== 0))
-    return null;
-  section.seen |= isRepeated ? CONNECTIONS_DIFFER : CONNECTION;
-  if (isRepeated) return keep(walk, `c=${OTHER_NETWORK}`);
-  if (end - start > MAX_LINE) return tooLong(walk, start);
-  section.connection = connection;
-  return keep(walk, `c=${connection === '' ? OTHER_NETWORK : connection}`);
+  const isRepeated = section.connection !== '';
+  const isTooLong = end - start > MAX_LINE;
+  if (isTooLong && !isRepeated) return tooLong(walk, start);
+  const connection = isTooLong ? null : connectionOf(lineOf(walk, '', valueStart, end)) || null;
+  section.connection = isRepeated && section.connection !== connection ? null : connection;
+  return null;
 }
 
 /** `IN IP4 address`, in any case; '' for anything else. */
@@ -378,11 +376,9 @@ function takeAttribute(walk: Walk, section: MediaSection, start: number, end: nu
   return keep(walk, line);
 }
 
-/** Before the first m= line it is of the whole description. */
 function takeDirection(walk: Walk, section: MediaSection, start: number): null {
   section.seen |= DIRECTION;
   section.direction = directionAt(walk, start);
-  if (walk.sections.length === 0) walk.direction = section.direction;
   return null;
 }
 

@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { cachedAddress } from '../address/address-cache.ts';
-import { COLON, CR, LF, skipSpace } from '../scan.ts';
+import { COLON, CR, indexOfCode, LF, skipSpace } from '../scan.ts';
 import { hasName, nameBytes } from './grammar.ts';
 
 /** Where a message says that those after it go, as far as that is not a transport in clear (RFC 3263 section 4). */
@@ -26,8 +26,7 @@ const LONGEST_HOST = 253;
 export function nextHopIn(message: Buffer): NextHop | null {
   let found: NextHop | null = null;
   for (let line = 0; line < message.length; ) {
-    const lineFeed = message.indexOf(LF, line);
-    const end = lineFeed < 0 ? message.length : lineFeed;
+    const end = indexOfCode(message, LF, line, message.length);
     if (end === line || (end === line + 1 && message[line] === CR)) break;
     const value = routingValue(message, line, end);
     if (value !== null) {

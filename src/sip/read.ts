@@ -52,13 +52,13 @@ export function finishMessage(head: Head, bytes: Buffer, stream: boolean): SipMe
     return sipError(error, `Content-Length is ${contentLength}, ${available} bytes are there`);
   }
   if (available === 0 || isSipError(message)) return message;
-  const rest = bytes.subarray(head.bodyStart);
   if (contentLength === 0) {
-    const isHidden = readBody(head, rest).kind === 'sdp';
+    const isHidden = readBody(head, bytes.subarray(head.bodyStart)).kind === 'sdp';
     if (isHidden) message.sdp = { kind: 'unusable', reason: 'beyond-content-length' };
     return message;
   }
-  message.sdp = readBody(head, contentLength < 0 ? rest : rest.subarray(0, contentLength));
+  const end = contentLength < 0 ? bytes.length : head.bodyStart + contentLength;
+  message.sdp = readBody(head, bytes.subarray(head.bodyStart, end));
   return message;
 }
 

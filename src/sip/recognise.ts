@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import { COLON, isFiller, isSpace, LF, skipFillers, trimEnd } from '../scan.ts';
+import { COLON, indexOfCode, isFiller, isSpace, LF, skipFillers, trimEnd } from '../scan.ts';
 import { isFold, isTokenCode, LESS } from './grammar.ts';
 
 /** The longest method and the longest URI scheme that are looked at, in bytes. */
@@ -41,9 +41,9 @@ export function recogniseStart(bytes: Buffer): Recognition {
   if (i === end) return i - scheme > MAX_WORD ? 'other' : 'undecided';
   if (i === scheme || bytes[i] !== COLON) return 'other';
 
-  const lineFeed = bytes.indexOf(LF, i);
-  if (lineFeed > line + MAX_LINE) return 'other';
-  if (lineFeed < 0) return end - line < MAX_LINE ? 'undecided' : 'other';
+  const limit = Math.min(end, line + MAX_LINE + 1);
+  const lineFeed = indexOfCode(bytes, LF, i, limit);
+  if (lineFeed === limit) return end - line < MAX_LINE ? 'undecided' : 'other';
   const version = trimEnd(bytes, i, lineFeed) - 'SIP/2.0'.length;
   return isSpace(bytes[version - 1]!) && matchVersion(bytes, version, end) === VERSION.length
     ? 'sip'
