@@ -1,8 +1,13 @@
 /** Lists as they grow and shrink, for what is made with every message, or kept as long as a call. */
 
-/** Adds to a list, made with its first item: most have one, and a list that grows has room for sixteen more. */
+/**
+ * Adds to a list, made with its first item. While it is short, as most stay, it is another one each time: a list that grows has
+ * room for sixteen more.
+ */
 export function appended<Item>(list: Item[] | null, item: Item): Item[] {
   if (list === null) return [item];
+  if (list.length === 1) return [list[0]!, item];
+  if (list.length === 2) return [list[0]!, list[1]!, item];
   list.push(item);
   return list;
 }

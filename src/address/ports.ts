@@ -24,15 +24,27 @@ export function portsOverlap(one: PortRange, other: PortRange): boolean {
   return one[0] <= other[1] && other[0] <= one[1];
 }
 
+/** Whether they have a port in common with one of the others. */
+export function overlapsAny(range: PortRange, others: readonly PortRange[]): boolean {
+  for (const other of others) if (portsOverlap(range, other)) return true;
+  return false;
+}
+
 /** Whether every port of the range is in one of the others. */
 export function isWithin([first, last]: PortRange, ranges: readonly PortRange[]): boolean {
   let next = first;
   while (next <= last) {
-    const range = ranges.find(([from, to]) => from <= next && next <= to);
-    if (range === undefined) return false;
-    next = range[1] + 1;
+    const end = endOfRange(next, ranges);
+    if (end < 0) return false;
+    next = end + 1;
   }
   return true;
+}
+
+/** The last port of the first range that has this one; -1 where none has. */
+function endOfRange(port: number, ranges: readonly PortRange[]): number {
+  for (const range of ranges) if (range[0] <= port && port <= range[1]) return range[1];
+  return -1;
 }
 
 /** How many ports there are in ranges that do not overlap. */

@@ -1,4 +1,5 @@
 import { type Address, type Family, familyOf } from '../address/address.ts';
+import { appended } from '../lists.ts';
 import { printable } from '../printable.ts';
 import { remembered } from '../remembered.ts';
 import type { Connection, Stream } from '../sdp/session.ts';
@@ -59,13 +60,13 @@ interface Gathering {
   readonly call: Call;
   /** What holds for the streams of each side, by its peer. */
   readonly settings: readonly [StreamSettings, StreamSettings];
-  readonly wanted: Wanted[];
+  wanted: Wanted[] | null;
   /** Where in `wanted` a place is; null while there are so few that they are looked through. */
   places: Map<string, number> | null;
   /** Transports looked at, by side. */
   readonly looked: [number, number];
   idleSlots: Map<string, 'stream-disabled' | 'bundled'> | null;
-  readonly unusable: Unusable[];
+  unusable: Unusable[] | null;
 }
 
 /** One stream of one party, seen from that party. */
@@ -91,41 +92,49 @@ const SLOTS = [
 ] as const;
 const NO_SLOTS: WantedStreams['idleSlots'] = new Map();
 const NO_CANDIDATES: readonly Trickled[] = [];
+const NO_ADDRESSES: readonly Address[] = [];
+const NOTHING: WantedStreams = { wanted: [], idleSlots: NO_SLOTS, unusable: [] };
 
 /**
  * Everything a call needs to be reachable right now, worked out afresh from its offers and answers. Asking
  * twice gives the same, so a retransmission changes nothing and a refused offer leaves what was there.
  */
 export function wantedStreams(call: Call, settingsFor: (peer: Address) => StreamSettings): WantedStreams {
-  const settings = [settingsFor(call.parties[1]), settingsFor(call.parties[0])] as const;
+  if (call.state === 'ended' || call.idle) return NOTHING;
+  const { invite } = call;
   const gathering: Gathering = {
     call,
-    settings,
-    wanted: [],
+    settings: [settingsFor(call.parties[1]), settingsFor(call.parties[0])],
+    wanted: null,
     places: null,
     looked: [0, 0],
     idleSlots: null,
-    unusable: [],
+    unusable: null,
   };
-  if (call.state !== 'ended' && !call.idle) {
-    const { invite } = call;
-    if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
-      addOffer(gathering, invite.offer, 0, null);
-    }
-    for (const dialog of confirmedFirst(call.dialogs)) {
-      if (dialog.agreed !== null) addAgreement(gathering, dialog, dialog.agreed);
-      for (const side of SIDES) {
-        const pending = dialog.offers[side];
-        if (pending !== null) addOffer(gathering, pending.description, side, dialog);
-      }
+  if (invite !== null && invite.offer !== null && invite.final === 0 && awaitsAnswer(call)) {
+    addOffer(gathering, invite.offer, 0, null);
+  }
+  for (const dialog of confirmedFirst(call.dialogs)) {
+    if (dialog.agreed !== null) addAgreement(gathering, dialog, dialog.agreed);
+    for (const side of SIDES) {
+      const pending = dialog.offers[side];
+      if (pending !== null) addOffer(gathering, pending.description, side, dialog);
     }
   }
-  const { wanted, looked, idleSlots, unusable } = gathering;
-  if (Math.max(...looked) > MAX_TRANSPORTS) {
+  if (gathering.looked.some((count) => count > MAX_TRANSPORTS)) {
     const detail = `more than ${MAX_TRANSPORTS} transports of one party`;
-    unusable.push({ reason: 'too-many-streams', detail });
+    leaveOut(gathering, { reason: 'too-many-streams', detail });
   }
-  return { wanted, idleSlots: idleSlots ?? NO_SLOTS, unusable };
+  const { wanted, idleSlots, unusable } = gathering;
+  return {
+    wanted: wanted ?? NOTHING.wanted,
+    idleSlots: idleSlots ?? NO_SLOTS,
+    unusable: unusable ?? NOTHING.unusable,
+  };
+}
+
+function leaveOut(gathering: Gathering, what: Unusable): void {
+  gathering.unusable = appended(gathering.unusable, what);
 }
 
 /** Those that carry the call come before forks that ring, should there be too much to look at. */
@@ -168,7 +177,7 @@ function addAgreement(gathering: Gathering, dialog: Dialog, { offerSide, sides }
     if (proposed === undefined && !isEnabled(answered)) continue;
     if (proposed === undefined || proposed.media !== answered.media) {
       const detail = `m=${printable(answered.media, 20)} at position ${index + 1} of the answer`;
-      gathering.unusable.push({ reason: 'extra-stream', detail });
+      leaveOut(gathering, { reason: 'extra-stream', detail });
     } else if (!isEnabled(answered) || !isEnabled(proposed)) {
       leaveIdle(gathering, index, 'stream-disabled');
     } else if (transportIndex(offer, answer, index) !== index) {
@@ -204,54 +213,54 @@ function addStream(gathering: Gathering, place: StreamPlace): void {
   if (gathering.looked[side] > MAX_TRANSPORTS) return;
   if (transportClass(stream.proto) === null) {
     const detail = `m=${printable(stream.media, 20)} ${stream.port} ${printable(stream.proto, 40)}`;
-    gathering.unusable.push({ reason: 'unknown-transport', detail });
+    leaveOut(gathering, { reason: 'unknown-transport', detail });
     return;
   }
   const endpoints = endpointsOf(stream, peer, settings.symmetric && peer !== null);
   if (endpoints[0]?.protocol === 'tcp' && !awaitsConnection(place)) {
     const detail = `m=${printable(stream.media, 20)}: nobody connects to its owner (a=setup)`;
-    gathering.unusable.push({ reason: 'tcp-media', detail });
+    leaveOut(gathering, { reason: 'tcp-media', detail });
     if (peer !== null) {
       gathering.idleSlots ??= new Map();
       gathering.idleSlots.set(`${side}:${place.index}`, 'stream-disabled');
     }
     return;
   }
-  const sources = sourcesAt(gathering, place);
-  for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint, sources);
   const trickled = dialog?.trickled[side] ?? NO_CANDIDATES;
-  if (!settings.ice || (stream.candidates.length === 0 && trickled.length === 0)) return;
+  if (!settings.ice || (stream.candidates.length === 0 && trickled.length === 0)) {
+    // RTP and RTCP at most, which have sources of their own.
+    for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint, sourcesAt);
+    return;
+  }
+  const sources = knownSources();
+  for (const endpoint of endpoints) addEndpoint(gathering, place, endpoint, sources);
   for (const endpoint of candidateEndpoints(stream, trickled, isMuxed(stream, peer), endpoints)) {
     addEndpoint(gathering, place, endpoint, sources);
   }
 }
 
 type Sources = readonly Address[] | 'any';
+type SourcesAt = (gathering: Gathering, place: StreamPlace, endpoint: Endpoint) => Sources;
 
-/** The sources of this stream's endpoints: a stream of many candidates has few kinds of them. */
-function sourcesAt(gathering: Gathering, place: StreamPlace): (endpoint: Endpoint) => Sources {
+function sourcesAt(gathering: Gathering, place: StreamPlace, endpoint: Endpoint): Sources {
+  return bounded(gathering, place, sourcesOf(gathering, place, endpoint));
+}
+
+/** `sourcesAt` for the endpoints of one stream: a stream of many candidates has few kinds of them. */
+function knownSources(): SourcesAt {
   const known: (Sources | undefined)[] = [];
-  return (endpoint) => {
+  return (gathering, place, endpoint) => {
     const { kind, connection } = endpoint;
     const family = connection.kind === 'address' ? familyOf(connection.address) : 0;
     const which = kind === 'rtp' ? family + 1 : family;
-    let sources = known[which];
-    if (sources === undefined) {
-      const settings = gathering.settings[place.side];
-      sources = bounded(gathering, place, sourcesOf(gathering.call, settings, place, endpoint));
-      known[which] = sources;
-    }
+    const sources = known[which] ?? sourcesAt(gathering, place, endpoint);
+    known[which] = sources;
     return sources;
   };
 }
 
-function addEndpoint(
-  gathering: Gathering,
-  place: StreamPlace,
-  endpoint: Endpoint,
-  sources: (endpoint: Endpoint) => Sources,
-): void {
-  const { call, wanted, looked } = gathering;
+function addEndpoint(gathering: Gathering, place: StreamPlace, endpoint: Endpoint, sources: SourcesAt): void {
+  const { call, looked } = gathering;
   const { side, index, stream, peer, owner } = place;
   const settings = gathering.settings[side];
   if (++looked[side] > MAX_TRANSPORTS) return;
@@ -265,35 +274,32 @@ function addEndpoint(
     connection: endpoint.connection,
     ports: endpoint.ports,
     relayed: isNamedOutside(call.announced, endpoint.connection, endpoint.ports),
-    sources: sources(endpoint),
+    sources: sources(gathering, place, endpoint),
     sourcePort: settings.symmetric && peer !== null ? peerPort(peer, endpoint) : null,
     candidate: endpoint.candidate,
     agreed: peer !== null,
   };
-  const same = indexOfSame(gathering, entry);
+  const wanted = gathering.wanted ?? NOTHING.wanted;
+  const same = indexOfSame(gathering, wanted, entry);
   if (same < 0) {
     gathering.places?.set(placeOf(entry), wanted.length);
-    wanted.push(entry);
+    gathering.wanted = appended(gathering.wanted, entry);
     return;
   }
   const both = merge(wanted[same]!, entry);
   const isNew = both.sources !== wanted[same]!.sources;
-  wanted[same] = isNew ? { ...both, sources: bounded(gathering, place, both.sources) } : both;
+  gathering.wanted![same] = isNew ? { ...both, sources: bounded(gathering, place, both.sources) } : both;
 }
 
 /** Of the addresses from which a stream may be reached as many as the cap lets in, sorted. */
-function bounded(
-  { settings, unusable }: Gathering,
-  { side, stream }: StreamPlace,
-  sources: Sources,
-): Sources {
+function bounded(gathering: Gathering, { side, stream }: StreamPlace, sources: Sources): Sources {
   if (sources === 'any') return sources;
-  const most = settings[side].caps.sources;
+  const most = gathering.settings[side].caps.sources;
   if (sources.length === 1) return only(sources[0]!);
   // A copy: a list that has grown keeps room for sixteen more, and this one is kept with the pinhole.
   if (sources.length <= most) return [...sources].sort();
   const detail = `m=${printable(stream.media, 20)}: ${sources.length} addresses, the first ${most} count`;
-  unusable.push({ reason: 'too-many-sources', detail });
+  leaveOut(gathering, { reason: 'too-many-sources', detail });
   return sources.slice(0, most).sort();
 }
 
@@ -302,52 +308,56 @@ const only = remembered(4096, (address: Address): readonly Address[] => [address
 
 /** Where media for this endpoint may come from: addresses of its own family only, the surest first. */
 function sourcesOf(
-  call: Call,
-  settings: StreamSettings,
+  { call, settings: ofSides }: Gathering,
   { side, peer, before, dialog }: StreamPlace,
   { kind, connection }: Endpoint,
 ): Sources {
+  const settings = ofSides[side];
   if (peer === null && before === null && settings.earlyMediaSource === 'any' && !call.earlyOver) {
     return 'any';
   }
   if (peer !== null && settings.mediaSource === 'any') return 'any';
   const family = connection.kind === 'address' ? familyOf(connection.address) : null;
-  const found: Address[] = [];
+  let found: Address[] | null = null;
   if (peer === null || !settings.symmetric) {
-    allow(found, family, call.parties[otherSide(side)]);
+    found = withAddress(found, family, call.parties[otherSide(side)]);
     const owner = dialog?.agreed?.sides[otherSide(side)].owner;
-    if (owner !== undefined) allow(found, family, owner);
+    if (owner !== undefined) found = withAddress(found, family, owner);
   }
   const announced = peer ?? before;
   if (announced !== null && settings.mediaSource === 'exact') {
-    allowConnection(found, family, announced.connection);
-    if (kind !== 'rtp') allowConnection(found, family, rtcpPlace(announced)?.connection ?? null);
+    found = withConnection(found, family, announced.connection);
+    if (kind !== 'rtp') found = withConnection(found, family, rtcpPlace(announced)?.connection ?? null);
     if (settings.ice) {
       for (const one of announced.candidates) {
-        if (one.transport === 'udp') allowConnection(found, family, one.connection);
+        if (one.transport === 'udp') found = withConnection(found, family, one.connection);
       }
       for (const one of dialog?.trickled[otherSide(side)] ?? NO_CANDIDATES) {
-        if (one.mid === announced.mid) allowConnection(found, family, one.candidate.connection);
+        if (one.mid === announced.mid) found = withConnection(found, family, one.candidate.connection);
       }
     }
   }
-  return found;
+  return found ?? NO_ADDRESSES;
 }
 
-function allowConnection(found: Address[], family: Family | null, connection: Connection | null): void {
-  if (connection?.kind === 'address') allow(found, family, connection.address);
+function withConnection(
+  found: Address[] | null,
+  family: Family | null,
+  connection: Connection | null,
+): Address[] | null {
+  return connection?.kind === 'address' ? withAddress(found, family, connection.address) : found;
 }
 
-function allow(found: Address[], family: Family | null, address: Address): void {
-  if ((family === null || familyOf(address) === family) && !found.includes(address)) found.push(address);
+function withAddress(found: Address[] | null, family: Family | null, address: Address): Address[] | null {
+  const isOther = family !== null && familyOf(address) !== family;
+  return isOther || found?.includes(address) === true ? found : appended(found, address);
 }
 
 /** So many entries are looked through faster than a name is made for each. */
 const FEW = 8;
 
 /** Where in `wanted` the transport of this entry is already; -1 where it is new. */
-function indexOfSame(gathering: Gathering, entry: Wanted): number {
-  const { wanted } = gathering;
+function indexOfSame(gathering: Gathering, wanted: readonly Wanted[], entry: Wanted): number {
   if (wanted.length <= FEW) return wanted.findIndex((one) => isSamePlace(one, entry));
   gathering.places ??= new Map(wanted.map((one, index) => [placeOf(one), index]));
   return gathering.places.get(placeOf(entry)) ?? -1;

@@ -144,13 +144,7 @@ export function createTracker(
    */
   function takeInvite(all: readonly Call[], incoming: Incoming): readonly Outcome[] {
     const { message, arrival } = incoming;
-    const own = all.filter(
-      ({ fromTag, parties, standing }) =>
-        standing === null &&
-        fromTag === message.fromTag &&
-        parties[0] === arrival.source.address &&
-        parties[1] === arrival.destination.address,
-    );
+    const own = all.length === 0 ? all : all.filter((call) => isSameLeg(call, message, arrival));
     const same = own.find((call) => isOld(call, message));
     if (same !== undefined) return [unchanged(same)];
     const failed = own.find((call) => mayTryAgain(call, message));
@@ -335,6 +329,15 @@ function eachOf(
     if (outcome !== null) outcomes = appended(outcomes, outcome);
   }
   return outcomes;
+}
+
+function isSameLeg({ standing, fromTag, parties }: Call, message: SipMessage, arrival: Arrival): boolean {
+  return (
+    standing === null &&
+    fromTag === message.fromTag &&
+    parties[0] === arrival.source.address &&
+    parties[1] === arrival.destination.address
+  );
 }
 
 /** A CSeq that went back is an INVITE on its way for long, unless the call is over: then it is another call. */

@@ -1,5 +1,5 @@
 import type { Address } from '../address/address.ts';
-import { extended, without } from '../lists.ts';
+import { appended, extended, without } from '../lists.ts';
 import { ownCopy, sharedWords } from '../own-copy.ts';
 import type { SipMessage } from '../sip/message.ts';
 import { METHODS } from '../sip/methods.ts';
@@ -13,6 +13,8 @@ const MAX_DIALOGS = 32;
 const MAX_TRANSACTIONS = 16;
 /** Requests whose answers open or close something: they are not forgotten for the sake of others. */
 const NEGOTIATING: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'PRACK', 'BYE']);
+
+const NO_DIALOGS: readonly Dialog[] = [];
 
 const methodWord = sharedWords(METHODS);
 
@@ -40,16 +42,19 @@ export function addTransaction(
     waiting: null,
     final: 0,
   };
-  const oldest = now - timers().retransmissionMemory;
-  const isKept = (one: Transaction) => one === call.invite || one.final === 0 || one.startedAt > oldest;
-  let kept: readonly Transaction[] = call.transactions;
-  if (!kept.every(isKept)) kept = kept.filter(isKept);
-  if (kept.length >= MAX_TRANSACTIONS) {
-    const plain = kept.find((one) => one !== call.invite && !NEGOTIATING.has(one.method));
-    kept = without(kept, plain ?? kept[kept[0] === call.invite ? 1 : 0]!);
-  }
+  const kept =
+    call.transactions.length === 0 ? call.transactions : keptOf(call, now - timers().retransmissionMemory);
   call.transactions = extended(kept, transaction);
   return transaction;
+}
+
+/** Those that may be answered, or were begun after `oldest` ms, with room for one more. */
+function keptOf({ transactions, invite }: Call, oldest: number): readonly Transaction[] {
+  const isKept = (one: Transaction) => one === invite || one.final === 0 || one.startedAt > oldest;
+  const kept = transactions.every(isKept) ? transactions : transactions.filter(isKept);
+  if (kept.length < MAX_TRANSACTIONS) return kept;
+  const plain = kept.find((one) => one !== invite && !NEGOTIATING.has(one.method));
+  return without(kept, plain ?? kept[kept[0] === invite ? 1 : 0]!);
 }
 
 /** Whether this request of this side was seen before (RFC 3261 17.2.3). */
@@ -126,16 +131,20 @@ export function findOrAddDialog(call: Call, toTag: string): Dialog | null {
 
 /** Takes dialogs out for good. */
 export function dropDialogs(call: Call, isOver: (dialog: Dialog) => boolean): readonly Dialog[] {
-  const over: Dialog[] = [];
-  const left: Dialog[] = [];
-  for (const dialog of call.dialogs) (isOver(dialog) ? over : left).push(dialog);
-  call.dialogs = left;
-  if (over.length > 0) call.pastTags = [...call.pastTags, ...over.map(tagOf)].slice(-MAX_DIALOGS);
-  return over;
-}
-
-function tagOf({ toTag }: Dialog): string {
-  return toTag;
+  let over: Dialog[] | null = null;
+  let left: Dialog[] | null = null;
+  let tags = call.pastTags;
+  for (const dialog of call.dialogs) {
+    if (isOver(dialog)) {
+      over = appended(over, dialog);
+      tags = extended(tags, dialog.toTag);
+    } else {
+      left = appended(left, dialog);
+    }
+  }
+  call.dialogs = left ?? [];
+  call.pastTags = tags.length > MAX_DIALOGS ? tags.slice(-MAX_DIALOGS) : tags;
+  return over ?? NO_DIALOGS;
 }
 
 /** The callee's tag, which names the dialog: in the request's To when the caller sent it, else in its From. */

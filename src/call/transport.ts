@@ -94,13 +94,6 @@ export function isMuxed(stream: Stream, peer: Stream | null): boolean {
 function rtpEndpoints(stream: Stream, muxed: boolean, apart: boolean): Endpoint[] {
   const { port, connection } = stream;
   const rtcp = rtcpPlace(stream);
-  const udp = (kind: MediaKind, at: Connection, first: number, last: number): Endpoint => ({
-    protocol: 'udp',
-    kind,
-    connection: at,
-    ports: portRange(first, last),
-    candidate: false,
-  });
   if (stream.portCount > 1) return [udp('rtp+rtcp', connection, port, lastPort(stream))];
   if (muxed) return [udp('rtp+rtcp', connection, port, port)];
   const rtcpConnection = rtcp?.connection ?? connection;
@@ -110,6 +103,10 @@ function rtpEndpoints(stream: Stream, muxed: boolean, apart: boolean): Endpoint[
   if (sameHost && rtcpPort === port) return [udp('rtp+rtcp', connection, port, port)];
   if (sameHost && rtcpPort === port + 1 && !apart) return [udp('rtp+rtcp', connection, port, rtcpPort)];
   return [udp('rtp', connection, port, port), udp('rtcp', rtcpConnection, rtcpPort, rtcpPort)];
+}
+
+function udp(kind: MediaKind, connection: Connection, first: number, last: number): Endpoint {
+  return { protocol: 'udp', kind, connection, ports: portRange(first, last), candidate: false };
 }
 
 /**

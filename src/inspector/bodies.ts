@@ -10,7 +10,10 @@ const NO_BODIES: Bodies = { session: () => null, fragment: () => [] };
 
 /** The session description or fragment in a message, each read when it is asked for, the description once. */
 export function bodiesOf({ sdp }: Pick<SipMessage, 'sdp'>, caps: SdpCaps): Bodies {
-  if (sdp.kind === 'none') return NO_BODIES;
+  return sdp.kind === 'none' ? NO_BODIES : bodiesIn(sdp, caps);
+}
+
+function bodiesIn(sdp: SipMessage['sdp'], caps: SdpCaps): Bodies {
   let session: Session | SdpError | Refusal | null | undefined;
   return {
     session: () => {

@@ -150,7 +150,7 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
     }
     for (const one of before) {
       if (isWanted(entries, one.pinhole.id)) continue;
-      const successors = entries.filter((entry) => entry.wanted.slot === one.slot);
+      const successors = successorsOf(one, entries);
       const { reason, linger } = leave(one, successors, idleSlots.get(one.slot), departure);
       const isLeaving = one.until !== Number.POSITIVE_INFINITY && one.reason !== 'unused-candidate';
       if (isLeaving && (!isOver || one.until <= now + linger)) continue;
@@ -378,11 +378,17 @@ function tellOf(
 }
 
 function find(held: readonly Held[], id: string): Held | undefined {
-  return held.find((one) => one.pinhole.id === id);
+  for (const one of held) if (one.pinhole.id === id) return one;
+  return undefined;
 }
 
 function isWanted(entries: readonly WantedPinhole[], id: string): boolean {
-  return entries.some((entry) => entry.pinhole.id === id);
+  for (const { pinhole } of entries) if (pinhole.id === id) return true;
+  return false;
+}
+
+function successorsOf({ slot }: Held, entries: readonly WantedPinhole[]): readonly WantedPinhole[] {
+  return entries.length === 0 ? entries : entries.filter(({ wanted }) => wanted.slot === slot);
 }
 
 /** Reasons for which pinholes leave while their call goes on. */

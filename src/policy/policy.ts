@@ -1,7 +1,7 @@
 import { type Address, familyOf } from '../address/address.ts';
 import { type Network, networkSet, parseNetwork } from '../address/network.ts';
 import type { Peer } from '../address/peer.ts';
-import { isWithin, type PortRange, portsOverlap } from '../address/ports.ts';
+import { isWithin, overlapsAny, type PortRange } from '../address/ports.ts';
 import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
 import { ownerOf, type Wanted } from '../call/wanted.ts';
 import { inOnePiece } from '../own-copy.ts';
@@ -206,7 +206,7 @@ export function createPolicy(settings: PolicySettings, addresses: InterfaceAddre
   }
 
   function isDenied(ports: PortRange): boolean {
-    return settings.deniedPorts.some((range) => portsOverlap(range, ports));
+    return overlapsAny(ports, settings.deniedPorts);
   }
 
   function isPresent({ translation, address, sources, direction }: Pinhole): boolean {

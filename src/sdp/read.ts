@@ -112,10 +112,8 @@ function connectionOf(line: string | null): Connection {
 }
 
 function codecsOf(text: string, { formats, rtpmaps }: MediaSection): readonly string[] {
-  let lines = '';
-  for (let at = 0; at < rtpmaps.length; at += 2) lines += `${text.slice(rtpmaps[at]!, rtpmaps[at + 1]!)}\n`;
   const [start, end] = formats;
-  return listCodecs(text.slice(start, Math.min(end, start + LONGEST_FORMATS)), lines);
+  return listCodecs(text.slice(start, Math.min(end, start + LONGEST_FORMATS)), rtpmaps);
 }
 
 /** Characters behind the transport of an m= line that are looked at. */

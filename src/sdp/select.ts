@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { extended } from '../lists.ts';
 import { ownCopy, sharedWords } from '../own-copy.ts';
 import { printable } from '../printable.ts';
 import { COLON, decimal, EQUALS, endOfWord, indexOfCode, SLASH, SPACE, skipSpace, trimEnd } from '../scan.ts';
@@ -44,9 +45,11 @@ export interface MediaSection {
   readonly port: number;
   readonly portCount: number;
   readonly proto: string;
-  /** Where in the text the formats of the m= line begin and end; the same of each a=rtpmap, one after the other. */
+  /** Where in the text the formats of the m= line begin and end. */
   readonly formats: readonly [start: number, end: number];
-  readonly rtpmaps: number[];
+  /** The a=rtpmap lines, from `rtpmap:` on, each ended by LF; and how many. */
+  rtpmaps: string;
+  rtpmapCount: number;
   rtcpMuxOnly: boolean;
   direction: Direction | null;
   /** a=candidate lines that are kept: those that could be opened, and others. */
@@ -71,7 +74,7 @@ interface Walk {
   version: string;
   selected: string;
   hasAttributes: boolean;
-  readonly sections: MediaSection[];
+  sections: readonly MediaSection[];
   readonly top: MediaSection;
   streamsDropped: number;
   groups: number;
@@ -125,7 +128,7 @@ export function selectLines(bytes: Buffer, caps: SdpCaps, isFragment: boolean): 
     version: '',
     selected: '',
     hasAttributes: false,
-    sections: [],
+    sections: NO_SECTIONS,
     top,
     streamsDropped: 0,
     groups: 0,
@@ -162,6 +165,7 @@ function indexOrEnd(text: string, char: string, start: number): number {
 }
 
 const NO_FORMATS = [0, 0] as const;
+const NO_SECTIONS: readonly MediaSection[] = [];
 
 function newSection(
   media: string,
@@ -176,7 +180,8 @@ function newSection(
     portCount,
     proto,
     formats,
-    rtpmaps: [],
+    rtpmaps: '',
+    rtpmapCount: 0,
     rtcpMuxOnly: false,
     direction: null,
     openable: 0,
@@ -340,7 +345,7 @@ function copyOf(walk: Walk, start: number, end: number): string {
 
 /** sdp-transform is only told that a section begins. */
 function beginSection(walk: Walk, section: MediaSection): void {
-  walk.sections.push(section);
+  walk.sections = extended(walk.sections, section);
   walk.section = section;
   walk.selected += 'm=\n';
 }
@@ -356,7 +361,8 @@ function takeAttribute(walk: Walk, section: MediaSection, start: number, end: nu
   }
   if (kind === BUNDLE && ++walk.groups > MAX_GROUPS) return null;
   if (kind === RTPMAP) {
-    if (!isTooLong && section.rtpmaps.length < 2 * MAX_RTPMAPS) section.rtpmaps.push(start, end);
+    if (isTooLong || section.rtpmapCount++ >= MAX_RTPMAPS) return null;
+    section.rtpmaps += `${walk.text.slice(start, end)}\n`;
     return null;
   }
   if (kind !== BUNDLE && (section.seen & kind) !== 0 && !(kind === MID && walk.isFragment)) return null;

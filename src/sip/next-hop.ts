@@ -21,9 +21,9 @@ const LONGEST_HOST = 253;
 /**
  * The first hop in Contact or Record-Route that is encrypted; where there is none, the first by a name for which DNS says how
  * (RFC 3263 4.1: no port, no transport, no maddr); null where there is neither. Scheme, parameters and their values are compared
- * without regard to case (RFC 3261 19.1.4). Work is linear in the bytes.
+ * without regard to case (RFC 3261 19.1.4). Work is linear in the bytes. `isSought`: false where it is known that none is encrypted.
  */
-export function nextHopIn(message: Buffer): NextHop | null {
+export function nextHopIn(message: Buffer, isSought = true): NextHop | null {
   let found: NextHop | null = null;
   for (let line = 0; line < message.length; ) {
     const end = indexOfCode(message, LF, line, message.length);
@@ -32,7 +32,7 @@ export function nextHopIn(message: Buffer): NextHop | null {
     if (value !== null) {
       for (const uri of urisIn(value)) {
         const hop = hopOf(uri);
-        if (hop?.isEncrypted === true) return hop;
+        if (hop !== null && (hop.isEncrypted || !isSought)) return hop;
         found ??= hop;
       }
     }

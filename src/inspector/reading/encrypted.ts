@@ -31,7 +31,9 @@ export function createEncryptedWatch(
 ) {
   const isNews = createNews();
   /** By inside host, the name that a message gave it last for what follows, and when. */
-  const named = new Map<Address, { readonly name: string; readonly at: number }>();
+  const named = new Map<Address, { name: string; at: number }>();
+  /** At the end of `named` already. */
+  let last: Address | null = null;
 
   /** `why`: whatever an outside party can choose, and so make new each time. */
   function tell({ source, destination }: PacketView, how: string, why: string, now: number): Notice | null {
@@ -46,8 +48,15 @@ export function createEncryptedWatch(
   }
 
   function note(host: Address, name: string, now: number): void {
+    const known = host === last ? named.get(host) : undefined;
+    if (known !== undefined) {
+      known.name = name;
+      known.at = now;
+      return;
+    }
     named.delete(host);
     named.set(host, { name, at: now });
+    last = host;
     if (named.size > MOST_NAMED) named.delete(named.keys().next().value!);
   }
 
@@ -64,7 +73,7 @@ export function createEncryptedWatch(
     message(packet: PacketView, read: SipMessage, bytes: Buffer, now: number): Notice | null {
       const { asksForTls = false, contact } = read;
       if (!isWatched() || !(asksForTls || isName(contact))) return null;
-      const hop = nextHopIn(bytes);
+      const hop = nextHopIn(bytes, asksForTls);
       const name = hop === null || hop.isEncrypted !== asksForTls ? null : hop.name;
       if (name !== null) note(insideOf(packet), name, now);
       if (!asksForTls) return null;
