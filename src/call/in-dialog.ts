@@ -13,6 +13,7 @@ interface Candidate extends DialogSide {
   readonly ends: boolean;
 }
 
+const SIDES = [0, 1] as const;
 const NO_CANDIDATES: readonly Candidate[] = [];
 
 /** Where an in-dialog request belongs. */
@@ -67,7 +68,7 @@ function candidatesOf(
   let candidates: Candidate[] | null = null;
   let isKnown = false;
   for (const call of legs) {
-    for (const side of [0, 1] as const) {
+    for (const side of SIDES) {
       const localTag = side === 0 ? message.fromTag : message.toTag;
       const remoteTag = side === 0 ? message.toTag : message.fromTag;
       if (localTag !== call.fromTag) continue;

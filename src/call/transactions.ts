@@ -59,13 +59,15 @@ function keptOf({ transactions, invite }: Call, oldest: number): readonly Transa
 
 /** Whether this request of this side was seen before (RFC 3261 17.2.3). */
 export function isRetransmission(call: Call, message: SipMessage, side: Side): boolean {
-  return call.transactions.some(
-    (one) =>
-      one.branch === message.branch &&
-      one.method === message.method &&
+  for (const one of call.transactions) {
+    const isSame =
       one.cseq === message.cseq &&
-      one.side === side,
-  );
+      one.side === side &&
+      one.method === message.method &&
+      one.branch === message.branch;
+    if (isSame) return true;
+  }
+  return false;
 }
 
 /**
@@ -78,15 +80,17 @@ export function answeredTransaction(
   message: SipMessage,
   { source, destination }: Arrival,
 ): Transaction | undefined {
-  return call.transactions.find(
-    (one) =>
-      one.branch === message.branch &&
-      one.method === message.cseqMethod &&
+  for (const one of call.transactions) {
+    const isAnswered =
       one.cseq === message.cseq &&
+      one.method === message.cseqMethod &&
+      one.branch === message.branch &&
+      one.source === destination.address &&
       (one.side === 0 ? message.fromTag : message.toTag) === call.fromTag &&
-      (one.destination === source.address || isParty(context, call, otherSide(one.side), source.address)) &&
-      one.source === destination.address,
-  );
+      (one.destination === source.address || isParty(context, call, otherSide(one.side), source.address));
+    if (isAnswered) return one;
+  }
+  return undefined;
 }
 
 /** Why a request from another address than the party's counts for nothing. */

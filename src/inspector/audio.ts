@@ -85,7 +85,7 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     const known = watched.get(call);
     if (known === undefined && !awaited[0] && !awaited[1]) return;
     if (!isUp) {
-      forget(call);
+      if (known !== undefined) forget(call, known);
       return;
     }
     const [own, other] = ownersOf(held(call.legId));
@@ -106,8 +106,8 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     return one;
   }
 
-  function forget(call: Call): void {
-    if (watched.get(call)?.missing != null) missing--;
+  function forget(call: Call, one: Watched): void {
+    if (one.missing !== null) missing--;
     watched.delete(call);
     due.disarm(call);
   }

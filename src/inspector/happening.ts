@@ -144,7 +144,7 @@ export function legOf(call: Call): Leg {
     from: call.from,
     to: call.to,
     fromTag: call.fromTag,
-    toTags: call.dialogs.length === 0 ? NO_TAGS : call.dialogs.map(tagOf),
+    toTags: tagsOf(call.dialogs),
     codecs: codecsText(call),
     state: call.state,
     endReason: call.endReason,
@@ -159,6 +159,7 @@ export function nameOf({ legId, callId, parties, from, to }: CallName): CallName
   return { legId, callId, parties, from, to };
 }
 
-function tagOf({ toTag }: { readonly toTag: string }): string {
-  return toTag;
+function tagsOf(dialogs: Call['dialogs']): readonly string[] {
+  if (dialogs.length === 0) return NO_TAGS;
+  return dialogs.length === 1 ? [dialogs[0]!.toTag] : dialogs.map(({ toTag }) => toTag);
 }

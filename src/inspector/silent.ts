@@ -23,6 +23,7 @@ export function createSilent(): Silent {
   const back = new Set<Call>();
 
   function forget(call: Call): void {
+    if (pinholesOf.size + back.size === 0) return;
     back.delete(call);
     for (const id of pinholesOf.get(call) ?? []) {
       const calls = byPinhole.get(id);

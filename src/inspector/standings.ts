@@ -219,6 +219,7 @@ export function createStandings(deps: StandingsDeps): Standings {
     },
     review,
     over(call) {
+      if (call.standing === null) return;
       calls.drop(call);
       doubted.delete(call);
     },
