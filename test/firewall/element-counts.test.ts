@@ -22,7 +22,7 @@ describe('firewall/nftables/element-counts', () => {
       assert.ok(place >= 0);
       counts.came(place, number, 2 ** 40 + number);
     }
-    assert.equal(counts.size, 5000);
+    assert.equal(counts.size(), 5000);
     for (let number = 0; number < 5000; number += 7) {
       const place = counts.find(keyOf(number), 0);
       assert.deepEqual(
@@ -40,7 +40,7 @@ describe('firewall/nftables/element-counts', () => {
     for (let number = 2; number < 3000; number++) counts.add(keyOf(number), 0);
     for (const left of [2, 3, 4, 5]) {
       counts.clear();
-      assert.equal(counts.size, 0);
+      assert.equal(counts.size(), 0);
       assert.equal(counts.find(keyOf(left - 1), 0), -1);
       const place = counts.add(keyOf(left), 0);
       counts.came(place, left, 0);

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { createRtpMeter, type RtpStream } from '../../src/report/replay/rtp.ts';
+import { createRtpMeter, meterRtp, type RtpStream, rtpStreams } from '../../src/report/replay/rtp.ts';
 import { codecOf } from '../../src/sdp/codecs.ts';
 import { replayFiles } from '../captures/replayed.ts';
 import { sharedDir, withoutShared } from '../shared.ts';
@@ -72,8 +72,8 @@ const PCMU = codecOf(null, 0);
 
 function meterOf(sequences: readonly number[]): RtpStream {
   const meter = createRtpMeter();
-  for (const [index, sequence] of sequences.entries()) meter.take(rtp(sequence), index * 20, () => PCMU);
-  const [stream] = meter.streams();
+  for (const [index, sequence] of sequences.entries()) meterRtp(meter, rtp(sequence), index * 20, () => PCMU);
+  const [stream] = rtpStreams(meter);
   assert.ok(stream !== undefined);
   return stream;
 }
@@ -102,9 +102,9 @@ describe('RTP of one source', () => {
       [1, 20],
       [2, 56],
     ] as const) {
-      meter.take(rtp(sequence), at, () => PCMU);
+      meterRtp(meter, rtp(sequence), at, () => PCMU);
     }
     // D is 0, then 16 ms: J is 0, then 1 ms.
-    assert.deepEqual([meter.streams()[0]!.jitterMax, meter.streams()[0]!.jitterMean], [1, 0.5]);
+    assert.deepEqual([rtpStreams(meter)[0]!.jitterMax, rtpStreams(meter)[0]!.jitterMean], [1, 0.5]);
   });
 });

@@ -86,6 +86,8 @@ const NO_SYNC = Buffer.alloc(SYNC);
 const KIND = { head: 1, call: 2, complete: 3, marked: 4 } as const;
 /** Bytes that a file may have before it is worth copying. */
 const COMPACT_FROM = 4 * 1024 * 1024;
+/** Bytes that are written into a new file at a time. */
+const SPOOL = 256 * 1024;
 /** ms that an ended call is kept, for retransmissions that come late. */
 const ENDED_KEPT = 5 * 60_000;
 /** Bytes kept in memory for a disk that takes none. */
@@ -385,49 +387,48 @@ function createWriter(
   let waitingBytes = 0;
   let failing = false;
 
-  /** Writes these calls into the other file and goes on there. */
-  function startFile(frames: readonly CallFrame[]): void {
+  /** Writes these calls into the other file, each before the next is asked for, and goes on there. */
+  function startFile(frames: Iterable<CallFrame>): void {
     const target = active === 0 ? 1 : 0;
     const { bootId, bootedAt, now, encoding } = writer;
     const head: Head = { generation: generation + 1, bootId, bootedAt, now: now(), encoding };
     const drawn = randomBytes(SYNC);
     const headFrame = sealed(frame(KIND.head, Buffer.from(JSON.stringify(head))), drawn);
-    const parts = [MAGIC, drawn, drawn, headFrame, headFrame];
-    let offset = FILE_HEAD + 2 * headFrame.length;
+    ftruncateSync(descriptors[target], 0);
+    const out = createSpool(descriptors[target]);
+    for (const part of [MAGIC, drawn, drawn, headFrame, headFrame]) out.put(part);
     const next = new Map<string, FrameOffset>();
     const over = new Set<string>();
     for (const { key, endedAt, frame: bytes } of frames) {
-      next.set(key, { offset, length: bytes.length, endedAt });
+      next.set(key, { offset: out.put(sealed(bytes, drawn)), length: bytes.length, endedAt });
       if (endedAt !== null) over.add(key);
-      parts.push(sealed(bytes, drawn));
-      offset += bytes.length;
     }
-    parts.push(sealed(frame(KIND.complete), drawn));
-    ftruncateSync(descriptors[target], 0);
-    const whole = Buffer.concat(parts);
-    writeAll(descriptors[target], whole, 0);
+    out.put(sealed(frame(KIND.complete), drawn));
+    size = out.end();
     ftruncateSync(descriptors[active], 0);
     active = target;
     generation++;
     places = next;
     ended = over;
     sync = drawn;
-    size = whole.length;
     copyFrom = Math.max(COMPACT_FROM, size * 2);
   }
 
   function compact(): void {
     copyFrom = size * 2;
+    startFile(worthCopying());
+  }
+
+  /** Calls as they lie in the active file; each frame holds until the next is asked for. */
+  function* worthCopying(): Generator<CallFrame> {
     const now = writer.now();
-    const frames: CallFrame[] = [];
+    let room = Buffer.allocUnsafe(SPOOL);
     for (const [key, { offset, length, endedAt }] of places) {
       if (!isWorthKeeping({ endedAt }, now)) continue;
-      const bytes = Buffer.allocUnsafe(length);
-      if (readSync(descriptors[active], bytes, 0, length, offset) === length) {
-        frames.push({ key, endedAt, frame: bytes });
-      }
+      if (length > room.length) room = Buffer.allocUnsafe(length);
+      if (readSync(descriptors[active], room, 0, length, offset) !== length) continue;
+      yield { key, endedAt, frame: room.subarray(0, length) };
     }
-    startFile(frames);
   }
 
   function add(entry: JournalEntry): void {
@@ -501,6 +502,39 @@ function createWriter(
     },
     close() {
       for (const descriptor of descriptors) closeSync(descriptor);
+    },
+  };
+}
+
+/** What is put goes to a file, from its beginning, in pieces: all at once would be as much memory as all calls take. */
+function createSpool(descriptor: number) {
+  const piece = Buffer.allocUnsafe(SPOOL);
+  let written = 0;
+  let filled = 0;
+
+  function write(bytes: Buffer): void {
+    writeAll(descriptor, bytes, written);
+    written += bytes.length;
+  }
+
+  function flush(): void {
+    write(piece.subarray(0, filled));
+    filled = 0;
+  }
+
+  return {
+    /** Returns where it stands in the file. Throws what writing throws. */
+    put(bytes: Buffer): number {
+      if (filled + bytes.length > piece.length) flush();
+      const offset = written + filled;
+      if (bytes.length > piece.length) write(bytes);
+      else filled += bytes.copy(piece, filled);
+      return offset;
+    },
+    /** Returns how much there was. */
+    end(): number {
+      flush();
+      return written;
     },
   };
 }

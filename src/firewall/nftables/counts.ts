@@ -188,7 +188,7 @@ export function createCountReader(socket: NetlinkSocket, table: string): CountRe
     if (ports[back.sourcePort] === 0) return;
     const family = entry.addressSize === 4 ? 4 : 6;
     for (const { shape, elements } of sets) {
-      if (shape.family !== family || elements.size === 0) continue;
+      if (shape.family !== family || elements.size() === 0) continue;
       writeKey(scratch, shape, entry, from, back);
       const place = elements.find(scratch, 0);
       if (place < 0) continue;

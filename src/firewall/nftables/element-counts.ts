@@ -6,7 +6,7 @@ import { fnv1aOfBytes } from '../../hash.ts';
  * reading puts the next one's counts where the last one's were.
  */
 export interface ElementCounts {
-  readonly size: number;
+  size(): number;
   /** Forgets all. */
   clear(): void;
   /** The place of the key that begins at `start`, where it has none yet as well; -1: it has one already. */
@@ -66,9 +66,7 @@ export function createElementCounts(keySize: number): ElementCounts {
   }
 
   return {
-    get size() {
-      return size;
-    },
+    size: () => size,
     clear() {
       const isFarTooLarge = room > LEAST_ROOM && size < room / 8;
       size = 0;

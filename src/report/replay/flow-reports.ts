@@ -8,6 +8,7 @@ import type { Knowledge } from './explain/knowledge.ts';
 import { type Findings, isAnnounced } from './findings.ts';
 import type { UdpFlow } from './flows.ts';
 import type { FlowReport } from './model.ts';
+import { rtpStreams } from './rtp.ts';
 
 /** The flows that are media, with whose they are and why they were blocked. `knowledge` is told which flow is the reverse of which. */
 export function flowReports(
@@ -50,7 +51,7 @@ function flowReport(flow: UdpFlow, findings: Findings, known: Knowledge): FlowRe
     copies: flow.copies,
     kinds: flow.kinds,
     density: flow.density,
-    rtp: isRtp(flow) ? (flow.rtp?.streams() ?? []) : [],
+    rtp: flow.rtp !== null && isRtp(flow) ? rtpStreams(flow.rtp) : [],
     callId,
     legId,
     side,

@@ -10,7 +10,7 @@ import type { PlaceChanges } from '../../pinhole/place-changes.ts';
 import type { Codec } from '../../sdp/codecs.ts';
 import type { Cause } from './cause.ts';
 import { createDensity, type Density } from './density.ts';
-import { createRtpMeter, type RtpMeter } from './rtp.ts';
+import { createRtpMeter, meterRtp, meterRtpAt, type RtpMeter } from './rtp.ts';
 
 /** Packets of a flow that were blocked for one cause. */
 export interface BlockedSpell {
@@ -162,7 +162,7 @@ export function noteRtpAt(
 ): void {
   flow.kinds.rtp = (flow.kinds.rtp ?? 0) + 1;
   flow.rtp ??= createRtpMeter();
-  flow.rtp.takeAt(bytes, start, at, codecFor);
+  meterRtpAt(flow.rtp, bytes, start, at, codecFor);
 }
 
 /** Counts what a packet is by its content; `codecFor` says what an RTP payload type stands for. */
@@ -181,7 +181,7 @@ export function noteContent(
   flow.kinds[kind] = (flow.kinds[kind] ?? 0) + 1;
   if (kind === 'rtp') {
     flow.rtp ??= createRtpMeter();
-    flow.rtp.take(payload, at, codecFor);
+    meterRtp(flow.rtp, payload, at, codecFor);
   }
   if (flow.proven) return;
   if (kind === 'rtp') noteRtp(flow, payload);

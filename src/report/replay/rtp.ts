@@ -50,14 +50,13 @@ interface State {
 /** What a payload type stands for. */
 type CodecFor = (payloadType: number) => Codec | null;
 
+/** Loss and jitter of the RTP of one flow, source by source. Data alone: a capture has a flow for each direction of a call. */
 export interface RtpMeter {
-  take(payload: Buffer, at: number, codecFor: CodecFor): void;
-  /** `take` for what is RTP for certain, from `start` on. */
-  takeAt(bytes: Buffer, start: number, at: number, codecFor: CodecFor): void;
-  /** In the order of their first packets. */
-  streams(): readonly RtpStream[];
+  readonly states: State[];
+  /** Of the latest packet: most flows have one source. */
+  latest: State | null;
   /** Sources past the number that is kept. */
-  readonly omitted: number;
+  omitted: number;
 }
 
 const MAX_SOURCES = 8;
@@ -71,68 +70,66 @@ const MAX_DROPOUT = 3000;
 const MAX_MISORDER = 100;
 const REMEMBERED = 32;
 
-/** Counts loss and jitter of the RTP of one flow, source by source. */
 export function createRtpMeter(): RtpMeter {
-  const states: State[] = [];
-  let omitted = 0;
+  return { states: [], latest: null, omitted: 0 };
+}
 
-  /** Of the latest packet: most flows have one source. */
-  let latest: State | null = null;
+/** Counts a packet, if it is RTP. */
+export function meterRtp(meter: RtpMeter, payload: Buffer, at: number, codecFor: CodecFor): void {
+  if (readRtp(payload) !== null) meterRtpAt(meter, payload, 0, at, codecFor);
+}
 
-  function take(payload: Buffer, at: number, codecFor: CodecFor): void {
-    if (readRtp(payload) !== null) takeAt(payload, 0, at, codecFor);
-  }
-
-  function stateOf(ssrc: number): State | null {
-    if (latest !== null && latest.stream.ssrc === ssrc) return latest;
-    return states.find(({ stream }) => stream.ssrc === ssrc) ?? null;
-  }
-
-  function takeAt(bytes: Buffer, start: number, at: number, codecFor: CodecFor): void {
-    const payloadType = bytes[start + 1]! & 0x7f;
-    const sequence = (bytes[start + 2]! << 8) | bytes[start + 3]!;
-    const timestamp = readInt32(bytes, start + 4) >>> 0;
-    const ssrc = readInt32(bytes, start + 8) >>> 0;
-    let state = stateOf(ssrc);
-    if (state === null) {
-      if (states.length === MAX_SOURCES) {
-        omitted++;
-        return;
-      }
-      state = begin(ssrc, sequence, at);
-      states.push(state);
-      latest = state;
-    } else if (!isNew(state, sequence)) {
-      state.stream.repeated++;
+/** Counts what is RTP for certain, from `start` on. */
+export function meterRtpAt(
+  meter: RtpMeter,
+  bytes: Buffer,
+  start: number,
+  at: number,
+  codecFor: CodecFor,
+): void {
+  const payloadType = bytes[start + 1]! & 0x7f;
+  const sequence = (bytes[start + 2]! << 8) | bytes[start + 3]!;
+  const timestamp = readInt32(bytes, start + 4) >>> 0;
+  const ssrc = readInt32(bytes, start + 8) >>> 0;
+  let state = stateOf(meter, ssrc);
+  if (state === null) {
+    if (meter.states.length === MAX_SOURCES) {
+      meter.omitted++;
       return;
     }
-    latest = state;
-    state.stream.packets++;
-    state.stream.lastAt = at;
-    const isOther = state.payloadType !== payloadType;
-    const codec = isOther ? codecFor(payloadType) : state.codec;
-    if (isOther) noteType(state.stream, payloadType, codec);
-    // The timestamp of a telephone event is that of its beginning (RFC 4733 2.2.1); other clocks tell nothing.
-    if (codec === null || codec.rate === 0 || isEvent(codec)) return;
-    const isNoise = payloadType === COMFORT_NOISE;
-    const isSpurt = (bytes[start + 1]! & 0x80) !== 0 || isNoise || state.afterNoise;
-    const isComparable = state.payloadType >= 0 && state.codec?.rate === codec.rate;
-    state.codec = codec;
-    state.payloadType = payloadType;
-    if (isComparable) measure(state, codec.rate, at, timestamp, isSpurt);
-    state.afterNoise = isNoise;
-    state.time = at;
-    state.timestamp = timestamp;
+    state = begin(ssrc, sequence, at);
+    meter.states.push(state);
+  } else if (!isNew(state, sequence)) {
+    state.stream.repeated++;
+    return;
   }
+  meter.latest = state;
+  state.stream.packets++;
+  state.stream.lastAt = at;
+  const isOther = state.payloadType !== payloadType;
+  const codec = isOther ? codecFor(payloadType) : state.codec;
+  if (isOther) noteType(state.stream, payloadType, codec);
+  // The timestamp of a telephone event is that of its beginning (RFC 4733 2.2.1); other clocks tell nothing.
+  if (codec === null || codec.rate === 0 || isEvent(codec)) return;
+  const isNoise = payloadType === COMFORT_NOISE;
+  const isSpurt = (bytes[start + 1]! & 0x80) !== 0 || isNoise || state.afterNoise;
+  const isComparable = state.payloadType >= 0 && state.codec?.rate === codec.rate;
+  state.codec = codec;
+  state.payloadType = payloadType;
+  if (isComparable) measure(state, codec.rate, at, timestamp, isSpurt);
+  state.afterNoise = isNoise;
+  state.time = at;
+  state.timestamp = timestamp;
+}
 
-  return {
-    take,
-    takeAt,
-    streams: () => states.map(finished),
-    get omitted() {
-      return omitted;
-    },
-  };
+/** What there is of each source by now, in the order of their first packets. */
+export function rtpStreams({ states }: RtpMeter): readonly RtpStream[] {
+  return states.map(finished);
+}
+
+function stateOf({ states, latest }: RtpMeter, ssrc: number): State | null {
+  if (latest !== null && latest.stream.ssrc === ssrc) return latest;
+  return states.find(({ stream }) => stream.ssrc === ssrc) ?? null;
 }
 
 function isEvent({ name }: Codec): boolean {
