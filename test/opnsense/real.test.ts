@@ -151,6 +151,49 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutC
     assert.equal(loaded.settings.uplinks.length, 2);
   });
 
+  it('only root and the daemon read its file, which may hold a password; also one that an older version has left', () => {
+    const code = `$file = '/usr/local/etc/pinholed.yaml';
+      $seen = function () use ($file) {
+        clearstatcache();
+        return sprintf('%o %d:%d', fileperms($file) & 0777, fileowner($file), filegroup($file));
+      };
+      $write = '/usr/local/opnsense/scripts/pinholed/settings.php write';
+      $said[] = [exec($write), $seen()];
+      chmod($file, 0644);
+      chgrp($file, 0);
+      $said[] = [exec($write), $seen()];
+      file_put_contents('/etc/group', '');
+      $said[] = [exec($write), $seen()];
+      echo json_encode($said);`;
+    assert.deepEqual(JSON.parse(run(usualConfig, ['-r', code])), [
+      ['restart', '640 0:64999'],
+      ['unchanged', '640 0:64999'],
+      ['unchanged', '600 0:64999'],
+    ]);
+  });
+
+  it('the second firewall of a pair stops what the first has disabled, and goes by what it has changed', () => {
+    const code = (file: string) => `require_once '/mnt/keep/framework.php';
+      require_once 'config.inc';
+      require_once 'util.inc';
+      require_once 'interfaces.inc';
+      require_once 'filter.inc';
+      require_once 'system.inc';
+      require_once 'plugins.inc';
+      require_once 'xmlrpc/legacy.inc';
+      ${file}
+      ob_start();
+      filter_configure_xmlrpc();
+      ob_end_clean();
+      $asked = OPNsense\\Core\\Backend::$asked;
+      echo json_encode(array_values(array_filter($asked, fn ($one) => preg_match('/^pinholed|^filter reload/', $one))));`;
+    const asked = (config: string, file: string) => JSON.parse(run(config, ['-r', code(file)])) as string[];
+    const there = "touch('/usr/local/etc/pinholed.yaml');";
+    assert.deepEqual(asked(having({ enabled: '0' }), there), ['pinholed stop', 'filter reload']);
+    assert.deepEqual(asked(having({ enabled: '0' }), ''), ['filter reload']);
+    assert.deepEqual(asked(usualConfig, there), ['pinholed reload', 'filter reload']);
+  });
+
   it('a stop leaves its settings and passwords in files while it is enabled; disabled, only its journal, and nothing open', () => {
     const scripts = '/usr/local/opnsense/scripts/pinholed';
     const passwords =
@@ -180,7 +223,7 @@ describe('OPNsense’s own filter code, with the plugin in it', { skip: withoutC
         0,
         [],
         ['service pinholed stop'],
-        ['pinholed.yaml 644', 'hep-password 600', 'journal 600', 'store-password 600'],
+        ['pinholed.yaml 640', 'hep-password 600', 'journal 600', 'store-password 600'],
       ],
       [
         0,

@@ -24,6 +24,10 @@ PHP
 chmod 755 local/upper/bin/php
 mount -t overlay overlay -o "lowerdir=$plugin:$core/src,upperdir=$PWD/local/upper,workdir=$PWD/local/work" /usr/local
 mount -t overlay overlay -o "lowerdir=/usr/sbin,upperdir=$PWD/sbin/upper,workdir=$PWD/sbin/work" /usr/sbin
+# What setup.sh makes with pw(8).
+cp /etc/group group
+echo '_pinholed:x:64999:' >>group
+mount --bind "$PWD/group" /etc/group
 mkdir -p /conf /var/db
 mount -t tmpfs tmpfs /var/db
 mount --bind "$PWD/conf" /conf

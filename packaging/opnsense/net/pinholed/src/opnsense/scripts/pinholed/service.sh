@@ -42,6 +42,7 @@ reload)
 		;;
 	*)
 		service pinholed restart
+		filter
 		;;
 	esac
 	;;

@@ -68,8 +68,14 @@ function write($settings, $secrets)
     $before = is_file(DaemonSettings::FILE) ? DaemonSettings::read(file_get_contents(DaemonSettings::FILE)) : null;
     $step = DaemonSettings::step($before, $settings);
     if ($step != 'unchanged') {
-        put(DaemonSettings::FILE, DaemonSettings::text($settings), 0644);
+        put(DaemonSettings::FILE, DaemonSettings::text($settings), 0600);
     }
+    /*
+     * The daemon reads it again after it has given up root: its group may, nobody else, and only root may write it. One of
+     * before may be anybody's to read.
+     */
+    $isGroups = @chgrp(DaemonSettings::FILE, DaemonSettings::USER);
+    chmod(DaemonSettings::FILE, $isGroups ? 0640 : 0600);
     /* they are read at the start alone */
     return write_secrets($secrets) ? 'restart' : $step;
 }

@@ -14,6 +14,7 @@ namespace OPNsense\Pinholed;
 class DaemonSettings
 {
     public const FILE = '/usr/local/etc/pinholed.yaml';
+    public const USER = '_pinholed';
     public const DIVERT_PORT = 8668;
     public const ANCHOR = 'pinholed';
 
