@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
-import { createRoot, sources, withoutSource } from './real/root.ts';
+import { createRoot, GROUP, sources, withoutSource } from './real/root.ts';
 import { RULESETS, rulesetOf } from './real/rulesets.ts';
 
 /** Lines with blanks made one; those of our anchors and ours alone apart from the rest. */
@@ -201,7 +209,17 @@ for (const source of withoutSource ? ['/'] : sources) {
       const resync = "require_once('/usr/local/pkg/pinholed.inc'); pinholed_resync();";
       root.configure({ FORM: `<enable>on</enable>${form}${hep}` });
       root.run(resync);
-      for (const path of written) assert.equal(statSync(path).mode & 0o777, 0o600, path);
+      const access = (path: string) => {
+        const { mode, uid, gid } = statSync(path);
+        return [(mode & 0o777).toString(8), uid, gid];
+      };
+      for (const path of written.slice(1)) assert.deepEqual(access(path), ['600', 0, 0], path);
+      // The daemon reads it again as its user; one that an older version has left it could not.
+      assert.deepEqual(access(written[0]!), ['640', 0, GROUP]);
+      chownSync(written[0]!, 0, 0);
+      chmodSync(written[0]!, 0o600);
+      root.run(resync);
+      assert.deepEqual(access(written[0]!), ['640', 0, GROUP]);
       assert.equal(readFileSync(written[1]!, 'utf8'), 'of the store\n');
       writeFileSync(join(root.directory, 'var/db/pinholed/journal'), '');
       root.configure({ FORM: `${form}${hep}` });

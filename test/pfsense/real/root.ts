@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
@@ -66,6 +67,9 @@ case "\${0##*/} $*" in
 esac
 exit 0
 `;
+
+/** Of the daemon. */
+export const GROUP = 64_999;
 
 const INCLUDE_PATH =
   '.:/etc/inc:/usr/local/pfSense/include:/usr/local/pfSense/include/www:/usr/local/www:/usr/local/captiveportal:' +
@@ -135,6 +139,8 @@ export function createRoot(source: string): Root {
   for (const name of ['pfctl', 'sysctl', 'ifconfig', 'kldload', 'kldstat', 'route', 'dmesg']) {
     symlinkSync('standin', at(`sbin/${name}`));
   }
+  // What the package makes with pw(8).
+  appendFileSync(at('etc/group'), `_pinholed:*:${GROUP}:\n`);
   makeOlder(directory);
 
   function command(
