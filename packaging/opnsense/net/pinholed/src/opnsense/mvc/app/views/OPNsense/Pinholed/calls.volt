@@ -30,6 +30,7 @@
 <style>
     .pinholed-table td { word-break: break-word; }
     .pinholed-table .pinholed-wide { min-width: 11em; }
+    .pinholed-table .pinholed-word { word-break: normal; }
     /* On a telephone a row is a block, so that nothing has to be looked for at the side. */
     @media (max-width: 767px) {
         .pinholed-table thead { display: none; }
@@ -48,8 +49,8 @@
         <table class="table table-striped table-condensed pinholed-table">
             <thead>
                 <tr>
-                    <th>{{ lang._('From') }}</th>
-                    <th>{{ lang._('To') }}</th>
+                    <th>{{ lang._('Caller') }}</th>
+                    <th>{{ lang._('Callee') }}</th>
                     <th>{{ lang._('State') }}</th>
                     <th>{{ lang._('Since') }}</th>
                     <th>{{ lang._('Pinholes') }}</th>
@@ -61,11 +62,12 @@
             <tbody>
                 {% for one in calls %}
                 <tr>
-                    <td class="pinholed-wide" data-label="{{ lang._('From') }}" title="{{ one['parties'] | e }}">{{ one['from'] | e }}</td>
-                    <td class="pinholed-wide" data-label="{{ lang._('To') }}">{{ one['to'] | e }}</td>
-                    <td data-label="{{ lang._('State') }}">{{ one['state'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('Caller') }}" title="{{ one['parties'] | e }}">{{ one['from'] | e }}</td>
+                    <td class="pinholed-wide" data-label="{{ lang._('Callee') }}">{{ one['to'] | e }}</td>
+                    <td class="pinholed-word" data-label="{{ lang._('State') }}">{{ one['state'] | e }}</td>
                     <td data-label="{{ lang._('Since') }}">{{ one['age'] | e }}</td>
                     <td class="pinholed-wide" data-label="{{ lang._('Pinholes') }}">
+                        {% if one['pinholes'] is empty %}-{% endif %}
                         {% for pinhole in one['pinholes'] %}
                         <div>{{ pinhole | e }}</div>
                         {% endfor %}
