@@ -27,7 +27,21 @@ export interface Booted extends Pick<Console, 'run'> {
 /** A directory with what goes along, for measurements. */
 const LUGGAGE = process.env['PINHOLED_VM_LUGGAGE'];
 const BOOT_WITHIN = 600_000;
-const EXECUTABLE = fileURLToPath(new URL('../../build/freebsd/pinholed-amd64', import.meta.url));
+
+/** What runs a machine of each architecture, by FreeBSD's name of it. The cards and disks of both are on a PCI bus. */
+const ARCHITECTURES = {
+  amd64: { program: 'qemu-system-x86_64', machine: [] },
+  arm64: { program: 'qemu-system-aarch64', machine: ['-machine', 'virt'] },
+} as const;
+
+type Architecture = keyof typeof ARCHITECTURES;
+
+/** Of the machine, by PINHOLED_VM_ARCHITECTURE or by the name of the image, as official images have it. */
+export const ARCHITECTURE = architectureOf(
+  process.env['PINHOLED_VM_IMAGE'] ?? '',
+  process.env['PINHOLED_VM_ARCHITECTURE'],
+);
+const EXECUTABLE = fileURLToPath(new URL(`../../build/freebsd/pinholed-${ARCHITECTURE}`, import.meta.url));
 
 /** Where the machine has what was brought along: the executable, `pinholed`. */
 export const FILES = '/root/pinholed-test';
@@ -38,6 +52,14 @@ export interface BootOptions {
   readonly remove: () => void;
 }
 
+function architectureOf(image: string, named: string | undefined): Architecture {
+  if (named === undefined) return /-(?:arm64|aarch64)\b/.test(basename(image)) ? 'arm64' : 'amd64';
+  if (Object.hasOwn(ARCHITECTURES, named)) return named as Architecture;
+  throw new Error(
+    `PINHOLED_VM_ARCHITECTURE: expected ${Object.keys(ARCHITECTURES).join(' or ')}, found ${named}`,
+  );
+}
+
 /** Boots PINHOLED_VM_IMAGE, which stays as it is, with the executable on a second disk. */
 export async function bootMachine({ cards, remove }: BootOptions): Promise<Booted> {
   const image = process.env['PINHOLED_VM_IMAGE']!;
@@ -46,7 +68,7 @@ export async function bootMachine({ cards, remove }: BootOptions): Promise<Boote
   execFileSync('tar', [
     '-cf',
     luggage,
-    '--transform=s/^pinholed-amd64$/pinholed/',
+    `--transform=s/^${basename(EXECUTABLE)}$/pinholed/`,
     '-C',
     join(EXECUTABLE, '..'),
     basename(EXECUTABLE),
@@ -55,12 +77,14 @@ export async function bootMachine({ cards, remove }: BootOptions): Promise<Boote
   for (const { tap } of cards) command('ip', 'tuntap', 'add', tap, 'mode', 'tap');
   const serial = join(directory, 'serial');
   const more = (process.env['PINHOLED_VM_QEMU'] ?? '').split(' ').filter((word) => word !== '');
+  const { program, machine } = ARCHITECTURES[ARCHITECTURE];
   const format = image.endsWith('.qcow2') ? 'qcow2' : 'raw';
   const child = spawn(
     'setpriv',
     [
       // The machine ends with this process, however that ends.
-      ...['--pdeathsig', 'KILL', process.env['PINHOLED_VM_PROGRAM'] ?? 'qemu-system-x86_64'],
+      ...['--pdeathsig', 'KILL', process.env['PINHOLED_VM_PROGRAM'] ?? program],
+      ...machine,
       ...['-m', '2048', '-smp', '2', '-cpu', 'max', '-display', 'none', '-no-reboot'],
       ...['-drive', `file=${image},format=${format},if=virtio,snapshot=on`],
       ...['-drive', `file=${luggage},format=raw,if=virtio,readonly=on`],
