@@ -39,6 +39,14 @@ function add(
   system.pkg(...(command.length > 0 ? command : ['add']), `/packages/${basename(path)}`);
 }
 
+/** Ways to put a newer version over an older one, and whether a file that only the older had is left. */
+const COMMANDS = [
+  [['add'], true],
+  [['add', '-f'], true],
+  [['install', '-U', '-y'], false],
+  [['-C', '/dev/null', 'install', '-U', '-y'], false],
+] as const;
+
 const filesOf = (system: System) =>
   readdirSync(system.at('/'), { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
@@ -83,6 +91,20 @@ for (const [product, packages] of Object.entries(make))
         );
         assert.equal(asked.filter((line) => line.endsWith(' DEINSTALL')).length, out ? 1 : 0);
         assert.ok(system.read('/standin/running') !== null);
+      }
+    });
+
+    it('what only the older version had is gone after pkg install, and stays after pkg add', () => {
+      const gone = '/usr/local/share/pinholed-of-before';
+      const last = older!.files.at(-1)!;
+      const before = { ...older!, files: [...older!.files, { ...last, path: gone }] };
+      for (const [command, isLeft] of COMMANDS) {
+        const system = createSystem(folder, pkg!);
+        add(system, before, '0.1.0');
+        assert.notEqual(system.read(gone), null);
+        add(system, newer!, '0.1.1', ...command);
+        assert.match(system.pkg('info', older!.name), /^Version +: 0\.1\.1$/m);
+        assert.equal(system.read(gone) !== null, isLeft, command.join(' '));
       }
     });
 
