@@ -59,6 +59,7 @@ function drawn(given: object): string {
 function drawnAlone(calls: object[], refused: object[]): Drawn {
   const data = {
     running: true,
+    isCut: false,
     calls: php<object[]>({ task: 'calls', calls }),
     refused: php<object[]>({ task: 'refused', refused }),
   };

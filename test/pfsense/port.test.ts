@@ -30,6 +30,19 @@ describe('the port of the pages for pfSense', () => {
     assert.deepEqual(installed.sort(), [...paths].sort());
   });
 
+  it('has no .for over paths that are known only below it: make asks for them where it reads the line', () => {
+    for (const name of ['Makefile', '../../../freebsd/port/net/pinholed/Makefile']) {
+      const text = port(name).replaceAll(/\\\n\s*/g, '');
+      for (const [, list] of text.matchAll(/^\.for \w+ in (.+)$/gm)) {
+        const values = list!.replaceAll(/\$\{(\w+)\}/g, (whole, variable: string) => {
+          const found = new RegExp(`^${variable}=(.*)$`, 'm').exec(text);
+          return found?.[1] ?? whole;
+        });
+        assert.doesNotMatch(values, /\$\{/, list);
+      }
+    }
+  });
+
   it('says which version it is', () => {
     const info = pages().find(({ path }) => path.endsWith('/info.xml'));
     assert.match(String(info?.content), new RegExp(`<version>${project.version}</version>`));

@@ -17,7 +17,9 @@ class CallsController extends \OPNsense\Base\IndexController
         $calls = json_decode($backend->configdRun('pinholed calls'), true);
         $refused = json_decode($backend->configdRun('pinholed refused'), true);
         $this->view->running = is_array($calls['calls'] ?? null);
-        $this->view->calls = CallTable::rows($calls['calls'] ?? []);
+        $rows = CallTable::rows($calls['calls'] ?? []);
+        $this->view->calls = $rows;
+        $this->view->isCut = count($rows) >= CallTable::MOST;
         $this->view->refused = CallTable::refused($refused['refused'] ?? []);
         $this->view->pick('OPNsense/Pinholed/calls');
     }

@@ -12,6 +12,9 @@ namespace OPNsense\Pinholed;
  */
 class CallTable
 {
+    /** As many as configd asks for (actions_pinholed.conf). */
+    public const MOST = 300;
+
     /**
      * @param array $calls as "pinholed calls --json" has them
      * @return array rows

@@ -45,6 +45,9 @@
     {% if not running %}
     <p style="padding: 1em">{{ lang._('The service does not run.') }}</p>
     {% endif %}
+    {% if isCut %}
+    <p style="padding: 1em">{{ lang._('These are the 300 calls that began first.') }}</p>
+    {% endif %}
     <div class="table-responsive">
         <table class="table table-striped table-condensed pinholed-table">
             <thead>
