@@ -6,6 +6,10 @@ export interface Fifo<T> {
   delete(item: T): boolean;
   /** The one that came first; undefined when there is none. */
   first(): T | undefined;
+  /** The one that came last. */
+  last(): T | undefined;
+  /** Those that came last, `most` of them, in the order in which they came. */
+  latest(most: number): T[];
   readonly size: number;
 }
 
@@ -48,6 +52,12 @@ export function createFifo<T>(): Fifo<T> {
     add,
     delete: remove,
     first: () => head?.item,
+    last: () => tail?.item,
+    latest(most) {
+      const items: T[] = [];
+      for (let link = tail; link !== null && items.length < most; link = link.before) items.push(link.item);
+      return items.reverse();
+    },
     get size() {
       return links.size;
     },

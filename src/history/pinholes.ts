@@ -1,8 +1,9 @@
 import type { Address } from '../address/address.ts';
 import { portRange } from '../address/ports.ts';
+import { createFifo, type Fifo } from '../call/fifo.ts';
 import type { CloseReason } from '../call/wanted.ts';
 import type { PinholeHappening } from '../inspector/happening.ts';
-import { extended, without } from '../lists.ts';
+import { extended } from '../lists.ts';
 import { inOnePiece } from '../own-copy.ts';
 import type { FramePlace, PinholeReport } from './call-report.ts';
 import { shared } from './words.ts';
@@ -34,8 +35,10 @@ export interface PinholeTraces {
 
 /** Pinholes by where they lead to, for who has packets to find the pinhole of. */
 export interface PinholeSearch {
-  /** Those open now that lead to this UDP port. */
+  /** Those open now that lead to this UDP port, oldest first: the latest 64 at most. */
   openAt(address: Address, port: number): readonly PinholeTrace[];
+  /** The latest of them. */
+  latestAt(address: Address, port: number): PinholeTrace | null;
   /** The one closed last that led to this UDP port. */
   closedAt(address: Address, port: number): PinholeTrace | null;
   /** The pinhole with this id as the call holds it, or held it, that opened it last. */
@@ -50,6 +53,8 @@ interface PinholeIndex extends PinholeSearch {
 }
 
 const NONE: readonly PinholeTrace[] = [];
+/** What anybody wants to read of those that share a port. */
+const MOST_TOLD = 64;
 
 /** Who held which pinhole from when to when, and why it ended. */
 export function createPinholeTraces(index: PinholeIndex | null = null): PinholeTraces {
@@ -105,27 +110,38 @@ export function createPinholeTraces(index: PinholeIndex | null = null): PinholeT
 /** The same, to be searched. */
 export function createSearchedPinholes(): PinholeTraces & PinholeSearch {
   const index = createPinholeIndex();
-  const { openAt, closedAt, byId } = index;
-  return { ...createPinholeTraces(index), openAt, closedAt, byId };
+  const { openAt, latestAt, closedAt, byId } = index;
+  return { ...createPinholeTraces(index), openAt, latestAt, closedAt, byId };
 }
 
 function createPinholeIndex(): PinholeIndex {
-  const openByPort = new Map<string, readonly PinholeTrace[]>();
+  /** Nearly all ports are led to by one; thousands of calls may share one, and each comes and goes by itself. */
+  const openByPort = new Map<string, PinholeTrace | Fifo<PinholeTrace>>();
   const closedByPort = new Map<string, PinholeTrace>();
   const latest = new Map<string, PinholeTrace>();
 
+  function enter(portKey: string, record: PinholeTrace): void {
+    const there = openByPort.get(portKey);
+    if (there === undefined) {
+      openByPort.set(portKey, record);
+      return;
+    }
+    const all = isFifo(there) ? there : fifoOf(there);
+    all.add(record);
+    openByPort.set(portKey, all);
+  }
+
   function leave(portKey: string, record: PinholeTrace): void {
-    const left = without(openByPort.get(portKey) ?? NONE, record);
-    if (left.length === 0) openByPort.delete(portKey);
-    else openByPort.set(portKey, left);
+    const there = openByPort.get(portKey);
+    if (there === undefined) return;
+    if (isFifo(there)) there.delete(record);
+    if (there === record || (isFifo(there) && there.size === 0)) openByPort.delete(portKey);
   }
 
   return {
     opened(record) {
       latest.set(record.id, record);
-      eachPort(record, (portKey) => {
-        openByPort.set(portKey, extended(openByPort.get(portKey) ?? NONE, record));
-      });
+      eachPort(record, (portKey) => enter(portKey, record));
     },
     closed(record) {
       eachPort(record, (portKey) => {
@@ -140,10 +156,28 @@ function createPinholeIndex(): PinholeIndex {
         leave(portKey, record);
       });
     },
-    openAt: (address, port) => openByPort.get(`${address} ${port}`) ?? NONE,
+    openAt(address, port) {
+      const there = openByPort.get(`${address} ${port}`);
+      if (there === undefined) return NONE;
+      return isFifo(there) ? there.latest(MOST_TOLD) : [there];
+    },
+    latestAt(address, port) {
+      const there = openByPort.get(`${address} ${port}`) ?? null;
+      return there !== null && isFifo(there) ? (there.last() ?? null) : there;
+    },
     closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
     byId: (id) => latest.get(id) ?? null,
   };
+}
+
+function isFifo(there: PinholeTrace | Fifo<PinholeTrace>): there is Fifo<PinholeTrace> {
+  return 'latest' in there;
+}
+
+function fifoOf(record: PinholeTrace): Fifo<PinholeTrace> {
+  const fifo = createFifo<PinholeTrace>();
+  fifo.add(record);
+  return fifo;
 }
 
 function keyOf(legId: string, pinholeId: string): string {

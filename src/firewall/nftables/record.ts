@@ -37,8 +37,8 @@ export function parseRecord(text: string): Pinhole | null {
   if (Number.isNaN(sourcePort) || ports.length !== 2 || !(first! <= last!)) return null;
   const way = parseWay(words);
   if (way === null) return null;
-  const opening: Opening = { ...way, protocol, sources, sourcePort, address, ports: [first!, last!] };
-  return { ...opening, id: openingId(opening), kind: kind === '?' ? null : kind, media, label };
+  const opening: Opening = { protocol, sources, sourcePort, address, ports: [first!, last!], ...way };
+  return { id: openingId(opening), kind: kind === '?' ? null : kind, media, label, ...opening };
 }
 
 function isAddress(text: string): boolean {

@@ -98,7 +98,7 @@ export function findCause(
   pinholes: PinholeSearch,
   refusals: RefusalIndex,
 ): Cause {
-  const open = [...pinholes.openAt(destination, port)];
+  const open = pinholes.openAt(destination, port);
   if (open.length > 0) {
     const agreed = open.some((one) => one.agreed);
     const key = `wrong-source ${agreed} ${open.map(({ legId, id }) => `${legId} ${id}`).join()}`;

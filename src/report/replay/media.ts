@@ -112,7 +112,7 @@ export function createMediaTaker(options: MediaTakerOptions): MediaTaker {
     const [to, from] = [places.at(goesTo.slot), places.at(comesFrom.slot)];
     if (goesTo.changes !== to) {
       flow.isFax ||= leadsToFax(flow);
-      flow.into = pinholes.openAt(flow.destination, flow.destinationPort).at(-1) ?? null;
+      flow.into = pinholes.latestAt(flow.destination, flow.destinationPort);
     }
     if (isTranslated || goesTo.changes !== to || comesFrom.changes !== from) flow.isPinholeStale = true;
     goesTo.changes = to;
