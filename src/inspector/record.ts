@@ -88,6 +88,9 @@ const directionRecord = object<DirectionRecord>({
   closed: flag,
 });
 
+/** Into memory of its own: another thread is given a copy of all that lies around it in Node's pool. */
+const encoder = new TextEncoder();
+
 export function writeCall(record: CallRecord, scribe: Scribe): Uint8Array {
   return written(callRecord, record, scribe);
 }
@@ -98,8 +101,9 @@ export function writeDirection(record: DirectionRecord, scribe: Scribe): Uint8Ar
 
 function written<T>(shape: Shape<T>, record: T, { machine, boot, now, wall }: Scribe): Uint8Array {
   const up = now();
-  const begun = { pinholed: RECORD_VERSION, machine, boot, up, at: wall() };
-  return Buffer.from(JSON.stringify({ ...begun, ...(shape.write(record, up) as object) }));
+  const fields = shape.write(record, up) as object;
+  const text = JSON.stringify({ pinholed: RECORD_VERSION, machine, boot, up, at: wall(), ...fields });
+  return encoder.encode(text);
 }
 
 /**

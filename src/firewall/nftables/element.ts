@@ -75,9 +75,20 @@ export function elementName(set: SetName, key: Buffer): string {
   return name;
 }
 
-/** From Node's pool: thousands of keys with memory of their own each would be as many allocations of the system's. */
+/** Bytes that are set aside for keys at a time. */
+const SLAB = 16 * 1024;
+let slab = Buffer.alloc(0);
+let used = 0;
+
+/**
+ * Zeros for a key. Thousands of keys with memory of their own each would be as many allocations of the system's; in Node's pool
+ * each would keep the eight kilobytes around it, in which everything else is gone long before.
+ */
 export function zeros(bytes: number): Buffer {
-  const buffer = Buffer.allocUnsafe(bytes);
-  for (let at = 0; at < bytes; at++) buffer[at] = 0;
-  return buffer;
+  if (used + bytes > slab.length) {
+    slab = Buffer.alloc(Math.max(SLAB, bytes));
+    used = 0;
+  }
+  used += bytes;
+  return slab.subarray(used - bytes, used);
 }
