@@ -2,7 +2,8 @@
  * Makes one self-contained FreeBSD executable for each architecture, on Linux, of what `npm run build` left in dist:
  * node --import tsx scripts/build-freebsd.mjs [amd64] [arm64].
  * Bun's compiler packs the compiled program, its dependencies, koffi's native module and Bun's FreeBSD runtime into
- * build/freebsd/pinholed-ARCH. What is not installed for this machine (other systems' binaries) comes from npm.
+ * build/freebsd/pinholed-ARCH, with bytecode beside the source: a start has nothing to parse. What is not installed for
+ * this machine (other systems' binaries) comes from npm.
  */
 import { execFileSync } from 'node:child_process';
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -67,7 +68,7 @@ function build(name) {
     [
       ...['build', '--compile', '--splitting', '--format=esm', `--target=${target}`, `--root=${stage}`],
       `--compile-executable-path=${join(unpacked(runtime, bunVersion), 'bin/bun')}`,
-      ...['--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
+      ...['--bytecode', '--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
       ...['--external=ffi-napi', '--external=ref-napi'],
       ...entries(stage),
       `--outfile=${executable}`,
