@@ -14,6 +14,8 @@ if (withoutGuest !== false) {
   process.exit(1);
 }
 
+/** A disk of the machine (`/dev/vtbd2`) whose file system has the executable, `pinholed`, to run it from; the copy otherwise. */
+const DISK = process.env['PINHOLED_VM_EXECUTABLE_DISK'];
 const CALLS = Number(process.env['PINHOLED_VM_CALLS'] ?? 100);
 /** ms in which what a start leaves behind is given back. */
 const REST = 30_000;
@@ -22,6 +24,10 @@ const WITHIN = 600_000;
 const lab = await openLab();
 try {
   const { guest, outside, inside } = lab;
+  // What has just been written is in memory as a whole, and is mapped so; after a boot it is read as it is wanted.
+  if (DISK !== undefined)
+    await guest.run(`mount -r ${DISK} /mnt && ln -sf /mnt/pinholed ${guest.files}/pinholed`);
+  console.log(`before the start\n${await system(guest)}`);
   const daemon = await startDaemon(guest, CONFIG, ruleset(guest));
   await pauseFor(REST);
   console.log(`idle\n${await processes(guest)}`);
@@ -65,10 +71,21 @@ try {
   await lab.close();
 }
 
-/** kB of each process, as ps(1) has it, and what is the machine's. */
-function processes({ run, files }: Guest): Promise<string> {
+/** The machine's pages, in MB. */
+function system({ run }: Guest): Promise<string> {
   return run(
-    `ps -axo pid,ppid,rss,vsz,command | grep '[p]inholed run'; sysctl hw.physmem vm.stats.vm.v_free_count vm.stats.vm.v_page_size; ` +
-      `for p in $(pgrep -f '${files}/pinholed run'); do procstat -v $p 2>/dev/null | awk 'NR>1{r+=$5; if ($NF ~ /pinholed$/) f+=$5} END{print "pages resident", r, "of the executable", f}'; done; true`,
+    `for k in free active inactive laundry wire; do ` +
+      `echo "$k $(($(sysctl -n vm.stats.vm.v_\${k}_count) * $(sysctl -n hw.pagesize) / 1048576)) MB"; done | tr '\\n' ' '; echo`,
   );
+}
+
+/** kB of each process as ps(1) has it, and by procstat(1) those of the executable, of libraries, and its own. */
+async function processes(guest: Guest): Promise<string> {
+  const each = await guest.run(
+    `for p in $(pgrep -f 'pinholed run'); do ps -ww -o pid,ppid,rss,command -p $p | tail -1; ` +
+      `procstat -v $p | awk -v k=$(($(sysctl -n hw.pagesize) / 1024)) ` +
+      `'$NF ~ /pinholed$/ {f += $5; next} $NF ~ /^\\// {l += $5; next} NR > 1 {a += $5} ` +
+      `END {print "  executable " f * k ", libraries " l * k ", its own " a * k " kB"}'; done; true`,
+  );
+  return `${each}${await system(guest)}`;
 }
