@@ -31,6 +31,20 @@ it('collects all of the heap when it has grown and no packet came for two second
   assert.ok(used() < before - 32 * MB, `${before} bytes, then ${used()}`);
 });
 
+it('leaves a heap that would take long to V8', () => {
+  const collection = openIdleCollection()!;
+  const held = make(1_200_000);
+  const used = () => getHeapStatistics().used_heap_size;
+  assert.ok(used() > 192 * MB);
+  collection.passed(1, 0);
+  while (collection.isDue) collection.rest(1);
+  assert.equal(madeAndLeft(100_000), 100_000);
+  const before = used();
+  collection.rest(2001);
+  assert.ok(used() > before - 16 * MB, `${before} bytes, then ${used()}`);
+  assert.equal(held.length, 1_200_000);
+});
+
 it('collects the young generation once packets have half filled it, and not before it is asked', () => {
   const collection = openIdleCollection()!;
   let now = 0;

@@ -20,6 +20,8 @@ const LONG_REST = 2000;
 /** How far the heap may have grown since it was collected last: so many times, and so many bytes. */
 const GROWTH = 1.5;
 const GROWN = 16 * 1024 * 1024;
+/** Bytes past which it is left to V8, which does it in steps: the supervisor takes a second's silence for death. */
+const MOST = 192 * 1024 * 1024;
 
 /** V8's own function: of the young generation where it is asked for that, else of all of the heap. */
 type Collect = (options?: { readonly type: 'minor' }) => void;
@@ -47,7 +49,7 @@ function createIdleCollection(gc: Collect): IdleCollection {
   function collectAll(): void {
     const { used_heap_size } = getHeapStatistics();
     usedAfterLast = Math.min(usedAfterLast, used_heap_size);
-    if (used_heap_size < GROWTH * usedAfterLast + GROWN) return;
+    if (used_heap_size < GROWTH * usedAfterLast + GROWN || used_heap_size > MOST) return;
     gc();
     usedAfterLast = getHeapStatistics().used_heap_size;
   }
