@@ -1,5 +1,5 @@
 /**
- * Elements of sets and conntrack entries, visited where they lie in the kernel's answer, with one object for all of them:
+ * Elements of sets and conntrack entries, visited where they lie in the kernel's answer, with one object for all of a message:
  * what reads thousands of them every few seconds makes none for each.
  */
 import {
@@ -12,6 +12,8 @@ import {
   CTA_IP_V4_SRC,
   CTA_IP_V6_DST,
   CTA_IP_V6_SRC,
+  CTA_MARK,
+  CTA_MARK_MASK,
   CTA_PROTO_DST_PORT,
   CTA_PROTO_NUM,
   CTA_PROTO_SRC_PORT,
@@ -52,11 +54,15 @@ import {
 /** An element of a set: where its key and its comment lie in `bytes`, and what it has counted. */
 export interface ElementInPlace {
   readonly bytes: Buffer;
+  /** All its attributes. */
+  readonly start: number;
+  readonly end: number;
   readonly keyStart: number;
   readonly keyEnd: number;
   /** The text of its comment; empty where it has none. */
   readonly commentStart: number;
   readonly commentEnd: number;
+  readonly isCounted: boolean;
   /** 0 where the set has no counters. */
   readonly packets: number;
   readonly octets: number;
@@ -75,6 +81,9 @@ export interface DirectionInPlace {
 /** A conntrack entry whose addresses lie in `bytes`, each `addressSize` long (4 or 16). */
 export interface EntryInPlace {
   readonly bytes: Buffer;
+  /** All its attributes. */
+  readonly start: number;
+  readonly end: number;
   readonly addressSize: number;
   readonly protocol: number;
   readonly original: DirectionInPlace;
@@ -104,20 +113,22 @@ export function walkElements(
   writer.message(type, NLM_F_REQUEST | NLM_F_DUMP, socket.sequence(), NFPROTO_INET, 0);
   writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
   writer.text(NFTA_SET_ELEM_LIST_SET, set);
-  const empty = { keyStart: 0, keyEnd: 0, commentStart: 0, commentEnd: 0, packets: 0, octets: 0 };
-  const element: Writable<ElementInPlace> = { bytes: NOTHING, ...empty };
-  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), ({ bytes, start, end }) => {
-    const list = findAttribute(bytes, start + ATTRIBUTES, end, NFTA_SET_ELEM_LIST_ELEMENTS);
-    if (list < 0) return;
-    element.bytes = bytes;
-    const listEnd = valueEnd(bytes, list);
-    let at = findAttribute(bytes, list, listEnd, NFTA_LIST_ELEM);
-    while (at >= 0) {
-      const elementEnd = valueEnd(bytes, at);
-      if (locate(element, at, elementEnd)) visit(element);
-      at = findAttribute(bytes, aligned(elementEnd), listEnd, NFTA_LIST_ELEM);
-    }
-  });
+  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) => elementsIn(message, visit));
+}
+
+/** Visits the elements in one message of the kernel; what `visit` is given holds until it returns. */
+export function elementsIn({ bytes, start, end }: Message, visit: (element: ElementInPlace) => void): void {
+  const list = findAttribute(bytes, start + ATTRIBUTES, end, NFTA_SET_ELEM_LIST_ELEMENTS);
+  if (list < 0) return;
+  const empty = { start: 0, end: 0, keyStart: 0, keyEnd: 0, commentStart: 0, commentEnd: 0 };
+  const element: Writable<ElementInPlace> = { bytes, ...empty, isCounted: false, packets: 0, octets: 0 };
+  const listEnd = valueEnd(bytes, list);
+  let at = findAttribute(bytes, list, listEnd, NFTA_LIST_ELEM);
+  while (at >= 0) {
+    const elementEnd = valueEnd(bytes, at);
+    if (locate(element, at, elementEnd)) visit(element);
+    at = findAttribute(bytes, aligned(elementEnd), listEnd, NFTA_LIST_ELEM);
+  }
 }
 
 /** False for one without a key. */
@@ -125,10 +136,13 @@ function locate(element: Writable<ElementInPlace>, start: number, end: number): 
   const { bytes } = element;
   const key = nested(bytes, start, end, NFTA_SET_ELEM_KEY, NFTA_DATA_VALUE);
   if (key < 0) return false;
+  element.start = start;
+  element.end = end;
   element.keyStart = key;
   element.keyEnd = valueEnd(bytes, key);
   element.commentStart = 0;
   element.commentEnd = 0;
+  element.isCounted = false;
   element.packets = 0;
   element.octets = 0;
   const comment = findAttribute(bytes, start, end, NFTA_SET_ELEM_USERDATA);
@@ -153,50 +167,83 @@ function locateCounter(element: Writable<ElementInPlace>, start: number, end: nu
   if (name < 0 || data < 0) return;
   if (bytes.compare(COUNTER, 0, COUNTER.length, name, valueEnd(bytes, name)) !== 0) return;
   const dataEnd = valueEnd(bytes, data);
-  element.packets = be64(bytes, findAttribute(bytes, data, dataEnd, NFTA_COUNTER_PACKETS)) ?? 0;
-  element.octets = be64(bytes, findAttribute(bytes, data, dataEnd, NFTA_COUNTER_BYTES)) ?? 0;
+  const packets = be64(bytes, findAttribute(bytes, data, dataEnd, NFTA_COUNTER_PACKETS));
+  const octets = be64(bytes, findAttribute(bytes, data, dataEnd, NFTA_COUNTER_BYTES));
+  if (packets === null || octets === null) return;
+  element.isCounted = true;
+  element.packets = packets;
+  element.octets = octets;
+}
+
+export interface ConntrackFilter {
+  readonly family?: typeof AF_INET | typeof AF_INET6;
+  /** Entries whose connection mark, under the mask, is this. The kernel leaves out the others. */
+  readonly mark?: { readonly value: number; readonly mask: number };
+  /**
+   * Of 65,536 ports those that are not 0: an entry's original or reply source port must be among them, which are
+   * the ports that packets of either direction go to, after address translation. Others are passed over cheaply.
+   */
+  readonly sourcePorts?: Uint8Array;
 }
 
 /**
- * Visits the conntrack entries with a direction whose source port is not 0 in `sourcePorts`, of 65,536; what `visit` is given
- * holds until it returns. It walks the whole table: milliseconds when that is large. Throws SystemError; EINTR when the table
- * changed in a way that makes the dump incomplete.
+ * Visits the conntrack entries that match; what `visit` is given holds until it returns. It walks the whole table: milliseconds
+ * when that is large. Throws SystemError; EINTR when the table changed in a way that makes the dump incomplete.
  */
 export function walkEntries(
   socket: NetlinkSocket,
-  sourcePorts: Uint8Array,
+  { family, mark, sourcePorts }: ConntrackFilter,
   visit: (entry: EntryInPlace) => void,
 ): void {
   const writer = messageWriter(64);
   const type = (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET;
-  writer.message(type, NLM_F_REQUEST | NLM_F_DUMP, socket.sequence(), 0, 0);
+  writer.message(type, NLM_F_REQUEST | NLM_F_DUMP, socket.sequence(), family ?? 0, 0);
+  if (mark !== undefined) {
+    writer.be32(CTA_MARK, mark.value);
+    writer.be32(CTA_MARK_MASK, mark.mask);
+  }
   const empty = { source: 0, destination: 0, sourcePort: 0, destinationPort: 0, packets: null };
   const original: Writable<DirectionInPlace> = { ...empty };
   const reply: Writable<DirectionInPlace> = { ...empty };
-  const entry: Writable<EntryInPlace> = { bytes: NOTHING, addressSize: 0, protocol: 0, original, reply };
-  socket.dump('IPCTNL_MSG_CT_GET', writer.contents(), (message) => {
-    const { bytes, start, end } = message;
-    const family = bytes[start];
-    if (end - start < ATTRIBUTES || (family !== AF_INET && family !== AF_INET6)) return;
+  const head = { bytes: NOTHING, start: 0, end: 0, addressSize: 0, protocol: 0 };
+  const entry: Writable<EntryInPlace> = { ...head, original, reply };
+  socket.dump('IPCTNL_MSG_CT_GET', writer.contents(), ({ bytes, start, end }) => {
+    const own = bytes[start];
+    if (end - start < ATTRIBUTES || (own !== AF_INET && own !== AF_INET6)) return;
+    if (sourcePorts !== undefined && !hasSourcePort(bytes, start + ATTRIBUTES, end, sourcePorts)) return;
     entry.bytes = bytes;
-    entry.addressSize = family === AF_INET ? 4 : 16;
-    if (!locateDirection(entry, original, message, CTA_TUPLE_ORIG)) return;
-    if (!locateDirection(entry, reply, message, CTA_TUPLE_REPLY)) return;
-    if (sourcePorts[original.sourcePort] === 0 && sourcePorts[reply.sourcePort] === 0) return;
-    original.packets = packetsOf(message, CTA_COUNTERS_ORIG);
-    reply.packets = packetsOf(message, CTA_COUNTERS_REPLY);
+    entry.start = start + ATTRIBUTES;
+    entry.end = end;
+    entry.addressSize = own === AF_INET ? 4 : 16;
+    if (!locateDirection(entry, original, CTA_TUPLE_ORIG)) return;
+    if (!locateDirection(entry, reply, CTA_TUPLE_REPLY)) return;
+    original.packets = packetsOf(entry, CTA_COUNTERS_ORIG);
+    reply.packets = packetsOf(entry, CTA_COUNTERS_REPLY);
     visit(entry);
   });
+}
+
+function hasSourcePort(bytes: Buffer, start: number, end: number, ports: Uint8Array): boolean {
+  return (
+    ports[sourcePortOf(bytes, start, end, CTA_TUPLE_ORIG)] !== 0 ||
+    ports[sourcePortOf(bytes, start, end, CTA_TUPLE_REPLY)] !== 0
+  );
+}
+
+/** The source port of one direction; 0 where it has none. */
+function sourcePortOf(bytes: Buffer, start: number, end: number, tuple: number): number {
+  const proto = nested(bytes, start, end, tuple, CTA_TUPLE_PROTO);
+  return proto < 0 ? 0 : be16(bytes, findAttribute(bytes, proto, valueEnd(bytes, proto), CTA_PROTO_SRC_PORT));
 }
 
 /** False where it is not whole. */
 function locateDirection(
   entry: Writable<EntryInPlace>,
   direction: Writable<DirectionInPlace>,
-  { bytes, start, end }: Message,
   tuple: number,
 ): boolean {
-  const from = findAttribute(bytes, start + ATTRIBUTES, end, tuple);
+  const { bytes, start, end } = entry;
+  const from = findAttribute(bytes, start, end, tuple);
   if (from < 0) return false;
   const to = valueEnd(bytes, from);
   const ip = findAttribute(bytes, from, to, CTA_TUPLE_IP);
@@ -220,12 +267,12 @@ function address({ bytes, addressSize }: EntryInPlace, ip: number, type: number)
   return at < 0 || valueEnd(bytes, at) - at !== addressSize ? -1 : at;
 }
 
-function packetsOf({ bytes, start, end }: Message, counters: number): number | null {
-  return be64(bytes, nested(bytes, start + ATTRIBUTES, end, counters, CTA_COUNTERS_PACKETS));
+function packetsOf({ bytes, start, end }: EntryInPlace, counters: number): number | null {
+  return be64(bytes, nested(bytes, start, end, counters, CTA_COUNTERS_PACKETS));
 }
 
 /** Where the value of an attribute within an attribute begins, or -1. */
-function nested(bytes: Buffer, start: number, end: number, outer: number, inner: number): number {
+export function nested(bytes: Buffer, start: number, end: number, outer: number, inner: number): number {
   const at = findAttribute(bytes, start, end, outer);
   return at < 0 ? -1 : findAttribute(bytes, at, valueEnd(bytes, at), inner);
 }

@@ -23,11 +23,7 @@ import {
   NFTA_CHAIN_POLICY,
   NFTA_CHAIN_TABLE,
   NFTA_CHAIN_TYPE,
-  NFTA_COUNTER_BYTES,
-  NFTA_COUNTER_PACKETS,
   NFTA_DATA_VALUE,
-  NFTA_EXPR_DATA,
-  NFTA_EXPR_NAME,
   NFTA_HOOK_HOOKNUM,
   NFTA_HOOK_PRIORITY,
   NFTA_LIST_ELEM,
@@ -39,7 +35,6 @@ import {
   NFTA_SET_DESC,
   NFTA_SET_DESC_CONCAT,
   NFTA_SET_ELEM_DATA,
-  NFTA_SET_ELEM_EXPR,
   NFTA_SET_ELEM_KEY,
   NFTA_SET_ELEM_KEY_END,
   NFTA_SET_ELEM_LIST_ELEMENTS,
@@ -60,17 +55,16 @@ import {
   NLM_F_ACK,
   NLM_F_APPEND,
   NLM_F_CREATE,
-  NLM_F_DUMP,
   NLM_F_ECHO,
   NLM_F_EXCL,
   NLM_F_REQUEST,
 } from './constants.ts';
+import { type ElementInPlace, elementsIn, nested, walkElements } from './in-place.ts';
 import {
   ATTRIBUTE_MAX,
   attributes,
   attributeText,
   findAttribute,
-  forEachAttribute,
   type Message,
   type MessageWriter,
   messageWriter,
@@ -119,8 +113,8 @@ export interface SetElement {
 }
 
 export interface SetElementReadBack extends SetElement {
-  /** A copy. */
   readonly key: Buffer;
+  readonly data?: Buffer;
   /** Null where the set has no counters. */
   readonly traffic: { readonly packets: bigint; readonly bytes: bigint } | null;
 }
@@ -191,11 +185,6 @@ function commentHead(comment: string): readonly number[] {
   if (length > COMMENT_MAX)
     throw new RangeError(`comment of ${length} bytes: expected at most ${COMMENT_MAX}`);
   return [COMMENT, length + 1];
-}
-
-function commentText(data: Buffer): string | undefined {
-  if (data[0] !== COMMENT || data.length < 2) return undefined;
-  return attributeText(data.subarray(2, 2 + data[1]!));
 }
 
 /** Bytes of one element in a message at most, for the split into several messages. */
@@ -433,8 +422,9 @@ export function readElements(socket: NetlinkSocket, table: string, set: string):
   for (let reading = 0; reading < LISTINGS; reading++) {
     let listed = 0;
     found.clear();
-    listElements(socket, table, set, (element) => {
-      found.set(textOf(element.key), element);
+    walkElements(socket, table, set, (place) => {
+      const element = copyOf(place);
+      found.set(element.key.toString('latin1'), element);
       listed++;
     });
     if (listed === found.size) return [...found.values()];
@@ -445,92 +435,30 @@ export function readElements(socket: NetlinkSocket, table: string, set: string):
 /** How often a set is listed before it is said that it does not come to rest. */
 const LISTINGS = 8;
 
-function listElements(
-  socket: NetlinkSocket,
-  table: string,
-  set: string,
-  visit: (element: SetElementReadBack) => void,
-): void {
-  const writer = messageWriter(256);
-  writer.message(
-    messageType(NFT_MSG_GETSETELEM),
-    NLM_F_REQUEST | NLM_F_DUMP,
-    socket.sequence(),
-    NFPROTO_INET,
-    0,
-  );
-  writer.text(NFTA_SET_ELEM_LIST_TABLE, table);
-  writer.text(NFTA_SET_ELEM_LIST_SET, set);
-  socket.dump('NFT_MSG_GETSETELEM', writer.contents(), (message) =>
-    eachElement(message, (_, element) => visit(element)),
-  );
-}
-
-/** Bytes as a key of a map. */
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-}
-
 /** Visits the elements in one message of the kernel, with the name of their set. */
-function eachElement(
-  { bytes, start, end }: Message,
-  visit: (set: string, element: SetElementReadBack) => void,
-): void {
-  const first = start + NETFILTER_HEADER - NLMSG_HDRLEN;
-  const set = findAttribute(bytes, first, end, NFTA_SET_ELEM_LIST_SET);
-  const list = findAttribute(bytes, first, end, NFTA_SET_ELEM_LIST_ELEMENTS);
-  if (set < 0 || list < 0) return;
+function eachElement(message: Message, visit: (set: string, element: SetElementReadBack) => void): void {
+  const { bytes, start, end } = message;
+  const set = findAttribute(bytes, start + NETFILTER_HEADER - NLMSG_HDRLEN, end, NFTA_SET_ELEM_LIST_SET);
+  if (set < 0) return;
   const name = attributeText(bytes.subarray(set, valueEnd(bytes, set)));
-  forEachAttribute(bytes, list, valueEnd(bytes, list), (_, from, to) => {
-    const element = readElement(bytes, from, to);
-    if (element !== undefined) visit(name, element);
-  });
+  elementsIn(message, (place) => visit(name, copyOf(place)));
 }
 
-function readElement(bytes: Buffer, start: number, end: number): SetElementReadBack | undefined {
-  const key = dataValue(bytes, start, end, NFTA_SET_ELEM_KEY);
-  if (key === undefined) return undefined;
-  const keyEnd = dataValue(bytes, start, end, NFTA_SET_ELEM_KEY_END);
-  const data = dataValue(bytes, start, end, NFTA_SET_ELEM_DATA);
-  const userdata = findAttribute(bytes, start, end, NFTA_SET_ELEM_USERDATA);
-  const comment = userdata < 0 ? undefined : commentText(bytes.subarray(userdata, valueEnd(bytes, userdata)));
+function copyOf(place: ElementInPlace): SetElementReadBack {
+  const { bytes, keyStart, commentStart, commentEnd, isCounted, packets, octets } = place;
+  const last = dataValue(place, NFTA_SET_ELEM_KEY_END);
+  const data = dataValue(place, NFTA_SET_ELEM_DATA);
   return {
-    key,
-    ...(keyEnd === undefined ? {} : { keyEnd }),
+    key: Buffer.from(bytes.subarray(keyStart, place.keyEnd)),
+    ...(last === undefined ? {} : { keyEnd: last }),
     ...(data === undefined ? {} : { data }),
-    ...(comment === undefined ? {} : { comment }),
-    traffic: readCounter(bytes, findAttribute(bytes, start, end, NFTA_SET_ELEM_EXPR)),
+    ...(commentStart === commentEnd ? {} : { comment: bytes.toString('utf8', commentStart, commentEnd) }),
+    traffic: isCounted ? { packets: BigInt(packets), bytes: BigInt(octets) } : null,
   };
 }
 
 /** A copy, for the buffer it lies in is used again. */
-function dataValue(bytes: Buffer, start: number, end: number, type: number): Buffer | undefined {
-  const nested = findAttribute(bytes, start, end, type);
-  if (nested < 0) return undefined;
-  const value = findAttribute(bytes, nested, valueEnd(bytes, nested), NFTA_DATA_VALUE);
+function dataValue({ bytes, start, end }: ElementInPlace, type: number): Buffer | undefined {
+  const value = nested(bytes, start, end, type, NFTA_DATA_VALUE);
   return value < 0 ? undefined : Buffer.from(bytes.subarray(value, valueEnd(bytes, value)));
-}
-
-/** `expression`: where its attributes begin, -1 where there is none. */
-function readCounter(bytes: Buffer, expression: number): SetElementReadBack['traffic'] {
-  if (expression < 0) return null;
-  const end = valueEnd(bytes, expression);
-  const name = findAttribute(bytes, expression, end, NFTA_EXPR_NAME);
-  const data = findAttribute(bytes, expression, end, NFTA_EXPR_DATA);
-  if (name < 0 || data < 0 || !isText(bytes, name, 'counter')) return null;
-  const packets = counted(bytes, data, NFTA_COUNTER_PACKETS);
-  const octets = counted(bytes, data, NFTA_COUNTER_BYTES);
-  return packets === null || octets === null ? null : { packets, bytes: octets };
-}
-
-function counted(bytes: Buffer, data: number, type: number): bigint | null {
-  const value = findAttribute(bytes, data, valueEnd(bytes, data), type);
-  return value < 0 || valueEnd(bytes, value) - value !== 8 ? null : bytes.readBigUInt64BE(value);
-}
-
-/** Whether the value that begins here is this text with its NUL. */
-function isText(bytes: Buffer, from: number, text: string): boolean {
-  if (valueEnd(bytes, from) - from !== text.length + 1) return false;
-  for (let at = 0; at < text.length; at++) if (bytes[from + at] !== text.charCodeAt(at)) return false;
-  return bytes[from + text.length] === 0;
 }

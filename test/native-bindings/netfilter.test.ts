@@ -19,12 +19,8 @@ import {
   NFT_REG_1,
   NFT_REG32_00,
 } from '../../native-bindings/linux/constants.ts';
-import {
-  type ConntrackEntry,
-  type ConntrackFilter,
-  deleteEntry,
-  forEachEntry,
-} from '../../native-bindings/linux/ctnetlink.ts';
+import { type ConntrackEntry, deleteEntry, forEachEntry } from '../../native-bindings/linux/ctnetlink.ts';
+import type { ConntrackFilter } from '../../native-bindings/linux/in-place.ts';
 import { walkElements } from '../../native-bindings/linux/in-place.ts';
 import { openNetlink } from '../../native-bindings/linux/netlink.ts';
 import { openQueue } from '../../native-bindings/linux/nfqueue.ts';

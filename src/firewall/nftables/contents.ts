@@ -77,7 +77,7 @@ function readTranslations(socket: NetlinkSocket, table: string): Contents['trans
   const found = new Map<string, { set: string; element: SetElement }>();
   for (const shape of mapShapes) {
     for (const { key, data } of readMap(socket, table, shape.name)) {
-      const name = readTranslation(shape, Buffer.from(key), data === undefined ? data : Buffer.from(data));
+      const name = readTranslation(shape, key, data);
       const own = name ?? `an element of map ${shape.name} that no pinhole has, ${found.size}`;
       found.set(own, { set: shape.name, element: { key } });
     }
@@ -86,7 +86,7 @@ function readTranslations(socket: NetlinkSocket, table: string): Contents['trans
 }
 
 /** Nothing where the map is not there: it is made for the first pinhole that needs it. */
-function readMap(socket: NetlinkSocket, table: string, name: string): SetElement[] {
+function readMap(socket: NetlinkSocket, table: string, name: string): SetElementReadBack[] {
   try {
     return readElements(socket, table, name);
   } catch (error) {
@@ -95,12 +95,11 @@ function readMap(socket: NetlinkSocket, table: string, name: string): SetElement
   }
 }
 
-function readRecords(found: readonly SetElement[]): RecordRead[] {
-  const lines = new Map<number, { at: number; part: SetElement }[]>();
+function readRecords(found: readonly SetElementReadBack[]): RecordRead[] {
+  const lines = new Map<number, { at: number; part: SetElementReadBack }[]>();
   for (const part of found) {
-    const key = Buffer.from(part.key);
-    const number = key.readUInt32LE();
-    const line = { at: key.readUInt32LE(4), part };
+    const number = part.key.readUInt32LE();
+    const line = { at: part.key.readUInt32LE(4), part };
     const others = lines.get(number);
     if (others === undefined) lines.set(number, [line]);
     else others.push(line);

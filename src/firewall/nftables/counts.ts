@@ -20,7 +20,7 @@ import { parseRecord } from './record.ts';
 import { RECORDS } from './table.ts';
 
 /** Reads what all pinholes in the table have passed, by id; the counts are of this reading until the next. Throws SystemError. */
-export type CountReader = () => ReadonlyMap<string, TwoWayTraffic>;
+type CountReader = () => ReadonlyMap<string, TwoWayTraffic>;
 
 interface CountedSet {
   readonly shape: SetShape;
@@ -203,7 +203,7 @@ export function createCountReader(socket: NetlinkSocket, table: string): CountRe
     for (const set of sets) readSet(set);
     readLines();
     if (lines.size > 0) {
-      walkEntries(socket, ports, (entry) => {
+      walkEntries(socket, { sourcePorts: ports }, (entry) => {
         takeFlow(entry, entry.original, entry.reply);
         takeFlow(entry, entry.reply, entry.original);
       });

@@ -79,8 +79,7 @@ export function matchesOf({ protocol, sources, sourcePort, address, ports }: Ope
 }
 
 /** What the key of an element read back lets through, or null when it is none of ours. */
-export function readKey({ family, source, sourcePort }: SetShape, bytes: Uint8Array): ElementMatch | null {
-  const key = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): ElementMatch | null {
   const size = family === 4 ? 4 : 16;
   const format = family === 4 ? formatIPv4 : formatIPv6;
   const sourcePortAt = SMALL + (source ? size : 0);
