@@ -17,7 +17,7 @@ export const NOTHING_PASSED: Passed = { packets: 0, bytes: 0, sent: null };
 export const NEVER_OPEN: PassedBySide = [null, null];
 
 /** The sum; what is sent by one of them and not told of the other counts. */
-export function together(one: Passed, other: Passed): Passed {
+function together(one: Passed, other: Passed): Passed {
   const sent = one.sent === null ? other.sent : one.sent + (other.sent ?? 0);
   return { packets: one.packets + other.packets, bytes: one.bytes + other.bytes, sent };
 }

@@ -116,26 +116,32 @@ export function createSearchedPinholes(): PinholeTraces & PinholeSearch {
 
 function createPinholeIndex(): PinholeIndex {
   /** Nearly all ports are led to by one; thousands of calls may share one, and each comes and goes by itself. */
-  const openByPort = new Map<string, PinholeTrace | Fifo<PinholeTrace>>();
+  const openByPort = new Map<string, PinholeTrace>();
+  const sharedPorts = new Map<string, Fifo<PinholeTrace>>();
   const closedByPort = new Map<string, PinholeTrace>();
   const latest = new Map<string, PinholeTrace>();
 
   function enter(portKey: string, record: PinholeTrace): void {
-    const there = openByPort.get(portKey);
-    if (there === undefined) {
-      openByPort.set(portKey, record);
-      return;
-    }
-    const all = isFifo(there) ? there : fifoOf(there);
-    all.add(record);
-    openByPort.set(portKey, all);
+    const only = openByPort.get(portKey);
+    const all = sharedPorts.get(portKey);
+    if (all !== undefined) all.add(record);
+    else if (only === undefined) openByPort.set(portKey, record);
+    else share(portKey, only, record);
+  }
+
+  function share(portKey: string, one: PinholeTrace, other: PinholeTrace): void {
+    const all = createFifo<PinholeTrace>();
+    all.add(one);
+    all.add(other);
+    openByPort.delete(portKey);
+    sharedPorts.set(portKey, all);
   }
 
   function leave(portKey: string, record: PinholeTrace): void {
-    const there = openByPort.get(portKey);
-    if (there === undefined) return;
-    if (isFifo(there)) there.delete(record);
-    if (there === record || (isFifo(there) && there.size === 0)) openByPort.delete(portKey);
+    if (openByPort.get(portKey) === record) openByPort.delete(portKey);
+    const all = sharedPorts.get(portKey);
+    all?.delete(record);
+    if (all?.size === 0) sharedPorts.delete(portKey);
   }
 
   return {
@@ -157,27 +163,15 @@ function createPinholeIndex(): PinholeIndex {
       });
     },
     openAt(address, port) {
-      const there = openByPort.get(`${address} ${port}`);
-      if (there === undefined) return NONE;
-      return isFifo(there) ? there.latest(MOST_TOLD) : [there];
+      const only = openByPort.get(`${address} ${port}`);
+      if (only !== undefined) return [only];
+      return sharedPorts.get(`${address} ${port}`)?.latest(MOST_TOLD) ?? NONE;
     },
-    latestAt(address, port) {
-      const there = openByPort.get(`${address} ${port}`) ?? null;
-      return there !== null && isFifo(there) ? (there.last() ?? null) : there;
-    },
+    latestAt: (address, port) =>
+      openByPort.get(`${address} ${port}`) ?? sharedPorts.get(`${address} ${port}`)?.last() ?? null,
     closedAt: (address, port) => closedByPort.get(`${address} ${port}`) ?? null,
     byId: (id) => latest.get(id) ?? null,
   };
-}
-
-function isFifo(there: PinholeTrace | Fifo<PinholeTrace>): there is Fifo<PinholeTrace> {
-  return 'latest' in there;
-}
-
-function fifoOf(record: PinholeTrace): Fifo<PinholeTrace> {
-  const fifo = createFifo<PinholeTrace>();
-  fifo.add(record);
-  return fifo;
 }
 
 function keyOf(legId: string, pinholeId: string): string {
