@@ -24,6 +24,13 @@ export function fnv1aStep(hash: number, value: number): number {
   return Math.imul(hash ^ value, FNV_PRIME);
 }
 
+/** The finalizer of MurmurHash3: the lower bits, which say the slot of a table, hang on all others. */
+export function mixed(hash: number): number {
+  let mixing = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  mixing = Math.imul(mixing ^ (mixing >>> 13), 0xc2b2ae35);
+  return mixing ^ (mixing >>> 16);
+}
+
 const BYTES: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 
 /** The eight hexadecimal digits of 32 bits. `toString(16)` takes four times as long where the first of them is set. */

@@ -39,6 +39,7 @@ export const ARPHRD_LOOPBACK = 772;
 export const NETLINK_ROUTE = 0;
 export const NETLINK_NETFILTER = 12;
 export const SOL_NETLINK = 270;
+export const NETLINK_ADD_MEMBERSHIP = 1;
 export const NETLINK_NO_ENOBUFS = 5;
 export const NETLINK_CAP_ACK = 10;
 export const NETLINK_EXT_ACK = 11;
@@ -207,6 +208,7 @@ export const NFT_REG_1 = 1;
 export const NFT_REG32_00 = 8;
 
 // linux/netfilter/nfnetlink_conntrack.h
+export const IPCTNL_MSG_CT_NEW = 0;
 export const IPCTNL_MSG_CT_GET = 1;
 export const IPCTNL_MSG_CT_DELETE = 2;
 export const CTA_TUPLE_ORIG = 1;
@@ -227,6 +229,10 @@ export const CTA_COUNTERS_PACKETS = 1;
 export const CTA_PROTO_NUM = 1;
 export const CTA_PROTO_SRC_PORT = 2;
 export const CTA_PROTO_DST_PORT = 3;
+
+// linux/netfilter/nfnetlink_compat.h
+export const NFNLGRP_CONNTRACK_NEW = 1;
+export const NFNLGRP_CONNTRACK_DESTROY = 3;
 
 // linux/capability.h, linux/prctl.h
 export const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;

@@ -20,8 +20,16 @@ import {
   NLM_F_ACK,
   NLM_F_REQUEST,
 } from './constants.ts';
-import { type ConntrackFilter, type DirectionInPlace, type EntryInPlace, walkEntries } from './in-place.ts';
-import { findAttribute, type MessageWriter, messageWriter, type NetlinkSocket, valueEnd } from './netlink.ts';
+import {
+  type ConntrackFilter,
+  type DirectionInPlace,
+  type EntryInPlace,
+  idOf,
+  numberOf,
+  walkEntries,
+  zoneOf,
+} from './in-place.ts';
+import { type MessageWriter, messageWriter, type NetlinkSocket } from './netlink.ts';
 
 /** One direction of a flow. Addresses are 4 or 16 bytes in network order; ports are 0 for protocols without. */
 export interface FlowTuple {
@@ -60,19 +68,15 @@ export function forEachEntry(
 }
 
 function copyOf(entry: EntryInPlace): ConntrackEntry {
-  const { bytes, start, end, addressSize, original, reply } = entry;
-  const number = (type: number, size: number) => {
-    const value = findAttribute(bytes, start, end, type);
-    return value < 0 || valueEnd(bytes, value) - value !== size ? 0 : bytes.readUIntBE(value, size);
-  };
+  const { addressSize, original, reply } = entry;
   const isCounted = original.packets !== null && reply.packets !== null;
   return {
     family: addressSize === 4 ? AF_INET : AF_INET6,
     original: tupleOf(entry, original),
     reply: tupleOf(entry, reply),
-    mark: number(CTA_MARK, 4),
-    id: number(CTA_ID, 4),
-    zone: number(CTA_ZONE, 2),
+    mark: numberOf(entry, CTA_MARK, 4),
+    id: idOf(entry),
+    zone: zoneOf(entry),
     packets: isCounted ? { original: original.packets, reply: reply.packets } : null,
   };
 }
@@ -93,7 +97,10 @@ function tupleOf({ bytes, addressSize, protocol }: EntryInPlace, direction: Dire
  * Deletes one entry; false when it is gone already, also when another flow has taken its place since. The next
  * packet of the flow is a new one.
  */
-export function deleteEntry(socket: NetlinkSocket, entry: ConntrackEntry): boolean {
+export function deleteEntry(
+  socket: NetlinkSocket,
+  entry: Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone'>,
+): boolean {
   const writer = messageWriter(256);
   writer.message(
     messageType(IPCTNL_MSG_CT_DELETE),

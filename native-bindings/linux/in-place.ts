@@ -8,6 +8,7 @@ import {
   CTA_COUNTERS_ORIG,
   CTA_COUNTERS_PACKETS,
   CTA_COUNTERS_REPLY,
+  CTA_ID,
   CTA_IP_V4_DST,
   CTA_IP_V4_SRC,
   CTA_IP_V6_DST,
@@ -21,6 +22,7 @@ import {
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
   CTA_TUPLE_REPLY,
+  CTA_ZONE,
   IPCTNL_MSG_CT_GET,
   NFNL_SUBSYS_CTNETLINK,
   NFNL_SUBSYS_NFTABLES,
@@ -202,25 +204,53 @@ export function walkEntries(
     writer.be32(CTA_MARK, mark.value);
     writer.be32(CTA_MARK_MASK, mark.mask);
   }
+  const read = entryReader(sourcePorts);
+  socket.dump('IPCTNL_MSG_CT_GET', writer.contents(), (message) => {
+    const entry = read(message);
+    if (entry !== null) visit(entry);
+  });
+}
+
+/**
+ * Reads entries out of messages of ctnetlink, each into the same object. Null for what is no whole entry of IPv4 or IPv6, and
+ * for one without any of `sourcePorts` (see `ConntrackFilter`).
+ */
+export function entryReader(sourcePorts?: Uint8Array): (message: Message) => EntryInPlace | null {
   const empty = { source: 0, destination: 0, sourcePort: 0, destinationPort: 0, packets: null };
   const original: Writable<DirectionInPlace> = { ...empty };
   const reply: Writable<DirectionInPlace> = { ...empty };
   const head = { bytes: NOTHING, start: 0, end: 0, addressSize: 0, protocol: 0 };
   const entry: Writable<EntryInPlace> = { ...head, original, reply };
-  socket.dump('IPCTNL_MSG_CT_GET', writer.contents(), ({ bytes, start, end }) => {
+  return ({ bytes, start, end }) => {
     const own = bytes[start];
-    if (end - start < ATTRIBUTES || (own !== AF_INET && own !== AF_INET6)) return;
-    if (sourcePorts !== undefined && !hasSourcePort(bytes, start + ATTRIBUTES, end, sourcePorts)) return;
+    if (end - start < ATTRIBUTES || (own !== AF_INET && own !== AF_INET6)) return null;
+    if (sourcePorts !== undefined && !hasSourcePort(bytes, start + ATTRIBUTES, end, sourcePorts)) return null;
     entry.bytes = bytes;
     entry.start = start + ATTRIBUTES;
     entry.end = end;
     entry.addressSize = own === AF_INET ? 4 : 16;
-    if (!locateDirection(entry, original, CTA_TUPLE_ORIG)) return;
-    if (!locateDirection(entry, reply, CTA_TUPLE_REPLY)) return;
+    if (!locateDirection(entry, original, CTA_TUPLE_ORIG)) return null;
+    if (!locateDirection(entry, reply, CTA_TUPLE_REPLY)) return null;
     original.packets = packetsOf(entry, CTA_COUNTERS_ORIG);
     reply.packets = packetsOf(entry, CTA_COUNTERS_REPLY);
-    visit(entry);
-  });
+    return entry;
+  };
+}
+
+/** The kernel's id of an entry (CTA_ID); 0 where it tells none. */
+export function idOf(entry: EntryInPlace): number {
+  return numberOf(entry, CTA_ID, 4);
+}
+
+/** Its zone (CTA_ZONE); 0 where it is in none. */
+export function zoneOf(entry: EntryInPlace): number {
+  return numberOf(entry, CTA_ZONE, 2);
+}
+
+/** An integer of `size` bytes among its attributes; 0 where there is none. */
+export function numberOf({ bytes, start, end }: EntryInPlace, type: number, size: number): number {
+  const value = findAttribute(bytes, start, end, type);
+  return value < 0 || valueEnd(bytes, value) - value !== size ? 0 : bytes.readUIntBE(value, size);
 }
 
 function hasSourcePort(bytes: Buffer, start: number, end: number, ports: Uint8Array): boolean {

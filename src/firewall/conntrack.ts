@@ -1,32 +1,31 @@
 /** Conntrack entries of closed pinholes. While there is one, an `established` rule passes its packets. */
-import {
-  type ConntrackEntry,
-  deleteEntry,
-  type FlowTuple,
-  forEachEntry,
-} from '../../native-bindings/linux/ctnetlink.ts';
+import { deleteEntry, type FlowTuple, forEachEntry } from '../../native-bindings/linux/ctnetlink.ts';
 import type { NetlinkSocket } from '../../native-bindings/linux/netlink.ts';
 import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { createOpeningIndex, type Flow, type Opening, reverse } from '../pinhole/opening.ts';
+import type { TrackedFlow } from './conntrack/flow-table.ts';
+import type { KnownFlows } from './conntrack/known-flows.ts';
 
 /** IPPROTO_ numbers. */
 const protocols: Readonly<Record<number, 'udp' | 'tcp'>> = { 6: 'tcp', 17: 'udp' };
 
+type FlowsTowards = KnownFlows['towards'];
+
 /**
  * Deletes every entry with a direction that one of the closed openings let pass, unless `isOpen` says that these
- * packets may pass still. Returns how many. Walks the whole table, which takes ten milliseconds and more. Throws
- * SystemError.
+ * packets may pass still. Returns how many. Where `flowsTowards` does not know them all it walks
+ * the whole table, which takes ten milliseconds and more. Throws SystemError.
  */
 export function deleteFlows(
   socket: NetlinkSocket,
   closed: readonly Opening[],
   isOpen: (flow: Flow) => boolean,
+  flowsTowards: FlowsTowards = () => null,
 ): number {
-  const sourcePorts = portsOf(closed);
   const index = createOpeningIndex(closed);
   const wasOpen = (flow: Flow): boolean => index.find(flow) !== null;
-  const found: { entry: ConntrackEntry; flows: Flow[] }[] = [];
-  forEachEntry(socket, { sourcePorts }, (entry) => {
+  const found: { entry: TrackedFlow; flows: Flow[] }[] = [];
+  eachTowards(socket, closed, flowsTowards, (entry) => {
     const flows = directions(entry).filter(wasOpen);
     if (flows.length > 0) found.push({ entry, flows });
   });
@@ -36,16 +35,22 @@ export function deleteFlows(
 /**
  * Deletes entries from before these openings, whose packets the kernel would go on treating as it did: to the firewall
  * itself in place of the host, or from another port than the host's own. The next packet is translated. Returns how
- * many. Walks the whole table. Throws SystemError.
+ * many. `flowsTowards`: as for `deleteFlows`, to these openings or their outer addresses. Throws SystemError.
  */
-export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Opening[]): number {
-  const sourcePorts = portsOf(opened);
+export function deleteUntranslated(
+  socket: NetlinkSocket,
+  opened: readonly Opening[],
+  flowsTowards: FlowsTowards = () => null,
+): number {
   const inner = createOpeningIndex(opened);
-  const outer = createOpeningIndex(
-    opened.map((opening) => ({ ...opening, host: opening.address, address: arrivesAt(opening) })),
-  );
-  const found: ConntrackEntry[] = [];
-  forEachEntry(socket, { sourcePorts }, (entry) => {
+  const outside = opened.map((opening) => ({
+    ...opening,
+    host: opening.address,
+    address: arrivesAt(opening),
+  }));
+  const outer = createOpeningIndex(outside);
+  const found: TrackedFlow[] = [];
+  eachTowards(socket, [...opened, ...outside], flowsTowards, (entry) => {
     const { original, reply } = entry;
     const protocol = protocols[original.protocol];
     if (protocol === undefined) return;
@@ -58,6 +63,18 @@ export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Openi
     if (astray || renamed) found.push(entry);
   });
   return found.filter((entry) => deleteEntry(socket, entry)).length;
+}
+
+/** Visits at least the entries of which a direction goes to a port of these openings. */
+function eachTowards(
+  socket: NetlinkSocket,
+  openings: readonly Opening[],
+  flowsTowards: FlowsTowards,
+  visit: (entry: TrackedFlow) => void,
+): void {
+  const known = flowsTowards(openings);
+  if (known === null) forEachEntry(socket, { sourcePorts: portsOf(openings) }, visit);
+  else for (const entry of known) visit(entry);
 }
 
 function arrivesAt({ translation, address }: Opening): Address {
@@ -76,7 +93,7 @@ function asSent(protocol: 'udp' | 'tcp', tuple: FlowTuple): Flow {
 }
 
 /** The flow as it began and the flow back, with the addresses that each has between the two halves of translation. */
-function directions({ original, reply }: ConntrackEntry): Flow[] {
+function directions({ original, reply }: TrackedFlow): Flow[] {
   const protocol = protocols[original.protocol];
   if (protocol === undefined) return [];
   return [flowFrom(protocol, original, reply), flowFrom(protocol, reply, original)];

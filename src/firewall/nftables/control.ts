@@ -4,6 +4,7 @@ import { type NetlinkSocket, openNetlink } from '../../../native-bindings/linux/
 import { hasElement } from '../../../native-bindings/linux/nftables.ts';
 import type { Flow } from '../../pinhole/opening.ts';
 import { guarded, persist } from '../attempt.ts';
+import { createKnownFlows } from '../conntrack/known-flows.ts';
 import { deleteFlows, deleteUntranslated } from '../conntrack.ts';
 import { deviationOf } from '../deviation.ts';
 import { type FirewallControl, NOT_COUNTED, type Retired, type Retirement } from '../firewall.ts';
@@ -15,25 +16,34 @@ import { elementOf } from './elements.ts';
 export function openNftablesControl(libc: Libc, table: string): FirewallControl {
   const socket = guarded(() => openNetlink(libc));
   const readCounts = createCountReader(socket, table);
+  const flows = createKnownFlows(libc, socket);
 
-  /** Each walks the whole of conntrack. */
   function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
+    const { towards } = flows;
+    const mayPass = (flow: Flow) => isOpen(socket, table, flow);
     let states = 0;
-    if (opened.length > 0) states += deleteUntranslated(socket, opened);
-    if (closed.length > 0) states += deleteFlows(socket, closed, (flow) => isOpen(socket, table, flow));
-    if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false);
+    if (opened.length > 0) states += deleteUntranslated(socket, opened, towards);
+    if (closed.length > 0) states += deleteFlows(socket, closed, mayPass, towards);
+    if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false, towards);
     return { states, counts: NOT_COUNTED };
   }
 
   return {
-    traffic: () => guarded(() => ({ counts: readCounts(), uncounted: [] })),
+    traffic: () =>
+      guarded(() => {
+        flows.follow();
+        return { counts: readCounts(), uncounted: [] };
+      }),
     compare: (intended) =>
       guarded(() => {
         const held = persist(() => readLines(socket, table), READS);
         return deviationOf(held, wantedLines(intended));
       }),
     retire: (what) => guarded(() => retire(what)),
-    close: socket.close,
+    close() {
+      flows.close();
+      socket.close();
+    },
   };
 }
 

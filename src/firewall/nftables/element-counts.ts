@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { fnv1aOfBytes } from '../../hash.ts';
+import { fnv1aOfBytes, mixed } from '../../hash.ts';
 
 /**
  * What the elements of one set have counted, by their keys, in columns of numbers: ten thousands of them make no object, and a
@@ -94,11 +94,4 @@ export function createElementCounts(keySize: number): ElementCounts {
       counts[place * COLUMNS + 2] = packets;
     },
   };
-}
-
-/** The finalizer of MurmurHash3: the lower bits, which say the slot, hang on all others. */
-function mixed(hash: number): number {
-  let mixing = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  mixing = Math.imul(mixing ^ (mixing >>> 13), 0xc2b2ae35);
-  return mixing ^ (mixing >>> 16);
 }

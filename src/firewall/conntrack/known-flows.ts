@@ -1,0 +1,116 @@
+/** Which flows the kernel tracks, known without asking for all of them: a closed pinhole's are found by its ports. */
+import { readFileSync } from 'node:fs';
+import type { Libc } from '../../../native-bindings/engine.ts';
+import {
+  type ConntrackEvents,
+  openConntrackEvents,
+} from '../../../native-bindings/linux/conntrack-events.ts';
+import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
+import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
+import type { Opening } from '../../pinhole/opening.ts';
+import { bytesOf, protocolNumbers } from '../nftables/element.ts';
+import { createFlowTable, type TrackedFlow } from './flow-table.ts';
+
+/**
+ * What conntrack tells of flows that come and go, beside a listing of those that there were. While something is missing (too
+ * much came at once, there are more than 262,144 flows, the kernel tells nothing) it is not asked: a walk over all of them has
+ * to do, as it does for the first second.
+ */
+export interface KnownFlows {
+  /** Takes what the kernel has told. To be called every few seconds at least, or it has to leave some out. */
+  follow(): void;
+  /**
+   * The flows of which a direction goes to a port of these, before or after translation; null where not all flows are known.
+   * Throws SystemError.
+   */
+  towards(openings: readonly Pick<Opening, 'protocol' | 'address' | 'ports'>[]): TrackedFlow[] | null;
+  close(): void;
+}
+
+/** Memory for them is bounded by it: 120 bytes each. */
+const MOST = 2 ** 18;
+/** ms between two attempts to list them all, and how many times what the last took. */
+const AGAIN = 1000;
+const REST_TIMES = 20;
+
+/** What the kernel tells of flows that begin from now on: 0 nothing, 1 all, 2 (since Linux 5.19) all while somebody listens. */
+const EVENTS = '/proc/sys/net/netfilter/nf_conntrack_events';
+
+/** `clock`: ms of a clock that never runs backwards. `buffer`: bytes for what the kernel tells between two calls. */
+export function createKnownFlows(
+  libc: Libc,
+  socket: NetlinkSocket,
+  clock: () => number = () => performance.now(),
+  buffer?: number,
+): KnownFlows {
+  const table = createFlowTable();
+  let events: ConntrackEvents | null = null;
+  let isWhole = false;
+  let listAt = Number.NEGATIVE_INFINITY;
+
+  function follow(): void {
+    if (events === null) return;
+    const all = events.read((what, entry) => {
+      if (!isWhole) return;
+      if (what === 'begun') table.add(entry);
+      else table.remove(entry);
+      if (table.size() > MOST) giveUp();
+    });
+    if (!all) giveUp();
+  }
+
+  function giveUp(): void {
+    isWhole = false;
+    table.clear();
+  }
+
+  /**
+   * Lists all flows, once the kernel has told of new ones for a second: of one that was on its way through the rules as it began
+   * to tell, it tells nothing.
+   */
+  function list(): void {
+    const now = clock();
+    if (now < listAt) return;
+    listAt = now + AGAIN;
+    if (!isTold()) return;
+    if (events === null) {
+      events = openConntrackEvents(libc, buffer);
+      return;
+    }
+    isWhole = true;
+    walkEntries(socket, {}, (entry) => {
+      if (isWhole) table.add(entry);
+      if (table.size() > MOST) giveUp();
+    });
+    // What ended meanwhile was told of meanwhile.
+    follow();
+    const done = clock();
+    listAt = done + Math.max(AGAIN, REST_TIMES * (done - now));
+  }
+
+  return {
+    follow,
+    towards(openings) {
+      follow();
+      if (!isWhole) list();
+      if (!isWhole) return null;
+      const places = new Set<number>();
+      for (const { protocol, address, ports } of openings) {
+        const number = protocolNumbers[protocol];
+        for (let port = ports[0]; port <= ports[1]; port++) {
+          for (const place of table.towards(number, bytesOf(address), port)) places.add(place);
+        }
+      }
+      return [...places].map(table.at);
+    },
+    close: () => events?.close(),
+  };
+}
+
+function isTold(): boolean {
+  try {
+    return readFileSync(EVENTS, 'utf8').trim() !== '0';
+  } catch {
+    return false;
+  }
+}
