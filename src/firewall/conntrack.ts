@@ -4,12 +4,12 @@ import type { NetlinkSocket } from '../../native-bindings/linux/netlink.ts';
 import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { createOpeningIndex, type Flow, type Opening, reverse } from '../pinhole/opening.ts';
 import type { TrackedFlow } from './conntrack/flow-table.ts';
-import type { KnownFlows } from './conntrack/known-flows.ts';
+import type { TrackedFlows } from './conntrack/tracked-flows.ts';
 
 /** IPPROTO_ numbers. */
 const protocols: Readonly<Record<number, 'udp' | 'tcp'>> = { 6: 'tcp', 17: 'udp' };
 
-type FlowsTowards = KnownFlows['towards'];
+type FlowsTowards = TrackedFlows['towards'];
 
 /**
  * Deletes every entry with a direction that one of the closed openings let pass, unless `isOpen` says that these

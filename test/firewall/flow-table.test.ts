@@ -71,14 +71,12 @@ const WHERE_PACKETS_GO = [0, 1, 2];
 describe('firewall/conntrack/flow-table', () => {
   it('finds whatever was added and not removed by where either direction goes', () => {
     // From a pool, so that one is often added again, or removed.
-    const steps = fc
-      .array(flows, { minLength: 1, maxLength: 12, size: 'max' })
-      .chain((pool) =>
-        fc.array(fc.record({ adds: fc.boolean(), flow: fc.constantFrom(...pool) }), {
-          maxLength: 100,
-          size: 'max',
-        }),
-      );
+    const steps = fc.array(flows, { minLength: 1, maxLength: 12, size: 'max' }).chain((pool) =>
+      fc.array(fc.record({ adds: fc.boolean(), flow: fc.constantFrom(...pool) }), {
+        maxLength: 100,
+        size: 'max',
+      }),
+    );
     fc.assert(
       fc.property(steps, (all) => {
         const table = createFlowTable();

@@ -4,7 +4,7 @@ import { type NetlinkSocket, openNetlink } from '../../../native-bindings/linux/
 import { hasElement } from '../../../native-bindings/linux/nftables.ts';
 import type { Flow } from '../../pinhole/opening.ts';
 import { guarded, persist } from '../attempt.ts';
-import { createKnownFlows } from '../conntrack/known-flows.ts';
+import { createTrackedFlows } from '../conntrack/tracked-flows.ts';
 import { deleteFlows, deleteUntranslated } from '../conntrack.ts';
 import { deviationOf } from '../deviation.ts';
 import { type FirewallControl, NOT_COUNTED, type Retired, type Retirement } from '../firewall.ts';
@@ -12,11 +12,14 @@ import { READS, readLines, wantedLines } from './contents.ts';
 import { createCountReader } from './counts.ts';
 import { elementOf } from './elements.ts';
 
-/** `table` is of family inet. Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError. */
-export function openNftablesControl(libc: Libc, table: string): FirewallControl {
+/**
+ * `table` is of family inet. Needs CAP_NET_ADMIN, then and for every call. Throws FirewallError. `clock`: ms of a clock that
+ * never runs backwards.
+ */
+export function openNftablesControl(libc: Libc, table: string, clock?: () => number): FirewallControl {
   const socket = guarded(() => openNetlink(libc));
-  const readCounts = createCountReader(socket, table);
-  const flows = createKnownFlows(libc, socket);
+  const flows = createTrackedFlows(libc, socket, clock);
+  const readCounts = createCountReader(socket, table, flows);
 
   function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
     const { towards } = flows;

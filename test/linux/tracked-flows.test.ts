@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { type NetlinkSocket, openNetlink } from '../../native-bindings/linux/netlink.ts';
-import { createKnownFlows, type KnownFlows } from '../../src/firewall/conntrack/known-flows.ts';
+import { createTrackedFlows, type TrackedFlows } from '../../src/firewall/conntrack/tracked-flows.ts';
 import { deleteFlows } from '../../src/firewall/conntrack.ts';
 import { type Opening, openingId } from '../../src/pinhole/opening.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
@@ -36,7 +36,7 @@ function tracked(): number[] {
   return [...text.matchAll(/^udp .*? sport=(\d+)/gm)].map(([, port]) => Number(port)).sort();
 }
 
-describe('firewall/conntrack/known-flows', { skip }, () => {
+describe('firewall/conntrack/tracked-flows', { skip }, () => {
   let libc: Libc;
   let socket: NetlinkSocket;
   let now = 0;
@@ -51,11 +51,11 @@ describe('firewall/conntrack/known-flows', { skip }, () => {
     run('nft', 'add rule inet track input ct state established counter');
   });
 
-  const sourcePorts = (flows: ReturnType<KnownFlows['towards']>) =>
+  const sourcePorts = (flows: ReturnType<TrackedFlows['towards']>) =>
     flows?.map(({ original }) => original.sourcePort).sort() ?? null;
 
   it('knows the flows from before it and those since, by where either direction goes, and not those that have ended', () => {
-    const flows = createKnownFlows(libc, socket, () => now);
+    const flows = createTrackedFlows(libc, socket, () => now);
     begin('198.51.100.1 10', '192.0.2.10 4000');
     assert.equal(flows.towards([inside]), null, 'the kernel has not told anything for a second');
     begin('198.51.100.1 11', '192.0.2.10 4001');
@@ -96,7 +96,7 @@ describe('firewall/conntrack/known-flows', { skip }, () => {
   });
 
   it('says that it does not know them all where the kernel could not tell, until they were listed anew', () => {
-    const flows = createKnownFlows(libc, socket, () => now, 1);
+    const flows = createTrackedFlows(libc, socket, () => now, 1);
     const all = Array.from({ length: 20 }, (_, index) => index + 100);
     assert.equal(flows.towards([inside]), null);
     now += 1000;
@@ -113,7 +113,7 @@ describe('firewall/conntrack/known-flows', { skip }, () => {
 
   it('knows nothing where the kernel tells nothing', () => {
     writeFileSync(EVENTS, '0');
-    const flows = createKnownFlows(libc, socket, () => now);
+    const flows = createTrackedFlows(libc, socket, () => now);
     for (let second = 0; second < 3; second++, now += 1000) assert.equal(flows.towards([inside]), null);
     writeFileSync(EVENTS, '2');
     assert.equal(flows.towards([inside]), null);

@@ -9,14 +9,14 @@ import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import type { Opening } from '../../pinhole/opening.ts';
 import { bytesOf, protocolNumbers } from '../nftables/element.ts';
-import { createFlowTable, type TrackedFlow } from './flow-table.ts';
+import { createFlowTable, type FlowTable, type TrackedFlow } from './flow-table.ts';
 
 /**
  * What conntrack tells of flows that come and go, beside a listing of those that there were. While something is missing (too
  * much came at once, there are more than 262,144 flows, the kernel tells nothing) it is not asked: a walk over all of them has
  * to do, as it does for the first second.
  */
-export interface KnownFlows {
+export interface TrackedFlows {
   /** Takes what the kernel has told. To be called every few seconds at least, or it has to leave some out. */
   follow(): void;
   /**
@@ -24,6 +24,10 @@ export interface KnownFlows {
    * Throws SystemError.
    */
   towards(openings: readonly Pick<Opening, 'protocol' | 'address' | 'ports'>[]): TrackedFlow[] | null;
+  /** Whether all flows are known now. Throws SystemError. */
+  areKnown(): boolean;
+  /** While they are: how many there are, and those of which a direction goes to one end, as `FlowTable` has them. */
+  readonly table: Pick<FlowTable, 'size' | 'towards' | 'at'>;
   close(): void;
 }
 
@@ -37,12 +41,12 @@ const REST_TIMES = 20;
 const EVENTS = '/proc/sys/net/netfilter/nf_conntrack_events';
 
 /** `clock`: ms of a clock that never runs backwards. `buffer`: bytes for what the kernel tells between two calls. */
-export function createKnownFlows(
+export function createTrackedFlows(
   libc: Libc,
   socket: NetlinkSocket,
   clock: () => number = () => performance.now(),
   buffer?: number,
-): KnownFlows {
+): TrackedFlows {
   const table = createFlowTable();
   let events: ConntrackEvents | null = null;
   let isWhole = false;
@@ -88,12 +92,18 @@ export function createKnownFlows(
     listAt = done + Math.max(AGAIN, REST_TIMES * (done - now));
   }
 
+  function areKnown(): boolean {
+    follow();
+    if (!isWhole) list();
+    return isWhole;
+  }
+
   return {
     follow,
+    areKnown,
+    table,
     towards(openings) {
-      follow();
-      if (!isWhole) list();
-      if (!isWhole) return null;
+      if (!areKnown()) return null;
       const places = new Set<number>();
       for (const { protocol, address, ports } of openings) {
         const number = protocolNumbers[protocol];
