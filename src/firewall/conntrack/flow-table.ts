@@ -30,6 +30,7 @@ export interface FlowTable {
 /** What there is of an entry: where each field begins. */
 const RECORD = 80;
 const ID = 0;
+const ID_SIZE = 4;
 const ZONE = 4;
 const PROTOCOL = 6;
 const ADDRESS_SIZE = 7;
@@ -41,11 +42,11 @@ const ORIGINAL_SOURCE = 0;
 const REPLY_SOURCE = 1;
 const ORIGINAL_DESTINATION = 2;
 const REPLY_DESTINATION = 3;
-/** Each entry is in a chain by each of these ends, and in one by all that it is. */
+/** Each entry is in a chain by each of these ends, and in one by its id. */
 const WHOLE = 3;
 const CHAINS = 4;
 
-const LEAST_ROOM = 256;
+const LEAST_ROOM = 1024;
 const NOTHING = -1;
 
 export function createFlowTable(): FlowTable {
@@ -62,10 +63,10 @@ export function createFlowTable(): FlowTable {
   let free = NOTHING;
   const scratch = Buffer.alloc(RECORD);
 
-  /** The head of the chain that the record belongs to: by one of its ends, or by all of it. */
+  /** The head of the chain that the record belongs to: by one of its ends, or by its id, which seldom two entries have. */
   function headOf(bytes: Uint8Array, record: number, chain: number): number {
     if (chain === WHOLE)
-      return mixed(fnv1aOfBytes(bytes, record, record + RECORD, basis)) & (heads.length - 1);
+      return mixed(fnv1aOfBytes(bytes, record, record + ID_SIZE, basis)) & (heads.length - 1);
     const address = record + ADDRESSES + chain * LONGEST_ADDRESS;
     const port = record + PORTS + chain * 2;
     let hash = fnv1aOfBytes(bytes, address, address + bytes[record + ADDRESS_SIZE]!, basis);
@@ -88,7 +89,6 @@ export function createFlowTable(): FlowTable {
   /** Writes an entry as a record into `scratch`; what is not its own is 0 there. */
   function write(entry: EntryInPlace): void {
     const { original, reply, addressSize } = entry;
-    scratch.fill(0);
     scratch.writeUInt32LE(idOf(entry), ID);
     scratch.writeUInt16LE(zoneOf(entry), ZONE);
     scratch[PROTOCOL] = entry.protocol;
@@ -100,8 +100,17 @@ export function createFlowTable(): FlowTable {
   }
 
   function writeEnd({ bytes, addressSize }: EntryInPlace, end: number, address: number, port: number): void {
-    bytes.copy(scratch, ADDRESSES + end * LONGEST_ADDRESS, address, address + addressSize);
-    scratch.writeUInt16BE(port, PORTS + end * 2);
+    const to = ADDRESSES + end * LONGEST_ADDRESS;
+    for (let at = 0; at < addressSize; at++) scratch[to + at] = bytes[address + at]!;
+    for (let at = addressSize; at < LONGEST_ADDRESS; at++) scratch[to + at] = 0;
+    scratch[PORTS + end * 2] = port >> 8;
+    scratch[PORTS + end * 2 + 1] = port;
+  }
+
+  function isAt(place: number): boolean {
+    const record = place * RECORD;
+    for (let at = 0; at < RECORD; at++) if (data[record + at] !== scratch[at]) return false;
+    return true;
   }
 
   /** The place of the entry that `scratch` holds, or -1. */
@@ -111,7 +120,7 @@ export function createFlowTable(): FlowTable {
     for (; node !== NOTHING; node = nexts[node]!) {
       const place = (node - WHOLE) / CHAINS;
       const isThisChain = node % CHAINS === WHOLE;
-      if (isThisChain && scratch.compare(data, place * RECORD, (place + 1) * RECORD) === 0) return place;
+      if (isThisChain && isAt(place)) return place;
     }
     return NOTHING;
   }
@@ -166,7 +175,7 @@ export function createFlowTable(): FlowTable {
       if (free === NOTHING) grow();
       const place = free;
       free = nexts[place * CHAINS]!;
-      scratch.copy(data, place * RECORD);
+      for (let at = 0; at < RECORD; at++) data[place * RECORD + at] = scratch[at]!;
       link(place);
       size++;
     },
