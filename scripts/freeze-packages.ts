@@ -23,9 +23,10 @@ for (const name of PACKAGES) {
     format: 'esm',
     target: 'node20',
     metafile: true,
-    define: { 'Intl.Segmenter': 'LateSegmenter' },
-    inject: [join(root, 'scripts/late-segmenter.ts')],
+    alias: { 'string-width': join(root, 'scripts/plain-width.ts') },
     write: false,
+    minifyWhitespace: true,
+    minifySyntax: true,
     absWorkingDir: root,
     outfile: file,
   });
@@ -44,13 +45,16 @@ async function reexported(name: string): Promise<string> {
   return `export { ${names.join(', ')} } from ${JSON.stringify(name)};\n`;
 }
 
-/** What CommonJS modules inside a bundle find Node's own with. */
+/**
+ * What CommonJS modules inside a bundle find Node's own with. `process` is the global: to import it makes all there is in it,
+ * the stream of standard input too.
+ */
 function ownRequire(names: ReadonlySet<string>): string {
   if (names.size === 0) return '';
-  const list = [...names];
+  const list = [...names].filter((name) => name !== 'process');
   const imports = list.map((name, at) => `import own${at} from 'node:${name.replace('node:', '')}';`);
   const modules = list.map((name, at) => `${JSON.stringify(name)}: own${at}`);
-  return `${imports.join('\n')}\nconst require = (name) => ({ ${modules.join(', ')} })[name];`;
+  return `${imports.join('\n')}\nconst require = (name) => ({ ${['process', ...modules].join(', ')} })[name];`;
 }
 
 function importFrom(file: string, name: string, path: string): void {

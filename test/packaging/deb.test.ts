@@ -73,6 +73,20 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
     assert.match(licences[1]!, /^yaml\n\nCopyright Eemeli Aro/m);
   });
 
+  it('lays out help as yargs does with all of its packages', () => {
+    const source = (...args: readonly string[]) =>
+      spawnSync(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+        encoding: 'utf8',
+        cwd: root,
+      });
+    for (const name of ['status', 'replay', 'selftest', 'completion']) {
+      const [help, wanted] = [run(name, '--help'), source(name, '--help')];
+      assert.deepEqual([help.status, help.stdout], [0, wanted.stdout], name);
+      // What the program measures by the characters of a text.
+      assert.match(help.stdout, /^[\n -~]+$/, name);
+    }
+  });
+
   it('can be read and run by every user, whatever the umask of who made it', () => {
     const [deb] = readdirSync(folder).filter((name) => name.endsWith('.deb'));
     const listing = execFileSync('dpkg-deb', ['-c', join(folder, deb!)], { encoding: 'utf8' });
