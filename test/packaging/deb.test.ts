@@ -50,8 +50,8 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
     assert.ok(statSync(join(folder, 'report.html')).size > 0);
   });
 
-  it('reads packages that every command needs from one module each, which says whose they are', () => {
-    const moved = ['yargs', 'yaml'].map((name) => [
+  it('reads packages that every start needs from one module each, which says whose they are', () => {
+    const moved = ['yargs', 'yaml', 'pino', 'prom-client'].map((name) => [
       installed(`usr/lib/pinholed/node_modules/${name}`),
       join(folder, name),
     ]);
@@ -62,15 +62,22 @@ describe('the package for Debian', { skip: isDebian ? false : 'needs dpkg-deb' }
       const told = run('check', '--config', config);
       assert.deepEqual([told.status, told.stdout], [1, '']);
       assert.match(told.stderr, /one\.yaml:\d+/);
+      for (const name of ['daemon/log/log', 'control/metrics']) {
+        const module = installed(`usr/lib/pinholed/dist/src/${name}.js`);
+        const loaded = spawnSync(process.execPath, [module], { encoding: 'utf8' });
+        assert.deepEqual([loaded.status, loaded.stderr], [0, ''], name);
+      }
     } finally {
       for (const [here, away] of moved) renameSync(away!, here!);
     }
-    const licences = ['yargs', 'yaml'].map(
+    const licences = ['yargs', 'yaml', 'pino', 'prom-client'].map(
       (name) =>
         readFileSync(installed(`usr/lib/pinholed/dist/src/packages/${name}.js`), 'utf8').split('*/', 1)[0]!,
     );
     assert.match(licences[0]!, /^yargs-parser\n[\s\S]*^yargs\n/m);
     assert.match(licences[1]!, /^yaml\n\nCopyright Eemeli Aro/m);
+    assert.match(licences[2]!, /^pino\n[\s\S]*^sonic-boom\n|^sonic-boom\n[\s\S]*^pino\n/m);
+    assert.match(licences[3]!, /^prom-client\n/m);
   });
 
   it('lays out help as yargs does with all of its packages', () => {
