@@ -13,6 +13,8 @@ export interface Deadlines<Key> {
 interface Item<Key> {
   readonly key: Key;
   readonly at: number;
+  /** Another counts for its key, or none. */
+  isStale: boolean;
 }
 
 export function createDeadlines<Key>(): Deadlines<Key> {
@@ -21,14 +23,19 @@ export function createDeadlines<Key>(): Deadlines<Key> {
   const items = new Map<Key, Item<Key>>();
 
   function arm(key: Key, at: number): void {
-    if (at >= (items.get(key)?.at ?? Number.POSITIVE_INFINITY)) return;
-    const item = { key, at };
+    const before = items.get(key);
+    if (at >= (before?.at ?? Number.POSITIVE_INFINITY)) return;
+    if (before !== undefined) before.isStale = true;
+    const item = { key, at, isStale: false };
     items.set(key, item);
     insert(item);
   }
 
   function disarm(key: Key): void {
-    if (!items.delete(key)) return;
+    const before = items.get(key);
+    if (before === undefined) return;
+    before.isStale = true;
+    items.delete(key);
     if (heap.length < 64 || heap.length < 2 * items.size) return;
     heap = [];
     for (const item of items.values()) insert(item);
@@ -66,7 +73,7 @@ export function createDeadlines<Key>(): Deadlines<Key> {
 
   /** Items that a later `arm` made stale are dropped when they come to the top. */
   function settle(): void {
-    while (heap.length > 0 && items.get(heap[0]!.key) !== heap[0]) removeFirst();
+    while (heap.length > 0 && heap[0]!.isStale) removeFirst();
   }
 
   function pop(now: number): Item<Key> | null {

@@ -30,10 +30,10 @@ export function createMediaSeen(deps: MediaSeenDeps) {
     if (holdings.length === 0 && way !== 'sent') {
       for (const call of silent.heard(pinholeId, now)) deadlines.arm(call, now);
     }
-    for (const { legId, slot, pinhole } of holdings) {
+    for (const { legId, pinhole, held } of holdings) {
       const call = byLegId.get(legId);
       if (call === undefined) continue;
-      const owner = ownerOf(slot);
+      const owner = ownerOf(held.slot);
       const other = otherSide(owner);
       audio.seen(call, pinhole, way === 'sent' ? other : owner, now);
       if (way === 'sent') {

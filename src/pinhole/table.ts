@@ -51,11 +51,12 @@ export interface TableResult {
   readonly freed: readonly string[];
 }
 
-/** Who holds a pinhole, and its slot as in `Wanted`. */
+/** Who holds a pinhole, and what of it. */
 interface Holding {
   readonly legId: string;
-  readonly slot: string;
+  /** As the first that held it has it. */
   readonly pinhole: Pinhole;
+  readonly held: Held;
 }
 
 export interface PinholeTable {
@@ -76,9 +77,9 @@ export interface PinholeTable {
   adopt(legId: string, held: readonly Held[]): void;
   /** What a leg has from now on, as another firewall says; the rest closes at once for this reason. */
   become(legId: string, held: readonly Held[], reason: CloseReason, now: number): TableResult;
-  /** Media was seen in this pinhole. Returns who holds it, and for which stream. */
+  /** Media was seen in this pinhole. Returns who holds it, until the next change. */
   traffic(id: string, now: number): readonly Holding[];
-  /** Who holds this pinhole. */
+  /** Who holds this pinhole, until the next change. */
   holdings(id: string): readonly Holding[];
   deadline(legId: string): number;
   /** The port of an external address that the opening would need and another host has; null where it has all. */
@@ -103,6 +104,7 @@ interface Work {
 
 const NOTHING: TableResult = { change: null, events: [], freed: [] };
 const NONE_HELD: readonly Held[] = [];
+const NO_HOLDINGS: readonly Holding[] = [];
 const NO_PINHOLES: readonly Pinhole[] = [];
 const NO_PLACES: readonly string[] = [];
 
@@ -119,7 +121,7 @@ interface TableSettings {
  */
 export function createPinholeTable(settings: () => TableSettings): PinholeTable {
   const holders = new Map<string, readonly Held[]>();
-  const rules = new Map<string, { readonly pinhole: Pinhole; readonly holders: string[] }>();
+  const rules = new Map<string, { readonly pinhole: Pinhole; readonly holdings: Holding[] }>();
   const claims = createClaims();
   /** Candidates that were closed for want of traffic; they stay closed as long as they are wanted. */
   const retired = new Map<string, Set<string>>();
@@ -222,31 +224,38 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
 
   /** As it is, with the rule that there is already. */
   function add(work: Work, one: Held): void {
-    const isNew = hold(work.legId, one.pinhole);
-    if (isNew) work.opened = appended(work.opened, one.pinhole);
-    const own = isNew ? one : { ...one, pinhole: rules.get(one.pinhole.id)!.pinhole };
+    const rule = rules.get(one.pinhole.id);
+    if (rule === undefined) work.opened = appended(work.opened, one.pinhole);
+    const own = rule === undefined ? one : { ...one, pinhole: rule.pinhole };
+    hold(work.legId, own);
     work.held = extended(work.held, own);
     tellOf(work, 'opened', own, own.until, own.reason, work.now);
   }
 
-  /** Notes that the leg holds it; true where nobody did. */
-  function hold(legId: string, pinhole: Pinhole): boolean {
+  /** Notes that the leg holds it. */
+  function hold(legId: string, held: Held): void {
+    const { pinhole } = held;
     const rule = rules.get(pinhole.id);
     if (rule !== undefined) {
-      rule.holders.push(legId);
-      return false;
+      rule.holdings.push({ legId, pinhole: rule.pinhole, held });
+      return;
     }
-    rules.set(pinhole.id, { pinhole, holders: [legId] });
+    rules.set(pinhole.id, { pinhole, holdings: [{ legId, pinhole, held }] });
     claims.add(pinhole);
-    return true;
   }
 
   function close(work: Work, one: Held, reason: CloseReason, at = work.now): void {
     work.held = without(work.held, one);
     tellOf(work, 'closed', one, at, reason, at);
     const rule = rules.get(one.pinhole.id)!;
-    rule.holders.splice(rule.holders.indexOf(work.legId), 1);
-    if (rule.holders.length > 0) return;
+    const { holdings: all } = rule;
+    if (all.length > 1) {
+      all.splice(
+        all.findIndex(({ legId }) => legId === work.legId),
+        1,
+      );
+      return;
+    }
     rules.delete(one.pinhole.id);
     const freed = claims.remove(rule.pinhole);
     if (freed.length > 0) work.freed = [...work.freed, ...freed];
@@ -263,35 +272,27 @@ export function createPinholeTable(settings: () => TableSettings): PinholeTable 
   }
 
   function traffic(id: string, now: number): readonly Holding[] {
-    const rule = rules.get(id);
-    if (rule === undefined) return [];
-    const holdings: Holding[] = [];
-    for (const legId of rule.holders) {
-      const held = holders.get(legId)!;
-      const one = find(held, id)!;
-      holdings.push({ legId, slot: one.slot, pinhole: rule.pinhole });
+    const all = holdings(id);
+    for (const { legId, held: one } of all) {
       const first = one.trafficAt === null;
       one.trafficAt = now;
       if (one.reason === 'unused-candidate') pass(one);
       if (!first || one.until !== Number.POSITIVE_INFINITY) continue;
-      for (const old of held) {
+      for (const old of holders.get(legId)!) {
         if (old.slot === one.slot && old.reason === 'moved') old.until = now;
       }
     }
-    return holdings;
+    return all;
   }
 
   function holdings(id: string): readonly Holding[] {
-    const rule = rules.get(id);
-    if (rule === undefined) return [];
-    const { pinhole } = rule;
-    return rule.holders.map((legId) => ({ legId, slot: find(holders.get(legId)!, id)!.slot, pinhole }));
+    return rules.get(id)?.holdings ?? NO_HOLDINGS;
   }
 
   function adopt(legId: string, held: readonly Held[]): void {
     if (held.length === 0) return;
     holders.set(legId, [...held]);
-    for (const { pinhole } of held) hold(legId, pinhole);
+    for (const one of held) hold(legId, one);
   }
 
   function become(legId: string, target: readonly Held[], reason: CloseReason, now: number): TableResult {
