@@ -57,8 +57,16 @@ interface State {
   /** It, or another in its place, has to be looked for again. */
   isStale: boolean;
   /** Both directions, each by every address that the inside host has. */
-  readonly flows: readonly Flow[];
+  readonly flows: readonly KnownFlow[];
   seenAt: number;
+}
+
+/** With what it is found by. */
+interface KnownFlow {
+  readonly flow: Flow;
+  readonly key: string;
+  /** Where it goes. */
+  readonly end: string;
 }
 
 /** A pinhole as packets have it at one place: with the inside host's own address, or with one from outside. */
@@ -141,7 +149,7 @@ export function createModelFirewall({
     const pinhole = view?.pinhole.id ?? null;
     const translated = view ?? index.find(reverse(flow));
     const flows = translated === null ? bothWays(flow) : flowsOf(flow, translated);
-    keep({ pinhole, passage: byState(pinhole), isStale: false, flows, seenAt: now });
+    keep({ pinhole, passage: byState(pinhole), isStale: false, flows: flows.map(knownFlow), seenAt: now });
     count(pinhole, bytes);
     return { passes: true, pinhole, by: 'rule' };
   }
@@ -198,12 +206,11 @@ export function createModelFirewall({
   }
 
   function keep(state: State): void {
-    for (const flow of state.flows) {
-      const before = states.get(keyOf(flow));
+    for (const { flow, key, end } of state.flows) {
+      const before = states.get(key);
       if (before !== undefined) before.isStale = true;
-      states.set(keyOf(flow), state);
+      states.set(key, state);
       places.changed(flow.destination, flow.destinationPort);
-      const end = endOf(flow.destination, flow.destinationPort);
       const others = byEnd.get(end);
       if (others === undefined) byEnd.set(end, new Set([state]));
       else others.add(state);
@@ -212,9 +219,8 @@ export function createModelFirewall({
 
   function drop(state: State): void {
     state.isStale = true;
-    for (const flow of state.flows) {
-      if (states.get(keyOf(flow)) === state) states.delete(keyOf(flow));
-      const end = endOf(flow.destination, flow.destinationPort);
+    for (const { key, end } of state.flows) {
+      if (states.get(key) === state) states.delete(key);
       const others = byEnd.get(end);
       if (others?.delete(state) && others.size === 0) byEnd.delete(end);
     }
@@ -224,8 +230,10 @@ export function createModelFirewall({
     let killed = 0;
     for (const pinhole of closed) {
       for (let port = pinhole.ports[0]; port <= pinhole.ports[1]; port++) {
-        for (const state of [...(byEnd.get(endOf(pinhole.address, port)) ?? [])]) {
-          const flow = state.flows.find((one) => lets(pinhole, one));
+        const there = byEnd.get(endOf(pinhole.address, port));
+        if (there === undefined) continue;
+        for (const state of [...there]) {
+          const flow = state.flows.find((one) => lets(pinhole, one.flow))?.flow;
           if (flow === undefined) continue;
           const still = index.find(flow);
           if (still !== null) {
@@ -286,7 +294,9 @@ function byState(pinhole: string | null): Passage {
 
 /** The first is the pinhole as it is. */
 function viewsOf(pinhole: Pinhole): [View, ...View[]] {
-  const own: View = { ...pinhole, pinhole };
+  const { direction, protocol, sources, sourcePort, address, ports, translation } = pinhole;
+  const own: View = { direction, protocol, sources, sourcePort, address, ports, translation, pinhole };
+  if (translation === null) return [own];
   const outer = outerAddresses(pinhole);
   if (pinhole.direction === 'in') return [own, ...outer.map((address) => ({ ...own, address }))];
   return [own, ...outer.map((source) => ({ ...own, sources: [source] }))];
@@ -301,6 +311,7 @@ function flowsOf(flow: Flow, view: View): Flow[] {
   const { pinhole } = view;
   const end = (pinhole.direction === 'in') === lets(view, flow) ? 'destination' : 'source';
   const own = pinhole.direction === 'in' ? pinhole.address : flow[end];
+  if (pinhole.translation === null && own === flow[end]) return bothWays(flow);
   const addresses = new Set([flow[end], own, ...outerAddresses(pinhole)]);
   return [...addresses].flatMap((address) => bothWays({ ...flow, [end]: address }));
 }
@@ -311,6 +322,10 @@ function bothWays(flow: Flow): Flow[] {
 
 function keyOf({ protocol, source, sourcePort, destination, destinationPort }: Flow): string {
   return `${protocol} ${source} ${sourcePort} ${destination} ${destinationPort}`;
+}
+
+function knownFlow(flow: Flow): KnownFlow {
+  return { flow, key: keyOf(flow), end: endOf(flow.destination, flow.destinationPort) };
 }
 
 function idOf({ id }: Pinhole): string {

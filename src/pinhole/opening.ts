@@ -110,15 +110,15 @@ export function createOpeningIndex<T extends Opening>(openings: Iterable<T> = []
       }
     },
     find(flow) {
-      for (const opening of byPlace.get(`${flow.destination} ${flow.destinationPort}`) ?? []) {
-        if (lets(opening, flow)) return opening;
-      }
+      const there = byPlace.get(`${flow.destination} ${flow.destinationPort}`);
+      if (there === undefined) return null;
+      for (const opening of there) if (lets(opening, flow)) return opening;
       return null;
     },
-    all: (flow) =>
-      [...(byPlace.get(`${flow.destination} ${flow.destinationPort}`) ?? [])].filter((one) =>
-        lets(one, flow),
-      ),
+    all(flow) {
+      const there = byPlace.get(`${flow.destination} ${flow.destinationPort}`);
+      return there === undefined ? [] : [...there].filter((one) => lets(one, flow));
+    },
     clear: () => byPlace.clear(),
   };
 }
