@@ -56,6 +56,7 @@ export interface CallTraces {
 }
 
 const NO_TAGS: readonly string[] = [];
+const NO_LEGS: readonly CallTrace[] = [];
 const NO_MESSAGES: readonly TracedMessage[] = [];
 const MAX_MESSAGES = 1000;
 /** Times without audio that are kept of one call. */
@@ -144,22 +145,25 @@ export function createCallTraces(maxMessages = MAX_MESSAGES): CallTraces {
     return added;
   }
 
-  function legsOf(event: MessageHappening): CallTrace[] {
-    return event.legIds.length === 0
-      ? legsBeside(event)
-      : event.legIds.flatMap((legId) => records.get(legId) ?? []);
+  function legsOf(event: MessageHappening): readonly CallTrace[] {
+    const { legIds } = event;
+    if (legIds.length === 0) return legsBeside(event);
+    if (legIds.length > 1) return legIds.flatMap((legId) => records.get(legId) ?? []);
+    const only = records.get(legIds[0]!);
+    return only === undefined ? NO_LEGS : [only];
   }
 
   /** Messages that change nothing (an ACK after failure, OPTIONS within a dialog) still belong in the ladder. */
-  function legsBeside({ message: sip, packet }: MessageHappening): CallTrace[] {
-    const legs = byCallId.get(sip.callId) ?? [];
-    const leg = legs.findLast(
-      ({ fromTag, parties: [a, b] }) =>
-        (fromTag === sip.fromTag || fromTag === sip.toTag) &&
-        ((packet.source === a && packet.destination === b) ||
-          (packet.source === b && packet.destination === a)),
-    );
-    return leg === undefined ? [] : [leg];
+  function legsBeside({ message: sip, packet }: MessageHappening): readonly CallTrace[] {
+    const leg = byCallId
+      .get(sip.callId)
+      ?.findLast(
+        ({ fromTag, parties: [a, b] }) =>
+          (fromTag === sip.fromTag || fromTag === sip.toTag) &&
+          ((packet.source === a && packet.destination === b) ||
+            (packet.source === b && packet.destination === a)),
+      );
+    return leg === undefined ? NO_LEGS : [leg];
   }
 
   function refused({ call, refusal, transport, at }: RefusedHappening, place: FramePlace): void {

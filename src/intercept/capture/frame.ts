@@ -61,8 +61,16 @@ export const MAX_FRAME_BYTES = 262_144;
 /** A cursor's frame before the first one. */
 export function newDraft(file: string): FrameDraft {
   return {
-    ...{ file, number: 0, seconds: 0, nanoseconds: 0, time: 0 },
-    ...{ linkType: 0, bytes: NOTHING, start: 0, end: 0, originalLength: 0 },
+    file,
+    number: 0,
+    seconds: 0,
+    nanoseconds: 0,
+    time: 0,
+    linkType: 0,
+    bytes: NOTHING,
+    start: 0,
+    end: 0,
+    originalLength: 0,
   };
 }
 

@@ -94,7 +94,7 @@ export function readPcap(input: Input, variant: Variant): FrameCursor {
     return true;
   }
 
-  const cursor = { ...newDraft(file), advance };
+  const cursor = Object.assign(newDraft(file), { advance });
   return cursor;
 }
 

@@ -143,7 +143,7 @@ export function readPcapng(input: Input): FrameCursor {
     cursor.originalLength = original;
   }
 
-  const cursor = { ...newDraft(file), advance };
+  const cursor = Object.assign(newDraft(file), { advance });
   return cursor;
 }
 

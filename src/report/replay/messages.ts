@@ -1,3 +1,4 @@
+import type { Address } from '../../address/address.ts';
 import { describeReading } from '../../call/description.ts';
 import type { Side } from '../../call/wanted.ts';
 import type { FramePlace } from '../../history/call-report.ts';
@@ -40,6 +41,8 @@ export function createMessageTaker(findings: Findings): MessageTaker {
   const { calls, strays, announcements, signalling, sipHosts, sipEndpoints } = findings;
   /** Their ids by Call-ID. */
   const strayLegs = new Map<string, string>();
+  /** Those that are noted, by their addresses: nearly every message has known ones. */
+  const endpoints = new Map<Address, Set<number>>();
   const sip: SipCounts = {
     messages: 0,
     malformed: 0,
@@ -57,8 +60,8 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     else countMethod(printable(read.method, 32));
     sipHosts.add(packet.source).add(packet.destination);
     if (transport === 'udp') {
-      sipEndpoints.add(`${packet.source} ${packet.sourcePort}`);
-      sipEndpoints.add(`${packet.destination} ${packet.destinationPort}`);
+      noteEndpoint(packet.source, packet.sourcePort);
+      noteEndpoint(packet.destination, packet.destinationPort);
     }
     const summary = summaryOf(read);
     signalling.message(read, session, moment.packet, summary, place, at);
@@ -82,6 +85,14 @@ export function createMessageTaker(findings: Findings): MessageTaker {
     calls.message(event, place, isCopy);
     if (!calls.has(event) && isOfDialog(read)) stray(event, read, moment);
     return isSession(session);
+  }
+
+  function noteEndpoint(address: Address, port: number): void {
+    const ports = endpoints.get(address);
+    if (ports?.has(port) === true) return;
+    if (ports === undefined) endpoints.set(address, new Set([port]));
+    else ports.add(port);
+    sipEndpoints.add(`${address} ${port}`);
   }
 
   /** The message of a dialog that no call came of. */

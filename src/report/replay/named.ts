@@ -78,6 +78,11 @@ export function readRoughly(payload: Buffer): Rough {
   return { summary, ...found, before: start, named };
 }
 
+/** Whether ports may be among what `readRoughly` finds: a look alone, for the many messages that have no description. */
+export function mayNamePorts(payload: Buffer): boolean {
+  return payload.includes('\nm=') || payload.includes('\na=');
+}
+
 /**
  * Where the first line that ends in SIP's version, or a status line, begins: where its method does, if something stands
  * before that in the same line. 0 without such a line.

@@ -6,7 +6,7 @@ import { printable } from '../../printable.ts';
 import { isSdpError, isSession, type SdpError, type Session } from '../../sdp/session.ts';
 import type { SipMessage } from '../../sip/message.ts';
 import { isKeepalive, looksLikeSip } from '../../sip/recognise.ts';
-import { type Rough, readRoughly } from './named.ts';
+import { mayNamePorts, type Rough, readRoughly } from './named.ts';
 import { createNamingAttributes, type NamingAttribute } from './signalling/attributes.ts';
 import { addTo, isSipPort, MOST_REMEMBERED } from './signalling/bounds.ts';
 import { createMessageDirections, type OneSided } from './signalling/directions.ts';
@@ -107,6 +107,7 @@ export function createSignallingLog(): SignallingLog {
       attributes.add(session, packet.payload, summary, place);
       return;
     }
+    if (session === null && !mayNamePorts(packet.payload)) return;
     const rough = readRoughly(packet.payload);
     const problem = session === null ? hiddenBody(rough) : whyUnusable(session);
     if (problem === null) return;

@@ -21,8 +21,9 @@ interface MessageDirections {
 /** Who sent how many messages to whom. */
 export function createMessageDirections(): MessageDirections {
   const counts = new Map<Address, Map<Address, number>>();
-  /** `from to` */
-  const answering = new Set<string>();
+  /** In the order in which they were seen first. */
+  const answering: (readonly [from: Address, to: Address])[] = [];
+  const answeredBy = new Map<Address, Set<Address>>();
 
   function add({ source, destination }: PacketView): void {
     let to = counts.get(source);
@@ -38,15 +39,20 @@ export function createMessageDirections(): MessageDirections {
     return counts.get(from)?.get(to) ?? 0;
   }
 
+  function noteAnswering({ source, destination }: PacketView): void {
+    const known = answeredBy.get(source);
+    if (known?.has(destination) === true || answering.length >= MOST_REMEMBERED) return;
+    if (known === undefined) answeredBy.set(source, new Set([destination]));
+    else known.add(destination);
+    answering.push([source, destination]);
+  }
+
   return {
     add,
-    answering: ({ source, destination }) => {
-      if (answering.size < MOST_REMEMBERED) answering.add(`${source} ${destination}`);
-    },
+    answering: noteAnswering,
     count,
     oneSided: () =>
-      [...answering].flatMap((pair) => {
-        const [from, to] = pair.split(' ') as [Address, Address];
+      answering.flatMap(([from, to]) => {
         return from === to || count(to, from) > 0 ? [] : [{ from, to, messages: count(from, to) }];
       }),
   };
