@@ -4,7 +4,7 @@
  * The firewall's program has one core, the load another. Nothing is favoured but what the daemon does for itself
  * (daemon.priority).
  *
- *   npm run build && node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed|nat|many ...] [--main=PATH]
+ *   npm run build && node --import tsx bench/inline/inline.ts [none|helper|floor|pinholed|nat|mirrored|many ...] [--main=PATH]
  *
  * `many`: pinholed beside 100,000 calls. `--main`: compiled code of another version.
  */
@@ -25,6 +25,9 @@ table inet helper {
     udp dport 5060 ct helper set "sip"
   }
 }`;
+
+/** On the stranger's link, and nobody's: a card there takes no frame for it. */
+const COLLECTOR = '10.0.4.99';
 
 /** A core for each. */
 const FIREWALL_CORE = ['taskset', '-c', '0'];
@@ -101,6 +104,18 @@ const ways: Readonly<Record<string, Way>> = {
     beside: 100_000,
     alone: false,
     start: () => withDaemon(''),
+  },
+  mirrored: {
+    name: 'pinholed, everything that is inspected mirrored by HEP to a host that does not listen',
+    start: () =>
+      withDaemon(`hep: { send: ${COLLECTOR}:9060 }\n`, {
+        rules(run) {
+          queueRules(run);
+          const route = run('ip', 'route', 'get', COLLECTOR);
+          const device = / dev (\S+)/.exec(route)![1]!;
+          run('ip', 'neigh', 'add', COLLECTOR, 'lladdr', '02:00:00:00:00:99', 'dev', device);
+        },
+      }),
   },
   nat: {
     name: 'pinholed, the client behind an external address: each pinhole brings its translation',
