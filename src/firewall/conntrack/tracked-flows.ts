@@ -7,8 +7,8 @@ import {
 } from '../../../native-bindings/linux/conntrack-events.ts';
 import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
+import { addressBytes } from '../../address/address.ts';
 import type { Opening } from '../../pinhole/opening.ts';
-import { bytesOf, protocolNumbers } from '../nftables/element.ts';
 import { createFlowTable, type FlowTable, type TrackedFlow } from './flow-table.ts';
 
 /**
@@ -30,6 +30,9 @@ export interface TrackedFlows {
   readonly table: Pick<FlowTable, 'size' | 'towards' | 'at'>;
   close(): void;
 }
+
+/** IPPROTO_ numbers (RFC 790). */
+const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /** Memory for them is bounded by it: 120 bytes each. */
 const MOST = 2 ** 18;
@@ -106,9 +109,9 @@ export function createTrackedFlows(
       if (!areKnown()) return null;
       const places = new Set<number>();
       for (const { protocol, address, ports } of openings) {
-        const number = protocolNumbers[protocol];
+        const bytes = addressBytes(address);
         for (let port = ports[0]; port <= ports[1]; port++) {
-          for (const place of table.towards(number, bytesOf(address), port)) places.add(place);
+          for (const place of table.towards(PROTOCOLS[protocol], bytes, port)) places.add(place);
         }
       }
       return [...places].map(table.at);
