@@ -15,6 +15,8 @@ import { type HeldPacket, InterceptError, type Interceptor } from './interceptor
 
 /** Packets taken at a time. */
 const BATCH = 64;
+/** Waits that ended with a packet before it is asked without a wait whether others queue up behind. */
+const ASK_AFTER = 16;
 /** ms between two lines about the same kind of trouble. */
 const SAY_AGAIN = 60_000;
 
@@ -56,6 +58,8 @@ export function createDivertInterceptor(
   const guard = createLoopGuard();
   const wayBack = createWayBack(interfaces);
   const trouble = createTrouble(clock);
+  /** Packets that waits ended with since it was asked without; ASK_AFTER while packets are known to queue up. */
+  let awaited = ASK_AFTER;
 
   function wait(timeout: number): boolean {
     const ready = libc.poll(pollfd, 1, timeout);
@@ -81,11 +85,28 @@ export function createDivertInterceptor(
       }
       const reason = libc.failure();
       if (reason === 'EAGAIN') break;
-      if (reason === 'ENOBUFS')
+      if (reason === 'ENOBUFS') {
+        awaited = ASK_AFTER;
         trouble.note('lost-queue-full', 'packets were lost: the divert queue was full');
-      else if (reason !== 'EINTR') throw gone('recvfrom', reason);
+      } else if (reason !== 'EINTR') throw gone('recvfrom', reason);
     }
     return packets;
+  }
+
+  /** Takes what is there, without a wait. Null: it is for a wait to say whether anything is. */
+  function ask(timeout: number): HeldPacket[] | null {
+    if (timeout > 0 && awaited < ASK_AFTER) return null;
+    awaited = 0;
+    const packets = take(BATCH);
+    if (packets.length > 1) awaited = ASK_AFTER;
+    return packets.length > 0 || timeout === 0 ? packets : null;
+  }
+
+  /** What ends a wait goes on at once: to ask whether there is more would keep it. */
+  function waitForOne(timeout: number): HeldPacket[] {
+    if (!wait(timeout)) return [];
+    awaited++;
+    return take(1);
   }
 
   function gone(call: string, reason: string): InterceptError {
@@ -125,12 +146,7 @@ export function createDivertInterceptor(
   return {
     socket,
     descriptors: [socket.fd],
-    receive(timeout) {
-      const packets = take(BATCH);
-      if (packets.length > 0 || timeout === 0) return packets;
-      // What ends a wait goes on at once: to ask whether there is more would keep it.
-      return wait(timeout) ? take(1) : packets;
-    },
+    receive: (timeout) => ask(timeout) ?? waitForOne(timeout),
     release,
     drop: ({ handle }) => giveBack(handle),
     succession: {

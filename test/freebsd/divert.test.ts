@@ -41,13 +41,21 @@ function scene(names: readonly string[] = ['vtnet1', 'vtnet2']) {
   let now = 0;
   let refusal: string | null = null;
   let poll = () => 0;
-  const libc = fakeFreebsd({ poll: () => poll() });
+  /** System calls by which packets are asked for, in order. */
+  const calls: ('poll' | 'recvfrom')[] = [];
+  const libc = fakeFreebsd({
+    poll() {
+      calls.push('poll');
+      return poll();
+    },
+  });
   const socket: DivertSocket = {
     fd: 5,
     port: 8668,
     receiveBuffer: 65536,
     reportsLoss: true,
     receive(into, where) {
+      calls.push('recvfrom');
       const next = waiting.shift();
       if (next === undefined || typeof next === 'string') {
         libc.setErrno(next ?? 'EAGAIN');
@@ -76,6 +84,7 @@ function scene(names: readonly string[] = ['vtnet1', 'vtnet2']) {
   return {
     interceptor,
     waiting,
+    calls,
     sent,
     libc,
     refuse: (code: string | null) => {
@@ -190,6 +199,102 @@ describe('intercept/divert', () => {
     assert.equal(interceptor.receive(0).length, 2);
     assert.equal(interceptor.counters()['lost-queue-full'], 1);
     assert.match(interceptor.news()[0]!, /packets were lost/);
+  });
+
+  describe('asks for packets', () => {
+    const entry = { bytes: packet(700), address: address(OUT, [0, 0, 0, 0], 'vtnet1') };
+
+    /** One that has seen packets come one at a time, so many of them. */
+    function quiet(packets: number) {
+      const made = scene();
+      made.onPoll(() => made.waiting.push(entry));
+      for (let taken = 0; taken < packets; taken++)
+        assert.equal(made.interceptor.receive(100).length, 1, `${taken}`);
+      made.onPoll(() => (made.waiting.length > 0 ? 1 : 0));
+      return made;
+    }
+
+    it('with one call beside the wait where they come one at a time', () => {
+      const { calls } = quiet(33);
+      assert.equal(calls.filter((call) => call === 'poll').length, 33);
+      // One before the first wait, and one after sixteen of them, twice.
+      assert.equal(calls.filter((call) => call === 'recvfrom').length, 33 + 3);
+      assert.deepEqual(calls.slice(0, 5), ['recvfrom', 'poll', 'recvfrom', 'poll', 'recvfrom']);
+    });
+
+    it('without a wait where they queue up, and 64 at most in a turn', () => {
+      const { interceptor, waiting, calls } = quiet(1);
+      for (let more = 0; more < 1000; more++) waiting.push(entry);
+      calls.length = 0;
+      const turns: number[] = [];
+      while (waiting.length > 0) turns.push(interceptor.receive(100).length);
+      assert.equal(
+        turns.reduce((sum, count) => sum + count),
+        1000,
+      );
+      assert.equal(Math.max(...turns), 64);
+      assert.equal(calls.filter((call) => call === 'poll').length, 15);
+      // The last of all says that none is left.
+      assert.equal(calls.filter((call) => call === 'recvfrom').length, 1000 + 1);
+      assert.deepEqual(interceptor.receive(100), []);
+    });
+
+    it('without a wait as soon as the queue has overflowed', () => {
+      const { interceptor, waiting } = quiet(1);
+      waiting.push('ENOBUFS', ...Array.from({ length: 10 }, () => entry));
+      assert.equal(interceptor.receive(100).length, 0);
+      assert.equal(interceptor.receive(100).length, 10);
+    });
+
+    it('without a wait where there is no time for one', () => {
+      const { interceptor, waiting, calls } = quiet(1);
+      waiting.push(entry, entry);
+      calls.length = 0;
+      assert.equal(interceptor.receive(0).length, 2);
+      assert.deepEqual(interceptor.receive(0), []);
+      assert.ok(!calls.includes('poll'));
+    });
+
+    it('in their order, whatever comes when, and leaves none that is there', () => {
+      const arrivals = fc.array(fc.tuple(fc.nat(70), fc.nat(3), fc.boolean()), { maxLength: 60 });
+      fc.assert(
+        fc.property(arrivals, (turns) => {
+          const { interceptor, waiting, onPoll } = scene();
+          let late = 0;
+          let made = 0;
+          const arrive = (count: number) => {
+            for (let more = 0; more < count; more++) {
+              const bytes = packet(60);
+              bytes.writeUInt32LE(made++, 20);
+              waiting.push({ bytes, address: entry.address });
+            }
+          };
+          onPoll(() => {
+            arrive(late);
+            return waiting.length > 0 ? 1 : 0;
+          });
+          const taken: number[] = [];
+          const turn = (timeout: number) => {
+            const held = interceptor.receive(timeout);
+            assert.ok(held.length <= 64);
+            assert.ok(held.length > 0 || waiting.length === 0);
+            for (const { bytes } of held) taken.push(bytes.readUInt32LE(20));
+          };
+          for (const [before, during, waits] of turns) {
+            arrive(before);
+            late = during;
+            turn(waits ? 100 : 0);
+          }
+          late = 0;
+          while (waiting.length > 0) turn(100);
+          assert.deepEqual(
+            taken,
+            Array.from({ length: made }, (_, index) => index),
+          );
+        }),
+        { numRuns: 200 },
+      );
+    });
   });
 
   it('throws when the socket is gone, and only then', () => {
