@@ -1,4 +1,14 @@
 /** What is given behind the name of a benchmark. */
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const MAIN = '--main=';
+
+/** What is given as `--main=PATH`, compiled code of another version: its URL, or null where it is not given. */
+export function mainOption(words: readonly string[]): string | null {
+  const path = words.find((word) => word.startsWith(MAIN))?.slice(MAIN.length);
+  return path === undefined ? null : pathToFileURL(resolve(path)).href;
+}
 
 /** A whole number from `least` on, or `fallback` where none is given. Throws an Error that says which are taken. */
 export function wholeNumber(

@@ -8,18 +8,17 @@
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { join } from 'node:path';
 import { startDaemon } from '../lab/daemon.ts';
 import { createStage } from '../lab/stage.ts';
 import { createTopology, type Topology } from '../lab/topology.ts';
 import { createDialog } from '../test/linux/dialog.ts';
-import { wholeNumber } from './arguments.ts';
+import { mainOption, wholeNumber } from './arguments.ts';
 import { quantile } from './quantile.ts';
 
 const words = process.argv.slice(2);
 const [callsWord, flowsWord] = words.filter((word) => !word.startsWith('--'));
-const main = words.find((word) => word.startsWith('--main='))?.slice('--main='.length);
+const main = mainOption(words);
 const calls = wholeNumber('calls', callsWord, { least: 1, fallback: 30 });
 const flows = wholeNumber('other flows', flowsWord, { least: 0, fallback: 0 });
 
@@ -54,7 +53,7 @@ function isTracked({ firewall }: Pick<Topology, 'firewall'>): boolean {
 const topology = await createTopology();
 trackOthers(topology, flows);
 const daemon = await startDaemon(topology, {
-  ...(main !== undefined && { module: pathToFileURL(resolve(main)).href }),
+  ...(main !== null && { module: main }),
 });
 const took: number[] = [];
 let looks = 0;

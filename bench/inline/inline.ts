@@ -11,11 +11,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { startDaemon } from '../../lab/daemon.ts';
 import { externalAddress, natRules } from '../../lab/nat.ts';
 import { ADMINISTRATOR, createTopology, queueRules, type Topology } from '../../lab/topology.ts';
+import { mainOption } from '../arguments.ts';
 
 const HELPER = `
 table inet helper {
@@ -34,7 +35,7 @@ const FIREWALL_CORE = ['taskset', '-c', '0'];
 const LOAD_CORE = ['taskset', '-c', '1'];
 const words = process.argv.slice(2);
 const wanted = words.filter((word) => !word.startsWith('--'));
-const main = words.find((word) => word.startsWith('--main='))?.slice('--main='.length);
+const main = mainOption(words);
 
 const directory = mkdtempSync(join(tmpdir(), 'pinholed-bench-'));
 const compiled = (name: string): string => {
@@ -135,7 +136,7 @@ async function withDaemon(
   const caps = 'caps: { calls: 1000000, calls-per-host: 1000000, offers-per-second: 100000 }';
   const inside = announced === undefined ? '' : 'inside: [10.0.1.0/24]\n';
   const daemon = await startDaemon(topology, {
-    module: main === undefined ? '../dist/src/main.js' : pathToFileURL(resolve(main)).href,
+    module: main ?? '../dist/src/main.js',
     pinned: FIREWALL_CORE,
     changes: `${inside}${settings}${caps}`,
   });
