@@ -5,9 +5,7 @@ import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { createOpeningIndex, type Flow, type Opening, reverse } from '../pinhole/opening.ts';
 import type { TrackedFlow } from './conntrack/flow-table.ts';
 import type { TrackedFlows } from './conntrack/tracked-flows.ts';
-
-/** IPPROTO_ numbers. */
-const protocols: Readonly<Record<number, 'udp' | 'tcp'>> = { 6: 'tcp', 17: 'udp' };
+import { protocolName } from './protocols.ts';
 
 type FlowsTowards = TrackedFlows['towards'];
 
@@ -52,8 +50,8 @@ export function deleteUntranslated(
   const found: TrackedFlow[] = [];
   eachTowards(socket, [...opened, ...outside], flowsTowards, (entry) => {
     const { original, reply } = entry;
-    const protocol = protocols[original.protocol];
-    if (protocol === undefined) return;
+    const protocol = protocolName(original.protocol);
+    if (protocol === null) return;
     const towards = outer.find(asSent(protocol, original));
     const from = inner.find(reverse(asSent(protocol, original)));
     const astray = towards !== null && format(reply.source) !== towards.host;
@@ -94,8 +92,8 @@ function asSent(protocol: 'udp' | 'tcp', tuple: FlowTuple): Flow {
 
 /** The flow as it began and the flow back, with the addresses that each has between the two halves of translation. */
 function directions({ original, reply }: TrackedFlow): Flow[] {
-  const protocol = protocols[original.protocol];
-  if (protocol === undefined) return [];
+  const protocol = protocolName(original.protocol);
+  if (protocol === null) return [];
   return [flowFrom(protocol, original, reply), flowFrom(protocol, reply, original)];
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { type Libc, loadLibc } from '../../native-bindings/engine.ts';
 import { type NetlinkSocket, openNetlink } from '../../native-bindings/linux/netlink.ts';
@@ -9,6 +9,8 @@ import { deleteFlows } from '../../src/firewall/conntrack.ts';
 import { type Opening, openingId } from '../../src/pinhole/opening.ts';
 import { enterNamespace, run, withoutRoot } from '../native-bindings/namespace.ts';
 
+/** sched.h: a mount namespace of its own. */
+const CLONE_NEWNS = 0x20000;
 const EVENTS = '/proc/sys/net/netfilter/nf_conntrack_events';
 const skip = withoutRoot || (spawnSync('conntrack', ['-V']).error ? 'needs conntrack' : false);
 
@@ -120,5 +122,23 @@ describe('firewall/conntrack/tracked-flows', { skip }, () => {
     now += 1000;
     assert.deepEqual(flows.towards([inside]), []);
     flows.close();
+  });
+
+  it('asks whether the kernel tells anything of what it opened before its root was changed', () => {
+    const early = createTrackedFlows(libc, socket, () => now);
+    libc.check('unshare', libc.unshare(CLONE_NEWNS), 'CLONE_NEWNS');
+    run('mount', '--make-rprivate', '/');
+    run('mount', '-t', 'tmpfs', 'none', '/proc/sys');
+    try {
+      assert.equal(existsSync(EVENTS), false);
+      const late = createTrackedFlows(libc, socket, () => now);
+      for (const flows of [early, late]) assert.equal(flows.towards([inside]), null);
+      now += 1000;
+      assert.deepEqual(early.towards([inside]), []);
+      assert.equal(late.towards([inside]), null);
+      for (const flows of [early, late]) flows.close();
+    } finally {
+      run('umount', '/proc/sys');
+    }
   });
 });

@@ -74,14 +74,15 @@ export function createFlowTable(): FlowTable {
     return mixed(fnv1aStep(hash, bytes[record + PROTOCOL]!)) & (heads.length - 1);
   }
 
-  function isEnd(record: number, end: number, wanted: Buffer): boolean {
-    if (data[record + PROTOCOL] !== wanted[PROTOCOL]) return false;
-    if (data[record + ADDRESS_SIZE] !== wanted[ADDRESS_SIZE]) return false;
+  /** Whether this end of the record is what `scratch` has for its first. */
+  function isEnd(record: number, end: number): boolean {
+    if (data[record + PROTOCOL] !== scratch[PROTOCOL]) return false;
+    if (data[record + ADDRESS_SIZE] !== scratch[ADDRESS_SIZE]) return false;
     const port = record + PORTS + end * 2;
-    if (data[port] !== wanted[PORTS] || data[port + 1] !== wanted[PORTS + 1]) return false;
+    if (data[port] !== scratch[PORTS] || data[port + 1] !== scratch[PORTS + 1]) return false;
     const address = record + ADDRESSES + end * LONGEST_ADDRESS;
-    for (let at = 0; at < wanted[ADDRESS_SIZE]!; at++) {
-      if (data[address + at] !== wanted[ADDRESSES + at]) return false;
+    for (let at = 0; at < scratch[ADDRESS_SIZE]!; at++) {
+      if (data[address + at] !== scratch[ADDRESSES + at]) return false;
     }
     return true;
   }
@@ -198,7 +199,7 @@ export function createFlowTable(): FlowTable {
       for (; node !== NOTHING; node = nexts[node]!) {
         const chain = node % CHAINS;
         const place = (node - chain) / CHAINS;
-        if (chain !== WHOLE && isEnd(place * RECORD, chain, scratch)) places.push(place);
+        if (chain !== WHOLE && isEnd(place * RECORD, chain)) places.push(place);
       }
       return places;
     },

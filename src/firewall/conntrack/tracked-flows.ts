@@ -1,5 +1,5 @@
 /** Which flows the kernel tracks, known without asking for all of them: a closed pinhole's are found by its ports. */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import type { Libc } from '../../../native-bindings/engine.ts';
 import {
   type ConntrackEvents,
@@ -9,6 +9,7 @@ import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import { addressBytes } from '../../address/address.ts';
 import type { Opening } from '../../pinhole/opening.ts';
+import { protocolNumbers } from '../protocols.ts';
 import { createFlowTable, type FlowTable, type TrackedFlow } from './flow-table.ts';
 
 /**
@@ -31,9 +32,6 @@ export interface TrackedFlows {
   close(): void;
 }
 
-/** IPPROTO_ numbers (RFC 790). */
-const PROTOCOLS = { tcp: 6, udp: 17 } as const;
-
 /** Memory for them is bounded by it: 120 bytes each. */
 const MOST = 2 ** 18;
 /** ms between two attempts to list them all, and how many times what the last took. */
@@ -51,6 +49,7 @@ export function createTrackedFlows(
   buffer?: number,
 ): TrackedFlows {
   const table = createFlowTable();
+  const setting = openEventsSetting();
   let events: ConntrackEvents | null = null;
   let isWhole = false;
   let listAt = Number.NEGATIVE_INFINITY;
@@ -79,7 +78,7 @@ export function createTrackedFlows(
     const now = clock();
     if (now < listAt) return;
     listAt = now + AGAIN;
-    if (!isTold()) return;
+    if (!setting.isOn()) return;
     if (events === null) {
       events = openConntrackEvents(libc, buffer);
       return;
@@ -111,19 +110,43 @@ export function createTrackedFlows(
       for (const { protocol, address, ports } of openings) {
         const bytes = addressBytes(address);
         for (let port = ports[0]; port <= ports[1]; port++) {
-          for (const place of table.towards(PROTOCOLS[protocol], bytes, port)) places.add(place);
+          for (const place of table.towards(protocolNumbers[protocol], bytes, port)) places.add(place);
         }
       }
       return [...places].map(table.at);
     },
-    close: () => events?.close(),
+    close() {
+      events?.close();
+      setting.close();
+    },
   };
 }
 
-function isTold(): boolean {
-  try {
-    return readFileSync(EVENTS, 'utf8').trim() !== '0';
-  } catch {
-    return false;
+/** What `EVENTS` says, also once the file is out of reach (`daemon.chroot`). It is there once conntrack is at work. */
+function openEventsSetting() {
+  const answer = Buffer.alloc(1);
+  let fd = opened();
+
+  function opened(): number | null {
+    try {
+      return openSync(EVENTS, 'r');
+    } catch {
+      return null;
+    }
   }
+
+  return {
+    /** Whether the kernel tells anything; false also where that cannot be read. */
+    isOn(): boolean {
+      fd ??= opened();
+      try {
+        return fd !== null && readSync(fd, answer, 0, 1, 0) === 1 && answer.toString() !== '0';
+      } catch {
+        return false;
+      }
+    },
+    close(): void {
+      if (fd !== null) closeSync(fd);
+    },
+  };
 }

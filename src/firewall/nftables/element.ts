@@ -49,9 +49,6 @@ export interface Element {
   readonly name: string;
 }
 
-/** IPPROTO_ numbers (RFC 790). */
-export const protocolNumbers = { tcp: 6, udp: 17 } as const;
-
 /** Bytes of a protocol or a port in a concatenated key. */
 export const SMALL = 4;
 

@@ -2,15 +2,8 @@
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { type Flow, type Opening, openingId } from '../../pinhole/opening.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
-import {
-  bytesOf,
-  type Element,
-  elementName,
-  protocolNumbers,
-  type SetName,
-  SMALL,
-  zeros,
-} from './element.ts';
+import { protocolName, protocolNumbers } from '../protocols.ts';
+import { bytesOf, type Element, elementName, type SetName, SMALL, zeros } from './element.ts';
 
 export interface SetShape {
   readonly name: SetName;
@@ -84,7 +77,7 @@ export function readKey({ family, source, sourcePort }: SetShape, key: Buffer): 
   const format = family === 4 ? formatIPv4 : formatIPv6;
   const sourcePortAt = SMALL + (source ? size : 0);
   const destinationAt = sourcePortAt + (sourcePort ? SMALL : 0);
-  const protocol = key[0] === protocolNumbers.udp ? 'udp' : key[0] === protocolNumbers.tcp ? 'tcp' : null;
+  const protocol = protocolName(key[0]!);
   if (protocol === null || key.length !== destinationAt + size + SMALL) return null;
   return {
     protocol,

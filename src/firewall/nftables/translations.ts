@@ -2,7 +2,8 @@
 import { type Address, formatIPv4, formatIPv6 } from '../../address/address.ts';
 import { ownCopy } from '../../own-copy.ts';
 import type { Opening } from '../../pinhole/opening.ts';
-import { bytesOf, type Element, type MapName, protocolNumbers, SMALL, zeros } from './element.ts';
+import { protocolName, protocolNumbers } from '../protocols.ts';
+import { bytesOf, type Element, type MapName, SMALL, zeros } from './element.ts';
 
 export interface MapShape {
   readonly name: MapName;
@@ -89,7 +90,7 @@ export function readTranslation(shape: MapShape, key: Buffer, data: Buffer | und
   const size = family === 4 ? 4 : 16;
   const format = family === 4 ? formatIPv4 : formatIPv6;
   const partySize = shape.party ? size : 0;
-  const protocol = key[0] === protocolNumbers.udp ? 'udp' : key[0] === protocolNumbers.tcp ? 'tcp' : null;
+  const protocol = protocolName(key[0]!);
   if (protocol === null || key.length !== SMALL + partySize + size + SMALL || data?.length !== size)
     return null;
   const ownAt = kind === 'dnat' ? SMALL + partySize : SMALL;
