@@ -9,7 +9,7 @@ export type TrackedFlow = Pick<ConntrackEntry, 'family' | 'original' | 'reply' |
 
 /**
  * Conntrack entries, found by where their packets go. A hundred thousand of them make no object: each has 80 bytes here,
- * and 40 for being found. However many meet at one port, adding and removing one takes as long as ever.
+ * and 48 for being found. However many meet at one port, adding and removing one takes as long as ever.
  */
 export interface FlowTable {
   size(): number;

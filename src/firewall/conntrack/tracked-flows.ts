@@ -5,7 +5,7 @@ import {
   type ConntrackEvents,
   openConntrackEvents,
 } from '../../../native-bindings/linux/conntrack-events.ts';
-import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
+import { type EntryInPlace, walkEntries } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import { addressBytes } from '../../address/address.ts';
 import type { Opening } from '../../pinhole/opening.ts';
@@ -32,7 +32,7 @@ export interface TrackedFlows {
   close(): void;
 }
 
-/** Memory for them is bounded by it: 120 bytes each. */
+/** Memory for them is bounded by it: 128 bytes each. */
 const MOST = 2 ** 18;
 /** ms between two attempts to list them all, and how many times what the last took. */
 const AGAIN = 1000;
@@ -58,11 +58,15 @@ export function createTrackedFlows(
     if (events === null) return;
     const all = events.read((what, entry) => {
       if (!isWhole) return;
-      if (what === 'begun') table.add(entry);
+      if (what === 'begun') add(entry);
       else table.remove(entry);
-      if (table.size() > MOST) giveUp();
     });
     if (!all) giveUp();
+  }
+
+  function add(entry: EntryInPlace): void {
+    if (table.size() === MOST) giveUp();
+    if (isWhole) table.add(entry);
   }
 
   function giveUp(): void {
@@ -84,10 +88,7 @@ export function createTrackedFlows(
       return;
     }
     isWhole = true;
-    walkEntries(socket, {}, (entry) => {
-      if (isWhole) table.add(entry);
-      if (table.size() > MOST) giveUp();
-    });
+    walkEntries(socket, {}, add);
     // What ended meanwhile was told of meanwhile.
     follow();
     const done = clock();
