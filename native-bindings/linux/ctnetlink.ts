@@ -16,7 +16,6 @@ import {
   CTA_TUPLE_PROTO,
   CTA_ZONE,
   IPCTNL_MSG_CT_DELETE,
-  IPCTNL_MSG_CT_GET,
   NFNL_SUBSYS_CTNETLINK,
   NLM_F_ACK,
   NLM_F_REQUEST,
@@ -25,7 +24,6 @@ import {
   type ConntrackFilter,
   type DirectionInPlace,
   type EntryInPlace,
-  entryReader,
   idOf,
   numberOf,
   walkEntries,
@@ -120,36 +118,6 @@ export function deleteEntry(
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
     throw error;
-  }
-}
-
-/** Questions that are sent at once. */
-const AT_ONCE = 32;
-
-/**
- * Visits these entries as the kernel has them now, as far as they are there still; what `visit` is given holds until it
- * returns. Takes some microseconds for each. Throws SystemError.
- */
-export function visitFlows(
-  socket: NetlinkSocket,
-  flows: readonly Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone'>[],
-  visit: (entry: EntryInPlace) => void,
-): void {
-  const writer = messageWriter(AT_ONCE * 128);
-  const entryOf = entryReader();
-  for (let first = 0; first < flows.length; first += AT_ONCE) {
-    const some = flows.slice(first, first + AT_ONCE);
-    writer.reset();
-    for (const { family, original, zone } of some) {
-      writer.message(messageType(IPCTNL_MSG_CT_GET), NLM_F_REQUEST, socket.sequence(), family, 0);
-      writeTuple(writer, CTA_TUPLE_ORIG, family, original);
-      if (zone !== 0) writer.be16(CTA_ZONE, zone);
-    }
-    socket.ask('IPCTNL_MSG_CT_GET', writer.contents(), some.length, (message, question) => {
-      const entry = entryOf(message);
-      // Another flow may have taken its place.
-      if (entry !== null && idOf(entry) === some[question]!.id) visit(entry);
-    });
   }
 }
 

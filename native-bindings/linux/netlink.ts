@@ -309,16 +309,6 @@ export interface NetlinkSocket {
    */
   transact(call: string, messages: Buffer, visit?: (message: Message) => void): void;
   /**
-   * Sends `count` questions, each of which the kernel answers with one message, and visits the answers with the question's index;
-   * of what it does not have (ENOENT) none. Throws SystemError.
-   */
-  ask(
-    call: string,
-    questions: Buffer,
-    count: number,
-    visit: (message: Message, question: number) => void,
-  ): void;
-  /**
    * Sends a dump request and visits every message of the answer. Throws SystemError; EINTR when the table changed
    * under the dump, which is then incomplete.
    */
@@ -383,24 +373,6 @@ export function openNetlink(
       }
       if (failure !== undefined) throw failure;
       if (!acknowledged) throw new Error(`${call}: the kernel did not acknowledge it`);
-    },
-    ask(call, questions, count, visit) {
-      send(call, questions);
-      let failure: SystemError | undefined;
-      for (let answers = 0; answers < count; ) {
-        const length = receive(answer);
-        if (length < 0) {
-          if (libc.failure() === 'EINTR') continue;
-          throw libc.error(call);
-        }
-        forEachMessage(answer.subarray(0, length), (message) => {
-          const question = answers++;
-          if (message.type !== NLMSG_ERROR) return visit(message, question);
-          const error = errorOf(libc, call, message);
-          if (error?.code !== 'ENOENT') failure ??= error;
-        });
-      }
-      if (failure !== undefined) throw failure;
     },
     dump(call, request, visit) {
       send(call, request);

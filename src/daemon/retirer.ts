@@ -5,15 +5,15 @@ import type { Pinhole } from '../pinhole/pinhole.ts';
  * Has the packet filter retire states: at once, unless that was done a moment ago, since it walks all states and takes a
  * core. What comes meanwhile is gathered. When the filter refuses, it is asked again.
  *
- * The states of closed pinholes are retired once more a little later: a phone sends a packet or two after its BYE or its
- * 200, and where inside hosts may send, that makes a state by which the outside party's media gets in as replies.
+ * The states of closed pinholes are retired quickly at first, and once more a little later: a phone sends a packet or two after
+ * its BYE or its 200, and where inside hosts may send, that makes a state by which the outside party's media gets in as replies.
  */
 interface Retirer {
   closed(pinholes: readonly Pinhole[]): void;
   /** Those of them that bring a translation: states from before them go. */
   opened(pinholes: readonly Pinhole[]): void;
   uncounted(pinholes: readonly Pinhole[]): void;
-  /** Retires what is waiting, now. */
+  /** Retires what is waiting, and what was retired quickly, now and for good. */
   flush(): void;
   end(): void;
 }
@@ -59,21 +59,21 @@ export function createRetirer({
     waiting[which].push(...pinholes);
     if (timer !== null) return;
     const wait = freeAt - clock();
-    if (wait <= 0) flush();
-    else timer = setTimeout(flush, wait);
+    if (wait <= 0) retireQuickly();
+    else timer = setTimeout(retireQuickly, wait);
   }
 
-  function flush(): void {
+  function retireQuickly(): void {
     if (timer !== null) clearTimeout(timer);
     timer = null;
     const { closed, opened, uncounted } = waiting;
     if (closed.length + opened.length + uncounted.length === 0) return;
     const startedAt = clock();
     try {
-      counted(firewall.retire({ closed, opened, uncounted }).counts);
+      counted(firewall.retire({ closed, quickly: true, opened, uncounted }).counts);
     } catch (error) {
       if (++tries < TRIES) {
-        timer = setTimeout(flush, AGAIN);
+        timer = setTimeout(retireQuickly, AGAIN);
         return;
       }
       complain(`states of ${closed.length} closed pinholes may be left: ${(error as Error).message}`);
@@ -87,13 +87,25 @@ export function createRetirer({
     stragglers ??= setTimeout(retireStragglers, STRAGGLERS);
   }
 
+  function flush(): void {
+    retireQuickly();
+    try {
+      retireForGood(ended);
+    } catch (error) {
+      complain(`states of pinholes closed a moment ago may be left: ${(error as Error).message}`);
+    }
+  }
+
   /** What these had passed was told when they were retired first. */
+  function retireForGood(some: typeof ended): void {
+    if (some.length > 0) firewall.retire({ closed: some.flatMap(({ pinholes }) => pinholes) });
+  }
+
   function retireStragglers(): void {
     const startedAt = clock();
-    const due = ended.filter(({ at }) => at <= startedAt);
     let done = startedAt;
     try {
-      if (due.length > 0) firewall.retire({ closed: due.flatMap(({ pinholes }) => pinholes) });
+      retireForGood(ended.filter(({ at }) => at <= startedAt));
     } catch {
       done -= TRIES * AGAIN;
     }

@@ -1,54 +1,52 @@
 /** Conntrack entries of closed pinholes. While there is one, an `established` rule passes its packets. */
-import { deleteEntry, type FlowTuple, forEachEntry } from '../../native-bindings/linux/ctnetlink.ts';
+import {
+  type ConntrackEntry,
+  deleteEntry,
+  type FlowTuple,
+  forEachEntry,
+} from '../../native-bindings/linux/ctnetlink.ts';
 import type { NetlinkSocket } from '../../native-bindings/linux/netlink.ts';
 import { type Address, formatIPv4, formatIPv6 } from '../address/address.ts';
 import { createOpeningIndex, type Flow, type Opening, reverse } from '../pinhole/opening.ts';
 import type { TrackedFlow } from './conntrack/flow-table.ts';
-import type { TrackedFlows } from './conntrack/tracked-flows.ts';
 import { protocolName } from './protocols.ts';
-
-type FlowsTowards = TrackedFlows['towards'];
 
 /**
  * Deletes every entry with a direction that one of the closed openings let pass, unless `isOpen` says that these
- * packets may pass still. Returns how many. Where `flowsTowards` does not know them all it walks
- * the whole table, which takes ten milliseconds and more. Throws SystemError.
+ * packets may pass still. Returns how many. Looks at `candidates` alone; null walks the whole table, which takes ten
+ * milliseconds and more. Throws SystemError.
  */
 export function deleteFlows(
   socket: NetlinkSocket,
   closed: readonly Opening[],
   isOpen: (flow: Flow) => boolean,
-  flowsTowards: FlowsTowards = () => null,
+  candidates: readonly TrackedFlow[] | null = null,
 ): number {
   const index = createOpeningIndex(closed);
   const wasOpen = (flow: Flow): boolean => index.find(flow) !== null;
   const found: { entry: TrackedFlow; flows: Flow[] }[] = [];
-  eachTowards(socket, closed, flowsTowards, (entry) => {
+  const look = (entry: TrackedFlow) => {
     const flows = directions(entry).filter(wasOpen);
     if (flows.length > 0) found.push({ entry, flows });
-  });
+  };
+  if (candidates === null) forEachEntry(socket, { sourcePorts: portsOf(closed) }, look);
+  else for (const candidate of candidates) look(candidate);
   return found.filter(({ entry, flows }) => !flows.every(isOpen) && deleteEntry(socket, entry)).length;
 }
 
 /**
  * Deletes entries from before these openings, whose packets the kernel would go on treating as it did: to the firewall
  * itself in place of the host, or from another port than the host's own. The next packet is translated. Returns how
- * many. `flowsTowards`: as for `deleteFlows`, to these openings or their outer addresses. Throws SystemError.
+ * many. Walks the whole table. Throws SystemError.
  */
-export function deleteUntranslated(
-  socket: NetlinkSocket,
-  opened: readonly Opening[],
-  flowsTowards: FlowsTowards = () => null,
-): number {
+export function deleteUntranslated(socket: NetlinkSocket, opened: readonly Opening[]): number {
+  const sourcePorts = portsOf(opened);
   const inner = createOpeningIndex(opened);
-  const outside = opened.map((opening) => ({
-    ...opening,
-    host: opening.address,
-    address: arrivesAt(opening),
-  }));
-  const outer = createOpeningIndex(outside);
-  const found: TrackedFlow[] = [];
-  eachTowards(socket, [...opened, ...outside], flowsTowards, (entry) => {
+  const outer = createOpeningIndex(
+    opened.map((opening) => ({ ...opening, host: opening.address, address: arrivesAt(opening) })),
+  );
+  const found: ConntrackEntry[] = [];
+  forEachEntry(socket, { sourcePorts }, (entry) => {
     const { original, reply } = entry;
     const protocol = protocolName(original.protocol);
     if (protocol === null) return;
@@ -61,18 +59,6 @@ export function deleteUntranslated(
     if (astray || renamed) found.push(entry);
   });
   return found.filter((entry) => deleteEntry(socket, entry)).length;
-}
-
-/** Visits at least the entries of which a direction goes to a port of these openings. */
-function eachTowards(
-  socket: NetlinkSocket,
-  openings: readonly Opening[],
-  flowsTowards: FlowsTowards,
-  visit: (entry: TrackedFlow) => void,
-): void {
-  const known = flowsTowards(openings);
-  if (known === null) forEachEntry(socket, { sourcePorts: portsOf(openings) }, visit);
-  else for (const entry of known) visit(entry);
 }
 
 function arrivesAt({ translation, address }: Opening): Address {
@@ -97,8 +83,11 @@ function directions({ original, reply }: TrackedFlow): Flow[] {
   return [flowFrom(protocol, original, reply), flowFrom(protocol, reply, original)];
 }
 
+/** Where a direction comes from. */
+type End = TrackedFlow['reply'];
+
 /** A packet is sent from `from`'s source; where it goes is what the other direction comes from. */
-function flowFrom(protocol: 'udp' | 'tcp', from: FlowTuple, back: FlowTuple): Flow {
+function flowFrom(protocol: 'udp' | 'tcp', from: End, back: End): Flow {
   return {
     protocol,
     source: format(from.source),

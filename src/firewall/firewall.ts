@@ -72,6 +72,8 @@ export interface TrafficReading {
 export interface Retirement {
   /** Closed, and committed so: the states of their flows go, unless an open pinhole lets the same packets pass. */
   readonly closed?: readonly Pinhole[];
+  /** The same are retired once more in a moment: what is found of them without a walk over all states is enough for now. */
+  readonly quickly?: boolean;
   /** Opened a moment ago: states from before that keep their packets from being translated go. */
   readonly opened?: readonly Pinhole[];
   /** Of a reading of traffic. */

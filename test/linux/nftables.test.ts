@@ -347,12 +347,8 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
       );
       const withSent = (sent: readonly number[]) =>
         new Map([...counted].map(([id, came], index) => [id, { ...came, sent: sent[index] }]));
-      let now = 0;
-      const control = openNftablesControl(libc, OPTIONS.table, () => now);
-      // At first all flows are walked over; once the kernel has told of them for a second, those that matter are asked for.
-      for (let readings = 0; readings < 4; readings++, now += 1000) {
-        assert.deepEqual(control.traffic().counts, withSent([0, 0, 0]));
-      }
+      const control = openNftablesControl(libc, OPTIONS.table);
+      assert.deepEqual(control.traffic().counts, withSent([0, 0, 0]));
 
       known.send(source, 'answer');
       assert.equal(source.received(), 'answer');
@@ -508,6 +504,45 @@ describe('firewall/nftables, on this kernel', { skip: withoutRoot }, () => {
     assert.equal(openNftablesControl(libc, OPTIONS.table).retire({ closed: [towards] }).states, 1);
     outside.send(inside, 'late');
     assert.equal(inside.received(), null);
+    inside.close();
+    outside.close();
+  });
+
+  it('kills quickly the flows that the kernel has told of, and all of them else', () => {
+    let now = 0;
+    const control = openNftablesControl(libc, OPTIONS.table, () => now);
+    const inside = openUdp(libc, '127.0.0.1');
+    const outside = openUdp(libc, '127.0.0.2');
+    const towards = pinhole({ address: '127.0.0.1', ports: [inside.port, inside.port] });
+    const passes = () => {
+      outside.send(inside, 'media');
+      return inside.received() === 'media';
+    };
+    const killed = (quickly: boolean): number => {
+      firewall.commit({ open: [towards], close: NONE });
+      assert.equal(passes(), true);
+      // An answer establishes the flow.
+      inside.send(outside, 'answer');
+      assert.equal(outside.received(), 'answer');
+      firewall.commit({ open: NONE, close: [towards] });
+      return control.retire({ closed: [towards], quickly }).states;
+    };
+    // All flows are walked over until the kernel has told of them for a second.
+    assert.equal(killed(true), 1);
+    now += 1000;
+    assert.equal(killed(true), 1);
+    assert.equal(killed(true), 1);
+
+    run('nft', 'add', 'table', 'inet', 'quiet');
+    run('nft', 'add chain inet quiet output { type filter hook output priority mangle; }');
+    run('nft', 'add rule inet quiet output ct state new ct event set destroy');
+    assert.equal(killed(true), 0);
+    assert.equal(passes(), true);
+    assert.equal(control.retire({ closed: [towards] }).states, 1);
+    assert.equal(passes(), false);
+    assert.equal(killed(false), 1);
+    run('nft', 'delete', 'table', 'inet', 'quiet');
+    control.close();
     inside.close();
     outside.close();
   });

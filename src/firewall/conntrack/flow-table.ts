@@ -5,11 +5,13 @@ import { type EntryInPlace, idOf, zoneOf } from '../../../native-bindings/linux/
 import { fnv1aOfBytes, fnv1aStep, mixed } from '../../hash.ts';
 
 /** A conntrack entry as far as it takes to know where its packets go, and to delete it. */
-export type TrackedFlow = Pick<ConntrackEntry, 'family' | 'original' | 'reply' | 'id' | 'zone'>;
+export interface TrackedFlow extends Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone'> {
+  readonly reply: Pick<FlowTuple, 'source' | 'sourcePort'>;
+}
 
 /**
- * Conntrack entries, found by where their packets go. A hundred thousand of them make no object: each has 80 bytes here,
- * and 48 for being found. However many meet at one port, adding and removing one takes as long as ever.
+ * Conntrack entries, found by where their packets go. A hundred thousand of them make no object: each has 64 bytes here,
+ * and 40 for being found. However many meet at one port, adding and removing one takes as long as ever.
  */
 export interface FlowTable {
   size(): number;
@@ -18,8 +20,8 @@ export interface FlowTable {
   /** Where another entry has taken its place, that one stays. */
   remove(entry: EntryInPlace): void;
   /**
-   * Places of entries of which a direction goes to this address (4 or 16 bytes) and port, before or after translation. One may be
-   * named more than once. A place holds until the table is changed.
+   * Places of entries of which a direction goes to this address (4 or 16 bytes) and port: an address as it is between the two
+   * halves of translation. One with both ends there is named twice. A place holds until the table is changed.
    */
   towards(protocol: number, address: Uint8Array, port: number): number[];
   /** A copy of what is at a place. */
@@ -28,7 +30,7 @@ export interface FlowTable {
 }
 
 /** What there is of an entry: where each field begins. */
-const RECORD = 80;
+const RECORD = 64;
 const ID = 0;
 const ID_SIZE = 4;
 const ZONE = 4;
@@ -37,14 +39,15 @@ const ADDRESS_SIZE = 7;
 const PORTS = 8;
 const ADDRESSES = 16;
 const LONGEST_ADDRESS = 16;
-/** Its ends, of which the first three are where packets go: the sources to where those of the other direction do. */
+/** Its ends, of which the first two are where packets go: to where those of the other direction come from. */
 const ORIGINAL_SOURCE = 0;
 const REPLY_SOURCE = 1;
 const ORIGINAL_DESTINATION = 2;
-const REPLY_DESTINATION = 3;
-/** Each entry is in a chain by each of these ends, and in one by its id. */
-const WHOLE = 3;
-const CHAINS = 4;
+/** Each entry is in a chain by each of the first two, and in one by its id. */
+const WHOLE = 2;
+const CHAINS = 3;
+/** Heads of chains for each place: a power of two, as the number of places is. */
+const HEADS = 4;
 
 const LEAST_ROOM = 1024;
 const NOTHING = -1;
@@ -55,7 +58,7 @@ export function createFlowTable(): FlowTable {
   let room = 0;
   let size = 0;
   let data = Buffer.alloc(0);
-  /** First of the chain of each hash; the next and the one before of each link: place times four, and the chain; -1: none. */
+  /** First of the chain of each hash; the next and the one before of each link: place times three, and the chain; -1: none. */
   let heads = new Int32Array(0);
   let nexts = new Int32Array(0);
   let befores = new Int32Array(0);
@@ -97,7 +100,6 @@ export function createFlowTable(): FlowTable {
     writeEnd(entry, ORIGINAL_SOURCE, original.source, original.sourcePort);
     writeEnd(entry, REPLY_SOURCE, reply.source, reply.sourcePort);
     writeEnd(entry, ORIGINAL_DESTINATION, original.destination, original.destinationPort);
-    writeEnd(entry, REPLY_DESTINATION, reply.destination, reply.destinationPort);
   }
 
   function writeEnd({ bytes, addressSize }: EntryInPlace, end: number, address: number, port: number): void {
@@ -154,7 +156,7 @@ export function createFlowTable(): FlowTable {
     const larger = Buffer.alloc(more * RECORD);
     data.copy(larger);
     data = larger;
-    heads = new Int32Array(more * CHAINS).fill(NOTHING);
+    heads = new Int32Array(more * HEADS).fill(NOTHING);
     nexts = new Int32Array(more * CHAINS);
     befores = new Int32Array(more * CHAINS);
     const taken = room;
@@ -212,16 +214,18 @@ export function createFlowTable(): FlowTable {
         return Buffer.from(data.subarray(from, from + addressSize));
       };
       const port = (end: number) => data.readUInt16BE(record + PORTS + end * 2);
-      const tuple = (from: number, to: number): FlowTuple => ({
-        ...{ source: address(from), sourcePort: port(from) },
-        ...{ destination: address(to), destinationPort: port(to), protocol },
-      });
       return {
         family: addressSize === 4 ? AF_INET : AF_INET6,
         id: data.readUInt32LE(record + ID),
         zone: data.readUInt16LE(record + ZONE),
-        original: tuple(ORIGINAL_SOURCE, ORIGINAL_DESTINATION),
-        reply: tuple(REPLY_SOURCE, REPLY_DESTINATION),
+        original: {
+          protocol,
+          source: address(ORIGINAL_SOURCE),
+          sourcePort: port(ORIGINAL_SOURCE),
+          destination: address(ORIGINAL_DESTINATION),
+          destinationPort: port(ORIGINAL_DESTINATION),
+        },
+        reply: { source: address(REPLY_SOURCE), sourcePort: port(REPLY_SOURCE) },
       };
     },
     clear() {

@@ -1,38 +1,32 @@
 /** Which flows the kernel tracks, known without asking for all of them: a closed pinhole's are found by its ports. */
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Libc } from '../../../native-bindings/engine.ts';
+import { SystemError } from '../../../native-bindings/errno.ts';
 import {
   type ConntrackEvents,
   openConntrackEvents,
 } from '../../../native-bindings/linux/conntrack-events.ts';
-import { type EntryInPlace, walkEntries } from '../../../native-bindings/linux/in-place.ts';
+import { walkEntries } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import { addressBytes } from '../../address/address.ts';
 import type { Opening } from '../../pinhole/opening.ts';
 import { protocolNumbers } from '../protocols.ts';
-import { createFlowTable, type FlowTable, type TrackedFlow } from './flow-table.ts';
+import { createFlowTable, type TrackedFlow } from './flow-table.ts';
 
 /**
  * What conntrack tells of flows that come and go, beside a listing of those that there were. While something is missing (too
- * much came at once, there are more than 262,144 flows, the kernel tells nothing) it is not asked: a walk over all of them has
- * to do, as it does for the first second.
+ * much came at once, there are more than 262,144 flows, the kernel tells nothing) none is known, as for the first seconds. It may not
+ * be all: of single flows the kernel tells as little as the ruleset says (`ct event set`, CT --ctevents).
  */
 export interface TrackedFlows {
   /** Takes what the kernel has told. To be called every few seconds at least, or it has to leave some out. */
   follow(): void;
-  /**
-   * The flows of which a direction goes to a port of these, before or after translation; null where not all flows are known.
-   * Throws SystemError.
-   */
-  towards(openings: readonly Pick<Opening, 'protocol' | 'address' | 'ports'>[]): TrackedFlow[] | null;
-  /** Whether all flows are known now. Throws SystemError. */
-  areKnown(): boolean;
-  /** While they are: how many there are, and those of which a direction goes to one end, as `FlowTable` has them. */
-  readonly table: Pick<FlowTable, 'size' | 'towards' | 'at'>;
+  /** Known flows of which a direction goes to a port of these openings; null while none is known. */
+  towards(openings: readonly Opening[]): TrackedFlow[] | null;
   close(): void;
 }
 
-/** Memory for them is bounded by it: 128 bytes each. */
+/** Memory for them is bounded by it: 104 bytes each. */
 const MOST = 2 ** 18;
 /** ms between two attempts to list them all, and how many times what the last took. */
 const AGAIN = 1000;
@@ -51,26 +45,32 @@ export function createTrackedFlows(
   const table = createFlowTable();
   const setting = openEventsSetting();
   let events: ConntrackEvents | null = null;
-  let isWhole = false;
+  let areKnown = false;
   let listAt = Number.NEGATIVE_INFINITY;
 
   function follow(): void {
     if (events === null) return;
     const all = events.read((what, entry) => {
-      if (!isWhole) return;
-      if (what === 'begun') add(entry);
-      else table.remove(entry);
+      if (!areKnown) return;
+      if (what === 'ended') table.remove(entry);
+      else if (table.size() < MOST) table.add(entry);
+      else giveUp();
     });
-    if (!all) giveUp();
+    if (!all || !setting.isOn()) giveUp();
   }
 
-  function add(entry: EntryInPlace): void {
-    if (table.size() === MOST) giveUp();
-    if (isWhole) table.add(entry);
+  /** Without an answer of the kernel's, none is known. */
+  function attempt(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof SystemError)) throw error;
+      giveUp();
+    }
   }
 
   function giveUp(): void {
-    isWhole = false;
+    areKnown = false;
     table.clear();
   }
 
@@ -87,26 +87,25 @@ export function createTrackedFlows(
       events = openConntrackEvents(libc, buffer);
       return;
     }
-    isWhole = true;
-    walkEntries(socket, {}, add);
+    table.clear();
+    let fits = true;
+    walkEntries(socket, {}, (entry) => {
+      fits &&= table.size() < MOST;
+      if (fits) table.add(entry);
+    });
+    areKnown = fits;
     // What ended meanwhile was told of meanwhile.
     follow();
     const done = clock();
     listAt = done + Math.max(AGAIN, REST_TIMES * (done - now));
   }
 
-  function areKnown(): boolean {
-    follow();
-    if (!isWhole) list();
-    return isWhole;
-  }
-
   return {
-    follow,
-    areKnown,
-    table,
+    follow: () => attempt(follow),
     towards(openings) {
-      if (!areKnown()) return null;
+      attempt(follow);
+      if (!areKnown) attempt(list);
+      if (!areKnown) return null;
       const places = new Set<number>();
       for (const { protocol, address, ports } of openings) {
         const bytes = addressBytes(address);

@@ -19,15 +19,16 @@ import { elementOf } from './elements.ts';
 export function openNftablesControl(libc: Libc, table: string, clock?: () => number): FirewallControl {
   const socket = guarded(() => openNetlink(libc));
   const flows = createTrackedFlows(libc, socket, clock);
-  const readCounts = createCountReader(socket, table, flows);
+  const readCounts = createCountReader(socket, table);
 
-  function retire({ closed = [], opened = [], uncounted = [] }: Retirement): Retired {
-    const { towards } = flows;
+  /** Walks the whole of conntrack, but for what is to be done quickly and can. */
+  function retire({ closed = [], quickly = false, opened = [], uncounted = [] }: Retirement): Retired {
     const mayPass = (flow: Flow) => isOpen(socket, table, flow);
     let states = 0;
-    if (opened.length > 0) states += deleteUntranslated(socket, opened, towards);
-    if (closed.length > 0) states += deleteFlows(socket, closed, mayPass, towards);
-    if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false, towards);
+    if (opened.length > 0) states += deleteUntranslated(socket, opened);
+    if (closed.length > 0)
+      states += deleteFlows(socket, closed, mayPass, quickly ? flows.towards(closed) : null);
+    if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false);
     return { states, counts: NOT_COUNTED };
   }
 

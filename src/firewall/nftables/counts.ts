@@ -3,7 +3,6 @@
  * reading of ten thousands of pinholes leaves next to nothing behind.
  */
 import { SystemError } from '../../../native-bindings/errno.ts';
-import { visitFlows } from '../../../native-bindings/linux/ctnetlink.ts';
 import {
   type DirectionInPlace,
   type ElementInPlace,
@@ -13,7 +12,6 @@ import {
 } from '../../../native-bindings/linux/in-place.ts';
 import type { NetlinkSocket } from '../../../native-bindings/linux/netlink.ts';
 import { FNV_BASIS, fnv1aOfBytes, fnv1aStep } from '../../hash.ts';
-import type { TrackedFlows } from '../conntrack/tracked-flows.ts';
 import type { TwoWayTraffic } from '../firewall.ts';
 import { SMALL } from './element.ts';
 import { createElementCounts, type ElementCounts, NO_FLOW, NOT_TOLD } from './element-counts.ts';
@@ -54,20 +52,8 @@ const LISTINGS = 8;
 const RECORD_KEY = 8;
 const PORTS = 0x10000;
 
-/** Where fewer than one of so many flows matters, each that does is asked for in place of a walk over all. */
-const FEW = 4;
-/** So many are few in any case: a walk takes as long where there is no flow. */
-const ALWAYS_FEW = 1000;
-
-/**
- * Others' changes meanwhile make a listing incomplete: a pinhole that was not read whole is left out. `tracked`: the flows there
- * are, where that is followed.
- */
-export function createCountReader(
-  socket: NetlinkSocket,
-  table: string,
-  tracked: Pick<TrackedFlows, 'areKnown' | 'table'> | null = null,
-): CountReader {
+/** Others' changes meanwhile make a listing incomplete: a pinhole that was not read whole is left out. */
+export function createCountReader(socket: NetlinkSocket, table: string): CountReader {
   const sets = setShapes.map((shape): CountedSet => {
     const keySize = keySizeOf(shape);
     return { shape, keySize, elements: createElementCounts(keySize) };
@@ -78,9 +64,6 @@ export function createCountReader(
   const texts = new Map<number, string[]>();
   /** 1 for each port that an element leads to. */
   const ports = new Uint8Array(PORTS);
-  /** Of the flows that matter, in this reading, where all are known. */
-  const places = new Set<number>();
-  let areKnown = false;
   let scratch = Buffer.alloc(256);
   let listing = 0;
 
@@ -101,22 +84,13 @@ export function createCountReader(
     }
   }
 
-  /** Those that go to where an element leads. */
-  function collectFlows(protocol: number, address: Uint8Array, port: number): void {
-    for (const place of tracked!.table.towards(protocol, address, port)) places.add(place);
-  }
-
   function readSet({ shape, keySize, elements }: CountedSet): void {
-    const size = shape.family === 4 ? 4 : 16;
     list(shape.name, elements.clear, ({ bytes, keyStart, keyEnd, packets, octets }) => {
       if (keyEnd - keyStart !== keySize) return true;
       const place = elements.add(bytes, keyStart);
       if (place < 0) return false;
       elements.came(place, packets, octets);
-      const port = bytes.readUInt16BE(keyEnd - SMALL);
-      ports[port] = 1;
-      if (areKnown)
-        collectFlows(bytes[keyStart]!, bytes.subarray(keyEnd - SMALL - size, keyEnd - SMALL), port);
+      ports[bytes.readUInt16BE(keyEnd - SMALL)] = 1;
       return true;
     });
   }
@@ -224,26 +198,16 @@ export function createCountReader(
     }
   }
 
-  function takeEntry(entry: EntryInPlace): void {
-    takeFlow(entry, entry.original, entry.reply);
-    takeFlow(entry, entry.reply, entry.original);
-  }
-
-  /** The flows there are, as far as they matter. */
-  function readFlows(): void {
-    if (lines.size === 0) return;
-    const isFew = areKnown && places.size <= Math.max(ALWAYS_FEW, tracked!.table.size() / FEW);
-    if (isFew) visitFlows(socket, [...places].map(tracked!.table.at), takeEntry);
-    else walkEntries(socket, { sourcePorts: ports }, takeEntry);
-  }
-
   return () => {
     ports.fill(0);
-    places.clear();
-    areKnown = lines.size > 0 && tracked !== null && tracked.areKnown();
     for (const set of sets) readSet(set);
     readLines();
-    readFlows();
+    if (lines.size > 0) {
+      walkEntries(socket, { sourcePorts: ports }, (entry) => {
+        takeFlow(entry, entry.original, entry.reply);
+        takeFlow(entry, entry.reply, entry.original);
+      });
+    }
     for (const line of lines.values()) {
       if (!hasId(line)) continue;
       if (line.seenParts === line.parts) sum(line);
