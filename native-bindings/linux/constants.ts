@@ -221,6 +221,7 @@ export const CTA_ZONE = 18;
 export const CTA_MARK_MASK = 21;
 export const CTA_TUPLE_IP = 1;
 export const CTA_TUPLE_PROTO = 2;
+export const CTA_TUPLE_ZONE = 3;
 export const CTA_IP_V4_SRC = 1;
 export const CTA_IP_V4_DST = 2;
 export const CTA_IP_V6_SRC = 3;

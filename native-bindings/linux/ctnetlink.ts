@@ -14,6 +14,7 @@ import {
   CTA_TUPLE_IP,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
+  CTA_TUPLE_ZONE,
   CTA_ZONE,
   IPCTNL_MSG_CT_DELETE,
   NFNL_SUBSYS_CTNETLINK,
@@ -26,6 +27,7 @@ import {
   type EntryInPlace,
   idOf,
   numberOf,
+  originalZoneOf,
   walkEntries,
   zoneOf,
 } from './in-place.ts';
@@ -50,6 +52,8 @@ export interface ConntrackEntry {
   /** The kernel's id of the entry. */
   readonly id: number;
   readonly zone: number;
+  /** Of the original direction alone, where it has one of its own; else 0. */
+  readonly originalZone: number;
   /** Of each direction; null for a flow that began while net.netfilter.nf_conntrack_acct was 0. */
   readonly packets: { readonly original: number; readonly reply: number } | null;
 }
@@ -77,6 +81,7 @@ function copyOf(entry: EntryInPlace): ConntrackEntry {
     mark: numberOf(entry, CTA_MARK, 4),
     id: idOf(entry),
     zone: zoneOf(entry),
+    originalZone: originalZoneOf(entry),
     packets: isCounted ? { original: original.packets, reply: reply.packets } : null,
   };
 }
@@ -99,7 +104,7 @@ function tupleOf({ bytes, addressSize, protocol }: EntryInPlace, direction: Dire
  */
 export function deleteEntry(
   socket: NetlinkSocket,
-  entry: Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone'>,
+  entry: Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone' | 'originalZone'>,
 ): boolean {
   const writer = messageWriter(256);
   writer.message(
@@ -109,7 +114,7 @@ export function deleteEntry(
     entry.family,
     0,
   );
-  writeTuple(writer, CTA_TUPLE_ORIG, entry.family, entry.original);
+  writeOriginal(writer, entry);
   writer.be32(CTA_ID, entry.id);
   if (entry.zone !== 0) writer.be16(CTA_ZONE, entry.zone);
   try {
@@ -121,10 +126,13 @@ export function deleteEntry(
   }
 }
 
-function writeTuple(writer: MessageWriter, type: number, family: number, tuple: FlowTuple): void {
+function writeOriginal(
+  writer: MessageWriter,
+  { family, original: tuple, originalZone }: Pick<ConntrackEntry, 'family' | 'original' | 'originalZone'>,
+): void {
   const [source, destination] =
     family === AF_INET6 ? [CTA_IP_V6_SRC, CTA_IP_V6_DST] : [CTA_IP_V4_SRC, CTA_IP_V4_DST];
-  writer.nest(type, () => {
+  writer.nest(CTA_TUPLE_ORIG, () => {
     writer.nest(CTA_TUPLE_IP, () => {
       writer.bytes(source, tuple.source);
       writer.bytes(destination, tuple.destination);
@@ -134,5 +142,6 @@ function writeTuple(writer: MessageWriter, type: number, family: number, tuple: 
       writer.be16(CTA_PROTO_SRC_PORT, tuple.sourcePort);
       writer.be16(CTA_PROTO_DST_PORT, tuple.destinationPort);
     });
+    if (originalZone !== 0) writer.be16(CTA_TUPLE_ZONE, originalZone);
   });
 }

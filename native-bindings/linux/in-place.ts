@@ -22,6 +22,7 @@ import {
   CTA_TUPLE_ORIG,
   CTA_TUPLE_PROTO,
   CTA_TUPLE_REPLY,
+  CTA_TUPLE_ZONE,
   CTA_ZONE,
   IPCTNL_MSG_CT_GET,
   NFNL_SUBSYS_CTNETLINK,
@@ -245,6 +246,11 @@ export function idOf(entry: EntryInPlace): number {
 /** Its zone (CTA_ZONE); 0 where it is in none. */
 export function zoneOf(entry: EntryInPlace): number {
   return numberOf(entry, CTA_ZONE, 2);
+}
+
+/** The zone of its original direction alone (CTA_TUPLE_ZONE, `ct original zone`); 0 where that is in none of its own. */
+export function originalZoneOf({ bytes, start, end }: EntryInPlace): number {
+  return be16(bytes, nested(bytes, start, end, CTA_TUPLE_ORIG, CTA_TUPLE_ZONE));
 }
 
 /** An integer of `size` bytes among its attributes; 0 where there is none. */

@@ -128,7 +128,7 @@ function asTold({ protocol, id, zone, addresses, ports }: Flow): TrackedFlow {
     sourcePort: ports[index]!,
   });
   return {
-    ...{ family: addresses[0].length === 4 ? AF_INET : AF_INET6, id, zone, reply: end(2) },
+    ...{ family: addresses[0].length === 4 ? AF_INET : AF_INET6, id, zone, originalZone: 0, reply: end(2) },
     original: {
       ...{ protocol, ...end(0) },
       destination: Buffer.from(addresses[1], 'latin1'),

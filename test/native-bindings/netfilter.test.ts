@@ -483,6 +483,29 @@ describe('netfilter, on this kernel', { skip: withoutRoot }, () => {
       });
     }
 
+    for (const [way, name] of [
+      ['', 'a zone'],
+      ['original ', 'a zone of its original direction'],
+      ['reply ', 'a zone of its reply'],
+    ] as const) {
+      it(`deletes a flow in ${name}`, () => {
+        run('nft', 'add', 'table', 'inet', 'zones');
+        run('nft', 'add chain inet zones output { type filter hook output priority raw; }');
+        run('nft', `add rule inet zones output ct ${way}zone set 7`);
+        const socket = openNetlink(libc);
+        const [server, client] = [udp(AF_INET), udp(AF_INET)];
+        send(client, server, 'media');
+        const listed = () => readFileSync('/proc/net/nf_conntrack', 'utf8').includes(`dport=${server.port}`);
+        assert.ok(listed());
+        const [entry] = entries(socket, server.port);
+        assert.equal(deleteEntry(socket, entry!), true);
+        assert.ok(!listed());
+        run('nft', 'delete', 'table', 'inet', 'zones');
+        socket.close();
+        for (const { fd } of [server, client]) libc.close(fd);
+      });
+    }
+
     it('tells the packets of each direction, of flows that began while the kernel counted', () => {
       const accounting = '/proc/sys/net/netfilter/nf_conntrack_acct';
       const socket = openNetlink(libc);

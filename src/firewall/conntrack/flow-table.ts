@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
 import { AF_INET, AF_INET6 } from '../../../native-bindings/linux/constants.ts';
 import type { ConntrackEntry, FlowTuple } from '../../../native-bindings/linux/ctnetlink.ts';
-import { type EntryInPlace, idOf, zoneOf } from '../../../native-bindings/linux/in-place.ts';
+import { type EntryInPlace, idOf, originalZoneOf, zoneOf } from '../../../native-bindings/linux/in-place.ts';
 import { fnv1aOfBytes, fnv1aStep, mixed } from '../../hash.ts';
 
 /** A conntrack entry as far as it takes to know where its packets go, and to delete it. */
-export interface TrackedFlow extends Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone'> {
+export interface TrackedFlow
+  extends Pick<ConntrackEntry, 'family' | 'original' | 'id' | 'zone' | 'originalZone'> {
   readonly reply: Pick<FlowTuple, 'source' | 'sourcePort'>;
 }
 
@@ -37,6 +38,7 @@ const ZONE = 4;
 const PROTOCOL = 6;
 const ADDRESS_SIZE = 7;
 const PORTS = 8;
+const ORIGINAL_ZONE = 14;
 const ADDRESSES = 16;
 const LONGEST_ADDRESS = 16;
 /** Its ends, of which the first two are where packets go: to where those of the other direction come from. */
@@ -95,6 +97,7 @@ export function createFlowTable(): FlowTable {
     const { original, reply, addressSize } = entry;
     scratch.writeUInt32LE(idOf(entry), ID);
     scratch.writeUInt16LE(zoneOf(entry), ZONE);
+    scratch.writeUInt16LE(originalZoneOf(entry), ORIGINAL_ZONE);
     scratch[PROTOCOL] = entry.protocol;
     scratch[ADDRESS_SIZE] = addressSize;
     writeEnd(entry, ORIGINAL_SOURCE, original.source, original.sourcePort);
@@ -218,6 +221,7 @@ export function createFlowTable(): FlowTable {
         family: addressSize === 4 ? AF_INET : AF_INET6,
         id: data.readUInt32LE(record + ID),
         zone: data.readUInt16LE(record + ZONE),
+        originalZone: data.readUInt16LE(record + ORIGINAL_ZONE),
         original: {
           protocol,
           source: address(ORIGINAL_SOURCE),
