@@ -13,7 +13,7 @@ interface Retirer {
   /** Those of them that bring a translation: states from before them go. */
   opened(pinholes: readonly Pinhole[]): void;
   uncounted(pinholes: readonly Pinhole[]): void;
-  /** Retires what is waiting, and what was retired quickly, now and for good. */
+  /** Retires what is waiting, and for good what was retired in part, now. */
   flush(): void;
   end(): void;
 }
@@ -51,7 +51,8 @@ export function createRetirer({
   let tries = 0;
   let timer: NodeJS.Timeout | null = null;
   /** What was retired, and when to do that once more, in the order of that. */
-  let ended: { readonly pinholes: readonly Pinhole[]; readonly at: number }[] = [];
+  let ended: { readonly pinholes: readonly Pinhole[]; readonly at: number; readonly isPartial: boolean }[] =
+    [];
   let stragglers: NodeJS.Timeout | null = null;
 
   function add(which: keyof typeof waiting, pinholes: readonly Pinhole[]): void {
@@ -69,8 +70,11 @@ export function createRetirer({
     const { closed, opened, uncounted } = waiting;
     if (closed.length + opened.length + uncounted.length === 0) return;
     const startedAt = clock();
+    let isPartial = false;
     try {
-      counted(firewall.retire({ closed, quickly: true, opened, uncounted }).counts);
+      const retired = firewall.retire({ closed, quickly: true, opened, uncounted });
+      isPartial = retired.isPartial === true;
+      counted(retired.counts);
     } catch (error) {
       if (++tries < TRIES) {
         timer = setTimeout(retireQuickly, AGAIN);
@@ -83,14 +87,14 @@ export function createRetirer({
     tries = 0;
     for (const which of ['closed', 'opened', 'uncounted'] as const) waiting[which] = [];
     if (closed.length === 0) return;
-    ended.push({ pinholes: closed, at: now + STRAGGLERS });
+    ended.push({ pinholes: closed, at: now + STRAGGLERS, isPartial });
     stragglers ??= setTimeout(retireStragglers, STRAGGLERS);
   }
 
   function flush(): void {
     retireQuickly();
     try {
-      retireForGood(ended);
+      retireForGood(ended.filter(({ isPartial }) => isPartial));
     } catch (error) {
       complain(`states of pinholes closed a moment ago may be left: ${(error as Error).message}`);
     }

@@ -85,6 +85,8 @@ export interface Retired {
   readonly states: number;
   /** What those of `closed` had passed of which `commit` did not tell, as far as it is known. */
   readonly counts: LastCounts;
+  /** It was done quickly, and states may be left. */
+  readonly isPartial?: boolean;
 }
 
 /** A filter refused or could not be reached. `code` is the errno's symbol where there is one: EBUSY, EPERM. */

@@ -26,10 +26,10 @@ export function openNftablesControl(libc: Libc, table: string, clock?: () => num
     const mayPass = (flow: Flow) => isOpen(socket, table, flow);
     let states = 0;
     if (opened.length > 0) states += deleteUntranslated(socket, opened);
-    if (closed.length > 0)
-      states += deleteFlows(socket, closed, mayPass, quickly ? flows.towards(closed) : null);
+    const known = quickly && closed.length > 0 ? flows.towards(closed) : null;
+    if (closed.length > 0) states += deleteFlows(socket, closed, mayPass, known);
     if (uncounted.length > 0) states += deleteFlows(socket, uncounted, () => false);
-    return { states, counts: NOT_COUNTED };
+    return { states, counts: NOT_COUNTED, isPartial: known !== null };
   }
 
   return {
