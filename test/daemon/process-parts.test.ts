@@ -98,9 +98,10 @@ describe('own command', () => {
 describe('command of the data path', () => {
   const runtime = { execPath: '/bin/node', execArgv: ['--x'], argv: ['/bin/node', '/m.js', 'y'] };
 
-  it('bounds the young generation of the control thread, before what was asked for by hand', () => {
+  it('tells V8 how to collect the young generation, before what was asked for by hand', () => {
     const command = dataPathCommand(['run'], { ...runtime, versions: { node: '20.0.0' } as never });
-    assert.deepEqual(command, ['/bin/node', '--max-semi-space-size=4', '--x', '/m.js', 'run']);
+    const options = ['--max-semi-space-size=4', '--no-parallel-scavenge'];
+    assert.deepEqual(command, ['/bin/node', ...options, '--x', '/m.js', 'run']);
   });
 
   it('has no options of V8 under another engine', () => {
