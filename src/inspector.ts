@@ -64,8 +64,8 @@ export interface Inspector {
   ): Inspection;
   /** Tells that something was refused which is of no packet and no call; where it is no news, it is counted alone. */
   refuse(refusal: Refusal, isNews: boolean, now: number): Inspection;
-  /** Does everything that is due at `now`. */
-  tick(now: number): Inspection;
+  /** Does what is due at `now`, for at most `most` calls, and tells of missing audio in as many: for others it stays due. */
+  tick(now: number, most?: number): Inspection;
   /** When `tick` is due next, in ms of the same clock; Infinity never. */
   nextDeadline(): number;
   /**
@@ -73,12 +73,15 @@ export interface Inspector {
    * there, and nothing else: it is not media that has arrived.
    */
   traffic(pinholeId: string, now: number, way?: MediaWay): void;
-  /** All counters of the packet filter were read by `now`, and what they counted was told: what is missing is missing. */
-  counted(now: number): Inspection;
+  /**
+   * All counters of the packet filter were read by `now`, and what they counted was told: what is missing is missing, and
+   * due to be told of.
+   */
+  counted(now: number): void;
   /** Audio that a call that is up has in one direction only, or in none; null where nothing is missed. */
   missingAudio(call: Call): MissingAudio | null;
-  /** Ends a call on the administrator's word. */
-  end(call: Call, now: number): Inspection;
+  /** Ends calls on the administrator's word. */
+  end(calls: readonly Call[], now: number): Inspection;
   /** The call whose leg has this legId, for a journal; null when there is none. */
   dump(legId: string): CallRecord | null;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
@@ -184,12 +187,15 @@ export function createInspector(
     inspectCopy: (copy, transport, now, isShown) =>
       decide(reader.readCopy(copy, transport), now, isShown ? onRead : null),
     refuse: (refusal, isNews, now) => doing(now, (work) => refusals.say(work, { refusal, isNews })),
-    tick: (now) => doing(now, decider.tick),
+    tick: (now, most = Number.POSITIVE_INFINITY) => doing(now, (work) => decider.tick(work, most)),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),
-    counted: (now) => doing(now, decider.counted),
+    counted: decider.counted,
     missingAudio: decider.missingAudio,
-    end: (call, now) => doing(now, (work) => decider.end(work, call)),
+    end: (calls, now) =>
+      doing(now, (work) => {
+        for (const call of calls) decider.end(work, call);
+      }),
     dump: (legId) => {
       const call = decider.call(legId);
       return call && { call, held: decider.open.held(legId) };
@@ -197,13 +203,13 @@ export function createInspector(
     adopt: (records, now) =>
       doing(now, (work) => {
         decider.adopt(work, records);
-        decider.tick(work);
+        decider.tick(work, Number.POSITIVE_INFINITY);
       }),
     share: (records, now) => {
       let refused = 0;
       const inspection = doing(now, (work) => {
         refused = decider.sharing.share(work, records);
-        decider.tick(work);
+        decider.tick(work, Number.POSITIVE_INFINITY);
       });
       return { ...inspection, refused };
     },

@@ -21,6 +21,13 @@ export function extended<Item>(list: readonly Item[], item: Item): Item[] {
   return list.length === 1 ? [list[0]!, item] : list.concat([item]);
 }
 
+/** The list in parts of `size`, of which the last may be shorter. */
+export function inParts<Item>(list: readonly Item[], size: number): Item[][] {
+  const parts: Item[][] = [];
+  for (let at = 0; at < list.length; at += size) parts.push(list.slice(at, at + size));
+  return parts;
+}
+
 /** The list without this item, as long as it has to be. */
 export function without<Item>(list: readonly Item[], item: Item): Item[] {
   const at = list.indexOf(item);

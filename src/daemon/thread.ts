@@ -1,4 +1,4 @@
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import type { Settings } from '../config/schema.ts';
 import type { ThreadData } from './data-path/data-thread.ts';
 import type { Answers, DataPathReport, Order, Question } from './messages.ts';
@@ -22,7 +22,7 @@ interface ThreadOptions {
   readonly mayBeRoot: boolean;
   /** Every report but answers. */
   readonly onReport: (report: Exclude<DataPathReport, { type: 'answer' }>) => void;
-  /** The thread has ended; `error` is null when it ended by itself. */
+  /** The thread has ended without a word; `error` is null when nothing was thrown. */
   readonly onEnd: (error: Error | null) => void;
 }
 
@@ -47,18 +47,23 @@ export function startDataThread(options: ThreadOptions): DataThread {
   const worker = new Worker(threadModule(), { workerData, transferList: [port2], resourceLimits });
   const waiting = new Map<number, (answer: Answers[keyof Answers]) => void>();
   let questions = 0;
+  let hasStopped = false;
 
-  port1.on('message', (report: DataPathReport) => {
+  function take(report: DataPathReport): void {
     Atomics.add(taken, 0, 1);
+    hasStopped ||= report.type === 'stopped';
     if (report.type !== 'answer') {
       options.onReport(report);
       return;
     }
     waiting.get(report.id)?.(report.answer);
     waiting.delete(report.id);
-  });
+  }
+
   worker.on('error', (error) => options.onEnd(error));
-  worker.on('exit', () => options.onEnd(null));
+  hearOut(worker, port1, take, () => {
+    if (!hasStopped) options.onEnd(null);
+  });
 
   return {
     send: (order) => port1.postMessage(order),
@@ -76,6 +81,21 @@ export function startDataThread(options: ThreadOptions): DataThread {
         port1.postMessage({ type: 'ask', id, question } satisfies Order);
       }),
   };
+}
+
+/** Calls `take` with all that a worker posts, and `onEnd` after the last of it: its end is told before what is still on its way. */
+export function hearOut<Report>(
+  worker: Worker,
+  port: MessagePort,
+  take: (report: Report) => void,
+  onEnd: () => void,
+): void {
+  port.on('message', take);
+  worker.on('exit', () => {
+    for (let rest = receiveMessageOnPort(port); rest !== undefined; rest = receiveMessageOnPort(port))
+      take(rest.message as Report);
+    onEnd();
+  });
 }
 
 /** The thread's module, beside this one: compiled, or as source when this one is. */

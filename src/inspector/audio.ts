@@ -29,8 +29,12 @@ export interface AudioWatch {
   seen(call: Call, pinhole: Pinhole, to: Side, now: number): void;
   /** Who sends is told from now on, or is not. */
   tells(doesTell: boolean): void;
-  /** All counters were read at `work.now`: tells of calls in which audio is missed, or is there again. */
-  counted(work: Work): void;
+  /** All counters were read at `now`: calls in which audio is missed by then, or is there again, can be told of. */
+  counted(now: number): void;
+  /** When the first of the calls was due that can be told of; Infinity where there is none. */
+  nextDue(): number;
+  /** Looks at the first `most` of them. */
+  judge(work: Work, most: number): void;
   /** Null where nothing is missed. */
   of(call: Call): MissingAudio | null;
   /** Calls in which audio is missed now. */
@@ -78,6 +82,8 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
   const due = createDeadlines<Call>();
   let doesTell = false;
   let missing = 0;
+  /** When all counters were read last. */
+  let countedAt = Number.NEGATIVE_INFINITY;
 
   function update(call: Call, now: number): void {
     const isUp = call.state === 'confirmed' && after() > 0;
@@ -127,19 +133,21 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     if (one.missing?.to.includes(to) === true) due.arm(call, now);
   }
 
-  function counted(work: Work): void {
-    const calls: Call[] = [];
-    for (let next = due.pop(work.now); next !== null; next = due.pop(work.now)) calls.push(next.key);
-    for (const call of calls) {
-      const one = watched.get(call);
-      if (one !== undefined) judge(work, call, one);
+  function judge(work: Work, most: number): void {
+    for (let left = most; left > 0; left--) {
+      const next = due.pop(countedAt);
+      if (next === null) return;
+      const one = watched.get(next.key);
+      if (one === undefined) continue;
+      if (after() > 0) judgeCall(work, next.key, one);
+      else forget(next.key, one);
     }
   }
 
-  function judge(work: Work, call: Call, one: Watched): void {
+  function judgeCall(work: Work, call: Call, one: Watched): void {
     const isMissed = (side: Side) => {
       const from = one.since[side];
-      if (from === null || work.now - from < after()) return false;
+      if (from === null || countedAt - from < after()) return false;
       return !one.bySent[side] || (doesTell && call.untoldAt === Number.NEGATIVE_INFINITY);
     };
     const before = one.missing;
@@ -162,8 +170,9 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     }
     for (const side of SIDES) {
       const from = one.since[side];
+      if (from === null || to.includes(side)) continue;
       // What nobody tells of yet may be told of later.
-      if (from !== null && !to.includes(side)) due.arm(call, Math.max(from, work.now - 1) + after());
+      due.arm(call, (from + after() > countedAt ? from : countedAt) + after());
     }
   }
 
@@ -173,7 +182,11 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     tells(does) {
       doesTell = does;
     },
-    counted,
+    counted(now) {
+      countedAt = now;
+    },
+    nextDue: () => (due.next() <= countedAt ? due.next() : Number.POSITIVE_INFINITY),
+    judge,
     of: (call) => watched.get(call)?.missing ?? null,
     get missing() {
       return missing;

@@ -28,8 +28,8 @@ import type { DecidingStats } from './stats.ts';
 /** Makes changes of messages and of time that passes. What happens, and what is to change, goes into the work at hand. */
 interface Decider {
   message(work: Work, message: SipMessage, transport: Transport, packet: PacketView): void;
-  /** Does everything that is due at `work.now`. */
-  tick(work: Work): void;
+  /** Does what is due at `work.now`, for at most `most` calls; tells of audio in as many. */
+  tick(work: Work, most: number): void;
   /** Ends a call on the administrator's word. */
   end(work: Work, call: Call): void;
   /** Takes up calls from a journal, with those of their pinholes that the settings let be. */
@@ -46,8 +46,8 @@ interface Decider {
   nextDeadline(): number;
   /** Media was seen at `now` in the pinhole with this id. */
   traffic(pinholeId: string, now: number, way: MediaWay): void;
-  /** All that was counted is told: what is missing is missing. */
-  counted(work: Work): void;
+  /** All that was counted by `now` is told: what is missing is missing. */
+  counted(now: number): void;
   /** Audio that a call misses now. */
   missingAudio(call: Call): MissingAudio | null;
   /** Calls that miss audio now. */
@@ -174,11 +174,15 @@ export function createDecider(
     deadlines.disarm(call);
   }
 
-  function tick(work: Work): void {
+  function tick(work: Work, most: number): void {
     if (standings.isDoubted) standings.review(work);
-    for (let due = deadlines.pop(work.now); due !== null; due = deadlines.pop(work.now))
+    for (let left = most; left > 0; left--) {
+      const due = deadlines.pop(work.now);
+      if (due === null) break;
       expire(work, due.key, due.at);
+    }
     forgetSurplus(work);
+    audio.judge(work, most);
   }
 
   function expire(work: Work, call: Call, at: number): void {
@@ -244,7 +248,8 @@ export function createDecider(
       standings.doubt();
     },
     conclude,
-    nextDeadline: () => (standings.isDoubted ? Number.NEGATIVE_INFINITY : deadlines.next()),
+    nextDeadline: () =>
+      standings.isDoubted ? Number.NEGATIVE_INFINITY : Math.min(deadlines.next(), audio.nextDue()),
     traffic: createMediaSeen({ opener, audio, tracker, byLegId, deadlines, silent }),
     counted: audio.counted,
     missingAudio: audio.of,

@@ -126,7 +126,6 @@ export function createInspectorDouble() {
   const double = {
     deadline: Number.POSITIVE_INFINITY,
     onTick: (): Script => ({}),
-    onCounted: (): Script => ({}),
     reloads: 0,
   };
 
@@ -149,7 +148,7 @@ export function createInspectorDouble() {
     traffic: (id, _, way = 'came') => {
       traffic.push(`${id} ${way}`);
     },
-    counted: () => inspection(double.onCounted()),
+    counted: () => {},
     missingAudio: () => null,
     withoutAudio: 0,
     staticMedia: () => [],

@@ -11,21 +11,26 @@ const EVERY = 2000;
 const inside: Overrides = { inside: networks('192.0.2.0/24'), timers: { noAudio: AFTER } };
 
 interface Spoken {
+  readonly callId?: string;
   readonly offer?: SdpLine | number;
   readonly answer?: SdpLine | number;
   readonly at?: string;
 }
 
 /** A call that is up: the caller is inside. */
-function callUp(
-  overrides = inside,
-  { offer = 4000, answer = 6000, at = caller.address }: Spoken = {},
-): Scene {
+function callUp(overrides = inside, spoken: Spoken = {}): Scene {
   const scene = createScene(overrides);
-  scene.send(caller, callee, sip('INVITE', { body: sdp(at, [offer]) }));
-  scene.send(callee, caller, sip('200 INVITE', { to: 'b', body: sdp(callee.address, [answer]) }));
-  scene.send(caller, callee, sip('ACK', { to: 'b' }));
+  begin(scene, spoken);
   return scene;
+}
+
+function begin(
+  scene: Scene,
+  { callId = 'call-1@example.com', offer = 4000, answer = 6000, at = caller.address }: Spoken,
+): void {
+  scene.send(caller, callee, sip('INVITE', { callId, body: sdp(at, [offer]) }));
+  scene.send(callee, caller, sip('200 INVITE', { callId, to: 'b', body: sdp(callee.address, [answer]) }));
+  scene.send(caller, callee, sip('ACK', { callId, to: 'b' }));
 }
 
 function audio({ events }: Scene): AudioHappening[] {
@@ -39,7 +44,8 @@ function goOn(scene: Scene, ms: number, every: () => void = () => {}): void {
   for (let passed = 0; passed < ms; passed += EVERY) {
     scene.wait(EVERY);
     every();
-    scene.apply(scene.inspector.counted(scene.now));
+    scene.inspector.counted(scene.now);
+    scene.apply(scene.inspector.tick(scene.now));
   }
 }
 
@@ -100,6 +106,25 @@ describe('audio that a call misses', () => {
     assert.equal(scene.inspector.withoutAudio, 0);
     goOn(scene, 20_000, sends(scene));
     assert.deepEqual(missing(scene), ['0', '', '0']);
+  });
+
+  it('is told of a few calls at a time, and of the others as soon as there is time', () => {
+    const scene = createScene(inside);
+    for (let number = 0; number < 5; number++) begin(scene, { callId: `${number}@example.com` });
+    scene.wait(AFTER);
+    const { inspector, now } = scene;
+    inspector.counted(now);
+    const told = () =>
+      inspector.tick(now, 2).events.flatMap((event) => (event.type === 'audio' ? [event.call.callId] : []));
+    const all: string[] = [];
+    for (const many of [2, 2, 1]) {
+      assert.ok(inspector.nextDeadline() <= now, 'it is due');
+      const some = told();
+      assert.equal(some.length, many);
+      all.push(...some);
+    }
+    assert.equal(new Set(all).size, 5);
+    assert.ok(inspector.nextDeadline() > now, 'nothing is left');
   });
 
   it('is nothing that can be said of who sends, where the packet filter does not tell that', () => {

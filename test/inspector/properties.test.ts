@@ -332,6 +332,24 @@ describe('any conversation', () => {
     );
   });
 
+  test('what is due is done alike, all at once or for one call at a time', () => {
+    fc.assert(
+      fc.property(conversation(25), fc.constantFrom(10_000, 300_000, 46_800_000), (steps, later) => {
+        const [whole, parts] = [play(steps), play(steps)];
+        const at = whole.now + later;
+        const told = (one: Inspector, most?: number) =>
+          one.tick(at, most).events.filter((event) => event.type !== 'call' || event.what !== 'changed');
+        const some = [];
+        while (parts.inspector.nextDeadline() <= at) some.push(...told(parts.inspector, 1));
+        assert.deepEqual(some, told(whole.inspector), 'apart from how a call is before what happens to it');
+        const idsOf = (inspector: Inspector) => [...inspector.pinholes()].map(({ id }) => id);
+        assert.deepEqual(idsOf(parts.inspector), idsOf(whole.inspector));
+        assert.equal(whole.inspector.nextDeadline(), parts.inspector.nextDeadline());
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test('sending everything twice changes nothing', () => {
     fc.assert(
       fc.property(conversation(25), (steps) => {

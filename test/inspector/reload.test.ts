@@ -88,7 +88,8 @@ function play(inspector: Inspector, script: Script): readonly string[] {
   function pass(ms: number): void {
     now += ms;
     look('wait', inspector.tick(now));
-    look('counted', inspector.counted(now));
+    inspector.counted(now);
+    look('counted', inspector.tick(now));
   }
 
   script({

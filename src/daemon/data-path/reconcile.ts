@@ -1,3 +1,4 @@
+import { inParts } from '../../lists.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 
@@ -22,14 +23,8 @@ export function differences(listed: readonly Pinhole[], intended: Iterable<Pinho
   }
   const missing = [...wanted.values()].filter(({ id }) => !kept.has(id));
   return [
-    ...chunks(mislabelled).map((close) => ({ open: [], close })),
-    ...chunks(missing).map((open) => ({ open, close: [] })),
-    ...chunks(strangers).map((close) => ({ open: [], close })),
+    ...inParts(mislabelled, CHUNK).map((close) => ({ open: [], close })),
+    ...inParts(missing, CHUNK).map((open) => ({ open, close: [] })),
+    ...inParts(strangers, CHUNK).map((close) => ({ open: [], close })),
   ];
-}
-
-function chunks(pinholes: readonly Pinhole[]): Pinhole[][] {
-  const result: Pinhole[][] = [];
-  for (let at = 0; at < pinholes.length; at += CHUNK) result.push(pinholes.slice(at, at + CHUNK));
-  return result;
 }
