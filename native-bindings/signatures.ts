@@ -68,6 +68,7 @@ export const signatures = {
   prctl: { result: 'int', args: ['int', 'ulong', 'ulong', 'ulong', 'ulong'], fixed: 1, only: 'linux' },
   unshare: { result: 'int', args: ['int'], only: 'linux' },
   sched_setscheduler: { result: 'int', args: ['int', 'int', 'bytes'], only: 'linux' },
+  syscall: { result: 'ssize', args: ['ulong', 'int', 'bytes', 'uint', 'uint'], fixed: 1, only: 'linux' },
   capget: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
   capset: { result: 'int', args: ['bytes', 'bytes'], only: 'linux' },
 } as const satisfies Record<string, Signature>;

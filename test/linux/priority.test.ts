@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { startDaemon } from '../../lab/daemon.ts';
 import { createTopology, type Topology } from '../../lab/topology.ts';
+import { loadLibc } from '../../native-bindings/engine.ts';
+import { sliceOf } from '../../native-bindings/linux/slice.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 /** sched(7) */
@@ -21,6 +23,12 @@ function threads(pid: number) {
   });
 }
 
+/** In ns, as the kernel says. */
+async function slicesOf(of: readonly { readonly tid: number }[]): Promise<number[]> {
+  const libc = await loadLibc();
+  return of.map(({ tid }) => sliceOf(libc, tid));
+}
+
 /** Run from source, the packet thread starts one of its own, which loads modules and inherits its priority. */
 function assertPacketThread(favoured: readonly { readonly tid: number }[], pid: number): void {
   assert.ok(favoured.length === 1 || favoured.length === 2, `${favoured.length} threads are favoured`);
@@ -31,13 +39,16 @@ function assertPacketThread(favoured: readonly { readonly tid: number }[], pid: 
 }
 
 describe('daemon.priority', { skip: withoutRoot }, () => {
-  async function running(priority: string, check: (pid: number, lines: string, topology: Topology) => void) {
+  async function running(
+    priority: string,
+    check: (pid: number, lines: string, topology: Topology) => void | Promise<void>,
+  ) {
     const topology = await createTopology();
     try {
       const daemon = await startDaemon(topology, {
         changes: `daemon: { user: nobody, group: nogroup, pid-file: off, journal: off, priority: ${priority} }`,
       });
-      check(daemon.pid(), daemon.lines.join('\n'), topology);
+      await check(daemon.pid(), daemon.lines.join('\n'), topology);
       await daemon.close();
     } finally {
       await topology.close();
@@ -45,12 +56,16 @@ describe('daemon.priority', { skip: withoutRoot }, () => {
   }
 
   it('high: the thread that carries packets is nice -10, and no other', async () => {
-    await running('high', (pid, lines) => {
+    await running('high', async (pid, lines) => {
       const all = threads(pid);
       const favoured = all.filter(({ nice }) => nice === -10);
       assertPacketThread(favoured, pid);
       assert.ok(all.every((one) => favoured.includes(one) || one.nice === 0));
       assert.ok(all.every(({ policy }) => policy === SCHED_OTHER));
+      const slices = await slicesOf(all);
+      const brief = all.filter((_, index) => slices[index] === 100_000);
+      if (/in slices of 0\.1 ms/.test(lines)) assert.deepEqual(brief, favoured, 'as it says, and no other');
+      else assert.deepEqual(brief, []);
       assert.match(lines, /packet thread: nice -10/);
     });
   });

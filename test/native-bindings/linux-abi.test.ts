@@ -10,6 +10,7 @@ import * as nfqueue from '../../native-bindings/linux/nfqueue.ts';
 import * as packets from '../../native-bindings/linux/packet-socket.ts';
 import * as privileges from '../../native-bindings/linux/privileges.ts';
 import * as routes from '../../native-bindings/linux/routes.ts';
+import * as slice from '../../native-bindings/linux/slice.ts';
 import { messageLayouts } from '../../native-bindings/message-batch.ts';
 import { evaluate, withoutCompiler } from './compiler.ts';
 
@@ -21,6 +22,7 @@ const headers = [
   'sched.h',
   'sys/socket.h',
   'sys/prctl.h',
+  'sys/syscall.h',
   'netinet/in.h',
   'net/if_arp.h',
   'linux/filter.h',
@@ -38,6 +40,9 @@ const headers = [
 
 /** Not in the headers of Debian 12 yet; linux/netfilter/nf_tables.h of Linux 6.9. */
 const newer: Readonly<Record<string, number>> = { NFT_TABLE_F_PERSIST: 4 };
+
+/** Cannot be read beside sched.h. */
+const schedulerHeaders = ['stdio.h', 'stddef.h', 'linux/sched/types.h'];
 
 const structs = [
   netlink.sockaddrNl,
@@ -64,6 +69,28 @@ const structs = [
   packets.sockFprog,
 ];
 
+interface Layout {
+  readonly name: string;
+  readonly size: number;
+  readonly members: Readonly<
+    Record<string, { readonly offset: number; readonly field: { readonly size: number } }>
+  >;
+}
+
+/** Sizes and offsets, as C expressions, and what we have for them. */
+function layoutsOf(tables: readonly Layout[]) {
+  const expected: [string, number][] = [];
+  for (const { name, size, members } of tables) {
+    // Those of linux/capability.h are typedefs to pointers; the struct's own name is what sizeof takes.
+    expected.push([`sizeof(struct ${name})`, size]);
+    for (const [member, { offset, field }] of Object.entries(members)) {
+      expected.push([`offsetof(struct ${name}, ${member})`, offset]);
+      expected.push([`sizeof(((struct ${name} *)0)->${member})`, field.size]);
+    }
+  }
+  return expected;
+}
+
 describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () => {
   it('every constant', () => {
     const table: Record<string, number> = { ...constants, ...inetLayouts.linux.numbers };
@@ -80,6 +107,11 @@ describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () =
     for (const [name, value] of Object.entries(newer)) assert.equal(table[name], value, name);
   });
 
+  it('every number of a system call', () => {
+    const table = slice.SYSTEM_CALLS[process.arch as keyof typeof slice.SYSTEM_CALLS];
+    assert.deepEqual(Object.values(table), evaluate(headers, Object.keys(table)));
+  });
+
   it('every errno', () => {
     const names = Object.keys(linuxErrno);
     const values = evaluate(headers, names);
@@ -89,15 +121,7 @@ describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () =
   });
 
   it('every struct', () => {
-    const expected: [string, number][] = [];
-    for (const { name, size, members } of structs) {
-      // Those of linux/capability.h are typedefs to pointers; the struct's own name is what sizeof takes.
-      expected.push([`sizeof(struct ${name})`, size]);
-      for (const [member, { offset, field }] of Object.entries(members)) {
-        expected.push([`offsetof(struct ${name}, ${member})`, offset]);
-        expected.push([`sizeof(((struct ${name} *)0)->${member})`, field.size]);
-      }
-    }
+    const expected = layoutsOf(structs);
     const { size, lengthAt } = messageLayouts.linux.mmsghdr;
     expected.push(['sizeof(struct mmsghdr)', size], ['offsetof(struct mmsghdr, msg_len)', lengthAt]);
     const values = evaluate(
@@ -106,6 +130,18 @@ describe('Linux ABI, as the C compiler sees it', { skip: withoutCompiler }, () =
     );
     expected.forEach(([expression, value], index) => {
       assert.equal(value, values[index], expression);
+    });
+  });
+
+  it('the struct of the scheduler, as it was first', () => {
+    const [[sizeOfAll], ...members] = layoutsOf([slice.schedAttr]) as [
+      [string, number],
+      ...[string, number][],
+    ];
+    const values = evaluate(schedulerHeaders, [sizeOfAll, ...members.map(([expression]) => expression)]);
+    assert.ok(slice.schedAttr.size <= values[0]!, 'members came after those that we know');
+    members.forEach(([expression, value], index) => {
+      assert.equal(value, values[index + 1], expression);
     });
   });
 });
