@@ -52,7 +52,7 @@ interface Result {
   readonly seconds: number;
   readonly messages: number;
   readonly lost: number;
-  /** Of each kind of message p50, p99, p99.9 and the worst, in ns. */
+  /** Of each kind of message that arrived p50, p99, p99.9 and the worst, in ns. */
   readonly kinds: Readonly<Record<string, readonly [number, number, number, number]>>;
 }
 
@@ -176,12 +176,18 @@ function micro(nanoseconds: number): string {
 
 /** Of several runs the one that was disturbed least. */
 function quietest(kind: string, runs: readonly Result[]): Result {
-  return [...runs].sort((a, b) => a.kinds[kind]![0] - b.kinds[kind]![0])[0]!;
+  const middle = ({ kinds }: Result) => kinds[kind]?.[0] ?? Number.POSITIVE_INFINITY;
+  return [...runs].sort((a, b) => middle(a) - middle(b))[0]!;
 }
 
 function report(what: string, { kinds, lost }: Result, only: readonly string[]): void {
   for (const kind of only) {
-    const [p50, p99, p999, worst] = kinds[kind]!;
+    const times = kinds[kind];
+    if (times === undefined) {
+      console.log(`    ${`${kind}, ${what}`.padEnd(34)} none arrived`);
+      continue;
+    }
+    const [p50, p99, p999, worst] = times;
     const high = `p99 ${micro(p99).padStart(8)}  p99.9 ${micro(p999).padStart(8)}`;
     const text = `p50 ${micro(p50).padStart(7)}  ${high}  max ${micro(worst).padStart(9)} µs`;
     console.log(`    ${`${kind}, ${what}`.padEnd(34)} ${text}${lost > 0 ? `  LOST ${lost}` : ''}`);
