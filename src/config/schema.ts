@@ -751,8 +751,8 @@ export const schema = {
       choice('high', 'normal', 'realtime'),
       'high',
       'How the thread that carries packets is scheduled, where the system allows it; the log and `status` say so. `high`: nice ' +
-        '-10, on FreeBSD of the whole process, on Linux from 6.12 on with slices of 0.1 ms. `realtime`: SCHED_FIFO, on FreeBSD rtprio; a flood of SIP then ' +
-        'takes a core for itself.',
+        '-10, on FreeBSD of the whole process, on Linux from 6.12 on with slices of 0.1 ms. `realtime`: SCHED_FIFO, on FreeBSD ' +
+        'rtprio; a flood of SIP then takes a core for itself.',
       'restart',
     ),
     onStop: setting(

@@ -60,9 +60,8 @@ export function startDataThread(options: ThreadOptions): DataThread {
     waiting.delete(report.id);
   }
 
-  worker.on('error', (error) => options.onEnd(error));
-  hearOut(worker, port1, take, () => {
-    if (!hasStopped) options.onEnd(null);
+  hearOut(worker, port1, take, (error) => {
+    if (!hasStopped) options.onEnd(error);
   });
 
   return {
@@ -83,19 +82,27 @@ export function startDataThread(options: ThreadOptions): DataThread {
   };
 }
 
-/** Calls `take` with all that a worker posts, and `onEnd` after the last of it: its end is told before what is still on its way. */
+/**
+ * Calls `take` with all that a worker posts, and `onEnd` once, after the last of it: Node tells of an end before what is
+ * still on its way. The error is what was thrown and not caught; null when nothing was.
+ */
 export function hearOut<Report>(
   worker: Worker,
   port: MessagePort,
   take: (report: Report) => void,
-  onEnd: () => void,
+  onEnd: (error: Error | null) => void,
 ): void {
-  port.on('message', take);
-  worker.on('exit', () => {
+  let isOver = false;
+  function end(error: Error | null): void {
+    if (isOver) return;
+    isOver = true;
     for (let rest = receiveMessageOnPort(port); rest !== undefined; rest = receiveMessageOnPort(port))
       take(rest.message as Report);
-    onEnd();
-  });
+    onEnd(error);
+  }
+  port.on('message', take);
+  worker.on('error', end);
+  worker.on('exit', () => end(null));
 }
 
 /** The thread's module, beside this one: compiled, or as source when this one is. */
