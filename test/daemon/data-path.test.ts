@@ -516,6 +516,32 @@ describe('data path: what must not happen', () => {
     assert.deepEqual(filter.model.list(), [pinhole(4000)]);
   });
 
+  it('lets packets pass between two parts of what is due', () => {
+    const { path, source, inspector, clock } = setUp();
+    const order: string[] = [];
+    const due = 40;
+    let left = due;
+    inspector.double.deadline = clock.now();
+    inspector.double.onTick = (most) => {
+      left = Math.max(0, left - most);
+      if (left > 0) inspector.double.deadline = clock.now();
+      order.push('due');
+      return {};
+    };
+    const packet = () => {
+      order.push('packet');
+      return {};
+    };
+    inspector.on('one', packet);
+    inspector.on('two', packet);
+    source.arrive('one');
+    path.turn();
+    source.arrive('two');
+    for (let turns = 0; left > 0 && turns < due; turns++) path.turn();
+    assert.equal(left, 0);
+    assert.deepEqual(order.slice(0, 4), ['packet', 'due', 'packet', 'due']);
+  });
+
   it('survives a deadline that throws', () => {
     const { path, inspector, clock } = setUp();
     inspector.double.deadline = clock.now();

@@ -125,7 +125,7 @@ export function createInspectorDouble() {
   const learned: (Ingress | null)[] = [];
   const double = {
     deadline: Number.POSITIVE_INFINITY,
-    onTick: (): Script => ({}),
+    onTick: (_most: number): Script => ({}),
     reloads: 0,
   };
 
@@ -140,9 +140,9 @@ export function createInspectorDouble() {
     inspectPacket: () => inspection({}),
     inspectCopy: () => inspection({}),
     refuse: () => inspection({}),
-    tick: () => {
+    tick: (_, most = Number.POSITIVE_INFINITY) => {
       double.deadline = Number.POSITIVE_INFINITY;
-      return inspection(double.onTick());
+      return inspection(double.onTick(most));
     },
     nextDeadline: () => double.deadline,
     traffic: (id, _, way = 'came') => {
