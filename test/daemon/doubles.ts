@@ -125,6 +125,7 @@ export function createInspectorDouble() {
   const learned: (Ingress | null)[] = [];
   const double = {
     deadline: Number.POSITIVE_INFINITY,
+    onRenumber: (): Script => ({}),
     onTick: (_most: number): Script => ({}),
     reloads: 0,
   };
@@ -153,7 +154,7 @@ export function createInspectorDouble() {
     withoutAudio: 0,
     staticMedia: () => [],
     end: () => inspection({}),
-    renumber: () => inspection({}),
+    renumber: () => inspection(double.onRenumber()),
     reachedAt: (host) => [host],
     dump: (legId) => {
       const call = adopted.find((one) => one.call.legId === legId)?.call;
