@@ -542,26 +542,6 @@ describe('data path: what must not happen', () => {
     assert.deepEqual(order.slice(0, 4), ['packet', 'due', 'packet', 'due']);
   });
 
-  it('makes a change of thousands of pinholes in parts, and closes nothing before all is open', () => {
-    const ports = (from: number) => Array.from({ length: 3000 }, (_, index) => from + 2 * index);
-    const [before, after] = [ports(10_000), ports(20_000)];
-    const { path, filter, inspector, post, log } = setUp();
-    inspector.double.onRenumber = () => ({ change: changeOf(before) });
-    path.start({});
-    inspector.double.onRenumber = () => ({ change: changeOf(after, before) });
-    log.length = 0;
-    post.orders.push({ type: 'addresses', addresses: {} });
-    path.turn();
-    assert.deepEqual(
-      filter.model.list().map(({ ports: [first] }) => first),
-      after,
-    );
-    const commits = log.filter((line) => line.startsWith('commit'));
-    assert.ok(commits.length >= 6, `${commits.length} commits`);
-    const firstClose = commits.findIndex((line) => !line.endsWith('-[]'));
-    assert.ok(commits.slice(firstClose).every((line) => line.includes('+[]')));
-  });
-
   it('survives a deadline that throws', () => {
     const { path, inspector, clock } = setUp();
     inspector.double.deadline = clock.now();

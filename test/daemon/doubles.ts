@@ -125,7 +125,6 @@ export function createInspectorDouble() {
   const learned: (Ingress | null)[] = [];
   const double = {
     deadline: Number.POSITIVE_INFINITY,
-    onRenumber: (): Script => ({}),
     onTick: (_most: number): Script => ({}),
     reloads: 0,
   };
@@ -154,7 +153,7 @@ export function createInspectorDouble() {
     withoutAudio: 0,
     staticMedia: () => [],
     end: () => inspection({}),
-    renumber: () => inspection(double.onRenumber()),
+    renumber: () => inspection({}),
     reachedAt: (host) => [host],
     dump: (legId) => {
       const call = adopted.find((one) => one.call.legId === legId)?.call;

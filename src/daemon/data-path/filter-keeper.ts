@@ -1,7 +1,6 @@
 import { FirewallError } from '../../firewall/firewall.ts';
 import type { Happening } from '../../inspector/happening.ts';
 import type { CallRecord, Inspection } from '../../inspector.ts';
-import { inParts } from '../../lists.ts';
 import type { Change } from '../../pinhole/change.ts';
 import type { Pinhole } from '../../pinhole/pinhole.ts';
 import type { DataPathEnds } from '../platform/platform.ts';
@@ -19,8 +18,6 @@ const INTACT_CHECK = 500;
 const LEFTOVERS_CHECK = 1000;
 const REPAIR_FIRST = 100;
 const REPAIR_LAST = 5000;
-/** Pinholes in one transaction: nftables takes some ten thousand, in which time no heartbeat comes. */
-const MOST_AT_ONCE = 1024;
 const NO_PINHOLES: readonly Pinhole[] = [];
 
 /**
@@ -50,18 +47,7 @@ export function createFilterKeeper(deps: FilterKeeperDeps) {
     return (change === null || commit(change)) && committer.retryMissing(events);
   }
 
-  /** What is too large for one transaction, as few things are that no packet asked for, in parts: nothing closes before all is open. */
   function commit(change: Change): boolean {
-    if (change.open.length + change.close.length <= MOST_AT_ONCE) return commitWhole(change);
-    let isConfirmed = true;
-    for (const open of inParts(change.open, MOST_AT_ONCE))
-      isConfirmed = commitWhole({ open, close: NO_PINHOLES }) && isConfirmed;
-    for (const close of inParts(change.close, MOST_AT_ONCE))
-      isConfirmed = commitWhole({ open: NO_PINHOLES, close }) && isConfirmed;
-    return isConfirmed;
-  }
-
-  function commitWhole(change: Change): boolean {
     if (leftovers.size > 0 && change.open.length > 0) {
       const close = leftovers.handOver(change);
       if (close.length > 0) committer.tryCommit({ open: NO_PINHOLES, close });
