@@ -4,7 +4,8 @@ import { describe, it } from 'node:test';
 import { startDaemon } from '../../lab/daemon.ts';
 import { createTopology, type Topology } from '../../lab/topology.ts';
 import { loadLibc } from '../../native-bindings/engine.ts';
-import { sliceOf } from '../../native-bindings/linux/slice.ts';
+import { setSlice, sliceOf } from '../../native-bindings/linux/slice.ts';
+import { setRealtime, setTimesharing } from '../../native-bindings/realtime.ts';
 import { withoutRoot } from '../native-bindings/namespace.ts';
 
 /** sched(7) */
@@ -68,6 +69,18 @@ describe('daemon.priority', { skip: withoutRoot }, () => {
       else assert.deepEqual(brief, []);
       assert.match(lines, /packet thread: nice -10/);
     });
+  });
+
+  it('no slice is asked for where the scheduling is another', async () => {
+    const libc = await loadLibc();
+    setRealtime(libc);
+    try {
+      assert.equal(setSlice(libc, 100_000), false);
+      const self = threads(process.pid).find(({ tid }) => tid === process.pid);
+      assert.equal(self?.policy, SCHED_FIFO);
+    } finally {
+      setTimesharing(libc);
+    }
   });
 
   it('realtime: it is SCHED_FIFO, and no other', async () => {

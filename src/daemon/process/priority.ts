@@ -1,12 +1,12 @@
 import { getPriority, setPriority } from 'node:os';
 import type { Libc } from '../../../native-bindings/engine.ts';
-import { setSlice } from '../../../native-bindings/linux/slice.ts';
+import { setSlice, sliceOf } from '../../../native-bindings/linux/slice.ts';
 import { setRealtime, setTimesharing } from '../../../native-bindings/realtime.ts';
 import type { Settings } from '../../config/schema.ts';
 
 /** setpriority(2): well before what a machine does beside, and behind what the system itself does. */
 const NICE = -10;
-/** ns; the least that Linux gives. A packet then does not wait for what else runs to have had its 3 ms. */
+/** ns; the least that Linux gives. A packet then does not wait for what else runs to have had its own, some ms. */
 const SLICE = 100_000;
 /** What has to be given where the system refuses. */
 const ADVICE = 'CAP_SYS_NICE is missing, or LimitNICE=-10 in the unit';
@@ -39,14 +39,14 @@ export function favour(libc: Libc, priority: Settings['daemon']['priority']): Fa
   try {
     const before = getPriority(0);
     const nice = Math.min(before, NICE);
-    setPriority(0, nice);
+    if (before > NICE) setPriority(0, nice);
     if (system === 'freebsd') return { text: `nice ${nice}, the whole process`, restore() {} };
-    const slice = shortSlice(libc, nice);
+    const slice = shortSlice(libc);
     return {
-      text: `packet thread: nice ${nice}${slice === null ? '' : ', in slices of 0.1 ms'}`,
+      text: `packet thread: nice ${nice}${slice.text}`,
       restore() {
-        slice?.restore();
-        setPriority(0, before);
+        slice.restore();
+        if (before > NICE) setPriority(0, before);
       },
     };
   } catch (error) {
@@ -54,12 +54,14 @@ export function favour(libc: Libc, priority: Settings['daemon']['priority']): Fa
   }
 }
 
-/** Null where the system has no slices of a thread's own, or nobody may ask for one. */
-function shortSlice(libc: Libc, nice: number): { readonly restore: () => void } | null {
+/** Changes nothing where the system has no slices of a thread's own, or the thread is scheduled otherwise. */
+function shortSlice(libc: Libc): Favour {
   try {
-    return setSlice(libc, SLICE, nice) ? { restore: () => void setSlice(libc, 0, nice) } : null;
-  } catch {
-    return null;
+    const before = sliceOf(libc);
+    if (!setSlice(libc, SLICE)) return { text: '', restore() {} };
+    return { text: ', in slices of 0.1 ms', restore: () => void setSlice(libc, before) };
+  } catch (error) {
+    return { text: `, no slices of its own: ${(error as Error).message}`, restore() {} };
   }
 }
 
