@@ -209,7 +209,7 @@ export function createInspector(
       let refused = 0;
       const inspection = doing(now, (work) => {
         refused = decider.sharing.share(work, records);
-        decider.tick(work, Number.POSITIVE_INFINITY);
+        decider.tick(work, records.length);
       });
       return { ...inspection, refused };
     },

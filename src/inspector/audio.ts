@@ -60,6 +60,8 @@ interface Watched {
 }
 
 const SIDES = [0, 1] as const;
+/** ms between two looks at a call in which nothing is missed by the settings. */
+const LOOK_AGAIN = 60_000;
 /** Both answers for the two parties, by the first and then by the second: one list for each, as every call has one. */
 const PAIRS = [
   [
@@ -140,8 +142,15 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
       const one = watched.get(next.key);
       if (one === undefined) continue;
       if (after() > 0) judgeCall(work, next.key, one);
-      else forget(next.key, one);
+      else leave(next.key, one);
     }
+  }
+
+  /** Nothing is missed for now, by the settings, which may change. */
+  function leave(call: Call, one: Watched): void {
+    if (one.missing !== null) missing--;
+    one.missing = null;
+    due.arm(call, countedAt + LOOK_AGAIN);
   }
 
   function judgeCall(work: Work, call: Call, one: Watched): void {

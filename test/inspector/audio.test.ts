@@ -1,7 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AudioHappening } from '../../src/inspector/happening.ts';
-import { createScene, host, networks, type Overrides, type Scene, type SdpLine, sdp, sip } from '../scene.ts';
+import { createInspector } from '../../src/inspector.ts';
+import { udpPacket } from '../packets.ts';
+import {
+  createScene,
+  type Host,
+  host,
+  networks,
+  type Overrides,
+  type Scene,
+  type SdpLine,
+  sdp,
+  settingsWith,
+  sip,
+} from '../scene.ts';
 
 const caller = host('192.0.2.10');
 const callee = host('198.51.100.20');
@@ -106,6 +119,44 @@ describe('audio that a call misses', () => {
     assert.equal(scene.inspector.withoutAudio, 0);
     goOn(scene, 20_000, sends(scene));
     assert.deepEqual(missing(scene), ['0', '', '0']);
+  });
+
+  it('is none while the settings say never, and is told of when they do again', () => {
+    const timed = (noAudio: number) =>
+      settingsWith({ ...inside, timers: { noAudio, mediaIdle: 3_600_000, oneWay: 3_600_000 } });
+    let settings = timed(AFTER);
+    const inspector = createInspector(() => settings);
+    const told: string[] = [];
+    let now = 1_000_000;
+    const pass = (ms: number) => {
+      for (const end = now + ms; now < end; ) {
+        now += EVERY;
+        inspector.counted(now);
+        for (const event of inspector.tick(now).events)
+          if (event.type === 'audio') told.push(event.missing.join());
+      }
+    };
+    const change = (noAudio: number) => {
+      settings = timed(noAudio);
+      inspector.reload();
+    };
+    const say = (from: Host, to: Host, text: string) =>
+      inspector.inspect(udpPacket(from, to, text), now, null);
+    say(caller, callee, sip('INVITE', { body: sdp(caller.address, [4000]) }));
+    say(callee, caller, sip('200 INVITE', { to: 'b', body: sdp(callee.address, [6000]) }));
+    say(caller, callee, sip('ACK', { to: 'b' }));
+    change(0);
+    pass(60_000);
+    assert.deepEqual(told, []);
+    change(AFTER);
+    pass(120_000);
+    assert.deepEqual(told, ['0']);
+    change(0);
+    pass(120_000);
+    assert.equal(inspector.withoutAudio, 0);
+    change(AFTER);
+    pass(120_000);
+    assert.deepEqual(told, ['0', '0']);
   });
 
   it('is told of a few calls at a time, and of the others as soon as there is time', () => {
