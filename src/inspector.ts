@@ -74,14 +74,16 @@ export interface Inspector {
    */
   traffic(pinholeId: string, now: number, way?: MediaWay): void;
   /**
-   * All counters of the packet filter were read by `now`, and what they counted was told: what is missing is missing, and
-   * due to be told of.
+   * All counters of the packet filter were read by `now`, and what they counted was told: what is missing is missing. It is
+   * told of in at most `most` calls, and in others by `tick`.
    */
-  counted(now: number): void;
+  counted(now: number, most?: number): Inspection;
   /** Audio that a call that is up has in one direction only, or in none; null where nothing is missed. */
   missingAudio(call: Call): MissingAudio | null;
-  /** Ends calls on the administrator's word. */
-  end(calls: readonly Call[], now: number): Inspection;
+  /** Ends a call on the administrator's word. */
+  end(call: Call, now: number): Inspection;
+  /** The same for several, as one change. */
+  endAll(calls: readonly Call[], now: number): Inspection;
   /** The call whose leg has this legId, for a journal; null when there is none. */
   dump(legId: string): CallRecord | null;
   /** Takes up calls from a journal at `now`, of the same clock. What became due meanwhile is done at once. */
@@ -190,9 +192,10 @@ export function createInspector(
     tick: (now, most = Number.POSITIVE_INFINITY) => doing(now, (work) => decider.tick(work, most)),
     nextDeadline: decider.nextDeadline,
     traffic: (pinholeId, now, way = 'came') => decider.traffic(pinholeId, now, way),
-    counted: decider.counted,
+    counted: (now, most = Number.POSITIVE_INFINITY) => doing(now, (work) => decider.counted(work, most)),
     missingAudio: decider.missingAudio,
-    end: (calls, now) =>
+    end: (call, now) => doing(now, (work) => decider.end(work, call)),
+    endAll: (calls, now) =>
       doing(now, (work) => {
         for (const call of calls) decider.end(work, call);
       }),

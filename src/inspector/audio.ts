@@ -29,11 +29,14 @@ export interface AudioWatch {
   seen(call: Call, pinhole: Pinhole, to: Side, now: number): void;
   /** Who sends is told from now on, or is not. */
   tells(doesTell: boolean): void;
-  /** All counters were read at `now`: calls in which audio is missed by then, or is there again, can be told of. */
-  counted(now: number): void;
+  /**
+   * All counters were read at `work.now`: calls in which audio is missed by then, or is there again, can be told of; the first
+   * `most` at once.
+   */
+  counted(work: Work, most: number): void;
   /** When the first of the calls was due that can be told of; Infinity where there is none. */
   nextDue(): number;
-  /** Looks at the first `most` of them. */
+  /** Tells of the first `most` of them. */
   judge(work: Work, most: number): void;
   /** Null where nothing is missed. */
   of(call: Call): MissingAudio | null;
@@ -191,8 +194,9 @@ export function createAudioWatch({ after, held, refused, onMissing }: AudioWatch
     tells(does) {
       doesTell = does;
     },
-    counted(now) {
-      countedAt = now;
+    counted(work, most) {
+      countedAt = work.now;
+      judge(work, most);
     },
     nextDue: () => (due.next() <= countedAt ? due.next() : Number.POSITIVE_INFINITY),
     judge,

@@ -46,8 +46,8 @@ interface Decider {
   nextDeadline(): number;
   /** Media was seen at `now` in the pinhole with this id. */
   traffic(pinholeId: string, now: number, way: MediaWay): void;
-  /** All that was counted by `now` is told: what is missing is missing. */
-  counted(now: number): void;
+  /** All that was counted by `work.now` is told: what is missing is missing, and told of in at most `most` calls. */
+  counted(work: Work, most: number): void;
   /** Audio that a call misses now. */
   missingAudio(call: Call): MissingAudio | null;
   /** Calls that miss audio now. */

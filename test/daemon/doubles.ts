@@ -148,11 +148,12 @@ export function createInspectorDouble() {
     traffic: (id, _, way = 'came') => {
       traffic.push(`${id} ${way}`);
     },
-    counted: () => {},
+    counted: () => inspection({}),
     missingAudio: () => null,
     withoutAudio: 0,
     staticMedia: () => [],
     end: () => inspection({}),
+    endAll: () => inspection({}),
     renumber: () => inspection({}),
     reachedAt: (host) => [host],
     dump: (legId) => {

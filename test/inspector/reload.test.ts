@@ -88,8 +88,7 @@ function play(inspector: Inspector, script: Script): readonly string[] {
   function pass(ms: number): void {
     now += ms;
     look('wait', inspector.tick(now));
-    inspector.counted(now);
-    look('counted', inspector.tick(now));
+    look('counted', inspector.counted(now));
   }
 
   script({

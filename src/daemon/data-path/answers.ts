@@ -34,7 +34,7 @@ interface AnswersDeps {
   /** How a call is, written down. */
   readonly entryOf: (legId: string) => CallEntry;
   /** Ends a call on the administrator's word. */
-  readonly end: (calls: readonly Call[]) => void;
+  readonly end: (call: Call) => void;
 }
 
 /** Answers what the control thread asks, from what the inspector knows. */
@@ -91,7 +91,7 @@ export function createAnswers(deps: AnswersDeps) {
   function endCall(legId: string): boolean {
     const call = inspector.call(legId);
     if (call === null || call.state === 'ended') return false;
-    end([call]);
+    end(call);
     return true;
   }
 

@@ -199,8 +199,11 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     passage.pass(arrivals.empty());
     passage.drain();
     waitingRoom.empty();
-    if (!keep) inParts([...inspector.calls()], ENDED_AT_A_TIME).forEach(end);
-    if (!keep) filter.clear();
+    if (!keep) {
+      for (const calls of inParts([...inspector.calls()], ENDED_AT_A_TIME))
+        done(inspector.endAll(calls, clock()), 'order');
+      filter.clear();
+    }
     outbox.empty();
     arrivals.close();
     interceptor.close();
@@ -208,8 +211,8 @@ export function createDataPath(deps: DataPathDeps): DataPath {
     post({ type: 'stopped' });
   }
 
-  function end(calls: readonly Call[]): void {
-    done(inspector.end(calls, clock()), 'order');
+  function end(call: Call): void {
+    done(inspector.end(call, clock()), 'order');
   }
 
   /** What no packet asked for. */

@@ -34,7 +34,7 @@ export function createOrders(own: OrdersDeps) {
       inspector.traffic(id, now, way);
       if (way !== 'sent') filter.traffic(id, now);
     }
-    if (complete) inspector.counted(now);
+    if (complete) done(inspector.counted(now, 0), 'deadline');
   }
 
   function reload(order: Extract<Order, { type: 'settings' }>): void {

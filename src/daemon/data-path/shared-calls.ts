@@ -66,7 +66,7 @@ export function createSharedCalls({ inspector, outbox, scribe, post, done }: Sha
   /** Of a call that nobody knows any more. */
   function end(legId: string): void {
     const call = inspector.call(legId);
-    if (call !== null && call.state !== 'ended') done(inspector.end([call], scribe.now()), 'elsewhere');
+    if (call !== null && call.state !== 'ended') done(inspector.end(call, scribe.now()), 'elsewhere');
   }
 }
 
