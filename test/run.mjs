@@ -1,6 +1,7 @@
 // Runs every test file under test/ (or those whose path contains one of the arguments) with node:test.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 
 const wanted = process.argv.slice(2);
 const files = readdirSync(new URL('.', import.meta.url), { recursive: true })
@@ -15,9 +16,11 @@ if (files.length === 0) {
   process.exit(1);
 }
 const reporter = new URL('./reporter.mjs', import.meta.url).href;
+// A file for each core: by itself node:test leaves one of them idle.
+const concurrency = `--test-concurrency=${availableParallelism()}`;
 const run = spawnSync(
   process.execPath,
-  ['--import', 'tsx', '--test', `--test-reporter=${reporter}`, ...files],
+  ['--import', 'tsx', '--test', concurrency, `--test-reporter=${reporter}`, ...files],
   { stdio: 'inherit' },
 );
 process.exit(run.status ?? 1);

@@ -128,6 +128,9 @@ const ways: Readonly<Record<string, Way>> = {
   },
 };
 
+/** Log and timers of the defaults, where tests have their own; a supervisor as well, which sets the data path's options. */
+const AS_IT_COMES = 'log: {}\ntimers: {}\n';
+
 async function withDaemon(
   settings: string,
   { rules = queueRules, announced }: { rules?: typeof queueRules; announced?: string } = {},
@@ -138,7 +141,8 @@ async function withDaemon(
   const daemon = await startDaemon(topology, {
     module: main ?? '../dist/src/main.js',
     pinned: FIREWALL_CORE,
-    changes: `${inside}${settings}${caps}`,
+    flags: [],
+    changes: `${AS_IT_COMES}${inside}${settings}${caps}`,
   });
   const close = async () => {
     await daemon.close();

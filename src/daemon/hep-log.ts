@@ -31,7 +31,8 @@ export function openHepLog({ hep: { send: to } }: Settings, key: Uint8Array | nu
     for (const { happenings, at: happenedAt } of occasions) {
       for (const event of happenings) {
         if ((event.type !== 'pinhole' && event.type !== 'refused') || event.call === null) continue;
-        for (const { text } of logLines([event], wording)) report(event.call, text, ahead + happenedAt);
+        for (const { words } of logLines([event], wording))
+          report(event.call, words().text, ahead + happenedAt);
       }
     }
   }

@@ -154,9 +154,8 @@ export async function serve(serving: Serving): Promise<number> {
       observes: mode === 'observe',
       trafficOf: watch.last,
     };
-    for (const { severity, text, fields } of [...noteLines(notes), ...logLines(happenings, wording)]) {
-      log.traffic(severity, text, fields);
-    }
+    for (const line of noteLines(notes)) log.traffic(line);
+    for (const line of logLines(happenings, wording)) log.traffic(line);
     for (const listener of listeners) listener(occasions, notes);
     for (const { what, pinhole, call } of changes) if (what === 'closed') watch.left(pinhole.id, call.legId);
   }

@@ -16,7 +16,7 @@ import { after, describe, it } from 'node:test';
 import { loadLibc } from '../../native-bindings/engine.ts';
 import { connectUnixDatagram, unixAddress } from '../../native-bindings/unix-datagram.ts';
 import { defaults } from '../../src/config/load.ts';
-import { logLines } from '../../src/daemon/log/lines.ts';
+import { type LogLine, logLines, type Words } from '../../src/daemon/log/lines.ts';
 import { createLog, type Log, type LogSettings } from '../../src/daemon/log/log.ts';
 import { type LogSink, openLogSink, type Severity, syslogLine } from '../../src/daemon/log/sink.ts';
 import type { Happening } from '../../src/inspector/happening.ts';
@@ -46,6 +46,12 @@ function setUp(changes: Partial<LogSettings> = {}, wantsTime = true) {
   return { log, written, severities, clock, settings, counts };
 }
 
+const trafficLine = (severity: Severity, text: string, fields: Words['fields'] = {}): LogLine => ({
+  severity,
+  isRefusal: false,
+  words: () => ({ text, fields }),
+});
+
 describe('log', () => {
   it('writes one line of text: time, level, message', () => {
     const { log, written } = setUp();
@@ -62,7 +68,7 @@ describe('log', () => {
 
   it('writes JSON with the fields', () => {
     const { log, written } = setUp({ format: 'json' });
-    log.traffic('warn', 'refused', { call: 'aa' });
+    log.traffic(trafficLine('warn', 'refused', { call: 'aa' }));
     const line = JSON.parse(written[0]!) as Record<string, unknown>;
     assert.deepEqual([line['level'], line['msg'], line['call']], [40, 'refused', 'aa']);
   });
@@ -81,10 +87,10 @@ describe('log', () => {
 
   it('has no more than log.rate lines of traffic a second, and says how many it left out', () => {
     const { log, written, clock } = setUp({ rate: 3 }, false);
-    for (let line = 0; line < 10; line++) log.traffic('info', `line ${line}`);
+    for (let one = 0; one < 10; one++) log.traffic(trafficLine('info', `line ${one}`));
     log.own.info('never left out');
     clock.pass(1000);
-    log.traffic('info', 'next second');
+    log.traffic(trafficLine('info', 'next second'));
     assert.deepEqual(written, [
       'line 0',
       'line 1',
@@ -97,21 +103,25 @@ describe('log', () => {
 
   it('has room for what opens and closes beside any number of refusals', () => {
     const { log, written } = setUp({ rate: 4 }, false);
-    for (let i = 0; i < 100; i++) log.traffic('warn', `refused ${i}`, { event: 'refused' });
-    log.traffic('info', 'opened', { event: 'opened' });
-    log.traffic('info', 'closed', { event: 'closed' });
+    for (let i = 0; i < 100; i++) log.traffic({ ...trafficLine('warn', `refused ${i}`), isRefusal: true });
+    log.traffic(trafficLine('info', 'opened'));
+    log.traffic(trafficLine('info', 'closed'));
     assert.deepEqual(written, ['warn: refused 0', 'warn: refused 1', 'warn: refused 2', 'opened']);
   });
 
   it('takes a new level, format and rate, and opens its destination anew', () => {
     const { log, written, settings, counts } = setUp({}, false);
-    log.traffic('debug', 'unseen');
+    log.traffic(trafficLine('debug', 'unseen'));
     log.reload({ ...settings, level: 'debug' });
-    log.traffic('debug', 'seen');
+    log.traffic(trafficLine('debug', 'seen'));
     assert.deepEqual(written, ['debug: seen']);
     assert.equal(counts.reopened, 1);
   });
 });
+
+/** As they are written. */
+const inWords = (...about: Parameters<typeof logLines>) =>
+  logLines(...about).map(({ severity, words }) => ({ severity, ...words() }));
 
 describe('lines about calls', () => {
   const call = {
@@ -149,7 +159,7 @@ describe('lines about calls', () => {
   } as const;
 
   it('are one for what a call opens at a time, one for what it closes', () => {
-    const lines = logLines([opened(4000), opened(4002), closed(4000), closed(4002)], options);
+    const lines = inWords([opened(4000), opened(4002), closed(4000), closed(4002)], options);
     assert.deepEqual(
       lines.map(({ text }) => text),
       [
@@ -166,14 +176,14 @@ describe('lines about calls', () => {
   });
 
   it('do not say 0 of what nobody counted', () => {
-    const [line] = logLines([closed(4000)], { ...options, trafficOf: () => undefined });
+    const [line] = inWords([closed(4000)], { ...options, trafficOf: () => undefined });
     assert.match(line!.text, /: bye, not counted, 65\.2 s$/);
     assert.equal(line!.fields['packets'], null);
   });
 
   it('say what would be, where nothing is opened', () => {
     const observing = { ...options, observes: true, trafficOf: () => undefined };
-    const lines = logLines([opened(4000), closed(4000)], observing);
+    const lines = inWords([opened(4000), closed(4000)], observing);
     assert.deepEqual(
       lines.map(({ text }) => text),
       [
@@ -185,28 +195,28 @@ describe('lines about calls', () => {
 
   it('keep calls apart', () => {
     const other = { ...opened(4002), call: { ...call, legId: '00000000000000bb' } } as Happening;
-    assert.equal(logLines([opened(4000), other], options).length, 2);
+    assert.equal(inWords([opened(4000), other], options).length, 2);
   });
 
   it('name the Call-ID only when told to, with control characters escaped', () => {
-    const [hashed] = logLines([opened(4000)], options);
+    const [hashed] = inWords([opened(4000)], options);
     assert.doesNotMatch(JSON.stringify(hashed), /secret/);
     assert.equal(hashed!.fields['legId'], '00000000000000aa');
-    const [plain] = logLines([opened(4000)], { ...options, callId: 'plain' });
+    const [plain] = inWords([opened(4000)], { ...options, callId: 'plain' });
     assert.match(plain!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example\): opened/);
   });
 
   it('say who calls whom only when told to, in words and in fields', () => {
-    const [hidden] = logLines([opened(4000)], { ...options, callId: 'plain' });
+    const [hidden] = inWords([opened(4000)], { ...options, callId: 'plain' });
     assert.doesNotMatch(JSON.stringify(hidden), /alice|bob/);
     const named = { ...options, parties: 'plain' } as const;
-    for (const [line] of [[opened(4000)], [closed(4000)]].map((one) => logLines(one, named))) {
+    for (const [line] of [[opened(4000)], [closed(4000)]].map((one) => inWords(one, named))) {
       assert.match(line!.text, /^call 00000000000000aa \(alice > bob\): (opened|closed)/);
       assert.deepEqual([line!.fields['caller'], line!.fields['callee']], ['192.0.2.1', '10.0.0.5']);
       assert.equal(line!.fields['to'], 'sip:bob@example.com');
       assert.doesNotMatch(JSON.stringify(line), /secret/);
     }
-    const [both] = logLines([opened(4000)], { ...named, callId: 'plain' });
+    const [both] = inWords([opened(4000)], { ...named, callId: 'plain' });
     assert.match(both!.text, /^call 00000000000000aa \(secret@pbx\\x0d\\x0a\.example, alice > bob\): opened/);
   });
 
@@ -218,7 +228,7 @@ describe('lines about calls', () => {
       transport: null,
       at: 0,
     });
-    const lines = logLines(
+    const lines = inWords(
       [refused('not-inside'), refused('port-out-of-range'), refused('foreign-address')],
       options,
     );
@@ -230,7 +240,7 @@ describe('lines about calls', () => {
   });
 
   it('name caller and callee where a bound is used up', () => {
-    const [line] = logLines(
+    const [line] = inWords(
       [
         {
           ...{ type: 'refused', call },

@@ -41,13 +41,13 @@ function decide(bytes: Buffer): void {
     trafficOf: () => undefined,
   });
   history.take([{ packet: 1, at: 1000, deadline: false, happenings: events }]);
-  for (const { text } of logLines(events, {
+  for (const { words } of logLines(events, {
     callId: 'plain',
     parties: 'plain',
     trafficOf: () => undefined,
     observes: false,
   }))
-    oneLine(text);
+    oneLine(words().text);
   inspector.tick(1_000_000);
 }
 

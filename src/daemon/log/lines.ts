@@ -8,9 +8,16 @@ import { printable } from '../../printable.ts';
 import type { Note } from '../messages.ts';
 import type { Severity } from './sink.ts';
 
-/** One line for the log: words for people, fields for machines. */
+/** One line for the log. */
 export interface LogLine {
   readonly severity: Severity;
+  readonly isRefusal: boolean;
+  /** Made of what things are at the moment, and only of a line that is written: most are too many or of no interest. */
+  readonly words: () => Words;
+}
+
+/** A line's text for people, its fields for machines. */
+export interface Words {
   readonly text: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
@@ -64,7 +71,11 @@ export function logLines(happenings: readonly Happening[], options: LineOptions)
   for (let at = 0; at < events.length; at++) {
     const event = events[at]!;
     if (event.type !== 'pinhole') {
-      lines.push(simpleLine(event, options));
+      lines.push({
+        severity: severityOf(event),
+        isRefusal: event.type === 'refused',
+        words: () => simpleWords(event, options),
+      });
       continue;
     }
     const group = [event];
@@ -72,14 +83,20 @@ export function logLines(happenings: readonly Happening[], options: LineOptions)
       group.push(next);
       at++;
     }
-    lines.push(event.what === 'opened' ? openedLine(group, options) : closedLine(group, options));
+    const words =
+      event.what === 'opened' ? () => openedWords(group, options) : () => closedWords(group, options);
+    lines.push({ severity: 'info', isRefusal: false, words });
   }
   return lines;
 }
 
 /** What the data path says of itself. */
 export function noteLines(notes: readonly Note[]): LogLine[] {
-  return notes.map(({ level, text }) => ({ severity: level, text, fields: {} }));
+  return notes.map(({ level, text }) => ({
+    severity: level,
+    isRefusal: false,
+    words: () => ({ text, fields: {} }),
+  }));
 }
 
 type Logged = Extract<Happening, { type: 'call' | 'pinhole' | 'refused' | 'audio' }>;
@@ -94,17 +111,16 @@ function belongs(next: PinholeHappening, first: PinholeHappening): boolean {
   return next.what === 'opened' || next.reason === first.reason;
 }
 
-function openedLine(group: readonly PinholeHappening[], options: LineOptions): LogLine {
+function openedWords(group: readonly PinholeHappening[], options: LineOptions): Words {
   const { call } = group[0]!;
   const list = group.map(({ pinhole }) => `${describePinhole(pinhole)} from ${sourcesOf(pinhole)}`);
   return {
-    severity: 'info',
     text: `${nameOf(call, options)}: ${verb('opened', options)} ${list.join('; ')}`,
     fields: { event: 'opened', ...fieldsOf(call, options), pinholes: group.map(({ pinhole }) => pinhole) },
   };
 }
 
-function closedLine(group: readonly PinholeHappening[], options: LineOptions): LogLine {
+function closedWords(group: readonly PinholeHappening[], options: LineOptions): Words {
   const { call, reason, at } = group[0]!;
   const seconds = (at - Math.min(...group.map(({ openedAt }) => openedAt))) / 1000;
   const traffic = passedBy(group, options);
@@ -112,7 +128,6 @@ function closedLine(group: readonly PinholeHappening[], options: LineOptions): L
   const counted =
     traffic === null ? 'not counted' : `${traffic.packets} packets, ${traffic.bytes} bytes counted`;
   return {
-    severity: 'info',
     text: `${nameOf(call, options)}: ${verb('closed', options)} ${list.join('; ')}: ${reason}, ${counted}, ${seconds.toFixed(1)} s`,
     fields: {
       event: 'closed',
@@ -141,13 +156,12 @@ function passedBy(group: readonly PinholeHappening[], { trafficOf }: LineOptions
   };
 }
 
-function audioLine(event: AudioHappening, options: LineOptions): LogLine {
+function audioWords(event: AudioHappening, options: LineOptions): Words {
   const { call, missing, since, at, causes } = event;
   const seconds = Math.max(0, at - since) / 1000;
   const fields = { ...fieldsOf(call, options), seconds };
   if (missing.length === 0) {
     return {
-      severity: 'info',
       text: `${nameOf(call, options)}: audio is missed no more, after ${seconds.toFixed(0)} s`,
       fields: { event: 'audio', ...fields },
     };
@@ -155,20 +169,26 @@ function audioLine(event: AudioHappening, options: LineOptions): LogLine {
   const who = missing.map((side) => `the ${PARTIES[side]} (${call.parties[side]})`).join(' and ');
   const why = causes.map(({ text, advice }) => `${text} ${advice}`.trim()).join(' ');
   return {
-    severity: 'warn',
     text: `${nameOf(call, options)}: no audio for ${who} since ${seconds.toFixed(0)} s. ${why}`,
     fields: { event: 'no-audio', ...fields, missing: missing.map((side) => PARTIES[side]), causes },
   };
 }
 
-function simpleLine(event: Exclude<Logged, PinholeHappening>, options: LineOptions): LogLine {
-  if (event.type === 'audio') return audioLine(event, options);
+function severityOf(event: Exclude<Logged, PinholeHappening>): Severity {
+  if (event.type === 'call') return 'debug';
+  if (event.type === 'audio') return event.missing.length === 0 ? 'info' : 'warn';
+  const { reason } = event.refusal;
+  if (USUAL.has(reason)) return 'debug';
+  return SUSPICIOUS.has(reason) ? 'warn' : 'info';
+}
+
+function simpleWords(event: Exclude<Logged, PinholeHappening>, options: LineOptions): Words {
+  if (event.type === 'audio') return audioWords(event, options);
   if (event.type === 'refused') {
     const { call, refusal } = event;
     const { reason, detail } = refusal;
     const whose = call !== null && CAPS.has(reason) ? partiesOf(call) : null;
     return {
-      severity: USUAL.has(reason) ? 'debug' : SUSPICIOUS.has(reason) ? 'warn' : 'info',
       text: `${call === null ? '' : `${nameOf(call, options)}: `}refused (${reason}): ${detail}${whose === null ? '' : `; ${whose.text}`}`,
       fields: {
         event: 'refused',
@@ -182,7 +202,6 @@ function simpleLine(event: Exclude<Logged, PinholeHappening>, options: LineOptio
   const { what, leg: call } = event;
   const { endReason: reason } = call;
   return {
-    severity: 'debug',
     text: `${nameOf(call, options)}: ${what} ${call.parties.join(' to ')}${reason === null ? '' : `, ${reason}`}`,
     fields: { event: `call-${what}`, ...fieldsOf(call, options), reason },
   };

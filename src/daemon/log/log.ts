@@ -1,6 +1,7 @@
 import { type Logger, pino } from 'pino';
 import type { Settings } from '../../config/schema.ts';
 import { printableJson } from '../../printable.ts';
+import type { LogLine } from './lines.ts';
 import type { LogSink, Severity } from './sink.ts';
 
 export type LogSettings = Settings['log'];
@@ -9,7 +10,7 @@ export interface Log {
   /** For what the daemon itself does; never left out. */
   readonly own: Logger;
   /** Writes a line that network traffic leads to, unless there were too many this second. */
-  traffic(severity: Severity, text: string, fields?: Readonly<Record<string, unknown>>): void;
+  traffic(line: LogLine): void;
   /** Takes new settings, and opens the destination anew. */
   reload(settings: LogSettings): void;
   close(): void;
@@ -39,11 +40,13 @@ export function createLog(settings: LogSettings, sink: LogSink, clock: () => num
 
   return {
     own,
-    traffic(severity, text, fields = {}) {
+    traffic({ severity, isRefusal, words }) {
       if (!own.isLevelEnabled(severity)) return;
       const leftOut = limiter.leftOut();
       if (leftOut > 0) own.warn(`${leftOut} lines were left out: more than log.rate (${rate} a second)`);
-      if (limiter.admit(fields['event'] === 'refused' ? REFUSED_SHARE : 1)) own[severity](fields, text);
+      if (!limiter.admit(isRefusal ? REFUSED_SHARE : 1)) return;
+      const { text, fields } = words();
+      own[severity](fields, text);
     },
     reload(next) {
       own.level = next.level;
