@@ -123,8 +123,18 @@ export function walkElements(
 export function elementsIn({ bytes, start, end }: Message, visit: (element: ElementInPlace) => void): void {
   const list = findAttribute(bytes, start + ATTRIBUTES, end, NFTA_SET_ELEM_LIST_ELEMENTS);
   if (list < 0) return;
-  const empty = { start: 0, end: 0, keyStart: 0, keyEnd: 0, commentStart: 0, commentEnd: 0 };
-  const element: Writable<ElementInPlace> = { bytes, ...empty, isCounted: false, packets: 0, octets: 0 };
+  const element: Writable<ElementInPlace> = {
+    bytes,
+    start: 0,
+    end: 0,
+    keyStart: 0,
+    keyEnd: 0,
+    commentStart: 0,
+    commentEnd: 0,
+    isCounted: false,
+    packets: 0,
+    octets: 0,
+  };
   const listEnd = valueEnd(bytes, list);
   let at = findAttribute(bytes, list, listEnd, NFTA_LIST_ELEM);
   while (at >= 0) {

@@ -87,7 +87,18 @@ const pinholeFields = object<Omit<Pinhole, 'id'>>({
 
 const pinhole: Shape<Pinhole> = {
   isPlain: false,
-  write: ({ id: _, ...rest }) => rest,
+  write: ({ direction, protocol, sources, sourcePort, address, ports, translation, kind, media, label }) => ({
+    direction,
+    protocol,
+    sources,
+    sourcePort,
+    address,
+    ports,
+    translation,
+    kind,
+    media,
+    label,
+  }),
   read(value, at, moment) {
     const rest = pinholeFields.read(value, at, moment);
     return { ...rest, id: openingId(rest) };
