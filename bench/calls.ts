@@ -1,5 +1,5 @@
 /** Calls that benchmarks make up. */
-import { Buffer } from 'node:buffer';
+import type { Buffer } from 'node:buffer';
 import type { Stamp } from '../src/daemon/peers/stamp.ts';
 import { writeCall } from '../src/inspector/record.ts';
 import type { Inspector } from '../src/inspector.ts';
@@ -59,6 +59,6 @@ export function stampOf(version: number): Stamp {
 export function recordsOf(inspector: Inspector): readonly { readonly name: string; readonly text: string }[] {
   return [...inspector.calls()].map(({ legId }) => ({
     name: legId,
-    text: Buffer.from(writeCall(inspector.dump(legId)!, SCRIBE)).toString('utf8'),
+    text: writeCall(inspector.dump(legId)!, SCRIBE),
   }));
 }

@@ -5,7 +5,6 @@
  *
  *   node bench/run.mjs group-simulated [FIREWALLS] [CALLS]
  */
-import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { createRedisStore, NEWS_AT_A_TIME } from '../src/daemon/peers/redis.ts';
 import { createVersions } from '../src/daemon/peers/versions.ts';
@@ -76,7 +75,7 @@ function dataPathCosts() {
   const begun = process.cpuUsage();
   for (let at = 0; at < records.length; at += 4) {
     const calls = records.slice(at, at + 4).flatMap(({ text }): CallRecord[] => {
-      const read = readRecord(Buffer.from(text, 'utf8'), SCRIBE, 0);
+      const read = readRecord(text, SCRIBE, 0);
       return read.what === 'call' ? [read.record] : [];
     });
     inspector.share(calls, 1);

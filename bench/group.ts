@@ -5,7 +5,6 @@
  *
  *   node bench/run.mjs group [CALLS ...]
  */
-import { Buffer } from 'node:buffer';
 import { createLagWatch } from '../src/daemon/peers/lag.ts';
 import { createRedisStore } from '../src/daemon/peers/redis.ts';
 import { createTaking } from '../src/daemon/peers/taking.ts';
@@ -39,7 +38,7 @@ for (const [from, to, text] of [
 }
 const [call] = [...inspector.calls()];
 const scribe = { machine: MACHINE, boot: null, now: () => 1, wall: Date.now };
-const text = Buffer.from(writeCall(inspector.dump(call!.legId)!, scribe)).toString('utf8');
+const text = writeCall(inspector.dump(call!.legId)!, scribe);
 console.log(`record of a call that is up, one audio stream each way: ${text.length} bytes`);
 
 const version = (index: number, number: number) => ({

@@ -86,7 +86,7 @@ export interface SharedRecord {
   readonly key: string;
   readonly stamp: Stamp;
   /** Empty: it is over, and nobody knows more. */
-  readonly bytes: Uint8Array;
+  readonly text: string;
   /** ms since it was written down, by the clock of the store. */
   readonly age: number;
 }

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import { address, port } from '../address/shape.ts';
 import type { Call } from '../call/call.ts';
 import { callShape, fromVersion1, fromVersion2, fromVersion3 } from '../call/record.ts';
@@ -88,36 +87,27 @@ const directionRecord = object<DirectionRecord>({
   closed: flag,
 });
 
-/** Into memory of its own: another thread is given a copy of all that lies around it in Node's pool. */
-const encoder = new TextEncoder();
-
-export function writeCall(record: CallRecord, scribe: Scribe): Uint8Array {
+export function writeCall(record: CallRecord, scribe: Scribe): string {
   return written(callRecord, record, scribe);
 }
 
-export function writeDirection(record: DirectionRecord, scribe: Scribe): Uint8Array {
+export function writeDirection(record: DirectionRecord, scribe: Scribe): string {
   return written(directionRecord, record, scribe);
 }
 
-function written<T>(shape: Shape<T>, record: T, { machine, boot, now, wall }: Scribe): Uint8Array {
+function written<T>(shape: Shape<T>, record: T, { machine, boot, now, wall }: Scribe): string {
   const up = now();
   const fields = shape.write(record, up) as object;
-  const text = JSON.stringify({ pinholed: RECORD_VERSION, machine, boot, up, at: wall(), ...fields });
-  return encoder.encode(text);
+  return JSON.stringify({ pinholed: RECORD_VERSION, machine, boot, up, at: wall(), ...fields });
 }
 
 /**
  * Reads a record of any machine and boot. Its times are now those of the reader's clock, with what has passed since it
  * was written. `age`: ms that have passed at most, where somebody else's clock tells; a wall clock that is wrong here or
- * there ends no call before its time. Never throws, whatever the bytes.
+ * there ends no call before its time. Never throws, whatever the text.
  */
-export function readRecord(
-  bytes: Uint8Array,
-  scribe: Scribe,
-  age: number = Number.POSITIVE_INFINITY,
-): Recorded {
+export function readRecord(text: string, scribe: Scribe, age: number = Number.POSITIVE_INFINITY): Recorded {
   try {
-    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
     return read(JSON.parse(text), scribe, age);
   } catch (error) {
     return { what: 'refused', why: error instanceof ShapeError ? error.message : 'it is no record' };

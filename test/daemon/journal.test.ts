@@ -41,7 +41,7 @@ const keyOf = (index: number) => index.toString(16).padStart(16, '0');
 const entry = (index: number, text = `call ${index}`, endedAt: number | null = null) => ({
   key: keyOf(index),
   endedAt,
-  bytes: Buffer.from(text),
+  text,
 });
 
 function open(path: string, by: Partial<Writer> = {}) {
@@ -250,15 +250,27 @@ describe('a damaged journal', () => {
     assert.deepEqual(doubtful, ['call 2']);
   });
 
+  /** The frame of a call, in which all but what is drawn for its file is ASCII, as text. */
+  function asciiFrame(): readonly [sync: string, rest: string] {
+    // A float of eight bytes that are ASCII, within what is kept.
+    const endedAt = 2 ** 19;
+    for (let count = 0; ; count++) {
+      const path = newPath();
+      open(path).journal.append([entry(7, `inside ${count}`, endedAt)]);
+      const file = readFileSync(activeFile(path));
+      const frame = file.subarray(file.lastIndexOf(file.subarray(8, 16)));
+      if (frame.subarray(8).every((byte) => byte < 0x80))
+        return [frame.toString('latin1', 0, 8), frame.toString('latin1', 8)];
+    }
+  }
+
   it('does not take for a frame what a call has in it', () => {
-    const inner = newPath();
-    open(inner).journal.append([entry(7, 'inside')]);
-    const fake = readFileSync(activeFile(inner));
+    const [sync, fake] = asciiFrame();
     const outer = newPath();
     const { journal } = open(outer);
-    journal.append([{ ...entry(1), bytes: fake.subarray(8) }, entry(2)]);
+    journal.append([entry(1, sync + fake), entry(2)]);
     const bytes = readFileSync(activeFile(outer));
-    bytes[bytes.indexOf(fake.subarray(24)) - 30]! ^= 1;
+    bytes[bytes.indexOf(fake) - Buffer.byteLength(sync) - 14]! ^= 1;
     assert.deepEqual(damaged(bytes).texts, ['call 2']);
   });
 

@@ -12,11 +12,12 @@ const phone = host('192.0.2.10');
 const pbx = host('198.51.100.20');
 
 /** A call with a pinhole towards the phone for each of these ports. */
-function record(...ports: number[]): Uint8Array {
+function record(...ports: number[]): Buffer {
   const scene = createScene();
   scene.send(phone, pbx, sip('INVITE', { body: sdp(phone.address, ports) }));
   const [call] = scene.inspector.calls();
-  return callEntry(scene.inspector.dump(call!.legId)!, { ...scribe, now: () => scene.now }).bytes;
+  const { text } = callEntry(scene.inspector.dump(call!.legId)!, { ...scribe, now: () => scene.now });
+  return Buffer.from(text);
 }
 
 function pinhole(port: number): Pinhole {
@@ -62,11 +63,11 @@ describe('records of a journal', () => {
     const closed = directionEntry({ direction, closed: true }, scribe);
     assert.equal(opened.key, closed.key);
     assert.deepEqual([opened.endedAt, closed.endedAt], [null, scribe.now()]);
-    const read = (bytes: Uint8Array, doubtful: boolean) =>
-      readRecords([{ bytes, doubtful }], () => [], scribe).directions;
-    assert.deepEqual(read(opened.bytes, false), [direction]);
-    assert.deepEqual(read(closed.bytes, false), []);
-    assert.deepEqual(read(opened.bytes, true), []);
+    const read = (text: string, doubtful: boolean) =>
+      readRecords([{ bytes: Buffer.from(text), doubtful }], () => [], scribe).directions;
+    assert.deepEqual(read(opened.text, false), [direction]);
+    assert.deepEqual(read(closed.text, false), []);
+    assert.deepEqual(read(opened.text, true), []);
   });
 
   it('are left out by name when they are no records', () => {

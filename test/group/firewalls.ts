@@ -151,7 +151,11 @@ export function createFirewalls(shelf: Shelf): Firewalls {
       nextOrder: () => orders.shift() ?? null,
       post: (report) => reports.push(report),
     });
-    const records = [...journal.values()].map((entry) => ({ ...entry, doubtful: false }));
+    const records = [...journal.values()].map(({ text, ...entry }) => ({
+      ...entry,
+      bytes: Buffer.from(text),
+      doubtful: false,
+    }));
     path.start(readRecords(records, () => firewall.list(), { ...identity, now: clock, wall }));
     const store = shelf.connect();
     const group = createGroup({

@@ -53,7 +53,7 @@ function establish(member: Member): void {
 
 function entryOf(key: string): CallEntry {
   const stamp = { generation: 0, phase: 0, version: 1, machine: '00000001' } as const;
-  return { key, endedAt: null, bytes: Buffer.from('{}'), stamp };
+  return { key, endedAt: null, text: '{}', stamp };
 }
 
 /** Upkeep of no calls, and what it tells of media. */

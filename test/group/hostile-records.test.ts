@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { Buffer } from 'node:buffer';
 import { it } from 'node:test';
 import fc from 'fast-check';
 import { defaults } from '../../src/config/schema.ts';
@@ -35,7 +34,7 @@ const RECORD = (() => {
   }
   const [call] = [...inspector.calls()];
   const scribe = { machine: '0000000f', boot: null, now: () => 1, wall: () => 1.7e12 };
-  const text = Buffer.from(writeCall(inspector.dump(call!.legId)!, scribe)).toString('utf8');
+  const text = writeCall(inspector.dump(call!.legId)!, scribe);
   return { legId: call!.legId, text };
 })();
 

@@ -238,8 +238,8 @@ export function createWorld(count: number, seed: number): World {
     const ends = new Set<string>();
     const all = [...[...alive.values()].map(({ journal }) => journal), ...journals.values()];
     for (const journal of all) {
-      for (const [key, { endedAt, bytes }] of journal) {
-        if (endedAt !== null && Buffer.from(bytes).includes('"endReason":"bye"')) ends.add(key);
+      for (const [key, { endedAt, text }] of journal) {
+        if (endedAt !== null && text.includes('"endReason":"bye"')) ends.add(key);
       }
     }
     for (const [name, { stamp }] of shelf.calls) if (stamp.phase === 2) ends.add(name);

@@ -34,7 +34,10 @@ export function readRecords(
     const stamp = mark === undefined ? null : readStamp(mark);
     if (key !== undefined && stamp !== null) stamps.set(key, stamp);
     if (bytes.length === 0) continue;
-    const read = readRecord(bytes, scribe);
+    const read = readRecord(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'),
+      scribe,
+    );
     if (read.what === 'refused') {
       refused.push(read);
     } else if (read.what === 'direction') {

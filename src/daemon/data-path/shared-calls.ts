@@ -31,12 +31,12 @@ export function createSharedCalls({ inspector, outbox, scribe, post, done }: Sha
     const calls: CallRecord[] = [];
     const directions: DirectionRecord[] = [];
     const refused: string[] = [];
-    for (const { key, stamp, bytes, age } of records) {
-      if (bytes.length === 0) {
+    for (const { key, stamp, text, age } of records) {
+      if (text === '') {
         if (takes(key, stamp)) end(key);
         continue;
       }
-      const read = readRecord(bytes, scribe, age);
+      const read = readRecord(text, scribe, age);
       if (read.what === 'refused') {
         refused.push(read.why);
       } else if (nameOf(read) !== key) {

@@ -136,11 +136,11 @@ export function createUnwritten(
   }
 
   /** Written out: of an object with a spread one first and more behind V8 keeps a description of its own. */
-  function withStamp({ key, endedAt, bytes }: JournalEntry): CallEntry {
+  function withStamp({ key, endedAt, text }: JournalEntry): CallEntry {
     const stamp = stamps.of(key);
     return stamp === null
-      ? { key, endedAt, bytes, stamp }
-      : { key, endedAt, bytes, stamp, mark: writeStamp(stamp) };
+      ? { key, endedAt, text, stamp }
+      : { key, endedAt, text, stamp, mark: writeStamp(stamp) };
   }
 
   function tellOne(key: string): void {

@@ -24,13 +24,18 @@ export interface Journal {
   close(): void;
 }
 
-/** One call as it is now; `endedAt` (ms) once it is over, null before. */
-export interface JournalEntry {
+/** One call; `endedAt` (ms) once it is over, null before. */
+interface Kept {
   readonly key: string;
   readonly endedAt: number | null;
-  readonly bytes: Uint8Array;
   /** What stands beside the record: at most 255 characters of ASCII. */
   readonly mark?: string;
+}
+
+/** A call as it is now. */
+export interface JournalEntry extends Kept {
+  /** Its record. */
+  readonly text: string;
 }
 
 interface OpenedJournal {
@@ -39,7 +44,9 @@ interface OpenedJournal {
   readonly records: readonly JournalRecord[];
 }
 
-export interface JournalRecord extends JournalEntry {
+export interface JournalRecord extends Kept {
+  /** The record in UTF-8: a view of all that was read. */
+  readonly bytes: Uint8Array;
   /** Something behind it could not be read: there may have been a later version, in which pinholes were closed. */
   readonly doubtful: boolean;
 }
@@ -174,7 +181,7 @@ function worthKeeping(entries: readonly JournalRecord[], writer: Writer): Journa
   return kept.filter(({ endedAt }) => endedAt === null || endedAt > earliest);
 }
 
-function isWorthKeeping({ endedAt }: Pick<JournalEntry, 'endedAt'>, now: number): boolean {
+function isWorthKeeping({ endedAt }: Pick<Kept, 'endedAt'>, now: number): boolean {
   return endedAt === null || endedAt >= now - ENDED_KEPT;
 }
 
@@ -227,7 +234,10 @@ function readJournal(descriptor: number): JournalReading {
 
 /** `wrong` is where in front of the frames a damage is. */
 function readFrames(file: Buffer, sync: Buffer, wrong: number | null): JournalReading {
-  const found = new Map<string, { readonly offset: number; readonly entry: JournalEntry }>();
+  const found = new Map<
+    string,
+    { readonly offset: number; readonly entry: Omit<JournalRecord, 'doubtful'> }
+  >();
   let head: Head | null = null;
   let complete = false;
   let first = wrong === null ? null : `offset ${wrong}: expected a sound beginning`;
@@ -325,7 +335,7 @@ function sealed(bytes: Buffer, sync: Buffer): Buffer {
   return bytes;
 }
 
-function callFrame({ key, endedAt, bytes, mark = '' }: JournalEntry): Buffer {
+function callFrame({ key, endedAt, mark = '' }: Kept, bytes: Uint8Array): Buffer {
   const head = Buffer.alloc(CALL_HEAD);
   head.write(key, 'latin1');
   head.writeDoubleLE(endedAt ?? Number.NaN, KEY_LENGTH);
@@ -336,7 +346,7 @@ function callFrame({ key, endedAt, bytes, mark = '' }: JournalEntry): Buffer {
 }
 
 /** Null where the payload is too short. */
-function readEntry(payload: Buffer, isMarked: boolean): JournalEntry | null {
+function readEntry(payload: Buffer, isMarked: boolean): Omit<JournalRecord, 'doubtful'> | null {
   if (payload.length < CALL_HEAD + Number(isMarked)) return null;
   const endedAt = payload.readDoubleLE(KEY_LENGTH);
   const from = CALL_HEAD + (isMarked ? 1 + payload[CALL_HEAD]! : 0);
@@ -368,7 +378,7 @@ function createWriter(
   descriptors: readonly [number, number],
   last: 0 | 1,
   lastGeneration: number,
-  initial: readonly JournalEntry[],
+  initial: readonly JournalRecord[],
   writer: Writer,
   complain: (text: string) => void,
 ): Journal {
@@ -431,10 +441,10 @@ function createWriter(
     }
   }
 
-  function add(entry: JournalEntry): void {
-    const made = callFrame(entry);
+  function add(call: Kept, record: Uint8Array): void {
+    const made = callFrame(call, record);
     if (made.length > LARGEST_FRAME) return;
-    waiting.push({ key: entry.key, endedAt: entry.endedAt, frame: made });
+    waiting.push({ key: call.key, endedAt: call.endedAt, frame: made });
     waitingBytes += made.length;
   }
 
@@ -485,12 +495,12 @@ function createWriter(
     }
   }
 
-  for (const entry of initial) add(entry);
+  for (const one of initial) add(one, one.bytes);
   attempt();
 
   return {
     append(entries) {
-      for (const entry of entries) add(entry);
+      for (const entry of entries) add(entry, Buffer.from(entry.text, 'utf8'));
       if (waiting.length > 0) attempt();
     },
     isBehind: () => failing,

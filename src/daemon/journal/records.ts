@@ -10,16 +10,14 @@ import {
 import { directionKey } from '../../packet/direction.ts';
 import type { JournalEntry } from './journal.ts';
 
-const NO_BYTES = new Uint8Array(0);
-
 export function callEntry(record: CallRecord, scribe: Scribe): JournalEntry {
   const { legId: key, endedAt } = record.call;
-  return { key, endedAt, bytes: writeCall(record, scribe) };
+  return { key, endedAt, text: writeCall(record, scribe) };
 }
 
 /** Of a call that is forgotten there is nothing to take up. */
 export function goneEntry(key: string, { now }: Scribe): JournalEntry {
-  return { key, endedAt: now(), bytes: NO_BYTES };
+  return { key, endedAt: now(), text: '' };
 }
 
 /** A direction of a TCP connection as a record of its own; one that has ended is not taken up again. */
@@ -27,7 +25,7 @@ export function directionEntry(record: DirectionRecord, scribe: Scribe): Journal
   return {
     key: directionName(record.direction),
     endedAt: record.closed ? scribe.now() : null,
-    bytes: writeDirection(record, scribe),
+    text: writeDirection(record, scribe),
   };
 }
 

@@ -1,4 +1,3 @@
-import { Buffer } from 'node:buffer';
 import type { CallEntry, SharedRecord } from '../messages.ts';
 import { compareStamps, isOver, type Stamp } from './stamp.ts';
 import type { Stored, Unsent, Version } from './store.ts';
@@ -92,14 +91,14 @@ export function createVersions(most: () => number, clock: () => number): Version
   }
 
   function local(entries: readonly CallEntry[]): void {
-    for (const { key, endedAt, bytes, stamp } of entries) {
+    for (const { key, endedAt, text, stamp } of entries) {
       if (stamp === null) continue;
       // Nobody else has heard of it, and nobody needs to.
-      if (!known.has(key) && endedAt !== null && bytes.length === 0) continue;
+      if (!known.has(key) && endedAt !== null && text === '') continue;
       const order = orderOf({ name: key, stamp });
       if (order < 0 || (order === 0 && !behind.has(key))) continue;
       if (order > 0) note(key, stamp);
-      send(key, stamp, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+      send(key, stamp, text);
     }
   }
 
@@ -111,7 +110,7 @@ export function createVersions(most: () => number, clock: () => number): Version
     return taken.map(({ name, stamp, text, age }) => {
       note(name, stamp);
       has({ name, stamp });
-      return { key: name, stamp, bytes: Buffer.from(text, 'utf8'), age };
+      return { key: name, stamp, text, age };
     });
   }
 
