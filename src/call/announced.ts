@@ -17,7 +17,10 @@ export type Announcements = readonly Announced[];
 
 export const NOTHING_ANNOUNCED: Announcements = [];
 
-/** What is kept for one Call-ID. Of an address that is named once more from outside every port counts as named. */
+/**
+ * What is kept for one Call-ID. Of an address that is named once more from outside every port counts as named, and, when
+ * there are as many of those, every port of every address that nobody had named before.
+ */
 const MOST = 256;
 const ALL_PORTS = portRange(0, 65535);
 
@@ -87,10 +90,11 @@ function isCovered(list: Announcements, address: Address, [first, last]: PortRan
 /** Whether one of these ports was named by an outside party before anybody else named it. */
 export function isNamedOutside(list: Announcements, connection: Connection, ports: PortRange): boolean {
   if (connection.kind !== 'address' || !list.some(({ outside }) => outside)) return false;
+  const isFull = list.length >= 2 * MOST;
   const own = list.filter(({ address }) => address === connection.address);
   for (let port = ports[0]; port <= ports[1]; port++) {
     const first = own.find((one) => one.ports[0] <= port && port <= one.ports[1]);
-    if (first?.outside === true) return true;
+    if (first === undefined ? isFull : first.outside) return true;
   }
   return false;
 }

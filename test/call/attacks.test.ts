@@ -798,6 +798,29 @@ describe('what an outside party named first', () => {
     );
     assert.deepEqual(scene.open(), ['udp 192.0.2.20:40000-40001 < 203.0.113.77']);
   });
+
+  test('nor do so many addresses named before it that no more are taken down', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24', '10.0.0.0/8') });
+    const attributes = (i: number) =>
+      Array.from({ length: 24 }, (_, j) => `candidate:1 1 udp 1 10.0.${i}.${j} 5000 typ host`);
+    const lines = Array.from({ length: 30 }, (_, i) => ({ port: 4000, attributes: attributes(i) }));
+    const body = sdp('192.0.2.20', [11211]);
+    scene.send(proxy, other, sip('INVITE', { body: sdp('192.0.2.20', [40000]), branch: 'z9hG4bK-0' }));
+    scene.send(outside, proxy, sip('INVITE', { branch: 'z9hG4bK-1', body: sdp('198.51.100.20', lines) }));
+    scene.send(outside, proxy, sip('INVITE', { branch: 'z9hG4bK-2', cseq: 2, body }));
+    scene.send(proxy, other, sip('INVITE', { branch: 'z9hG4bK-3', cseq: 2, body }));
+    assert.deepEqual(scene.open(), []);
+    scene.send(
+      proxy,
+      other,
+      sip('INVITE', { branch: 'z9hG4bK-4', cseq: 3, body: sdp('192.0.2.20', [40000]) }),
+    );
+    assert.deepEqual(
+      scene.open(),
+      ['udp 192.0.2.20:40000-40001 < 203.0.113.77'],
+      'it was named inside first',
+    );
+  });
 });
 
 describe('descriptions in responses', () => {
