@@ -40,12 +40,25 @@ export function findDialogs(context: Context, legs: readonly Call[], incoming: I
     return { chosen: candidates, strays: NO_CANDIDATES, isKnown };
   }
   const exact = candidates.filter(({ starts, ends }) => starts && ends);
-  if (exact.length > 0) return { chosen: betweenThemselves(exact, incoming.arrival), strays: [], isKnown };
+  if (exact.length > 0) {
+    const chosen = hangsUpInside(context, incoming)
+      ? candidates.filter(({ starts }) => starts)
+      : betweenThemselves(exact, incoming.arrival);
+    return { chosen, strays: [], isKnown };
+  }
   // A host inside for which another one had signalled: a proxy without Record-Route, the other node of a pair.
   const joins = joinsIn(context, incoming.arrival);
   if (joins || candidates.some(({ starts }) => starts)) return { chosen: candidates, strays: [], isKnown };
   const strays = admission.isInside(destination.address) ? candidates : [];
   return { chosen: [], strays, isKnown };
+}
+
+/**
+ * A party inside that hangs up has done so in each leg that has this dialog: the other one may have called it from two
+ * addresses, or answered it from two with one tag.
+ */
+function hangsUpInside({ admission }: Context, { message, arrival }: Incoming): boolean {
+  return message.method === 'BYE' && admission.isInside(arrival.source.address);
 }
 
 /** Of dialogs that a request fits, those that began between its two addresses, before those that have only learnt of one. */
@@ -100,6 +113,17 @@ export function learnAddresses(context: Context, { chosen }: Placement, incoming
     if (isOwn && starts && !ends) addAddress(call, otherSide(side), destination.address);
     if (joins && !starts) addAddress(call, side, source.address);
     if (starts) learnContact(context, call, side, incoming);
+  }
+}
+
+/** Where the ACK of a caller comes past here, so do those that it sends in its other legs: see `isUnknownToCaller`. */
+export function noteAck(legs: readonly Call[], { chosen }: Placement, { message }: Incoming): void {
+  if (legs.length < 2 || message.method !== 'ACK') return;
+  for (const { call, side, dialog } of chosen) {
+    if (side !== 0 || !dialog.confirmed) continue;
+    for (const leg of legs) {
+      if (leg.fromTag === call.fromTag && leg.parties[0] === call.parties[0]) leg.acknowledges = true;
+    }
   }
 }
 

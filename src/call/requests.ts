@@ -86,9 +86,12 @@ export function onBye(
   if (isRetransmission(call, message, side)) return unchanged(call);
   addTransaction(context, call, message, arrival, side, null);
   const endsAt = arrival.now + context.timers().afterBye;
-  const again = dialog.bye?.challenged === true && dialog.bye.side === side;
+  const { bye } = dialog;
+  const again = bye?.challenged === true && bye.side === side;
   dialog.endsAt = again && dialog.confirmed ? endsAt : Math.min(dialog.endsAt, endsAt);
-  dialog.bye = { side, challenged: false };
+  // That the party inside has hung up is not for the other one to say anew.
+  const isOwn = bye === null || bye.side === side || context.admission.isInside(arrival.source.address);
+  if (isOwn) dialog.bye = { side, challenged: false };
   if (call.dialogs.length === 1) call.state = 'terminating';
   return unchanged(call);
 }
@@ -131,12 +134,15 @@ export function onOther(
   { message, arrival }: Incoming,
 ): Outcome {
   if (isRetransmission(call, message, side)) return unchanged(call);
-  stays(call, dialog, side);
+  if (message.method === 'INFO') stays(call, dialog, side);
   addTransaction(context, call, message, arrival, side, null);
   return unchanged(call);
 }
 
-/** Who was asked to hang up with credentials and sends something else has not hung up. */
+/**
+ * Who was asked to hang up with credentials and goes on with the session has not hung up. A subscription outlives it
+ * (RFC 5057 5.3): NOTIFY and the like say nothing of it.
+ */
 function stays(call: Call, dialog: Dialog, side: Side): void {
   if (dialog.bye?.challenged !== true || dialog.bye.side !== side) return;
   dialog.bye = null;

@@ -241,7 +241,8 @@ function onByeResponse(
   if (message.status === 401 || message.status === 407) {
     const answered = call.answeredAt !== null;
     const dialog = call.dialogs.find(({ toTag }) => toTag === tag);
-    if (dialog === undefined || dialog.bye === null) return unchanged(call);
+    // Where the other party has hung up as well, this asks that one for nothing.
+    if (dialog === undefined || dialog.bye?.side !== transaction.side) return unchanged(call);
     if (dialog.confirmed && context.admission.isInside(transaction.source)) {
       dialog.bye.challenged = true;
       return unchanged(call);

@@ -15,7 +15,7 @@ import {
 import { learnContact } from './contact.ts';
 import type { Admission, CallCaps, CallTimers, Context } from './context.ts';
 import { deadlineOf, endCall, expireCall, latestEnd } from './expiry.ts';
-import { findDialogs, learnAddresses, signOfLife, takeStray } from './in-dialog.ts';
+import { findDialogs, learnAddresses, noteAck, signOfLife, takeStray } from './in-dialog.ts';
 import { createLegs, MAX_LEGS, shareOut } from './legs.ts';
 import { type Arrival, type Bodies, type Incoming, type Outcome, unchanged } from './outcome.ts';
 import { createPlaces } from './places.ts';
@@ -196,6 +196,7 @@ export function createTracker(
     const before = takeStrays(all, arrival.now);
     const found = findDialogs(context, all, incoming);
     learnAddresses(context, found, incoming);
+    noteAck(all, found, incoming);
     const { chosen, strays, isKnown } = found;
     if (chosen.length > 0) {
       const own = chosen.map((match) =>

@@ -99,6 +99,58 @@ describe('BYE', () => {
     assert.equal(ended(scene), 'bye-timeout');
   });
 
+  test('of both parties, that of the inside one challenged from outside: 32 s, whatever the outside party sends', () => {
+    const scene = answered(createScene({ inside: networks('192.0.2.0/24') }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(pbx, phone, sip('401 BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('INVITE', { from: 'b', to: 'a', cseq: 6, body: ANSWER }));
+    scene.wait(20_000);
+    scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 7 }));
+    scene.wait(12_001);
+    assert.deepEqual(scene.open(), []);
+    assert.equal(ended(scene), 'bye-timeout');
+  });
+
+  for (const isFirst of [true, false]) {
+    const order = isFirst ? 'before' : 'after';
+    test(`of the outside party, ${order} that of the inside one, challenged inside: 32 s`, () => {
+      const scene = answered(createScene({ inside: networks('192.0.2.0/24') }));
+      const own = () => scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+      if (!isFirst) own();
+      scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+      if (isFirst) own();
+      scene.send(phone, pbx, sip('401 BYE', { from: 'b', to: 'a', cseq: 5 }));
+      scene.wait(32_001);
+      assert.deepEqual(scene.open(), []);
+      assert.equal(ended(scene), 'bye-timeout');
+    });
+  }
+
+  test('challenged, and then the party that had hung up tells of its subscription: 32 s (RFC 5057 5.3)', () => {
+    const scene = answered(createScene({ inside: networks('192.0.2.0/24') }));
+    scene.send(pbx, phone, sip('REFER', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
+    scene.send(pbx, phone, sip('401 BYE', { to: 'b', cseq: 2 }));
+    scene.send(phone, pbx, sip('NOTIFY', { to: 'b', cseq: 3 }));
+    scene.wait(32_001);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('of the inside party ends each leg that has its dialog: who has two addresses keeps neither', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24') });
+    for (const caller of [pbx, stranger]) scene.send(caller, phone, sip('INVITE', { body: ANSWER }));
+    for (const caller of [pbx, stranger]) {
+      scene.send(phone, caller, sip('200 INVITE', { to: 'b', body: OFFER }));
+      scene.send(caller, phone, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    }
+    assert.equal(scene.open().length, 2);
+    scene.send(phone, pbx, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(pbx, phone, sip('200 BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.wait(1_000);
+    assert.deepEqual(scene.open(), []);
+  });
+
   test('challenged, and then the party that had hung up goes on: so does the call', () => {
     const scene = answered();
     scene.send(phone, pbx, sip('BYE', { to: 'b', cseq: 2 }));
@@ -218,6 +270,20 @@ describe('a 2xx with another To tag', () => {
     scene.send(pbx, phone, sip('183 INVITE', { to: 'evil', body: EVIL }));
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20,203.0.113.66']);
     scene.wait(2_001);
+    assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
+  });
+
+  test('of another address that was called at the same time closes as well, acknowledged by nobody', () => {
+    const scene = createScene(inside);
+    for (const callee of [pbx, stranger]) {
+      const branch = `z9hG4bK-${callee.address}`;
+      scene.send(phone, callee, sip('INVITE', { body: OFFER, branch }));
+      const to = callee === pbx ? 'b' : 'evil';
+      scene.send(callee, phone, sip('200 INVITE', { to, body: sdp(callee.address, [20000]), branch }));
+    }
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.equal(scene.open().length, 2);
+    scene.wait(33_001);
     assert.deepEqual(scene.open(), ['udp 192.0.2.10:40000-40001 < 198.51.100.20']);
   });
 
