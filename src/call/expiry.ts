@@ -81,7 +81,7 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: () => 'one-way',
-    at: (settings, call) => (isAtRest(call) ? NEVER : oneWayUntil(settings, call)),
+    at: (settings, call) => (isAtRest(call) && !isOffered(call) ? NEVER : oneWayUntil(settings, call)),
     onExpiry: (_, call) => goIdle(call, 'one-way'),
   },
   {
@@ -252,6 +252,11 @@ function isAtRest({ idle, dialogs }: Call): boolean {
   if (idle) return true;
   for (const { agreed } of dialogs) if (agreed !== null) return false;
   return true;
+}
+
+/** Whether somebody waits for an answer, at a port that is open meanwhile. */
+function isOffered({ idle, invite }: Call): boolean {
+  return !idle && invite !== null && invite.offer !== null;
 }
 
 /** When the media of a call has been silent for too long, in ms; Infinity when nobody waits for it. */

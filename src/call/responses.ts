@@ -169,6 +169,8 @@ function confirm(context: Context, call: Call, dialog: Dialog, message: SipMessa
   }
   if (call.state !== 'terminating') call.state = 'confirmed';
   call.answeredAt ??= now;
+  // Who had given up has to acknowledge what was answered all the same.
+  call.acknowledges ||= call.cancelled;
   call.signallingDeadline = Number.POSITIVE_INFINITY;
   refreshSession(context, call, message, now);
 }

@@ -458,8 +458,37 @@ describe('a call that does not come about', () => {
     scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
     scene.send(phone, pbx, sip('CANCEL'));
     scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
     scene.wait(60_000);
     assert.equal(scene.open().length, 2);
+  });
+
+  test('a 200 after the CANCEL that the caller does not acknowledge: 32 s', () => {
+    const scene = invited();
+    scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    scene.wait(31_000);
+    assert.equal(scene.open().length, 2);
+    scene.wait(2_001);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('rung on and on from outside it holds the port of its caller for timers.one-way', () => {
+    const scene = invited(createScene({ inside: networks('192.0.2.0/24') }));
+    const ring = () => scene.send(pbx, phone, sip('180 INVITE', { to: 'b' }));
+    for (let minutes = 0; minutes < 239; minutes++) {
+      ring();
+      scene.wait(60_000);
+    }
+    assert.equal(scene.open().length, 1);
+    ring();
+    scene.wait(60_000);
+    assert.deepEqual(scene.open(), []);
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    assert.deepEqual(scene.open(), []);
+    scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
+    assert.equal(scene.open().length, 1, 'its caller goes on with it');
   });
 
   test('a CANCEL of a third host does nothing', () => {
