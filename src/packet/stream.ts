@@ -95,6 +95,8 @@ interface StreamState<User> extends TcpStream<User>, Sequence {
   peer: StreamState<User> | null;
   /** Sequence number behind a SYN that a live stream does not expect: a new connection, or a forgery. */
   candidate: number | null;
+  /** The other end has acknowledged that SYN. */
+  isAnswered: boolean;
   /** What followed may have passed elsewhere. */
   isElsewhere: boolean;
   rank: Rank;
@@ -140,6 +142,7 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
       user: null,
       peer,
       candidate: null,
+      isAnswered: false,
       isElsewhere: false,
       rank: 'pending',
       inUsed: newLink(),
@@ -204,7 +207,10 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     const key = directionOf(view, tcp);
     let stream = streams.get(key);
     const peer = stream === undefined ? streams.get(reverseKey(view)) : stream.peer;
-    if ((flags & TCP_ACK) !== 0 && peer) sequencer.acknowledge(peer, tcp.ack);
+    if ((flags & TCP_ACK) !== 0 && peer) {
+      sequencer.acknowledge(peer, tcp.ack);
+      if (isWithin(peer.candidate, tcp.ack, windowBytes)) peer.isAnswered = true;
+    }
 
     if (stream === undefined) {
       if (!syn && !carriesData(view.payload)) return null;
@@ -231,11 +237,14 @@ export function createStreamTable<User>(options: StreamOptions<User> = {}): Stre
     if ((flags & TCP_FIN) !== 0 && end >= stream.next && end <= stream.next + windowBytes) {
       stream.finAt ??= end;
     }
-    if ((flags & TCP_URG) !== 0 && view.payload.length > 0) stream.conflict = true;
     if (stream.ignored) {
       stream.next = Math.max(stream.next, end);
       stream.kept = stream.next;
+    } else if (isFar(stream, position, windowBytes)) {
+      return { stream, bytes: null, gap: false };
     }
+    const isNews = end > Math.min(stream.acked, stream.next);
+    if ((flags & TCP_URG) !== 0 && view.payload.length > 0 && isNews) stream.conflict = true;
     const { bytes, gap } = stream.ignored ? NOTHING : sequencer.take(stream, position, view.payload, now);
     if (bytes !== null) stream.isElsewhere = false;
     if (stream.finAt !== null && stream.next >= stream.finAt) close(stream);
@@ -328,6 +337,21 @@ function hasSpoken(
   return position >= 0 && position <= peer.next;
 }
 
+/**
+ * Whether a segment stands where its receiver, whose acknowledgements are seen, takes none: it does so a window ahead of what
+ * it has acknowledged (RFC 9293 3.10.7.4). Anybody may forge such a segment who knows the addresses and ports.
+ */
+function isFar(stream: StreamState<unknown>, position: number, windowBytes: number): boolean {
+  return stream.peer !== null && position > Math.max(stream.acked, stream.next) + windowBytes;
+}
+
+/** Whether a sequence number is at most a window behind `from`, or that itself. */
+function isWithin(from: number | null, seq: number, windowBytes: number): boolean {
+  if (from === null) return false;
+  const beyond = (seq - from) | 0;
+  return beyond >= 0 && beyond <= windowBytes;
+}
+
 /** A single zero byte may be a keep-alive probe, which repeats the byte before the next one. */
 function carriesData(payload: Buffer): boolean {
   return payload.length > 1 || (payload.length === 1 && payload[0] !== 0);
@@ -350,11 +374,14 @@ function startsAnew(
       stream.candidate = null;
       return true;
     }
-    if (dataSeq !== stream.origin) stream.candidate = dataSeq;
+    if (dataSeq !== stream.origin && dataSeq !== stream.candidate) {
+      stream.candidate = dataSeq;
+      stream.isAnswered = false;
+    }
     return false;
   }
-  if (stream.candidate === null) return false;
-  const beyondSyn = (dataSeq - stream.candidate) | 0;
+  // Where the other end is seen, it has taken the SYN: else whoever forged that forges what follows it.
+  if (stream.peer !== null && !stream.isAnswered) return false;
   const beyondNext = positionOf(stream, dataSeq) - stream.next;
-  return beyondSyn >= 0 && beyondSyn <= windowBytes && Math.abs(beyondNext) > windowBytes;
+  return isWithin(stream.candidate, dataSeq, windowBytes) && Math.abs(beyondNext) > windowBytes;
 }

@@ -247,6 +247,41 @@ describe('too many connections', () => {
     assert.deepEqual(wire.refusals, []);
   });
 
+  for (const [name, forged] of [
+    ['urgent data', [{ seq: 0x1234_5678, flags: 0x38, payload: 'x' }]],
+    [
+      'data, twice',
+      [
+        { seq: 0x1234_5678, flags: 0x18, payload: 'x' },
+        { seq: 0x1234_5678, flags: 0x18, payload: 'x' },
+      ],
+    ],
+    [
+      'a SYN and data',
+      [
+        { seq: 0x1234_5678, flags: 2 },
+        { seq: 0x1234_5679, flags: 0x18, payload: 'x' },
+      ],
+    ],
+  ] as const) {
+    it(`forged in the name of the other end, ${name} with numbers that are guessed stop no reading`, () => {
+      const wire = createWire();
+      wire.handshake(pbx, trunk);
+      wire.send(pbx, trunk, sip('OPTIONS'));
+      wire.send(trunk, pbx, sip('200 OPTIONS'));
+      wire.send(pbx, trunk, sip('OPTIONS', { cseq: 2 }));
+      for (const fields of forged) {
+        wire.segment(trunk, pbx, fields);
+        wire.wait(31_000);
+      }
+      wire.send(pbx, trunk, sip('INVITE', { callId: 'call', body: sdp(pbx.address, [20_000]) }));
+      const body = sdp('198.51.100.40', [4000]);
+      wire.send(trunk, pbx, sip('200 INVITE', { callId: 'call', to: 'b', body }));
+      const [pinhole] = wire.inspector.pinholes();
+      assert.deepEqual(pinhole?.sources, ['198.51.100.40', '203.0.113.5']);
+    });
+  }
+
   it('nor do forged segments in the middle of connections', () => {
     const wire = createWire({ caps });
     wire.handshake(pbx, stranger);

@@ -241,6 +241,64 @@ describe('stream', () => {
     assert.equal(stream.gap, false);
   });
 
+  describe('forged, with the addresses and ports of a connection whose both ends are seen', () => {
+    function talking() {
+      const open = opened();
+      open.push(reply(500, open.at(0), '', SYN | ACK));
+      open.push(segment(open.at(0), 'abc', ACK, 501));
+      open.push(reply(501, open.at(3)));
+      const goesOn = () => {
+        assert.equal(open.push(segment(open.at(3), 'def', ACK, 501), 50_000)?.bytes?.toString(), 'def');
+        assert.equal(open.text(), 'abcdef');
+        assert.deepEqual([open.stream.conflict, open.stream.gap], [false, false]);
+      };
+      return { ...open, goesOn };
+    }
+
+    for (const distance of [0x1234_5678, 65_537, -3, -0x1234_5678]) {
+      test(`urgent data ${distance} bytes from what is awaited freezes nothing`, () => {
+        const { push, at, goesOn } = talking();
+        push(segment((at(3) + distance) >>> 0, 'xxx', URG | ACK));
+        goesOn();
+      });
+
+      test(`nor do data there, sent again 30 s later, move the stream`, () => {
+        const { push, at, goesOn } = talking();
+        push(segment((at(3) + distance) >>> 0, 'xxx'));
+        push(segment((at(3) + distance) >>> 0, 'xxx'), 31_000);
+        goesOn();
+      });
+    }
+
+    test('a SYN that its receiver has not answered makes no new stream with what follows it', () => {
+      const { push, at, goesOn } = talking();
+      push(segment(0x7000_0000, '', SYN));
+      push(reply(501, at(3)));
+      push(segment(0x7000_0001, 'xxx', ACK, 501));
+      goesOn();
+    });
+
+    test('one that was answered does, in both directions', () => {
+      const { push } = talking();
+      push(segment(0x7000_0000, '', SYN));
+      push(reply(0x1000_0000, 0x7000_0001, '', SYN | ACK));
+      const anew = push(segment(0x7000_0001, 'ghi', ACK, 0x1000_0001));
+      assert.equal(anew?.bytes?.toString(), 'ghi');
+      assert.equal(anew?.stream.midstream, false);
+      const back = push(reply(0x1000_0001, 0x7000_0004, 'jkl'));
+      assert.equal(back?.bytes?.toString(), 'jkl');
+      assert.equal(back?.stream.midstream, false);
+    });
+
+    test('what passed unseen and was acknowledged is given up, however far', () => {
+      const { push, at } = talking();
+      push(reply(501, at(300_000)));
+      const delivery = push(segment(at(300_000), 'ghi'));
+      assert.equal(delivery?.bytes?.toString(), 'ghi');
+      assert.equal(delivery?.gap, true);
+    });
+  });
+
   test('the cap over all streams holds, and the streams idle longest pay for it', () => {
     const table = createStreamTable({ maxBytes: 20 * 768 });
     const views = Array.from({ length: 100 }, (_, i) =>
