@@ -94,6 +94,7 @@ export function createReader(
     trustMidstream: () => settings().trustMidstream === true,
     isNamedPeer: ({ source, destination }) => isNamedOutside(source) || isNamedOutside(destination),
     isInside,
+    isStrict: () => settings().strict === true,
   });
 
   function isNamedOutside(address: Address): boolean {

@@ -140,9 +140,7 @@ export function readHead(
       position += first === LF ? 1 : 2;
       break;
     }
-    if (++headers > maxHeaders) {
-      return sipError('too-many-headers', `more than ${maxHeaders} headers`);
-    }
+    headers++;
     let lineFeed = text.indexOf('\n', position);
     if (crlfOnly && !endsInCrlf(bytes, lineFeed)) return bareLineFeed(text, position, lineFeed);
     while (lineFeed >= 0 && isFold(bytes[lineFeed + 1]!)) {
@@ -175,8 +173,10 @@ export function readHead(
     const found = printable(headerValue(text, CONTENT_LENGTH));
     return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
   }
+  const isCrowded = headers > maxHeaders;
+  const crowded = isCrowded ? sipError('too-many-headers', `more than ${maxHeaders} headers`) : null;
   return {
-    message: conflicting ?? assemble(bytes, text, startLine, asksForTls),
+    message: crowded ?? conflicting ?? assemble(bytes, text, startLine, asksForTls),
     bodyStart: Math.min(position, length),
     contentLength,
     contentType: headerValue(text, CONTENT_TYPE),

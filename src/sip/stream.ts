@@ -76,6 +76,8 @@ interface FramedStream {
   isFound: boolean;
   /** It has had a message, or was one of SIP before: what comes in between does not make it something else. */
   isKnown: boolean;
+  /** Bytes still to come of a message that is longer than what is kept. */
+  beyond: number;
   /** Bytes of candidates that turned out to be none. */
   rejected: number;
   stopped: SipErrorReason | null;
@@ -103,6 +105,7 @@ export function createSipFramer(options: Partial<FramerOptions> = {}): SipFramer
     isLost: false,
     isFound: false,
     isKnown: all.midstream,
+    beyond: 0,
     rejected: 0,
     stopped: null,
     taken: NONE_TAKEN,
@@ -137,7 +140,8 @@ function push(stream: FramedStream, segment: Buffer): readonly (SipMessage | Sip
   if (stream.stopped !== null) return NOTHING;
   const answers: (SipMessage | SipError)[] = [];
   const taken: Buffer[] = [];
-  let rest = stream.isLost ? find(stream, segment) : stream.size === 0 ? segment : append(stream, segment);
+  const own = stream.beyond === 0 ? segment : withoutBeyond(stream, segment);
+  let rest = stream.isLost ? find(stream, own) : stream.size === 0 ? own : append(stream, own);
   while (rest.length > 0) {
     if (stream.scanned === 0) rest = withoutFillers(rest);
     const answer = rest.length === 0 ? null : takeMessage(stream, rest);
@@ -152,6 +156,13 @@ function push(stream: FramedStream, segment: Buffer): readonly (SipMessage | Sip
   hold(stream, rest);
   if (taken.length > 0) stream.taken = taken;
   return answers;
+}
+
+/** What follows a message that is not kept. */
+function withoutBeyond(stream: FramedStream, segment: Buffer): Buffer {
+  const passed = Math.min(stream.beyond, segment.length);
+  stream.beyond -= passed;
+  return segment.subarray(passed);
 }
 
 /** The next message and what follows it; nothing while none is found. */
@@ -175,6 +186,8 @@ function takeMessage(stream: FramedStream, rest: Buffer): Framed | null {
     const head = takeHead(stream, rest);
     if (head === null) return null;
     const error = isSipError(head) ? head : problemOf(head, stream.options.maxBytes);
+    if (error?.error === 'message-too-large' && !isSipError(head) && stream.isKnown && !stream.isFound)
+      return passOver(stream, rest, error, head.bodyStart + head.contentLength);
     if (error !== null) return refuse(stream, rest, error);
     stream.head = head as Head;
   }
@@ -184,12 +197,24 @@ function takeMessage(stream: FramedStream, rest: Buffer): Framed | null {
   if (stream.isFound && !isFollowedByMessage(rest, length)) return refuse(stream, rest, NOT_FOLLOWED, length);
   stream.isFound = false;
   stream.isKnown = true;
+  beginNext(stream);
+  const bytes = rest.length === length ? rest : rest.subarray(0, length);
+  return { message: finishMessage(head, bytes, true), length };
+}
+
+/** A message of known length that is longer than what is kept: what follows it is where it has to be. */
+function passOver(stream: FramedStream, rest: Buffer, message: SipError, length: number): Framed {
+  beginNext(stream);
+  const here = Math.min(length, rest.length);
+  stream.beyond = length - here;
+  return { message, length: here };
+}
+
+function beginNext(stream: FramedStream): void {
   stream.head = null;
   stream.scanned = 0;
   stream.hasStartLine = false;
   stream.isSip = false;
-  const bytes = rest.length === length ? rest : rest.subarray(0, length);
-  return { message: finishMessage(head, bytes, true), length };
 }
 
 /** Start-line and headers, once they are complete; an error as soon as it is certain. */
@@ -207,7 +232,16 @@ function takeHead(stream: FramedStream, rest: Buffer): Head | SipError | null {
       : null;
   }
   const text = rest.toString('latin1', 0, headEnd);
-  return readHead(rest, text, 0, maxHeaders, true);
+  const head = readHead(rest, text, 0, maxHeaders, true);
+  if (!isSipError(head) || !goesOn(stream)) return head;
+  // What others may take for its body is not looked through for messages.
+  const lenient = readHead(rest, text, 0, maxHeaders, false);
+  return isSipError(lenient) ? head : { ...lenient, message: head };
+}
+
+/** Whether the stream is read on behind a message that cannot be used, which was no guess. */
+function goesOn({ search, isKnown, isFound }: FramedStream): boolean {
+  return search !== null && isKnown && !isFound;
 }
 
 /** What makes a message impossible to frame though its head could be read. */
@@ -291,10 +325,8 @@ function stop(stream: FramedStream, reason: SipErrorReason): void {
 
 function lose(stream: FramedStream): void {
   hold(stream, EMPTY);
-  stream.head = null;
-  stream.scanned = 0;
-  stream.hasStartLine = false;
-  stream.isSip = false;
+  stream.beyond = 0;
+  beginNext(stream);
   stream.isFound = false;
   stream.search?.reset();
   if (stream.search !== null) stream.isLost = true;

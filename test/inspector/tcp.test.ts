@@ -282,6 +282,34 @@ describe('too many connections', () => {
     });
   }
 
+  for (const overrides of [{}, NAMED]) {
+    const who = overrides === NAMED ? 'with a name' : 'without a name';
+    it(`what a stranger has relayed to a peer ${who} neither ends the reading nor has a message in its body`, () => {
+      const wire = createWire(overrides);
+      wire.handshake(pbx, trunk);
+      wire.send(pbx, trunk, sip('OPTIONS'));
+      const headers = Array.from({ length: 300 }, (_, index) => `X-${index}: y`);
+      const hidden = sip('INVITE', { callId: 'hidden', body: sdp(pbx.address, [3478]) });
+      wire.send(
+        pbx,
+        trunk,
+        sip('MESSAGE', { callId: 'm', headers, contentType: 'text/plain', body: hidden }),
+      );
+      assert.deepEqual([...wire.inspector.pinholes()], []);
+      assert.equal(wire.opens(pbx, trunk), true);
+    });
+  }
+
+  it('strict, what cannot be read does not pass when it is sent again either', () => {
+    const wire = createWire({ strict: true });
+    wire.handshake(pbx, trunk);
+    const bad = sip('OPTIONS', { headers: ['Call-ID: another'] });
+    for (const payload of [bad, bad, sip('OPTIONS')]) {
+      const packet = tcpPacket(pbx, trunk, { seq: 78, ack: 901, flags: 0x18, payload });
+      assert.equal(wire.inspector.inspect(packet, 5000).verdict, 'drop');
+    }
+  });
+
   it('nor do forged segments in the middle of connections', () => {
     const wire = createWire({ caps });
     wire.handshake(pbx, stranger);

@@ -79,6 +79,8 @@ interface TcpReaderOptions {
   /** The other end is known by name: what it sends and gets is read on wherever it is. */
   readonly isNamedPeer: (direction: ConnectionDirection) => boolean;
   readonly isInside: (address: string) => boolean;
+  /** What cannot be read does not pass: nor does it when it is sent again, or what follows it. */
+  readonly isStrict: () => boolean;
 }
 
 const NOTHING: SegmentReading = { items: [], bytes: [], lost: [], unread: false, older: false };
@@ -103,9 +105,19 @@ interface Signalling extends Unfinished {
   isClaimed: boolean;
   /** Copies of its bytes differed: nobody can say what the receiver reads. */
   frozen: boolean;
+  /** A message of it must not pass. */
+  isBlocked: boolean;
   /** What of the bytes that its framer passed over was told. */
   skippedTold: number;
 }
+
+const NOTHING_READ = {
+  notedAt: Number.NEGATIVE_INFINITY,
+  isClaimed: false,
+  frozen: false,
+  isBlocked: false,
+  skippedTold: 0,
+};
 
 /** Whether what cannot be read any further was SIP until then. */
 function isOfSip({ framer, notedAt }: Signalling, items: SegmentReading['items']): boolean {
@@ -115,7 +127,7 @@ function isOfSip({ framer, notedAt }: Signalling, items: SegmentReading['items']
 
 /** SIP messages from TCP segments: reassembly, framing, and the bounds on what both may keep. */
 export function createTcpReader(options: TcpReaderOptions): TcpReader {
-  const { bounds, limits, trustMidstream, isNamedPeer, isInside } = options;
+  const { bounds, limits, trustMidstream, isNamedPeer, isInside, isStrict } = options;
   let lost: Loss[] = [];
   let pending: DirectionChange[] = [];
   const streams = createStreamTable<Signalling>({
@@ -156,7 +168,8 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
       note(user, 'bytes are missing');
     }
     user.lastAt = now;
-    const items = bytes === null || user.frozen ? NO_ITEMS : user.framer.push(bytes);
+    const items = bytes === null || user.frozen || user.isBlocked ? NO_ITEMS : user.framer.push(bytes);
+    user.isBlocked ||= isStrict() && items.some(isSipError);
     const taken = items.length === 0 ? NO_BYTES : user.framer.taken;
     unfinished.count(user);
     unfinished.makeRoom(user);
@@ -169,7 +182,8 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     }
     if (bytes !== null && !user.isClaimed && !user.frozen) claim(stream, user, now);
     follow(stream, user, items, now);
-    return finish(items, taken, stopped !== null && packet.payload.length > 0, isOlder);
+    const unread = (stopped !== null || user.isBlocked) && packet.payload.length > 0;
+    return finish(items, taken, unread, isOlder);
   }
 
   function finish(
@@ -218,13 +232,7 @@ export function createTcpReader(options: TcpReaderOptions): TcpReader {
     const framer = stream.midstream
       ? sip()
       : createChosenFramer((which) => webSockets.framer(stream, which) ?? sip());
-    return {
-      ...newUnfinished(`TCP ${directionKey(stream)}`, framer),
-      notedAt: Number.NEGATIVE_INFINITY,
-      isClaimed: false,
-      frozen: false,
-      skippedTold: 0,
-    };
+    return { ...newUnfinished(`TCP ${directionKey(stream)}`, framer), ...NOTHING_READ };
   }
 
   /** Whoever read it before has seen nothing of what comes here, be it no whole message. */
