@@ -1,5 +1,6 @@
 import { isSdpError } from '../sdp/session.ts';
-import { type Call, type Dialog, NO_TAGS, otherSide } from './call.ts';
+import type { SipMessage } from '../sip/message.ts';
+import { type Call, type Dialog, NO_TAGS, otherSide, type Transaction } from './call.ts';
 import type { Context } from './context.ts';
 import { agree, describeAnswer, describeOffer, placeOffer, unread } from './offer-answer.ts';
 import { changed, type Incoming, leaving, type Outcome, unchanged } from './outcome.ts';
@@ -64,14 +65,17 @@ export function onAck(context: Context, { call, side, dialog }: DialogSide, inco
     call.acknowledges = true;
   }
   const offer = dialog.offers[otherSide(side)];
-  if (offer === null || offer.transaction.method !== 'INVITE' || offer.transaction.cseq !== message.cseq) {
-    return unchanged(call);
-  }
+  if (offer === null || !isOf(offer.transaction, message, side)) return unchanged(call);
   // Without an answer that can be read, the caller has accepted the offer all the same.
   const { description, refusals } = describeAnswer(context, call, incoming);
   const answer = description ?? unread(arrival.source.address, offer.description.session);
   const described = { description: answer, refusals };
   return agree(context, call, dialog, offer.description, otherSide(side), described, true, arrival.now);
+}
+
+/** Whether the ACK of this side is for that INVITE: the other side counts its own CSeq, which may be the same (RFC 3261 12.2.1.1). */
+function isOf(transaction: Transaction, { cseq }: SipMessage, side: Side): boolean {
+  return transaction.method === 'INVITE' && transaction.side === side && transaction.cseq === cseq;
 }
 
 /**

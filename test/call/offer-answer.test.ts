@@ -205,6 +205,21 @@ describe('re-INVITE', () => {
     assert.deepEqual(scene.open(), before);
   });
 
+  test('that both parties refuse with 491, each with its ACK, leaves what was there (RFC 3261 14.2)', () => {
+    const scene = answered();
+    const before = scene.open();
+    const ours = { to: 'b', cseq: 2, branch: 'z9hG4bK-ours' };
+    const theirs = { from: 'b', to: 'a', cseq: 2, branch: 'z9hG4bK-theirs' };
+    scene.send(phone, pbx, sip('INVITE', { ...ours, body: OFFER }));
+    scene.send(pbx, phone, sip('INVITE', { ...theirs, body: ANSWER }));
+    scene.send(pbx, phone, sip('491 INVITE', ours));
+    scene.send(phone, pbx, sip('ACK', ours));
+    scene.send(phone, pbx, sip('491 INVITE', theirs));
+    scene.send(pbx, phone, sip('ACK', theirs));
+    scene.wait(61_000);
+    assert.deepEqual(scene.open(), before);
+  });
+
   test('refused after a provisional answer it goes back, too', () => {
     const scene = answered();
     const before = scene.open();
