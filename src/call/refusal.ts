@@ -151,11 +151,13 @@ export const REFUSALS = {
       'The host is a proxy that passes on what it did not write: its own ports are not for others to choose. If media really runs there, let the proxy write its own description, or have a media relay do it.',
   },
   'port-out-of-range': {
-    means: 'The announced port lies outside media-ports.',
+    means: 'The announced port lies outside media-ports. RTP goes on without its RTCP where that alone does.',
     advice: 'Set the media port range of the device inside media-ports, or widen media-ports.',
   },
   'denied-port': {
-    means: 'The announced port is one of denied-ports: a port on which other services listen.',
+    means:
+      'The announced port is one of denied-ports: a port on which other services listen. RTP goes on without its RTCP where ' +
+      'that alone is one.',
     advice: 'Set the media port range of the device elsewhere, or take the port out of denied-ports.',
   },
   'unknown-transport': {

@@ -1,6 +1,7 @@
 import type { Address } from '../address/address.ts';
+import { portRange } from '../address/ports.ts';
 import { type Call, otherSide } from '../call/call.ts';
-import { isRefusal, type Refusal } from '../call/refusal.ts';
+import { isRefusal, type Refusal, type RefusalReason } from '../call/refusal.ts';
 import { type StreamSettings, type WantedStreams, wantedStreams } from '../call/streams.ts';
 import { type CloseReason, type Departure, ownerOf, type Wanted } from '../call/wanted.ts';
 import { appended } from '../lists.ts';
@@ -106,11 +107,11 @@ export function createOpener(
     let entries: WantedPinhole[] | null = null;
     /** Ports of external addresses that the entries before have: few calls need one. */
     let claimed: Claims | null = null;
-    for (const one of wanted) {
-      const pinhole = decide(one, call.legId);
+
+    function add(one: Wanted, pinhole: Pinhole | Refusal): void {
       if (isRefusal(pinhole)) {
         refusals.tell(work, call, pinhole, at, one);
-        continue;
+        return;
       }
       const taken = table.taken(pinhole) ?? claimed?.taken(pinhole) ?? null;
       if (taken !== null) {
@@ -125,6 +126,18 @@ export function createOpener(
       } else {
         const detail = `more than ${most} pinholes`;
         refusals.tell(work, call, { reason: 'too-many-streams', detail }, at, one);
+      }
+    }
+
+    for (const one of wanted) {
+      const pinhole = decide(one, call.legId);
+      const halves = isRefusal(pinhole) && OF_PORTS.has(pinhole.reason) ? halvesOf(one) : null;
+      const rtp = halves === null ? pinhole : decide(halves[0], call.legId);
+      if (halves === null || isRefusal(rtp)) {
+        add(one, pinhole);
+      } else {
+        add(halves[0], rtp);
+        add(halves[1], decide(halves[1], call.legId));
       }
     }
     return entries ?? NO_ENTRIES;
@@ -190,6 +203,19 @@ export function createOpener(
       return table.size;
     },
   };
+}
+
+/** Refusals for which RTP may go without its RTCP: where that would be is no port for media. */
+const OF_PORTS: ReadonlySet<RefusalReason> = new Set<RefusalReason>(['port-out-of-range', 'denied-port']);
+
+/** RTP and its RTCP on the port after it, apart; null where they are no such pair. */
+function halvesOf(wanted: Wanted): readonly [rtp: Wanted, rtcp: Wanted] | null {
+  const [first, last] = wanted.ports;
+  if (wanted.kind !== 'rtp+rtcp' || last !== first + 1) return null;
+  return [
+    { ...wanted, kind: 'rtp', ports: portRange(first, first) },
+    { ...wanted, kind: 'rtcp', ports: portRange(last, last) },
+  ];
 }
 
 function portTaken({ place, host }: TakenPort): Refusal {

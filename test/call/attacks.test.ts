@@ -59,13 +59,31 @@ describe('who may open what', () => {
     assert.deepEqual(offered(sdp('192.0.2.10', [5059])).refusals(), ['denied-port']);
     const range = { ...protectedNet, deniedPorts: [[20_000, 20_010]] as const };
     for (const port of [19_999, 20_000, 20_010]) {
-      assert.deepEqual(offered(sdp('192.0.2.10', [port]), range).refusals(), ['denied-port'], `${port}`);
+      const scene = offered(sdp('192.0.2.10', [port]), range);
+      assert.deepEqual(scene.refusals(), ['denied-port'], `${port}`);
+      const ports = [...scene.inspector.pinholes()].flatMap((one) => one.ports);
+      assert.ok(ports.every((one) => one < 20_000 || one > 20_010));
     }
     for (const port of [19_998, 20_011])
       assert.equal(offered(sdp('192.0.2.10', [port]), range).open().length, 1);
     const narrow = { ...protectedNet, mediaPorts: [[10000, 20000]] as const };
     assert.deepEqual(offered(sdp('192.0.2.10', [20000]), narrow).refusals(), ['port-out-of-range']);
     assert.deepEqual(offered(sdp('192.0.2.10', [19998]), narrow).open().length, 1);
+  });
+
+  test('RTP goes without its RTCP where that alone has no port', () => {
+    for (const [port, settings] of [
+      [32_768, { ...protectedNet, mediaPorts: [[16_384, 32_768]] as const }],
+      [19_998, { ...protectedNet, deniedPorts: [[19_999, 20_010]] as const }],
+    ] as const) {
+      const scene = offered(sdp('192.0.2.10', [port]), settings);
+      scene.send(outside, inside, sip('200 INVITE', { to: 'b', body: sdp('198.51.100.20', [6000]) }));
+      assert.deepEqual(scene.open(), [`udp 192.0.2.10:${port}-${port} < 198.51.100.20`]);
+      assert.equal(scene.media('198.51.100.20', 6000, '192.0.2.10', port), true);
+      assert.equal(scene.media('198.51.100.20', 6001, '192.0.2.10', port + 1), false);
+    }
+    const below = offered(sdp('192.0.2.10', [16_383]), { ...protectedNet, mediaPorts: [[16_384, 32_768]] });
+    assert.deepEqual(below.open(), []);
   });
 
   for (const address of [
