@@ -95,11 +95,11 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: () => 'offer-refused',
-    at: (settings, { dialogs }) => {
+    at: (settings, call) => {
       let first = NEVER;
-      for (const { offers } of dialogs) {
+      for (const { offers } of call.dialogs) {
         for (const offer of offers) {
-          if (offer !== null) first = Math.min(first, offerDeadline(settings, offer));
+          if (offer !== null) first = Math.min(first, offerDeadline(settings, call, offer));
         }
       }
       return first;
@@ -211,7 +211,7 @@ function expireOffers(context: Context, call: Call, now: number): Outcome {
   const settings = context.timers();
   for (const dialog of call.dialogs) {
     for (const offer of dialog.offers) {
-      if (offer !== null && now >= offerDeadline(settings, offer)) dropOffer(dialog, offer.transaction);
+      if (offer !== null && now >= offerDeadline(settings, call, offer)) dropOffer(dialog, offer.transaction);
     }
   }
   return changed(call, leaving('offer-refused'));
@@ -242,9 +242,18 @@ function expireAcks(context: Context, call: Call, now: number): Outcome {
   return unchanged(call, refusals);
 }
 
-/** When an offer without an answer is dropped, in ms. */
-function offerDeadline({ offer, ringing }: CallTimers, one: Offer): number {
-  return one.transaction.startedAt + (one.transaction.method === 'INVITE' ? ringing : offer);
+/**
+ * When an offer without an answer is dropped, in ms. One in a response to the first INVITE waits for as long as that rings,
+ * and then for the ACK (RFC 3261 13.2.2.4), however long it has rung.
+ */
+function offerDeadline(
+  { offer, ringing }: CallTimers,
+  { invite, answeredAt }: Call,
+  { transaction }: Offer,
+): number {
+  if (transaction.method !== 'INVITE') return transaction.startedAt + offer;
+  if (transaction !== invite) return transaction.startedAt + ringing;
+  return invite.final === 0 ? NEVER : (answeredAt ?? invite.startedAt) + ringing;
 }
 
 /** Whether there is no media that somebody waits for. */

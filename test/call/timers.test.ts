@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { nextTimer } from '../../src/call/expiry.ts';
-import { createScene, host, sdp, settingsWith, sip } from '../scene.ts';
+import { createScene, host, type Scene, sdp, settingsWith, sip } from '../scene.ts';
 
 const phone = host('192.0.2.10');
 const pbx = host('198.51.100.20');
@@ -54,4 +54,43 @@ test('a call without a stream in use is not on hold: nothing is held', () => {
   scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack' }));
   const [call] = scene.inspector.calls();
   assert.equal(nextTimer(settingsWith().timers, call!)?.name, 'media-idle');
+});
+
+describe('an offer in the 2xx to an INVITE that rang for longer than timers.ringing', () => {
+  /** The INVITE has no offer (RFC 3261 13.2.1). `early`: what the callee says while it rings. */
+  function answeredLate(early: string): Scene {
+    const scene = createScene();
+    scene.send(phone, pbx, sip('INVITE'));
+    for (let minute = 0; minute < 5; minute++) {
+      scene.send(pbx, phone, sip('180 INVITE', { to: 'b', body: early }));
+      scene.wait(60_000);
+    }
+    scene.send(pbx, phone, sip('200 INVITE', { to: 'b', body: ANSWER }));
+    return scene;
+  }
+
+  for (const [name, early] of [
+    ['and said nothing of media', ''],
+    ['and told of it in a 180', ANSWER],
+  ] as const) {
+    test(`${name} is answered by the ACK, which may be late (RFC 3261 13.3.1.4)`, () => {
+      const scene = answeredLate(early);
+      scene.wait(30_000);
+      assert.deepEqual(scene.open(), ['udp 198.51.100.20:20000-20001 < 192.0.2.10']);
+      scene.send(phone, pbx, sip('ACK', { to: 'b', branch: 'z9hG4bK-ack', body: OFFER }));
+      scene.wait(200_000);
+      assert.deepEqual(scene.open(), [
+        'udp 192.0.2.10:40000-40001 < 198.51.100.20',
+        'udp 198.51.100.20:20000-20001 < 192.0.2.10',
+      ]);
+    });
+  }
+
+  test('is given up without one, as long after the 2xx', () => {
+    const scene = answeredLate('');
+    scene.wait(179_000);
+    assert.equal(scene.open().length, 1);
+    scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+  });
 });
