@@ -63,9 +63,10 @@ A timer is a guess that nobody talks any more; packets that are counted are know
 
 - **While media flows both ways no timer ends a call**: neither a session timer that nobody refreshes (RFC 4028 10 has the
   party that misses the refresh send a BYE, and many do not; the answer to that BYE closes the pinholes) nor
-  \`timers.max-call\`. Media from one side alone keeps a call for \`timers.one-way\` at most, so that a stranger who
-  has learnt a port cannot hold it open. Who sends RTCP is heard; who is muted with silence suppression and without RTCP
-  for longer than \`timers.media-idle\` is not.
+  \`timers.max-call\`, nor \`timers.ringing\` where a provisional response has answered the offer: queues that cost nothing
+  until somebody takes the call send one 183 and then media for as long as it takes. Media from one side alone keeps a call
+  for \`timers.one-way\` at most, so that a stranger who has learnt a port cannot hold it open. Who sends RTCP is heard; who
+  is muted with silence suppression and without RTCP for longer than \`timers.media-idle\` is not.
 - **A call that was closed for silence is not over.** Its pinholes are gone, and it opens them again by itself as soon as
   the host inside goes on with it: with a request of its own in the dialog, or a 2xx to one (a session refresh, a re-INVITE
   to resume, OPTIONS). A request from outside alone opens nothing, and media that arrives cannot: what was closed lets

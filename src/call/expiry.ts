@@ -54,7 +54,7 @@ const TIMERS: readonly Timer[] = [
   },
   {
     name: waitingFor,
-    at: (_, call) => call.signallingDeadline,
+    at: signallingUntil,
     onExpiry: giveUp,
   },
   {
@@ -198,6 +198,13 @@ function expireDialogs(context: Context, call: Call, now: number): Outcome {
   const over = dropDialogs(call, isDue);
   if (isOver(call)) return endCall(context, call, 'bye-timeout', now);
   return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
+}
+
+/** When a call that nobody answers is given up, in ms: early media that was agreed on outlasts it, as media of a call does. */
+function signallingUntil(settings: CallTimers, call: Call): number {
+  const { signallingDeadline, cancelled } = call;
+  if (signallingDeadline === NEVER || cancelled || isAtRest(call)) return signallingDeadline;
+  return Math.max(signallingDeadline, talkingUntil(settings, call));
 }
 
 /** The pinholes go, the call does not: it has them again when a party inside goes on with it. */

@@ -507,8 +507,8 @@ export const schema = {
       ringing: setting(
         duration('30s', '10m'),
         '3m',
-        'A call that rings is given up after this time; each provisional response starts it anew. Answered within ' +
-          'ten times as long after that, and acknowledged, it has its media.',
+        'A call that rings is given up after this time; each provisional response starts it anew, and early media that flows ' +
+          'outlasts it. Answered within ten times as long after that, and acknowledged, it has its media.',
       ),
       earlyAny: setting(
         duration('10s', '1h'),

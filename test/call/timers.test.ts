@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { nextTimer } from '../../src/call/expiry.ts';
-import { createScene, host, type Scene, sdp, settingsWith, sip } from '../scene.ts';
+import { createScene, host, networks, type Scene, sdp, settingsWith, sip } from '../scene.ts';
 
 const phone = host('192.0.2.10');
 const pbx = host('198.51.100.20');
@@ -91,6 +91,70 @@ describe('an offer in the 2xx to an INVITE that rang for longer than timers.ring
     scene.wait(179_000);
     assert.equal(scene.open().length, 1);
     scene.wait(1_001);
+    assert.deepEqual(scene.open(), []);
+  });
+});
+
+describe('a call that rings with early media', () => {
+  const inside = { inside: networks('192.0.2.0/24') };
+  const OPEN = ['udp 192.0.2.10:40000-40001 < 198.51.100.20'];
+
+  /** One 183 after which nothing is said: a queue that one waits in before the call costs anything. */
+  function queued(early = ANSWER, headers: readonly string[] = []): Scene {
+    const scene = createScene(inside);
+    scene.send(phone, pbx, sip('INVITE', { body: OFFER, headers }));
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'b', body: early }));
+    return scene;
+  }
+
+  function listen(scene: Scene, minutes: number): void {
+    for (let minute = 0; minute < minutes; minute++) {
+      scene.media('198.51.100.20', 20000, '192.0.2.10', 40000);
+      scene.wait(60_000);
+    }
+  }
+
+  for (const headers of [[], ['Expires: 120']]) {
+    test(`has its media for as long as it flows ${headers.join()}`, () => {
+      const scene = queued(ANSWER, headers);
+      listen(scene, 30);
+      assert.deepEqual(scene.open(), OPEN);
+      scene.wait(239_000);
+      assert.deepEqual(scene.open(), OPEN);
+      scene.wait(1_001);
+      assert.deepEqual(scene.open(), []);
+    });
+  }
+
+  test('has it from the party outside alone for timers.one-way', () => {
+    const scene = queued();
+    listen(scene, 239);
+    assert.deepEqual(scene.open(), OPEN);
+    listen(scene, 2);
+    assert.deepEqual(scene.open(), []);
+  });
+
+  test('has it for timers.ringing where none comes, or nobody has answered the offer', () => {
+    const silent = queued();
+    const unanswered = queued('');
+    listen(unanswered, 2);
+    for (const [scene, wait] of [
+      [silent, 180_000],
+      [unanswered, 60_000],
+    ] as const) {
+      scene.wait(wait - 1_000);
+      assert.deepEqual(scene.open(), OPEN);
+      scene.wait(1_001);
+      assert.deepEqual(scene.open(), []);
+    }
+  });
+
+  test('has it for timers.after-cancel once it is cancelled', () => {
+    const scene = queued();
+    listen(scene, 1);
+    scene.send(phone, pbx, sip('CANCEL'));
+    scene.media('198.51.100.20', 20000, '192.0.2.10', 40000);
+    scene.wait(32_001);
     assert.deepEqual(scene.open(), []);
   });
 });
