@@ -79,7 +79,7 @@ export function flatten(call: Call): FlatCall {
     replaced: mapped(one.replaced, agreement),
     waiting: mapped(one.waiting, described),
   }));
-  // Named one by one: V8 takes ten times as long to add a field to what it spread (docs/decisions.md).
+  // Named one by one: behind a spread V8 makes a hidden class for each object, in ten times the time.
   return {
     legId: call.legId,
     callId: call.callId,
