@@ -87,7 +87,9 @@ export const REFUSALS = {
     advice: 'RFC 6337 table 1 lists the six places. Report it to the maker of the sending device.',
   },
   'missing-ack': {
-    means: 'A 2xx to an INVITE was not acknowledged in time. The call and its pinholes were kept.',
+    means:
+      'A 2xx to an INVITE was not acknowledged in time. The call and its pinholes are kept where no ACK of its caller comes ' +
+      'past here; timers.ack says where they are not.',
     advice: 'If audio is missing as well, the ACK takes another path or is filtered: look for it.',
   },
   'fewer-streams': {

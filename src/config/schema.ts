@@ -519,7 +519,8 @@ export const schema = {
       ack: setting(
         duration('8s', '3m'),
         '32s',
-        'A 2xx without its ACK is reported after this time; the call is kept.',
+        'A 2xx without its ACK is reported after this time. Its call is kept where no ACK of its caller has come past here; else, ' +
+          'after a CANCEL, and where the answer came after the call was given up, it closes.',
       ),
       mediaIdle: setting(
         duration('30s', '1h'),

@@ -173,10 +173,11 @@ export function readHead(
     const found = printable(headerValue(text, CONTENT_LENGTH));
     return sipError('bad-content-length', `expected a decimal number below 2**31, found "${found}"`);
   }
-  const isCrowded = headers > maxHeaders;
-  const crowded = isCrowded ? sipError('too-many-headers', `more than ${maxHeaders} headers`) : null;
   return {
-    message: crowded ?? conflicting ?? assemble(bytes, text, startLine, asksForTls),
+    message:
+      headers > maxHeaders
+        ? sipError('too-many-headers', `more than ${maxHeaders} headers`)
+        : (conflicting ?? assemble(bytes, text, startLine, asksForTls)),
     bodyStart: Math.min(position, length),
     contentLength,
     contentType: headerValue(text, CONTENT_TYPE),

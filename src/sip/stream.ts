@@ -185,11 +185,12 @@ function takeMessage(stream: FramedStream, rest: Buffer): Framed | null {
   if (stream.head === null) {
     const head = takeHead(stream, rest);
     if (head === null) return null;
-    const error = isSipError(head) ? head : problemOf(head, stream.options.maxBytes);
-    if (error?.error === 'message-too-large' && !isSipError(head) && stream.isKnown && !stream.isFound)
+    if (isSipError(head)) return refuse(stream, rest, head);
+    const error = problemOf(head, stream.options.maxBytes);
+    if (error?.error === 'message-too-large' && isExpected(stream))
       return passOver(stream, rest, error, head.bodyStart + head.contentLength);
     if (error !== null) return refuse(stream, rest, error);
-    stream.head = head as Head;
+    stream.head = head;
   }
   const { head } = stream;
   const length = head.bodyStart + head.contentLength;
@@ -233,15 +234,15 @@ function takeHead(stream: FramedStream, rest: Buffer): Head | SipError | null {
   }
   const text = rest.toString('latin1', 0, headEnd);
   const head = readHead(rest, text, 0, maxHeaders, true);
-  if (!isSipError(head) || !goesOn(stream)) return head;
+  if (!isSipError(head) || stream.search === null || !isExpected(stream)) return head;
   // What others may take for its body is not looked through for messages.
   const lenient = readHead(rest, text, 0, maxHeaders, false);
   return isSipError(lenient) ? head : { ...lenient, message: head };
 }
 
-/** Whether the stream is read on behind a message that cannot be used, which was no guess. */
-function goesOn({ search, isKnown, isFound }: FramedStream): boolean {
-  return search !== null && isKnown && !isFound;
+/** Whether what begins here is a message for certain: the one before it has ended, and it was not searched for. */
+function isExpected({ isKnown, isFound }: FramedStream): boolean {
+  return isKnown && !isFound;
 }
 
 /** What makes a message impossible to frame though its head could be read. */
