@@ -200,10 +200,14 @@ function expireDialogs(context: Context, call: Call, now: number): Outcome {
   return changed(call, leaving(over.some((dialog) => dialog.confirmed) ? 'bye-timeout' : 'losing-fork'));
 }
 
-/** When a call that nobody answers is given up, in ms: early media that was agreed on outlasts it, as media of a call does. */
+/**
+ * When a call that nobody answers is given up, in ms: early media that was agreed on outlasts it, as media of a call does.
+ * Not where somebody has hung up, who may have made another fork meanwhile.
+ */
 function signallingUntil(settings: CallTimers, call: Call): number {
-  const { signallingDeadline, cancelled } = call;
-  if (signallingDeadline === NEVER || cancelled || isAtRest(call)) return signallingDeadline;
+  const { signallingDeadline, cancelled, state } = call;
+  if (signallingDeadline === NEVER || cancelled || state === 'terminating' || isAtRest(call))
+    return signallingDeadline;
   return Math.max(signallingDeadline, talkingUntil(settings, call));
 }
 
@@ -250,8 +254,8 @@ function expireAcks(context: Context, call: Call, now: number): Outcome {
 }
 
 /**
- * When an offer without an answer is dropped, in ms. One in a response to the first INVITE waits for as long as that rings,
- * and then for the ACK (RFC 3261 13.2.2.4), however long it has rung.
+ * When an offer without an answer is dropped, in ms. One in the 2xx to the first INVITE waits for the ACK (RFC 3261 13.2.2.4),
+ * however long that has rung.
  */
 function offerDeadline(
   { offer, ringing }: CallTimers,
@@ -259,8 +263,8 @@ function offerDeadline(
   { transaction }: Offer,
 ): number {
   if (transaction.method !== 'INVITE') return transaction.startedAt + offer;
-  if (transaction !== invite) return transaction.startedAt + ringing;
-  return invite.final === 0 ? NEVER : (answeredAt ?? invite.startedAt) + ringing;
+  if (transaction !== invite || invite.final === 0) return transaction.startedAt + ringing;
+  return (answeredAt ?? transaction.startedAt) + ringing;
 }
 
 /** Whether there is no media that somebody waits for. */

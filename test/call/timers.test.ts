@@ -86,6 +86,19 @@ describe('an offer in the 2xx to an INVITE that rang for longer than timers.ring
     });
   }
 
+  test('in a 183 that is never answered, is given up after timers.ringing, however long it rings', () => {
+    const scene = createScene({ inside: networks('192.0.2.0/24') });
+    scene.send(pbx, phone, sip('INVITE'));
+    const headers = ['Require: 100rel', 'RSeq: 1'];
+    scene.send(phone, pbx, sip('183 INVITE', { to: 'b', body: OFFER, headers }));
+    for (let minute = 0; minute < 3; minute++) {
+      assert.equal(scene.open().length, 1);
+      scene.send(phone, pbx, sip('180 INVITE', { to: 'b' }));
+      scene.wait(60_001);
+    }
+    assert.deepEqual(scene.open(), []);
+  });
+
   test('is given up without one, as long after the 2xx', () => {
     const scene = answeredLate('');
     scene.wait(179_000);
@@ -147,6 +160,16 @@ describe('a call that rings with early media', () => {
       scene.wait(1_001);
       assert.deepEqual(scene.open(), []);
     }
+  });
+
+  test('has it for timers.ringing where the party outside hung up in one dialog and made another, whatever it sends', () => {
+    const scene = queued();
+    scene.send(pbx, phone, sip('BYE', { from: 'b', to: 'a', cseq: 5 }));
+    scene.send(pbx, phone, sip('183 INVITE', { to: 'c', body: ANSWER }));
+    listen(scene, 1);
+    scene.send(phone, pbx, sip('CANCEL'));
+    listen(scene, 3);
+    assert.deepEqual(scene.open(), []);
   });
 
   test('has it for timers.after-cancel once it is cancelled', () => {
